@@ -1,0 +1,113 @@
+"""Numbers the engines compute in: fixed point by default, so that order never hides in rounding.
+
+In fixed point weights, drive and potentials are integers in units of 2^-F, thresholds are 2^F, and
+F is the largest for which a bound on every reachable potential fits 32 bits; where that would leave
+F below 20, 64 bits are taken (semantics, section 6).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eventsnn.checks import InputError
+from eventsnn.network import INPUT
+
+KINDS = ("fixed", "float32", "float64")
+LEAST_F, MOST_F = 20, 40
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """kind: one of KINDS. fraction_bits: F (0 in floating point). bound: the largest potential that
+    can be reached, in thresholds. readout_exponent e: the readout counts in units of 2^e thresholds,
+    so that large outputs do not cost the other layers their precision (0 in floating point)."""
+
+    kind: str
+    dtype: np.dtype
+    fraction_bits: int
+    bound: float
+    readout_exponent: int
+
+    @property
+    def one(self):
+        """A threshold, as a scalar of the arithmetic's dtype."""
+        return self.dtype.type(2**self.fraction_bits)
+
+    def quantise(self, values):
+        """Values in thresholds -> the arithmetic's numbers, rounded to the nearest (halves to even)."""
+        if self.dtype.kind == "f":
+            return np.asarray(values, self.dtype)
+        return np.rint(np.ldexp(np.asarray(values, np.float64), self.fraction_bits)).astype(self.dtype)
+
+    def scale(self, network, target):
+        """The factor from thresholds to a layer's own units: 1, and 2^-e for the readout."""
+        return 2.0**-self.readout_exponent if target == len(network.layers) - 1 else 1.0
+
+    def readout(self, values):
+        """The readout's numbers -> float64, in units of the ANN's output."""
+        return np.ldexp(np.asarray(values, np.float64), self.readout_exponent - self.fraction_bits)
+
+    def __str__(self):
+        if self.dtype.kind == "f":
+            return self.kind
+        return f"fixed point, F = {self.fraction_bits}, {self.dtype.itemsize * 8}-bit potentials (bound {self.bound:.1f} thresholds)"
+
+
+def choose(network, *, kind="fixed", steps, initial, pixel_range, fraction_bits=None):
+    """The arithmetic for a clocked run of `steps` steps with neurons that fire at most once a step.
+
+    initial: the largest absolute v(0), in thresholds. pixel_range: (lowest, highest) preprocessed
+    input, each float64 [C]. fraction_bits: a given F instead of the largest.
+    """
+    if kind not in KINDS:
+        raise InputError("arithmetic", f"one of {', '.join(KINDS)}", repr(kind))
+    if kind != "fixed":
+        return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
+    reach = [_reach(network, i, steps, initial, pixel_range) for i in range(len(network.layers))]
+    hidden = max(bound for bound, _ in reach[:-1])
+    readout, rounding = reach[-1]
+    exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
+    bound = max(hidden, np.ldexp(readout, -exponent))
+    slack = max(r for _, r in reach)
+
+    def largest(bits):
+        f = MOST_F
+        while f > 0 and bound * 2.0**f + slack >= 2.0 ** (bits - 1):
+            f -= 1
+        return f
+    f = fraction_bits if fraction_bits is not None else largest(32) if largest(32) >= LEAST_F else largest(64)
+    bits = 32 if f <= largest(32) else 64
+    if f > largest(64) or largest(64) < 1:
+        raise InputError("fraction bits", f"at most {largest(64)} for potentials up to {bound:.3g} thresholds in 64 bits", f,
+                         "choose fewer bits or fewer steps, or arithmetic='float64'")
+    return Arithmetic("fixed", np.dtype(f"int{bits}"), int(f), float(bound), exponent)
+
+
+def _reach(network, target, steps, initial, pixel_range):
+    """(bound on |potential| in thresholds, bound on its rounding error in units) for one layer.
+
+    In one step a neuron gains at most P (its positive drive and weights) and loses at most N. One
+    that fires when it reaches 1 stays below 1 + P + (steps - 1) * max(0, P - 1); going down has no
+    such limit. The readout never fires.
+    """
+    layer = network.layers[target]
+    up, down = (np.zeros(layer.bias.shape) for _ in range(2))
+    low, high = layer.bias.copy(), layer.bias.copy()
+    fan_in = np.zeros(len(layer.bias))
+    for p in network.into(target):
+        m = p.map
+        positive, negative = np.maximum(m.blocks, 0), np.minimum(m.blocks, 0)
+        if p.source == INPUT:
+            least, most = (x.reshape(1, m.blocks.shape[1], -1, 1) for x in pixel_range)
+            np.add.at(low, m.r, (positive * least + negative * most).sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(high, m.r, (positive * most + negative * least).sum(2).reshape(len(m.blocks), -1)[m.k])
+        else:
+            np.add.at(up, m.r, positive.sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(down, m.r, -negative.sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(fan_in, m.r, m.blocks.shape[2])
+    up, down = up + np.maximum(high, 0), down + np.maximum(-low, 0)
+    fires = target < len(network.layers) - 1
+    highest = max(1, initial) + up + (steps - 1) * np.maximum(0, up - 1) if fires else steps * up
+    lowest = initial * fires + steps * down
+    return float(max(highest.max(), lowest.max())), float(steps * (0.5 * fan_in.max() + 1))

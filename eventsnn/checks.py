@@ -1,0 +1,22 @@
+"""The one exception for wrong input: what was expected, what was found, where, and what to do."""
+
+
+class InputError(ValueError):
+    """Something a user gave cannot be used.
+
+    The message is one line: ``where: expected …, found …; what to do``. The command line prints it
+    and exits with status 2.
+    """
+
+    def __init__(self, where, expected, found, do=""):
+        self.where, self.expected, self.found, self.do = (one_line(x) for x in (where, expected, found, do))
+        super().__init__(f"{self.where}: expected {self.expected}, found {self.found}" + (f"; {self.do}" if do else ""))
+
+    def __reduce__(self):
+        return type(self), (self.where, self.expected, self.found, self.do)
+
+
+def one_line(text, limit=300):
+    """`text` as one printable line of at most `limit` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,149 @@
+"""The clocked engine: the papers' own time, layer by layer through all steps of one image.
+
+In clocked time nothing flows backwards, so a layer can run through all its steps before the next
+layer starts: its potentials stay in cache and each weight is fetched once for many steps. Work
+follows spikes: for one target site and step, the weight rows of all spikes in its receptive field
+are listed and added up, eight at a time.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from eventsnn.jit import inner_kernel, kernel
+from eventsnn.neurons.contract import emit, most, settle, tie
+
+
+@inner_kernel
+def add_rows(charge, at, weights, rows, count, width):
+    """charge[at:at + width] += each of the rows in turn; `count` is a multiple of 4.
+
+    Unsigned indices keep numba from testing for negative ones, so the loops become vector code. The
+    order of additions is the order of rows: floating-point sums are those of a plain loop.
+    """
+    to, n = np.uint64(at), np.uint64(width)
+    i = 0
+    while i + 8 <= count:
+        a, b, c, d = np.uint64(rows[i]), np.uint64(rows[i + 1]), np.uint64(rows[i + 2]), np.uint64(rows[i + 3])
+        e, f, g, h = np.uint64(rows[i + 4]), np.uint64(rows[i + 5]), np.uint64(rows[i + 6]), np.uint64(rows[i + 7])
+        for x in range(n):
+            charge[to + x] = (charge[to + x] + weights[a + x] + weights[b + x] + weights[c + x] + weights[d + x]
+                              + weights[e + x] + weights[f + x] + weights[g + x] + weights[h + x])
+        i += 8
+    if i < count:
+        a, b, c, d = np.uint64(rows[i]), np.uint64(rows[i + 1]), np.uint64(rows[i + 2]), np.uint64(rows[i + 3])
+        for x in range(n):
+            charge[to + x] = charge[to + x] + weights[a + x] + weights[b + x] + weights[c + x] + weights[d + x]
+
+
+@inner_kernel
+def run_sites(net, layer, first_of_sites, neuron, drive, v, s, log, log_first, fired, most, rows, charge, spikes, operations, readout):
+    """Run a layer's sites from number `first_of_sites` on through all steps, while the log has room.
+
+    most: spikes that a neuron can fire in a step. rows, charge: scratch; the rest as in `run_image`.
+    Returns (the first site that was not run, spikes in the log, ties).
+    """
+    steps, channels, sites = readout.shape[0], net.channels[layer], net.sites[layer]
+    first_site, first_neuron = net.first_site, net.first_neuron[layer]
+    source, ci, co, tap_base = net.source, net.ci, net.co, net.tap_base
+    first_tap, tap_site, tap_row, weights = net.first_tap, net.tap_site, net.tap_row, net.weights
+    first_q, last_q = net.into[layer], net.into[layer + 1]
+    source_channels = net.channels
+    negative = weights.size // 2  # behind the weights stand the same, negated (signed models only)
+    is_readout = layer == net.sites.size - 1
+    ties = 0
+    for site in range(first_of_sites, sites):
+        if log.size - fired < steps * channels * most:
+            return site, fired, ties
+        at = first_neuron + site * channels
+        for step in range(steps):
+            given = min(step, drive.shape[0] - 1)
+            for c in range(channels):
+                charge[step * channels + c] = drive[given, at + c]
+        for q in range(first_q, last_q):
+            width, per_group, source_site = co[q], ci[q], first_site[source[q]]
+            dense = per_group == source_channels[source[q]]
+            taps = tap_base[q] + site
+            tap_from, tap_to = first_tap[taps], first_tap[taps + 1]
+            for step in range(steps):
+                count, arrived, to = 0, 0, step * channels
+                for tap in range(tap_from, tap_to):
+                    cell = (source_site + tap_site[tap]) * steps + step
+                    row, first, last = tap_row[tap], log_first[cell], log_first[cell + 1]
+                    arrived += last - first
+                    for i in range(first, last):
+                        c, start = log[i], row
+                        if c < 0:
+                            c, start = ~c, row + negative
+                        start += c * width
+                        if dense:
+                            rows[count] = start
+                            count += 1
+                            if count == rows.size:
+                                add_rows(charge, to, weights, rows, count, width)
+                                count = 0
+                        else:
+                            add_row(charge, to + c // per_group * width, weights, start, width)
+                operations[layer, step] += arrived * width
+                if count:
+                    while count % 4:
+                        rows[count] = weights.size - width
+                        count += 1
+                    add_rows(charge, to, weights, rows, count, width)
+        for step in range(steps):
+            before = fired
+            for c in range(channels):
+                p = v[at + c] + charge[step * channels + c]
+                if is_readout:
+                    v[at + c] = p
+                    readout[step, site * channels + c] = p
+                    continue
+                ties += tie(neuron, p, s[at + c])
+                n = emit(neuron, p, s[at + c])
+                if n != 0:
+                    p = settle(neuron, p, n)
+                    s[at + c] += n
+                    for _ in range(abs(n)):
+                        log[fired] = c if n > 0 else ~c
+                        fired += 1
+                v[at + c] = p
+            spikes[layer, step] += fired - before
+            log_first[(first_site[layer] + site) * steps + step + 1] = fired
+    return sites, fired, ties
+
+
+@kernel
+def run_image(net, neuron, drive, v, s, spikes, operations, ties, readout):
+    """Simulate one image in clocked time for readout.shape[0] steps.
+
+    net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t takes row min(t, D - 1).
+    v: potentials [neurons], s: net spikes int64 [neurons], both read and written, so that a run can
+    go on. spikes, operations: int64 [L, T] (operations by target layer), ties: int64 [L], readout:
+    [T, classes], the charge that has arrived so far; all are added to or filled. Returns (log,
+    first): the spikes of site number p (over all layers) in step t are
+    log[first[p * T + t]:first[p * T + t + 1]], as channels c, or ~c where negative.
+    """
+    layers, steps = net.sites.size, readout.shape[0]
+    widest = net.channels.max() * steps
+    log_first = np.zeros(net.first_site[layers] * steps + 1, np.int64)
+    log = np.empty(4 * widest, np.int32)
+    rows, charge = np.empty(1024, np.int64), np.empty(widest, v.dtype)
+    fired = 0
+    for layer in range(layers):
+        site = 0
+        while site < net.sites[layer]:
+            site, fired, met = run_sites(net, layer, site, neuron, drive, v, s, log, log_first, fired, most(neuron), rows, charge,
+                                         spikes, operations, readout)
+            ties[layer] += met
+            if site < net.sites[layer]:
+                longer = np.empty(2 * log.size, np.int32)
+                longer[:fired] = log[:fired]
+                log = longer
+    return log[:fired], log_first
+
+
+@inner_kernel
+def add_row(charge, at, weights, row, width):
+    """charge[at:at + width] += weights[row:row + width]."""
+    to, a = np.uint64(at), np.uint64(row)
+    for x in range(np.uint64(width)):
+        charge[to + x] += weights[a + x]

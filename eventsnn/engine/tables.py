@@ -1,0 +1,74 @@
+"""The network as flat arrays: what a kernel is given.
+
+A tap says: what site `tap_site` of the source fires reaches this target site through the block that
+starts at `tap_row` in `weights`. A spike of source channel c then brings the row of `co` weights at
+tap_row + c * co to the target channels (c // ci) * co, … (ci, co: channels a group). Rows are what a
+processor adds fast: contiguous in memory and in the potentials. Taps of a target site are in the
+order of source sites, so charges arrive in the order of source neurons.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsnn.network import INPUT
+
+
+class ProjectionTables(NamedTuple):
+    """Layers l = 0..L-1 (the readout last); projections q sorted by target; taps by (q, target site).
+
+    channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
+    projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
+    site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
+    dtype, the rows of all blocks, then zeros for one row.
+    """
+
+    channels: np.ndarray
+    sites: np.ndarray
+    first_neuron: np.ndarray
+    first_site: np.ndarray
+    into: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    ci: np.ndarray
+    co: np.ndarray
+    tap_base: np.ndarray
+    first_tap: np.ndarray
+    tap_site: np.ndarray
+    tap_row: np.ndarray
+    weights: np.ndarray
+
+
+def build(network, quantise):
+    """Flat arrays of the projections between layers (the input's are drive, not spikes).
+
+    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype.
+    """
+    grids = [layer.grid for layer in network.layers]
+    channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
+    projections = [p for p in network.projections if p.source != INPUT]
+    first_tap, tap_base, site, row, weights = [], [], [], [], []
+    taps = rows = 0
+    for p in projections:
+        blocks = quantise(p)
+        tap_base.append(sum(map(len, first_tap)))
+        first_tap.append(taps + np.searchsorted(p.map.r, np.arange(p.map.sites[1] + 1)))
+        site.append(p.map.p.astype(np.int32))
+        row.append(rows + p.map.k * blocks[0].size)
+        weights.append(blocks.reshape(-1))
+        taps += len(p.map.p)
+        rows += blocks.size
+    weights.append(np.zeros(int(channels.max()), weights[0].dtype))
+    return ProjectionTables(
+        channels, sites, _firsts(channels * sites), _firsts(sites),
+        np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64),
+        np.array([p.source for p in projections], np.int64),
+        np.array([p.target for p in projections], np.int64),
+        np.array([p.map.blocks.shape[2] for p in projections], np.int64),
+        np.array([p.map.blocks.shape[3] for p in projections], np.int64),
+        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), np.concatenate(weights))
+
+
+def _firsts(sizes):
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

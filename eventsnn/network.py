@@ -1,0 +1,231 @@
+"""The spiking network: layers of neurons, and projections between them.
+
+`connect` turns the graph's linear operators into projections, one for each pair of layers that a
+linear path joins, and the biases into one value a neuron. Everything is float64 and normalised: all
+thresholds are 1 (weight normalisation, TCL eq. 5, DNISNM eq. 18).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from eventsnn import linear
+from eventsnn.checks import InputError
+from eventsnn.graph import Graph, Node
+
+INPUT = -1
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
+
+    theta: the threshold before normalisation, in units of the ANN's activation. bias: float64
+    [H * W, C], in thresholds. node: the activation it replaces; None for the readout.
+    """
+
+    name: str
+    grid: tuple[int, int, int]
+    theta: float
+    bias: np.ndarray
+    node: Node | None
+
+    @property
+    def size(self):
+        return self.grid[0] * self.grid[1] * self.grid[2]
+
+    def position(self, neuron):
+        """(c, y, x) of a neuron number."""
+        site, c = divmod(int(neuron), self.grid[0])
+        return (c, *divmod(site, self.grid[2]))
+
+    def neuron(self, c, y=0, x=0):
+        """The neuron number at channel c, row y, column x."""
+        return (y * self.grid[2] + x) * self.grid[0] + c
+
+
+@dataclass(frozen=True)
+class Projection:
+    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per source spike."""
+
+    source: int
+    target: int
+    map: linear.LinearMap
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in topological order, the readout last; projections sorted by (target, source).
+
+    A `Network` says nothing about time or arithmetic: `eventsnn.simulate` gives it both.
+    """
+
+    layers: tuple[Layer, ...]
+    projections: tuple[Projection, ...]
+    graph: Graph
+    thresholds: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def readout(self):
+        return self.layers[-1]
+
+    @property
+    def spiking(self):
+        """The layers that fire: all but the readout."""
+        return self.layers[:-1]
+
+    @property
+    def neurons(self):
+        """The number of spiking neurons."""
+        return sum(layer.size for layer in self.spiking)
+
+    @cached_property
+    def synapses(self):
+        """The number of synapses that spikes can cross (drive from the input is not counted)."""
+        total = 0
+        for projection in self.projections:
+            _, groups, ci, co = projection.map.blocks.shape
+            total += len(projection.map.k) * groups * ci * co * (projection.source != INPUT)
+        return total
+
+    def into(self, target):
+        """The projections that arrive at layer number `target`."""
+        return [p for p in self.projections if p.target == target]
+
+    def run(self, images, **settings):
+        """Simulate `images`; see `eventsnn.simulate.run` for the settings and the result."""
+        from eventsnn.simulate import run
+        return run(self, images, **settings)
+
+    def __repr__(self):
+        return (f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, {self.neurons:,} neurons, "
+                f"{self.synapses:,} synapses, {len(self.projections)} projections; thresholds {self.thresholds}>")
+
+    def table(self):
+        """One row a layer: name, operator, shape, neurons, theta, and where its charge comes from."""
+        names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
+        return [dict(layer=layer.name, activation=layer.node.op if layer.node else "readout",
+                     shape="x".join(map(str, layer.grid)), neurons=layer.size, theta=layer.theta,
+                     sources=" + ".join(names[p.source] for p in self.into(i))) for i, layer in enumerate(self.layers)]
+
+    def _repr_html_(self):
+        from eventsnn.tables import html_table
+        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+
+
+@dataclass
+class _Expression:
+    """What a node computes: a linear map of each source, plus an offset [sites, C] on its grid."""
+
+    terms: dict[str, linear.LinearMap]
+    offset: np.ndarray
+    grid: tuple[int, int, int]
+    flat: bool = False
+
+
+def connect(graph, thetas):
+    """Layers and projections of a graph whose activations have the thresholds `thetas` (by name).
+
+    Every linear path between two activations (Conv, Gemm, BatchNormalization, average pooling, Add,
+    Concat, Flatten, Pad, Resize) is composed into one map (semantics: a projection).
+    """
+    numbers, layers, projections = {graph.input: INPUT}, [], []
+    thetas = {graph.input: 1.0, **thetas}
+    expressions = {graph.input: _source(graph.input, graph.input_shape)}
+    uses = {name: sum(node.inputs.count(name) for node in graph.nodes) for name in (graph.input, *graph.by_name)}
+
+    def add_layer(name, expression, theta, node):
+        target = len(layers)
+        layers.append(Layer(name, expression.grid, theta, expression.offset / theta, node))
+        for source in sorted(expression.terms, key=numbers.__getitem__):
+            projections.append(Projection(numbers[source], target, expression.terms[source].scaled(thetas[source] / theta)))
+
+    for node in graph.nodes:
+        inputs = [expressions[name] for name in node.inputs]
+        if node.is_activation:
+            add_layer(node.name, inputs[0], float(thetas[node.name]), node)
+            numbers[node.name] = len(layers) - 1
+            expressions[node.name] = _source(node.name, inputs[0].grid, inputs[0].flat)
+        elif node.op in linear.LINEAR:
+            try:
+                expressions[node.name] = _linear(node, inputs)
+            except InputError as error:
+                raise InputError(f"{graph.source}: node {node.name!r} ({node.op}), {error.where}", error.expected, error.found,
+                                 error.do) from None
+        else:
+            raise InputError(f"{graph.source}: node {node.name!r}", "an operator with a spiking form", node.op,
+                             "choose max_pooling='average' (--max-pooling average), which changes the function, or train with "
+                             "average pooling" if node.op == "MaxPool" else "replace it in the network")
+        for name in node.inputs:
+            uses[name] -= 1
+            if not uses[name]:
+                del expressions[name]
+    if not layers:
+        raise InputError(graph.source, "at least one activation (they become the spiking layers)", "a purely linear graph")
+    if not any(source != graph.input for source in expressions[graph.output].terms):
+        raise InputError(graph.source, "an output that depends on an activation", "an output that depends on the input alone")
+    add_layer("readout", expressions[graph.output], 1.0, None)
+    return tuple(layers), tuple(projections)
+
+
+def _source(name, grid, flat=False):
+    return _Expression({name: linear.identity(grid)}, np.zeros((grid[1] * grid[2], grid[0])), grid, flat)
+
+
+def _linear(node, inputs):
+    x = inputs[0]
+    if node.op in ("Identity", "Dropout", "Softmax"):
+        return x
+    if node.op == "Flatten":
+        return _Expression(x.terms, x.offset, x.grid, True)
+    if node.op in ("Add", "Concat") and len({e.grid for e in inputs}) > 1 or node.op == "Concat" and x.flat:
+        inputs = [_through(e, linear.flattening(e.grid), (e.grid[0] * e.grid[1] * e.grid[2], 1, 1), True) if e.flat else e
+                  for e in inputs]
+    if node.op == "Concat":
+        total, offset, parts = sum(e.grid[0] for e in inputs), 0, []
+        for e in inputs:
+            parts.append(_through(e, linear.placing(e.grid, offset, total), (total, *e.grid[1:]), e.flat))
+            offset += e.grid[0]
+        return _sum(parts)
+    if node.op == "Add":
+        return _sum(inputs)
+    if node.op == "BatchNormalization":
+        y = _through(x, linear.batch_normalization(node, x.grid, x.flat), x.grid, x.flat)
+        shift = np.asarray(node.params["B"], np.float64) - np.asarray(node.params["input_mean"], np.float64) * linear.batch_scale(node)
+        return _shifted(y, shift.reshape(x.grid[0], -1).T if x.flat else shift)
+    if node.op == "Gemm":
+        y = _through(x, linear.gemm(node, x.grid), (_fan_out(node), 1, 1), True)
+        return _shifted(y, node.params.get("C"))
+    step = linear.SIMPLE[node.op](node, x.grid)
+    y = _through(x, step, (step.channels[1], *_out_size(node, x.grid)), False)
+    return _shifted(y, node.params.get("B")) if node.op == "Conv" else y
+
+
+def _fan_out(node):
+    return node.params["B"].shape[0 if node.attrs.get("transB", 0) else 1]
+
+
+def _out_size(node, grid):
+    from eventsnn.operators import infer_shape
+    return infer_shape(node, [grid], node.name)[1:]
+
+
+def _through(x, step, grid, flat):
+    terms = {source: linear.compose(m, step) for source, m in x.terms.items()}
+    return _Expression(terms, step(x.offset[None])[0], grid, flat)
+
+
+def _shifted(x, shift):
+    return x if shift is None else _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
+
+
+def _sum(parts):
+    gathered: dict[str, list] = {}
+    for part in parts:
+        for source, m in part.terms.items():
+            gathered.setdefault(source, []).append(m)
+    terms = {source: linear.add(maps) for source, maps in gathered.items()}
+    return _Expression(terms, sum(part.offset for part in parts), parts[0].grid, parts[0].flat)

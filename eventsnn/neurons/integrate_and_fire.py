@@ -1,0 +1,27 @@
+"""Integrate-and-fire neurons (GN eq. 1-3; DNISNM eq. 2-5)."""
+from typing import NamedTuple
+
+
+class IF(NamedTuple):
+    """Soft reset (reset by subtraction): fires 1 if p >= theta, then p - theta."""
+
+    theta: int | float
+
+    words = "IF, soft reset: fires 1 if p >= theta, then p -= theta"
+    signed = False
+
+    @staticmethod
+    def emit(neuron, p, s):
+        return 1 if p >= neuron.theta else 0
+
+    @staticmethod
+    def settle(neuron, p, n):
+        return p - neuron.theta
+
+    @staticmethod
+    def tie(neuron, p, s):
+        return p == neuron.theta
+
+    @staticmethod
+    def most(neuron):
+        return 1

@@ -1,0 +1,689 @@
+"""The twin obeys the laws of the semantics (§7) and reproduces the papers' worked examples, with no tolerance."""
+from fractions import Fraction
+from itertools import permutations
+
+import numpy as np
+import pytest
+import twin
+from twin import GN, IF, SNM, STBIF, TICKS_PER_STEP, IFHard, Layer, Net, PerNeuron, PerProjection, Projection
+
+SEEDS = range(12)
+STEPS = 5
+THETA = 24
+MODELS = {"if": IF(), "snm": SNM(), "stbif": STBIF(3), "gn": GN(4), "hard": IFHard(-2)}
+SOFT = ["if", "snm", "stbif", "gn"]
+ORDERS = {
+    "fifo": {},
+    "lifo": {"order": twin.lifo},
+    "index": {"order": twin.index},
+    "random": {"order": twin.random(3)},
+    "excitatory": {"order": twin.excitatory_first},
+    "inhibitory": {"order": twin.inhibitory_first},
+    "jitter": {"order": twin.jitter(5, 0, 3 * TICKS_PER_STEP)},
+    "jitter without barrier": {"order": twin.jitter(5, 1, 3 * TICKS_PER_STEP), "barrier": False},
+    "refractory": {"refractory": TICKS_PER_STEP},
+    "refractory and jitter": {"order": twin.jitter(6, 0, 900), "refractory": 700, "barrier": False},
+    "window": {"order": twin.jitter(7, 0, 500), "window": 300},
+    "window, refractory, random": {"order": twin.random(8), "window": 900, "refractory": 2500},
+    "clocked": {"order": twin.clocked},
+}
+
+
+def random_net(rng, layers=4, theta=THETA, skip=0.5):
+    """A chain with random skip connections, missing synapses and explicit zeros; the last layer is the readout."""
+    net = Net([Layer(f"layer{n}", int(rng.integers(2, 5)), theta) for n in range(layers)], [])
+    for target in range(1, layers):
+        for source in range(target):
+            if source == target - 1 or rng.random() < skip:
+                shape = net.layers[target].size, net.layers[source].size
+                weights = rng.integers(-theta, theta + 1, shape) * (rng.random(shape) < 0.9)
+                net.projections.append(Projection(source, target, weights, rng.random(shape) < 0.9))
+    return net
+
+
+def random_drive(rng, net, steps=STEPS, quiet=0):
+    """Strong drive to the first layer, weak to all others; then `quiet` steps of nothing."""
+    drive = [[rng.integers(-THETA // 6, THETA // 6, layer.size).tolist() for layer in net.layers] for _ in range(steps)]
+    for charges in drive:
+        charges[0] = rng.integers(-THETA // 2, 2 * THETA, net.layers[0].size).tolist()
+    return drive + [[None] * len(net.layers)] * quiet
+
+
+def start(net, fraction=2):
+    """v(0) = theta / fraction; 0 at the readout."""
+    spiking = [[theta // fraction for theta in layer.thresholds()] for layer in net.layers[:-1]]
+    return [*spiking, [0] * net.layers[-1].size]
+
+
+def run(net, drive, model, *, order=twin.fifo, v0=None, **options):
+    return twin.run_async(net, drive, v0 or start(net), len(drive), model, order, **options)
+
+
+def clock(net, drive, model, v0=None):
+    return twin.run_clocked(net, drive, v0 or start(net), len(drive), model)
+
+
+def facts(outcome):
+    """Everything about the spikes that does not depend on the way of time."""
+    return [(s.seq, s.step, s.layer, s.neuron, s.sign, s.member, s.v_before, s.v_after) for s in outcome.spikes]
+
+
+def totals(outcome, layer):
+    return [sum(step[i] for step in outcome.counts[layer]) for i in range(len(outcome.counts[layer][0]))]
+
+
+def delivered(outcome):
+    return [(d.layer, d.neuron, d.nth) for d in outcome.deliveries]
+
+
+# --- §7 laws ---
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_law_1_conservation(name, way):
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng)
+        drive, model = random_drive(rng, net), MODELS[name]
+        outcome = clock(net, drive, model) if way == "engine" else run(net, drive, model, **ORDERS[way])
+        assert outcome.spikes
+        for layer, v0 in enumerate(start(net)):
+            assert outcome.potentials[layer] == [v + x - model.quantum(THETA) * S for v, x, S in
+                                                 zip(v0, outcome.arrived[layer], totals(outcome, layer), strict=True)]
+
+
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_laws_2_and_3_confluence_and_equivalence_of_stbif(way):
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net, model = random_net(rng), STBIF(3)
+        drive = random_drive(rng, net, quiet=60)
+        outcome = clock(net, drive, model) if way == "engine" else run(net, drive, model, **ORDERS[way])
+        assert outcome.under_way == 0 and outcome.t_eq < len(drive)
+        ann = []
+        for layer, size in enumerate(layer.size for layer in net.layers):
+            y = [sum(charges[layer][i] for charges in drive if charges[layer] is not None) for i in range(size)]
+            for p in net.projections:
+                if p.target == layer:
+                    y = [x + sum(int(w) * a for w, a, m in zip(ws, ann[p.source], ms, strict=True) if m)
+                         for x, ws, ms in zip(y, p.weights, p.mask, strict=True)]
+            assert outcome.arrived[layer] == y
+            ann.append([min(max((x + THETA // 2) // THETA, 0), 3) for x in y])
+            if layer != net.readout:
+                assert totals(outcome, layer) == ann[layer]
+        assert outcome.readout[-1] == y
+
+
+def test_orders_differ_where_laws_do_not():
+    """Else the laws above would be tested on one run under many names."""
+    rng = np.random.default_rng(1)
+    net = random_net(rng)
+    drive = random_drive(rng, net)
+    runs = {name: run(net, drive, IF(), **options) for name, options in ORDERS.items()}
+    assert len({tuple(delivered(outcome)) for outcome in runs.values()}) == len(ORDERS)
+    assert len({tuple(outcome.readout[-1]) for outcome in runs.values()}) > 3
+    again = run(net, drive, IF(), order=twin.random(3))
+    assert again == runs["random"]
+    assert delivered(run(net, drive, IF(), order=twin.random(4))) != delivered(again)
+    assert delivered(run(net, drive, IF(), order=twin.random(3, image=1))) != delivered(again)
+
+
+def test_law_4_theorem_1_of_srp():
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        T = int(rng.integers(1, 9))
+        net = random_net(rng)
+        outcome = clock(net, random_drive(rng, net, T), IF())
+        for layer in range(net.readout):
+            for S, v, x in zip(totals(outcome, layer), outcome.potentials[layer], outcome.arrived[layer], strict=True):
+                a = min(max((x + THETA // 2) // THETA, 0), T)       # in spikes: a = lambda / T * this, y = x / T
+                seen.add((a == 0, v < 0, (S > a) - (S < a)))
+                if a == 0:
+                    assert (v >= 0 or S >= a) and (S <= a or v < 0)
+                else:
+                    assert (v < 0) == (S > a)
+    assert {(True, True, 1), (True, True, 0), (True, False, 0), (False, True, 1), (False, False, 0),
+            (False, False, -1)} == seen
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_law_5_gn_of_one_member_is_if(seed):
+    rng = np.random.default_rng(seed)
+    net = random_net(rng)
+    drive = random_drive(rng, net)
+    assert clock(net, drive, GN(1)) == clock(net, drive, IF())
+    for options in ORDERS.values():
+        assert run(net, drive, GN(1), **options) == run(net, drive, IF(), **options)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_law_5_clocked_order_is_the_clocked_engine(seed, name):
+    rng = np.random.default_rng(seed)
+    net = random_net(rng)
+    drive = random_drive(rng, net, quiet=2)
+    engine, order = clock(net, drive, MODELS[name]), run(net, drive, MODELS[name], order=twin.clocked)
+    assert facts(order) == facts(engine) and engine.spikes
+    for attribute in ("counts", "potentials", "readout", "arrived", "synaptic_operations", "equalities", "t_eq"):
+        assert getattr(order, attribute) == getattr(engine, attribute), attribute
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_law_5_weight_normalisation_is_threshold_balancing(seed, name):
+    """Balanced: each neuron its own theta. Normalised: its weights, drive and v(0) divided by it, all thetas 1."""
+    rng = np.random.default_rng(seed)
+    balanced = random_net(rng)
+    for layer in balanced.layers:
+        layer.theta = (4 * rng.integers(3, 9, layer.size)).tolist()
+    drive, v0 = random_drive(rng, balanced), start(balanced)
+
+    def divided(charges, layer):
+        return [Fraction(c) / theta for c, theta in zip(charges, layer.theta, strict=True)]
+
+    normal = Net([Layer(layer.name, layer.size, Fraction(1)) for layer in balanced.layers], [])
+    for p in balanced.projections:
+        rows = [[Fraction(int(w), theta) for w in row]
+                for row, theta in zip(p.weights, balanced.layers[p.target].theta, strict=True)]
+        normal.projections.append(Projection(p.source, p.target, np.array(rows, object), p.mask))
+    normal_drive = [[divided(c, layer) for c, layer in zip(step, balanced.layers, strict=True)] for step in drive]
+    normal_v0 = [divided(v, layer) for v, layer in zip(v0, balanced.layers, strict=True)]
+    model = MODELS[name]
+    if name == "hard":
+        model = IFHard(0)
+    one, other = clock(balanced, drive, model), clock(normal, normal_drive, model, normal_v0)
+    assert [f[:6] for f in facts(one)] == [f[:6] for f in facts(other)] and one.spikes
+    assert one.equalities == other.equalities
+    one, other = run(balanced, drive, model), run(normal, normal_drive, model, v0=normal_v0)
+    assert [(s.seq, s.tick, s.layer, s.neuron, s.sign, s.member, s.cause) for s in one.spikes] == \
+        [(s.seq, s.tick, s.layer, s.neuron, s.sign, s.member, s.cause) for s in other.spikes]
+
+
+def bounds_of_law_6(net, drive, outcome):
+    """For each step, layer, neuron: spikes fired there, and the fewest and most of any order of the same arrivals."""
+    v = start(net)
+    for step, charges in enumerate(drive):
+        for layer in range(net.readout):
+            for i in range(net.layers[layer].size):
+                p = v[layer][i] + charges[layer][i]
+                at_drive = max(0, p // THETA)
+                p -= at_drive * THETA
+                excitation = inhibition = 0
+                for k in net.projections:
+                    if k.target == layer:
+                        brought = [int(w) * n for w, n, m in
+                                   zip(k.weights[i], outcome.counts[k.source][step], k.mask[i], strict=True) if m]
+                        excitation += sum(x for x in brought if x > 0)
+                        inhibition -= sum(x for x in brought if x < 0)
+                fewest = at_drive + max(0, (p + excitation - inhibition) // THETA)
+                most = at_drive + max(0, (p + excitation) // THETA)
+                fired = outcome.counts[layer][step][i]
+                v[layer][i] = p + excitation - inhibition - (fired - at_drive) * THETA
+                yield fired, fewest, most
+
+
+def test_law_6_fewest_and_most():
+    apart = strictly_between = 0
+    for seed in range(3 * len(SEEDS)):
+        rng = np.random.default_rng(seed)
+        net = random_net(rng, layers=5)
+        drive = random_drive(rng, net)
+        for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), order=twin.inhibitory_first)):
+            assert fired == fewest
+            apart += fewest < most
+        for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), order=twin.excitatory_first)):
+            assert fired == most
+        for name in ("fifo", "lifo", "index", "random", "jitter"):
+            for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), **ORDERS[name])):
+                assert fewest <= fired <= most
+                strictly_between += fewest < fired < most
+    assert apart > 100 and strictly_between > 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_law_6_against_every_order_of_the_same_arrivals(seed):
+    """One target, five spikes: all 120 orders by replaying an edited run."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-2 * THETA, 2 * THETA, (1, 5))
+    net = Net([Layer("sources", 5, 1), Layer("target", 1, THETA), Layer("readout", 1)],
+              [Projection(0, 1, weights), Projection(1, 2, [[1]])])
+    drive, v0 = [[[1] * 5, [0], None]], [[0] * 5, [int(rng.integers(0, THETA))], [0]]
+    recorded = run(net, drive, IF(), v0=v0).deliveries
+    mine = [d for d in recorded if d.layer == 0]
+
+
+    def spikes(order):
+        return run(net, drive, IF(), v0=v0, order=order).readout[-1][0]
+
+    counts = {spikes(twin.replay(order)) for order in permutations(mine)}
+    assert (min(counts), max(counts)) == (spikes(twin.inhibitory_first), spikes(twin.excitatory_first))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_law_7_gn_of_l_members_is_the_qcfs_network(seed):
+    """a = lambda * clip(floor(y L / lambda + 1/2) / L, 0, 1), layer by layer, in exact fractions."""
+    rng = np.random.default_rng(seed)
+    L, net = 8, random_net(rng, theta=48)
+    drive = [[rng.integers(-40, 80, layer.size).tolist() for layer in net.layers]]
+    outcome = clock(net, drive, GN(L), start(net, 2 * L))
+    ann, lam = [], 48
+    for layer, charges in enumerate(drive[0]):
+        y = [Fraction(c) for c in charges]
+        for p in net.projections:
+            if p.target == layer:       # a spike of a member brings w * lambda / L, so w = weights * L / lambda
+                y = [x + sum(Fraction(int(w) * L, lam) * a for w, a, m in zip(ws, ann[p.source], ms, strict=True) if m)
+                     for x, ws, ms in zip(y, p.weights, p.mask, strict=True)]
+        steps = [(x * L / lam + Fraction(1, 2)) // 1 for x in y]
+        ann.append([lam * min(max(Fraction(n, L), 0), 1) for n in steps])
+        if layer != net.readout:
+            assert [Fraction(n * lam, L) for n in totals(outcome, layer)] == ann[layer]
+    assert outcome.readout[-1] == y
+
+
+# --- Published examples ---
+
+def trains_into_one_neuron(trains, weights, theta=1):
+    """Source j fires in the steps where trains[j] is 1: its theta is 1, and so is its drive there."""
+    n = len(trains)
+    net = Net([Layer("sources", n, 1), Layer("neuron", 1, theta), Layer("readout", 1)],
+              [Projection(0, 1, [weights]), Projection(1, 2, [[1]])])
+    return net, [[list(charges), [0], None] for charges in zip(*trains, strict=True)], [[0] * n, [0], [0]]
+
+
+@pytest.mark.parametrize(("excitation", "inhibition", "counts", "left"), [
+    ([0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], 0),        # (b) even: 3/6, as the ANN
+    ([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0], -1),       # (c) inhibition late: one spike too many
+    ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1], 1),        # (d) inhibition early: one too few
+])
+def test_srp_figure_1(excitation, inhibition, counts, left):
+    """W = [2, -1], theta = 1, T = 6, each input fires three times: a = ReLU(2 * 0.5 - 0.5) = 3/6."""
+    net, drive, v0 = trains_into_one_neuron([excitation, inhibition], [2, -1])
+    outcome = clock(net, drive, IF(), v0)
+    assert [step[0] for step in outcome.counts[1]] == counts
+    assert outcome.potentials[1] == [left]
+    assert outcome.readout[-1] == [sum(counts)]
+
+
+IN_TIME, LATE = [1, 1, 1, 0, 0], [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("model", "inhibition", "counts", "left"), [
+    (IF(), IN_TIME, [1, 1, 0, 0, 0], 0),
+    (IF(), LATE, [1, 1, 1, 0, 0], -1),
+    (SNM(), LATE, [1, 1, 1, 0, -1], 0),
+    (SNM(), IN_TIME, [1, 1, 0, 0, 0], 0),
+])
+def test_dnisnm_figures_3_and_6(model, inhibition, counts, left):
+    """x = (1, 2, 3) as spike counts, w = (1, 2, -1), theta 1: the ANN's output is 2. Late inhibition makes IF fire
+    three times (fig. 3); SNM stands at 0 with memory 3 after t4 and takes a spike back at t5 (fig. 6)."""
+    net, drive, v0 = trains_into_one_neuron([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], inhibition], [1, 2, -1])
+    outcome = clock(net, drive, model, v0)
+    assert [step[0] for step in outcome.counts[1]] == counts
+    assert outcome.potentials[1] == [left]
+    assert clock(net, drive[:4], model, v0).potentials[1] == [0]
+
+
+def test_dnisnm_figure_3_event_by_event():
+    """The same six spikes in one step: inhibition last gives all five excitatory units, inhibition first gives two."""
+    net = Net([Layer("sources", 3, 1), Layer("neuron", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[1, 2, -1]]), Projection(1, 2, [[1]])])
+    drive, v0 = [[[1, 2, 3], [0], None]], [[0] * 3, [0], [0]]
+    assert run(net, drive, IF(), v0=v0, order=twin.excitatory_first).readout == [[5]]
+    assert run(net, drive, IF(), v0=v0, order=twin.inhibitory_first).readout == [[2]]
+    assert run(net, drive, SNM(), v0=v0, order=twin.excitatory_first).readout == [[2]]
+
+
+def test_gn_figure_2_staircase():
+    """T = 4, constant input x: IF climbs in steps of theta/T, GN of tau = 4 in steps of theta/(tau T), up to theta."""
+    theta = 64
+    net = Net([Layer("neuron", 1, theta), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+
+    def staircase(model, v0):
+        return [clock(net, [[[x], None]] * 4, model, [[v0], [0]]).readout[-1][0] for x in range(-8, 80)]
+
+    assert staircase(IF(), 32) == [0] * 16 + [1] * 16 + [2] * 16 + [3] * 16 + [4] * 24
+    assert staircase(GN(4), 8) == [0] * 10 + [n for n in range(1, 16) for _ in range(4)] + [16] * 18
+    # the activation 0.125 of GN 2.1: IF says 1/4 after four steps, GN exactly 2/16
+    assert (staircase(IF(), 32)[8 + 8], staircase(GN(4), 8)[8 + 8]) == (1, 2)
+
+
+def test_gn_members_fire_in_order_of_threshold_and_inhibit_each_other():
+    net = Net([Layer("neuron", 1, 8), Layer("readout", 1)], [Projection(0, 1, [[3]])])
+    outcome = clock(net, [[[7], None], [[20], None]], GN(4), [[0], [0]])
+    assert [(s.step, s.member, s.v_before, s.v_after) for s in outcome.spikes] == [
+        (0, 1, 7, 5), (0, 2, 5, 3), (0, 3, 3, 1),                   # 7 reaches 2, 4, 6 but not 8
+        (1, 1, 21, 19), (1, 2, 19, 17), (1, 3, 17, 15), (1, 4, 15, 13)]
+    assert outcome.readout == [[9], [21]] and outcome.potentials[0] == [13]
+    # asynchronous: again and again, 4 + 4 + 2 members of 21
+    outcome = run(net, [[[21], None]], GN(4), v0=[[0], [0]])
+    assert [s.member for s in outcome.spikes] == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2] and outcome.potentials[0] == [1]
+
+
+def test_spikezip_equation_1():
+    """V_thr = 4, S_max = 2, V_0 = 2; every branch of Theta, and both equalities."""
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    inputs = [6, 0, 5, -6, 0, -3, -1, -9, 10]
+    outcome = clock(net, [[[x], None] for x in inputs], STBIF(2), [[2], [0]])
+    #    V + V_in:  8  4  5 (S = S_max)  -1  3  0 (not < 0)  -1  -6 (S = 0)  4
+    assert [step[0] for step in outcome.counts[0]] == [1, 1, 0, -1, 0, 0, -1, 0, 1]
+    assert [s.v_after for s in outcome.spikes] == [4, 0, 3, 3, 0]
+    assert outcome.equalities == 3                                  # 4 twice, 0 with S = 1 once
+
+
+# --- Numbers, records and costs ---
+
+def test_even_release_adds_up():
+    for total in range(-30, 31):
+        for n in range(1, 9):
+            parts = twin.even_release(total, n)
+            assert len(parts) == n and sum(parts) == total and max(parts) - min(parts) <= 1
+    assert twin.even_release(np.int64(6), 4) == [1, 2, 1, 2]
+    assert twin.even_release(-1, 4) == [-1, 0, 0, 0]
+    assert twin.even_release(1.0, 4) == [0.25] * 4
+
+
+def test_even_release_drives_stbif_to_the_rounded_value():
+    """SpikeZIP 3.2 and eq. 2: x in n even parts gives clip(round(x / s), 0, n) spikes (halves up)."""
+    net = Net([Layer("neuron", 1, 10), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    for x in range(-30, 70):
+        drive = [[[part], None] for part in twin.even_release(x, 4)] + [[None, None]] * 8
+        assert clock(net, drive, STBIF(4), [[5], [0]]).readout[-1] == [min(max((x + 5) // 10, 0), 4)]
+
+
+def test_clocked_floats_add_positive_spikes_before_negative_ones():
+    """Step 2: source 0 takes its spike back, source 1 fires. (0.1 + 0.2) - 0.3, not (0.1 - 0.3) + 0.2."""
+    net = Net([Layer("sources", 2, 1.0), Layer("neuron", 1, 9.0), Layer("readout", 1)],
+              [Projection(0, 1, [[0.3, 0.2]]), Projection(1, 2, [[1.0]])])
+    drive = [[[1.5, 0.0], [-0.3], None], [[-1.0, 1.0], [0.1], None]]
+    outcome = clock(net, drive, STBIF(4), [[0.0, 0.0], [0.0], [0.0]])
+    assert outcome.counts[0] == [[1, 0], [-1, 1]]
+    assert outcome.potentials[1] == [(0.1 + 0.2) - 0.3] != [(0.1 - 0.3) + 0.2]
+
+
+def test_explicit_zeros_are_synapses_and_masked_ones_are_not():
+    net = Net([Layer("source", 1, 1), Layer("targets", 4, 9), Layer("readout", 1)],
+              [Projection(0, 1, [[0], [5], [-5], [7]], [[True], [True], [True], [False]])])
+    drive, v0 = [[[2], [0] * 4, None]], [[0], [9, 0, 0, 0], [0]]
+    assert clock(net, drive, IF(), v0).synaptic_operations == 3
+    for order in (twin.fifo, twin.excitatory_first, twin.inhibitory_first):
+        outcome = run(net, drive, IF(), v0=v0, order=order)     # the source fires twice
+        assert outcome.synaptic_operations == 6
+        assert outcome.arrived[1] == [0, 10, -10, 0]
+
+
+def test_operations_are_fan_out_times_spikes_once_everything_is_delivered():
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng)
+        drive = random_drive(rng, net, quiet=60)
+        for options in ORDERS.values():
+            outcome = run(net, drive, SNM(), **options)
+            fan_out = [sum(int(np.asarray(p.mask)[:, s.neuron].sum()) for p in net.projections if p.source == s.layer)
+                       for s in outcome.spikes]
+            assert outcome.synaptic_operations == sum(fan_out) and outcome.under_way == 0
+
+
+def test_records_are_consistent():
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng)
+        drive = random_drive(rng, net)
+        for options in ORDERS.values():
+            outcome = run(net, drive, SNM(), **options)
+            assert [s.seq for s in outcome.spikes] == list(range(len(outcome.spikes)))
+            assert [s.tick for s in outcome.spikes] == sorted(s.tick for s in outcome.spikes)
+            counts = [np.zeros((len(drive), layer.size), int) for layer in net.layers]
+            sent = {}
+            for s in outcome.spikes:
+                counts[s.layer][s.step, s.neuron] += s.sign
+                assert s.v_before - s.v_after == s.sign * THETA
+                assert s.nth == sent.get((s.layer, s.neuron), 0)
+                sent[s.layer, s.neuron] = s.nth + 1
+                if s.cause is not None:
+                    cause = outcome.spikes[s.cause]
+                    assert s.cause < s.seq and any(p.source == cause.layer and p.target == s.layer and
+                                                   p.mask[s.neuron, cause.neuron] for p in net.projections)
+            assert [c.tolist() for c in counts] == outcome.counts
+
+
+def test_equilibrium_time_is_the_last_step_that_moved_anything():
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    nothing = [None, None]
+    assert clock(net, [nothing] * 3, IF(), [[0], [0]]).t_eq == 0
+    assert clock(net, [[[12], None]] + [nothing] * 4, IF(), [[0], [0]]).t_eq == 3               # one spike a step
+    assert run(net, [[[12], None], nothing, nothing], IF(), v0=[[0], [0]]).t_eq == 1            # all at once
+    assert run(net, [nothing, [[1], None], [[0], None], nothing], IF(), v0=[[0], [0]]).t_eq == 2
+    assert run(net, [nothing, [None, [1]], nothing], IF(), v0=[[0], [0]]).t_eq == 2             # readout only
+
+
+def test_no_drive_is_no_arrival_and_zero_drive_is_one():
+    """A neuron that starts above its threshold fires at its first arrival."""
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    assert run(net, [[None, None], [[0], None]], IF(), v0=[[5], [0]]).counts[0] == [[0], [1]]
+    assert clock(net, [[None, None], [[0], None]], IF(), [[5], [0]]).counts[0] == [[1], [0]]
+
+
+# --- Asynchronous time ---
+
+@pytest.fixture
+def crossed():
+    """Two sources, each exciting the target of the other's index: emission, depth and index all order differently."""
+    return Net([Layer("a", 2, 1), Layer("b", 2, 1), Layer("readout", 2)],
+               [Projection(0, 1, [[0, 1], [1, 0]], [[False, True], [True, False]]),
+                Projection(1, 2, [[1, 0], [0, 1]])])
+
+
+@pytest.mark.parametrize(("order", "expected"), [
+    (twin.fifo, "a0 a1 b1 b0"),
+    (twin.lifo, "a1 b0 a0 b1"),
+    (twin.index, "a0 a1 b0 b1"),
+])
+def test_orders_of_delivery(crossed, order, expected):
+    outcome = run(crossed, [[[1, 1], None, None]], IF(), v0=[[0, 0]] * 3, order=order)
+    assert [f"{'ab'[d.layer]}{d.neuron}" for d in outcome.deliveries] == expected.split()
+
+
+def test_random_order_is_splitmix64_and_takes_all_orders():
+    assert [hex(twin.splitmix64(x)) for x in (0, 0x9E3779B97F4A7C15)] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4"]
+    net = Net([Layer("sources", 3, 1), Layer("readout", 1)], [Projection(0, 1, [[1, 1, 1]])])
+    found = [tuple(d.neuron for d in run(net, [[[1] * 3, None]], IF(), v0=[[0] * 3, [0]],
+                                         order=twin.random(2, image)).deliveries) for image in range(600)]
+    shares = [found.count(order) for order in permutations(range(3))]
+    assert sum(shares) == 600 and all(60 < share < 140 for share in shares)     # 100 expected, standard deviation 9
+
+
+def test_halves_wait_for_the_other_half_over_a_skip_connection():
+    """1 -> 3 excites at once, 1 -> 2 -> 3 inhibits: inhibitory first must still win at layer 3."""
+    net = Net([Layer("one", 1, 1), Layer("two", 1, 1), Layer("three", 1, 1), Layer("readout", 1)],
+              [Projection(0, 2, [[1]]), Projection(0, 1, [[1]]), Projection(1, 2, [[-1]]), Projection(2, 3, [[1]])])
+    drive, v0 = [[[1], [0], [0], None]], [[0]] * 4
+    assert run(net, drive, IF(), v0=v0, order=twin.inhibitory_first).counts[2] == [[0]]
+    assert run(net, drive, IF(), v0=v0, order=twin.excitatory_first).counts[2] == [[1]]
+
+
+def test_the_half_is_decided_by_the_charge():
+    """A negative spike over a negative weight excites, and goes with the excitatory half."""
+    net = Net([Layer("source", 1, 2), Layer("targets", 2, 9), Layer("readout", 1)], [Projection(0, 1, [[-3], [3]])])
+    drive, v0 = [[[2], None, None], [[-1], None, None]], [[0], [0, 0], [0]]
+    for order, first in ((twin.excitatory_first, twin.EXCITATORY), (twin.inhibitory_first, twin.INHIBITORY)):
+        outcome = run(net, drive, STBIF(2), v0=v0, order=order)
+        assert [s.sign for s in outcome.spikes] == [1, -1]
+        assert [d.half for d in outcome.deliveries] == [first, -first] * 2
+        assert outcome.arrived[1] == [0, 0] and outcome.synaptic_operations == 4
+
+
+def test_evaluation_follows_every_arrival_in_index_order():
+    """One spike reaches neurons 0, 1, 2: their spikes are emitted in that order, at once, as often as they can."""
+    net = Net([Layer("source", 1, 1), Layer("targets", 3, 2), Layer("readout", 3)],
+              [Projection(0, 1, [[4], [1], [2]]), Projection(1, 2, np.eye(3, dtype=int))])
+    outcome = run(net, [[[1], None, None]], IF(), v0=[[0], [0] * 3, [0] * 3])
+    assert [(s.layer, s.neuron, s.cause, s.v_before, s.v_after) for s in outcome.spikes] == [
+        (0, 0, None, 1, 0), (1, 0, 0, 4, 2), (1, 0, 0, 2, 0), (1, 2, 0, 2, 0)]
+    assert outcome.equalities == 3                                   # p = 1 at the source; 2 and 2 at the targets
+
+
+def test_drive_arrives_everywhere_before_any_spike():
+    net = Net([Layer("source", 1, 1), Layer("target", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[-1]]), Projection(1, 2, [[1]])])
+    outcome = run(net, [[[1], [1], [7]]], IF(), v0=[[0]] * 3)
+    assert [(s.layer, s.cause) for s in outcome.spikes] == [(0, None), (1, None)]
+    assert outcome.potentials == [[0], [-1], [8]] and outcome.readout == [[8]]
+
+
+def test_refractory_fires_once_and_again_by_an_event_of_its_own():
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+
+    def ticks(charges, refractory, **options):
+        outcome = run(net, [[[c], None] for c in charges], IF(), v0=[[0], [0]], refractory=refractory, **options)
+        return [(s.step, s.tick) for s in outcome.spikes]
+
+    assert ticks([12, 0], 300) == [(0, 0), (0, 300), (0, 600)]
+    # r = one step: the period ends with the step, so one spike a step, with a barrier and without
+    for barrier in (True, False):
+        assert ticks([12, 0, 0, 0], TICKS_PER_STEP, barrier=barrier) == [(k, k * TICKS_PER_STEP) for k in range(3)]
+    # a period that outlasts the step: the drive of step 1 finds the neuron resting
+    assert ticks([8, 0, 0], 1500) == [(0, 0), (1, 1500)]
+    assert ticks([8, 0, 0], 1500, ticks_per_step=2000) == [(0, 0), (0, 1500)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_window_and_one_step_of_refractory_period_make_clocked_time(seed, name):
+    """§5.2, the knob's far end: all charge of a step has come before the window closes, layer by layer."""
+    rng = np.random.default_rng(seed)
+    net = random_net(rng)
+    drive = random_drive(rng, net)
+    outcome = run(net, drive, MODELS[name], window=1, refractory=TICKS_PER_STEP)
+    assert facts(outcome) == facts(clock(net, drive, MODELS[name]))
+
+
+def test_window_opens_at_the_first_arrival_since_the_last_evaluation():
+    """Arrivals at 0, 40, 90, 160 with w = 100: evaluated at 100 and, the window opened at 160, at 260."""
+    net = Net([Layer("sources", 4, 1), Layer("target", 1, 2), Layer("readout", 1)],
+              [Projection(0, 1, [[-1, 5, -2, 5]]), Projection(1, 2, [[1]])])
+    delays = PerNeuron([[0, 40, 90, 160], [0], []])
+    options = dict(v0=[[0] * 4, [0], [0]], order=twin.fifo, delays=delays)
+    drive = [[[1] * 4, None, None]]
+    windowed = run(net, drive, IF(), window=100, **options)
+    # the sources wait too: their drive came at 0, so they fire at 100 and the arrivals are at 100, 140, 190, 260
+    assert [(s.tick, s.v_before, s.cause) for s in windowed.spikes if s.layer == 1] == [
+        (200, 2, None), (360, 5, None), (360, 3, None)]
+    at_once = run(net, drive, IF(), **options)
+    assert [(s.tick, s.v_before, s.cause) for s in at_once.spikes if s.layer == 1] == [
+        (40, 4, 1), (40, 2, 1), (160, 3, 3)]
+
+
+def test_an_evaluation_closes_an_open_window():
+    """w = 100, r = 150. Drive at 0: evaluated and fired at 100, resting until 250. Arrivals at 200 and 280 (the sources
+    fire at 100 too, with delays of 100 and 180). 200 opens a window to 300; the end of the period at 250 evaluates
+    and closes it; 280 opens one to 380."""
+    net = Net([Layer("sources", 2, 1), Layer("target", 1, 4), Layer("readout", 1)],
+              [Projection(0, 1, [[3, 4]]), Projection(1, 2, [[1]])])
+    outcome = run(net, [[[1, 1], [4], None]], IF(), v0=[[0, 0], [0], [0]], window=100, refractory=150,
+                  delays=PerNeuron([[100, 180], [0], []]))
+    assert [(s.tick, s.v_before) for s in outcome.spikes if s.layer == 1] == [(100, 4), (380, 7)]
+
+
+def test_barrier_holds_the_next_drive_until_nothing_is_under_way():
+    """Delay of two steps and a half: with the barrier step 1 starts when the spike has arrived, without it earlier."""
+    net = Net([Layer("source", 1, 1), Layer("target", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[1]]), Projection(1, 2, [[1]])])
+    late = 5 * TICKS_PER_STEP // 2
+    options = dict(v0=[[0]] * 3, delays=PerProjection([late, 0]))
+    drive = [[[1], None, None]] * 2 + [[None] * 3]
+    held = run(net, drive, IF(), barrier=True, **options)
+    assert [(s.layer, s.step, s.tick) for s in held.spikes] == [(0, 0, 0), (1, 0, late), (0, 1, late), (1, 1, 2 * late)]
+    assert held.readout == [[1], [2], [2]] and held.under_way == 0
+    free = run(net, drive, IF(), barrier=False, **options)
+    assert [(s.layer, s.step, s.tick) for s in free.spikes] == [(0, 0, 0), (0, 1, TICKS_PER_STEP), (1, 2, late)]
+    assert free.readout == [[0], [0], [1]] and free.under_way == 1
+
+
+def test_drive_comes_before_what_is_due_at_the_same_tick():
+    net = Net([Layer("source", 1, 1), Layer("target", 1, 2), Layer("readout", 1)],
+              [Projection(0, 1, [[-1]]), Projection(1, 2, [[1]])])
+    outcome = run(net, [[[1], None, None], [None, [2], None]], IF(), v0=[[0]] * 3, barrier=False,
+                  delays=PerProjection([TICKS_PER_STEP, 0]))
+    assert outcome.counts[1] == [[0], [1]] and outcome.potentials[1] == [-1]
+
+
+def test_delays_per_projection_split_a_spike_and_per_neuron_do_not():
+    net = Net([Layer("source", 2, 1), Layer("near", 1, 9), Layer("readout", 1)],
+              [Projection(0, 1, [[1, 1]]), Projection(0, 2, [[1, 1]])])
+    drive, v0 = [[[1, 1], None, None]], [[0, 0], [0], [0]]
+    split = run(net, drive, IF(), v0=v0, delays=PerProjection([30, 10]))
+    assert [(d.neuron, d.projections, d.delay) for d in split.deliveries] == [
+        (0, (1,), 10), (1, (1,), 10), (0, (0,), 30), (1, (0,), 30)]
+    whole = run(net, drive, IF(), v0=v0, delays=PerNeuron([[30, 10], [0], []]))
+    assert [(d.neuron, d.projections, d.delay) for d in whole.deliveries] == [(1, (0, 1), 10), (0, (0, 1), 30)]
+
+
+def test_jitter_is_uniform_on_its_bounds():
+    net = Net([Layer("sources", 400, 1), Layer("readout", 1)], [Projection(0, 1, [[1] * 400])])
+    outcome = run(net, [[[1] * 400, None]], IF(), v0=[[0] * 400, [0]], order=twin.jitter(1, 5, 8))
+    shares = [[d.delay for d in outcome.deliveries].count(ticks) for ticks in (5, 6, 7, 8)]
+    assert sum(shares) == 400 and all(65 < share < 135 for share in shares)     # 100 expected, standard deviation 9
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("way", [way for way in ORDERS if way != "clocked"])
+def test_replay_reproduces_a_run(name, way):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        net = random_net(rng)
+        drive, options = random_drive(rng, net), dict(ORDERS[way])
+        recorded = run(net, drive, MODELS[name], **options)
+        assert run(net, drive, MODELS[name], **options | {"order": twin.replay(recorded.deliveries)}) == recorded
+
+
+def test_replay_of_an_edited_run(crossed):
+    options = dict(v0=[[0, 0]] * 3)
+    drive = [[[1, 1], None, None]]
+    recorded = run(crossed, drive, IF(), **options).deliveries
+    edited = run(crossed, drive, IF(), order=twin.replay(recorded[::-1]), **options)
+    assert [(d.layer, d.neuron) for d in edited.deliveries] == [(0, 1), (1, 0), (0, 0), (1, 1)]
+    # spikes the list does not know come after those it does
+    edited = run(crossed, drive, IF(), order=twin.replay(recorded[1:2]), **options)
+    assert [(d.layer, d.neuron) for d in edited.deliveries] == [(0, 1), (0, 0), (1, 0), (1, 1)]
+    twice = [recorded[0], *recorded]
+    with pytest.raises(ValueError, match="spike 0 of neuron 0 in layer 0 to be delivered once"):
+        run(crossed, drive, IF(), order=twin.replay(twice), **options)
+
+
+def test_max_events_names_the_layers_still_firing():
+    net = Net([Layer("input", 1, 1), Layer("left", 1, 1), Layer("right", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[1]]), Projection(1, 2, [[1]]), Projection(2, 1, [[1]])])
+    with pytest.raises(RuntimeError, match="max_events = 50 events.*still firing: right;"):
+        run(net, [[[1], None, None, None]], IF(), v0=[[0]] * 4, max_events=50)
+    chain = Net(net.layers, net.projections[:2])
+    assert run(chain, [[[1], None, None, None]], IF(), v0=[[0]] * 4, max_events=2).counts[2] == [[1]]
+    with pytest.raises(RuntimeError, match="still firing: left;"):
+        run(chain, [[[1], None, None, None]], IF(), v0=[[0]] * 4, max_events=1)
+
+
+def test_hard_reset_forgets_the_rest():
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    outcome = clock(net, [[[11], None], [[3], None], [[3], None]], IFHard(-1), [[0], [0]])
+    assert outcome.counts[0] == [[1], [0], [1]] and outcome.potentials[0] == [-1]
+    with pytest.raises(ValueError, match="v_rest below theta"):
+        run(net, [[[11], None]], IFHard(4), v0=[[0], [0]])
+
+
+def test_wrong_input_is_refused():
+    layers = [Layer("a", 1, 4), Layer("b", 1, 4), Layer("readout", 1)]
+    drive, v0 = [[[0], [0], None]], [[0]] * 3
+    with pytest.raises(ValueError, match="topological order"):
+        clock(Net(layers, [Projection(1, 0, [[1]])]), drive, IF(), v0)
+    with pytest.raises(ValueError, match=r"expected weights and mask of shape \(1, 1\)"):
+        clock(Net(layers, [Projection(0, 1, [[1, 2]])]), drive, IF(), v0)
+    with pytest.raises(ValueError, match="readout never fires"):
+        run(Net(layers, [Projection(2, 1, [[1]])]), drive, IF(), v0=v0)
+    with pytest.raises(ValueError, match=r"drive\[0\]: expected"):
+        clock(Net(layers, []), [[[0, 0], None, None]], IF(), v0)
+    with pytest.raises(ValueError, match="layer b: expected 1 potentials"):
+        clock(Net(layers, []), drive, IF(), [[0], [0, 0], [0]])
+    with pytest.raises(ValueError, match="theta divisible by tau"):
+        clock(Net(layers, []), drive, GN(3), v0)
+    with pytest.raises(ValueError, match="order clocked"):
+        run(Net(layers, []), drive, IF(), v0=v0, order=twin.clocked, window=1)

@@ -1,0 +1,668 @@
+"""The naive twin of the simulator: plain Python, written from the semantics alone, read to be believed.
+
+Section numbers (§) are those of the semantics document. The fast engines are compared with this file
+spike for spike. It takes dense, already normalised networks (§1): a weight is a charge.
+
+Numbers. Thresholds, weights, drive and potentials are Python ints in fixed point (unit 2**-F, §6) or
+Python floats; `fractions.Fraction` works too. Arrays may be numpy arrays or nested lists; they are turned
+into lists before anything is computed, so that every sum is a Python sum.
+
+Steps are counted from 0 in all records (`drive[step]`, `counts[l][step]`, `Spike.step`): step k of §3 has
+index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the last one that moved anything.
+
+Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one arrival for each
+neuron, also where the charge is zero. None is nothing: no arrival, so no evaluation in asynchronous time.
+
+Models (§4). `model` is one model for all layers, or a list with one per layer (the readout's is not used).
+A GN's weights are given per member: the charge theta * w / tau that one member's spike brings.
+"""
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+TICKS_PER_STEP = 1024
+
+
+@dataclass
+class Layer:
+    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout."""
+
+    name: str
+    size: int
+    theta: int | float | list = 1
+
+    def thresholds(self):
+        theta = _plain(self.theta)
+        return theta if isinstance(theta, list) else [theta] * self.size
+
+
+@dataclass
+class Projection:
+    """weights[i][j]: charge that a +1 spike of source neuron j brings to target neuron i.
+
+    mask[i][j] says whether that synapse exists; an explicit zero weight is still a synapse (§11).
+    """
+
+    source: int
+    target: int
+    weights: np.ndarray
+    mask: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.mask is None:
+            self.mask = np.ones(np.shape(self.weights), bool)
+
+
+@dataclass
+class Net:
+    """Layers in topological order; projections in the order of summation and of delivery."""
+
+    layers: list[Layer]
+    projections: list[Projection]
+
+    @property
+    def readout(self):
+        """Index of the last layer: it only adds up what arrives and never fires (§1)."""
+        return len(self.layers) - 1
+
+    def outgoing(self, layer):
+        return tuple(k for k, projection in enumerate(self.projections) if projection.source == layer)
+
+    def check(self, drive, steps, loops=False):
+        """Shapes fit, and (unless `loops`) every projection goes to a later layer."""
+        sizes = [layer.size for layer in self.layers]
+        for step in range(steps):
+            found = [None if charges is None else len(charges) for charges in drive[step]]
+            if len(found) != len(sizes) or any(n not in (None, size) for n, size in zip(found, sizes, strict=True)):
+                raise ValueError(f"drive[{step}]: expected charges (or None) for layers of {sizes} neurons, "
+                                 f"found {found}")
+        for k, projection in enumerate(self.projections):
+            shape = (self.layers[projection.target].size, self.layers[projection.source].size)
+            if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
+                raise ValueError(f"projection {k}: expected weights and mask of shape {shape} (targets, sources), "
+                                 f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}")
+            if projection.source >= projection.target and not loops:
+                raise ValueError(f"projection {k}: clocked time goes layer by layer, but layer {projection.source} "
+                                 f"projects to {projection.target}; use topological order")
+            if projection.source == self.readout:
+                raise ValueError(f"projection {k}: the readout never fires and has no targets")
+
+
+@dataclass
+class Spike:
+    """One spike; `seq` is its place in the order of emission, without gaps (a GN's members each have one).
+
+    `tick` is None in clocked time. `member` is 1..tau for GN and 1 for every other model. `cause` is the seq of
+    the spike whose arrival fired it; None for drive, in clocked time, and where the neuron was evaluated by an
+    event of its own (end of a refractory period or a window). `nth`: how many spikes this neuron sent before.
+    """
+
+    seq: int
+    step: int
+    tick: int | None
+    layer: int
+    neuron: int
+    sign: int
+    member: int
+    cause: int | None
+    v_before: int | float
+    v_after: int | float
+    nth: int
+
+
+@dataclass
+class Outcome:
+    """What a run leaves.
+
+    counts[l][step][i]: signed net number of spikes; zero for the readout. potentials[l][i]: at the end; the
+    readout's is its v(0) and all that arrived. readout[step][i]: charge that has arrived there after each step,
+    not divided (§3). arrived[l][i]: sum of all charge. synaptic_operations: delivered spikes times touched
+    synapses (§11). equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
+    Asynchronous time only: `deliveries` in the order taken from the queue, then those `under_way` at the end of
+    the run (a number), in the queue's order.
+    """
+
+    spikes: list[Spike]
+    counts: list
+    potentials: list
+    readout: list
+    arrived: list
+    synaptic_operations: int
+    equalities: int
+    t_eq: int
+    deliveries: list = field(default_factory=list)
+    under_way: int = 0
+
+
+# --- Neuron models (§4) ---
+# fire(p, S, theta) -> ([(sign, member), ...], the new p). quantum: q. ties: see `Ledger.fire`.
+
+class IF:
+    """Soft reset: 1 if p >= theta."""
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return p == theta
+
+    def fire(self, p, S, theta):
+        if p >= theta:
+            return [(1, 1)], p - theta
+        return [], p
+
+
+@dataclass
+class IFHard:
+    """Hard reset: 1 if p >= theta, then p = v_rest. v_rest below every theta, or it would fire for ever."""
+
+    v_rest: int | float = 0
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return p == theta
+
+    def fire(self, p, S, theta):
+        if self.v_rest >= theta:
+            raise ValueError(f"expected v_rest below theta, found {self.v_rest} and {theta}")
+        if p >= theta:
+            return [(1, 1)], self.v_rest
+        return [], p
+
+
+class SNM:
+    """DNISNM eq. 19-23: 1 if p >= theta; -1 if p <= -theta and S > 0."""
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return p == theta or (p == -theta and S > 0)
+
+    def fire(self, p, S, theta):
+        if p >= theta:
+            return [(1, 1)], p - theta
+        if p <= -theta and S > 0:
+            return [(-1, 1)], p + theta
+        return [], p
+
+
+@dataclass
+class STBIF:
+    """SpikeZIP eq. 1: 1 if p >= theta and S < s_max; -1 if p < 0 and S > 0."""
+
+    s_max: int
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return (p == theta and S < self.s_max) or (p == 0 and S > 0)
+
+    def fire(self, p, S, theta):
+        if p >= theta and S < self.s_max:
+            return [(1, 1)], p - theta
+        if p < 0 and S > 0:
+            return [(-1, 1)], p + theta
+        return [], p
+
+
+@dataclass
+class GN:
+    """GN eq. 8-11: member i of 1..tau fires if p >= i * theta / tau, all judged by the same p; each takes theta / tau.
+
+    In fixed point theta is divisible by tau. In floats the thresholds are (i * theta) / tau, the quantum is
+    theta / tau, and m members take m * (theta / tau) in one subtraction.
+    """
+
+    tau: int
+
+    def _part(self, i, theta):
+        if isinstance(theta, int):
+            if theta % self.tau:
+                raise ValueError(f"expected theta divisible by tau in fixed point, found {theta} and {self.tau}")
+            return i * theta // self.tau
+        return i * theta / self.tau
+
+    def quantum(self, theta):
+        return self._part(1, theta)
+
+    def ties(self, p, S, theta):
+        return any(p == self._part(i, theta) for i in range(1, self.tau + 1))
+
+    def fire(self, p, S, theta):
+        fired = [(1, i) for i in range(1, self.tau + 1) if p >= self._part(i, theta)]
+        return (fired, p - len(fired) * self.quantum(theta)) if fired else ([], p)
+
+
+def even_release(total, n):
+    """`total` in n parts (§3, SpikeZIP 3.2; §6).
+
+    Integers: part k = 1..n is floor(k * total / n) - floor((k - 1) * total / n), floor towards minus infinity. The
+    parts add up to total exactly, differ by at most 1, and the remainder is spread evenly over the steps (a
+    positive one lands late: 1 in 4 parts is 0, 0, 0, 1; a negative one early: -1 is -1, 0, 0, 0).
+    Otherwise: n times total / n.
+    """
+    if isinstance(total, int | np.integer):
+        return [k * int(total) // n - (k - 1) * int(total) // n for k in range(1, n + 1)]
+    return [total / n] * n
+
+
+class Ledger:
+    """Potentials, memories and records of one run; the two ways of time only decide when to charge and to fire."""
+
+    def __init__(self, net, v0, steps, model):
+        self.net = net
+        self.models = model if isinstance(model, list) else [model] * len(net.layers)
+        self.thetas = [layer.thresholds() for layer in net.layers]
+        self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
+        self.masks = [_plain(np.asarray(p.mask, bool)) for p in net.projections]
+        self.v = [list(_plain(potentials)) for potentials in v0]
+        for layer, *found in zip(net.layers, self.v, self.thetas, strict=True):
+            if [len(values) for values in found] != [layer.size] * 2:
+                raise ValueError(f"layer {layer.name}: expected {layer.size} potentials and thresholds, "
+                                 f"found {[len(values) for values in found]}")
+        self.arrived = [[0] * layer.size for layer in net.layers]
+        self.memory = [[0] * layer.size for layer in net.layers]     # S of §4: signed sum of the spikes fired
+        self.sent = [[0] * layer.size for layer in net.layers]       # spikes of either sign
+        self.counts = [[[0] * layer.size for _ in range(steps)] for layer in net.layers]
+        self.spikes = []
+        self.readout = []
+        self.operations = self.equalities = self.t_eq = 0
+
+    def charge(self, layer, i, charge, step):
+        """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived anywhere (readout
+        included) or anything fired. In clocked time that is the same as comparing potentials before and after:
+        charges that cancel were brought by spikes of the same step."""
+        self.v[layer][i] = self.v[layer][i] + charge
+        self.arrived[layer][i] = self.arrived[layer][i] + charge
+        if charge != 0:
+            self.t_eq = step + 1
+
+    def fire(self, layer, i, step, tick, cause):
+        """Evaluate once: ask the model, book what it fires, return the new spikes (§4).
+
+        Every call is one evaluation; it met equality if p equalled a threshold where the other strictness of that
+        comparison would have decided differently (so p = 0 counts for ST-BIF only while S > 0)."""
+        model, theta = self.models[layer], self.thetas[layer][i]
+        p, S = self.v[layer][i], self.memory[layer][i]
+        self.equalities += model.ties(p, S, theta)
+        fired, p_after = model.fire(p, S, theta)
+        spikes, v_before = [], p
+        for n, (sign, member) in enumerate(fired, start=1):
+            v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
+            spikes.append(Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after,
+                                self.sent[layer][i]))
+            self.spikes.append(spikes[-1])
+            self.sent[layer][i] += 1
+            self.memory[layer][i] += sign
+            self.counts[layer][step][i] += sign
+            self.t_eq = step + 1
+            v_before = v_after
+        self.v[layer][i] = p_after
+        return spikes
+
+    def end_step(self):
+        """The readout after a step: all charge that has arrived there so far (§3)."""
+        self.readout.append(list(self.arrived[self.net.readout]))
+
+    def outcome(self):
+        return Outcome(self.spikes, self.counts, self.v, self.readout, self.arrived, self.operations,
+                       self.equalities, self.t_eq)
+
+
+def run_clocked(net, drive, v0, steps, model):
+    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member.
+
+    The order in which a potential is summed matters in floats only: v, + drive, then for each incoming projection
+    in the list's order: + the charges of positive spikes, sources in index order, a neuron that fired m times
+    added m times; then - the charges of negative spikes, likewise. (Positive and negative are the spikes' signs,
+    not the weights'.) `arrived` and the readout are summed in the same order.
+    """
+    net.check(drive, steps)
+    book = Ledger(net, v0, steps, model)
+    for step in range(steps):
+        fired = book.counts
+        for layer, size in enumerate(layer.size for layer in net.layers):
+            for i in range(size):
+                if drive[step][layer] is not None:
+                    book.charge(layer, i, _plain(drive[step][layer][i]), step)
+                for k, projection in enumerate(net.projections):
+                    if projection.target != layer:
+                        continue
+                    sources = [j for j, synapse in enumerate(book.masks[k][i]) if synapse]
+                    for sign in (1, -1):
+                        for j in sources:
+                            for _ in range(sign * fired[projection.source][step][j]):
+                                book.charge(layer, i, sign * book.weights[k][i][j], step)
+                                book.operations += 1
+                if layer != net.readout:
+                    book.fire(layer, i, step, None, None)
+        book.end_step()
+    return book.outcome()
+
+
+# --- Asynchronous time (§5) ---
+
+EXCITATORY, INHIBITORY, WHOLE = 1, -1, 0
+
+
+class Parcel(NamedTuple):
+    """What an order policy makes of a spike: one event that delivers it over some projections, whole or by half.
+
+    The excitatory half are the synapses on which the charge is not negative (a zero charge counts here), the
+    inhibitory half those on which it is. It is the charge's sign that decides: a negative spike excites where
+    its weight is negative.
+    """
+
+    delay: int
+    key: object
+    projections: tuple[int, ...]
+    half: int = WHOLE
+
+
+class Delivery(NamedTuple):
+    """A parcel as recorded. Spike and parcel are told by (layer, neuron, nth) and (projections, half)."""
+
+    layer: int
+    neuron: int
+    nth: int
+    delay: int
+    projections: tuple[int, ...]
+    half: int
+
+
+class Evaluation(NamedTuple):
+    """An event of a neuron's own, for `reason` "window", "refractory" or "clocked"."""
+
+    layer: int
+    neuron: int
+    reason: str
+
+
+# An order policy is a function (net, spike) -> list of parcels. Policies with parameters are made by a function.
+
+def fifo(net, spike):
+    """Order of emission: no delay, all keys equal, so the sequence number decides."""
+    return [Parcel(0, 0, net.outgoing(spike.layer))]
+
+
+def lifo(net, spike):
+    """Deepest layer first, in it the latest emission first: key (-layer, -seq). In a chain of layers this is a stack.
+    In 64 bits: -(layer * 2**40 + seq)."""
+    return [Parcel(0, (-spike.layer, -spike.seq), net.outgoing(spike.layer))]
+
+
+def index(net, spike):
+    """Key (layer, neuron); spikes of one neuron in order of emission. In 64 bits: layer * 2**40 + neuron."""
+    return [Parcel(0, (spike.layer, spike.neuron), net.outgoing(spike.layer))]
+
+
+def splitmix64(x):
+    """One output of the generator SplitMix64 for the state x, in 64-bit arithmetic modulo 2**64."""
+    low64 = 2**64 - 1
+    x = (x + 0x9E3779B97F4A7C15) & low64
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & low64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & low64
+    return x ^ (x >> 31)
+
+
+def spike_hash(seed, image, seq):
+    """splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq): 64 bits that depend on nothing else."""
+    return splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq)
+
+
+def random(seed, image=0):
+    """Key = spike_hash(seed, image, seq) >> 1 (63 bits: not negative as a signed integer)."""
+    return lambda net, spike: [Parcel(0, spike_hash(seed, image, spike.seq) >> 1, net.outgoing(spike.layer))]
+
+
+def jitter(seed, low, high, image=0):
+    """A delay for each spike, uniform on low..high ticks: low + (((h >> 32) * (high - low + 1)) >> 32), h = spike_hash.
+    All keys equal: of what is due at one tick, the order of emission."""
+    def policy(net, spike):
+        delay = low + (((spike_hash(seed, image, spike.seq) >> 32) * (high - low + 1)) >> 32)
+        return [Parcel(delay, 0, net.outgoing(spike.layer))]
+    return policy
+
+
+def _halves(net, spike, first, second):
+    return [Parcel(0, (net.projections[k].target, waits), (k,), half)
+            for k in net.outgoing(spike.layer) for waits, half in enumerate((first, second))]
+
+
+def excitatory_first(net, spike):
+    """Two parcels for each outgoing projection, in the list's order, the excitatory half's before the other's.
+
+    The key is (target layer, does this half wait: 0 or 1); in 64 bits 2 * target + waits. What goes to an earlier
+    layer always comes first; so when the first half is delivered to layer t, all its sources have done all they
+    will do at this tick, and every first half bound for t comes before every waiting half bound for t. A key
+    without the target, or a spike delivered to all its targets at once, would not do: over a skip
+    connection 1 -> 3 a half would arrive before 1 -> 2 -> 3 has brought the other half it should wait for."""
+    return _halves(net, spike, EXCITATORY, INHIBITORY)
+
+
+def inhibitory_first(net, spike):
+    """`excitatory_first` with the halves exchanged."""
+    return _halves(net, spike, INHIBITORY, EXCITATORY)
+
+
+def clocked(net, spike):
+    """Arrivals charge at once; every neuron is evaluated once a step, at the step's last tick, layer by layer, and
+    fires at most once (GN: once per member). Equals `run_clocked` spike for spike wherever sums are exact (in floats
+    the order of summation is that of delivery). A run recognises this policy by identity."""
+    return [Parcel(0, 0, net.outgoing(spike.layer))]
+
+
+def replay(deliveries):
+    """The deliveries of a recorded run, in a new order if the list was edited.
+
+    A spike is told by (layer, neuron, nth); its parcels get the recorded delay, and as key their place in the list:
+    so the list decides among parcels due at one tick. A spike that is not in the list (the edit made it) goes whole,
+    without delay, after all listed parcels of its tick, in order of emission. An unedited list gives the recorded run
+    again. `delays` of `run_async` are part of the recorded ones: leave them out."""
+    places = {}
+    for place, delivery in enumerate(deliveries):
+        parcel = Parcel(delivery.delay, place, delivery.projections, delivery.half)
+        places.setdefault((delivery.layer, delivery.neuron, delivery.nth), []).append(parcel)
+
+    def policy(net, spike):
+        outgoing = net.outgoing(spike.layer)
+        parcels = places.get((spike.layer, spike.neuron, spike.nth))
+        if parcels is None:
+            return [Parcel(0, len(deliveries), outgoing)]
+        delivered = [(k, half) for parcel in parcels for k in parcel.projections
+                     for half in ((EXCITATORY, INHIBITORY) if parcel.half == WHOLE else (parcel.half,))]
+        if sorted(delivered) != sorted((k, half) for k in outgoing for half in (EXCITATORY, INHIBITORY)):
+            raise ValueError(f"replay: expected spike {spike.nth} of neuron {spike.neuron} in layer {spike.layer} to "
+                             f"be delivered once over each of its projections, found {parcels}")
+        return parcels
+    return policy
+
+
+@dataclass
+class PerProjection:
+    """ticks[k]: delay over projection k. Every spike is then one event for each outgoing projection."""
+
+    ticks: list
+
+
+@dataclass
+class PerNeuron:
+    """ticks[layer][neuron]: delay of that neuron's spikes, over all its projections at once."""
+
+    ticks: list
+
+
+def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0, window=0, delays=None,
+              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP):
+    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks.
+
+    The queue is ordered by (time, phase, key, sequence number). The phase is 0 for deliveries and 1 for evaluations, so
+    a neuron's own event comes after every delivery due at its tick; evaluations have the key (layer, neuron). The
+    sequence number counts everything put into the queue. The key is the order policy's; `delays` (PerProjection
+    or PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
+
+    A step: its drive arrives at tick `start`, before any event due then; the events due before
+    start + ticks_per_step follow. With `barrier` those due later follow too, as long as any delivery or open
+    window is in the queue, and the next step starts at start + ticks_per_step or, if that was later, at the tick of
+    the last event. The end of a refractory period alone does not hold a step up: it is left to the step it falls in
+    (else r = one step would not mean one spike a step). Without `barrier` steps start every ticks_per_step.
+    The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
+    `max_events`: so many events are taken from the queue, in the whole run, before it is an error.
+    """
+    net.check(drive, steps, loops=True)
+    if order is clocked and (refractory or window or delays):
+        raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
+    run = _Run(net, Ledger(net, v0, steps, model), order, refractory, window, delays, max_events)
+    start = 0
+    for step in range(steps):
+        end = start + ticks_per_step
+        run.begin_step(step, start, drive[step])
+        if order is clocked:
+            run.evaluate_all_at(end - 1)
+        while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
+            run.take()
+        run.book.end_step()
+        start = max(end, run.now) if barrier else end
+    outcome = run.book.outcome()
+    left = [event for *_, event in sorted(run.queue, key=lambda entry: entry[:4]) if not isinstance(event, Evaluation)]
+    outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
+    outcome.under_way = len(left)
+    return outcome
+
+
+class _Run:
+    """The queue and what goes in and out of it."""
+
+    def __init__(self, net, book, order, refractory, window, delays, max_events):
+        self.net, self.book, self.order, self.delays = net, book, order, delays
+        self.refractory, self.window, self.max_events = refractory, window, max_events
+        self.queue = []                 # heap of (time, phase, key, sequence number, event)
+        self.put = self.taken = 0
+        self.step = self.now = 0
+        self.rests_until = [[0] * layer.size for layer in net.layers]
+        self.window_end = [[None] * layer.size for layer in net.layers]
+        self.delivered = []
+
+    def begin_step(self, step, start, drive):
+        """§5.1: layers in topological order, neurons in index order, one arrival each."""
+        self.step, self.now = step, start
+        for layer, charges in enumerate(drive):
+            if charges is not None:
+                for i, charge in enumerate(charges):
+                    self.arrive(layer, i, _plain(charge), None)
+
+    def evaluate_all_at(self, tick):
+        for layer in range(self.net.readout):
+            for i in range(self.net.layers[layer].size):
+                self.put_evaluation(tick, layer, i, "clocked")
+
+    def arrive(self, layer, i, charge, cause):
+        """§5.2: charge, then evaluate at once or open a window."""
+        self.book.charge(layer, i, charge, self.step)
+        if layer == self.net.readout or self.order is clocked:
+            return
+        if self.window == 0:
+            self.evaluate(layer, i, cause)
+        elif self.window_end[layer][i] is None:
+            self.window_end[layer][i] = self.now + self.window
+            self.put_evaluation(self.now + self.window, layer, i, "window")
+
+    def evaluate(self, layer, i, cause):
+        """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
+        at t rests for t <= now < t + r. Any evaluation closes an open window: "w after the first arrival since its
+        last evaluation"."""
+        if self.now < self.rests_until[layer][i]:
+            return
+        self.window_end[layer][i] = None
+        while spikes := self.book.fire(layer, i, self.step, self.now, cause):
+            for spike in spikes:
+                self.send(spike)
+            if self.order is clocked:
+                return
+            if self.refractory:
+                self.rests_until[layer][i] = self.now + self.refractory
+                self.put_evaluation(self.now + self.refractory, layer, i, "refractory")
+                return
+
+    def send(self, spike):
+        """§5.3: the spike becomes an event, or several, at now + delay."""
+        for parcel in self.order(self.net, spike):
+            if isinstance(self.delays, PerProjection):
+                for k in parcel.projections:
+                    delay = parcel.delay + self.delays.ticks[k]
+                    self.put_delivery(spike, Parcel(delay, parcel.key, (k,), parcel.half))
+            elif isinstance(self.delays, PerNeuron):
+                delay = parcel.delay + self.delays.ticks[spike.layer][spike.neuron]
+                self.put_delivery(spike, Parcel(delay, *parcel[1:]))
+            else:
+                self.put_delivery(spike, parcel)
+
+    def put_delivery(self, spike, parcel):
+        if parcel.projections:
+            self._put(self.now + parcel.delay, 0, parcel.key, (spike, parcel))
+
+    def put_evaluation(self, tick, layer, i, reason):
+        self._put(tick, 1, (layer, i), Evaluation(layer, i, reason))
+
+    def _put(self, time, phase, key, event):
+        heapq.heappush(self.queue, (time, phase, key, self.put, event))
+        self.put += 1
+
+    def is_under_way(self):
+        """§5.4: is there a delivery, or a window that is still open, in the queue?"""
+        return any(not isinstance(event, Evaluation) or self._closes_window(time, event)
+                   for time, _, _, _, event in self.queue)
+
+    def _closes_window(self, time, evaluation):
+        """False for a window that another evaluation has closed meanwhile."""
+        return evaluation.reason == "window" and self.window_end[evaluation.layer][evaluation.neuron] == time
+
+    def take(self):
+        if self.taken == self.max_events:
+            layers = sorted({event.layer if isinstance(event, Evaluation) else event[0].layer
+                             for *_, event in self.queue})
+            names = ", ".join(self.net.layers[layer].name for layer in layers)
+            raise RuntimeError(f"expected the queue to empty within max_events = {self.max_events} events, found "
+                               f"{len(self.queue)} more in step {self.step}; still firing: {names}; "
+                               "look for a loop that excites itself, or raise max_events")
+        self.now, _, _, _, event = heapq.heappop(self.queue)
+        self.taken += 1
+        if not isinstance(event, Evaluation):
+            self.deliver(*event)
+        elif event.reason != "window":
+            self.evaluate(event.layer, event.neuron, None)
+        elif self._closes_window(self.now, event):
+            self.window_end[event.layer][event.neuron] = None
+            self.evaluate(event.layer, event.neuron, None)
+
+    def deliver(self, spike, parcel):
+        """§5.3: projections in the list's order, targets in index order; each arrival is evaluated before the next."""
+        self.delivered.append(_recorded(spike, parcel))
+        for k in parcel.projections:
+            weights, mask = self.book.weights[k], self.book.masks[k]
+            for i in range(self.net.layers[self.net.projections[k].target].size):
+                if mask[i][spike.neuron]:
+                    charge = spike.sign * weights[i][spike.neuron]
+                    half = INHIBITORY if charge < 0 else EXCITATORY
+                    if parcel.half in (WHOLE, half):
+                        self.book.operations += 1
+                        self.arrive(self.net.projections[k].target, i, charge, spike.seq)
+
+
+def _recorded(spike, parcel):
+    return Delivery(spike.layer, spike.neuron, spike.nth, parcel.delay, parcel.projections, parcel.half)
+
+
+def _plain(x):
+    """numpy arrays and scalars as Python lists and numbers."""
+    if isinstance(x, np.ndarray | np.generic):
+        return x.tolist()
+    return [_plain(entry) for entry in x] if isinstance(x, list | tuple) else x
