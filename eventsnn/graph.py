@@ -52,7 +52,8 @@ class Graph:
     """An ANN: nodes in an order in which every input comes first.
 
     Attributes: `input` and `output` (names), `input_shape` (C, H, W), `preprocessing`, `source`
-    (where it was read, for messages), `meta` (arch, note, classes, test_accuracy where known).
+    (where it was read, for messages), `meta` (arch, note, classes, test_accuracy where known), `shapes`
+    (name -> output shape without the batch axis, for the input and every node).
     """
 
     nodes: tuple[Node, ...]
@@ -62,27 +63,16 @@ class Graph:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     source: str = "graph"
     meta: dict = field(default_factory=dict)
+    shapes: dict = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         _check_topology(self)
         object.__setattr__(self, "nodes", _reachable(self))
-        self.shapes  # inferring the shapes checks attributes and parameters
+        object.__setattr__(self, "shapes", _shapes(self))
 
     @cached_property
     def by_name(self):
         return {node.name: node for node in self.nodes}
-
-    @cached_property
-    def shapes(self):
-        """Name -> output shape without the batch axis, for the input and every node."""
-        shapes = {self.input: tuple(self.input_shape)}
-        for node in self.nodes:
-            where = f"{self.source}: node {node.name!r} ({node.op})"
-            if node.op == "Softmax" and node.name != self.output:
-                raise InputError(where, "Softmax as the graph's output only", "Softmax inside the graph",
-                                 "attention and gating have no spiking form here; cut the graph before it")
-            shapes[node.name] = infer_shape(node, [shapes[i] for i in node.inputs], where)
-        return shapes
 
     @property
     def activations(self):
@@ -119,6 +109,18 @@ class Graph:
         for node in self.nodes:
             counts[node.op] = counts.get(node.op, 0) + 1
         return counts
+
+
+def _shapes(graph):
+    """Shapes of all outputs; finding them checks attributes and parameters."""
+    shapes = {graph.input: tuple(graph.input_shape)}
+    for node in graph.nodes:
+        where = f"{graph.source}: node {node.name!r} ({node.op})"
+        if node.op == "Softmax" and node.name != graph.output:
+            raise InputError(where, "Softmax as the graph's output only", "Softmax inside the graph",
+                             "attention and gating have no spiking form here; cut the graph before it")
+        shapes[node.name] = infer_shape(node, [shapes[i] for i in node.inputs], where)
+    return shapes
 
 
 def _check_topology(graph):

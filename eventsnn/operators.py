@@ -86,7 +86,8 @@ def resize_indices(node, shape, where=""):
     result = []
     for n, value in zip(shape[1:], values[-2:]):
         size = int(value) if scales is None else int(np.floor(n * value))
-        _expect(1 <= size <= MAX_ELEMENTS and size == (value if scales is None else size), where, "whole positive sizes", value)
+        whole = 1 <= size <= MAX_ELEMENTS and (scales is not None or size == value)
+        _expect(whole, where, "whole positive sizes", value)
         factor = size / n if scales is None else float(value)
         at = np.arange(size)
         if coordinate == "asymmetric":
@@ -124,8 +125,8 @@ def _conv(node, inputs, where):
     group = node.attrs.get("group", 1)
     _expect(_is_int(group) and group >= 1 and shape[0] % group == 0 and weight.shape[0] % group == 0, where,
             f"a group that divides {shape[0]} input and {weight.shape[0]} output channels", group)
-    _expect(weight.shape[1] == shape[0] // group, where, f"W of [M, {shape[0] // group}, kH, kW] for {shape[0]} channels in {group} group(s)",
-            list(weight.shape))
+    _expect(weight.shape[1] == shape[0] // group, where,
+            f"W of [M, {shape[0] // group}, kH, kW] for {shape[0]} channels in {group} group(s)", list(weight.shape))
     _vector(node, "B", weight.shape[0], where, optional=True)
     return (weight.shape[0], *window_of(node, shape, where).out)
 

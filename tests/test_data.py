@@ -312,7 +312,7 @@ def test_a_damaged_gzip_stream_is_refused(mnist):
 def store(request, tmp_path):
     """Writes arrays (a/b is spelt a__b) and returns the path."""
     def write(**arrays):
-        path = tmp_path / "set.dat"
+        path = tmp_path / "train.dat"
         if request.param == "h5":
             make_hdf5(path, **arrays)
         else:
@@ -330,7 +330,7 @@ def test_arrays_with_splits(store, keys):
         same(load_images(path, split=s), pixels, labels)
         same(load_images(path, split=s, offset=1, limit=2), pixels[1:3], labels[1:3], first=1)
     assert load_images(path, split="train").split == "train"
-    assert load_images(path).name == "set.dat" and load_images(path).classes == ()
+    assert load_images(path).name == "train.dat" and load_images(path).classes == ()
 
 
 @pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y")])
@@ -369,7 +369,7 @@ def test_dtypes_of_pixels(store, dtype):
 
 @pytest.mark.parametrize("dtype", ["i1", "u2", "i8", "?", "c8", "S3", "V2"])
 def test_other_dtypes_of_pixels_are_refused(store, dtype):
-    refuse(store(x=np.zeros((2, 4, 4), dtype)), "set.dat: x", "uint8")
+    refuse(store(x=np.zeros((2, 4, 4), dtype)), "train.dat: x", "uint8")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
@@ -383,7 +383,7 @@ def test_pixels_that_are_not_finite_are_refused(store, value):
 
 @pytest.mark.parametrize("shape", [(3,), (3, 16), (3, 1, 4, 4, 1), (), (0, 4, 4), (3, 0, 4), (3, 1, 4, 0)])
 def test_other_shapes_of_pixels_are_refused(store, shape):
-    refuse(store(x=np.zeros(shape, np.uint8)), "set.dat: x")
+    refuse(store(x=np.zeros(shape, np.uint8)), "train.dat: x")
 
 
 @pytest.mark.parametrize("labels", [
@@ -407,7 +407,7 @@ def test_truth_values_are_labels(store):
     np.array([0, 1, 2], np.longdouble),
 ])
 def test_other_labels_are_refused(store, labels):
-    refuse(store(x=make_pixels(3, 4, 4), y=np.array(labels)), "set.dat: y")
+    refuse(store(x=make_pixels(3, 4, 4), y=np.array(labels)), "train.dat: y")
 
 
 # .npz alone
@@ -568,7 +568,7 @@ def test_image_files_are_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     refuse(tmp_path, "image files in folders", ".npz", "sorted folder name")
-    refuse(tmp_path / name, ".npz")
+    refuse(tmp_path / name, "another kind of file", ".npz")
 
 
 def test_archives_are_refused(tmp_path):
@@ -593,7 +593,7 @@ def test_other_things_are_refused(tmp_path):
     refuse(tmp_path, "notes.txt", "pipe")
     refuse(tmp_path / "notes.txt", "5 bytes")
     np.save(tmp_path / "a.npy", make_pixels(2, 4, 4))
-    refuse(tmp_path / "a.npy", ".npz")
+    refuse(tmp_path / "a.npy", "another kind of file", ".npz")
     for spec in None, "", 3, b"", ["a"]:
         refuse(spec)
 
@@ -608,10 +608,15 @@ def test_a_file_that_may_not_be_read_is_refused(cifar10, monkeypatch):
 
 @pytest.mark.parametrize("options", [
     {"limit": 0}, {"limit": -1}, {"limit": 1.5}, {"limit": True}, {"limit": "2"}, {"offset": -1}, {"offset": None},
-    {"offset": 5}, {"offset": 10**30}, {"split": "valid"}, {"split": None}, {"split": ["test"]},
+    {"offset": 5}, {"offset": 10**30},
 ])
 def test_wrong_windows_are_refused(cifar10, options):
-    refuse(cifar10[0], **options)
+    refuse(cifar10[0], *options, **options)
+
+
+@pytest.mark.parametrize("split", ["valid", None, ["test"], ""])
+def test_wrong_splits_are_refused(cifar10, split):
+    assert refuse(cifar10[0], split=split).where == "split"
 
 
 def test_a_window_may_reach_past_the_end(cifar10):

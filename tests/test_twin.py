@@ -165,6 +165,7 @@ def test_law_5_clocked_order_is_the_clocked_engine(seed, name):
     drive = random_drive(rng, net, quiet=2)
     engine, order = clock(net, drive, MODELS[name]), run(net, drive, MODELS[name], order=twin.clocked)
     assert facts(order) == facts(engine) and engine.spikes
+    assert all(s.tick == (s.step + 1) * TICKS_PER_STEP - 1 for s in order.spikes)
     for attribute in ("counts", "potentials", "readout", "arrived", "synaptic_operations", "equalities", "t_eq"):
         assert getattr(order, attribute) == getattr(engine, attribute), attribute
 
@@ -232,13 +233,13 @@ def test_law_6_fewest_and_most():
         for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), order=twin.inhibitory_first)):
             assert fired == fewest
             apart += fewest < most
-        for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), order=twin.excitatory_first)):
+        for fired, _, most in bounds_of_law_6(net, drive, run(net, drive, IF(), order=twin.excitatory_first)):
             assert fired == most
         for name in ("fifo", "lifo", "index", "random", "jitter"):
             for fired, fewest, most in bounds_of_law_6(net, drive, run(net, drive, IF(), **ORDERS[name])):
                 assert fewest <= fired <= most
                 strictly_between += fewest < fired < most
-    assert apart > 100 and strictly_between > 100
+    assert apart > 100 and strictly_between > 20
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -369,6 +370,22 @@ def test_spikezip_equation_1():
     assert [step[0] for step in outcome.counts[0]] == [1, 1, 0, -1, 0, 0, -1, 0, 1]
     assert [s.v_after for s in outcome.spikes] == [4, 0, 3, 3, 0]
     assert outcome.equalities == 3                                  # 4 twice, 0 with S = 1 once
+    # equalities that decide nothing are not counted: 4 with S = S_max, 0 with S = 0
+    outcome = clock(net, [[[x], None] for x in (8, 0, 4, -5)] + [[None, None]] * 3, STBIF(2), [[0], [0]])
+    #    V + V_in:  8  4  4 (S = S_max)  -1  3  3  3
+    assert [step[0] for step in outcome.counts[0]] == [1, 1, 0, -1, 0, 0, 0] and outcome.equalities == 1
+    assert clock(net, [[None, None]], STBIF(2), [[0], [0]]).equalities == 0
+
+
+def test_dnisnm_equation_21():
+    """theta = 4: at -theta it takes a spike back only while its memory is above 0; equalities likewise."""
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    outcome = clock(net, [[[x], None] for x in (-4, 0, 8, -7, -1, -4)], SNM(), [[0], [0]])
+    #    p:  -4 (memory 0)  -4 (memory 0)  4  -7 (memory 1)  -4 (memory 0)  -8
+    assert [step[0] for step in outcome.counts[0]] == [0, 0, 1, -1, 0, 0]
+    assert outcome.equalities == 1
+    outcome = clock(net, [[[x], None] for x in (4, -4, -4)], SNM(), [[0], [0]])
+    assert [step[0] for step in outcome.counts[0]] == [1, -1, 0] and outcome.equalities == 2
 
 
 # --- Numbers, records and costs ---
@@ -455,6 +472,8 @@ def test_equilibrium_time_is_the_last_step_that_moved_anything():
     assert run(net, [[[12], None], nothing, nothing], IF(), v0=[[0], [0]]).t_eq == 1            # all at once
     assert run(net, [nothing, [[1], None], [[0], None], nothing], IF(), v0=[[0], [0]]).t_eq == 2
     assert run(net, [nothing, [None, [1]], nothing], IF(), v0=[[0], [0]]).t_eq == 2             # readout only
+    alone = Net(net.layers, [])
+    assert clock(alone, [[[12], None]] + [nothing] * 4, IF(), [[0], [0]]).t_eq == 3             # fires unheard
 
 
 def test_no_drive_is_no_arrival_and_zero_drive_is_one():
@@ -484,6 +503,18 @@ def test_orders_of_delivery(crossed, order, expected):
     assert [f"{'ab'[d.layer]}{d.neuron}" for d in outcome.deliveries] == expected.split()
 
 
+@pytest.mark.parametrize(("order", "expected"), [
+    (twin.fifo, "a0 a1 b0 b1"),
+    (twin.lifo, "a1 b1 a0 b0"),
+    (twin.index, "a0 a1 b0 b1"),
+])
+def test_orders_of_delivery_in_parallel_chains(crossed, order, expected):
+    crossed.projections[0].mask = [[True, False], [False, True]]
+    crossed.projections[0].weights = [[1, 0], [0, 1]]
+    outcome = run(crossed, [[[1, 1], None, None]], IF(), v0=[[0, 0]] * 3, order=order)
+    assert [f"{'ab'[d.layer]}{d.neuron}" for d in outcome.deliveries] == expected.split()
+
+
 def test_random_order_is_splitmix64_and_takes_all_orders():
     assert [hex(twin.splitmix64(x)) for x in (0, 0x9E3779B97F4A7C15)] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4"]
     net = Net([Layer("sources", 3, 1), Layer("readout", 1)], [Projection(0, 1, [[1, 1, 1]])])
@@ -504,13 +535,29 @@ def test_halves_wait_for_the_other_half_over_a_skip_connection():
 
 def test_the_half_is_decided_by_the_charge():
     """A negative spike over a negative weight excites, and goes with the excitatory half."""
-    net = Net([Layer("source", 1, 2), Layer("targets", 2, 9), Layer("readout", 1)], [Projection(0, 1, [[-3], [3]])])
-    drive, v0 = [[[2], None, None], [[-1], None, None]], [[0], [0, 0], [0]]
+    net = Net([Layer("source", 1, 2), Layer("targets", 2, 9), Layer("readout", 1)],
+              [Projection(0, 1, [[3], [-3]]), Projection(1, 2, [[1, 1]])])
+    drive, v0 = [[[2], None, None], [[-1], None, None]], [[0], [3, 9], [0]]
     for order, first in ((twin.excitatory_first, twin.EXCITATORY), (twin.inhibitory_first, twin.INHIBITORY)):
         outcome = run(net, drive, STBIF(2), v0=v0, order=order)
-        assert [s.sign for s in outcome.spikes] == [1, -1]
-        assert [d.half for d in outcome.deliveries] == [first, -first] * 2
-        assert outcome.arrived[1] == [0, 0] and outcome.synaptic_operations == 4
+        assert [d.half for d in outcome.deliveries if d.layer == 0] == [first, -first] * 2
+        assert outcome.synaptic_operations == 4 + 1
+        # step 1: the spike taken back brings -3 to target 0 and 3 to target 1, whose 9 reach the threshold
+        assert [(s.step, s.layer, s.neuron, s.sign) for s in outcome.spikes] == [(0, 0, 0, 1), (1, 0, 0, -1), (1, 1, 1, 1)]
+    # both targets answer to their half in turn: target 1 (excited) before or after target 0 (inhibited below 0)
+    net.layers[1].theta, drive = [3, 9], [[[2], None, None], [[-1], None, None]]
+    for order, expected in ((twin.excitatory_first, [(1, 1), (0, -1)]), (twin.inhibitory_first, [(0, -1), (1, 1)])):
+        outcome = run(net, drive, STBIF(2), v0=[[0], [0, 9], [0]], order=order)
+        assert [(s.neuron, s.sign) for s in outcome.spikes if s.layer == 1 and s.step == 1] == expected
+
+
+def test_a_zero_charge_belongs_to_the_excitatory_half():
+    """Both targets stand at their threshold; they answer to the half that touches them."""
+    net = Net([Layer("source", 1, 1), Layer("targets", 2, 9), Layer("readout", 1)], [Projection(0, 1, [[-1], [0]])])
+    v0 = [[0], [10, 9], [0]]
+    for order, expected in ((twin.excitatory_first, [1, 0]), (twin.inhibitory_first, [0, 1])):
+        outcome = run(net, [[[1], None, None]], IF(), v0=v0, order=order)
+        assert [s.neuron for s in outcome.spikes if s.layer == 1] == expected
 
 
 def test_evaluation_follows_every_arrival_in_index_order():
@@ -600,6 +647,25 @@ def test_barrier_holds_the_next_drive_until_nothing_is_under_way():
     assert free.readout == [[0], [0], [1]] and free.under_way == 1
 
 
+def test_barrier_waits_for_open_windows():
+    net = Net([Layer("neuron", 1, 1), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    options = dict(v0=[[0], [0]], window=1500)
+    held = run(net, [[[1], None]] * 2, IF(), barrier=True, **options)
+    assert [(s.step, s.tick) for s in held.spikes] == [(0, 1500), (1, 3000)] and held.readout == [[1], [2]]
+    free = run(net, [[[1], None]] * 2, IF(), barrier=False, **options)
+    assert [(s.step, s.tick) for s in free.spikes] == [(1, 1500), (1, 1500)] and free.readout == [[0], [2]]
+
+
+def test_barrier_does_not_wait_for_a_window_that_was_closed():
+    """Steps of 26 ticks, w = 10, r = 15. Both fire at 10; the source's spike comes at 22 and opens a window to 32; at 25
+    the period ends, which evaluates and closes it: so step 1 starts at 26, not at 32, and its drive fires at 36."""
+    net = Net([Layer("source", 1, 1), Layer("target", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[0]]), Projection(1, 2, [[1]])])
+    outcome = run(net, [[[1], [1], None], [None, [1], None]], IF(), v0=[[0]] * 3, window=10, refractory=15,
+                  ticks_per_step=26, delays=PerProjection([12, 0]))
+    assert [(s.step, s.tick, s.layer) for s in outcome.spikes] == [(0, 10, 0), (0, 10, 1), (1, 36, 1)]
+
+
 def test_drive_comes_before_what_is_due_at_the_same_tick():
     net = Net([Layer("source", 1, 1), Layer("target", 1, 2), Layer("readout", 1)],
               [Projection(0, 1, [[-1]]), Projection(1, 2, [[1]])])
@@ -617,6 +683,12 @@ def test_delays_per_projection_split_a_spike_and_per_neuron_do_not():
         (0, (1,), 10), (1, (1,), 10), (0, (0,), 30), (1, (0,), 30)]
     whole = run(net, drive, IF(), v0=v0, delays=PerNeuron([[30, 10], [0], []]))
     assert [(d.neuron, d.projections, d.delay) for d in whole.deliveries] == [(1, (0, 1), 10), (0, (0, 1), 30)]
+    # added to what the policy itself gives
+    late = twin.jitter(0, 100, 100)
+    both = run(net, drive, IF(), v0=v0, order=late, delays=PerProjection([30, 10]))
+    assert [d.delay for d in both.deliveries] == [110, 110, 130, 130]
+    assert [d.delay for d in run(net, drive, IF(), v0=v0, order=late, delays=PerNeuron([[30, 10], [0], []])).deliveries] \
+        == [110, 130]
 
 
 def test_jitter_is_uniform_on_its_bounds():

@@ -577,8 +577,9 @@ class _Run:
 
     def evaluate(self, layer, i, cause):
         """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
-        at t rests for t <= now < t + r. Any evaluation closes an open window: "w after the first arrival since its
-        last evaluation"."""
+        at t rests for t <= now < t + r; whatever would evaluate it then (an arrival, the end of a window) leaves that
+        to the period's end. An evaluation closes an open window: "w after the first arrival since its last
+        evaluation"."""
         if self.now < self.rests_until[layer][i]:
             return
         self.window_end[layer][i] = None
@@ -640,7 +641,6 @@ class _Run:
         elif event.reason != "window":
             self.evaluate(event.layer, event.neuron, None)
         elif self._closes_window(self.now, event):
-            self.window_end[event.layer][event.neuron] = None
             self.evaluate(event.layer, event.neuron, None)
 
     def deliver(self, spike, parcel):

@@ -1,0 +1,167 @@
+"""From an ANN to a spiking network: passes over the graph, thresholds, and a check of the result.
+
+    net = convert(graph, thresholds="auto")
+
+The steps, in order: max pooling is replaced where asked for; each activation gets its threshold;
+linear paths are composed into projections and normalised to thresholds of 1 (`network.connect`);
+the outcome is compared with the graph as loaded.
+"""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from eventsnn import ann
+from eventsnn.checks import InputError
+from eventsnn.graph import Graph, Node
+from eventsnn.network import INPUT, Network, connect
+
+RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq")
+MAX_POOLING = ("refuse", "average")
+TOLERANCE = 1e-9
+OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
+CHUNK = 2**24
+
+
+def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_pooling="refuse"):
+    """The spiking `Network` of a graph.
+
+    thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
+    one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2) and the
+    percentile elsewhere. calibration: raw images [N, C, H, W] or `Images`; `max` and `percentile` need
+    them. max_pooling: "average" replaces MaxPool by AveragePool (TCL section II-B; another function).
+
+    Raises InputError where a node has no spiking form or a threshold cannot be had.
+    """
+    if thresholds not in RULES:
+        raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
+    if max_pooling not in MAX_POOLING:
+        raise InputError("max_pooling", f"one of {', '.join(MAX_POOLING)}", repr(max_pooling))
+    if not 0 < percentile <= 100:
+        raise InputError("percentile", "a number above 0, at most 100", percentile)
+    notes: tuple[str, ...] = ()
+    if max_pooling == "average":
+        graph, count = average_for_max(graph)
+        if count:
+            notes += (f"{count} MaxPool replaced by AveragePool: the network computes another function",)
+    pixels = getattr(calibration, "pixels", calibration)
+    thetas = choose_thresholds(graph, thresholds, percentile, pixels)
+    layers, projections = connect(graph, thetas)
+    return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
+
+
+def average_for_max(graph):
+    """The graph with each MaxPool replaced by an AveragePool of the same window, and how many there were."""
+    nodes = tuple(Node(n.name, "AveragePool", n.inputs, dict(n.attrs), {}) if n.op == "MaxPool" else n for n in graph.nodes)
+    count = sum(n.op == "MaxPool" for n in graph.nodes)
+    meta = {k: v for k, v in graph.meta.items() if k != "test_accuracy"} if count else graph.meta
+    return replace(graph, nodes=nodes, meta=meta), count
+
+
+def rule_of(node, thresholds):
+    """The rule that decides a node's threshold: `thresholds` itself, or what `auto` stands for."""
+    return OWN.get(node.op, "percentile") if thresholds == "auto" else thresholds
+
+
+def describe_rules(graph, thresholds, percentile):
+    """The rules in use, in words."""
+    rules = dict.fromkeys(rule_of(node, thresholds) for node in graph.activations)
+    return ", ".join(f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules)
+
+
+def needs_calibration(graph, thresholds):
+    """Whether a threshold has to be found on images."""
+    return any(rule_of(node, thresholds) in ("max", "percentile") for node in graph.activations)
+
+
+def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None):
+    """Name of activation -> theta, in units of the activation."""
+    wanted, thetas = {}, {}
+    for node in graph.activations:
+        rule = rule_of(node, thresholds)
+        if rule in ("max", "percentile"):
+            wanted[node.name] = 100.0 if rule == "max" else percentile
+        elif OWN.get(node.op) != rule:
+            raise InputError(f"{graph.source}: node {node.name!r}", f"an activation with a parameter for thresholds={rule!r}", node.op,
+                             "choose thresholds 'auto', or 'percentile' with calibration images")
+        else:
+            thetas[node.name] = node.attrs["scale"] * node.attrs["levels"] if rule == "lsq" else node.attrs["lambda"]
+    if wanted:
+        if pixels is None or not len(pixels):
+            raise InputError("calibration", "images (the thresholds are found on them)", "none",
+                             "give calibration images, or thresholds the network brings itself")
+        thetas.update(_percentiles(graph, pixels, wanted))
+    for name, theta in thetas.items():
+        if not (np.isfinite(theta) and theta > 0):
+            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{theta:g}",
+                             "the layer is silent on the calibration images: give more of them, or another rule")
+    return thetas
+
+
+def _percentiles(graph, pixels, wanted):
+    """Percentiles over images and neurons, exact: of each layer only the largest values are kept."""
+    per_image = {name: int(np.prod(graph.shapes[name])) for name in wanted}
+    ranks, keep = {}, {}
+    for name, percentile in wanted.items():
+        rank = (per_image[name] * len(pixels) - 1) * percentile / 100
+        ranks[name] = rank
+        keep[name] = per_image[name] * len(pixels) - int(np.floor(rank))
+    largest = {name: np.empty(0, np.float32) for name in wanted}
+    batch = max(1, CHUNK // max(per_image.values()))
+    for start in range(0, len(pixels), batch):
+        x = graph.preprocessing(pixels[start:start + batch])
+        for name, values in ann.forward(graph, x, keep=tuple(wanted)).items():
+            if name in wanted:
+                values = np.concatenate([largest[name], values.reshape(-1)])
+                if len(values) > keep[name]:
+                    values = np.partition(values, len(values) - keep[name])[-keep[name]:]
+                largest[name] = values
+    result = {}
+    for name, values in largest.items():
+        values = np.sort(values).astype(np.float64)
+        low, high = values[0], values[min(1, len(values) - 1)]
+        result[name] = float(low + (high - low) * (ranks[name] - np.floor(ranks[name])))
+    return result
+
+
+def deviation(network, pixels):
+    """The largest difference between the network's linear paths and the graph as loaded.
+
+    Every layer is given the graph's own activations (float64), so a difference is that layer's alone:
+    |difference| of what reaches its neurons, relative to the largest value there. Returns (largest, layer's name).
+    """
+    graph: Graph = network.graph
+    x = graph.preprocessing(pixels)
+    names = [layer.node.name for layer in network.spiking]
+    targets = [layer.node.inputs[0] for layer in network.spiking] + [graph.output]
+    outputs = {**ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64)}
+    worst, where = 0.0, network.readout.name
+    for i, (layer, target) in enumerate(zip(network.layers, targets)):
+        total = np.repeat(layer.bias[None], len(x), axis=0)
+        for p in network.into(i):
+            source = graph.input if p.source == INPUT else names[p.source]
+            scale = 1.0 if p.source == INPUT else network.layers[p.source].theta
+            total += p.map(_by_site(outputs[source] / scale, p.map.sites[0]))
+        if graph.by_name[graph.output].op == "Softmax" and target == graph.output:
+            target = graph.by_name[graph.output].inputs[0]
+            outputs.update(ann.forward(graph, x, keep=(target,), dtype=np.float64))
+        expected = _by_site(outputs[target], len(layer.bias))
+        error = np.abs(total * layer.theta - expected).max() / max(np.abs(expected).max(), 1e-300)
+        if not error <= worst:
+            worst, where = float(error), layer.name
+    return worst, where
+
+
+def check(network, pixels):
+    """Like `deviation`, but a difference above 1e-9 raises ArithmeticError: the conversion itself would be wrong."""
+    worst, where = deviation(network, pixels)
+    if not worst <= TOLERANCE:
+        raise ArithmeticError(f"the converted network differs from {network.graph.source} by {worst:.3g} at layer {where!r} "
+                              f"(allowed: {TOLERANCE:g}); this is a defect of eventsnn, please report it with the checkpoint")
+    return worst, where
+
+
+def _by_site(values, sites):
+    """[N, C, H, W] or flat [N, C * H * W] -> [N, sites, C]."""
+    return np.asarray(values, np.float64).reshape(len(values), -1, sites).transpose(0, 2, 1)
