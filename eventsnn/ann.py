@@ -192,7 +192,8 @@ def _gemm(node, x):
 
 
 def _batch_normalization(node, x):
-    scale, shift, mean, variance = (node.params[r].astype(np.float64) for r in ("scale", "B", "input_mean", "input_var"))
+    scale, shift, mean, variance = (
+        node.params[role].astype(np.float64) for role in ("scale", "B", "input_mean", "input_var"))
     factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (x.ndim - 2)
     y = x * factor.astype(x.dtype).reshape(shape)
@@ -240,9 +241,9 @@ def _softmax(node, x):
 
 OPERATIONS = {
     "Conv": _conv, "Gemm": _gemm, "BatchNormalization": _batch_normalization, "AveragePool": _average_pool,
-    "MaxPool": _max_pool, "GlobalAveragePool": _global_average_pool, "Pad": _pad, "Resize": _resize, "Softmax": _softmax,
+    "MaxPool": _max_pool, "GlobalAveragePool": _global_average_pool, "Pad": _pad, "Resize": _resize,
     "Flatten": lambda node, x: x.reshape(len(x), -1), "Add": lambda node, *xs: sum(xs[1:], xs[0]),
-    "Concat": lambda node, *xs: np.concatenate(xs, axis=1),
+    "Concat": lambda node, *xs: np.concatenate(xs, axis=1), "Softmax": _softmax,
 }
 
 

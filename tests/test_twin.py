@@ -408,14 +408,34 @@ def test_even_release_drives_stbif_to_the_rounded_value():
         assert clock(net, drive, STBIF(4), [[5], [0]]).readout[-1] == [min(max((x + 5) // 10, 0), 4)]
 
 
-def test_clocked_floats_add_positive_spikes_before_negative_ones():
-    """Step 2: source 0 takes its spike back, source 1 fires. (0.1 + 0.2) - 0.3, not (0.1 - 0.3) + 0.2."""
+def test_clocked_floats_add_up_in_the_order_of_sources():
+    """Step 2: source 0 takes its spike back, source 1 fires. (0.1 - 0.3) + 0.2, not (0.1 + 0.2) - 0.3."""
     net = Net([Layer("sources", 2, 1.0), Layer("neuron", 1, 9.0), Layer("readout", 1)],
               [Projection(0, 1, [[0.3, 0.2]]), Projection(1, 2, [[1.0]])])
     drive = [[[1.5, 0.0], [-0.3], None], [[-1.0, 1.0], [0.1], None]]
     outcome = clock(net, drive, STBIF(4), [[0.0, 0.0], [0.0], [0.0]])
     assert outcome.counts[0] == [[1, 0], [-1, 1]]
-    assert outcome.potentials[1] == [(0.1 + 0.2) - 0.3] != [(0.1 - 0.3) + 0.2]
+    assert outcome.potentials[1] == [(0.1 - 0.3) + 0.2] != [(0.1 + 0.2) - 0.3]
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_floats_agree_with_integers_where_their_sums_are_exact(name):
+    """Everything divided by 16, as numpy arrays."""
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng)
+        drive = random_drive(rng, net)
+        small = Net([Layer(layer.name, layer.size, THETA / 16) for layer in net.layers],
+                    [Projection(p.source, p.target, p.weights / 16, p.mask) for p in net.projections])
+        small_drive = [[np.array(charges) / 16 for charges in step] for step in drive]
+        small_v0 = [np.array(potentials) / 16 for potentials in start(net)]
+        pairs = [(clock(net, drive, MODELS[name]), clock(small, small_drive, MODELS[name], small_v0))]
+        pairs += [(run(net, drive, MODELS[name], **options), run(small, small_drive, MODELS[name], v0=small_v0, **options))
+                  for options in ORDERS.values()]
+        for whole, part in pairs:
+            assert facts(whole) == [(*f[:6], f[6] * 16, f[7] * 16) for f in facts(part)] and whole.spikes
+            assert whole.equalities == part.equalities
+            assert whole.readout == [[x * 16 for x in step] for step in part.readout]
 
 
 def test_explicit_zeros_are_synapses_and_masked_ones_are_not():
@@ -517,6 +537,7 @@ def test_orders_of_delivery_in_parallel_chains(crossed, order, expected):
 
 def test_random_order_is_splitmix64_and_takes_all_orders():
     assert [hex(twin.splitmix64(x)) for x in (0, 0x9E3779B97F4A7C15)] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4"]
+    assert twin.spike_hash(1, 2, 3) == twin.splitmix64(twin.splitmix64(twin.splitmix64(1) ^ 2) ^ 3)
     net = Net([Layer("sources", 3, 1), Layer("readout", 1)], [Projection(0, 1, [[1, 1, 1]])])
     found = [tuple(d.neuron for d in run(net, [[[1] * 3, None]], IF(), v0=[[0] * 3, [0]],
                                          order=twin.random(2, image)).deliveries) for image in range(600)]
@@ -542,8 +563,8 @@ def test_the_half_is_decided_by_the_charge():
         outcome = run(net, drive, STBIF(2), v0=v0, order=order)
         assert [d.half for d in outcome.deliveries if d.layer == 0] == [first, -first] * 2
         assert outcome.synaptic_operations == 4 + 1
-        # step 1: the spike taken back brings -3 to target 0 and 3 to target 1, whose 9 reach the threshold
-        assert [(s.step, s.layer, s.neuron, s.sign) for s in outcome.spikes] == [(0, 0, 0, 1), (1, 0, 0, -1), (1, 1, 1, 1)]
+        # step 1: the spike taken back brings -3 to target 0 and 3 to target 1, which is at its threshold again
+        assert [(s.layer, s.neuron, s.sign) for s in outcome.spikes] == [(0, 0, 1), (0, 0, -1), (1, 1, 1)]
     # both targets answer to their half in turn: target 1 (excited) before or after target 0 (inhibited below 0)
     net.layers[1].theta, drive = [3, 9], [[[2], None, None], [[-1], None, None]]
     for order, expected in ((twin.excitatory_first, [(1, 1), (0, -1)]), (twin.inhibitory_first, [(0, -1), (1, 1)])):
@@ -657,8 +678,8 @@ def test_barrier_waits_for_open_windows():
 
 
 def test_barrier_does_not_wait_for_a_window_that_was_closed():
-    """Steps of 26 ticks, w = 10, r = 15. Both fire at 10; the source's spike comes at 22 and opens a window to 32; at 25
-    the period ends, which evaluates and closes it: so step 1 starts at 26, not at 32, and its drive fires at 36."""
+    """Steps of 26 ticks, w = 10, r = 15. Both fire at 10; the source's spike comes at 22 and opens a window to 32; at
+    25 the period ends, which evaluates and closes it: so step 1 starts at 26, not at 32, and its drive fires at 36."""
     net = Net([Layer("source", 1, 1), Layer("target", 1, 1), Layer("readout", 1)],
               [Projection(0, 1, [[0]]), Projection(1, 2, [[1]])])
     outcome = run(net, [[[1], [1], None], [None, [1], None]], IF(), v0=[[0]] * 3, window=10, refractory=15,
@@ -687,8 +708,8 @@ def test_delays_per_projection_split_a_spike_and_per_neuron_do_not():
     late = twin.jitter(0, 100, 100)
     both = run(net, drive, IF(), v0=v0, order=late, delays=PerProjection([30, 10]))
     assert [d.delay for d in both.deliveries] == [110, 110, 130, 130]
-    assert [d.delay for d in run(net, drive, IF(), v0=v0, order=late, delays=PerNeuron([[30, 10], [0], []])).deliveries] \
-        == [110, 130]
+    both = run(net, drive, IF(), v0=v0, order=late, delays=PerNeuron([[30, 10], [0], []]))
+    assert [d.delay for d in both.deliveries] == [110, 130]
 
 
 def test_jitter_is_uniform_on_its_bounds():

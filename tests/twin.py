@@ -320,10 +320,9 @@ class Ledger:
 def run_clocked(net, drive, v0, steps, model):
     """Clocked time (§5). Spikes are recorded by step, layer, neuron, member.
 
-    The order in which a potential is summed matters in floats only: v, + drive, then for each incoming projection
-    in the list's order: + the charges of positive spikes, sources in index order, a neuron that fired m times
-    added m times; then - the charges of negative spikes, likewise. (Positive and negative are the spikes' signs,
-    not the weights'.) `arrived` and the readout are summed in the same order.
+    The order in which a charge is summed matters in floats only: the drive, then for each incoming projection
+    in the list's order the charges of its spikes, sources in index order, a neuron that fired m times added m
+    times; the sum is then added to the potential, to `arrived` and to the readout.
     """
     net.check(drive, steps)
     book = Ledger(net, v0, steps, model)
@@ -331,17 +330,16 @@ def run_clocked(net, drive, v0, steps, model):
         fired = book.counts
         for layer, size in enumerate(layer.size for layer in net.layers):
             for i in range(size):
-                if drive[step][layer] is not None:
-                    book.charge(layer, i, _plain(drive[step][layer][i]), step)
+                total = _plain(drive[step][layer][i]) if drive[step][layer] is not None else 0
                 for k, projection in enumerate(net.projections):
                     if projection.target != layer:
                         continue
-                    sources = [j for j, synapse in enumerate(book.masks[k][i]) if synapse]
-                    for sign in (1, -1):
-                        for j in sources:
-                            for _ in range(sign * fired[projection.source][step][j]):
-                                book.charge(layer, i, sign * book.weights[k][i][j], step)
-                                book.operations += 1
+                    for j, synapse in enumerate(book.masks[k][i]):
+                        n = fired[projection.source][step][j] if synapse else 0
+                        for _ in range(abs(n)):
+                            total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
+                            book.operations += 1
+                book.charge(layer, i, total, step)
                 if layer != net.readout:
                     book.fire(layer, i, step, None, None)
         book.end_step()

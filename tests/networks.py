@@ -1,0 +1,96 @@
+"""Small random networks of every operator and topology, for tests."""
+import numpy as np
+
+from eventsnn.graph import Graph, Node
+
+MAP_OPERATORS = ("conv", "grouped", "depthwise", "strided", "pool", "pool3", "bn", "pad", "resize", "identity")
+
+
+class Builder:
+    """Adds nodes one after the other; every method returns the new node's name."""
+
+    def __init__(self, rng, shape=(2, 6, 6)):
+        self.rng, self.nodes, self.shapes, self.shape = rng, [], {"input": shape}, shape
+
+    def add(self, op, inputs, attrs=None, params=None):
+        node = Node(f"{op.lower()}{len(self.nodes)}", op, tuple(inputs), attrs or {}, params or {})
+        self.nodes.append(node)
+        self.shapes = Graph(tuple(self.nodes), "input", node.name, self.shape).shapes | self.shapes
+        return node.name
+
+    def weights(self, *shape, size=1.0):
+        return self.rng.normal(0, size / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+
+    def conv(self, x, out=3, kernel=3, group=1, bias=True, **attrs):
+        channels = self.shapes[x][0]
+        params = {"W": self.weights(out, channels // group, kernel, kernel, size=1.5)}
+        if bias:
+            params["B"] = self.rng.normal(0, 0.2, out).astype(np.float32)
+        return self.add("Conv", [x], {"kernel_shape": [kernel] * 2, "group": group} | attrs, params)
+
+    def bn(self, x):
+        n = self.shapes[x][0]
+        return self.add("BatchNormalization", [x], {"epsilon": 1e-3}, {
+            "scale": self.rng.uniform(0.5, 1.5, n).astype(np.float32), "B": self.rng.normal(0, 0.3, n).astype(np.float32),
+            "input_mean": self.rng.normal(0, 0.3, n).astype(np.float32), "input_var": self.rng.uniform(0.3, 2, n).astype(np.float32)})
+
+    def gemm(self, x, out=4):
+        transposed = int(self.rng.integers(2))
+        weight = self.weights(out, self.shapes[x][0], size=2)
+        return self.add("Gemm", [x], {"transB": transposed}, {"B": weight if transposed else np.ascontiguousarray(weight.T),
+                                                             "C": self.rng.normal(0, 0.2, out).astype(np.float32)})
+
+    def linear(self, x, kind):
+        """One linear operator on a map."""
+        channels = self.shapes[x][0]
+        return {
+            "conv": lambda: self.conv(x, 3, pads=[1, 1, 1, 1]), "grouped": lambda: self.conv(x, 2 * channels, group=channels, pads=[0, 1, 1, 0]),
+            "depthwise": lambda: self.conv(x, channels, 2, group=channels, bias=False, pads=[1, 0, 0, 1], dilations=[1, 2]),
+            "strided": lambda: self.conv(x, 4, 2, strides=[2, 1], pads=[1, 1, 0, 0]),
+            "pool": lambda: self.add("AveragePool", [x], {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]}),
+            "pool3": lambda: self.add("AveragePool", [x], {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1],
+                                                           "count_include_pad": 1}),
+            "bn": lambda: self.bn(x), "pad": lambda: self.add("Pad", [x], {"pads": [0, 0, 1, 0, 0, 0, 0, 2]}),
+            "resize": lambda: self.add("Resize", [x], {"scales": [1, 1, 2, 1]}),
+            "identity": lambda: self.add(str(self.rng.choice(["Identity", "Dropout"])), [x]),
+        }[kind]()
+
+    def activation(self, x, op=None):
+        op = op or str(self.rng.choice(["ClippedRelu", "QCFS", "QuantRelu"]))
+        threshold = float(self.rng.uniform(0.5, 1.5))
+        attrs = {"ClippedRelu": {"lambda": threshold}, "QCFS": {"lambda": threshold, "levels": 4},
+                 "QuantRelu": {"scale": threshold / 4, "levels": 4}, "Relu": {}, "Clip": {"min": 0, "max": threshold}}[op]
+        return self.add(op, [x], attrs)
+
+    def graph(self, output):
+        return Graph(tuple(self.nodes), "input", output, self.shape, source="random network")
+
+
+def random_graph(rng):
+    """Two to four layers with random linear paths: residual adds, concatenations, several operators in a row."""
+    b = Builder(rng, (int(rng.integers(1, 4)), int(rng.integers(4, 8)), int(rng.integers(4, 8))))
+    x = b.activation(b.linear("input", "conv"))
+    for _ in range(int(rng.integers(1, 4))):
+        y = x
+        for _ in range(int(rng.integers(1, 4))):
+            kinds = [k for k in MAP_OPERATORS if min(b.shapes[y][1:]) >= 3 or k in ("bn", "identity", "pad", "conv")]
+            y = b.linear(y, str(rng.choice(kinds)))
+        join = rng.integers(4)
+        if join == 0 and b.shapes[y][1:] == b.shapes[x][1:]:
+            y = b.add("Concat", [y, x])
+        elif join == 1 and b.shapes[y][1:] == b.shapes[x][1:]:
+            y = b.add("Add", [y, b.conv(x, b.shapes[y][0], 1)])
+        elif join == 2:
+            y = b.add("Add", [y, y])
+        x = b.activation(y)
+    if rng.integers(2):
+        x = b.add("GlobalAveragePool", [x])
+    x = b.add("Flatten", [x], {"axis": 1})
+    if rng.integers(2):
+        x = b.activation(b.bn(b.gemm(x, 5)))
+    return b.graph(b.gemm(x))
+
+
+def random_pixels(rng, graph, count=2):
+    """Raw images, float32 in -1..2."""
+    return rng.uniform(-1, 2, (count, *graph.input_shape)).astype(np.float32)
