@@ -430,8 +430,9 @@ def test_floats_agree_with_integers_where_their_sums_are_exact(name):
         small_drive = [[np.array(charges) / 16 for charges in step] for step in drive]
         small_v0 = [np.array(potentials) / 16 for potentials in start(net)]
         pairs = [(clock(net, drive, MODELS[name]), clock(small, small_drive, MODELS[name], small_v0))]
-        pairs += [(run(net, drive, MODELS[name], **options), run(small, small_drive, MODELS[name], v0=small_v0, **options))
-                  for options in ORDERS.values()]
+        for options in ORDERS.values():
+            pairs.append((run(net, drive, MODELS[name], **options),
+                          run(small, small_drive, MODELS[name], v0=small_v0, **options)))
         for whole, part in pairs:
             assert facts(whole) == [(*f[:6], f[6] * 16, f[7] * 16) for f in facts(part)] and whole.spikes
             assert whole.equalities == part.equalities
@@ -768,6 +769,8 @@ def test_wrong_input_is_refused():
     drive, v0 = [[[0], [0], None]], [[0]] * 3
     with pytest.raises(ValueError, match="topological order"):
         clock(Net(layers, [Projection(1, 0, [[1]])]), drive, IF(), v0)
+    with pytest.raises(ValueError, match="topological order"):
+        run(Net(layers, [Projection(1, 1, [[1]])]), drive, IF(), v0=v0, order=twin.clocked)
     with pytest.raises(ValueError, match=r"expected weights and mask of shape \(1, 1\)"):
         clock(Net(layers, [Projection(0, 1, [[1, 2]])]), drive, IF(), v0)
     with pytest.raises(ValueError, match="readout never fires"):

@@ -515,7 +515,7 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
     `max_events`: so many events are taken from the queue, in the whole run, before it is an error.
     """
-    net.check(drive, steps, loops=True)
+    net.check(drive, steps, loops=order is not clocked)
     if order is clocked and (refractory or window or delays):
         raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
     run = _Run(net, Ledger(net, v0, steps, model), order, refractory, window, delays, max_events)

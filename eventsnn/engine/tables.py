@@ -72,3 +72,24 @@ def build(network, quantise):
 
 def _firsts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def build_outgoing(network, tables):
+    """The same projections by source: where a spike goes, targets in index order."""
+    from eventsnn.engine.event import OutgoingTables
+    projections = [p for p in network.projections if p.source != INPUT]
+    first_tap, tap_base, site, row = [], [], [], []
+    taps = 0
+    for q, p in enumerate(projections):
+        start = tables.first_tap[tables.tap_base[q]]
+        order = np.lexsort((p.map.r, p.map.p))
+        tap_base.append(sum(map(len, first_tap)))
+        first_tap.append(taps + np.searchsorted(p.map.p[order], np.arange(p.map.sites[0] + 1)))
+        site.append(p.map.r[order].astype(np.int32))
+        row.append(tables.tap_row[start + order])
+        taps += len(order)
+    sources = np.array([p.source for p in projections], np.int64)
+    out = np.argsort(sources, kind="stable").astype(np.int64)
+    layer_of = np.repeat(np.arange(len(network.layers), dtype=np.int32), np.diff(tables.first_neuron))
+    return OutgoingTables(layer_of, out, np.searchsorted(sources[out], np.arange(len(network.layers) + 1)).astype(np.int64),
+                          np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row))

@@ -110,7 +110,8 @@ def parse(file, name):
         raise InputError(where, f"at most {MAX_NODES:,} nodes", f"{len(nodes):,}")
     params, left = child(file, "params"), [MAX_ARRAYS]
     return {"nodes": tuple(_node(entry, f"{name}: node {i}", params, left) for i, entry in enumerate(nodes)),
-            "input": _name(graph.get("input"), f"{where}: input"), "output": _name(graph.get("output"), f"{where}: output"),
+            "input": _name(graph.get("input"), f"{where}: input"),
+            "output": _name(graph.get("output"), f"{where}: output"),
             "input_shape": tuple(int(n) for n in shape), "preprocessing": _preprocessing(file, int(shape[0]), name),
             "source": name, "meta": _meta(file)}
 

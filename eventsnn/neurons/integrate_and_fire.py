@@ -25,3 +25,36 @@ class IF(NamedTuple):
     @staticmethod
     def most(neuron):
         return 1
+
+    def band(neuron):
+        """(low, high): a potential strictly between them cannot fire; None: no such limit."""
+        return None, neuron.theta
+
+
+class HardIF(NamedTuple):
+    """Hard reset: fires 1 if p >= theta, then p = rest, whatever was above the threshold is lost."""
+
+    theta: int | float
+    rest: int | float
+
+    words = "IF, hard reset: fires 1 if p >= theta, then p = v_rest"
+    signed = False
+
+    @staticmethod
+    def emit(neuron, p, s):
+        return 1 if p >= neuron.theta else 0
+
+    @staticmethod
+    def settle(neuron, p, n):
+        return neuron.rest
+
+    @staticmethod
+    def tie(neuron, p, s):
+        return p == neuron.theta
+
+    @staticmethod
+    def most(neuron):
+        return 1
+
+    def band(neuron):
+        return None, neuron.theta
