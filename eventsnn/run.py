@@ -1,12 +1,17 @@
-"""The command line: python -m eventsnn.run --net vgg16.h5 --data cifar-10-batches-bin --steps 32."""
+"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32."""
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import re
 import sys
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 
+import eventsnn
 from eventsnn.checks import InputError, one_line
-from eventsnn.settings import Settings
+from eventsnn.settings import GROUPS, Settings, option_of, read
 
 DESCRIPTION = """\
 Convert a trained ANN to a spiking network, simulate it spike by spike, and report what became of its accuracy.
@@ -14,74 +19,113 @@ Convert a trained ANN to a spiking network, simulate it spike by spike, and repo
   python -m eventsnn.run                                   the bundled network on bundled images
   python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000
 
-Prints a table and leaves a results folder: summary.json, layers.csv, accuracy.csv, run.h5, accuracy.png, rates.png.
+Prints tables and leaves a results folder: summary.json, layers.csv, accuracy.csv, run.h5, accuracy.png, rates.png.
 A run that was stopped goes on where it was when the same command is given again."""
+
+EPILOG = """\
+exit status: 0 when all is well, 2 for wrong input (one line on standard error says what is wrong and what to do),
+130 when stopped by Ctrl-C"""
 
 
 class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are InputErrors in the words of Settings."""
+
     def error(self, message):
-        raise InputError("command line", "options as --help lists them", one_line(message), "see python -m eventsnn.run --help")
+        options = {option_of(f): f for f in fields(Settings)}
+        where, _, what = message.removeprefix("argument ").partition(": ")
+        if where in options and options[where].metadata["kind"] is bool:
+            raise InputError(where, "no value", _quoted(what), f"write {where} alone")
+        if where in options:
+            raise InputError(where, "a value", "none", f"for example {options[where].metadata['example']}; one that begins with a dash "
+                             f"is written {where}=-…")
+        names = re.findall(r"(?<!\S)-[^\s=]*", what)
+        near = get_close_matches(names[0], [*options, "--help", "--version"], 1) if names else ()
+        found = what if where == "unrecognized arguments" else message
+        raise InputError("command line", "options that --help lists", found, f"did you mean {near[0]}?" if near else
+                         "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH")
+
+
+def _quoted(message):
+    """The part of argparse's message in quotes: what was found."""
+    return message[message.find("'"):] if "'" in message else message
 
 
 def parser():
-    """The options are the fields of Settings."""
-    p = Parser(prog="python -m eventsnn.run", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
-               allow_abbrev=False)
+    """The options are the fields of Settings; values stay text."""
+    p = Parser(prog="python -m eventsnn.run", usage="%(prog)s [option value …]", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
+               formatter_class=lambda prog: _Layout(prog, max_help_position=6, width=110))
+    groups = {key: p.add_argument_group(title) for key, title in GROUPS.items()}
+    metavars = {int: "N", float: "X", "steps": "T,T,…", str: "TEXT"}
     for f in fields(Settings):
-        m, name = f.metadata, "--" + f.name.replace("_", "-")
-        shown = "" if f.default in (None, (), False, MISSING) else f" (default: {str(f.default).replace('%', '%%')})"
-        text = f"{m['help']}{shown}; e.g. {m['example']}"
+        m = f.metadata
+        default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
+        text = f"{m['help']}{default}\ne.g. {m['example']}".replace("%", "%%")
+        add = groups[m["group"]].add_argument
         if m["kind"] is bool:
-            p.add_argument(name, action="store_true", help=text)
+            add(option_of(f), action="store_true", help=text)
         else:
-            read = {int: _whole, float: _number, "steps": _steps, str: str}[m["kind"]]
-            metavar = {int: "N", float: "X", "steps": "T,T,…", str: "TEXT"}[m["kind"]]
-            metavar = "{" + ",".join(m["choices"]) + "}" if m["choices"] else metavar
-            p.add_argument(name, type=read, default=f.default, metavar=metavar, help=text)
+            add(option_of(f), metavar="{" + ",".join(m["choices"]) + "}" if m["choices"] else metavars[m["kind"]], help=text)
+    p.add_argument("--version", action="version", version=f"eventsnn {eventsnn.__version__}", help="print the version")
     return p
 
 
-def _whole(text):
-    return _read(int, text, "a whole number")
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Help texts keep their line ends."""
+
+    def _split_lines(self, text, width):
+        return [part for line in text.split("\n") for part in super(_Layout, self)._split_lines(line, width)]
 
 
-def _number(text):
-    return _read(float, text, "a number")
-
-
-def _steps(text):
-    return tuple(_read(int, part, "whole numbers separated by commas") for part in text.split(","))
-
-
-def _read(kind, text, expected):
-    try:
-        return kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{expected} is needed, not {text!r}") from None
+def settings_of(argv=None):
+    """The Settings of a command line (default: this process's). Raises InputError."""
+    given = parser().parse_args(argv)
+    texts = {f: getattr(given, f.name) for f in fields(Settings)}
+    return Settings(**{f.name: read(f, text) if isinstance(text, str) else text for f, text in texts.items() if text is not None})
 
 
 def main(argv=None):
     """Run the command line; returns the exit status: 0, 2 for wrong input, 130 when interrupted."""
     try:
-        settings = Settings(**vars(parser().parse_args(argv)))
+        settings = settings_of(argv)
         from eventsnn.pipeline import run
         run(settings)
     except InputError as error:
         return _fail(error)
     except MemoryError:
-        return _fail("out of memory: use fewer --workers, a smaller --batch or fewer --steps")
+        return _fail(InputError("memory", "room for the network, the images and --workers batches", "none left",
+                                "use fewer --workers, a smaller --batch, fewer --steps or a --limit"))
     except OSError as error:
-        return _fail(f"{error.filename or 'files'}: {error.strerror or error}")
+        return _fail(_explain(error))
     except KeyboardInterrupt:
-        print("eventsnn: stopped; the same command goes on from here", file=sys.stderr)
+        print("eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr)
         return 130
     return 0
 
 
-def _fail(message):
-    print(f"eventsnn: error: {one_line(message, 1000)}", file=sys.stderr)
+def _explain(error):
+    """The system's refusal as an InputError."""
+    where, found = error.filename or "files", error.strerror or error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return InputError(where, "room for the results", found, "make room; the same command then goes on from the last whole batch")
+    return InputError(where, "files that can be read and written", found, "check the path, its permissions and its disk")
+
+
+def _fail(error):
+    print(f"eventsnn: error: {one_line(error, 1000)}", file=sys.stderr)
     return 2
 
 
+def start():
+    """What python -m eventsnn.run does: main, on terminals and pipes of any kind."""
+    for stream in sys.stdout, sys.stderr:
+        stream.reconfigure(errors="replace")  # names in files may hold what the terminal cannot show
+    status = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as in `… | head`; keep Python from trying once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -8,53 +8,76 @@ from dataclasses import dataclass, field, fields
 
 from eventsnn.checks import InputError
 
+GROUPS = {"input": "what to run", "conversion": "from ANN to SNN", "simulation": "simulation", "running": "how to run it",
+          "output": "what to leave and to say"}
 
-def option(default, help, example, *, choices=None, kind=str, low=None, high=None, result=True):
+
+def option(default, help, example, *, group, choices=None, kind=str, low=None, high=None, result=True):
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    kind: str, int, float, bool or "steps" (whole numbers separated by commas). result: whether it can change the outcome.
+    kind: str, int, float, bool or "steps" (whole numbers separated by commas). group: its heading in
+    --help, a key of GROUPS. result: whether it can change the outcome.
     """
-    return field(default=default, metadata=dict(help=help, example=example, choices=choices, kind=kind, low=low, high=high, result=result))
+    return field(default=default, metadata=dict(help=help, example=example, group=group, choices=choices, kind=kind, low=low, high=high,
+                                                result=result))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError for a value that is not allowed."""
 
-    net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5")
-    data: str = option("sample", "images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
-                       "--data cifar-10-batches-bin")
-    split: str = option("test", "which part of the data to run on", "--split train", choices=("train", "test"))
-    limit: int | None = option(None, "run on the first N images only", "--limit 1000", kind=int, low=1)
-    steps: int = option(32, "T, the number of time steps", "--steps 64", kind=int, low=1, high=2**16)
-    report_steps: tuple[int, ...] = option((), "steps to report accuracy at; default: powers of two and T", "--report-steps 1,2,3,4,8",
-                                           kind="steps")
-    thresholds: str = option("auto", "threshold rule; auto: the activation's own (tcl, qcfs, lsq), else percentile",
-                             "--thresholds percentile", choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq"))
-    percentile: float = option(99.9, "the percentile of activations that becomes the threshold", "--percentile 99.99", kind=float,
-                               low=0.001, high=100)
-    calibration: str = option("train:0-127", "calibration images: split and positions in --data", "--calibration train:0-511")
-    max_pooling: str = option("refuse", "what to do with MaxPool: refuse, or replace it by average pooling (another function)",
-                              "--max-pooling average", choices=("refuse", "average"))
-    initial: float = option(0.5, "v(0), the initial potential, in thresholds", "--initial 0", kind=float, low=-1000, high=1000)
-    arithmetic: str = option("fixed", "fixed point (exact in any order) or floating point", "--arithmetic float64",
-                             choices=("fixed", "float32", "float64"))
-    fraction_bits: int | None = option(None, "F of fixed point; default: the largest that cannot overflow", "--fraction-bits 16", kind=int,
-                                       low=1, high=40)
-    seed: int = option(0, "seed of everything random", "--seed 7", kind=int, low=0, high=2**63 - 1)
-    workers: int | None = option(None, "threads; default: all cores; never changes a result", "--workers 1", kind=int, low=1, high=1024,
-                                 result=False)
-    batch: int = option(16, "images handed to a thread at a time; never changes a result", "--batch 4", kind=int, low=1, high=10**6,
-                        result=False)
-    out: str | None = option(None, "results folder; default: runs/<network>-<id>", "--out results/vgg16", result=False)
-    quiet: bool = option(False, "print nothing but errors", "--quiet", kind=bool, result=False)
-    json: bool = option(False, "print summary.json alone to standard output", "--json", kind=bool, result=False)
+    net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5",
+                      group="input")
+    data: str = option("sample", "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
+                       "--data cifar-10-batches-bin", group="input")
+    split: str = option("test", "which part of --data to run on", "--split train", group="input", choices=("train", "test"))
+    limit: int | None = option(None, "run on the first N images only; default: all", "--limit 1000", group="input", kind=int, low=1)
+
+    thresholds: str = option("auto", "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), the largest "
+                             "activation on the calibration images (max), a percentile of them, or auto: its own where it has one, else "
+                             "percentile", "--thresholds percentile", group="conversion",
+                             choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq"))
+    percentile: float = option(99.9, "the percentile of a layer's activations that becomes its threshold, where the rule is percentile",
+                               "--percentile 99.99", group="conversion", kind=float, low=0.001, high=100)
+    calibration: str | None = option(None, "the images on which max and percentile are found: split of --data and positions, from 0; "
+                                     "default: the first 128 of train", "--calibration train:0-511", group="conversion")
+    max_pooling: str = option("refuse", "what to do with MaxPool, which has no spiking form here: refuse, or replace it by average "
+                              "pooling, which makes it another function", "--max-pooling average", group="conversion",
+                              choices=("refuse", "average"))
+
+    steps: int = option(32, "T, the number of time steps; each costs time, and accuracy grows with them", "--steps 64",
+                        group="simulation", kind=int, low=1, high=2**16)
+    report_steps: tuple[int, ...] = option((), "the numbers of steps to report accuracy for; default: 1, 2, 4, 8 and so on, and T",
+                                           "--report-steps 1,2,3,32", group="simulation", kind="steps", low=1)
+    initial: float = option(0.5, "v(0), the potential at the start, in thresholds", "--initial 0", group="simulation", kind=float,
+                            low=-1000, high=1000)
+    arithmetic: str = option("fixed", "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
+                             "--arithmetic float64", group="simulation", choices=("fixed", "float32", "float64"))
+    fraction_bits: int | None = option(None, "F of fixed point; default: the largest for which no potential can overflow",
+                                       "--fraction-bits 16", group="simulation", kind=int, low=1, high=40)
+    seed: int = option(0, "seed of everything random", "--seed 7", group="simulation", kind=int, low=0, high=2**63 - 1)
+
+    workers: int | None = option(None, "threads; default: one for each core; never changes a result", "--workers 1", group="running",
+                                 kind=int, low=1, high=1024, result=False)
+    batch: int = option(16, "images that a thread takes at a time, and that are kept together when a run is stopped; never changes a "
+                        "result", "--batch 4", group="running", kind=int, low=1, high=10**6, result=False)
+
+    out: str | None = option(None, "the results folder; default: runs/<network>-<id>, with equal ids for equal runs", "--out results/vgg16",
+                             group="output", result=False)
+    quiet: bool = option(False, "print nothing but errors, and show no progress", "--quiet --out results/vgg16", group="output",
+                         kind=bool, result=False)
+    json: bool = option(False, "print what is in summary.json, and nothing else, to standard output", "--json --limit 100",
+                        group="output", kind=bool, result=False)
 
     def __post_init__(self):
         for f in fields(self):
             _check(f, getattr(self, f.name))
         if any(t > self.steps for t in self.report_steps):
-            raise InputError("--report-steps", f"steps up to --steps {self.steps}", ",".join(map(str, self.report_steps)))
+            raise InputError("--report-steps", f"numbers up to --steps {self.steps}", ",".join(map(str, self.report_steps)),
+                             "raise --steps, or report earlier ones")
+        if self.fraction_bits is not None and self.arithmetic != "fixed":
+            raise InputError("--fraction-bits", "--arithmetic fixed", f"--arithmetic {self.arithmetic}",
+                             "floating point has no fraction bits to choose: leave one of the two options out")
         _calibration_range(self.calibration)
 
     @property
@@ -72,37 +95,58 @@ class Settings:
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
 
+def option_of(f):
+    """The command line's name of a field: --report-steps for report_steps."""
+    return "--" + f.name.replace("_", "-")
+
+
+def read(f, text):
+    """The value of a field from the command line's text; Settings checks its range."""
+    expected = {int: "a whole number", float: "a number", "steps": "whole numbers separated by commas"}
+    kind = f.metadata["kind"]
+    try:
+        if kind == "steps":
+            return tuple(int(part) for part in text.split(","))
+        return kind(text) if kind in (int, float) else text
+    except ValueError:
+        raise InputError(option_of(f), expected[kind], repr(text), f"for example {f.metadata['example']}") from None
+
+
 def _check(f, value):
-    name, m = "--" + f.name.replace("_", "-"), f.metadata
+    m = f.metadata
     if value is None and f.default is None:
         return
-    kind = m["kind"]
+    kind, low, high = m["kind"], m["low"], m["high"]
     if kind == "steps":
-        good = isinstance(value, tuple) and all(type(t) is int and t >= 1 for t in value)
-        expected = "whole numbers from 1, separated by commas"
-    elif kind is float:
-        good, expected = isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value), "a number"
+        good, expected = isinstance(value, tuple) and all(type(t) is int for t in value), "whole numbers"
+        values = value if good else ()
     else:
-        good, expected = type(value) is kind, {int: "a whole number", bool: "true or false", str: "text"}[kind]
-    if good and m["choices"] and value not in m["choices"]:
-        good, expected = False, "one of " + ", ".join(m["choices"])
-    if good and (m["low"] is not None and value < m["low"] or m["high"] is not None and value > m["high"]):
-        good = False
-        expected += f" from {m['low']:,}" + (f" to {m['high']:,}" if m["high"] is not None else "")
-    if kind is str and good and not value:
-        good, expected = False, "some text"
+        good = type(value) is kind or (kind is float and type(value) is int)
+        expected, values = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind], [value]
+    if good and kind is float:
+        good = math.isfinite(value)
+    if good and m["choices"]:
+        good = value in m["choices"]
+    if good and kind is str:
+        good = bool(value)
+    if good and low is not None:
+        good = all(low <= v and (high is None or v <= high) for v in values)
+    if m["choices"]:
+        expected = "one of " + ", ".join(m["choices"])
+    elif low is not None:
+        expected += f" from {low:,}" + (f" to {high:,}" if high is not None else "")
     if not good:
-        raise InputError(name, expected, repr(value), f"for example {m['example']}")
+        raise InputError(option_of(f), expected, repr(value), f"for example {m['example']}")
 
 
 def _calibration_range(text):
     try:
-        split, _, positions = text.rpartition(":")
+        split, _, positions = ("train:0-127" if text is None else text).rpartition(":")
         first, _, last = positions.partition("-")
         first, last = int(first), int(last or first)
         if split not in ("train", "test") or not 0 <= first <= last < first + 100_000:
             raise ValueError
     except ValueError:
-        raise InputError("--calibration", "SPLIT:FIRST-LAST with at most 100,000 images, such as train:0-127", repr(text),
-                         "count positions from 0") from None
+        raise InputError("--calibration", "SPLIT:FIRST-LAST, at most 100,000 images", repr(text),
+                         "for example --calibration train:0-511: the first 512 images of the train split") from None
     return split, first, last

@@ -1,24 +1,12 @@
-"""Drives the event kernels through the steps of one image: makes room, hands records over, tells what went wrong."""
+"""Drives the event kernel through the steps of one image: makes room, hands records over, tells what went wrong."""
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 
 from eventsnn.engine import event
-from eventsnn.engine.queue import (
-    DELIVERED,
-    FIFO_HEAD,
-    FIFO_TAIL,
-    HEAP,
-    NOW,
-    RECORDED,
-    SCALARS,
-    SHORT,
-    STEP,
-    TAKEN,
-    TIES,
-    grown,
-    queue_arrays,
-)
+from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SCALARS, SHORT, STEP, TAKEN, TIES, grown, queue_arrays
 
 RECORDS = 2**15
 
@@ -32,83 +20,100 @@ class Overflow(ArithmeticError):
 
 
 class EventRun:
-    """One image in asynchronous time. All state is in `state`, `heap` and `fifo`; `copy` is a snapshot.
+    """One image in asynchronous time. All that changes is in `state` and `start`; `snapshot` copies it.
 
-    net, out: tables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
+    net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
     neuron (or empty). band: Band. drive: [D, neurons]. resting: v(0). ticks: a step's length. sink: called
-    with (spike_record, spike_potentials, delivery_record) whenever records are handed over.
+    with (spike_record, spike_potentials, delivery_record) whenever records are handed over. names: the
+    layers', for messages.
     """
 
-    def __init__(self, net, out, neuron, order, rules, delays, band, drive, resting, steps, ticks, sink=None):
-        self.constants = net, out, neuron, order, rules, delays, band
-        self.drive, self.steps, self.ticks, self.sink, self.start = drive, steps, ticks, sink, 0
-        layers, size = len(net.sites), len(resting)
+    def __init__(self, net, neuron, order, rules, delays, band, drive, resting, *, steps, ticks, sink=None, names=()):
+        self.constants = net, neuron, order, rules, delays, band
+        self.rules, self.drive, self.steps, self.ticks, self.sink, self.names, self.start = rules, drive, steps, ticks, sink, names, 0
+        layers, size = len(net.layers) - 1, len(resting)
+        memory = np.zeros((size, 4), np.int64)
+        memory[:, event.WINDOW_END] = -1
         records = rules.most_spikes + RECORDS if rules.record else 0
+        capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
         self.state = event.State(
-            np.zeros(SCALARS, np.int64), resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64),
-            np.full(size, -1), np.zeros((layers, steps), np.int64), np.zeros((layers, steps), np.int64),
-            np.zeros((2, layers, steps), np.uint64), np.zeros((steps, net.channels[-1] * net.sites[-1]), resting.dtype),
+            np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((2, layers, steps), np.int64),
+            np.zeros((2, layers, steps), np.uint64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
-        capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels_each + 1))).bit_length()
-        self.heap, self.fifo = queue_arrays(capacity)
+        self.readout = np.zeros((steps, size - net.layers[-2, event.L_FIRST]), resting.dtype)
 
     @property
     def ties(self):
+        """Evaluations in which a potential met a threshold exactly."""
         return int(self.state.at[TIES])
+
+    @property
+    def step_number(self):
+        """Steps that are over."""
+        return int(self.state.at[STEP])
+
+    def snapshot(self):
+        """A copy that can run on by itself, without a sink."""
+        other = copy.copy(self)
+        other.state = event.State(*(array.copy() for array in self.state))
+        other.readout, other.sink = self.readout.copy(), None
+        return other
 
     def run(self):
         """All steps that are left; returns self. Raises TooManyEvents or Overflow."""
-        while self.state.at[STEP] < self.steps:
-            self.step()
+        while self.step_number < self.steps:
+            self.run_step()
         self.hand_over()
         return self
 
-    def step(self):
+    def run_step(self):
         """One step: its drive, then its events; the readout is taken at its end."""
-        net, rules, at = self.constants[0], self.constants[4], self.state.at
-        step, end = at[STEP], self.start + self.ticks
+        at, step, end = self.state.at, self.step_number, self.start + self.ticks
         at[NOW] = self.start
-        self._call(event.begin_step, self.drive[min(step, len(self.drive) - 1)])
-        if rules.clocked:
+        self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+        if self.rules.clocked:
             at[NOW] = end - 1
-            for layer in range(len(net.sites) - 1):
-                self._call(event.evaluate_layer, layer)
-                self._call(event.run_until, end)
+            for layer in range(len(self.constants[0].layers) - 2):
+                self._advance(event.EVALUATE, layer)
+                self._advance(event.EVENTS, end)
         else:
-            self._call(event.run_until, end)
-        self.state.readout[step] = self.state.v[net.first_neuron[-2]:]
-        self.start = max(end, int(at[NOW])) if rules.barrier else end
+            self._advance(event.EVENTS, end)
+        self.readout[step] = self.state.v[-self.readout.shape[1]:]
+        self.start = max(end, int(at[NOW])) if self.rules.barrier else end
         at[STEP] = step + 1
 
-    def _call(self, kernel, argument):
-        while (code := kernel(*self.constants, self.state, self.heap, self.fifo, argument)) != event.DONE:
+    def _advance(self, task, argument, drive=None):
+        drive = self.drive[0] if drive is None else drive
+        while (code := event.advance(*self.constants, self.state, drive, task, argument)) != event.DONE:
             if code == event.FULL:
                 self.hand_over()
                 self._grow()
             elif code == event.OVERFLOW:
-                raise Overflow(f"a potential left the {self.state.v.dtype}'s safe range in step {self.state.at[STEP] + 1}")
+                raise Overflow(f"a potential left the safe range of {self.state.v.dtype} in step {self.step_number + 1}")
             else:
                 raise TooManyEvents(self._still_firing())
         if self.state.at[SHORT]:
-            raise Overflow("one event brought more spikes than its bound")
+            raise Overflow(f"an event in step {self.step_number + 1} brought more spikes than its bound")
 
     def _grow(self):
-        rules, at = self.constants[4], self.state.at
-        needed = rules.most_spikes * rules.most_parcels_each + 1
-        while len(self.heap) - at[HEAP] < needed or len(self.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
-            self.heap, self.fifo = grown(self.heap, self.fifo, at)
+        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1
+        while len(self.state.heap) - at[HEAP] < needed or len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
+            heap, fifo = grown(self.state.heap, self.state.fifo, at)
+            self.state = self.state._replace(heap=heap, fifo=fifo)
 
     def hand_over(self):
         """Give what was recorded to the sink and empty the buffers."""
         at, state = self.state.at, self.state
         if self.sink and (at[RECORDED] or at[DELIVERED]):
-            spikes, deliveries = at[RECORDED], at[DELIVERED]
-            self.sink(state.spike_record[:spikes].copy(), state.spike_potentials[:spikes].copy(), state.delivery_record[:deliveries].copy())
+            n = at[RECORDED]
+            self.sink(state.spike_record[:n].copy(), state.spike_potentials[:n].copy(), state.delivery_record[:at[DELIVERED]].copy())
         at[RECORDED] = at[DELIVERED] = 0
 
     def _still_firing(self):
-        at, (net, out, *_), rules = self.state.at, self.constants, self.constants[4]
-        waiting = np.concatenate([self.heap[:at[HEAP], 3], self.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(self.fifo), 3]])
-        layers = sorted({int(layer) for layer in out.layer_of[waiting >> 25]})
-        return (f"the queue did not empty within {rules.max_events:,} events (step {at[STEP] + 1}, {len(waiting):,} more waiting; "
-                f"{at[TAKEN]:,} taken); still firing: layers {layers}")
+        at, state, net = self.state.at, self.state, self.constants[0]
+        in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), 3]
+        waiting = np.concatenate([state.heap[:at[HEAP], 3], in_fifo])
+        layers = np.unique(net.layer_of[waiting >> 25])
+        names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
+        return (f"the queue did not empty within max_events = {self.rules.max_events:,} (step {self.step_number + 1}, "
+                f"{len(waiting):,} events waiting); still firing: {names}")

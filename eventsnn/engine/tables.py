@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eventsnn.engine.event import EventTables
 from eventsnn.network import INPUT
 
 
@@ -74,22 +75,39 @@ def _firsts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def build_outgoing(network, tables):
-    """The same projections by source: where a spike goes, targets in index order."""
-    from eventsnn.engine.event import OutgoingTables
+def build_events(network, quantise, signed=False):
+    """The same projections by source, for the event engine.
+
+    Weights lie by source channel, blocks in reverse order, so that what a spike of a convolution brings
+    to neighbouring targets is one contiguous run wherever the stride is 1. signed: whether spikes can be
+    negative.
+    """
+    grids = [layer.grid for layer in network.layers]
+    first = _firsts([c * h * w for c, h, w in grids])
     projections = [p for p in network.projections if p.source != INPUT]
-    first_tap, tap_base, site, row = [], [], [], []
-    taps = 0
-    for q, p in enumerate(projections):
-        start = tables.first_tap[tables.tap_base[q]]
+    rows, first_run, runs, weights = [], [], [], []
+    at = 0
+    for p in projections:
+        blocks = quantise(p)
+        count, groups, ci, co = blocks.shape
+        channels = grids[p.target][0]
         order = np.lexsort((p.map.r, p.map.p))
-        tap_base.append(sum(map(len, first_tap)))
-        first_tap.append(taps + np.searchsorted(p.map.p[order], np.arange(p.map.sites[0] + 1)))
-        site.append(p.map.r[order].astype(np.int32))
-        row.append(tables.tap_row[start + order])
-        taps += len(order)
+        source, target, block = p.map.p[order], p.map.r[order], count - 1 - p.map.k[order]
+        joined = np.zeros(len(order), bool)  # does a tap continue the run of the one before it?
+        if groups == 1:
+            joined[1:] = (source[1:] == source[:-1]) & (np.diff(target) == 1) & (np.diff(block) == 1)
+        start = np.flatnonzero(~joined)
+        length = np.diff(np.append(start, len(order)))
+        rows.append((p.target, ci, co, count * co, sum(map(len, first_run))))
+        first_run.append(sum(map(len, runs)) + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
+        runs.append(np.stack([first[p.target] + target[start] * channels, at + block[start] * co, length * co], axis=1))
+        weights.append(np.ascontiguousarray(blocks[::-1].reshape(count, groups * ci, co).transpose(1, 0, 2)).reshape(-1))
+        at += blocks.size
+    if signed:
+        weights += [-w for w in weights]
     sources = np.array([p.source for p in projections], np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
-    layer_of = np.repeat(np.arange(len(network.layers), dtype=np.int32), np.diff(tables.first_neuron))
-    return OutgoingTables(layer_of, out, np.searchsorted(sources[out], np.arange(len(network.layers) + 1)).astype(np.int64),
-                          np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row))
+    layers = np.stack([np.array([c for c, _, _ in grids] + [0], np.int64), first], axis=1)
+    return EventTables(layers, np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)), out,
+                       np.searchsorted(sources[out], np.arange(len(grids) + 1)).astype(np.int64), np.array(rows, np.int64),
+                       np.concatenate(first_run).astype(np.int64), np.concatenate(runs).astype(np.int64), np.concatenate(weights))
