@@ -1,7 +1,8 @@
-"""The results folder: written beside its final place, batch by batch, and moved there when complete.
+"""The results folder: made beside its final place, batch by batch, and moved there when complete.
 
 While a run is under way its batches are kept in `<out>.partial`, each written whole or not at all, so
-a run that was killed goes on where it was.
+a run that was killed goes on where it was. A lock keeps a second run out. What stands at `<out>` is
+replaced in the end, and only if it holds nothing but earlier results.
 """
 from __future__ import annotations
 
@@ -9,45 +10,138 @@ import json
 import os
 import re
 import shutil
-import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from eventsnn.checks import InputError
+from eventsnn.imagefiles import FOREIGN
 from eventsnn.simulate import Batch
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: nothing keeps two runs apart there
+    fcntl = None
+
+FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
+WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}")
+CHUNK = 2**14  # values of a chunk of the readout in run.h5, at most: a batch should not write to more than HDF5's cache holds
+TRIES = 100  # to find the folder at work as it was made
 
 
 class Folder:
-    """A results folder in the making.
+    """A results folder in the making; use it as a context manager.
 
-    identity: a JSON-able description of all that decides the outcome; parts of another run are thrown
-    away. Raises InputError if `out` cannot be written or holds something that is not a result.
+    Inside `with`, `start` begins or takes up a run, `add` keeps batches, the files of FILES are
+    written to `results`, and `finish` moves them to `out`. Whatever ends the block before `finish`,
+    only whole batches stay behind, for the next run of the same command; without any, nothing does.
+    Raises InputError if `out` cannot be written, holds anything that is not a result, or has another
+    run at work on it.
     """
 
-    def __init__(self, out, identity):
-        self.out = Path(out)
-        self.partial = self.out.with_name(self.out.name + ".partial")
-        self._check()
+    def __init__(self, out):
+        self.where, self.finished, self.made = f"--out {out}", False, []
         try:
-            if self._read_identity() != identity and self.partial.exists():
-                shutil.rmtree(self.partial)
-            self.partial.mkdir(parents=True, exist_ok=True)
-            (self.partial / "identity.json").write_text(json.dumps(identity))
-        except OSError as error:
-            raise InputError(f"--out {self.out}", "a folder that can be written", error.strerror or error, "choose another --out") from None
+            self.out = Path(out).resolve()
+            self.partial = self.out.with_name(self.out.name + ".partial")
+            self._check()
+            self.lock = self._acquire()
+        except (OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, InputError):
+                raise
+            self._remove_made()
+            raise InputError(self.where, "a folder that can be made and written", getattr(error, "strerror", None) or error,
+                             "choose another --out") from None
+        self.results, self.earlier = self.partial / "results", self.partial / "earlier"
+        if self.earlier.exists() and not self.out.exists():  # killed between the two moves of `finish`
+            os.replace(self.earlier, self.out)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if not self.finished:
+            with suppress(OSError):
+                shutil.rmtree(self.results, ignore_errors=True)
+                for path in self.partial.glob("*.tmp"):
+                    path.unlink()
+                if not self.parts():
+                    self._remove()
+                    self._remove_made()
+        os.close(self.lock)
 
     def _check(self):
-        where = f"--out {self.out}"
-        if not self.out.name:
-            raise InputError(where, "the name of a new folder", "a root or current folder", "choose another --out")
+        if self.out in (Path.cwd(), *Path.cwd().parents):
+            raise InputError(self.where, "a folder of its own for the results", "the current folder or one above it", "choose another --out")
         if self.out.exists() and not self.out.is_dir():
-            raise InputError(where, "a folder or nothing yet", "a file", "choose another --out")
-        if self.out.is_dir() and any(self.out.iterdir()) and not (self.out / "summary.json").exists():
-            raise InputError(where, "an empty folder or earlier results", "a folder with other files", "choose another --out")
+            raise InputError(self.where, "a folder, or nothing yet", "a file", "choose another --out")
+        if self.partial.exists() and not self.partial.is_dir():
+            raise InputError(self.where, f"no file where the run is kept while it is under way: {self.partial}", "a file",
+                             "choose another --out, or move it away")
+        for folder, known in (self.out, "|".join(map(re.escape, FILES))), (self.partial, WORKING):
+            names = sorted(os.listdir(folder)) if folder.is_dir() else []
+            foreign = [name for name in names if not re.fullmatch(known, name)]
+            if foreign:
+                raise InputError(self.where, "an empty folder, earlier results alone, or nothing yet",
+                                 f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)} in {folder}", "choose another --out, or move these away")
+
+    def _acquire(self):
+        """Make the folder at work and return a file descriptor that holds its lock."""
+        self.made = [path for path in (self.partial, *self.partial.parents) if not path.exists()]
+        for _ in range(TRIES):
+            self.partial.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # another run has just removed the folder
+                lock = os.open(self.partial / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+                if self._locks(lock):
+                    return lock
+                os.close(lock)
+        raise OSError(None, "a folder that keeps disappearing")
+
+    def _locks(self, lock):
+        """Whether the open file is locked now and still the folder's; InputError where another run holds it."""
+        if fcntl is None:
+            return True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.made = []
+            owner = os.read(lock, 20).decode("ascii", "replace")
+            os.close(lock)
+            raise InputError(self.where, "no other run that writes there", f"process {owner} at work on it",
+                             "wait for it, stop it, or choose another --out") from None
+        except OSError:
+            pass  # a file system without locks
+        if not os.path.samestat(os.fstat(lock), os.stat(self.partial / "lock")):
+            return False
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        return True
+
+    def start(self, identity):
+        """Begin a run, or go on with one of the same `identity` (JSON-able: all that decides the outcome).
+
+        What another run left unfinished is thrown away. Returns how many images are there already.
+        """
+        if self._read_identity() != identity:
+            for path in [p for _, _, p in self.parts()] + [self.partial / "identity.json"]:
+                path.unlink(missing_ok=True)
+            temporary = self.partial / "identity.tmp"
+            temporary.write_text(json.dumps(identity))
+            os.replace(temporary, self.partial / "identity.json")
+        end = 0
+        for start, stop, path in self.parts():
+            if start < end or not _is_whole(path, stop - start):
+                path.unlink()
+            else:
+                end = stop
+        for path in self.results, self.earlier:
+            shutil.rmtree(path, ignore_errors=True)
+        self.results.mkdir()
+        return sum(stop - start for start, stop, _ in self.parts())
 
     def _read_identity(self):
         try:
@@ -67,90 +161,119 @@ class Folder:
             todo[start:stop] = False
         return np.flatnonzero(todo)
 
-    def add(self, start, batch):
-        """Keep a Batch whose first image stands at `start`."""
+    def add(self, start, batch, seconds):
+        """Keep a Batch whose first image stands at `start`, and the wall time since the one before."""
         path = self.partial / f"part-{start}-{start + len(batch.readout)}.npz"
         with open(path.with_suffix(".tmp"), "wb") as file:
-            np.savez(file, **{k: getattr(batch, k) for k in Batch.ARRAYS if getattr(batch, k) is not None})
+            np.savez(file, seconds=seconds, **{k: getattr(batch, k) for k in Batch.ARRAYS if getattr(batch, k) is not None})
         os.replace(path.with_suffix(".tmp"), path)
 
     def batches(self):
-        """Yield (start, Batch) in order of images."""
+        """Yield (start, Batch, seconds) in order of images."""
         for start, _, path in self.parts():
             with np.load(path) as arrays:
-                yield start, Batch(**arrays)
+                yield start, Batch(**{k: arrays[k] for k in Batch.ARRAYS if k in arrays}), float(arrays["seconds"])
 
     def finish(self):
-        """Move the folder to its place, instead of earlier results if there are any."""
-        for path in [*(p for _, _, p in self.parts()), *self.partial.glob("*.tmp"), self.partial / "identity.json"]:
-            path.unlink()
+        """Move the results to their place, instead of earlier ones if there are any."""
+        self._check()
         if self.out.exists():
-            old = tempfile.mkdtemp(prefix=f".{self.out.name}-", dir=self.out.parent)
-            os.replace(self.out, Path(old) / "old")
-            os.replace(self.partial, self.out)
-            shutil.rmtree(old)
-        else:
-            os.replace(self.partial, self.out)
+            os.replace(self.out, self.earlier)
+        try:
+            os.replace(self.results, self.out)
+        except OSError:
+            if self.earlier.exists():
+                os.replace(self.earlier, self.out)
+            raise
+        self.finished = True
+        self._remove()
 
-    def discard(self):
-        """Remove what was begun, unless batches are in it."""
-        if self.partial.exists() and not self.parts():
-            shutil.rmtree(self.partial)
+    def _remove(self):
+        """Remove the folder at work: first out of the way at once, so that no other run takes it up half removed."""
+        aside = self.partial.with_name(f"{self.out.name}-{uuid.uuid4().hex[:8]}.partial")
+        os.replace(self.partial, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove_made(self):
+        """Remove the folders above that were made for this run and are empty."""
+        with suppress(OSError):
+            for path in self.made:
+                path.rmdir()
+
+
+def _is_whole(path, count):
+    """Whether a part can be read and holds `count` images."""
+    try:
+        with np.load(path) as arrays:
+            return {len(arrays[k]) for k in Batch.ARRAYS if k in arrays} == {count} and arrays["seconds"] >= 0
+    except FOREIGN:
+        return False
 
 
 class Totals:
-    """Sums over images while batches pass by: memory does not grow with their number.
+    """Sums over images while batches pass by: memory does not grow with the number of steps of a long run.
 
-    predictions: int64 [N, T]; spikes, operations: int64 [L, T]; ties: int64 [L].
+    steps: the numbers of steps t to keep predictions for. predictions: int64 [N, len(steps)], classes;
+    spikes, operations: int64 [L, T]; ties: int64 [L]; seconds: wall time.
     """
 
-    def __init__(self, count, layers, steps):
-        self.predictions = np.zeros((count, steps), np.int64)
-        self.spikes, self.operations = (np.zeros((layers, steps), np.int64) for _ in range(2))
-        self.ties = np.zeros(layers, np.int64)
+    def __init__(self, count, layers, time_steps, steps):
+        self.at = np.array(steps) - 1
+        self.predictions = np.zeros((count, len(steps)), np.int64)
+        self.spikes, self.operations = (np.zeros((layers, time_steps), np.int64) for _ in range(2))
+        self.ties, self.seconds = np.zeros(layers, np.int64), 0.0
 
-    def add(self, start, batch):
-        self.predictions[start:start + len(batch.readout)] = batch.readout.argmax(axis=2)
+    def add(self, start, batch, seconds):
+        self.predictions[start:start + len(batch.readout)] = batch.readout[:, self.at].argmax(axis=2)
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
         self.ties += batch.ties.sum(axis=0)
+        self.seconds += seconds
 
 
-def write_hdf5(path, folder, simulation, images, ann_output, provenance):
-    """Write run.h5 from the folder's batches and return their Totals; each dataset says what it is and in what unit."""
-    network, steps, count = simulation.network, simulation.steps, len(images)
-    layers = network.layers
-    totals = Totals(count, len(layers), steps)
-    with h5py.File(path, "w") as file:
-        file.attrs["format"], file.attrs["version"] = "eventsnn.run", 1
-        for key, value in provenance.items():
-            file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
+def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
+    """Write run.h5 from the folder's batches and return their Totals; each dataset says what it is and in what unit.
 
-        def put(name, data, unit, description):
-            dataset = file.create_dataset(name, data=data)
-            dataset.attrs["unit"], dataset.attrs["description"] = unit, description
+    steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to make
+    the run again.
+    """
+    layers, classes, time_steps, count = simulation.network.layers, simulation.network.readout.size, simulation.steps, len(images)
+    totals = Totals(count, len(layers), time_steps, steps)
+    try:
+        with h5py.File(path, "w") as file:
+            file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
 
-        put("images/index", images.indices, "1", "position in the split of the data set")
-        if images.labels is not None:
-            put("images/label", images.labels, "1", "class")
-        put("images/ann_output", ann_output, "ANN output", "[image, class]: output of the ANN, float32")
-        put("layers/name", [layer.name for layer in layers], "", "layers in order; the last is the readout")
-        put("layers/theta", [layer.theta for layer in layers], "ANN activation", "threshold before normalisation")
-        put("layers/shape", [layer.grid for layer in layers], "neurons", "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c")
-        readout = file.create_dataset("readout", (count, steps, network.readout.size), simulation.arithmetic.dtype, compression="gzip",
-                                      compression_opts=1, chunks=(min(count, 16), steps, network.readout.size), shuffle=True)
-        readout.attrs["unit"] = f"2^{simulation.arithmetic.readout_exponent - simulation.arithmetic.fraction_bits} ANN output"
-        readout.attrs["description"] = ("[image, step, class]: charge that has arrived at the readout after each step; divide by the "
-                                        "number of steps to compare with the ANN's output")
-        per_image = [file.create_dataset(f"{name}_per_image", (count, len(layers)), np.int64) for name in ("spikes", "operations")]
-        for dataset, unit in zip(per_image, ("spikes", "synaptic operations")):
-            dataset.attrs["unit"], dataset.attrs["description"] = unit, "[image, layer]: all steps together"
-        for start, batch in folder.batches():
-            stop = start + len(batch.readout)
-            readout[start:stop] = batch.readout
-            per_image[0][start:stop], per_image[1][start:stop] = batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
-            totals.add(start, batch)
-        put("spikes", totals.spikes, "spikes", "[layer, step]: sum over images")
-        put("operations", totals.operations, "synaptic operations", "[target layer, step]: weights touched by delivered spikes, all images")
-        put("ties", totals.ties, "evaluations", "[layer]: evaluations in which the potential met the threshold exactly, all images")
+            def put(name, unit, description, data=None, **options):
+                dataset = file.create_dataset(name, data=data, **options)
+                dataset.attrs["unit"], dataset.attrs["description"] = unit, description
+                return dataset
+
+            put("provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
+            put("images/index", "1", "[image]: position in the split of the data set", images.indices)
+            if images.labels is not None:
+                put("images/label", "1", "[image]: class", images.labels)
+            put("images/ann_output", "ANN output", "[image, class]: output of the ANN", ann_output)
+            put("layers/name", "none", "[layer]: name of the ANN's activation; the last layer is the readout", [x.name for x in layers])
+            put("layers/activation", "none", "[layer]: operator of the ANN's activation", [x.node.op if x.node else "readout" for x in layers])
+            put("layers/theta", "ANN activation", "[layer]: threshold before normalisation", [x.theta for x in layers])
+            put("layers/shape", "neurons", "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c", [x.grid for x in layers])
+            exponent = simulation.arithmetic.readout_exponent - simulation.arithmetic.fraction_bits
+            rows = max(1, min(time_steps, CHUNK // classes))
+            chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
+            readout = put("readout", f"2^{exponent} ANN output", "[image, step, class]: charge that has arrived at the readout after each step; "
+                          "divide by the number of steps to compare with the ANN's output", shape=(count, time_steps, classes),
+                          dtype=simulation.arithmetic.dtype, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
+            per_image = [put(f"{name}_per_image", unit, "[image, layer]: all steps together", shape=(count, len(layers)), dtype=np.int64)
+                         for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations"))]
+            for start, batch, seconds in folder.batches():
+                stop = start + len(batch.readout)
+                readout[start:stop] = batch.readout
+                per_image[0][start:stop], per_image[1][start:stop] = batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
+                totals.add(start, batch, seconds)
+            put("spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
+            put("operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",
+                totals.operations)
+            put("ties", "evaluations", "[layer]: evaluations in which the potential met the threshold exactly, sum over images", totals.ties)
+    except RuntimeError as error:  # h5py's for a disk that refuses
+        raise OSError(None, str(error), str(path)) from error
     return totals

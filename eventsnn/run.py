@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
+from shutil import get_terminal_size
 
 import eventsnn
 from eventsnn.checks import InputError, one_line
@@ -39,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             raise InputError(where, "a value", "none", f"for example {options[where].metadata['example']}; one that begins with a dash "
                              f"is written {where}=-…")
         names = re.findall(r"(?<!\S)-[^\s=]*", what)
-        near = get_close_matches(names[0], [*options, "--help", "--version"], 1) if names else ()
+        near = get_close_matches(names[0], [*options, "--help", "--version"], 1, 0.7) if names else ()
         found = what if where == "unrecognized arguments" else message
         raise InputError("command line", "options that --help lists", found, f"did you mean {near[0]}?" if near else
                          "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH")
@@ -53,7 +54,7 @@ def _quoted(message):
 def parser():
     """The options are the fields of Settings; values stay text."""
     p = Parser(prog="python -m eventsnn.run", usage="%(prog)s [option value …]", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
-               formatter_class=lambda prog: _Layout(prog, max_help_position=6, width=110))
+               formatter_class=lambda prog: _Layout(prog, max_help_position=6, width=min(110, get_terminal_size().columns - 2)))
     groups = {key: p.add_argument_group(title) for key, title in GROUPS.items()}
     metavars = {int: "N", float: "X", "steps": "T,T,…", str: "TEXT"}
     for f in fields(Settings):

@@ -5,38 +5,61 @@ import csv
 import html
 import math
 
+# column -> (heading, format spec); columns that are not here stand as they are
+COLUMNS = {
+    "T": ("T", ""), "accuracy": ("accuracy", ".2%"), "interval": ("95 % interval", ""), "agreement": ("as the ANN", ".2%"),
+    "neurons": ("neurons", ","), "theta": ("threshold", ".4g"), "rate": ("rate", ".2%"), "spikes": ("spikes", ",.0f"),
+    "operations": ("operations", ",.0f"), "sources": ("charge from", ""),
+}
+WIDEST = 28  # characters of a name in a text table
 
-def text_table(rows, formats=None):
-    """Rows (dicts with the same keys) as aligned text; formats: column -> format spec."""
-    cells = [list(rows[0])] + [[_cell(v, (formats or {}).get(k)) for k, v in row.items()] for row in rows]
+
+def text_table(rows, columns=COLUMNS):
+    """Rows (dicts with the same keys) as aligned text; columns: key -> (heading, format spec)."""
+    cells = [[columns.get(k, (k,))[0] for k in rows[0]]] + [[_shorten(c) for c in _cells(row, columns)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    numeric = [isinstance(v, (int, float)) for v in rows[0].values()]
-    lines = ["  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric)).rstrip() for row in cells]
-    return "\n".join(lines)
+    left = [isinstance(v, str) for v in rows[0].values()]
+    return "\n".join("  ".join(c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(row, widths, left)).rstrip() for row in cells)
 
 
-def html_table(rows, formats=None):
-    """Rows as an HTML table, for notebooks."""
-    head = "".join(f"<th>{html.escape(str(k))}</th>" for k in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(v, (formats or {}).get(k)))}</td>" for k, v in row.items()) + "</tr>"
-                   for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def html_table(rows, columns=COLUMNS):
+    """Rows as an HTML table, for notebooks; numbers stand on the right."""
+    sides = ["left" if isinstance(v, str) else "right" for v in rows[0].values()]
+
+    def line(tag, cells):
+        return "<tr>" + "".join(f'<{tag} style="text-align: {side}">{html.escape(c)}</{tag}>' for c, side in zip(cells, sides)) + "</tr>"
+    head = line("th", [columns.get(k, (k,))[0] for k in rows[0]])
+    return f"<table><thead>{head}</thead><tbody>{''.join(line('td', _cells(row, columns)) for row in rows)}</tbody></table>"
 
 
 def write_csv(path, rows):
-    """Rows as a CSV file with a header."""
+    """Rows as a CSV file with a header; numbers in full precision, nothing for None."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
+def in_unit(values):
+    """(unit, factor) in which the largest of `values` is a readable number: ("M", 1e-6) from a million on, and so on."""
+    largest = max(map(abs, values), default=0)
+    return next(((unit, 1 / size) for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if largest >= size), ("", 1.0))
+
+
+def _cells(row, columns):
+    return [_cell(v, columns.get(k, (k, ""))[1]) for k, v in row.items()]
+
+
 def _cell(value, spec):
-    if spec:
-        return format(value, spec)
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if not spec:
+        spec = "" if isinstance(value, int) else ",.4g" if abs(value) < 1000 else ",.0f"
+    return format(value, spec)
+
+
+def _shorten(text):
+    return text if len(text) <= WIDEST else text[:8] + "…" + text[9 - WIDEST:]
 
 
 def wilson(hits, n, z=1.96):

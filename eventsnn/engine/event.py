@@ -36,7 +36,7 @@ DONE, FULL, TOO_MANY, OVERFLOW = range(4)
 DRIVE, EVENTS, EVALUATE = range(3)
 # what an event is: bits 0-1 kind, 2-3 half, 4 sign, 5-24 projection + 1 (0: all), 25 and up the neuron's number
 DELIVERY, WINDOW, REFRACTORY = 0, 1, 2
-LANES = 64
+LANES = 128  # tested for firing together
 # columns: of the memory of neurons, of layers, projections and runs in EventTables, of the records
 NET, SENT, RESTS_UNTIL, WINDOW_END = range(4)
 L_CHANNELS, L_FIRST = range(2)
@@ -297,9 +297,10 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
                 at[CURSOR] = number
                 return FULL
             state.v[number] += drive[number]
-            if state.v[number] < band.floor or state.v[number] > band.ceiling:
+            p = state.v[number]
+            if p < band.floor or p > band.ceiling:
                 return OVERFLOW
-            if layer != readout and not rules.clocked:
+            if layer != readout and not rules.clocked and (p >= band.high or p <= band.low or rules.window > 0):
                 arrived(net, neuron, order, rules, delays, state, layer, number, -1)
     at[CURSOR] = 0
     return DONE
@@ -336,14 +337,17 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
 
 
 @inner_kernel
-def evaluate_layer(net, neuron, order, rules, delays, state, layer):
+def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     """Order `clocked`: evaluate a layer's neurons in index order, once each (at[CURSOR] as in begin_step)."""
     at = state.at
     for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
+        at[TAKEN] += 1
+        if band.low < state.v[number] < band.high:
+            continue
         if room_for_one(rules, state) != DONE:
             at[CURSOR] = number
+            at[TAKEN] -= 1
             return FULL
-        at[TAKEN] += 1
         evaluate(net, neuron, order, rules, delays, state, layer, number, -1)
     at[CURSOR] = 0
     return DONE
@@ -360,4 +364,4 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
         return begin_step(net, neuron, order, rules, delays, band, state, drive)
     if task == EVENTS:
         return run_until(net, neuron, order, rules, delays, band, state, argument)
-    return evaluate_layer(net, neuron, order, rules, delays, state, argument)
+    return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

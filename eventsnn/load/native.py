@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import stat
 import uuid
@@ -55,6 +56,7 @@ def open_hdf5(path):
     check_file(path)
     try:
         with h5py.File(path, "r") as file:
+            _check_heaps(path, file.id.get_create_plist().get_sizes()[1])
             yield file
     except InputError:
         raise
@@ -77,6 +79,25 @@ def check_file(path):
         found = _told(error)
     if found:
         raise InputError(path, "a file with a network", found, "check the path")
+
+
+def _check_heaps(path, width):
+    """Refuse a damaged global heap (where variable-length text lies): HDF5 2.0 can loop in one for ever.
+
+    A heap is a header of 16 bytes and objects, each a header of 16 (index u2, 6 bytes, size of `width`
+    bytes) and its data up to a multiple of 8; the object 0 is the free rest, and its size includes the header.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(b"GCOL\x01\0\0\0")
+        while start >= 0:
+            at, end = start + 16, start + int.from_bytes(data[start + 8:start + 8 + width], "little")
+            while at + 16 <= end <= len(data):
+                size = int.from_bytes(data[at + 8:at + 8 + width], "little")
+                step = 16 + (size + 7) // 8 * 8 if any(data[at:at + 2]) else size
+                at = at + step if step >= 16 else end + 1
+            if at > end or end > len(data):
+                raise InputError(path, "a whole HDF5 file", "a damaged heap", "copy or download it again")
+            start = data.find(b"GCOL\x01\0\0\0", start + 8)
 
 
 def child(group, name):
@@ -207,14 +228,24 @@ def _meta(file):
     return {key: value for key, value in meta.items() if value is not None}
 
 
+def _attribute(file, key):
+    """An attribute of the root, None where there is none; other types than numbers and text are not even read."""
+    if key not in file.attrs:
+        return None
+    kind = h5py.h5a.open(file.id, key.encode()).get_type().get_class()
+    if kind not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
+        raise InputError(f"{os.path.basename(file.filename)}: attribute {key}", "numbers or text", "another type")
+    return file.attrs[key]
+
+
 def _plain(file, key):
-    """An attribute of the root as plain Python (a list where it has axes), None where there is none."""
-    value = file.attrs.get(key)
+    """An attribute of the root as plain Python, a list where it has axes."""
+    value = _attribute(file, key)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def _numbers(file, key, name):
-    values = np.atleast_1d(np.asarray(file.attrs.get(key)))
+    values = np.atleast_1d(np.asarray(_attribute(file, key)))
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise InputError(f"{name}: {key}", "an attribute with numbers", short(_plain(file, key)))
     return values
@@ -258,7 +289,8 @@ def _fill(file, graph):
             array = np.asarray(node.params[role])
             params[path] = array.astype(array.dtype.newbyteorder("<"))
         nodes.append({"name": node.name, "op": node.op, "inputs": node.inputs, "attrs": node.attrs, "params": paths})
-    file["graph"] = json.dumps({"input": graph.input, "output": graph.output, "nodes": nodes}, allow_nan=False)
+    text = json.dumps({"input": graph.input, "output": graph.output, "nodes": nodes}, allow_nan=False).encode()
+    file.create_dataset("graph", data=text, dtype=h5py.string_dtype(length=len(text)))
 
 
 def _step(name):
