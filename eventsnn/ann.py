@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -261,9 +262,10 @@ class _OneBlasThread:
     def __init__(self):
         self.lock, self.inside, self.before = threading.Lock(), 0, 0
         self.get, self.set = (lambda: 0), (lambda threads: None)
+        module = sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
         try:
-            library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # looks symbols up in OpenBLAS, too
-        except (AttributeError, OSError):
+            library = ctypes.CDLL(module.__file__)  # finds the functions of the libraries behind it, too
+        except OSError:
             return
         for name in self.NAMES:
             if hasattr(library, name.format("set")):

@@ -54,17 +54,18 @@ class Arithmetic:
         return f"fixed point, F = {self.fraction_bits}, {self.dtype.itemsize * 8}-bit potentials (bound {self.bound:.1f} thresholds)"
 
 
-def choose(network, *, kind="fixed", steps, initial, pixel_range, fraction_bits=None):
+def choose(network, *, kind="fixed", steps, initial, pixel_range, signed=False, fraction_bits=None):
     """The arithmetic for a clocked run of `steps` steps with neurons that fire at most once a step.
 
-    initial: the largest absolute v(0), in thresholds. pixel_range: (lowest, highest) preprocessed
+    For asynchronous time the bound is a choice of F, not a proof; there the engine watches potentials.
+    initial: the largest absolute v(0), in thresholds. signed: whether spikes can be negative. pixel_range: (lowest, highest) preprocessed
     input, each float64 [C]. fraction_bits: a given F instead of the largest.
     """
     if kind not in KINDS:
         raise InputError("arithmetic", f"one of {', '.join(KINDS)}", repr(kind))
     if kind != "fixed":
         return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
-    reach = [_reach(network, i, steps, initial, pixel_range) for i in range(len(network.layers))]
+    reach = [_reach(network, i, steps, initial, pixel_range, signed) for i in range(len(network.layers))]
     hidden = max(bound for bound, _ in reach[:-1])
     readout, rounding = reach[-1]
     exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
@@ -84,7 +85,7 @@ def choose(network, *, kind="fixed", steps, initial, pixel_range, fraction_bits=
     return Arithmetic("fixed", np.dtype(f"int{bits}"), int(f), float(bound), exponent)
 
 
-def _reach(network, target, steps, initial, pixel_range):
+def _reach(network, target, steps, initial, pixel_range, signed):
     """(bound on |potential| in thresholds, bound on its rounding error in units) for one layer.
 
     In one step a neuron gains at most P (its positive drive and weights) and loses at most N. One
@@ -106,6 +107,8 @@ def _reach(network, target, steps, initial, pixel_range):
             np.add.at(up, m.r, positive.sum(2).reshape(len(m.blocks), -1)[m.k])
             np.add.at(down, m.r, -negative.sum(2).reshape(len(m.blocks), -1)[m.k])
             np.add.at(fan_in, m.r, m.blocks.shape[2])
+    if signed:
+        up = down = up + down
     up, down = up + np.maximum(high, 0), down + np.maximum(-low, 0)
     fires = target < len(network.layers) - 1
     highest = max(1, initial) + up + (steps - 1) * np.maximum(0, up - 1) if fires else steps * up

@@ -1,12 +1,16 @@
 """A run from settings to results folder: load, convert, check, simulate, record."""
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import math
+import os
 import platform
+import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -15,194 +19,275 @@ import numpy as np
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, conversion, plots, record, tables
-from eventsnn.checks import InputError
+from eventsnn import ann, conversion, jit, record, tables
+from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
 from eventsnn.load import load
-from eventsnn.simulate import Simulation, check_images, pixel_range, report_steps
+from eventsnn.simulate import check_images, pixel_range, report_steps
+from eventsnn.simulation import Simulation, cores
 
 CHECKED_IMAGES = 8
+MEANING = {
+    "ann_accuracy": "share of the images that the ANN as loaded classifies as labelled; null without labels",
+    "snn_accuracy": "the same for the spiking network after T steps, by T",
+    "agreement_with_ann": "share of the images that the spiking network puts into the ANN's class after T steps, by T",
+    "spikes_per_image": "spikes of all neurons in all steps, mean over images",
+    "synaptic_operations_per_image": "weights touched by delivered spikes, mean over images; the input's drive is not counted",
+    "ties_per_image": "evaluations in which a potential met its threshold exactly, mean over images",
+    "seconds_simulation": "wall time of the simulation, of all sessions if the run was stopped and taken up again; without compiling, and "
+                          "without what a stop threw away",
+}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Say:
-    """Where words go: nowhere if quiet, else to standard output (or error, when JSON takes the output)."""
+    """Where words go: to `stream`, or nowhere if None. bars: whether progress may be shown, on a terminal."""
 
     stream: object
+    bars: bool
 
     def __call__(self, text=""):
-        if self.stream:
-            print(text, file=self.stream, flush=True)
+        try:
+            if self.stream:
+                print(text, file=self.stream, flush=True)
+        except BrokenPipeError:  # nobody reads on; the results folder is still wanted
+            self.stream = None
 
     def bar(self, total, label):
         """A progress bar in images: after two seconds, on a terminal only."""
-        return tqdm(total=total, desc=label, unit="image", disable=None if self.stream else True, delay=2, file=sys.stderr)
-
-
-def load_network(net):
-    """The graph in a file, or the bundled one for 'sample'."""
-    return load(Path(__file__).parent / "sample" / "network.h5" if net == "sample" else net)
+        return tqdm(total=total, desc=label, unit="image", disable=None if self.bars else True, delay=2, leave=False, file=sys.stderr)
 
 
 def run(settings):
     """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
-    say = Say(None if settings.quiet else sys.stderr if settings.json else sys.stdout)
+    say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     graph = load_network(settings.net)
     images = load_images(settings.data, split=settings.split, limit=settings.limit)
     check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
-    describe_graph(graph, images, say)
+    describe_input(graph, images, settings, say)
 
-    network, calibration = convert_checked(graph, images, settings, say)
-    simulation = Simulation(network, steps=settings.steps, initial=settings.initial, arithmetic=settings.arithmetic,
-                            fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels))
-    say(f"arithmetic: {simulation.arithmetic}")
-
-    digest = hashlib.sha256(images.pixels.tobytes() + (b"" if images.labels is None else images.labels.tobytes())).hexdigest()
-    run_id = settings.id(graph.hash, digest, eventsnn.__version__)
-    out = settings.out or f"runs/{Path(settings.net).stem}-{run_id}"
-    folder = record.Folder(out, {"id": run_id})
-    try:
+    run_id = settings.id(graph.hash, digest(images), eventsnn.__version__)
+    out = settings.out or f"runs/{re.sub(r'[^-.0-9A-Za-z_]', '_', Path(settings.net).stem)[:60]}-{run_id}"
+    with record.Folder(out) as folder:
+        network, calibration = convert_checked(graph, images, settings, say)
+        simulation = Simulation(network, steps=settings.steps, initial=settings.initial, arithmetic=settings.arithmetic,
+                                fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels))
+        say(f"arithmetic: {simulation.arithmetic}")
+        provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
+        there = folder.start({"id": run_id, "versions": provenance["versions"], "kernels": Path(jit.cache_dir()).name})
+        if there:
+            say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         with say.bar(len(images), "ANN") as bar:
             ann_output = ann.predict(graph, images.pixels, workers=settings.workers, progress=lambda done, _: bar.update(done - bar.n))
-        seconds = simulate(simulation, images, folder, settings, say)
-        provenance = describe_run(simulation, settings, images, calibration, run_id)
-        totals = record.write_hdf5(folder.partial / "run.h5", folder, simulation, images, ann_output, provenance)
-        summary = write_tables(folder.partial, simulation, images, ann_output, totals, settings, provenance, seconds, say)
+        simulate(simulation, images, folder, settings, say)
+        summary = report(folder, simulation, images, ann_output, settings, provenance, say)
         folder.finish()
-    except BaseException:
-        folder.discard()
-        raise
-    say(f"results in {out}")
+    say(f"results in {one_line(out, 1000)}")
     if settings.json:
         print(json.dumps(summary, indent=1))
     return summary
 
 
-def describe_graph(graph, images, say):
+def load_network(net):
+    """The graph in a file, or the bundled one for 'sample'."""
+    return replace(load(Path(__file__).parent / "sample" / "network.h5"), source="sample") if net == "sample" else load(net)
+
+
+def describe_input(graph, images, settings, say):
     """Say what was found: layers, neurons, parameters, activations, preprocessing, images."""
-    neurons = sum(int(np.prod(graph.shapes[node.name])) for node in graph.activations)
-    kinds = {}
-    for node in graph.activations:
-        kinds[node.op] = kinds.get(node.op, 0) + 1
-    say(f"network: {graph.meta.get('arch', 'unnamed')} from {graph.source}: {len(graph.nodes)} nodes, {graph.parameters:,} parameters")
-    say(f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items())}; {neurons:,} spiking neurons")
+    neurons = sum(math.prod(graph.shapes[node.name]) for node in graph.activations)
+    kinds = {node.op: sum(other.op == node.op for other in graph.activations) for node in graph.activations}
+    accuracy = graph.meta.get("test_accuracy")
+    say(f"network: {graph.meta.get('arch', 'unnamed')} from {graph.source}: {len(graph.nodes)} nodes, {graph.parameters:,} parameters"
+        + ("" if accuracy is None else f"; test accuracy {accuracy:.2%}, it says"))
+    say(f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items()) or 'none'}; {neurons:,} neurons")
     p = graph.preprocessing
     mean, std = (" ".join(f"{v:.4g}" for v in np.ravel(x)) for x in (p.mean, p.std))
     say(f"preprocessing: (pixel * {p.scale:.6g} - [{mean}]) / [{std}]")
     classes = images.classes or graph.meta.get("classes", ())
     say(f"images: {len(images):,} of {images.name} ({images.split}), {'x'.join(map(str, images.pixels.shape[1:]))} {images.pixels.dtype}"
+        + ("; no labels, so no accuracy" if images.labels is None else "")
         + (f"; classes {', '.join(classes[:10])}{' …' if len(classes) > 10 else ''}" if classes else ""))
+    if settings.limit and len(images) < settings.limit:
+        say(f"note: --limit asks for {settings.limit:,} images, there are {len(images):,}")
+
+
+def digest(images):
+    """A hash of pixels, labels and positions."""
+    result = hashlib.sha256()
+    for array in (images.pixels, images.indices, images.labels):
+        if array is not None:
+            result.update(f"{array.dtype.str}{array.shape}".encode())
+            result.update(np.ascontiguousarray(array))
+    return result.hexdigest()
 
 
 def convert_checked(graph, images, settings, say):
     """The converted network and a description of the calibration images; says how far it is from the graph."""
-    split, first, last = settings.calibration_range
     needed = conversion.needs_calibration(graph, settings.thresholds)
     try:
-        calibration = load_images(settings.data, split=split, limit=last - first + 1, offset=first)
-        if calibration.split != split:
-            raise InputError("images", f"a {split} split in --data", f"{calibration.split} images")
-        check_images(graph, calibration.pixels, where=f"--calibration {settings.calibration}")
-        pixels, name = calibration.pixels, f"{calibration.name} {split}:{first}-{first + len(calibration) - 1}"
+        calibration = load_calibration(graph, settings)
+        pixels, last = calibration.pixels, calibration.indices[-1]
+        name = f"{calibration.name} {calibration.split}:{calibration.indices[0]}-{last}"
     except InputError as error:
-        if needed or settings.calibration != type(settings).calibration:
-            raise InputError(f"--calibration {settings.calibration}: {error.where}", error.expected, error.found,
-                             "thresholds are found on these images: give --data with a train split, or another --calibration") from None
+        if needed or settings.calibration is not None:
+            raise InputError(f"--calibration {settings.calibration or 'train:0-127'}: {error.where}", error.expected, error.found,
+                             error.do) from None
         low, high = pixel_range(images.pixels)
         pixels = np.random.default_rng(settings.seed).uniform(low, high, (CHECKED_IMAGES, *graph.input_shape)).astype(np.float32)
-        name = f"none (checked on {CHECKED_IMAGES} random images, seed {settings.seed})"
+        name = "none"
     network = conversion.convert(graph, thresholds=settings.thresholds, percentile=settings.percentile, calibration=pixels,
-                              max_pooling=settings.max_pooling)
+                                 max_pooling=settings.max_pooling)
     worst, where = conversion.check(network, pixels[:CHECKED_IMAGES])
     for note in network.notes:
         say(f"note: {note}")
-    say(f"conversion: {len(network.spiking)} layers, {network.synapses:,} synapses; thresholds {network.thresholds}; calibration {name}")
-    say(f"check: folded and loaded ANN differ by at most {worst:.1e} of a layer's largest value (layer {where})")
+    say(f"conversion: {len(network.spiking)} layers, {network.neurons:,} neurons, {network.synapses:,} synapses; thresholds "
+        f"{network.thresholds}" + (f", found on {name}" if needed else ""))
+    say(f"check: converted and loaded ANN differ by at most {worst:.1e} of a layer's largest value (layer {where}; on "
+        f"{len(pixels[:CHECKED_IMAGES])} {'random images' if name == 'none' else f'images of {name}'})")
     return network, name
 
 
+def load_calibration(graph, settings):
+    """The calibration images; InputError unless they are all there and, by default, are no test images."""
+    split, first, last = settings.calibration_range
+    advice = "give --data with a train split, or say which images to use: --calibration test:0-127 calibrates on the test images"
+    try:
+        images = load_images(settings.data, split=split, limit=last - first + 1, offset=first)
+    except InputError as error:
+        raise InputError(error.where, error.expected, error.found, advice) from None
+    if images.split != split:
+        raise InputError("--data", f"a {split} split", f"{images.split} images", advice)
+    if settings.calibration is not None and len(images) <= last - first:
+        raise InputError("--data", f"{last + 1:,} images in its {split} split", f"{first + len(images):,}", "ask for fewer")
+    if split != settings.split:
+        count = min(len(images), CHECKED_IMAGES)
+        try:
+            tested = load_images(settings.data, split=settings.split, limit=count, offset=first).pixels
+        except InputError:  # a smaller split, so another one
+            tested = None
+        if np.array_equal(tested, images.pixels[:count]):
+            raise InputError("--data", f"a {split} split", "the same images, whatever the split", advice)
+    check_images(graph, images.pixels, where="--data")
+    return images
+
+
 def simulate(simulation, images, folder, settings, say):
-    """Simulate the images that the folder does not have yet; returns the seconds it took."""
+    """Simulate the images that the folder does not have yet."""
     missing = folder.missing(len(images))
-    if len(missing) < len(images):
-        say(f"going on with an earlier run: {len(images) - len(missing):,} of {len(images):,} images are there")
-    began = time.perf_counter()
+    if not len(missing):
+        return
+    if not any(files for _, _, files in os.walk(jit.cache_dir())):
+        say("compiling: once for this version, it takes some seconds")
+    brief = copy.copy(simulation)
+    brief.steps = 1
+    brief.run(images.pixels[:1])  # compiles, or loads what was compiled: the seconds below are the simulation's own
     with say.bar(len(images), "SNN") as bar:
         bar.update(len(images) - len(missing))
-        for run_of in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
-            if len(run_of):
-                pixels = images.pixels[run_of[0]:run_of[-1] + 1]
-                for start, batch in simulation.stream(pixels, workers=settings.workers, batch=settings.batch):
-                    folder.add(int(run_of[0]) + start, batch)
-                    bar.update(len(batch.readout))
-    return time.perf_counter() - began
+        for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
+            first, before = int(stretch[0]), time.perf_counter()
+            for start, batch in simulation.stream(images.pixels[first:first + len(stretch)], numbers=images.indices[stretch],
+                                                  workers=settings.workers, batch=settings.batch):
+                now = time.perf_counter()
+                folder.add(first + start, batch, now - before)
+                before = now
+                bar.update(len(batch.readout))
 
 
-def describe_run(simulation, settings, images, calibration, run_id):
+def describe_run(graph, simulation, settings, images, calibration, run_id):
     """All that is needed to make the run again."""
-    return {
-        "id": run_id, "command": "python -m eventsnn.run", "settings": settings.outcome(), "semantics": simulation.describe(),
-        "network": {"file": simulation.network.graph.source, "sha256": simulation.network.graph.hash,
-                    **{k: v for k, v in simulation.network.graph.meta.items() if k != "classes"}},
+    return without_infinity({
+        "id": run_id, "settings": settings.outcome(), "semantics": simulation.describe(), "notes": list(simulation.network.notes),
+        "network": {"file": settings.net, "sha256": graph.hash, **{k: v for k, v in graph.meta.items() if k != "classes"}},
         "data": {"name": images.name, "split": images.split, "images": len(images), "first": int(images.indices[0]),
-                 "last": int(images.indices[-1]), "calibration": calibration},
+                 "last": int(images.indices[-1]), "sha256": digest(images), "calibration": calibration},
         "versions": {"eventsnn": eventsnn.__version__, "python": platform.python_version(), "numpy": np.__version__,
                      "numba": numba.__version__, "h5py": h5py.__version__, "machine": platform.machine()},
-    }
+    })
 
 
-def write_tables(path, simulation, images, ann_output, totals, settings, provenance, seconds, say):
-    """Write CSVs, pictures and summary.json; print the tables; return the summary."""
-    accuracy = accuracy_rows(totals, images.labels, ann_output.argmax(axis=1), settings.report_steps or report_steps(settings.steps))
+def without_infinity(value):
+    """JSON-able values with None for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {k: without_infinity(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_infinity(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def report(folder, simulation, images, ann_output, settings, provenance, say):
+    """Write run.h5, CSVs, pictures and summary.json into the folder's `results`; print the tables; return the summary."""
+    from eventsnn import plots  # matplotlib takes its time: not before it is needed
+    steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
+    totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance)
     layers = layer_rows(simulation, totals, len(images))
+    accuracy = accuracy_rows(totals, steps, images.labels, ann_output.argmax(axis=1))
     ann_accuracy = None if images.labels is None else float(np.mean(ann_output.argmax(axis=1) == images.labels))
-    tables.write_csv(path / "accuracy.csv", accuracy)
-    tables.write_csv(path / "layers.csv", layers)
-    title = f"{provenance['network'].get('arch', Path(settings.net).stem)}, {images.name}, {len(images):,} images"
-    plots.accuracy_figure(accuracy, ann_accuracy, title).savefig(path / "accuracy.png", dpi=150)
-    plots.rates_figure(layers[:-1], title).savefig(path / "rates.png", dpi=150)
+    tables.write_csv(folder.results / "layers.csv", layers)
+    tables.write_csv(folder.results / "accuracy.csv", accuracy)
+    title = f"{provenance['network'].get('arch', Path(settings.net).stem)}, {len(images):,} images of {images.name}"
+    plots.save(plots.accuracy_figure(accuracy, ann_accuracy, title), folder.results / "accuracy.png")
+    plots.save(plots.rates_figure(layers[:-1], title), folder.results / "rates.png")
     summary = {
         "ann_accuracy": ann_accuracy, "snn_accuracy": {str(row["T"]): row["accuracy"] for row in accuracy},
-        "agreement_with_ann": {str(row["T"]): row["agreement"] for row in accuracy}, "images": len(images),
+        "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy}, "images": len(images),
         "spikes_per_image": float(totals.spikes.sum() / len(images)),
         "synaptic_operations_per_image": float(totals.operations.sum() / len(images)),
-        "ties_per_image": float(totals.ties.sum() / len(images)), "seconds_simulation": seconds,
+        "ties_per_image": float(totals.ties.mean()), "seconds_simulation": totals.seconds,
         "neurons": simulation.network.neurons, "layers": len(simulation.network.spiking),
-        "arithmetic": simulation.arithmetic.kind, "fraction_bits": simulation.arithmetic.fraction_bits or None, **provenance,
+        "arithmetic": simulation.arithmetic.kind, "fraction_bits": simulation.arithmetic.fraction_bits or None, "meaning": MEANING,
+        "running": {"workers": settings.workers or cores(), "batch": settings.batch}, **provenance,
     }
-    (path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    say()
-    say(tables.text_table(layers, {"rate": ".4f", "spikes": ",.0f", "operations": ",.0f"}))
-    say()
-    percent = {name: ".2%" for name in ("accuracy", "low", "high", "agreement")}
-    say(tables.text_table([{k: v for k, v in row.items() if v is not None} for row in accuracy],
-                          percent | {"spikes": ",.0f", "operations": ",.0f"}))
-    say()
-    known = "" if ann_accuracy is None else f"ANN accuracy {ann_accuracy:.2%}; "
-    say(f"{known}{summary['spikes_per_image']:,.0f} spikes and {summary['synaptic_operations_per_image'] / 1e6:,.1f} M synaptic operations "
-        f"an image; {summary['ties_per_image']:,.1f} exact ties an image; simulated in {seconds:.1f} s")
+    (folder.results / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    print_tables(layers, accuracy, summary, settings, say)
     return summary
 
 
-def accuracy_rows(totals, labels, ann_classes, steps):
+def layer_rows(simulation, totals, count):
+    """One row a layer: what it is, its threshold, its rate (spikes per neuron and step), and means per image."""
+    return [{"layer": layer.name, "activation": layer.node.op if layer.node else "readout", "shape": "x".join(map(str, layer.grid)),
+             "neurons": layer.size, "theta": layer.theta, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
+             "spikes_per_image": float(spikes.sum() / count), "synaptic_operations_per_image": float(operations.sum() / count)}
+            for layer, spikes, operations in zip(simulation.network.layers, totals.spikes, totals.operations)]
+
+
+def accuracy_rows(totals, steps, labels, ann_classes):
     """One row for each T: accuracy with its 95 % interval, agreement with the ANN, spikes and operations per image up to T."""
     count, rows = len(ann_classes), []
-    for t in steps:
-        predicted = totals.predictions[:, t - 1]
+    for t, predicted in zip(steps, totals.predictions.T):
         hits = None if labels is None else int(np.sum(predicted == labels))
         low, high = (None, None) if hits is None else tables.wilson(hits, count)
-        rows.append({"T": t, "accuracy": None if hits is None else hits / count, "low": low, "high": high,
-                     "agreement": float(np.mean(predicted == ann_classes)), "spikes": float(totals.spikes[:, :t].sum() / count),
-                     "operations": float(totals.operations[:, :t].sum() / count)})
+        rows.append({"T": t, "accuracy": None if hits is None else hits / count, "accuracy_low": low, "accuracy_high": high,
+                     "agreement_with_ann": float(np.mean(predicted == ann_classes)),
+                     "spikes_per_image": float(totals.spikes[:, :t].sum() / count),
+                     "synaptic_operations_per_image": float(totals.operations[:, :t].sum() / count)})
     return rows
 
 
-def layer_rows(simulation, totals, count):
-    """One row a layer: what it is, its threshold, and what it did per image."""
+def print_tables(layers, accuracy, summary, settings, say):
+    """Say what came out: a row a layer, a row a T, and the sum of it."""
+    unit, factor = tables.in_unit([row["synaptic_operations_per_image"] for row in (*layers, *accuracy)])
+    columns = {**tables.COLUMNS, "agreement_with_ann": tables.COLUMNS["agreement"], "spikes_per_image": ("spikes", ",.0f"),
+               "synaptic_operations_per_image": (f"{unit} operations".strip(), ",.2f" if unit else ",.0f")}
+
+    def scaled(row):
+        return {**row, "synaptic_operations_per_image": row["synaptic_operations_per_image"] * factor}
+    say("\nLayers, means per image (rate: spikes per neuron and step; operations: synaptic, of the spikes that arrive)")
+    silent = dict.fromkeys(("theta", "rate", "spikes_per_image"))  # the readout never fires
+    say(tables.text_table([scaled(row) for row in layers[:-1]] + [scaled(layers[-1]) | silent], columns))
+    labelled = summary["ann_accuracy"] is not None
+    say("\nAfter T steps" + (" (with the 95 % interval of the accuracy; as the ANN: images put into the same class)" if labelled else
+                             " (as the ANN: images put into the same class)"))
     rows = []
-    for i, (layer, spikes, operations) in enumerate(zip(simulation.network.layers, totals.spikes, totals.operations)):
-        rows.append({"layer": layer.name, "activation": layer.node.op if layer.node else "readout", "shape": "x".join(map(str, layer.grid)),
-                     "neurons": layer.size, "theta": layer.theta, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
-                     "spikes": float(spikes.sum() / count), "operations": float(operations.sum() / count),
-                     "ties": float(totals.ties[i] / count)})
-    return rows
+    for row in map(scaled, accuracy):
+        known = {"accuracy": row["accuracy"], "interval": f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"} if labelled else {}
+        rows.append({"T": row["T"], **known, **{k: row[k] for k in ("agreement_with_ann", "spikes_per_image",
+                                                                    "synaptic_operations_per_image")}})
+    say(tables.text_table(rows, columns))
+    seconds, images = summary["seconds_simulation"], summary["images"]
+    speed, size = tables.in_unit([summary["synaptic_operations_per_image"] * images / max(seconds, 1e-9)])
+    speed = f"{summary['synaptic_operations_per_image'] * images / max(seconds, 1e-9) * size:,.1f} {speed}"
+    last = f"SNN {accuracy[-1]['accuracy']:.2%} at T = {accuracy[-1]['T']}; ANN {summary['ann_accuracy']:.2%}; " if labelled else ""
+    threads = settings.workers or cores()
+    say(f"\n{last}{summary['ties_per_image']:,.1f} exact ties an image\nsimulated {images:,} images in {seconds:.1f} s: "
+        f"{speed.strip()} synaptic operations a second on {threads} thread{'s' * (threads > 1)}")

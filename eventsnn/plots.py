@@ -20,23 +20,25 @@ def accuracy_figure(rows, ann_accuracy, title=""):
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     steps = [row["T"] for row in rows]
-    share, low, high = ("agreement_with_ann",) * 3 if ann_accuracy is None else ("accuracy", "accuracy_low", "accuracy_high")
-    middle, low, high = ([100 * row[name] for row in rows] for name in (share, low, high))
-    if ann_accuracy is not None:
+    labelled = ann_accuracy is not None
+    share = [100 * row["accuracy" if labelled else "agreement_with_ann"] for row in rows]
+    if labelled:
+        low, high = ([100 * row[name] for row in rows] for name in ("accuracy_low", "accuracy_high"))
+        if len(steps) == 1:
+            axes.vlines(steps, low, high, color=BLUE, alpha=0.3, lw=4, label="95 % interval")
+        else:
+            axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, lw=0, label="95 % interval")
         axes.axhline(100 * ann_accuracy, color=ORANGE, ls="--", lw=1.5, label=f"ANN, {ann_accuracy:.2%}")
-    axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, lw=0)
-    errors = [[m - x for m, x in zip(middle, low)], [x - m for m, x in zip(middle, high)]]
-    label = f"SNN, {middle[-1]:.2f}% at T = {steps[-1]}" + (" (with 95 % interval)" if ann_accuracy is not None else "")
-    axes.errorbar(steps, middle, errors if ann_accuracy is not None else None, fmt="o-", color=BLUE, ms=5, lw=1.5, elinewidth=1, capsize=3,
-                  label=label)
+    axes.plot(steps, share, "o-", color=BLUE, ms=5 if len(steps) <= 20 else 3, lw=1.5, label=f"SNN, {share[-1]:.2f}% at T = {steps[-1]}")
     axes.set_xscale("log", base=2)
-    axes.set_xlim(min(steps) / 1.3, max(steps) * 1.3)
+    margin = max(1.02, (max(steps) / min(steps)) ** 0.06)
+    axes.set_xlim(min(steps) / margin, max(steps) * margin)
     shown = _spread(steps)
     axes.set_xticks(shown, [str(t) for t in shown])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="time steps T", ylabel="same class as the ANN (%)" if ann_accuracy is None else "accuracy (%)")
+    axes.set(xlabel="time steps T", ylabel="accuracy (%)" if labelled else "same class as the ANN (%)")
     _finish(axes, title, "both")
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -68,18 +70,18 @@ def save(figure, path):
 
 
 def _finish(axes, title, grid):
-    axes.set_title(_shorten(title, 60), fontsize=10, parse_math=False)
+    axes.set_title(_shorten(title, 52), fontsize=10, parse_math=False)
     axes.grid(axis=grid, color="0.85", lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _spread(steps):
-    """The numbers among `steps` that have room on a logarithmic axis: the first, the last, powers of two, then others."""
+    """The numbers among `steps` that have room on a logarithmic axis: the last, the first, then powers of two, then others."""
+    powers = [t for t in steps if t & (t - 1) == 0]
     chosen = []
-    for t in sorted(set(steps), key=lambda t: (t != max(steps), t != min(steps), t & (t - 1) > 0, t)):
-        room = (max(steps) / min(steps)) ** (1 / 12)
-        if all(max(t, other) / min(t, other) >= room for other in chosen):
+    for t in [max(steps), min(steps), *powers, *(steps if len(powers) < 3 else ())]:
+        if all(max(t, other) / min(t, other) >= (max(steps) / min(steps)) ** (1 / 9) for other in chosen if other != t) and t not in chosen:
             chosen.append(t)
     return sorted(chosen)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from eventsnn.checks import InputError
 from eventsnn.imagefiles import FOREIGN
-from eventsnn.simulate import Batch
+from eventsnn.simulation import Batch
 
 try:
     import fcntl
@@ -76,7 +76,8 @@ class Folder:
 
     def _check(self):
         if self.out in (Path.cwd(), *Path.cwd().parents):
-            raise InputError(self.where, "a folder of its own for the results", "the current folder or one above it", "choose another --out")
+            raise InputError(self.where, "a folder of its own for the results", "the current folder or one above it",
+                             "choose another --out")
         if self.out.exists() and not self.out.is_dir():
             raise InputError(self.where, "a folder, or nothing yet", "a file", "choose another --out")
         if self.partial.exists() and not self.partial.is_dir():
@@ -87,7 +88,8 @@ class Folder:
             foreign = [name for name in names if not re.fullmatch(known, name)]
             if foreign:
                 raise InputError(self.where, "an empty folder, earlier results alone, or nothing yet",
-                                 f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)} in {folder}", "choose another --out, or move these away")
+                                 f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)} in {folder}",
+                                 "choose another --out, or move these away")
 
     def _acquire(self):
         """Make the folder at work and return a file descriptor that holds its lock."""
@@ -211,23 +213,24 @@ def _is_whole(path, count):
 
 
 class Totals:
-    """Sums over images while batches pass by: memory does not grow with the number of steps of a long run.
+    """Sums over images while batches pass by.
 
-    steps: the numbers of steps t to keep predictions for. predictions: int64 [N, len(steps)], classes;
-    spikes, operations: int64 [L, T]; ties: int64 [L]; seconds: wall time.
+    steps: the numbers of steps to keep predictions for. predictions: int64 [N, len(steps)], classes;
+    spikes, operations: int64 [L, T]; ties: int64 [N]; seconds: wall time.
     """
 
     def __init__(self, count, layers, time_steps, steps):
         self.at = np.array(steps) - 1
         self.predictions = np.zeros((count, len(steps)), np.int64)
         self.spikes, self.operations = (np.zeros((layers, time_steps), np.int64) for _ in range(2))
-        self.ties, self.seconds = np.zeros(layers, np.int64), 0.0
+        self.ties, self.seconds = np.zeros(count, np.int64), 0.0
 
     def add(self, start, batch, seconds):
-        self.predictions[start:start + len(batch.readout)] = batch.readout[:, self.at].argmax(axis=2)
+        here = slice(start, start + len(batch.readout))
+        self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
-        self.ties += batch.ties.sum(axis=0)
+        self.ties[here] = batch.ties
         self.seconds += seconds
 
 
@@ -237,43 +240,51 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
     steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to make
     the run again.
     """
-    layers, classes, time_steps, count = simulation.network.layers, simulation.network.readout.size, simulation.steps, len(images)
-    totals = Totals(count, len(layers), time_steps, steps)
+    layers, count = simulation.network.layers, len(images)
+    totals = Totals(count, len(layers), simulation.steps, steps)
     try:
         with h5py.File(path, "w") as file:
             file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
-
-            def put(name, unit, description, data=None, **options):
-                dataset = file.create_dataset(name, data=data, **options)
-                dataset.attrs["unit"], dataset.attrs["description"] = unit, description
-                return dataset
-
-            put("provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
-            put("images/index", "1", "[image]: position in the split of the data set", images.indices)
+            _put(file, "provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
+            _put(file, "images/index", "1", "[image]: position in the split of the data set", images.indices)
             if images.labels is not None:
-                put("images/label", "1", "[image]: class", images.labels)
-            put("images/ann_output", "ANN output", "[image, class]: output of the ANN", ann_output)
-            put("layers/name", "none", "[layer]: name of the ANN's activation; the last layer is the readout", [x.name for x in layers])
-            put("layers/activation", "none", "[layer]: operator of the ANN's activation", [x.node.op if x.node else "readout" for x in layers])
-            put("layers/theta", "ANN activation", "[layer]: threshold before normalisation", [x.theta for x in layers])
-            put("layers/shape", "neurons", "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c", [x.grid for x in layers])
-            exponent = simulation.arithmetic.readout_exponent - simulation.arithmetic.fraction_bits
-            rows = max(1, min(time_steps, CHUNK // classes))
-            chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
-            readout = put("readout", f"2^{exponent} ANN output", "[image, step, class]: charge that has arrived at the readout after each step; "
-                          "divide by the number of steps to compare with the ANN's output", shape=(count, time_steps, classes),
-                          dtype=simulation.arithmetic.dtype, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
-            per_image = [put(f"{name}_per_image", unit, "[image, layer]: all steps together", shape=(count, len(layers)), dtype=np.int64)
-                         for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations"))]
+                _put(file, "images/label", "1", "[image]: class", images.labels)
+            _put(file, "images/ann_output", "ANN output", "[image, class]: output of the ANN", ann_output)
+            _put_layers(file, layers)
+            readout = _put_readout(file, simulation, count)
+            spikes, operations = (_put(file, f"{name}_per_image", unit, "[image, layer]: all steps together", shape=(count, len(layers)),
+                                       dtype=np.int64) for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations")))
             for start, batch, seconds in folder.batches():
-                stop = start + len(batch.readout)
-                readout[start:stop] = batch.readout
-                per_image[0][start:stop], per_image[1][start:stop] = batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
+                here = slice(start, start + len(batch.readout))
+                readout[here], spikes[here], operations[here] = batch.readout, batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
                 totals.add(start, batch, seconds)
-            put("spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
-            put("operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",
-                totals.operations)
-            put("ties", "evaluations", "[layer]: evaluations in which the potential met the threshold exactly, sum over images", totals.ties)
+            _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
+            _put(file, "operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",
+                 totals.operations)
+            _put(file, "ties_per_image", "evaluations", "[image]: evaluations in which a potential met the threshold exactly", totals.ties)
     except RuntimeError as error:  # h5py's for a disk that refuses
         raise OSError(None, str(error), str(path)) from error
     return totals
+
+
+def _put(file, name, unit, description, data=None, **options):
+    dataset = file.create_dataset(name, data=data, **options)
+    dataset.attrs["unit"], dataset.attrs["description"] = unit, description
+    return dataset
+
+
+def _put_layers(file, layers):
+    _put(file, "layers/name", "none", "[layer]: name of the ANN's activation; the last layer is the readout", [x.name for x in layers])
+    _put(file, "layers/activation", "none", "[layer]: operator of that activation", [x.node.op if x.node else "readout" for x in layers])
+    _put(file, "layers/theta", "ANN activation", "[layer]: threshold before normalisation", [x.theta for x in layers])
+    _put(file, "layers/shape", "neurons", "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c", [x.grid for x in layers])
+
+
+def _put_readout(file, simulation, count):
+    arithmetic, steps, classes = simulation.arithmetic, simulation.steps, simulation.network.readout.size
+    rows = max(1, min(steps, CHUNK // classes))
+    chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
+    return _put(file, "readout", f"2^{arithmetic.readout_exponent - arithmetic.fraction_bits} ANN output",
+                "[image, step, class]: charge that has arrived at the readout after each step; divide by the number of steps to compare "
+                "with the ANN's output", shape=(count, steps, classes), dtype=arithmetic.dtype, chunks=chunks, compression="gzip",
+                compression_opts=1, shuffle=True)

@@ -1,129 +1,25 @@
-"""Run a network on images in clocked time: the same spikes for any number of workers and any batch."""
+"""A run and its result, for scripts and notebooks."""
 from __future__ import annotations
 
-import os
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import time as clock
+from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
-from eventsnn import arithmetic as numbers
 from eventsnn.checks import InputError
-from eventsnn.engine import tables
-from eventsnn.engine.clocked import run_image
-from eventsnn.engine.drive import drive_of
-from eventsnn.network import Network
-from eventsnn.neurons.integrate_and_fire import IF
-
-MAX_STEPS = 2**16
-
-
-@dataclass
-class Batch:
-    """What N images left, image by image. T: steps, L: layers (the readout last).
-
-    readout: the arithmetic's dtype [N, T, classes], charge that has arrived after each step. spikes:
-    int64 [N, L, T]. operations: int64 [N, L, T], synaptic operations by target layer. ties: int64
-    [N, L], evaluations in which p met the threshold exactly. counts, potentials: [N, neurons], net
-    spikes and v(T), layer after layer, readout included; None unless asked for.
-    """
-
-    readout: np.ndarray
-    spikes: np.ndarray
-    operations: np.ndarray
-    ties: np.ndarray
-    counts: np.ndarray | None = None
-    potentials: np.ndarray | None = None
-
-    ARRAYS = ("readout", "spikes", "operations", "ties", "counts", "potentials")
-
-    @classmethod
-    def join(cls, batches):
-        """One batch from several, in order."""
-        parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}
-        return cls(**{name: None if p[0] is None else np.concatenate(p) for name, p in parts.items()})
-
-
-class Simulation:
-    """A network with its time and arithmetic, ready to run image after image.
-
-    steps: T. initial: v(0) in thresholds. arithmetic: "fixed", "float32" or "float64". fraction_bits:
-    F, or None for the largest that a bound on every potential allows. pixel_range: lowest and highest
-    raw pixel; the bound needs them.
-    """
-
-    def __init__(self, network: Network, *, steps, initial=0.5, arithmetic="fixed", fraction_bits=None, pixel_range=(0, 255)):
-        if not 1 <= steps <= MAX_STEPS:
-            raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps)
-        if not (np.isfinite(initial) and abs(initial) <= 1000):
-            raise InputError("initial", "a number of thresholds from -1000 to 1000", initial)
-        self.network, self.steps, self.initial = network, steps, initial
-        c, h, w = network.graph.input_shape
-        ends = network.graph.preprocessing(np.stack([np.full((c, 1, 1), p) for p in pixel_range])).astype(np.float64)[:, :, 0, 0]
-        self.arithmetic = numbers.choose(network, kind=arithmetic, steps=steps, initial=abs(initial),
-                                         pixel_range=(ends.min(axis=0), ends.max(axis=0)), fraction_bits=fraction_bits)
-        self.neuron = IF(self.arithmetic.one)
-        self.tables = tables.build(network, self._blocks)
-        self.resting = np.concatenate([np.full(layer.size, initial * (layer.node is not None)) for layer in network.layers])
-        self.resting = self.arithmetic.quantise(self.resting)
-
-    def _blocks(self, projection):
-        return self.arithmetic.quantise(projection.map.blocks * self.arithmetic.scale(self.network, projection.target))
-
-    def run(self, pixels, *, neurons=False):
-        """Simulate raw images [N, C, H, W], one after the other. Returns a Batch; `neurons` adds counts and potentials."""
-        layers, size = len(self.network.layers), len(self.resting)
-        count, dtype = len(pixels), self.arithmetic.dtype
-        batch = Batch(np.zeros((count, self.steps, self.network.readout.size), dtype), *(np.zeros((count, layers, self.steps), np.int64)
-                      for _ in range(2)), np.zeros((count, layers), np.int64),
-                      *((np.zeros((count, size), np.int64), np.zeros((count, size), dtype)) if neurons else (None, None)))
-        for i, image in enumerate(self.network.graph.preprocessing(pixels)):
-            drive = drive_of(self.network, self.arithmetic, image)[None]
-            v, s = self.resting.copy(), np.zeros(size, np.int64)
-            run_image(self.tables, self.neuron, drive, v, s, batch.spikes[i], batch.operations[i], batch.ties[i], batch.readout[i])
-            if neurons:
-                batch.counts[i], batch.potentials[i] = s, v
-        return batch
-
-    def stream(self, pixels, *, workers=None, batch=16, neurons=False):
-        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core)."""
-        starts = range(0, len(pixels), max(1, batch))
-        with ThreadPoolExecutor(workers or cores()) as pool:
-            def start(at):
-                return pool.submit(self.run, pixels[at:at + batch], neurons=neurons)
-            waiting = [(at, start(at)) for at in starts[:1]]  # the first one compiles alone
-            waiting[0][1].result()
-            ahead = iter(starts[1:])
-            while waiting:
-                while len(waiting) < 2 * (workers or cores()) and (at := next(ahead, None)) is not None:
-                    waiting.append((at, start(at)))
-                at, future = waiting.pop(0)
-                yield at, future.result()
-
-    def describe(self):
-        """What was simulated, in words and numbers, for the results' provenance."""
-        return {
-            "engine": "clocked", "neuron": IF.words, "initial_potential": f"{self.initial:g} thresholds", "steps": self.steps,
-            "drive": "constant: W x + b of layers that see the input, b of every other, at the beginning of each step",
-            "thresholds": self.network.thresholds, "normalisation": "weights normalised, all thresholds 1",
-            "order_of_summation": "drive, then the spikes of each projection (by source layer) in the order of source neurons; "
-                                  "their sum is added to the potential",
-            "neuron_number": "(y * W + x) * C + c", "arithmetic": self.arithmetic.kind, "dtype": str(self.arithmetic.dtype),
-            "fraction_bits": self.arithmetic.fraction_bits or None, "bound_in_thresholds": self.arithmetic.bound,
-            "readout_exponent": self.arithmetic.readout_exponent,
-        }
+from eventsnn.simulation import Batch, Simulation, Time
 
 
 @dataclass
 class Result:
-    """A run over N images; arrays as in `Batch`. labels: int64 [N] or None; seconds: wall time of the simulation."""
+    """A run over N images; arrays as in `Batch`. images: as given; labels: int64 [N] or None; seconds: the simulation's wall time."""
 
     simulation: Simulation
     batch: Batch
+    images: object
     labels: np.ndarray | None
     seconds: float
-    provenance: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.batch.readout)
@@ -188,24 +84,25 @@ class Result:
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def run(network, images, *, labels=None, steps=32, initial=0.5, arithmetic="fixed", fraction_bits=None, workers=None, batch=16,
-        neurons=False, progress=False):
+def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if", initial=0.5, arithmetic="fixed", fraction_bits=None,
+        seed=0, workers=None, batch=16, neurons=False, progress=False, **time):
     """Simulate `images` (`Images`, or raw pixels [N, C, H, W]) for `steps` steps and return a `Result`.
 
-    neurons: keep every neuron's net spikes and last potential. progress: show a bar on a terminal. The other
-    settings are those of `Simulation`. Raises InputError for images of another shape.
+    neurons: keep every neuron's net spikes and last potential. progress: show a bar on a terminal. time:
+    fields of `simulation.Time` (order, window, refractory, …) for engine "event". The other settings are
+    those of `simulation.Simulation`. Raises InputError for images of another shape.
     """
     pixels, labels = getattr(images, "pixels", images), getattr(images, "labels", labels)
     check_images(network.graph, pixels, labels)
-    simulation = Simulation(network, steps=steps, initial=initial, arithmetic=arithmetic, fraction_bits=fraction_bits,
-                            pixel_range=pixel_range(pixels))
-    began, parts = time.perf_counter(), []
-    from tqdm import tqdm
+    simulation = Simulation(network, steps=steps, engine=engine, neuron=neuron, initial=initial, arithmetic=arithmetic, seed=seed,
+                            fraction_bits=fraction_bits, pixel_range=pixel_range(pixels), time=Time(**time))
+    numbers = getattr(images, "indices", np.arange(len(pixels)))
+    began, parts = clock.perf_counter(), []
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
-        for _, part in simulation.stream(pixels, workers=workers, batch=batch, neurons=neurons):
+        for _, part in simulation.stream(pixels, numbers=numbers, workers=workers, batch=batch, neurons=neurons):
             parts.append(part)
             bar.update(len(part.readout))
-    return Result(simulation, Batch.join(parts), labels, time.perf_counter() - began, simulation.describe())
+    return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
 
 
 def check_images(graph, pixels, labels=None, where="images"):
@@ -236,8 +133,3 @@ def pixel_range(pixels):
 def report_steps(steps):
     """1, 2, 4, … up to and including `steps`."""
     return sorted({2**k for k in range(steps.bit_length()) if 2**k <= steps} | {steps})
-
-
-def cores():
-    """The number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

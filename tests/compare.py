@@ -15,7 +15,7 @@ def twin_net(simulation):
     projections = []
     for p in network.projections:
         if p.source != INPUT:
-            exact = simulation._blocks(p).astype(np.float64)
+            exact = simulation.blocks(p).astype(np.float64)
             weights = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, exact).dense().T
             mask = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, np.ones_like(exact)).dense().T > 0
             projections.append(twin.Projection(p.source, p.target, weights.astype(simulation.arithmetic.dtype), mask))

@@ -6,7 +6,7 @@ import copy
 import numpy as np
 
 from eventsnn.engine import event
-from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SCALARS, SHORT, STEP, TAKEN, TIES, grown, queue_arrays
+from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SCALARS, SHORT, STEP, grown, queue_arrays
 
 RECORDS = 2**15
 
@@ -37,15 +37,10 @@ class EventRun:
         records = rules.most_spikes + RECORDS if rules.record else 0
         capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
         self.state = event.State(
-            np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((2, layers, steps), np.int64),
+            np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((3, layers, steps), np.int64),
             np.zeros((2, layers, steps), np.uint64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[-2, event.L_FIRST]), resting.dtype)
-
-    @property
-    def ties(self):
-        """Evaluations in which a potential met a threshold exactly."""
-        return int(self.state.at[TIES])
 
     @property
     def step_number(self):

@@ -23,7 +23,6 @@ from eventsnn.engine.queue import (
     SPIKES,
     STEP,
     TAKEN,
-    TIES,
     UNDER_WAY,
     next_tick,
     put,
@@ -100,7 +99,7 @@ class State(NamedTuple):
 
     at: int64, the scalars named in `queue`. v: potentials [neurons]. memory: int64 [neurons, 4], net
     spikes, spikes of either sign, ticks until which it rests and when its window ends (-1: none open).
-    tallies: int64 [2, L, T], spikes and synaptic operations. digests: uint64 [2, L, T], order-sensitive
+    tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive
     and order-free. heap, fifo: the queue. spike_record int64 [R, 7], spike_potentials [R, 2] and
     delivery_record int64 [R, 5]: what was recorded since the caller last took it out.
     """
@@ -186,7 +185,7 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
         at[UNDER_WAY] -= 1
     while True:
         p = v[number]
-        at[TIES] += tie(neuron, p, memory[number, NET])
+        state.tallies[2, layer, at[STEP]] += tie(neuron, p, memory[number, NET])
         n = emit(neuron, p, memory[number, NET])
         if n == 0:
             return

@@ -22,7 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from eventsnn.checks import InputError
 from eventsnn.jit import inner_kernel
+from eventsnn.network import INPUT
 
 WHOLE, EXCITATORY, INHIBITORY = 0, 1, 2
 
@@ -187,3 +189,71 @@ class Clocked(NamedTuple):
     @staticmethod
     def place(order, spike):
         return 0, 0
+
+
+NAMES = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked")
+
+
+def make(time, seed):
+    """The policy of a `simulation.Time`: by name, or a NamedTuple as given."""
+    order = time.order
+    simple = {"fifo": Fifo(), "delays": Fifo(), "lifo": Lifo(), "index": Index(), "random": Random(seed), "clocked": Clocked(),
+              "excitatory_first": ExcitatoryFirst(), "inhibitory_first": InhibitoryFirst()}
+    if isinstance(order, tuple) and hasattr(type(order), "place"):
+        return order
+    if order not in NAMES:
+        raise InputError("order", f"one of {', '.join(NAMES)}", repr(order))
+    if order == "delays" and time.delays is None:
+        raise InputError("order 'delays'", "delays", "none", "give delays, in steps")
+    if order == "clocked" and (time.refractory or time.window or time.delays is not None):
+        raise InputError("order 'clocked'", "no refractory period, window or delays (a step is all three)", "some",
+                         "choose another order, such as fifo")
+    if order != "jitter":
+        return simple[order]
+    kind, _, scale = str(time.jitter).partition(":")
+    try:
+        ticks = time.in_ticks(float(scale), "jitter")
+    except ValueError:
+        kind = None
+    if kind == "uniform":
+        return UniformJitter(0, ticks, seed)
+    if kind == "exponential":
+        return ExponentialJitter(float(ticks), seed)
+    raise InputError("jitter", "uniform:X or exponential:X with X in steps", repr(time.jitter), "for example uniform:0.5")
+
+
+def describe(order):
+    """A policy in words: its class, constants and meaning."""
+    constants = {k: v for k, v in order._asdict().items() if k != "halves" and np.ndim(v) == 0}
+    return f"{type(order).__name__}{constants or ''}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
+
+
+def delays(time, network):
+    """(kind, ticks): 0 none, 1 by projection, 2 by neuron (semantics 5.3); int64 ticks."""
+    given = time.delays
+    projections = [p for p in network.projections if p.source != INPUT]
+    if given is None:
+        return 0, np.zeros(0, np.int64)
+    if isinstance(given, (int, float)):
+        return 1, np.full(len(projections), time.in_ticks(given, "delays"), np.int64)
+    if isinstance(given, dict):
+        names = [layer.name for layer in network.layers]
+        pairs = [(names[p.source], names[p.target]) for p in projections]
+        unknown = [pair for pair in given if pair not in pairs]
+        if unknown:
+            raise InputError("delays", f"pairs of layers that a projection joins, such as {pairs[0]}", unknown[0])
+        return 1, np.array([time.in_ticks(given.get(pair, 0), f"delay {pair}") for pair in pairs], np.int64)
+    sizes = [layer.size for layer in network.spiking]
+    if len(given) != len(sizes) or any(np.size(d) != n for d, n in zip(given, sizes)):
+        raise InputError("delays", f"one array for each spiking layer, of sizes {sizes}", [np.size(d) for d in given])
+    ticks = [time.in_ticks(float(x), "delays") for d in given for x in np.ravel(d)]
+    return 2, np.array(ticks + [0] * network.readout.size, np.int64)
+
+
+def describe_delays(given):
+    """Delays in words, for the results' provenance."""
+    if given is None:
+        return "none"
+    if isinstance(given, dict):
+        return {" > ".join(pair): steps for pair, steps in given.items()}
+    return f"{given:g} steps" if isinstance(given, (int, float)) else "one for each neuron"

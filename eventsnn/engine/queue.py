@@ -11,8 +11,8 @@ from eventsnn.jit import inner_kernel
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
 WIDTH = 5
 # places in the array `at`, the engine's scalars
-NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, TIES, SHORT = range(14)
-SCALARS = 14
+NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, SHORT = range(13)
+SCALARS = 13
 
 
 def queue_arrays(capacity):

@@ -22,7 +22,7 @@ class ProjectionTables(NamedTuple):
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
     projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
     site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
-    dtype, the rows of all blocks, then zeros for one row.
+    dtype, the rows of all blocks, then zeros for one row; if signed, all of it again, negated.
     """
 
     channels: np.ndarray
@@ -41,10 +41,11 @@ class ProjectionTables(NamedTuple):
     weights: np.ndarray
 
 
-def build(network, quantise):
+def build(network, quantise, signed=False):
     """Flat arrays of the projections between layers (the input's are drive, not spikes).
 
-    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype.
+    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype. signed: whether
+    spikes can be negative.
     """
     grids = [layer.grid for layer in network.layers]
     channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
@@ -61,6 +62,8 @@ def build(network, quantise):
         taps += len(p.map.p)
         rows += blocks.size
     weights.append(np.zeros(int(channels.max()), weights[0].dtype))
+    if signed:
+        weights += [-w for w in weights]
     return ProjectionTables(
         channels, sites, _firsts(channels * sites), _firsts(sites),
         np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64),

@@ -1,0 +1,216 @@
+"""The event engine against the naive twin, event by event, and against the clocked engine."""
+import numpy as np
+import pytest
+import twin
+from compare import by_layer, twin_drive, twin_net, twin_start
+from networks import random_graph, random_pixels
+
+from eventsnn import InputError, convert
+from eventsnn.engine import event, order
+from eventsnn.simulate import pixel_range
+from eventsnn.simulation import Simulation, Time
+from eventsnn.trace import Recorder
+
+STEPS = 4
+TICKS = 1024
+MODELS = {"if": twin.IF(), "if-hard": twin.IFHard(0), "snm": twin.SNM()}
+CASES = {
+    "fifo": ({}, {"order": twin.fifo}),
+    "lifo": ({"order": "lifo"}, {"order": twin.lifo}),
+    "index": ({"order": "index"}, {"order": twin.index}),
+    "random": ({"order": "random"}, {"order": twin.random(5, 3)}),
+    "excitatory_first": ({"order": "excitatory_first"}, {"order": twin.excitatory_first}),
+    "inhibitory_first": ({"order": "inhibitory_first"}, {"order": twin.inhibitory_first}),
+    "clocked": ({"order": "clocked"}, {"order": twin.clocked}),
+    "jitter": ({"order": "jitter", "jitter": "uniform:0.5"}, {"order": twin.jitter(5, 0, 512, 3)}),
+    "free-running": ({"order": "jitter", "jitter": "uniform:2", "barrier": False}, {"order": twin.jitter(5, 0, 2048, 3), "barrier": False}),
+    "refractory": ({"refractory": 1.0}, {"order": twin.fifo, "refractory": 1024}),
+    "refractory, random": ({"order": "random", "refractory": 0.25}, {"order": twin.random(5, 3), "refractory": 256}),
+    "window": ({"order": "jitter", "jitter": "uniform:0.5", "window": 0.25}, {"order": twin.jitter(5, 0, 512, 3), "window": 256}),
+    "window, refractory, free": (
+        {"order": "jitter", "jitter": "uniform:1", "window": 0.75, "refractory": 1.5, "barrier": False},
+        {"order": twin.jitter(5, 0, 1024, 3), "window": 768, "refractory": 1536, "barrier": False}),
+    "window, halves": ({"order": "excitatory_first", "window": 0.5}, {"order": twin.excitatory_first, "window": 512}),
+    "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
+    "delays by neuron": ({"order": "random", "delays": "by neuron", "barrier": False}, {"order": twin.random(5, 3), "barrier": False}),
+}
+
+
+def both(seed, case, model, arithmetic="fixed"):
+    """The engine's run with its records, and the twin's outcome, of the same image."""
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    network = convert(graph)
+    mine, others = (dict(options) for options in CASES[case])
+    names = [layer.name for layer in network.layers]
+    pairs = [(p.source, p.target) for p in network.projections if p.source >= 0]
+    if mine.get("delays") == "by projection":
+        steps = rng.integers(0, 6, len(pairs)) / 4
+        mine["delays"] = {(names[s], names[t]): float(x) for (s, t), x in zip(pairs, steps)}
+        others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
+    elif mine.get("delays") == "by neuron":
+        steps = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
+        mine["delays"] = steps
+        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in steps])
+    simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
+                            pixel_range=pixel_range(pixels))
+    recorder = Recorder()
+    run, simulation = simulation.run_events(pixels[0], 3, recorder)
+    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS, MODELS[model], **others)
+    return simulation, run, recorder.records(), outcome
+
+
+def assert_same(simulation, run, records, outcome):
+    spikes, potentials, deliveries = records
+    first = [0, *np.cumsum([layer.size for layer in simulation.network.layers])]
+    assert len(spikes) == len(outcome.spikes) > 0
+    for row, (before, after), spike in zip(spikes, potentials, outcome.spikes):
+        cause = -1 if spike.cause is None else spike.cause
+        assert row[event.S_TICK:].tolist() == [spike.tick, spike.step, first[spike.layer] + spike.neuron, spike.sign, spike.member, cause]
+        assert (before, after) == (spike.v_before, spike.v_after)
+    last = len(first) - 2
+    for layer, potential in enumerate(by_layer(simulation, run.state.v)):
+        assert potential.tolist() == list(outcome.potentials[layer])
+        if layer < last:
+            tally = [0] * STEPS
+            for spike in outcome.spikes:
+                tally[spike.step] += spike.layer == layer
+            assert run.state.tallies[0, layer].tolist() == tally
+    assert run.readout.tolist() == [list(charge) for charge in outcome.readout]
+    assert run.state.tallies[1].sum() == outcome.synaptic_operations
+    if run.rules.window == 0 and run.rules.refractory == 0:
+        assert run.state.tallies[2].sum() == outcome.equalities
+    taken = [(d.layer, d.neuron, d.nth) for d in outcome.deliveries[:len(outcome.deliveries) - outcome.under_way]]
+    nth, sent = [], {}
+    for number in spikes[:, event.S_NEURON]:
+        nth.append(sent.get(number, 0))
+        sent[number] = nth[-1] + 1
+    layer_of = np.searchsorted(first, spikes[:, event.S_NEURON], side="right") - 1
+    seqs = deliveries[:, event.D_SPIKE]
+    assert [(layer_of[q], spikes[q, event.S_NEURON] - first[layer_of[q]], nth[q]) for q in seqs] == taken
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("case", CASES)
+def test_the_engine_is_the_twin(case, model):
+    for seed in (1, 2):
+        assert_same(*both(100 * seed + len(case), case, model))
+
+
+@pytest.mark.parametrize("case", ["fifo", "random", "excitatory_first"])
+def test_the_engine_is_the_twin_in_floating_point(case):
+    assert_same(*both(7, case, "if", "float64"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("seed", range(200, 206))
+def test_order_clocked_is_the_clocked_engine(seed, model):
+    """Law 5: the two engines check each other, spike for spike."""
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph)
+    network = convert(graph)
+    clocked = network.run(pixels, steps=STEPS, neuron=model, neurons=True).batch
+    events = network.run(pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked").batch
+    for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
+        assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
+
+
+@pytest.mark.parametrize("options", [{"order": "random"}, {"order": "excitatory_first"}, {"order": "jitter", "window": 0.25}])
+def test_workers_change_nothing(options):
+    rng = np.random.default_rng(300)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 7)
+    network = convert(graph)
+    runs = [network.run(pixels, steps=STEPS, engine="event", seed=9, workers=w, batch=b, neurons=True, **options).batch
+            for w, b in ((1, 7), (2, 2), (4, 1))]
+    for other in runs[1:]:
+        assert all(np.array_equal(getattr(runs[0], name), getattr(other, name)) for name in other.ARRAYS)
+
+
+def test_recording_changes_nothing():
+    rng = np.random.default_rng(301)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    simulation = Simulation(convert(graph), steps=STEPS, engine="event", time=Time(order="random"), pixel_range=pixel_range(pixels))
+    (quiet, _), (loud, _) = simulation.run_events(pixels[0]), simulation.run_events(pixels[0], sink=Recorder())
+    assert np.array_equal(quiet.state.digests, loud.state.digests) and quiet.state.digests.any()
+
+
+def test_seed_and_image_decide_the_random_order():
+    rng = np.random.default_rng(302)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    network = convert(graph)
+    run = {}
+    for seed, number in ((0, 0), (0, 0), (1, 0), (0, 1)):
+        simulation = Simulation(network, steps=8, engine="event", time=Time(order="random"), seed=seed, pixel_range=pixel_range(pixels))
+        digest = simulation.run_events(pixels[0], number)[0].state.digests[0].tolist()
+        assert run.setdefault((seed, number), digest) == digest
+    assert run[0, 0] != run[1, 0] and run[0, 0] != run[0, 1]
+
+
+def test_random_ties_are_fair():
+    """Of two spikes emitted together, either is delivered first with probability 1/2 (4 standard deviations)."""
+    n = 20_000
+    first = sum(order.spike_hash(seed, 0, 0) < order.spike_hash(seed, 0, 1) for seed in range(n))
+    assert abs(first - n / 2) < 4 * np.sqrt(n) / 2
+
+
+def test_splitmix_is_the_published_one():
+    """The first outputs of SplitMix64 from state 0 are those of its reference implementation."""
+    assert order.splitmix64(np.uint64(0)) == 0xE220A8397B1DCDAF
+    assert order.splitmix64(np.uint64(0x9E3779B97F4A7C15)) == 0x6E789E6AA1B965F4
+
+
+def test_overflow_in_32_bits_repeats_in_64():
+    """Excitatory first makes potentials fall far; the run must come out as if they had been wide all along."""
+    rng = np.random.default_rng(303)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 2)
+    network = convert(graph)
+    settings = dict(steps=6, engine="event", order="excitatory_first", initial=30.0, neurons=True)
+    narrow = network.run(pixels, fraction_bits=24, **settings)
+    assert narrow.simulation.arithmetic.dtype == np.int32
+    narrow.simulation.band = narrow.simulation.band._replace(floor=np.int32(-(2**24)))
+    again = narrow.simulation.run(pixels, neurons=True)
+    assert narrow.simulation._wide.arithmetic.dtype == np.int64
+    for name in ("spikes", "counts", "potentials", "digests"):
+        assert np.array_equal(getattr(again, name), getattr(narrow.batch, name))
+
+
+def test_max_events_names_the_layers():
+    rng = np.random.default_rng(304)
+    graph = random_graph(rng)
+    with pytest.raises(InputError, match=f"max_events = 5 .*still firing: .*{graph.activations[0].name}"):
+        convert(graph).run(random_pixels(rng, graph, 1), steps=STEPS, engine="event", max_events=5)
+
+
+def test_the_queue_grows():
+    """A first layer of 4,096 neurons that all fire at once is more than the queue begins with."""
+    from networks import Builder
+    b = Builder(np.random.default_rng(305), (1, 64, 64))
+    graph = b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")])))
+    graph.nodes[0].params["W"][:], graph.nodes[0].params["B"][:] = 0, 10
+    network = convert(graph)
+    for policy in ("fifo", "random"):
+        result = network.run(np.zeros((1, 1, 64, 64), np.uint8), steps=1, engine="event", order=policy, initial=0)
+        size, theta = network.layers[0].size, network.layers[0].theta
+        assert result.spikes[0, 0, 0] == size * int(10 / theta)
+
+
+@pytest.mark.parametrize("bad", [
+    {"order": "sideways"}, {"order": "delays"}, {"order": "clocked", "window": 0.5}, {"order": "jitter", "jitter": "normal:1"},
+    {"order": "jitter", "jitter": "uniform:x"}, {"refractory": -1.0}, {"window": float("nan")}, {"delays": {("a", "b"): 1.0}},
+    {"delays": [np.zeros(3)]}, {"neuron": "izhikevich"}])
+def test_settings_that_make_no_sense(bad):
+    graph = random_graph(np.random.default_rng(306))
+    with pytest.raises(InputError):
+        convert(graph).run(np.zeros((1, *graph.input_shape), np.uint8), steps=2, engine="event", **bad)
+
+
+def test_orders_need_the_event_engine():
+    graph = random_graph(np.random.default_rng(307))
+    with pytest.raises(InputError, match="engine event"):
+        convert(graph).run(np.zeros((1, *graph.input_shape), np.uint8), steps=2, order="random")
