@@ -128,10 +128,12 @@ class Simulation:
         most = max(self.initial, 0) + 4096 + heaviest / high
         self.most_spikes = int(fan_out.max() * (3 + heaviest / high) + most)
         self.most_parcels = max(1, max(2 * len(self.network.projections), 1) if self.order.halves or self.delay_kind == 1 else 1)
-        if dtype.kind == "f":
-            ends = -np.inf, np.inf
-        else:
-            margin = int(heaviest + 4 * one * (1 + self.arithmetic.bound / self.steps))
+        ends = -np.inf, np.inf
+        if dtype.kind == "i":
+            margin = int(heaviest + 2 * one * (1 + self.arithmetic.bound / self.steps))  # more than any one charge
+            if dtype == np.int32 and margin > 2**30:
+                self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
+                return self._prepare()
             ends = np.iinfo(dtype).min + margin, np.iinfo(dtype).max - margin
         self.band = event.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
 
@@ -153,7 +155,7 @@ class Simulation:
 
     def event_run(self, drive, *, number=0, sink=None, order=None):
         """An `EventRun` of one image with this drive [neurons]; number: the image's, for randomness."""
-        record, clocked = int(sink is not None), int(isinstance(self.order, policies.Clocked))
+        record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
         rules = event.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
                             self.delay_kind if order is None else 0, self.most_spikes, self.most_parcels, t.max_events, number)
@@ -236,8 +238,9 @@ class Simulation:
         }
         if self.engine == "event":
             t = self.time
-            words |= {"order": policies.describe(self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
-                      "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks, "max_events": t.max_events}
+            words |= {"order": policies.describe(t, self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
+                      "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks,
+                      "max_events": t.max_events}
         return words
 
 

@@ -110,7 +110,7 @@ class Trace:
 
     def __repr__(self):
         return (f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} deliveries, "
-                f"T = {self.simulation.steps}; order {type(self.simulation.order).__name__}>")
+                f"T = {self.simulation.steps}; order {self.simulation.describe()['order']}>")
 
 
 class Recorder:

@@ -1,6 +1,10 @@
 """Order policies: when a spike is delivered, and in what order among those due at the same time.
 
-A policy is a NamedTuple of constants with one static function
+A policy is a small function
+
+    policy(order, spike) -> (delay, key)
+
+here below, and `Order` chooses among them. A user's own is a NamedTuple of constants with one static function
 
     place(order, spike) -> (delay, key)
 
@@ -10,9 +14,9 @@ of emission), `layer`, `neuron` (in its layer), `nth` (spikes the neuron sent be
 neuron's place among all), `target` (the layer it goes to, -1 for all), `waits` (1 for the half that
 waits, else 0), `part` (which of its parcels), `image` (the image's number in its data set).
 
-`halves` says how a spike is delivered: WHOLE, all at once; EXCITATORY or INHIBITORY, in two halves for
-each projection, charges >= 0 and charges < 0, where the half named is the first. A user's policy is a
-class like these, in any importable module; the engines need no change.
+Its field `halves` says how a spike is delivered: WHOLE, all at once; EXCITATORY or INHIBITORY, in two halves for
+each projection, charges >= 0 and charges < 0, where the half named is the first.
+The class may stand in any importable module; the engines need no change.
 """
 from __future__ import annotations
 
@@ -67,128 +71,107 @@ def spike_hash(seed, image, seq):
     return splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ np.uint64(image)) ^ np.uint64(seq))
 
 
-class Fifo(NamedTuple):
-    """In the order of emission."""
+KINDS = ("fifo", "lifo", "index", "random", "halves", "uniform", "exponential", "replay", "clocked")
+FIFO, LIFO, INDEX, RANDOM, HALVES, UNIFORM, EXPONENTIAL, REPLAY, CLOCKED = range(9)
+NOTHING = np.zeros(0, np.int64)
 
+
+class Order(NamedTuple):
+    """The policies that come with eventsnn, in one type, so that an engine is compiled once for all of them.
+
+    kind: one of the numbers above. seed, low, high (ticks), mean (ticks): of `random` and the jitters.
+    first, parcels, delay, key: of `replay`, see `replay_order`.
+    """
+
+    kind: int
     halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        return 0, 0
-
-
-class Lifo(NamedTuple):
-    """The deepest layer first, in it the latest spike first."""
-
-    halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        return 0, -((spike.layer << 40) + spike.seq) - 1
-
-
-class Index(NamedTuple):
-    """By layer and neuron; spikes of one neuron in the order of emission."""
-
-    halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        return 0, (spike.layer << 40) + spike.neuron + 1
-
-
-class Random(NamedTuple):
-    """In random order, by a hash of (seed, image, spike)."""
-
     seed: int = 0
-    halves: int = WHOLE
+    low: int = 0
+    high: int = 0
+    mean: float = 0.0
+    first: np.ndarray = NOTHING
+    parcels: np.ndarray = NOTHING
+    delay: np.ndarray = NOTHING
+    key: np.ndarray = NOTHING
 
     @staticmethod
     def place(order, spike):
-        return 0, np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(1)) | 1
+        if order.kind == LIFO:
+            return lifo(order, spike)
+        if order.kind == INDEX:
+            return index(order, spike)
+        if order.kind == RANDOM:
+            return random(order, spike)
+        if order.kind == HALVES:
+            return halves(order, spike)
+        if order.kind == UNIFORM:
+            return uniform(order, spike)
+        if order.kind == EXPONENTIAL:
+            return exponential(order, spike)
+        if order.kind == REPLAY:
+            return replay(order, spike)
+        return 0, 0  # in the order of emission: fifo, delays, clocked
 
 
-class ExcitatoryFirst(NamedTuple):
-    """At every target all positive charges of a tick come before all negative ones.
+@inner_kernel
+def lifo(order, spike):
+    """The deepest layer first, in it the latest spike first."""
+    return 0, -((spike.layer << 40) + spike.seq) - 1
+
+
+@inner_kernel
+def index(order, spike):
+    """By layer and neuron; spikes of one neuron in the order of emission."""
+    return 0, (spike.layer << 40) + spike.neuron + 1
+
+
+@inner_kernel
+def random(order, spike):
+    """In random order, by a hash of (seed, image, spike)."""
+    return 0, np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(1)) | 1
+
+
+@inner_kernel
+def halves(order, spike):
+    """excitatory_first, inhibitory_first: of a tick, all charges of one sign come before all of the other.
 
     Earlier targets come first, so when the first half is delivered to a layer, all its sources have
     done what they will do at this tick.
     """
-
-    halves: int = EXCITATORY
-
-    @staticmethod
-    def place(order, spike):
-        return 0, 2 * spike.target + spike.waits + 1
+    return 0, 2 * spike.target + spike.waits + 1
 
 
-class InhibitoryFirst(NamedTuple):
-    """At every target all negative charges of a tick come before all positive ones."""
-
-    halves: int = INHIBITORY
-
-    @staticmethod
-    def place(order, spike):
-        return 0, 2 * spike.target + spike.waits + 1
+@inner_kernel
+def uniform(order, spike):
+    """Jitter: a delay of low to high ticks, all equally likely."""
+    bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(32))
+    return order.low + ((bits * (order.high - order.low + 1)) >> 32), 0
 
 
-class UniformJitter(NamedTuple):
-    """Each spike is delayed by low to high ticks, all equally likely."""
-
-    low: int
-    high: int
-    seed: int = 0
-    halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(32))
-        return order.low + ((bits * (order.high - order.low + 1)) >> 32), 0
+@inner_kernel
+def exponential(order, spike):
+    """Jitter: an exponentially distributed delay with this mean, rounded down to ticks."""
+    bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(11))
+    return np.int64(-math.log((bits + 1) / 2.0**53) * order.mean), 0
 
 
-class ExponentialJitter(NamedTuple):
-    """Each spike is delayed by an exponentially distributed number of ticks with this mean, rounded down."""
-
-    mean: float
-    seed: int = 0
-    halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(11))
-        return np.int64(-math.log((bits + 1) / 2.0**53) * order.mean), 0
+@inner_kernel
+def replay(order, spike):
+    """As the list says; a spike that is not in it goes without delay, after all of its tick that are."""
+    i = order.first[spike.number] + spike.nth * order.parcels[spike.layer] + spike.part
+    if i < order.first[spike.number + 1]:
+        return order.delay[i], order.key[i]
+    return 0, order.key.size + 1
 
 
-class Replay(NamedTuple):
-    """The deliveries of a recorded run, edited or not; made by `eventsnn.replay`.
+def replay_order(first, parcels, delay, key, halves=WHOLE):
+    """The deliveries of a recorded run, edited or not.
 
-    first: int64 [neurons + 1], where a neuron's parcels stand; parcels: int64 [P], parcels a spike of
-    the neuron's layer has (by layer); delay (-1: never delivered) and key: int64. A spike that is not
-    in the list goes without delay, after all of its tick that are.
+    first: int64 [neurons + 1], where a neuron's parcels begin; parcels: int64 [layers], how many a spike
+    of the layer has; delay: int64, ticks (-1: never delivered); key: int64 from 1 on, the place among
+    what is due at one tick. Parcels lie by neuron, then its spikes, then their parts.
     """
-
-    first: np.ndarray
-    parcels: np.ndarray
-    delay: np.ndarray
-    key: np.ndarray
-    halves: int
-
-    @staticmethod
-    def place(order, spike):
-        i = order.first[spike.number] + spike.nth * order.parcels[spike.layer] + spike.part
-        if i < order.first[spike.number + 1]:
-            return order.delay[i], order.key[i]
-        return 0, order.key.size + 1
-
-
-class Clocked(NamedTuple):
-    """Arrivals charge at once; evaluation waits for the end of the step, layer by layer: the clocked engine's spikes."""
-
-    halves: int = WHOLE
-
-    @staticmethod
-    def place(order, spike):
-        return 0, 0
+    return Order(REPLAY, halves, first=first, parcels=parcels, delay=delay, key=key)
 
 
 NAMES = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked")
@@ -197,8 +180,6 @@ NAMES = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_firs
 def make(time, seed):
     """The policy of a `simulation.Time`: by name, or a NamedTuple as given."""
     order = time.order
-    simple = {"fifo": Fifo(), "delays": Fifo(), "lifo": Lifo(), "index": Index(), "random": Random(seed), "clocked": Clocked(),
-              "excitatory_first": ExcitatoryFirst(), "inhibitory_first": InhibitoryFirst()}
     if isinstance(order, tuple) and hasattr(type(order), "place"):
         return order
     if order not in NAMES:
@@ -208,24 +189,27 @@ def make(time, seed):
     if order == "clocked" and (time.refractory or time.window or time.delays is not None):
         raise InputError("order 'clocked'", "no refractory period, window or delays (a step is all three)", "some",
                          "choose another order, such as fifo")
+    if order in ("excitatory_first", "inhibitory_first"):
+        return Order(HALVES, EXCITATORY if order == "excitatory_first" else INHIBITORY)
     if order != "jitter":
-        return simple[order]
+        return Order(KINDS.index("fifo" if order == "delays" else order), seed=seed)
     kind, _, scale = str(time.jitter).partition(":")
     try:
         ticks = time.in_ticks(float(scale), "jitter")
     except ValueError:
-        kind = None
+        kind = ""
     if kind == "uniform":
-        return UniformJitter(0, ticks, seed)
+        return Order(UNIFORM, seed=seed, high=ticks)
     if kind == "exponential":
-        return ExponentialJitter(float(ticks), seed)
+        return Order(EXPONENTIAL, seed=seed, mean=float(ticks))
     raise InputError("jitter", "uniform:X or exponential:X with X in steps", repr(time.jitter), "for example uniform:0.5")
 
 
-def describe(order):
-    """A policy in words: its class, constants and meaning."""
-    constants = {k: v for k, v in order._asdict().items() if k != "halves" and np.ndim(v) == 0}
-    return f"{type(order).__name__}{constants or ''}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
+def describe(time, order):
+    """A policy in words."""
+    if not isinstance(order, Order):
+        return f"{type(order).__name__}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
+    return f"jitter {time.jitter}" if time.order == "jitter" else KINDS[order.kind] if order.kind != HALVES else str(time.order)
 
 
 def delays(time, network):
