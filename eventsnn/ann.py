@@ -27,7 +27,8 @@ def forward(graph, x, *, keep=(), dtype=np.float32):
     """Run the ANN on preprocessed images.
 
     x: [N, C, H, W]; keep: names of nodes (or of the input). Returns name -> array of `dtype`, for the
-    graph's output and every name in `keep`. What nothing needs any more is freed on the way.
+    graph's output and every name in `keep`. What nothing needs any more is freed on the way. It runs on
+    the calling thread and may be called from several at once.
     """
     x = _images(graph, x)
     for name in keep:

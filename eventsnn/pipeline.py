@@ -47,15 +47,23 @@ class Say:
     bars: bool
 
     def __call__(self, text=""):
-        try:
-            if self.stream:
-                print(text, file=self.stream, flush=True)
-        except BrokenPipeError:  # nobody reads on; the results folder is still wanted
-            self.stream = None
+        if self.stream and not put(text, self.stream):
+            self.stream = None  # nobody reads on, as in `… | head`; the results folder is still wanted
 
     def bar(self, total, label):
         """A progress bar in images: after two seconds, on a terminal only."""
         return tqdm(total=total, desc=label, unit="image", disable=None if self.bars else True, delay=2, leave=False, file=sys.stderr)
+
+
+def put(text, stream):
+    """Print a line; returns whether somebody reads it."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        return False
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+    return True
 
 
 def run(settings):
@@ -84,7 +92,7 @@ def run(settings):
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
     if settings.json:
-        print(json.dumps(summary, indent=1))
+        put(json.dumps(summary, indent=1), sys.stdout)
     return summary
 
 
@@ -233,7 +241,7 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
         "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy}, "images": len(images),
         "spikes_per_image": float(totals.spikes.sum() / len(images)),
         "synaptic_operations_per_image": float(totals.operations.sum() / len(images)),
-        "ties_per_image": float(totals.ties.mean()), "seconds_simulation": totals.seconds,
+        "ties_per_image": float(totals.ties.sum() / len(images)), "seconds_simulation": totals.seconds,
         "neurons": simulation.network.neurons, "layers": len(simulation.network.spiking),
         "arithmetic": simulation.arithmetic.kind, "fraction_bits": simulation.arithmetic.fraction_bits or None, "meaning": MEANING,
         "running": {"workers": settings.workers or cores(), "batch": settings.batch}, **provenance,
@@ -247,8 +255,9 @@ def layer_rows(simulation, totals, count):
     """One row a layer: what it is, its threshold, its rate (spikes per neuron and step), and means per image."""
     return [{"layer": layer.name, "activation": layer.node.op if layer.node else "readout", "shape": "x".join(map(str, layer.grid)),
              "neurons": layer.size, "theta": layer.theta, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
-             "spikes_per_image": float(spikes.sum() / count), "synaptic_operations_per_image": float(operations.sum() / count)}
-            for layer, spikes, operations in zip(simulation.network.layers, totals.spikes, totals.operations)]
+             "spikes_per_image": float(spikes.sum() / count), "synaptic_operations_per_image": float(operations.sum() / count),
+             "ties_per_image": float(ties / count)}
+            for layer, spikes, operations, ties in zip(simulation.network.layers, totals.spikes, totals.operations, totals.ties)]
 
 
 def accuracy_rows(totals, steps, labels, ann_classes):
@@ -274,7 +283,8 @@ def print_tables(layers, accuracy, summary, settings, say):
         return {**row, "synaptic_operations_per_image": row["synaptic_operations_per_image"] * factor}
     say("\nLayers, means per image (rate: spikes per neuron and step; operations: synaptic, of the spikes that arrive)")
     silent = dict.fromkeys(("theta", "rate", "spikes_per_image"))  # the readout never fires
-    say(tables.text_table([scaled(row) for row in layers[:-1]] + [scaled(layers[-1]) | silent], columns))
+    rows = [scaled(row) for row in layers[:-1]] + [scaled(layers[-1]) | silent]
+    say(tables.text_table([{k: v for k, v in row.items() if k != "ties_per_image"} for row in rows], columns))
     labelled = summary["ann_accuracy"] is not None
     say("\nAfter T steps" + (" (with the 95 % interval of the accuracy; as the ANN: images put into the same class)" if labelled else
                              " (as the ANN: images put into the same class)"))

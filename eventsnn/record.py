@@ -63,7 +63,9 @@ class Folder:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(self.partial)
         if not self.finished:
             with suppress(OSError):
                 shutil.rmtree(self.results, ignore_errors=True)
@@ -198,8 +200,8 @@ class Folder:
 
     def _remove_made(self):
         """Remove the folders above that were made for this run and are empty."""
-        with suppress(OSError):
-            for path in self.made:
+        for path in self.made:
+            with suppress(OSError):
                 path.rmdir()
 
 
@@ -216,21 +218,20 @@ class Totals:
     """Sums over images while batches pass by.
 
     steps: the numbers of steps to keep predictions for. predictions: int64 [N, len(steps)], classes;
-    spikes, operations: int64 [L, T]; ties: int64 [N]; seconds: wall time.
+    spikes, operations: int64 [L, T]; ties: int64 [L]; seconds: wall time.
     """
 
     def __init__(self, count, layers, time_steps, steps):
         self.at = np.array(steps) - 1
         self.predictions = np.zeros((count, len(steps)), np.int64)
         self.spikes, self.operations = (np.zeros((layers, time_steps), np.int64) for _ in range(2))
-        self.ties, self.seconds = np.zeros(count, np.int64), 0.0
+        self.ties, self.seconds = np.zeros(layers, np.int64), 0.0
 
     def add(self, start, batch, seconds):
-        here = slice(start, start + len(batch.readout))
-        self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
+        self.predictions[start:start + len(batch.readout)] = batch.readout[:, self.at].argmax(axis=2)
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
-        self.ties[here] = batch.ties
+        self.ties += batch.ties.sum(axis=0)
         self.seconds += seconds
 
 
@@ -242,8 +243,8 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
     """
     layers, count = simulation.network.layers, len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
-    try:
-        with h5py.File(path, "w") as file:
+    with open(path, "w+b") as disk, _Patient(disk) as patient:
+        with h5py.File(patient, "w") as file:
             file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
             _put(file, "provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
             _put(file, "images/index", "1", "[image]: position in the split of the data set", images.indices)
@@ -261,10 +262,42 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
             _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
             _put(file, "operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",
                  totals.operations)
-            _put(file, "ties_per_image", "evaluations", "[image]: evaluations in which a potential met the threshold exactly", totals.ties)
-    except RuntimeError as error:  # h5py's for a disk that refuses
-        raise OSError(None, str(error), str(path)) from error
+            _put(file, "ties", "evaluations", "[layer]: evaluations in which a potential met the threshold exactly, sum over images",
+                 totals.ties)
     return totals
+
+
+class _Patient:
+    """A binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
+
+    HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end of the process.
+    """
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+        self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.error:
+            raise self.error
+
+    def write(self, data):
+        return self._try(self.file.write, data) or len(data)
+
+    def truncate(self, size=None):
+        return self._try(self.file.truncate, size)
+
+    def flush(self):
+        self._try(self.file.flush)
+
+    def _try(self, do, *what):
+        try:
+            return do(*what)
+        except OSError as error:
+            self.error = self.error or error
 
 
 def _put(file, name, unit, description, data=None, **options):

@@ -123,7 +123,7 @@ def start():
     status = main()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on, as in `… | head`; keep Python from trying once more
+    except OSError:  # nobody reads on, as in `… | head`, or there is no room; keep Python from trying once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 

@@ -136,6 +136,10 @@ def test_compressed_and_shared_parameters_are_read(path):
     expected = load(path).hash
     edit_json(path, lambda graph: json.loads(json.dumps(graph).replace("g/B", "again/B")))
     assert load(path).hash == expected == small().hash
+    with h5py.File(path, "a") as file:
+        del file["params/g/B"]
+        file.create_dataset("params/g/B", data=np.ones((3000, 32)), compression="gzip")
+    assert load(path).by_name["g"].params["B"].nbytes > 10 * os.path.getsize(path)
 
 
 def test_what_a_file_says_of_itself_is_left_out_when_it_is_odd(path):
@@ -266,8 +270,8 @@ HOSTILE_FILES = {
     "unwritten": (replace(B, shape=(3, 10**6), dtype="f4"), SIZES),
     "unwritten chunks": (replace(B, shape=(2**40, 32), chunks=(1, 32), dtype="f4"), SIZES),
     "more than 64 bits": (replace(B, shape=(2**33, 2**33), chunks=(1, 32), dtype="f4"), SIZES),
-    "a huge chunk": (replace(B, shape=(3, 32), maxshape=(None, None), chunks=(2**14, 2**14), dtype="f4"), SIZES),
-    "a bomb": (replace(B, data=np.zeros(2**21, "f4"), chunks=(2**21,), compression="gzip", compression_opts=9), SIZES),
+    "a huge chunk": (replace(B, data=np.zeros((3, 32)), maxshape=(None, 32), chunks=(2**17, 32), compression=9), SIZES),
+    "a bomb": (replace(B, data=np.zeros(2**21, "f4"), chunks=(2**21,), compression=9), SIZES),
     "NaN": (replace(B, data=np.full((3, 32), np.nan)), "finite values in B"),
     "another shape": (replace(B, data=np.zeros((3, 31))), "a weight for 32 inputs"),
     "no parameters": (lambda f: f.pop("params"), "the path of a dataset"),
@@ -357,7 +361,7 @@ HOSTILE_JSON = {
     "no nodes": (put(nodes=None), "a list of nodes"),
     "nodes as object": (put(nodes={}), "a list of nodes"),
     "empty nodes": (put(nodes=[]), "at least one node"),
-    "many nodes": (lambda g: g | {"nodes": g["nodes"][:1] * 10_001}, "at most 10,000 nodes"),
+    "many nodes": (put(nodes=[0] * 10_001), "at most 10,000 nodes"),
     "text for a node": (put(nodes=["c"]), "an object"),
     "duplicate names": (lambda g: g | {"nodes": g["nodes"] + g["nodes"][:1]}, "'c' twice"),
     "no input": (put(input=None), "printable"),
