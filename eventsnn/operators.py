@@ -5,6 +5,7 @@ Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7)
 """
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,15 @@ def window_of(node, shape, where=""):
     if node.op != "Conv":
         _expect(all(p < r for p, r in zip(pads, (*reach, *reach))), where, "pads smaller than the window", list(pads))
     room = (shape[1] + pads[0] + pads[2], shape[2] + pads[1] + pads[3])
+    _expect(shape[0] * room[0] * room[1] <= MAX_ELEMENTS, where, f"a padded input of at most {MAX_ELEMENTS:,} values", room)
     _expect(all(r <= n for r, n in zip(reach, room)), where, f"a window that fits the padded input {list(room)}", reach)
     out = tuple((n - r) // s + 1 for n, r, s in zip(room, reach, strides))
+    if node.op != "Conv":
+        for n, pad, stride, dilation, size in zip(shape[1:], pads, strides, dilations, out):
+            start = np.arange(size) * stride - pad
+            first = np.where(start < 0, start % dilation, start)  # of a window's positions, the first that is 0 or more
+            _expect((first < n).all(), where, "windows that each see the input", "one that sees padding only",
+                    "reduce pads or dilations")
     return Window(tuple(kernel), tuple(strides), tuple(pads), tuple(dilations), out)
 
 
@@ -86,8 +94,8 @@ def resize_indices(node, shape, where=""):
     result = []
     for n, value in zip(shape[1:], values[-2:]):
         size = int(value) if scales is None else int(np.floor(n * value))
-        whole = 1 <= size <= MAX_ELEMENTS and (scales is not None or size == value)
-        _expect(whole, where, "whole positive sizes", value)
+        whole = 1 <= size <= 2**20 and (scales is not None or size == value)
+        _expect(whole, where, "whole sizes from 1 to 2^20", value)
         factor = size / n if scales is None else float(value)
         at = np.arange(size)
         if coordinate == "asymmetric":
@@ -203,6 +211,12 @@ def _same(node, inputs, where):
     return inputs[0]
 
 
+def _softmax(node, inputs, where):
+    axes, axis = len(inputs[0]), node.attrs.get("axis", -1)
+    _expect(_is_int(axis) and (1 <= axis <= axes or -axes <= axis < 0), where, "an axis other than the batch's", axis)
+    return inputs[0]
+
+
 def _relu(node, inputs, where):
     _expect(node.attrs.get("min", 0) == 0, where, "min 0", node.attrs.get("min"))
     if node.attrs.get("max") is not None:
@@ -227,7 +241,7 @@ OPERATORS = {
     "Conv": (_conv, (1, 1)), "Gemm": (_gemm, (1, 1)), "BatchNormalization": (_batch_normalization, (1, 1)),
     "AveragePool": (_pool, (1, 1)), "MaxPool": (_pool, (1, 1)), "GlobalAveragePool": (_global_pool, (1, 1)),
     "Flatten": (_flatten, (1, 1)), "Add": (_add, (2, 64)), "Concat": (_concat, (1, 64)), "Identity": (_same, (1, 1)),
-    "Dropout": (_same, (1, 1)), "Pad": (_pad, (1, 1)), "Resize": (_resize, (1, 1)), "Softmax": (_same, (1, 1)),
+    "Dropout": (_same, (1, 1)), "Pad": (_pad, (1, 1)), "Resize": (_resize, (1, 1)), "Softmax": (_softmax, (1, 1)),
     "Relu": (_relu, (1, 1)), "Clip": (_relu, (1, 1)), "ClippedRelu": (_clipped_relu, (1, 1)),
     "QCFS": (_quantised, (1, 1)), "QuantRelu": (_quantised, (1, 1)),
 }
@@ -247,7 +261,7 @@ def _is_int(value):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _positive(node, attr, where):

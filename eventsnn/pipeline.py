@@ -22,7 +22,7 @@ import eventsnn
 from eventsnn import ann, conversion, jit, record, tables
 from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
-from eventsnn.load import load
+from eventsnn.readers import load
 from eventsnn.simulate import check_images, pixel_range, report_steps
 from eventsnn.simulation import Simulation, cores
 
@@ -82,7 +82,7 @@ def run(settings):
                                 fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels))
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
-        there = folder.start({"id": run_id, "versions": provenance["versions"], "kernels": Path(jit.cache_dir()).name})
+        there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         with say.bar(len(images), "ANN") as bar:
@@ -127,6 +127,14 @@ def digest(images):
         if array is not None:
             result.update(f"{array.dtype.str}{array.shape}".encode())
             result.update(np.ascontiguousarray(array))
+    return result.hexdigest()
+
+
+def hash_of_sources():
+    """A hash of this package: another version's batches may differ."""
+    result = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        result.update(path.read_bytes())
     return result.hexdigest()
 
 

@@ -56,7 +56,8 @@ class Time:
 
     order: a policy's name (`engine.order.NAMES`) or a NamedTuple like those in `engine.order`. jitter:
     "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one
-    number, {(source, target): number} by layers' names, or one array for each spiking layer.
+    number, {(source, target): number} by layers' names, or one array for each spiking layer. max_events:
+    of one image, before it is an error; None: 8 for each neuron and step, at least a million.
     """
 
     order: object = "fifo"
@@ -65,7 +66,7 @@ class Time:
     window: float = 0.0
     jitter: str = "uniform:0.5"
     delays: object = None
-    max_events: int = 10**9
+    max_events: int | None = None
     ticks: int = TICKS
 
     def in_ticks(self, steps, where):
@@ -157,8 +158,9 @@ class Simulation:
         """An `EventRun` of one image with this drive [neurons]; number: the image's, for randomness."""
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
+        most = t.max_events or max(10**6, 8 * self.network.neurons * self.steps)
         rules = event.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
-                            self.delay_kind if order is None else 0, self.most_spikes, self.most_parcels, t.max_events, number)
+                            self.delay_kind if order is None else 0, self.most_spikes, self.most_parcels, most, number)
         return EventRun(self.tables, self.neuron, order or self.order, rules, self.delays, self.band, drive[None], self.resting,
                         steps=self.steps, ticks=t.ticks, sink=sink, names=[layer.name for layer in self.network.layers])
 
@@ -240,7 +242,7 @@ class Simulation:
             t = self.time
             words |= {"order": policies.describe(t, self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
                       "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks,
-                      "max_events": t.max_events}
+                      "max_events": t.max_events or "8 for each neuron and step"}
         return words
 
 

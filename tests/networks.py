@@ -44,7 +44,8 @@ class Builder:
         """One linear operator on a map."""
         channels = self.shapes[x][0]
         return {
-            "conv": lambda: self.conv(x, 3, pads=[1, 1, 1, 1]), "grouped": lambda: self.conv(x, 2 * channels, group=channels, pads=[0, 1, 1, 0]),
+            "conv": lambda: self.conv(x, 3, pads=[1, 1, 1, 1]),
+            "grouped": lambda: self.conv(x, 2 * channels, group=channels, pads=[0, 1, 1, 0]),
             "depthwise": lambda: self.conv(x, channels, 2, group=channels, bias=False, pads=[1, 0, 0, 1], dilations=[1, 2]),
             "strided": lambda: self.conv(x, 4, 2, strides=[2, 1], pads=[1, 1, 0, 0]),
             "pool": lambda: self.add("AveragePool", [x], {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]}),

@@ -57,7 +57,8 @@ def both(seed, case, model, arithmetic="fixed"):
                             pixel_range=pixel_range(pixels))
     recorder = Recorder()
     run, simulation = simulation.run_events(pixels[0], 3, recorder)
-    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS, MODELS[model], **others)
+    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS, MODELS[model],
+                             **others)
     return simulation, run, recorder.records(), outcome
 
 

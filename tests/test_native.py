@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-import eventsnn.load.native as native
+import eventsnn.readers.native as native
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph, Node, Preprocessing
-from eventsnn.load import load, read_native, write_native
+from eventsnn.readers import load, read_native, write_native
 
 
 def small(**changes):

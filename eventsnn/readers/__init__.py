@@ -8,7 +8,7 @@ import h5py
 
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph
-from eventsnn.load.native import FORMAT, check_file, child, format_of, open_hdf5, parse, read_native, write_native
+from eventsnn.readers.native import FORMAT, check_file, child, format_of, open_hdf5, parse, read_native, write_native
 
 __all__ = ["load", "read_native", "write_native"]
 

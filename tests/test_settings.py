@@ -1,0 +1,131 @@
+"""Settings: what is allowed, what identifies a run, and the command line made of them."""
+import dataclasses
+import shlex
+
+import pytest
+
+from eventsnn import InputError
+from eventsnn.run import parser, settings_of
+from eventsnn.settings import GROUPS, Settings, option_of
+
+FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
+# a value for every field that is not its default
+OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
+         "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
+         "fraction_bits": 9, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
+# fields that cannot change a result, and the two whose content is hashed instead of their names
+ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "data"}
+
+
+def fields_but(*names):
+    return sorted(set(FIELDS) - set(names))
+
+
+@pytest.mark.parametrize("name", fields_but())
+def test_the_id_knows_what_can_change_a_result(name):
+    other = Settings(**{name: OTHER[name]})
+    assert getattr(other, name) == OTHER[name] != getattr(Settings(), name)
+    assert (other.id("network", "images") == Settings().id("network", "images")) is (name in ELSEWHERE)
+
+
+def test_the_id_knows_network_and_images():
+    ids = {Settings().id(*more) for more in (("a", "b"), ("a", "c"), ("b", "a"), ("a",))}
+    assert len(ids) == 4 and all(len(i) == 8 and int(i, 16) >= 0 for i in ids)
+
+
+def test_settings_do_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().steps = 4
+
+
+BAD = [
+    ("net", "", "text"), ("net", None, "text"), ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
+    ("limit", 0, "from 1"), ("limit", -4, "from 1"), ("limit", 2.0, "whole number"), ("limit", True, "whole number"),
+    ("steps", 0, "from 1 to 65,536"), ("steps", 65537, "from 1 to 65,536"), ("steps", None, "whole number"), ("steps", "8", "whole number"),
+    ("report_steps", (0,), "from 1"), ("report_steps", (33,), "up to --steps 32"), ("report_steps", [1], "whole numbers"),
+    ("report_steps", (1.0,), "whole numbers"), ("thresholds", "min", "percentile"), ("percentile", 0.0, "from 0.001 to 100"),
+    ("percentile", 100.001, "to 100"), ("percentile", float("nan"), "number"), ("percentile", "99", "number"), ("percentile", True, "number"),
+    ("calibration", "train", "SPLIT:FIRST-LAST"), ("calibration", "train:", "SPLIT:FIRST-LAST"), ("calibration", "valid:0-3", "SPLIT"),
+    ("calibration", "train:4-2", "SPLIT"), ("calibration", "train:-4", "SPLIT"), ("calibration", "train:0-100000", "100,000"),
+    ("calibration", "train:a-b", "SPLIT"), ("calibration", "", "text"), ("max_pooling", "exact", "refuse, average"),
+    ("initial", float("inf"), "number"), ("initial", 1000.5, "-1,000 to 1,000"), ("arithmetic", "float16", "fixed, float32, float64"),
+    ("fraction_bits", 0, "from 1 to 40"), ("fraction_bits", 41, "to 40"), ("seed", -1, "from 0"), ("seed", 2**63, "from 0"),
+    ("workers", 0, "from 1"), ("workers", 1025, "to 1,024"), ("batch", 0, "from 1"), ("out", "", "text"), ("quiet", 1, "true or false"),
+    ("json", "yes", "true or false"),
+]
+
+
+@pytest.mark.parametrize("name, value, expected", BAD, ids=[f"{n}={v!r}" for n, v, _ in BAD])
+def test_values_that_are_not_allowed(name, value, expected):
+    with pytest.raises(InputError) as caught:
+        Settings(**{name: value})
+    assert caught.value.where == option_of(FIELDS[name]) and expected in caught.value.expected and caught.value.found and caught.value.do
+
+
+def test_every_field_has_a_bad_value_in_the_list():
+    assert {name for name, _, _ in BAD} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name, low, high", [(n, f.metadata["low"], f.metadata["high"]) for n, f in FIELDS.items()
+                                             if f.metadata["low"] is not None and f.metadata["kind"] != "steps"])
+def test_the_ends_of_a_range_are_allowed(name, low, high):
+    for value in (low, high):
+        assert value is None or getattr(Settings(**{name: value}), name) == value
+
+
+def test_fraction_bits_belong_to_fixed_point():
+    assert Settings(fraction_bits=12).fraction_bits == 12
+    with pytest.raises(InputError, match="--fraction-bits: expected --arithmetic fixed, found --arithmetic float32"):
+        Settings(fraction_bits=12, arithmetic="float32")
+
+
+@pytest.mark.parametrize("text, meant", [(None, ("train", 0, 127)), ("train:0-511", ("train", 0, 511)), ("test:7", ("test", 7, 7))])
+def test_calibration_images_have_names(text, meant):
+    assert Settings(calibration=text).calibration_range == meant
+
+
+@pytest.mark.parametrize("name", fields_but())
+def test_every_option_is_explained_with_an_example_that_works(name):
+    f = FIELDS[name]
+    assert f.metadata["help"] and f.metadata["group"] in GROUPS
+    settings = settings_of(shlex.split(f.metadata["example"]))
+    assert getattr(settings, name) != f.default, "an example that changes nothing"
+
+
+def test_the_options_are_the_fields():
+    options = {s for action in parser()._actions for s in action.option_strings}
+    assert options == {option_of(f) for f in FIELDS.values()} | {"-h", "--help", "--version"}
+    assert settings_of([]) == Settings()
+
+
+def test_text_becomes_values():
+    settings = settings_of("--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3".split())
+    assert settings == Settings(limit=5, report_steps=(4, 1), percentile=99.0, initial=-0.5, quiet=True, out="x", calibration="test:0-3")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ("--limit x", ["--limit: expected a whole number, found 'x'", "for example --limit 1000"]),
+    ("--limit 1.5", ["--limit", "whole number", "'1.5'"]),
+    ("--limit 0", ["--limit", "from 1", "found 0"]),
+    ("--limit", ["--limit: expected a value, found none", "for example --limit 1000"]),
+    ("--steps 1e3", ["--steps", "whole number", "'1e3'"]),
+    ("--report-steps 1,,2", ["--report-steps", "separated by commas", "'1,,2'"]),
+    ("--report-steps 1,99", ["--report-steps", "--steps 32", "1,99", "raise --steps"]),
+    ("--percentile high", ["--percentile", "a number", "'high'"]),
+    ("--initial -1e-3", ["--initial", "a value", "--initial=-"]),
+    ("--initial -2000", ["--initial", "-1,000 to 1,000"]),
+    ("--net --data", ["--net: expected a value, found none"]),
+    ("--thresholds best", ["--thresholds: expected one of auto", "'best'"]),
+    ("--json=3", ["--json: expected no value, found '3'", "--json alone"]),
+    ("--repot-steps 3", ["--repot-steps", "did you mean --report-steps?"]),
+    ("--lim=3", ["--lim=3", "did you mean --limit?"]),
+    ("--frobnicate", ["found --frobnicate", "see python -m eventsnn.run --help"]),
+    ("vgg16.h5", ["found vgg16.h5", "--net FILE"]),
+    ("-x", ["found -x", "--help"]),
+    ("--out=", ["--out", "text", "''"]),
+])
+def test_command_lines_that_are_wrong(arguments, words):
+    with pytest.raises(InputError) as caught:
+        settings_of(arguments.split())
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert "\n" not in str(caught.value)
