@@ -5,20 +5,21 @@
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, starts, total
 from eventsnn.checks import InputError
 from eventsnn.engine import event
-from eventsnn.engine.order import CLOCKED
-from eventsnn.network import INPUT
-from eventsnn.neurons.contract import settle
+from eventsnn.plots import BLUE, ORANGE, WIDTH
 from eventsnn.simulation import Simulation
 
 DRIVE, ITSELF = -1, -2  # sources that are no layer: drive, and an evaluation of the neuron's own
-UNKNOWN = -1
+GREY = "#7F7F7F"
+MARKERS = 400  # with more arrivals, lines alone are drawn
 
 
 def arrival_type(potential):
@@ -104,39 +105,6 @@ class Observation:
         return f"<p>{repr(self)[1:-1]}; the first 100 arrivals, in thresholds</p>" + html_table(self.table(100))
 
 
-class Incoming(NamedTuple):
-    """What one projection brings to one neuron.
-
-    number: the projection's, as in the trace. source: its layer. charge: of a +1 spike of each source
-    neuron, in the arithmetic's numbers. reached: bool, whether there is a synapse (its charge may be 0).
-    """
-
-    number: int
-    source: int
-    charge: np.ndarray
-    reached: np.ndarray
-
-
-def incoming(simulation, layer, neuron):
-    """The synapses of one neuron: an `Incoming` for each projection of spikes into its layer."""
-    network, found = simulation.network, []
-    for number, p in enumerate(p for p in network.projections if p.source != INPUT):
-        if p.target != layer:
-            continue
-        _, _, ci, co = p.map.blocks.shape
-        site, channel = divmod(neuron, network.layers[layer].grid[0])
-        group, output = divmod(channel, co)
-        taps = slice(*np.searchsorted(p.map.r, [site, site + 1]))
-        one_output = p.map.blocks[p.map.k[taps], group, :, output][:, None, :, None]
-        weights = simulation.blocks(replace(p, map=replace(p.map, blocks=one_output)))[:, 0, :, 0]
-        shape = p.map.sites[0], network.layers[p.source].grid[0]
-        charge, reached = np.zeros(shape, weights.dtype), np.zeros(shape, bool)
-        charge[p.map.p[taps], group * ci:(group + 1) * ci] = weights
-        reached[p.map.p[taps], group * ci:(group + 1) * ci] = True
-        found.append(Incoming(number, p.source, charge.reshape(-1), reached.reshape(-1)))
-    return found
-
-
 def observe(trace, layer, neuron):
     """The `Observation` of one neuron. layer: name or number. neuron: number in the layer, or its position (c, y, x).
 
@@ -209,65 +177,62 @@ def _rebuild(rows, potential, own, by_itself):
             potential, row["fired"] = spike["v_after"], row["fired"] + spike["sign"]
         row["after"] = potential
     if fired_at:
-        raise InputError("trace", "an arrival or an evaluation for every spike", f"none for spike {next(iter(fired_at.values()))[0]['seq']}",
+        seq = next(iter(fired_at.values()))[0]["seq"]
+        raise InputError("trace", "an arrival or an evaluation for every spike", f"none for spike {seq}",
                          "give the network and settings that made the trace, and the whole of it")
 
 
-def starts(trace):
-    """The tick at which each step began, int64 [T]; -1 where windows under a barrier may have delayed it by an unrecorded time."""
-    time, steps = trace.simulation.time, trace.simulation.steps
-    ticks = np.arange(steps, dtype=np.int64) * time.ticks
-    if not time.barrier or is_clocked(trace.simulation):
-        return ticks
-    if time.window:
-        ticks[1:] = UNKNOWN
-        return ticks
-    last = np.searchsorted(trace.deliveries["step"], np.arange(steps), side="right") - 1
-    for step in range(1, steps):
-        ticks[step] = ticks[step - 1] + time.ticks
-        if last[step - 1] >= 0:
-            ticks[step] = max(ticks[step], trace.deliveries["tick"][last[step - 1]])
-    return ticks
+def plot(observation, title=""):
+    """The potential over the arrivals, in the order in which they came; returns a matplotlib Figure.
 
-
-def fired_by_itself(trace, spikes):
-    """For each spike whether neither drive nor another spike fired it: the end of a step, a window or a refractory period did.
-
-    Without a window drive is evaluated as it arrives, and then nothing else fires at that tick by itself.
+    Each arrival is a line from the potential before to the potential after charging, blue where it excites and
+    orange where it inhibits; triangles are spikes, hollow and downward where one is taken back. Dashed:
+    thresholds. Grey: where a step begins.
     """
-    uncaused, time = spikes["cause"] < 0, trace.simulation.time
-    if is_clocked(trace.simulation) or time.window:
-        return uncaused
-    return uncaused & (spikes["tick"] != starts(trace)[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+    o, rows = observation, observation.arrivals
+    wide = len(rows) > 40
+    figure = Figure(figsize=(WIDTH + 3 * wide, 3.4), layout="constrained")
+    axes = figure.subplots()
+    at = np.arange(len(rows))
+    before, charged, after = (o.in_thresholds(rows[name]) for name in ("before", "charged", "after"))
+    colours = np.where(rows["charge"] > 0, BLUE, np.where(rows["charge"] < 0, ORANGE, GREY))
+    axes.step([-0.5, *at, len(rows) - 0.5], [before[0], *after, after[-1]], where="post", color="0.6", lw=1, zorder=1)
+    axes.vlines(at, before, charged, colors=colours, lw=1 if wide else 3, zorder=2)
+    shapes = (rows["source"] == DRIVE, "D"), (rows["source"] >= 0, "o")
+    for chosen, marker in shapes if len(rows) <= MARKERS else ():
+        axes.scatter(at[chosen], charged[chosen], c=colours[chosen], marker=marker, s=8 if wide else 24, zorder=3)
+    for limit in o.simulation.neuron.band() if o.fires else ():
+        if limit is not None:
+            axes.axhline(o.in_thresholds(limit), color="0.2", ls="--", lw=1, zorder=0)
+    top = max(charged.max(), after.max(), 1.0 if o.fires else -np.inf)
+    span = max(top - min(charged.min(), after.min()), 1e-9)
+    for sign, marker, fill in ((1, "^", "black"), (-1, "v", "none")):
+        fired = np.flatnonzero(np.sign(rows["fired"]) == sign)
+        axes.scatter(fired, np.full(len(fired), top + 0.09 * span), marker=marker, facecolors=fill, edgecolors="black", s=28, zorder=4)
+        for i in fired[np.abs(rows["fired"][fired]) > 1] if len(fired) <= 60 else ():
+            axes.annotate(f"{abs(rows['fired'][i])}", (i, top + 0.13 * span), ha="center", va="bottom", fontsize=7)
+    begin = np.flatnonzero(np.diff(rows["step"], prepend=-1))
+    for i in begin:
+        axes.axvline(i - 0.5, color="0.85", lw=0.8, zorder=0)
+    for i in begin[::max(1, len(begin) // 16)]:
+        axes.annotate(f"{rows['step'][i] + 1}", (i - 0.4, 0.01), xycoords=("data", "axes fraction"), fontsize=7, color="0.4", va="bottom")
+    axes.set_xlim(-0.8, len(rows) - 0.2)
+    axes.margins(y=0.12)
+    axes.set(xlabel="arrivals, in their order (small numbers: steps)", ylabel="potential (thresholds)" if o.fires else "charge")
+    _legend(figure, o)
+    axes.set_title(title or o.name, fontsize=10, parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    if o.fires:
+        axes.text(1, 1, f"fired {o.fired}, ideal {o.ideal}", transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
+    return figure
 
 
-def is_clocked(simulation):
-    """Whether neurons are evaluated once, at the end of each step."""
-    return getattr(simulation.order, "kind", None) == CLOCKED
-
-
-def quantum(simulation):
-    """q, the charge that one spike takes from the potential (the whole threshold under hard reset); a Python number."""
-    one = simulation.arithmetic.one
-    return (one - settle(simulation.neuron, one, 1)).item()
-
-
-def total(charges):
-    """Their sum as a Python number, exact for whole numbers."""
-    return charges.sum(dtype=np.int64 if charges.dtype.kind == "i" else np.float64).item()
-
-
-def neuron_number(layer, neuron):
-    """A neuron's number in a `network.Layer`, from its number or its position (c, y, x)."""
-    if isinstance(neuron, tuple) and len(neuron) == 3 and all(0 <= at < size for at, size in zip(neuron, layer.grid)):
-        return int(layer.neuron(*neuron))
-    if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
-        raise InputError("neuron", f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}", neuron)
-    return int(neuron)
-
-
-def check_complete(trace):
-    """Raise InputError unless the trace has every spike and every delivery."""
-    spikes, deliveries = trace.spikes, trace.deliveries
-    if not np.array_equal(spikes["seq"], np.arange(len(spikes))) or trace.simulation.time.barrier and len(spikes) and not len(deliveries):
-        raise InputError("trace", "a trace of all layers and steps, with its deliveries", "a part of one", "record it without filters")
+def _legend(figure, observation):
+    """What the marks mean; only those that occur."""
+    rows = observation.arrivals
+    marks = [(rows["source"] == DRIVE, "D", "0.4", "0.4", "drive"), (rows["charge"] > 0, "o", BLUE, BLUE, "excites"),
+             (rows["charge"] < 0, "o", ORANGE, ORANGE, "inhibits"), (rows["fired"] > 0, "^", "black", "black", "fires"),
+             (rows["fired"] < 0, "v", "none", "black", "takes a spike back")]
+    handles = [Line2D([], [], ls="", marker=marker, markerfacecolor=fill, markeredgecolor=edge, ms=5, label=label)
+               for occurs, marker, fill, edge, label in marks if occurs.any()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)

@@ -10,6 +10,7 @@ import platform
 import re
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,17 +70,18 @@ def put(text, stream):
 def run(settings):
     """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
-    graph = load_network(settings.net)
-    images = load_images(settings.data, split=settings.split, limit=settings.limit)
-    check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
+    with advice("export the network again, or give another --net"):
+        graph = load_network(settings.net)
+    with advice("repair the data, or give another --data"):
+        images = load_images(settings.data, split=settings.split, limit=settings.limit)
+        check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
     describe_input(graph, images, settings, say)
 
     run_id = settings.id(graph.hash, digest(images), eventsnn.__version__)
     out = settings.out or f"runs/{re.sub(r'[^-.0-9A-Za-z_]', '_', Path(settings.net).stem)[:60]}-{run_id}"
-    with record.Folder(out) as folder:
+    with record.Folder(out) as folder, advice("change the network, or give another --net"):
         network, calibration = convert_checked(graph, images, settings, say)
-        simulation = Simulation(network, steps=settings.steps, initial=settings.initial, arithmetic=settings.arithmetic,
-                                fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels))
+        simulation = prepare(network, images, settings)
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
@@ -94,6 +96,15 @@ def run(settings):
     if settings.json:
         put(json.dumps(summary, indent=1), sys.stdout)
     return summary
+
+
+@contextmanager
+def advice(do):
+    """Wrong input that is met in the block says what to do: its own advice, or else `do`."""
+    try:
+        yield
+    except InputError as error:
+        raise (error if error.do else InputError(error.where, error.expected, error.found, do)) from None
 
 
 def load_network(net):
@@ -152,6 +163,8 @@ def convert_checked(graph, images, settings, say):
         low, high = pixel_range(images.pixels)
         pixels = np.random.default_rng(settings.seed).uniform(low, high, (CHECKED_IMAGES, *graph.input_shape)).astype(np.float32)
         name = "none"
+    with np.errstate(all="ignore"):
+        check_finite(graph, pixels[:CHECKED_IMAGES])
     network = conversion.convert(graph, thresholds=settings.thresholds, percentile=settings.percentile, calibration=pixels,
                                  max_pooling=settings.max_pooling)
     worst, where = conversion.check(network, pixels[:CHECKED_IMAGES])
@@ -162,6 +175,16 @@ def convert_checked(graph, images, settings, say):
     say(f"check: converted and loaded ANN differ by at most {worst:.1e} of a layer's largest value (layer {where}; on "
         f"{len(pixels[:CHECKED_IMAGES])} {'random images' if name == 'none' else f'images of {name}'})")
     return network, name
+
+
+def check_finite(graph, pixels):
+    """Raise InputError if the ANN's numbers overflow on these images, as they do with damaged weights."""
+    for image in graph.preprocessing(pixels):
+        outputs = ann.forward(graph, image[None], keep=(graph.input, *graph.by_name))
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise InputError(f"{graph.source}: node {name!r}", "outputs that float32 can hold", "infinity or NaN",
+                                 "weights, thresholds or preprocessing are damaged: export the network again")
 
 
 def load_calibration(graph, settings):
@@ -186,6 +209,15 @@ def load_calibration(graph, settings):
             raise InputError("--data", f"a {split} split", "the same images, whatever the split", advice)
     check_images(graph, images.pixels, where="--data")
     return images
+
+
+def prepare(network, images, settings):
+    """The Simulation that the settings ask for."""
+    try:
+        return Simulation(network, steps=settings.steps, initial=settings.initial, arithmetic=settings.arithmetic,
+                          fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels), seed=settings.seed)
+    except InputError as error:
+        raise InputError(f"{network.graph.source}: {error.where}", error.expected, error.found, error.do) from None
 
 
 def simulate(simulation, images, folder, settings, say):

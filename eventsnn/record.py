@@ -208,7 +208,7 @@ class Folder:
 def _is_whole(path, count):
     """Whether a part can be read and holds `count` images."""
     try:
-        with np.load(path) as arrays:
+        with open(path, "rb") as file, np.load(file) as arrays:
             return {len(arrays[k]) for k in Batch.ARRAYS if k in arrays} == {count} and arrays["seconds"] >= 0
     except FOREIGN:
         return False

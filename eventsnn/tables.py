@@ -67,4 +67,4 @@ def wilson(hits, n, z=1.96):
     share, extra = hits / n, z * z / n
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)

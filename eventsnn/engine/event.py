@@ -130,6 +130,24 @@ def add_lanes(v, at, weights, row, width):
 
 
 @inner_kernel
+def add_half_lanes(v, at, weights, row, width, excitatory):
+    """Like `add_lanes` for the charges of one sign (0 counts as excitatory); returns also how many they were."""
+    to, a = np.uint64(at), np.uint64(row)
+    low = high = v[to]
+    nothing = weights[a] - weights[a]
+    count = 0
+    for x in range(np.uint64(width)):
+        charge = weights[a + x]
+        mine = (charge >= nothing) == excitatory
+        count += mine
+        v[to + x] += charge if mine else nothing
+        p = v[to + x]
+        low = p if p < low else low
+        high = p if p > high else high
+    return low, high, count
+
+
+@inner_kernel
 def has_room(rules, state, spikes, parcels):
     """Whether the buffers can take so many more spikes and parcels (and one delivery)."""
     at = state.at
@@ -260,15 +278,19 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
-            if half == 0 and rules.window == 0:
-                operations += width
+            if rules.window == 0:
                 for lane in range(0, width, LANES):
                     here, lanes = to + lane, min(LANES, width - lane)
-                    low, high = add_lanes(v, here, weights, row + lane, lanes)
+                    if half == 0:
+                        low, high = add_lanes(v, here, weights, row + lane, lanes)
+                        operations += lanes
+                    else:
+                        low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, half == 1)
+                        operations += count
                     lowest, highest = min(lowest, low), max(highest, high)
                     if not silent and (high >= band.high or low <= band.low):
                         for x in range(here, here + lanes):
-                            if v[x] >= band.high or v[x] <= band.low:
+                            if (v[x] >= band.high or v[x] <= band.low) and at[NOW] >= state.memory[x, RESTS_UNTIL]:
                                 evaluate(net, neuron, order, rules, delays, state, target, x, spike)
                 continue
             for x in range(width):

@@ -1,0 +1,108 @@
+"""Reading a trace from one neuron's place: the synapses into it, when steps began, and what fired it when no spike did."""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsnn.checks import InputError
+from eventsnn.engine.order import CLOCKED
+from eventsnn.network import INPUT
+from eventsnn.neurons.contract import settle
+
+UNKNOWN = -1
+
+
+class Incoming(NamedTuple):
+    """What one projection brings to one neuron.
+
+    number: the projection's, as in the trace. source: its layer. charge: of a +1 spike of each source
+    neuron, in the arithmetic's numbers. reached: bool, whether there is a synapse (its charge may be 0).
+    """
+
+    number: int
+    source: int
+    charge: np.ndarray
+    reached: np.ndarray
+
+
+def incoming(simulation, layer, neuron):
+    """The synapses of one neuron: an `Incoming` for each projection of spikes into its layer."""
+    network, found = simulation.network, []
+    for number, p in enumerate(p for p in network.projections if p.source != INPUT):
+        if p.target != layer:
+            continue
+        _, _, ci, co = p.map.blocks.shape
+        site, channel = divmod(neuron, network.layers[layer].grid[0])
+        group, output = divmod(channel, co)
+        taps = slice(*np.searchsorted(p.map.r, [site, site + 1]))
+        one_output = p.map.blocks[p.map.k[taps], group, :, output][:, None, :, None]
+        weights = simulation.blocks(replace(p, map=replace(p.map, blocks=one_output)))[:, 0, :, 0]
+        shape = p.map.sites[0], network.layers[p.source].grid[0]
+        charge, reached = np.zeros(shape, weights.dtype), np.zeros(shape, bool)
+        charge[p.map.p[taps], group * ci:(group + 1) * ci] = weights
+        reached[p.map.p[taps], group * ci:(group + 1) * ci] = True
+        found.append(Incoming(number, p.source, charge.reshape(-1), reached.reshape(-1)))
+    return found
+
+
+def starts(trace):
+    """The tick at which each step began, int64 [T]; -1 where windows under a barrier may have delayed it by an unrecorded time."""
+    time, steps = trace.simulation.time, trace.simulation.steps
+    ticks = np.arange(steps, dtype=np.int64) * time.ticks
+    if not time.barrier or is_clocked(trace.simulation):
+        return ticks
+    if time.window:
+        ticks[1:] = UNKNOWN
+        return ticks
+    last = np.searchsorted(trace.deliveries["step"], np.arange(steps), side="right") - 1
+    for step in range(1, steps):
+        ticks[step] = ticks[step - 1] + time.ticks
+        if last[step - 1] >= 0:
+            ticks[step] = max(ticks[step], trace.deliveries["tick"][last[step - 1]])
+    return ticks
+
+
+def fired_by_itself(trace, spikes):
+    """For each spike whether neither drive nor another spike fired it: the end of a step, a window or a refractory period did.
+
+    Without a window drive is evaluated as it arrives, and then nothing else fires at that tick by itself.
+    """
+    uncaused, time = spikes["cause"] < 0, trace.simulation.time
+    if is_clocked(trace.simulation) or time.window:
+        return uncaused
+    return uncaused & (spikes["tick"] != starts(trace)[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+
+
+def is_clocked(simulation):
+    """Whether neurons are evaluated once, at the end of each step."""
+    return getattr(simulation.order, "kind", None) == CLOCKED
+
+
+def quantum(simulation):
+    """q, the charge that one spike takes from the potential (the whole threshold under hard reset); a Python number."""
+    one = simulation.arithmetic.one
+    return (one - settle(simulation.neuron, one, 1)).item()
+
+
+def total(charges):
+    """Their sum as a Python number, exact for whole numbers."""
+    return charges.sum(dtype=np.int64 if charges.dtype.kind == "i" else np.float64).item()
+
+
+def neuron_number(layer, neuron):
+    """A neuron's number in a `network.Layer`, from its number or its position (c, y, x)."""
+    if isinstance(neuron, tuple) and len(neuron) == 3 and all(0 <= at < size for at, size in zip(neuron, layer.grid)):
+        return int(layer.neuron(*neuron))
+    if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
+        raise InputError("neuron", f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}", neuron)
+    return int(neuron)
+
+
+def check_complete(trace):
+    """Raise InputError unless the trace has every spike, and deliveries if anything shows that there were some."""
+    spikes, deliveries = trace.spikes, trace.deliveries
+    answered = (spikes["cause"] >= 0).any() or is_clocked(trace.simulation) and (spikes["layer"] > 0).any()
+    if not np.array_equal(spikes["seq"], np.arange(len(spikes))) or answered and not len(deliveries):
+        raise InputError("trace", "a trace of all layers and steps, with its deliveries", "a part of one", "record it without filters")

@@ -1,0 +1,227 @@
+"""What would have happened in another order: a recorded image again, with chosen spikes swapped, moved, dropped or delayed.
+
+    replayed = replay(simulation, trace, pixels, [Swap(12, 17), Drop(30)])
+
+A recorded run is a list of deliveries. The list decides again: a spike is told by its neuron and by how many the neuron
+had sent before, it takes its recorded delay, and of what is due at one tick what stands first in the list comes first.
+An edit changes the list, nothing else: a spike that only exists because of the edit is not in the list; it goes without
+delay, after all that are due at its tick and are in it.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eventsnn.arrivals import check_complete
+from eventsnn.checks import InputError
+from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
+from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
+from eventsnn.trace import Recorder, Trace, structured
+
+__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "branch", "play"]
+
+SAME = ("layer", "neuron", "step", "sign", "member")
+GAINED, LOST, MOVED = range(3)
+
+
+@dataclass
+class Replayed:
+    """A run again, edited.
+
+    trace: of the edited run; before: of the recorded one. run: the finished `EventRun`. first: the first spikes, in the order of
+    emission, of the two runs that are not the same (recorded, replayed; None where a run has none left), or None. spread: one dict
+    for each layer and step in which spikes differ: gained, lost (counted in their own step) and moved (fired
+    in another step, counted in the old one). Spikes are the same if layer, neuron, step, sign and member are;
+    ticks may differ. readouts: float64 [2, classes], before and after, in units of the ANN's output. notes: edits
+    that could not be carried out to the letter.
+    """
+
+    trace: Trace
+    before: Trace
+    run: EventRun
+    edits: tuple
+    first: tuple | None
+    spread: list[dict]
+    readouts: np.ndarray
+    notes: list[str]
+
+    @property
+    def predictions(self):
+        """The classes with the largest readout, before and after."""
+        return tuple(int(x) for x in self.readouts.argmax(axis=1))
+
+    def __str__(self):
+        lines = [f"Image {self.trace.number}, edited: {', '.join(map(str, self.edits)) or 'nothing'}.", *self.notes]
+        if self.first is None:
+            lines.append("Every spike is the same.")
+        elif not self.spread:
+            lines.append("The same spikes, in another order.")
+        else:
+            lines.append("First differing spike: " + " instead of ".join(self._spike(s) for s in reversed(self.first)) + ".")
+        for row in self.spread:
+            lines.append("  {layer}, step {step}: {gained} gained, {lost} lost, {moved} moved".format(**row))
+        change = np.diff(self.readouts, axis=0)[0]
+        at = int(np.abs(change).argmax())
+        before, after = self.predictions
+        lines.append((f"Readout: changes most at class {at}, by {change[at]:+.4g}; " if change.any() else "Readout: unchanged; ") +
+                     (f"the prediction stays {before}." if before == after else f"the prediction changes from {before} to {after}."))
+        return "\n".join(lines)
+
+    def _spike(self, spike):
+        if spike is None:
+            return "none"
+        return f"{self.trace.names[spike['layer']]} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
+
+    def __repr__(self):
+        gained, lost, moved = (sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved"))
+        return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes gained, {lost} lost, {moved} moved>"
+
+    def _repr_html_(self):
+        from html import escape
+
+        from eventsnn.tables import html_table
+        return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
+
+
+def replay(simulation, trace, pixels=None, edits=()):
+    """Run the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
+
+    edits: Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the trace. pixels: the raw
+    image [C, H, W], to make sure that it is the trace's (None: not asked). Raises InputError where the simulation or the image is
+    not the trace's, and for an edit that cannot be.
+    """
+    check_complete(trace)
+    _check_same(simulation, trace, pixels)
+    simulation, edits = trace.simulation, tuple(edits)
+    run, found = play(simulation, trace.drive, trace.number, recorded_order(trace))
+    if any(not np.array_equal(found.spikes[name], trace.spikes[name]) for name in trace.spikes.dtype.names):
+        raise InputError("trace", "a trace that this simulation reproduces", "another", "give the settings that made it")
+    readouts = [_readout(run)]
+    if edits:
+        run, found = play(simulation, trace.drive, trace.number, recorded_order(trace, edits))
+    return Replayed(found, trace, run, edits, first_difference(trace.spikes, found.spikes), spread(trace, found.spikes),
+                    simulation.arithmetic.readout(np.stack([*readouts, _readout(run)])) / simulation.steps, _notes(trace, found, edits))
+
+
+def _readout(run):
+    return run.readout[-1].astype(np.int64 if run.readout.dtype.kind == "i" else np.float64)
+
+
+def _check_same(simulation, trace, pixels):
+    mine, its = ({k: v for k, v in s.describe().items() if k != "dtype"} for s in (simulation, trace.simulation))
+    if simulation.network.graph.hash != trace.simulation.network.graph.hash or mine != its:
+        unlike = [k for k in its if mine.get(k) != its[k]] or ["network"]
+        raise InputError("simulation", "the one that made the trace", f"another {', '.join(unlike)}")
+    if pixels is not None and not np.array_equal(np.atleast_2d(trace.drive), np.atleast_2d(trace.simulation.drive(pixels))):
+        raise InputError("pixels", f"the image of the trace, number {trace.number}", "another image")
+
+
+def start(simulation, drive, number=0, order=None, sink=None):
+    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps, neurons] with the last for all further."""
+    run = simulation.event_run(drive, number=number, sink=sink, order=order)
+    run.drive = np.atleast_2d(drive)
+    if order is not None and simulation.delay_kind == 1:  # one parcel for each projection, whose delays the list already holds
+        net, neuron, order, rules, delays, band = run.constants
+        run.rules = rules._replace(delay_kind=1)
+        run.constants = net, neuron, order, run.rules, np.zeros_like(delays), band
+    return run
+
+
+def branch(run, trace=None, edits=(), sink=None):
+    """A copy of a run, stopped between two steps, that goes on by itself; the past is as it was.
+
+    trace: go on in this trace's order, with these edits, which must be of spikes of the steps to come (None: in the run's own).
+    sink: gets what is recorded from here on; the run itself must have one then.
+    """
+    if sink is not None and not run.rules.record:
+        raise InputError("branch", "a run with a sink, to go on recording", "one without", "give it a sink from the start")
+    run.hand_over()
+    other = run.snapshot()
+    other.sink = sink
+    if trace is not None:
+        order = recorded_order(trace, edits)
+        past = [seq for edit in edits for seq in named(edit) if trace.spikes["step"][seq] < run.step_number]
+        if past:
+            raise InputError("edits", f"spikes of step {run.step_number + 1} or later, where the run stands", f"spike {past[0]}")
+        other.constants = (*run.constants[:2], order, *run.constants[3:])
+    return other
+
+
+def play(simulation, drive, number=0, order=None):
+    """Run and record: (finished EventRun, Trace). drive, order: as for `start`; in 64 bits where 32 do not suffice."""
+    recorder = Recorder()
+    try:
+        run = start(simulation, drive, number, order, recorder).run()
+    except Overflow as overflow:
+        if simulation.arithmetic.dtype != np.int32:
+            raise InputError("potentials", "sums that 64 bits hold", overflow, "choose fewer steps or fewer fraction bits") from None
+        return play(simulation.wider(), drive.astype(np.int64), number, order)
+    except TooManyEvents as error:
+        raise InputError("max_events", "a queue that empties", error, "raise max_events, or choose a refractory period") from None
+    return run, Trace(simulation, drive, number, *structured(simulation, 0, *recorder.records()))
+
+
+# --- what changed ------------------------------------------------------------------------------
+
+
+def first_difference(old, new):
+    """The first spikes (old, new) in the order of emission that differ, None for one that is missing; None if there is no difference."""
+    count, differ = min(len(old), len(new)), np.zeros(min(len(old), len(new)), bool)
+    for name in SAME:
+        differ |= old[name][:count] != new[name][:count]
+    at = int(differ.argmax()) if differ.any() else count
+    if at == len(old) == len(new):
+        return None
+    return tuple(spikes[at] if at < len(spikes) else None for spikes in (old, new))
+
+
+def spread(trace, new):
+    """Spikes gained, lost and moved, as one dict for each layer and step with any (fields of `Replayed.spread`).
+
+    Of each neuron and sign the counts in the steps are compared: what is missing in one step and surplus in another has
+    moved (the earliest to the earliest), the rest is lost or gained.
+    """
+    rows = [np.stack([numbers_of(trace, spikes), spikes["sign"], spikes["step"]], axis=1) for spikes in (trace.spikes, new)]
+    kinds, which = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    change = np.bincount(which[len(trace.spikes):], minlength=len(kinds)) - np.bincount(which[:len(trace.spikes)], minlength=len(kinds))
+    group = np.cumsum((np.diff(kinds[:, :2], axis=0, prepend=-2) != 0).any(axis=1)) - 1
+    count = int(group.max(initial=-1)) + 1
+    moves = np.minimum(np.bincount(group, np.maximum(change, 0), count), np.bincount(group, np.maximum(-change, 0), count))
+    table = np.zeros((len(trace.names), trace.simulation.steps, 3), np.int64)
+    for sign, column in ((1, GAINED), (-1, LOST)):
+        unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
+        moved = nth_of(group[unit]) < moves[group[unit]]
+        layer, step = trace.simulation.tables.layer_of[kinds[unit, 0]], kinds[unit, 2]
+        np.add.at(table, (layer[~moved], step[~moved], column), 1)
+        if column == LOST:
+            np.add.at(table, (layer[moved], step[moved], MOVED), 1)
+    return [dict(layer=trace.names[layer], step=int(step) + 1, gained=int(g), lost=int(lost), moved=int(m))
+            for layer, step in np.argwhere(table.any(axis=2)) for g, lost, m in [table[layer, step]]]
+
+
+def _notes(trace, found, edits):
+    """Edits that the run did not follow to the letter: a list decides only among spikes that are there."""
+    notes, (place, tick) = [], edited(trace, edits)
+    for edit in edits:
+        if isinstance(edit, (Swap, Move)):
+            wanted, came = [], []
+            for seq in named(edit):
+                rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick >= 0))
+                wanted.append(min(((tick[i], place[i]) for i in rows), default=None))
+                came.append(_delivered(trace, found, seq))
+            if None in came and None not in wanted:
+                notes.append(f"{edit}: spike {named(edit)[came.index(None)]} is not fired any more.")
+            elif None not in wanted and (wanted[0] < wanted[1]) != (came[0] < came[1]):
+                notes.append(f"{edit}: the order stays, since one is fired only after the other has been delivered.")
+    return notes
+
+
+def _delivered(trace, found, seq):
+    """Where in another run's deliveries the spike of this trace's number `seq` comes first; None if it does not."""
+    mine, its = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
+    same = np.flatnonzero(its == mine[seq])
+    nth = int((mine[:seq] == mine[seq]).sum())
+    rows = np.flatnonzero(found.deliveries["spike"] == same[nth]) if nth < len(same) else []
+    return int(rows[0]) if len(rows) else None
