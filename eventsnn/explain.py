@@ -101,10 +101,11 @@ class Explanation:
     in_steps: (fewest, most) over the whole run, over all orders in which every arrival stays in its step and drive comes first
     in it; both ends can be reached. in_any: over all orders of all arrivals of the run, drive among them. These three
     are None for other models than soft-reset IF and with a refractory period, a window or order clocked.
-    late: the arrivals with negative charge after the last with positive charge (W s_n2, DNISNM eq. 16; drive is an arrival too; in
-    clocked time those of one step come together). arrived: x, the sum of all charge. inhibition_first, excitation_first: net spikes of this neuron
-    alone, run again with these arrivals of each step put first, at the beginning of the step, after its drive; None
-    with a window, where the trace does not hold the times of evaluations.
+    late: the arrivals with negative charge after the last with positive charge (W s_n2, DNISNM eq. 16; drive is an
+    arrival too; in clocked time those of one step come together). arrived: x, the sum of all charge.
+    inhibition_first, excitation_first: net spikes of this neuron alone, run again with these arrivals of each step put
+    first, at the beginning of the step, after its drive; None with a window, where the trace does not hold the times
+    of evaluations.
     superfluous: its spikes that would not exist had the inhibition come in time: of each sign, those beyond
     as many as `inhibition_first` fires of it.
     """

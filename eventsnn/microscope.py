@@ -220,7 +220,7 @@ def plot(observation, title=""):
     axes.margins(y=0.12)
     axes.set(xlabel="arrivals, in their order (small numbers: steps)", ylabel="potential (thresholds)" if o.fires else "charge")
     _legend(figure, o)
-    axes.set_title(title or o.name, fontsize=10, parse_math=False)
+    axes.set_title(title or o.name, loc="left", fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     if o.fires:
         axes.text(1, 1, f"fired {o.fired}, ideal {o.ideal}", transform=axes.transAxes, ha="right", va="bottom", fontsize=9)

@@ -89,6 +89,8 @@ def run(settings):
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         with say.bar(len(images), "ANN") as bar:
             ann_output = ann.predict(graph, images.pixels, workers=settings.workers, progress=lambda done, _: bar.update(done - bar.n))
+        if not np.isfinite(ann_output).all():
+            raise InputError(f"{graph.source}: output", "finite numbers for every image", "infinity or NaN", "export the network again")
         simulate(simulation, images, folder, settings, say)
         summary = report(folder, simulation, images, ann_output, settings, provenance, say)
         folder.finish()

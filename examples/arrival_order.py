@@ -10,6 +10,7 @@ and leaves one picture for each case.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from eventsnn.replay import Move, play, replay
 from eventsnn.simulation import Simulation, Time
 from eventsnn.trace import record
 
+SEEDS = 200
 SLOT = 0.2  # of a step: how far apart spikes are in DNISNM's figures
 SRP = {  # the steps in which the input of weight 2, and that of weight -1, fires
     "even": ([0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1]),
@@ -58,9 +60,10 @@ def dnisnm(neuron, case):
     return record(simulation, np.array([1, 2, 3], np.float32).reshape(3, 1, 1))[1]
 
 
-def at_once(order):
+def at_once(order, seed=0):
     """The same six spikes without rest or delay, in one of the orders of arrival: (Simulation, pixels, Trace)."""
-    simulation = Simulation(one_neuron([1, 2, -1]), steps=1, engine="event", time=Time(order=order), initial=0, pixel_range=(0, 3))
+    network, time = one_neuron([1, 2, -1]), Time(order=order)
+    simulation = Simulation(network, steps=1, engine="event", time=time, initial=0, seed=seed, pixel_range=(0, 3))
     pixels = np.array([1, 2, 3], np.float32).reshape(3, 1, 1)
     return simulation, pixels, record(simulation, pixels)[1]
 
@@ -94,6 +97,8 @@ def main(arguments=None):
     for order in ("excitatory_first", "inhibitory_first", "fifo"):
         trace = at_once(order)[2]
         print(f"{order}: {len(trace.of('target'))} spikes")
+    counts = Counter(len(at_once("random", seed)[2].of("target")) for seed in range(SEEDS))
+    print(f"random, {SEEDS} seeds: " + ", ".join(f"{spikes} spikes {counts[spikes]} times" for spikes in sorted(counts)))
     simulation, pixels, trace = at_once("fifo")
     print("\nWhere fifo's last spike came from:\n" + str(explain_spike(trace, int(trace.of("target")["seq"][-1]))))
     print("\nAnd fifo again, with the inhibition moved to the front:")

@@ -546,17 +546,19 @@ NETWORKS = {
     "NaN in the weights": (set_first("conv0/W", np.nan), ["conv0", "W", "finite"]),
     "infinity in the weights": (set_first("gemm6/B", -np.inf), ["gemm6", "B", "finite"]),
     "NaN in a bias": (set_first("conv3/B", np.nan), ["conv3", "B", "finite"]),
-    "a negative variance": (set_first("batchnormalization1/input_var", -0.1), ["batchnormalization1", "input_var"]),
+    "a negative variance": (set_first("batchnormalization1/input_var", -0.1), ["batchnormalization1", "variance", "-0.1"]),
     "a threshold of zero": (edit_attrs(2, **{"lambda": 0}), ["qcfs2", "lambda above 0", "threshold"]),
     "a negative threshold": (edit_attrs(4, **{"lambda": -1.5}), ["qcfs4", "lambda above 0", "-1.5"]),
     "a threshold that is no number": (edit_attrs(2, **{"lambda": "big"}), ["qcfs2", "lambda"]),
     "no threshold": (edit_graph(lambda graph: graph["nodes"][2]["attrs"].pop("lambda")), ["qcfs2", "lambda"]),
     "no levels": (edit_attrs(2, levels=0), ["qcfs2", "levels"]),
-    "no activation": (edit_graph(lambda graph: [n.update(op="Identity", attrs={}) for n in graph["nodes"] if n["op"] == "QCFS"]), ["activation"]),
+    "no activation": (edit_graph(lambda graph: [node.update(op="Identity", attrs={}) for node in graph["nodes"] if node["op"] == "QCFS"]),
+                      ["activation"]),
     "preprocessing by zero": (set_attr("input_std", [1.0, 0.0]), ["input_std", "above 0"]),
-    "gigantic weights": (set_value("conv3/W", 3e38), []),
-    "gigantic thresholds": (edit_attrs(2, **{"lambda": 1e300}), []),
-    "minute thresholds": (edit_attrs(2, **{"lambda": 1e-300}), []),
+    "weights that overflow": (set_value("conv3/W", 3e38), ["conv3", "float32", "infinity"]),
+    "preprocessing that overflows": (set_attr("input_scale", 1e300), ["input", "float32", "infinity"]),
+    "gigantic thresholds": (edit_attrs(2, **{"lambda": 1e300}), ["qcfs2", "lambda", "1e+300"]),
+    "minute thresholds": (edit_attrs(2, **{"lambda": 1e-300}), ["thresholds"]),
 }
 
 
@@ -568,3 +570,304 @@ def test_wrong_networks(capsys, here, files, tmp_path_factory, name):
     with h5py.File(path, "r+") as file:
         edit(file)
     fails(capsys, here, ["--net", path, "--data", files / "data.npz"], "wrong.h5", *words)
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", ["an empty file"]), (b"\x89HDF\r\n\x1a\n", ["whole HDF5 file", "truncated"]), (b"PK\x03\x04rest", ["HDF5", "zip archive"]),
+    (b"\x80\x02}q", ["HDF5", "pickle"]), (b"hello world", ["HDF5", "some other file"]), (b"<html>", ["HDF5", "web page"]),
+], ids=["empty", "only a signature", "zip", "pickle", "text", "web page"])
+def test_files_that_are_no_networks(capsys, here, tmp_path_factory, content, words):
+    path = tmp_path_factory.mktemp("wrong") / "net.h5"
+    path.write_bytes(content)
+    fails(capsys, here, ["--net", path], "net.h5", *words)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_networks(capsys, here, files, tmp_path_factory, share):
+    path, whole = tmp_path_factory.mktemp("wrong") / "net.h5", (files / "net.h5").read_bytes()
+    path.write_bytes(whole[:int(share * len(whole))])
+    fails(capsys, here, ["--net", path, "--data", files / "data.npz"], "net.h5", "copy or download it again")
+
+
+def test_networks_that_are_not_there(capsys, here, files):
+    fails(capsys, here, ["--net", "nowhere.h5"], "nowhere.h5", "a file with a network", "nothing of that name", "check the path")
+    fails(capsys, here, ["--net", files], "a file with a network", "a directory")
+    fails(capsys, here, ["--net", files / "net.h5" / "below"], "below", "Not a directory")
+    fails(capsys, here, ["--net", "x" * 300], "File name too long")
+    fails(capsys, here, ["--net", files / "data.npz"], "data.npz", "HDF5", "zip archive")
+
+
+def test_max_pooling_is_refused_by_default(capsys, here, files):
+    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz"], "max.h5", "maxpool3", "MaxPool", "--max-pooling average")
+
+
+def test_unknown_names_are_printed_in_one_line(capsys, here):
+    fails(capsys, here, ["--net", "two\nlines\x1b[31m"], "two lines")
+
+
+# --- wrong images and calibration ------------------------------------------------------------
+
+
+def test_images_that_do_not_fit(capsys, here, files):
+    net = ["--net", files / "net.h5", "--data"]
+    fails(capsys, here, [*net, files / "wide.npz"], "wide.npz", "[2, 6, 6]", "[3, 2, 6, 7]", "net.h5")
+    fails(capsys, here, [*net, "sample"], "--data sample", "[2, 6, 6]", "[1000, 1, 28, 28]")
+    fails(capsys, here, ["--data", files / "data.npz"], "data.npz", "[1, 28, 28]", "[30, 2, 6, 6]", "sample")
+    fails(capsys, here, [*net, files / "fifth_class.npz"], "labels from 0 to 3", "0 to 4", "fifth_class.npz")
+    fails(capsys, here, [*net, files / "nan.npz"], "nan.npz", "finite")
+    fails(capsys, here, [*net, "nowhere"], "nowhere", "nothing there")
+    fails(capsys, here, [*net, files / "net.h5"], "net.h5")
+    fails(capsys, here, [*net, files / "test_only.npz", "--split", "train"], "test_only.npz", "train")
+    (here / "empty").mkdir()
+    fails(capsys, here, [*net, "empty"], "empty folder")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", b"\0\0\x08\x03\0\0"], ids=["empty", "zip", "text", "idx"])
+def test_damaged_images(capsys, here, files, tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("wrong") / "images"
+    path.write_bytes(content)
+    fails(capsys, here, ["--net", files / "net.h5", "--data", path], str(path))
+
+
+def test_truncated_images(capsys, here, files, tmp_path_factory):
+    path, whole = tmp_path_factory.mktemp("wrong") / "data.npz", (files / "data.npz").read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    fails(capsys, here, ["--net", files / "net.h5", "--data", path], "data.npz")
+
+
+def test_calibration_images_that_are_not_there(capsys, here, files):
+    net, data = ["--net", files / "relu.h5"], ["--data", files / "data.npz"]
+    fails(capsys, here, [*net, *data, "--calibration", "train:0-40"], "--calibration train:0-40", "41 images", "40", "ask for fewer")
+    fails(capsys, here, [*net, *data, "--calibration", "train:40-41"], "--calibration train:40-41", "40")
+    fails(capsys, here, [*net, *data, "--calibration", "40"], "--calibration", "SPLIT:FIRST-LAST", "'40'")
+    fails(capsys, here, [*net, "--data", files / "test_only.npz"], "--calibration train:0-127", "--calibration test:0-127")
+    fails(capsys, here, [*net, "--data", files / "no_splits.npz"], "a train split", "the same images", "--calibration test:0-127")
+    fails(capsys, here, [*net, "--data", files / "wide_train.npz"], "--calibration", "[2, 6, 6]", "[40, 2, 6, 7]")
+    fails(capsys, here, ["--net", files / "net.h5", *data, "--calibration", "train:99"], "train:99", "40")
+    fails(capsys, here, ["--net", files / "net.h5", *data, "--thresholds", "tcl"], "net.h5", "qcfs2", "'tcl'", "QCFS", "auto")
+
+
+def test_calibration_on_test_images_is_possible_and_said(capsys, here, files, no_pictures):
+    out = succeeds(capsys, "--net", files / "relu.h5", "--data", files / "test_only.npz", "--calibration", "test:0-8", "--steps", 1, "--out", "a")
+    assert "found on test_only.npz test:0-8" in out
+    assert json.loads((here / "a" / "summary.json").read_text())["data"]["calibration"] == "test_only.npz test:0-8"
+
+
+def test_own_thresholds_need_no_calibration(capsys, here, files, no_pictures):
+    for data in ("test_only.npz", "no_splits.npz"):
+        out = succeeds(capsys, "--net", files / "net.h5", "--data", files / data, "--steps", 1, "--out", "a")
+        assert "on 8 random images" in out
+        assert json.loads((here / "a" / "summary.json").read_text())["data"]["calibration"] == "none"
+
+
+def test_layers_that_are_silent_have_no_threshold(capsys, here, files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("wrong") / "silent.h5"
+    path.write_bytes((files / "relu.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        set_value("conv3/B", -1e6)(file)
+    fails(capsys, here, ["--net", path, "--data", files / "data.npz"], "silent.h5", "relu4", "a threshold above 0", "silent")
+
+
+# --- wrong options, places, and a machine that refuses ---------------------------------------
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--limit", "0"], ["--limit", "from 1", "found 0"]), (["--limit", "many"], ["--limit", "'many'"]), (["--limit"], ["--limit", "a value"]),
+    (["--steps", "65537"], ["--steps", "65,536"]), (["--report-steps", "1,64"], ["--report-steps", "--steps 32"]),
+    (["--thresholds", "best"], ["--thresholds", "percentile"]), (["--percentile", "nan"], ["--percentile", "0.001 to 100"]),
+    (["--calibration", "train:9-3"], ["--calibration", "train:9-3"]), (["--arithmetic", "int8"], ["--arithmetic", "float64"]),
+    (["--fraction-bits", "41"], ["--fraction-bits", "1 to 40"]), (["--fraction-bits", "40", "--steps", "65536"], ["fraction bits", "64 bits"]),
+    (["--split", "valid"], ["--split", "train, test"]), (["--workers", "-1"], ["--workers", "from 1"]), (["--batch", "0"], ["--batch"]),
+    (["--seed", "1.5"], ["--seed", "whole number"]), (["--initial", "inf"], ["--initial", "1,000"]), (["--out", ""], ["--out", "text"]),
+    (["--frobnicate"], ["--frobnicate", "--help"]), (["network.h5"], ["network.h5", "--net FILE"]), (["--quiet=1"], ["--quiet", "no value"]),
+], ids=lambda value: " ".join(value) if value and value[0].startswith("-") else "")
+def test_wrong_options(capsys, here, arguments, words):
+    fails(capsys, here, arguments, *words)
+
+
+def test_results_folders_that_cannot_be(capsys, here, files):
+    small = ["--net", files / "net.h5", "--data", files / "data.npz", "--out"]
+    (here / "file").write_text("mine")
+    (here / "mine").mkdir()
+    (here / "mine" / "notes.txt").write_text("mine")
+    fails(capsys, here, [*small, "file"], "--out file", "a file", "choose another --out")
+    fails(capsys, here, [*small, "file/below/results"], "--out file/below/results", "Not a directory", "choose another --out")
+    fails(capsys, here, [*small, "mine"], "--out mine", "earlier results", "notes.txt")
+    fails(capsys, here, [*small, "."], "--out .", "the current folder")
+    if os.path.isdir("/proc/self"):
+        fails(capsys, here, [*small, "/proc/results"], "--out /proc/results", "choose another --out")
+    assert (here / "mine" / "notes.txt").read_text() == (here / "file").read_text() == "mine"
+
+
+def test_new_folders_go_when_a_run_fails(capsys, here, files):
+    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz", "--out", "new/and/deep"], "MaxPool")
+    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz"], "MaxPool")
+
+
+def refuse(error):
+    def refusing(*_, **__):
+        raise error
+    return refusing
+
+
+@pytest.mark.parametrize("where", ["load_images", "ann.predict", "record.write_hdf5", "tables.write_csv", "record.np.savez"])
+@pytest.mark.parametrize("error, words", [
+    (OSError(28, "No space left on device"), ["room", "No space left on device", "the same command then goes on"]),
+    (PermissionError(13, "Permission denied", "some/where"), ["some/where", "Permission denied", "check the path"]),
+    (MemoryError(), ["memory", "--workers", "--batch"])], ids=["full disk", "permission", "memory"])
+def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, words):
+    arguments = "--net", files / "net.h5", "--data", files / "data.npz", "--out", "a", "--batch", "30"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"eventsnn.pipeline.{where}", refuse(error))
+        assert main([str(a) for a in arguments]) == 2
+    assert_one_line(capsys.readouterr().err, words)
+    begun = {"record.write_hdf5", "tables.write_csv"}
+    assert listing(here) == (["a.partial", *(f"a.partial/{n}" for n in ("identity.json", "lock", "part-0-30.npz"))] if where in begun else [])
+    assert ("going on" in succeeds(capsys, *arguments)) is (where in begun)
+    assert listing(here) == ["a", *(f"a/{name}" for name in sorted(FILES))]
+
+
+def test_a_defect_is_not_taken_for_wrong_input(here, files, monkeypatch):
+    monkeypatch.setattr(pipeline.conversion, "check", refuse(ArithmeticError("a defect")))
+    with pytest.raises(ArithmeticError, match="a defect"):
+        main(["--net", str(files / "net.h5"), "--data", str(files / "data.npz")])
+    assert listing(here) == []
+
+
+def test_outputs_that_overflow_later_are_wrong_input(capsys, here, files, monkeypatch):
+    monkeypatch.setattr(pipeline.ann, "predict", lambda graph, pixels, **_: np.full((len(pixels), 4), np.nan, np.float32))
+    fails(capsys, here, ["--net", files / "net.h5", "--data", files / "data.npz"], "net.h5", "finite", "NaN")
+
+
+# --- real processes --------------------------------------------------------------------------
+
+
+def test_help_is_light_and_complete():
+    code = ("import sys\nfrom eventsnn.run import main\ntry:\n    main(['--help'])\nfinally:\n"
+            "    heavy = {'numpy', 'numba', 'h5py', 'matplotlib', 'tqdm'} & {name.split('.')[0] for name in sys.modules}\n"
+            "    print(heavy or 'nothing heavy')")
+    process = command(code=code)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "") and out.endswith("nothing heavy\n")
+    assert "python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000" in out
+    for name in "net data split limit steps report-steps thresholds calibration arithmetic workers batch seed out quiet json".split():
+        assert f"\n  --{name}" in out
+    assert out.count("e.g. --") == len(pipeline_options())
+
+
+def pipeline_options():
+    import dataclasses
+
+    from eventsnn.settings import Settings
+    return dataclasses.fields(Settings)
+
+
+def test_processes_end_with_the_right_status(here, files):
+    for arguments, status, words in ([["--net", "nowhere.h5"], 2, ["nowhere.h5", "nothing of that name"]],
+                                     [["--limit", "0"], 2, ["--limit"]],
+                                     [["--net", files / "max.h5", "--data", files / "data.npz"], 2, ["MaxPool"]]):
+        process = command(*arguments, "--json", cwd=here)
+        out, err = process.communicate()
+        assert (process.returncode, out) == (status, "")
+        assert_one_line(err, words)
+    process = command("--version")
+    assert process.communicate() == (f"eventsnn {eventsnn.__version__}\n", "") and process.returncode == 0
+    assert listing(here) == []
+
+
+def test_a_process_prints_json_and_nothing_else(here, files):
+    process = command("--net", files / "net.h5", "--data", files / "data.npz", "--limit", 3, "--json", cwd=here)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "") and strict(out)["images"] == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_readers_that_stop_reading_do_not_stop_a_run(here, files):
+    process = command("--net", files / "net.h5", "--data", files / "data.npz", "--out", "a", cwd=here)
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 0
+    process.stderr.close()
+    assert sorted(os.listdir(here / "a")) == sorted(FILES)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_standard_output_is_an_error(here, files):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "eventsnn.run", "--net", files / "net.h5", "--data", files / "data.npz"], cwd=here,
+                              env=environment(), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert_one_line(done.stderr, ["standard output", "No space left"])
+    assert listing(here) == []
+
+
+def test_a_full_disk_ends_a_real_process_well(here, files):
+    resource = pytest.importorskip("resource")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
+    arguments = "--net", files / "net.h5", "--data", files / "data.npz", "--out", "a", "--batch", 1, "--steps", 64
+    process = command(*arguments, cwd=here, preexec_fn=limit)
+    out, err = process.communicate()
+    assert process.returncode == 2
+    assert_one_line(err, ["a.partial", "room", "File too large"])
+    assert os.listdir(here) == ["a.partial"] and len(os.listdir(here / "a.partial")) == 32, "30 batches, identity and lock"
+
+
+# --- progress --------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
+    streams = {"terminal": Terminal(), "quiet": Terminal(), "file": io.StringIO()}
+    bars = {}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, "stderr", stream)
+        bars[name] = pipeline.Say(None, name != "quiet").bar(100, "SNN")
+        bars[name].update(10)
+    assert not any(stream.getvalue() for stream in streams.values())
+    time.sleep(2.1)
+    for bar in bars.values():
+        bar.update(10)
+    shown = {name for name, stream in streams.items() if stream.getvalue()}
+    assert shown == {"terminal"}
+    assert "SNN" in streams["terminal"].getvalue() and "20/100" in streams["terminal"].getvalue() and "image" in streams["terminal"].getvalue()
+    for bar in bars.values():
+        bar.close()
+    assert streams["terminal"].getvalue().split("\r")[-2].strip() == "", "the bar is gone in the end"
+
+
+SLOW_RUN = """
+import sys, time
+from eventsnn import run, simulation
+simulate = simulation.Simulation.run
+def slow(self, pixels, **options):
+    time.sleep({seconds})
+    return simulate(self, pixels, **options)
+simulation.Simulation.run = slow
+sys.exit(run.start())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals of POSIX")
+@pytest.mark.parametrize("seconds, options, shown", [(0.4, (), True), (0.0, (), False), (0.4, ("--quiet",), False)],
+                         ids=["slow", "fast", "quiet"])
+def test_progress_on_a_pseudo_terminal(here, files, seconds, options, shown):
+    terminal, end = os.openpty()
+    process = subprocess.Popen([sys.executable, "-c", SLOW_RUN.format(seconds=seconds), "--net", files / "net.h5", "--data",
+                                files / "data.npz", "--batch", "4", "--workers", "1", *options], cwd=here, env=environment(),
+                               stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    text = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # Linux: the other end is closed
+            part = b""
+        if not part:
+            break
+        text += part
+    os.close(terminal)
+    assert process.wait() == 0
+    assert (b"SNN:" in text and b"/30" in text) is shown and (text == b"") is not shown

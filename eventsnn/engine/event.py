@@ -86,7 +86,8 @@ class Rules(NamedTuple):
 
 
 class Band(NamedTuple):
-    """A potential strictly between low and high cannot fire; one outside floor to ceiling is near overflow."""
+    """A potential strictly between low and high cannot fire, nor one up to low while S is 0; one outside floor to ceiling
+    is near overflow."""
 
     low: float
     high: float
@@ -245,21 +246,18 @@ def digest_spike(digests, layer, step, neuron, sign, member):
 
 
 @inner_kernel
-def arrived(net, neuron, order, rules, delays, state, layer, number, cause):
-    """What follows when a charge has arrived: evaluation at once, or a window opens."""
-    if rules.window == 0:
-        evaluate(net, neuron, order, rules, delays, state, layer, number, cause)
-    elif state.memory[number, WINDOW_END] < 0:
-        ends = state.at[NOW] + rules.window
-        state.memory[number, WINDOW_END] = ends
-        state.at[UNDER_WAY] += 1
-        put(state.heap, state.fifo, state.at, 2 * ends + 1, number, (number << 25) | WINDOW, -1)
+def open_window(rules, state, number):
+    """The first arrival since a neuron's last evaluation: the next comes when the window ends."""
+    at, ends = state.at, state.at[NOW] + rules.window
+    state.memory[number, WINDOW_END] = ends
+    at[UNDER_WAY] += 1
+    put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << 25) | WINDOW, -1)
 
 
 @inner_kernel
 def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     """Deliver a spike to its targets in index order; returns whether a potential came near overflow."""
-    at, v, weights = state.at, state.v, net.weights
+    at, v, memory, weights = state.at, state.v, state.memory, net.weights
     number, half, negative, which = what >> 25, (what >> 2) & 3, (what >> 4) & 1, (what >> 5) & 0xFFFFF
     layer = net.layer_of[number]
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
@@ -278,29 +276,26 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
-            if rules.window == 0:
-                for lane in range(0, width, LANES):
-                    here, lanes = to + lane, min(LANES, width - lane)
-                    if half == 0:
-                        low, high = add_lanes(v, here, weights, row + lane, lanes)
-                        operations += lanes
-                    else:
-                        low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, half == 1)
-                        operations += count
-                    lowest, highest = min(lowest, low), max(highest, high)
-                    if not silent and (high >= band.high or low <= band.low):
-                        for x in range(here, here + lanes):
-                            if (v[x] >= band.high or v[x] <= band.low) and at[NOW] >= state.memory[x, RESTS_UNTIL]:
-                                evaluate(net, neuron, order, rules, delays, state, target, x, spike)
-                continue
-            for x in range(width):
-                charge = weights[row + x]
-                if half == 0 or (half == 1) == (charge >= 0):
-                    v[to + x] += charge
-                    lowest, highest = min(lowest, v[to + x]), max(highest, v[to + x])
-                    operations += 1
-                    if not silent:
-                        arrived(net, neuron, order, rules, delays, state, target, to + x, spike)
+            for lane in range(0, width, LANES):
+                here, lanes, low, high, count = to + lane, min(LANES, width - lane), v[to], v[to], 0
+                if half == 0:
+                    low, high = add_lanes(v, here, weights, row + lane, lanes)
+                    count = lanes
+                else:
+                    low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, half == 1)
+                operations += count
+                lowest, highest = min(lowest, low), max(highest, high)
+                if silent:
+                    continue
+                if rules.window > 0:
+                    for x in range(lanes):
+                        if memory[here + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (weights[row + lane + x] >= 0)):
+                            open_window(rules, state, here + x)
+                elif high >= band.high or low <= band.low:
+                    for x in range(here, here + lanes):
+                        can_fire = v[x] >= band.high or v[x] <= band.low and memory[x, NET] > 0
+                        if can_fire and at[NOW] >= memory[x, RESTS_UNTIL]:
+                            evaluate(net, neuron, order, rules, delays, state, target, x, spike)
         state.tallies[1, target, at[STEP]] += operations
     return lowest < band.floor or highest > band.ceiling
 
@@ -321,8 +316,13 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
             p = state.v[number]
             if p < band.floor or p > band.ceiling:
                 return OVERFLOW
-            if layer != readout and not rules.clocked and (p >= band.high or p <= band.low or rules.window > 0):
-                arrived(net, neuron, order, rules, delays, state, layer, number, -1)
+            if layer == readout or rules.clocked:
+                continue
+            if rules.window > 0:
+                if state.memory[number, WINDOW_END] < 0:
+                    open_window(rules, state, number)
+            elif p >= band.high or p <= band.low:
+                evaluate(net, neuron, order, rules, delays, state, layer, number, -1)
     at[CURSOR] = 0
     return DONE
 

@@ -27,7 +27,7 @@ class IF(NamedTuple):
         return 1
 
     def band(neuron):
-        """(low, high): a potential strictly between them cannot fire; None: no such limit."""
+        """(low, high): p fires nothing strictly between them, nor at low or below while S is 0; low None: never there."""
         return None, neuron.theta
 
 

@@ -1,0 +1,143 @@
+"""What the order of arrival costs: accuracy of each neuron model under each order, and against the integration window.
+
+    python analysis/arrival_order.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200 --steps 8
+
+Draws two pictures (no paper has them; DNISNM section 3.3 and SRP Fig. 1 argue about single neurons): accuracy under
+each order policy for each neuron model, with 95 % intervals; and the curve between asynchronous and clocked time,
+accuracy against the integration window for spikes delayed by a jitter of up to one step. Writes arrival_order.csv,
+window.csv, arrival_order.png and window.png, each also as SVG.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+import eventsnn
+from eventsnn.pipeline import load_network
+from eventsnn.plots import BLUE, ORANGE
+from eventsnn.simulate import run
+from eventsnn.tables import text_table, wilson, write_csv
+
+ORDERS = {
+    "clocked": dict(order="clocked"),
+    "fifo": dict(order="fifo"),
+    "random": dict(order="random"),
+    "inhibitory first": dict(order="inhibitory_first"),
+    "excitatory first": dict(order="excitatory_first"),
+    "fifo, 1 spike a step": dict(order="fifo", refractory=1.0),
+    "random, 1 spike a step": dict(order="random", refractory=1.0),
+    "inhibitory first, 1 spike a step": dict(order="inhibitory_first", refractory=1.0),
+    "excitatory first, 1 spike a step": dict(order="excitatory_first", refractory=1.0),
+}
+WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
+COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
+
+
+def measure(network, images, steps, neuron, label, **time):
+    """One row: accuracy with its interval, spikes and operations per image; an order that explodes says so."""
+    try:
+        result = run(network, images, steps=steps, engine="event", neuron=neuron, **time)
+    except eventsnn.InputError as error:
+        if error.where != "max_events":
+            raise
+        return {"neuron": neuron, "order": label, "T": steps, "images": len(images), "accuracy": float("nan"), "low": float("nan"),
+                "high": float("nan"), "spikes": float("inf"), "operations": float("inf")}
+    hits = round(result.accuracy() * len(images))
+    low, high = wilson(hits, len(images))
+    return {"neuron": neuron, "order": label, "T": steps, "images": len(images), "accuracy": hits / len(images), "low": low, "high": high,
+            "spikes": float(result.spikes.sum() / len(images)), "operations": float(result.operations.sum() / len(images))}
+
+
+def draw_orders(rows, title):
+    """Bars of accuracy by order, one colour a model."""
+    labels, neurons = list(dict.fromkeys(r["order"] for r in rows)), list(dict.fromkeys(r["neuron"] for r in rows))
+    figure = Figure(figsize=(6.4, 0.9 + 0.42 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(neurons)
+    for k, neuron in enumerate(neurons):
+        for row in (r for r in rows if r["neuron"] == neuron):
+            y = labels.index(row["order"]) + (k - (len(neurons) - 1) / 2) * height
+            if row["accuracy"] != row["accuracy"]:
+                axes.text(1, y, "spikes without end", va="center", fontsize=7, color=COLOURS[neuron])
+                continue
+            error = [[100 * (row["accuracy"] - row["low"])], [100 * (row["high"] - row["accuracy"])]]
+            axes.barh(y, 100 * row["accuracy"], height, xerr=error, color=COLOURS[neuron], ecolor="#333333", error_kw={"lw": 0.8},
+                      label=neuron.upper() if row is next(r for r in rows if r["neuron"] == neuron) else None)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set(xlabel="accuracy (%)", title=title)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1.0), ncols=len(neurons), fontsize=8)
+    return figure
+
+
+def draw_windows(rows, clocked, title):
+    """Accuracy against the window, one line a model; dashed: clocked time."""
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for neuron in dict.fromkeys(r["neuron"] for r in rows):
+        mine = [r for r in rows if r["neuron"] == neuron]
+        x = [r["window"] for r in mine]
+        axes.fill_between(x, [100 * r["low"] for r in mine], [100 * r["high"] for r in mine], color=COLOURS[neuron], alpha=0.2, lw=0)
+        axes.plot(x, [100 * r["accuracy"] for r in mine], "o-", ms=4, color=COLOURS[neuron], label=neuron.upper())
+        axes.axhline(100 * clocked[neuron], color=COLOURS[neuron], ls="--", lw=1)
+    axes.set(xlabel="integration window (steps); spikes are delayed by up to 1 step", ylabel="accuracy (%)", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
+    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
+    parser.add_argument("--limit", type=int, default=100, help="number of test images")
+    parser.add_argument("--steps", type=int, default=8, help="T")
+    parser.add_argument("--neurons", default="if,snm", help="models, separated by commas")
+    parser.add_argument("--windows", default=",".join(map(str, WINDOWS)), help="integration windows in steps")
+    parser.add_argument("--out", default="runs/arrival_order", help="folder for pictures and tables")
+    args = parser.parse_args(argv)
+    try:
+        study(args)
+    except eventsnn.InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def study(args):
+    """Run everything and write the results."""
+    graph = load_network(args.net)
+    images = eventsnn.load_images(args.data, limit=args.limit)
+    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
+    neurons, windows = args.neurons.split(","), [float(w) for w in args.windows.split(",")]
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
+    rows, curve = [], []
+    with tqdm(total=len(neurons) * (len(ORDERS) + len(windows)), unit="run", disable=None, delay=2) as bar:
+        for neuron in neurons:
+            for label, time in ORDERS.items():
+                rows.append(measure(network, images, args.steps, neuron, label, **time))
+                bar.update()
+            for window in windows:
+                row = measure(network, images, args.steps, neuron, "jitter", order="jitter", jitter="uniform:1", window=window)
+                curve.append({**row, "window": window})
+                bar.update()
+    write_csv(out / "arrival_order.csv", rows)
+    write_csv(out / "window.csv", curve)
+    clocked = {row["neuron"]: row["accuracy"] for row in rows if row["order"] == "clocked"}
+    for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, title))):
+        figure.savefig(out / f"{name}.png", dpi=150)
+        figure.savefig(out / f"{name}.svg")
+    formats = {"accuracy": ".1%", "low": ".1%", "high": ".1%", "spikes": ",.0f", "operations": ",.0f"}
+    print(text_table(rows, formats), text_table(curve, formats), f"pictures and tables in {out}", sep="\n\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

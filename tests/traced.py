@@ -1,0 +1,65 @@
+"""Recorded runs of small random networks in every way of time, with the twin's run of the same image at hand."""
+from dataclasses import dataclass
+
+import numpy as np
+import twin
+from compare import twin_drive, twin_net, twin_start
+from networks import random_graph, random_pixels
+from test_event import CASES, MODELS, STEPS, TICKS
+
+from eventsnn import convert
+from eventsnn.engine.driver import EventRun
+from eventsnn.simulate import pixel_range
+from eventsnn.simulation import Simulation, Time
+from eventsnn.trace import Trace, record
+
+IMAGE = 3
+
+
+@dataclass
+class Traced:
+    """pixels: [C, H, W]. model: a name in MODELS. options: of the twin's run."""
+
+    simulation: Simulation
+    pixels: np.ndarray
+    run: EventRun
+    trace: Trace
+    model: str
+    options: dict
+
+    def twin(self, **options):
+        """The twin's outcome, with these options in place of its own."""
+        return twin.run_async(twin_net(self.simulation), twin_drive(self.simulation, self.pixels), twin_start(self.simulation), STEPS,
+                              MODELS[self.model], **{**self.options, **options})
+
+    def first(self, layer):
+        """Number of the layer's first neuron among all."""
+        return sum(x.size for x in self.simulation.network.layers[:layer])
+
+    def neurons(self, every=1, readout=True):
+        """(layer, neuron) of every so manieth neuron."""
+        layers = self.simulation.network.layers
+        sizes = [layer.size for layer in (layers if readout else layers[:-1])]
+        return [(layer, neuron) for layer, size in enumerate(sizes) for neuron in range(size)][::every]
+
+
+def traced(seed, case="fifo", model="if", arithmetic="fixed"):
+    """A network, image and delays that depend on the seed alone, run in one of CASES."""
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    network = convert(graph)
+    mine, others = (dict(options) for options in CASES[case])
+    names = [layer.name for layer in network.layers]
+    pairs = [(p.source, p.target) for p in network.projections if p.source >= 0]
+    if mine.get("delays") == "by projection":
+        steps = rng.integers(0, 6, len(pairs)) / 4
+        mine["delays"] = {(names[s], names[t]): float(x) for (s, t), x in zip(pairs, steps)}
+        others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
+    elif mine.get("delays") == "by neuron":
+        mine["delays"] = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
+        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in mine["delays"]])
+    simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
+                            pixel_range=pixel_range(pixels))
+    run, trace = record(simulation, pixels[0], IMAGE)
+    return Traced(trace.simulation, pixels[0], run, trace, model, others)
