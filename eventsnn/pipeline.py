@@ -26,6 +26,7 @@ from eventsnn.data import load_images
 from eventsnn.readers import load
 from eventsnn.simulate import check_images, pixel_range, report_steps
 from eventsnn.simulation import Simulation, cores
+from eventsnn.trace import TraceFile
 
 CHECKED_IMAGES = 8
 MEANING = {
@@ -216,8 +217,9 @@ def load_calibration(graph, settings):
 def prepare(network, images, settings):
     """The Simulation that the settings ask for."""
     try:
-        return Simulation(network, steps=settings.steps, initial=settings.initial, arithmetic=settings.arithmetic,
-                          fraction_bits=settings.fraction_bits, pixel_range=pixel_range(images.pixels), seed=settings.seed)
+        return Simulation(network, steps=settings.steps, engine=settings.engine, neuron=settings.neuron, initial=settings.initial,
+                          arithmetic=settings.arithmetic, fraction_bits=settings.fraction_bits, seed=settings.seed,
+                          pixel_range=pixel_range(images.pixels), time=settings.time)
     except InputError as error:
         raise InputError(f"{network.graph.source}: {error.where}", error.expected, error.found, error.do) from None
 
@@ -236,12 +238,26 @@ def simulate(simulation, images, folder, settings, say):
         bar.update(len(images) - len(missing))
         for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
             first, before = int(stretch[0]), time.perf_counter()
+            sinks = trace_files(simulation, images, folder, settings, stretch) if settings.trace == "spikes" else None
             for start, batch in simulation.stream(images.pixels[first:first + len(stretch)], numbers=images.indices[stretch],
-                                                  workers=settings.workers, batch=settings.batch):
+                                                  workers=settings.workers, batch=settings.batch, sinks=sinks):
                 now = time.perf_counter()
                 folder.add(first + start, batch, now - before)
                 before = now
                 bar.update(len(batch.readout))
+
+
+def trace_files(simulation, images, folder, settings, positions):
+    """A sink for each of the images at `positions`: a file, or None where spikes are not kept."""
+    layers = settings.trace_layers and settings.trace_layers.split(",")
+    names = [layer.name for layer in simulation.network.spiking]
+    unknown = [name for name in layers or () if name not in names]
+    if unknown:
+        raise InputError("--trace-layers", f"names among {', '.join(names)}", unknown[0], "name layers as the table does")
+    provenance = {"semantics": simulation.describe(), "settings": settings.outcome(), "data": images.name, "split": images.split,
+                  "eventsnn": eventsnn.__version__}
+    return [TraceFile(folder.partial / f"trace-{images.indices[i]}.h5", simulation, int(images.indices[i]), layers=layers,
+                      steps=settings.trace_step_range, provenance=provenance) if i < settings.trace_images else None for i in positions]
 
 
 def describe_run(graph, simulation, settings, images, calibration, run_id):
@@ -269,7 +285,8 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     """Write run.h5, CSVs, pictures and summary.json into the folder's `results`; print the tables; return the summary."""
     from eventsnn import plots  # matplotlib takes its time: not before it is needed
     steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
-    totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance)
+    totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
+                                settings.trace != "counts")
     layers = layer_rows(simulation, totals, len(images))
     accuracy = accuracy_rows(totals, steps, images.labels, ann_output.argmax(axis=1))
     ann_accuracy = None if images.labels is None else float(np.mean(ann_output.argmax(axis=1) == images.labels))

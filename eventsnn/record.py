@@ -28,7 +28,8 @@ except ImportError:  # not a POSIX system: nothing keeps two runs apart there
 
 FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
-WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}")
+TRACE = r"trace-\d+\.h5"
+WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}|{TRACE}")
 CHUNK = 2**14  # values of a chunk of the readout in run.h5, at most: a batch should not write to more than HDF5's cache holds
 TRIES = 100  # to find the folder at work as it was made
 
@@ -85,7 +86,7 @@ class Folder:
         if self.partial.exists() and not self.partial.is_dir():
             raise InputError(self.where, f"no file where the run is kept while it is under way: {self.partial}", "a file",
                              "choose another --out, or move it away")
-        for folder, known in (self.out, "|".join(map(re.escape, FILES))), (self.partial, WORKING):
+        for folder, known in (self.out, "|".join([*map(re.escape, FILES), TRACE])), (self.partial, WORKING):
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
             foreign = [name for name in names if not re.fullmatch(known, name)]
             if foreign:
@@ -131,7 +132,7 @@ class Folder:
         What another run left unfinished is thrown away. Returns how many images are there already.
         """
         if self._read_identity() != identity:
-            for path in [p for _, _, p in self.parts()] + [self.partial / "identity.json"]:
+            for path in [p for _, _, p in self.parts()] + [self.partial / "identity.json", *self.partial.glob("trace-*.h5")]:
                 path.unlink(missing_ok=True)
             temporary = self.partial / "identity.tmp"
             temporary.write_text(json.dumps(identity))
@@ -181,6 +182,8 @@ class Folder:
     def finish(self):
         """Move the results to their place, instead of earlier ones if there are any."""
         self._check()
+        for path in self.partial.glob("trace-*.h5"):
+            os.replace(path, self.results / path.name)
         if self.out.exists():
             os.replace(self.out, self.earlier)
         try:
@@ -235,11 +238,11 @@ class Totals:
         self.seconds += seconds
 
 
-def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
+def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, keep_digests=False):
     """Write run.h5 from the folder's batches and return their Totals; each dataset says what it is and in what unit.
 
     steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to make
-    the run again.
+    the run again. keep_digests: the event engine's hashes too.
     """
     layers, count = simulation.network.layers, len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
@@ -255,9 +258,15 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance):
             readout = _put_readout(file, simulation, count)
             spikes, operations = (_put(file, f"{name}_per_image", unit, "[image, layer]: all steps together", shape=(count, len(layers)),
                                        dtype=np.int64) for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations")))
+            digests = None
+            if keep_digests:
+                digests = _put(file, "digests", "64-bit hash", "[image, 2, layer, step]: hash of the spikes, dependent on their order, "
+                               "and not", shape=(count, 2, len(layers), simulation.steps), dtype=np.uint64)
             for start, batch, seconds in folder.batches():
                 here = slice(start, start + len(batch.readout))
                 readout[here], spikes[here], operations[here] = batch.readout, batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
+                if digests is not None:
+                    digests[here] = batch.digests
                 totals.add(start, batch, seconds)
             _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
             _put(file, "operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",

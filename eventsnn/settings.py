@@ -22,6 +22,9 @@ def option(default, help, example, *, group, choices=None, kind=str, low=None, h
                                                 result=result))
 
 
+EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError for a value that is not allowed."""
@@ -55,6 +58,28 @@ class Settings:
                              "--arithmetic float64", group="simulation", choices=("fixed", "float32", "float64"))
     fraction_bits: int | None = option(None, "F of fixed point; default: the largest for which no potential can overflow",
                                        "--fraction-bits 16", group="simulation", kind=int, low=1, high=40)
+    neuron: str = option("if", "the neuron model: integrate-and-fire with soft or hard reset, or signed with memory (DNISNM)",
+                         "--neuron snm", group="simulation", choices=("if", "if-hard", "snm"))
+    engine: str = option("clocked", "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by spike from a "
+                         "queue", "--engine event", group="simulation", choices=("clocked", "event"))
+    order: str = option("fifo", "event engine: in which order spikes that are due together arrive",
+                        "--engine event --order random", group="simulation",
+                        choices=("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked"))
+    jitter: str = option("uniform:0.5", "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
+                         "--engine event --jitter exponential:0.2", group="simulation")
+    delay: float | None = option(None, "event engine: a delay of every projection, in steps", "--engine event --order delays --delay 0.25",
+                                 group="simulation", kind=float, low=0, high=2**16)
+    refractory: float = option(0.0, "event engine: the time after a spike in which a neuron cannot fire, in steps",
+                               "--engine event --refractory 1",
+                               group="simulation", kind=float, low=0, high=2**16)
+    window: float = option(0.0, "event engine: how long a neuron collects arrivals before it is evaluated, in steps",
+                           "--engine event --window 0.25",
+                           group="simulation", kind=float, low=0, high=2**16)
+    free_running: bool = option(False, "event engine: do not wait for the queue to empty before the next step's drive",
+                                "--engine event --free-running",
+                                group="simulation", kind=bool)
+    max_events: int | None = option(None, "event engine: events of one image before it is an error; default: 8 for each neuron and step",
+                                    "--engine event --max-events 1000000", group="simulation", kind=int, low=1)
     seed: int = option(0, "seed of everything random", "--seed 7", group="simulation", kind=int, low=0, high=2**63 - 1)
 
     workers: int | None = option(None, "threads; default: one for each core; never changes a result", "--workers 1", group="running",
@@ -64,6 +89,13 @@ class Settings:
 
     out: str | None = option(None, "the results folder; default: runs/<network>-<id>, with equal ids for equal runs", "--out results/vgg16",
                              group="output", result=False)
+    trace: str = option("counts", "event engine: what is kept of the spikes: counts, digest (hashes for each layer and step), or spikes "
+                        "(every spike and delivery, in one trace-<image>.h5 for each image)", "--engine event --trace spikes --limit 1",
+                        group="output", choices=("counts", "digest", "spikes"))
+    trace_images: int = option(1, "of how many images, from the first, spikes are kept", "--trace-images 10", group="output", kind=int,
+                               low=1)
+    trace_layers: str | None = option(None, "keep the spikes of these layers only", "--trace-layers act1,act5", group="output")
+    trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1", "--trace-steps 1-4", group="output")
     quiet: bool = option(False, "print nothing but errors, and show no progress", "--quiet --out results/vgg16", group="output",
                          kind=bool, result=False)
     json: bool = option(False, "print what is in summary.json, and nothing else, to standard output", "--json --limit 100",
@@ -79,6 +111,35 @@ class Settings:
             raise InputError("--fraction-bits", "--arithmetic fixed", f"--arithmetic {self.arithmetic}",
                              "floating point has no fraction bits to choose: leave one of the two options out")
         _calibration_range(self.calibration)
+        changed = [f for f in fields(self) if f.name in ("trace", *EVENT_ONLY) and getattr(self, f.name) != f.default]
+        if self.engine != "event" and changed:
+            raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
+                             "only the event engine has an order of arrival")
+        self.trace_step_range  # noqa: B018 (checks the format)
+
+    @property
+    def time(self):
+        """The event engine's `simulation.Time`."""
+        from eventsnn.simulation import Time
+        if self.engine != "event":
+            return None
+        return Time(order=self.order, barrier=not self.free_running, refractory=self.refractory, window=self.window, jitter=self.jitter,
+                    delays=self.delay, max_events=self.max_events)
+
+    @property
+    def trace_step_range(self):
+        """(first, last) step whose spikes are kept, counted from 0; None for all."""
+        if self.trace_steps is None:
+            return None
+        first, _, last = self.trace_steps.partition("-")
+        try:
+            first, last = int(first), int(last or first)
+        except ValueError:
+            first = 0
+        if not 1 <= first <= last <= self.steps:
+            raise InputError("--trace-steps", f"FIRST-LAST within 1-{self.steps}", repr(self.trace_steps),
+                             "for example --trace-steps 1-4")
+        return first - 1, last - 1
 
     @property
     def calibration_range(self):

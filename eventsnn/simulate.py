@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +20,7 @@ class Result:
     images: object
     labels: np.ndarray | None
     seconds: float
+    traces: dict = field(default_factory=dict, repr=False)
 
     def __len__(self):
         return len(self.batch.readout)
@@ -57,6 +58,35 @@ class Result:
         """Spikes per neuron and step for each spiking layer, float64 [L - 1]."""
         sizes = np.array([layer.size for layer in self.network.spiking])
         return self.spikes[:, :-1].sum(axis=(0, 2)) / (len(self) * self.simulation.steps * sizes)
+
+    def trace(self, image=0):
+        """The `Trace` of an image (its place in this run): every spike and delivery; event engine only."""
+        return self._recorded(image)[1]
+
+    def observe(self, layer, neuron, image=0):
+        """What arrived at one neuron, event by event: an `Observation`; its picture: `microscope.plot`."""
+        from eventsnn.microscope import observe
+        return observe(self.trace(image), layer, neuron)
+
+    def explain(self, layer, neuron, image=0):
+        """Why a neuron fired as often as it did: an `Explanation`; print it."""
+        from eventsnn.explain import explain_neuron
+        return explain_neuron(self.trace(image), layer, neuron)
+
+    def replay(self, edits=(), image=0):
+        """What would have happened had spikes been swapped, moved, dropped or delayed (`replay.Swap`, …)."""
+        from eventsnn.replay import replay
+        pixels = getattr(self.images, "pixels", self.images)
+        return replay(self.simulation, self.trace(image), pixels[image], edits)
+
+    def _recorded(self, image):
+        if not 0 <= image < len(self):
+            raise InputError("image", f"0 to {len(self) - 1}", image)
+        if image not in self.traces:
+            from eventsnn.trace import record
+            pixels, numbers = getattr(self.images, "pixels", self.images), getattr(self.images, "indices", np.arange(len(self)))
+            self.traces[image] = record(self.simulation, pixels[image], int(numbers[image]))
+        return self.traces[image]
 
     def _step(self, step):
         step = self.simulation.steps if step is None else step

@@ -177,7 +177,10 @@ class Simulation:
                       *((np.zeros((count, size), np.int64), np.zeros((count, size), dtype)) if neurons else (None, None)))
         for i, image in enumerate(pixels):
             if self.engine == "event":
-                done, _ = self.run_events(image, i if numbers is None else int(numbers[i]), sinks and sinks[i])
+                sink = sinks[i] if sinks else None
+                done, ran = self.run_events(image, i if numbers is None else int(numbers[i]), sink)
+                if sink is not None:
+                    sink.finish(ran, done.drive[0])
                 batch.readout[i] = done.readout
                 batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
                 batch.ties[i] = done.state.tallies[2].sum(axis=1)

@@ -126,6 +126,9 @@ class Recorder:
     def __call__(self, spikes, potentials, deliveries):
         self.parts.append((spikes, potentials, deliveries))
 
+    def finish(self, simulation, drive):
+        """Nothing to do: records are taken out by `records`."""
+
     def records(self):
         """The kernel's three arrays, joined."""
         if not self.parts:
@@ -151,13 +154,12 @@ class TraceFile:
 
     CHUNK = 2**14
 
-    def __init__(self, path, simulation, number, layers=None, steps=None):
+    def __init__(self, path, simulation, number, *, layers=None, steps=None, provenance=None):
         self.path, self.simulation, self.number, self.layers, self.steps = Path(path), simulation, number, layers, steps
-        self.file = None
-        self.restart()
+        self.provenance, self.file, self.next_seq = provenance or {}, None, 0
 
     def restart(self):
-        """Begin the file again."""
+        """Begin the file (again)."""
         if self.file:
             self.file.close()
         self.file, self.next_seq = h5py.File(self.path.with_suffix(".tmp"), "w"), 0
@@ -172,6 +174,8 @@ class TraceFile:
         dataset[-len(values):] = values
 
     def __call__(self, spikes, potentials, deliveries):
+        if not self.file:
+            self.restart()
         s, d = structured(self.simulation, self.next_seq, spikes, potentials, deliveries)
         self.next_seq += len(s)
         names, time = [layer.name for layer in self.simulation.network.layers], self.simulation.time
@@ -188,17 +192,20 @@ class TraceFile:
             for column in ("event", "tick", "step", "spike", "half", "projection"):
                 self._append(f"deliveries/{column}", d[column], "", f"{column} of each delivery, in the order taken from the queue")
 
-    def close(self, simulation, drive, provenance):
-        """Finish: write what the trace belongs to, and give the file its name."""
-        for key, value in {"format": "eventsnn.trace", "version": 1, "image": self.number, **provenance}.items():
+    def finish(self, simulation, drive):
+        """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits."""
+        if not self.file:
+            self.restart()
+        attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
+                 "layers": [layer.name for layer in simulation.network.layers], "ticks_per_step": simulation.time.ticks,
+                 "complete": int(self.layers is None and self.steps is None), **self.provenance}
+        for key, value in attrs.items():
             self.file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
-        self.file.attrs["layers"] = json.dumps([layer.name for layer in simulation.network.layers])
-        self.file.attrs["network_sha256"] = simulation.network.graph.hash
-        self.file.attrs["complete"] = self.layers is None and self.steps is None
         for group in self.file.get("spikes", {}).values():
             group.attrs["sorting"] = "by_time"
-        self.file.create_dataset("drive", data=drive, compression="gzip", shuffle=True).attrs["description"] = (
-            "charge that arrives at every neuron at the beginning of each step, layer after layer, in 2^-F thresholds")
+        dataset = self.file.create_dataset("drive", data=drive, compression="gzip", shuffle=True)
+        dataset.attrs["unit"] = "2^-F thresholds"
+        dataset.attrs["description"] = "charge that arrives at every neuron at the beginning of each step, layer after layer"
         self.file.close()
         os.replace(self.path.with_suffix(".tmp"), self.path)
 

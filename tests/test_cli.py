@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -526,7 +527,7 @@ NETWORKS = {
     "no format": (lambda file: file.attrs.__delitem__("format"), ["format"]),
     "another version": (set_attr("version", 2), ["version 1", "version 2"]),
     "no graph": (delete("graph"), ["/graph", "JSON"]),
-    "a graph that is no JSON": (lambda file: (delete("graph")(file), file.create_dataset("graph", data="{nodes")), ["/graph", "valid JSON"]),
+    "a graph that is no JSON": (lambda file: file["graph"].__setitem__((), "{nodes"), ["/graph", "valid JSON"]),
     "no nodes": (edit_graph(lambda graph: graph.update(nodes=[])), ["at least one node", "empty"]),
     "a cycle": (edit_node(0, inputs=["qcfs4"]), ["conv0", "cycle", "feed-forward"]),
     "a node in its own input": (edit_node(3, inputs=["conv3"]), ["conv3", "cycle"]),
@@ -648,7 +649,8 @@ def test_calibration_images_that_are_not_there(capsys, here, files):
 
 
 def test_calibration_on_test_images_is_possible_and_said(capsys, here, files, no_pictures):
-    out = succeeds(capsys, "--net", files / "relu.h5", "--data", files / "test_only.npz", "--calibration", "test:0-8", "--steps", 1, "--out", "a")
+    out = succeeds(capsys, "--net", files / "relu.h5", "--data", files / "test_only.npz", "--calibration", "test:0-8", "--steps", 1,
+                   "--out", "a")
     assert "found on test_only.npz test:0-8" in out
     assert json.loads((here / "a" / "summary.json").read_text())["data"]["calibration"] == "test_only.npz test:0-8"
 
@@ -672,14 +674,16 @@ def test_layers_that_are_silent_have_no_threshold(capsys, here, files, tmp_path_
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["--limit", "0"], ["--limit", "from 1", "found 0"]), (["--limit", "many"], ["--limit", "'many'"]), (["--limit"], ["--limit", "a value"]),
+    (["--limit", "0"], ["--limit", "from 1", "found 0"]), (["--limit", "many"], ["--limit", "'many'"]),
+    (["--limit"], ["--limit", "a value"]),
     (["--steps", "65537"], ["--steps", "65,536"]), (["--report-steps", "1,64"], ["--report-steps", "--steps 32"]),
     (["--thresholds", "best"], ["--thresholds", "percentile"]), (["--percentile", "nan"], ["--percentile", "0.001 to 100"]),
     (["--calibration", "train:9-3"], ["--calibration", "train:9-3"]), (["--arithmetic", "int8"], ["--arithmetic", "float64"]),
-    (["--fraction-bits", "41"], ["--fraction-bits", "1 to 40"]), (["--fraction-bits", "40", "--steps", "65536"], ["fraction bits", "64 bits"]),
+    (["--fraction-bits", "41"], ["--fraction-bits", "1 to 40"]),
     (["--split", "valid"], ["--split", "train, test"]), (["--workers", "-1"], ["--workers", "from 1"]), (["--batch", "0"], ["--batch"]),
     (["--seed", "1.5"], ["--seed", "whole number"]), (["--initial", "inf"], ["--initial", "1,000"]), (["--out", ""], ["--out", "text"]),
-    (["--frobnicate"], ["--frobnicate", "--help"]), (["network.h5"], ["network.h5", "--net FILE"]), (["--quiet=1"], ["--quiet", "no value"]),
+    (["--frobnicate"], ["--frobnicate", "--help"]), (["network.h5"], ["network.h5", "--net FILE"]),
+    (["--quiet=1"], ["--quiet", "no value"]),
 ], ids=lambda value: " ".join(value) if value and value[0].startswith("-") else "")
 def test_wrong_options(capsys, here, arguments, words):
     fails(capsys, here, arguments, *words)
@@ -721,9 +725,9 @@ def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, 
         patch.setattr(f"eventsnn.pipeline.{where}", refuse(error))
         assert main([str(a) for a in arguments]) == 2
     assert_one_line(capsys.readouterr().err, words)
-    begun = {"record.write_hdf5", "tables.write_csv"}
-    assert listing(here) == (["a.partial", *(f"a.partial/{n}" for n in ("identity.json", "lock", "part-0-30.npz"))] if where in begun else [])
-    assert ("going on" in succeeds(capsys, *arguments)) is (where in begun)
+    begun = where in ("record.write_hdf5", "tables.write_csv")
+    assert listing(here) == (["a.partial", *(f"a.partial/{n}" for n in ("identity.json", "lock", "part-0-30.npz"))] if begun else [])
+    assert ("going on" in succeeds(capsys, *arguments)) is begun
     assert listing(here) == ["a", *(f"a/{name}" for name in sorted(FILES))]
 
 
@@ -832,7 +836,7 @@ def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
         bar.update(10)
     shown = {name for name, stream in streams.items() if stream.getvalue()}
     assert shown == {"terminal"}
-    assert "SNN" in streams["terminal"].getvalue() and "20/100" in streams["terminal"].getvalue() and "image" in streams["terminal"].getvalue()
+    assert all(word in streams["terminal"].getvalue() for word in ("SNN", "20/100", "image"))
     for bar in bars.values():
         bar.close()
     assert streams["terminal"].getvalue().split("\r")[-2].strip() == "", "the bar is gone in the end"
@@ -854,7 +858,10 @@ sys.exit(run.start())
 @pytest.mark.parametrize("seconds, options, shown", [(0.4, (), True), (0.0, (), False), (0.4, ("--quiet",), False)],
                          ids=["slow", "fast", "quiet"])
 def test_progress_on_a_pseudo_terminal(here, files, seconds, options, shown):
+    import fcntl
+    import termios
     terminal, end = os.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
     process = subprocess.Popen([sys.executable, "-c", SLOW_RUN.format(seconds=seconds), "--net", files / "net.h5", "--data",
                                 files / "data.npz", "--batch", "4", "--workers", "1", *options], cwd=here, env=environment(),
                                stdout=subprocess.DEVNULL, stderr=end)

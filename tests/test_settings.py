@@ -6,13 +6,15 @@ import pytest
 
 from eventsnn import InputError
 from eventsnn.run import parser, settings_of
-from eventsnn.settings import GROUPS, Settings, option_of
+from eventsnn.settings import EVENT_ONLY, GROUPS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
 OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
-         "fraction_bits": 9, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
+         "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
+         "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
+         "trace_layers": "act1", "trace_steps": "1-3", "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
 # fields that cannot change a result, and the two whose content is hashed instead of their names
 ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "data"}
 
@@ -23,9 +25,22 @@ def fields_but(*names):
 
 @pytest.mark.parametrize("name", fields_but())
 def test_the_id_knows_what_can_change_a_result(name):
-    other = Settings(**{name: OTHER[name]})
-    assert getattr(other, name) == OTHER[name] != getattr(Settings(), name)
-    assert (other.id("network", "images") == Settings().id("network", "images")) is (name in ELSEWHERE)
+    base = Settings(engine="event") if name in (*EVENT_ONLY, "trace") else Settings()
+    other = dataclasses.replace(base, **{name: OTHER[name]})
+    assert getattr(other, name) == OTHER[name] != getattr(base, name)
+    assert (other.id("network", "images") == base.id("network", "images")) is (name in ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", [*EVENT_ONLY, "trace"])
+def test_asynchronous_time_needs_the_event_engine(name):
+    with pytest.raises(InputError, match="--engine event"):
+        Settings(**{name: OTHER[name]})
+
+
+@pytest.mark.parametrize("text", ["0-3", "3-2", "a", "1-33", "-1"])
+def test_trace_steps_that_make_no_sense(text):
+    with pytest.raises(InputError, match="--trace-steps"):
+        Settings(trace_steps=text)
 
 
 def test_the_id_knows_network_and_images():
@@ -52,7 +67,10 @@ BAD = [
     ("initial", float("inf"), "number"), ("initial", 1000.5, "-1,000 to 1,000"), ("arithmetic", "float16", "fixed, float32, float64"),
     ("fraction_bits", 0, "from 1 to 40"), ("fraction_bits", 41, "to 40"), ("seed", -1, "from 0"), ("seed", 2**63, "from 0"),
     ("workers", 0, "from 1"), ("workers", 1025, "to 1,024"), ("batch", 0, "from 1"), ("out", "", "text"), ("quiet", 1, "true or false"),
-    ("json", "yes", "true or false"),
+    ("json", "yes", "true or false"), ("neuron", "lif", "if, if-hard, snm"), ("engine", "brian", "clocked, event"),
+    ("order", "sideways", "fifo, lifo"), ("jitter", "", "text"), ("delay", -0.5, "from 0"), ("refractory", -1.0, "from 0"),
+    ("window", float("nan"), "number"), ("free_running", 1, "true or false"), ("max_events", 0, "from 1"),
+    ("trace", "all", "counts, digest, spikes"), ("trace_images", 0, "from 1"), ("trace_layers", "", "text"), ("trace_steps", "9-3", "1-32"),
 ]
 
 
@@ -71,7 +89,7 @@ def test_every_field_has_a_bad_value_in_the_list():
                                              if f.metadata["low"] is not None and f.metadata["kind"] != "steps"])
 def test_the_ends_of_a_range_are_allowed(name, low, high):
     for value in (low, high):
-        assert value is None or getattr(Settings(**{name: value}), name) == value
+        assert value is None or getattr(Settings(engine="event", **{name: value}), name) == value
 
 
 def test_fraction_bits_belong_to_fixed_point():

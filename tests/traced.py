@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 import twin
 from compare import twin_drive, twin_net, twin_start
-from networks import random_graph, random_pixels
+from networks import Builder, random_graph, random_pixels
 from test_event import CASES, MODELS, STEPS, TICKS
 
 from eventsnn import convert
@@ -43,10 +43,20 @@ class Traced:
         return [(layer, neuron) for layer, size in enumerate(sizes) for neuron in range(size)][::every]
 
 
+def skipping_graph(rng):
+    """Three layers, of which the first reaches the other two and the readout, past the layers between."""
+    b = Builder(rng, (2, 4, 4))
+    first = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
+    second = b.activation(b.conv(first, 4, pads=[1, 1, 1, 1]))
+    third = b.activation(b.add("Add", [b.conv(second, 3, 1), b.conv(first, 3, pads=[1, 1, 1, 1], group=3)]))
+    joined = b.add("Flatten", [b.add("Concat", [third, first])], {"axis": 1})
+    return b.graph(b.gemm(joined))
+
+
 def traced(seed, case="fifo", model="if", arithmetic="fixed"):
-    """A network, image and delays that depend on the seed alone, run in one of CASES."""
+    """A network (with connections past layers where the seed is odd), image and delays that depend on the seed alone, in one of CASES."""
     rng = np.random.default_rng(seed)
-    graph = random_graph(rng)
+    graph = skipping_graph(rng) if seed % 2 else random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
     mine, others = (dict(options) for options in CASES[case])
