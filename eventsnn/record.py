@@ -24,7 +24,7 @@ from eventsnn.simulation import Batch
 try:
     import fcntl
 except ImportError:  # not a POSIX system: nothing keeps two runs apart there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
@@ -69,7 +69,7 @@ class Folder:
             error.filename = str(self.partial)
         if not self.finished:
             with suppress(OSError):
-                shutil.rmtree(self.results, ignore_errors=True)
+                self._discard_results()
                 for path in self.partial.glob("*.tmp"):
                     path.unlink()
                 if not self.parts():
@@ -143,8 +143,8 @@ class Folder:
                 path.unlink()
             else:
                 end = stop
-        for path in self.results, self.earlier:
-            shutil.rmtree(path, ignore_errors=True)
+        self._discard_results()
+        shutil.rmtree(self.earlier, ignore_errors=True)
         self.results.mkdir()
         return sum(stop - start for start, stop, _ in self.parts())
 
@@ -194,6 +194,12 @@ class Folder:
             raise
         self.finished = True
         self._remove()
+
+    def _discard_results(self):
+        """Remove results that did not come to their place, but for traces, which belong to batches that are kept."""
+        for path in self.results.glob("trace-*.h5"):
+            os.replace(path, self.partial / path.name)
+        shutil.rmtree(self.results, ignore_errors=True)
 
     def _remove(self):
         """Remove the folder at work: first out of the way at once, so that no other run takes it up half removed."""
@@ -246,7 +252,7 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
     """
     layers, count = simulation.network.layers, len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
-    with open(path, "w+b") as disk, _Patient(disk) as patient:
+    with open(path, "w+b", buffering=0) as disk, _Patient(disk) as patient:
         with h5py.File(patient, "w") as file:
             file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
             _put(file, "provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
@@ -277,7 +283,7 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
 
 
 class _Patient:
-    """A binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
+    """An unbuffered binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
 
     HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end of the process.
     """
@@ -294,7 +300,10 @@ class _Patient:
             raise self.error
 
     def write(self, data):
-        return self._try(self.file.write, data) or len(data)
+        rest = memoryview(data).cast("B")
+        while len(rest) and not self.error:
+            rest = rest[self._try(self.file.write, rest):]
+        return len(data)
 
     def truncate(self, size=None):
         return self._try(self.file.truncate, size)

@@ -23,6 +23,7 @@ __all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "bran
 
 SAME = ("layer", "neuron", "step", "sign", "member")
 GAINED, LOST, MOVED = range(3)
+SHOWN = 8  # steps named in a line
 
 
 @dataclass
@@ -59,8 +60,11 @@ class Replayed:
             lines.append("The same spikes, in another order.")
         else:
             lines.append("First differing spike: " + " instead of ".join(self._spike(s) for s in reversed(self.first)) + ".")
-        for row in self.spread:
-            lines.append("  {layer}, step {step}: {gained} gained, {lost} lost, {moved} moved".format(**row))
+        for layer in dict.fromkeys(row["layer"] for row in self.spread):
+            rows = [row for row in self.spread if row["layer"] == layer]
+            gained, lost, moved = (sum(row[name] for row in rows) for name in ("gained", "lost", "moved"))
+            steps = ", ".join(str(row["step"]) for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
+            lines.append(f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in step{'s' * (len(rows) > 1)} {steps}")
         change = np.diff(self.readouts, axis=0)[0]
         at = int(np.abs(change).argmax())
         before, after = self.predictions

@@ -130,9 +130,7 @@ def test_a_readout_neuron_only_adds_up():
 def test_a_trace_from_a_file_shows_the_same(tmp_path):
     run = traced(486, "excitatory_first", "snm")
     simulation, path = run.simulation, tmp_path / "trace.h5"
-    sink = TraceFile(path, simulation, 3)
-    simulation.run_events(run.pixels, 3, sink)
-    sink.close(simulation, simulation.drive(run.pixels), {})
+    simulation.run(run.pixels[None], numbers=[3], sinks=[TraceFile(path, simulation, 3)])
     trace = read_trace(path, simulation)
     for layer, neuron in run.neurons(every=9):
         assert np.array_equal(observe(trace, layer, neuron).arrivals, observe(run.trace, layer, neuron).arrivals)

@@ -155,6 +155,24 @@ def test_earlier_results_come_back_when_the_move_fails(tmp_path, monkeypatch):
     assert folder.parts()
 
 
+def test_traces_stay_with_their_batches_when_the_move_fails(tmp_path):
+    with Folder(tmp_path / "out") as folder:
+        folder.start({})
+        folder.add(0, batch_of(1), 0)
+        (folder.partial / "trace-0.h5").write_text("spikes")
+        fill(folder)
+        with pytest.raises(InputError, match="a file"):
+            (tmp_path / "out").write_text("in the way")
+            folder.finish()
+        os.replace(folder.partial / "trace-0.h5", folder.results / "trace-0.h5")  # as when killed within `finish`
+    (tmp_path / "out").unlink()
+    with Folder(tmp_path / "out") as folder:
+        assert folder.start({}) == 1 and (folder.partial / "trace-0.h5").read_text() == "spikes"
+        fill(folder)
+        folder.finish()
+    assert (tmp_path / "out" / "trace-0.h5").read_text() == "spikes"
+
+
 @pytest.mark.parametrize("at", [1, 2])
 def test_killed_between_the_moves(tmp_path, at):
     """finish: earlier results aside (1), results to their place (2), the folder at work away. Nothing is lost in between."""
@@ -280,7 +298,7 @@ def test_totals_are_sums_over_images():
 
 
 class Full:
-    """A file on a disk that takes `room` bytes."""
+    """A file on a disk that takes `room` bytes; like a system's, it writes a part of what does not fit, then refuses."""
 
     def __init__(self, file, room):
         self.file, self.room = file, room
@@ -288,21 +306,23 @@ class Full:
         self.truncate, self.flush = file.truncate, file.flush
 
     def write(self, data):
-        if self.file.tell() + len(data) > self.room:
+        room = max(0, self.room - self.file.tell())
+        if len(data) and not room:
             raise OSError(28, "No space left on device")
-        return self.file.write(data)
+        return self.file.write(data[:max(1, min(room, len(data) // 2))])
 
 
 @pytest.mark.parametrize("room", [0, 600, 5000, 200_000])
 def test_a_full_disk_is_an_error_that_python_survives(tmp_path, room):
-    with open(tmp_path / "run.h5", "w+b") as disk:
+    with open(tmp_path / "run.h5", "w+b", buffering=0) as disk:
         with pytest.raises(OSError, match="No space left"), record._Patient(Full(disk, room)) as patient, h5py.File(patient, "w") as file:
             file.create_dataset("a", data=np.random.default_rng(0).normal(size=(200, 200)), chunks=(20, 20), compression="gzip")
 
 
 def test_a_disk_with_room_gets_the_very_file(tmp_path):
     values = np.arange(90_000).reshape(300, 300)
-    with open(tmp_path / "run.h5", "w+b") as disk, record._Patient(Full(disk, 10**7)) as patient, h5py.File(patient, "w") as file:
+    with (open(tmp_path / "run.h5", "w+b", buffering=0) as disk, record._Patient(Full(disk, 10**7)) as patient,
+          h5py.File(patient, "w") as file):
         file.create_dataset("a", data=values, chunks=(20, 300), compression="gzip")
     with h5py.File(tmp_path / "run.h5") as file:
         assert np.array_equal(file["a"][()], values)

@@ -139,7 +139,7 @@ def test_the_script_tells_the_story_and_leaves_pictures(tmp_path, capsys):
     said = capsys.readouterr().out
     for words in ("SRP Fig. 1: inhibition late\ntarget, neuron 0 (c 0, y 0, x 0), image 0: fired 4, ideal 3: 1 too many.",
                   "fired 2, ideal 3: 1 too few.", "DNISNM Fig. 6: SNM takes the spike back", "excitatory_first: 5 spikes",
-                  "  target, step 1: 0 gained, 3 lost, 0 moved"):
+                  "  target: 0 gained, 3 lost, 0 moved, in step 1"):
         assert words in said
     pictures = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert pictures == ["dnisnm_3_in_time.png", "dnisnm_3_late.png", "dnisnm_6_late.png", "srp_even.png", "srp_inhibition_early.png",
