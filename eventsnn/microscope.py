@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, starts, total
 from eventsnn.checks import InputError
 from eventsnn.engine import event
+from eventsnn.neurons.contract import emit
 from eventsnn.plots import BLUE, ORANGE, WIDTH
 from eventsnn.simulation import Simulation
 
@@ -71,12 +72,16 @@ class Observation:
 
     @property
     def ideal(self):
-        """What the same charge is worth, in any order: max(0, floor((v(0) + all that arrived) / q)), q the charge of a spike; under
-        order clocked, where a neuron fires at most once a step, not more than T. None for the readout."""
+        """What the same charge is worth in any order: max(0, floor((v(0) + all that arrived) / q)), q the charge of a spike. Not more
+        than the model ever fires (ST-BIF's S_max; T under order clocked, once a step). None for the readout."""
         if not self.fires:
             return None
-        worth = int((self.start.item() + total(self.arrivals["charge"])) // quantum(self.simulation))
-        return max(0, min(worth, self.simulation.steps) if is_clocked(self.simulation) else worth)
+        simulation = self.simulation
+        worth = int((self.start.item() + total(self.arrivals["charge"])) // quantum(simulation))
+        worth = max(0, min(worth, simulation.steps) if is_clocked(simulation) else worth)
+        while worth and emit(simulation.neuron, simulation.arithmetic.one, worth - 1) <= 0:
+            worth -= 1
+        return worth
 
     def in_thresholds(self, values):
         """The arithmetic's numbers -> float64 in thresholds (for the readout, in units of the ANN's output)."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eventsnn.arrivals import check_complete
+from eventsnn.arrivals import check_complete, is_clocked
 from eventsnn.checks import InputError
 from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
 from eventsnn.trace import Recorder, Trace, structured
 
-__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "branch", "play"]
+__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "branch", "play", "state_at"]
 
 SAME = ("layer", "neuron", "step", "sign", "member")
 GAINED, LOST, MOVED = range(3)
@@ -164,6 +164,20 @@ def play(simulation, drive, number=0, order=None):
     except TooManyEvents as error:
         raise InputError("max_events", "a queue that empties", error, "raise max_events, or choose a refractory period") from None
     return run, Trace(simulation, drive, number, *structured(simulation, 0, *recorder.records()))
+
+
+def state_at(trace, number):
+    """The engine's whole `State` right before it takes the queue's event `number` (from 1; see the trace's deliveries): potentials,
+    memories, queue. The last state where the run has fewer events. Not for order clocked, whose evaluations are no events of the queue.
+    """
+    if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise InputError("state_at", "an event's number, from 1, in asynchronous time", number)
+    run = start(trace.simulation, trace.drive, trace.number, recorded_order(trace))
+    run.constants = (*run.constants[:3], run.rules._replace(max_events=int(number) - 1), *run.constants[4:])
+    try:
+        return run.run().state
+    except TooManyEvents:
+        return run.state
 
 
 # --- what changed ------------------------------------------------------------------------------

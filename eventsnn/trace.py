@@ -156,46 +156,62 @@ class TraceFile:
 
     def __init__(self, path, simulation, number, *, layers=None, steps=None, provenance=None):
         self.path, self.simulation, self.number, self.layers, self.steps = Path(path), simulation, number, layers, steps
-        self.provenance, self.file, self.next_seq = provenance or {}, None, 0
+        self.provenance, self.file, self.next_seq, self.held = provenance or {}, None, 0, {}
 
     def restart(self):
         """Begin the file (again)."""
         if self.file:
             self.file.close()
-        self.file, self.next_seq = h5py.File(self.path.with_suffix(".tmp"), "w"), 0
+        self.file, self.next_seq, self.held = h5py.File(self.path.with_suffix(".tmp"), "w"), 0, {}
 
-    def _append(self, name, values, unit, description):
-        if name not in self.file:
-            dataset = self.file.create_dataset(name, (0,), values.dtype, maxshape=(None,), chunks=(self.CHUNK,), compression="gzip",
-                                               compression_opts=1, shuffle=True)
-            dataset.attrs["unit"], dataset.attrs["description"] = unit, description
-        dataset = self.file[name]
-        dataset.resize((len(dataset) + len(values),))
-        dataset[-len(values):] = values
+    def _keep(self, group, rows, least=CHUNK):
+        """Hold structured rows back until there are `least`, then write each field to its dataset."""
+        held = self.held.setdefault(group, [])
+        if len(rows):
+            held.append(rows)
+        if not held or sum(map(len, held)) < least:
+            return
+        rows = np.concatenate(held)
+        held.clear()
+        for name in rows.dtype.names:
+            path, (_, unit, description) = f"{group}/{name}", COLUMNS.get(name, ("", "", f"{name}, in the order taken from the queue"))
+            if path not in self.file:
+                dataset = self.file.create_dataset(path, (0,), rows.dtype[name], maxshape=(None,), chunks=(self.CHUNK,),
+                                                   compression="gzip", compression_opts=1, shuffle=True)
+                dataset.attrs["unit"], dataset.attrs["description"] = unit, description
+            dataset = self.file[path]
+            dataset.resize((len(dataset) + len(rows),))
+            dataset[-len(rows):] = rows[name]
 
     def __call__(self, spikes, potentials, deliveries):
         if not self.file:
             self.restart()
         s, d = structured(self.simulation, self.next_seq, spikes, potentials, deliveries)
         self.next_seq += len(s)
-        names, time = [layer.name for layer in self.simulation.network.layers], self.simulation.time
+        names = [layer.name for layer in self.simulation.network.layers]
         if self.steps:
             s = s[(s["step"] >= self.steps[0]) & (s["step"] <= self.steps[1])]
         for layer in np.unique(s["layer"]):
             if self.layers is None or names[layer] in self.layers:
-                part = s[s["layer"] == layer]
-                for column, (kind, unit, description) in COLUMNS.items():
-                    values = {"timestamps": part["tick"] / time.ticks, "node_ids": part["neuron"]}.get(column)
-                    values = part[column] if values is None else values
-                    self._append(f"spikes/{names[layer]}/{column}", values if kind == "v" else values.astype(kind), unit, description)
-        if len(d) and self.layers is None and self.steps is None:
-            for column in ("event", "tick", "step", "spike", "half", "projection"):
-                self._append(f"deliveries/{column}", d[column], "", f"{column} of each delivery, in the order taken from the queue")
+                self._keep(f"spikes/{names[layer]}", self._columns(s[s["layer"] == layer]))
+        if self.layers is None and self.steps is None:
+            self._keep("deliveries", d)
+
+    def _columns(self, spikes):
+        """Spikes of one layer as they stand in the file."""
+        kinds = [(name, spikes.dtype["v_before"] if kind == "v" else kind) for name, (kind, _, _) in COLUMNS.items()]
+        rows = np.zeros(len(spikes), kinds)
+        for name in rows.dtype.names:
+            rows[name] = (spikes["tick"] / self.simulation.time.ticks if name == "timestamps"
+                          else spikes["neuron" if name == "node_ids" else name])
+        return rows
 
     def finish(self, simulation, drive):
         """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits."""
         if not self.file:
             self.restart()
+        for group in self.held:
+            self._keep(group, (), least=1)
         attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
                  "layers": [layer.name for layer in simulation.network.layers], "ticks_per_step": simulation.time.ticks,
                  "complete": int(self.layers is None and self.steps is None), **self.provenance}

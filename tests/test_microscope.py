@@ -1,5 +1,6 @@
 """The microscope: every arrival at a neuron, rebuilt from the trace alone, is what the engine and the twin did."""
 import io
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from traced import traced
 from eventsnn import InputError
 from eventsnn.arrivals import incoming, starts
 from eventsnn.microscope import DRIVE, ITSELF, observe, plot
+from eventsnn.neurons import IF
 from eventsnn.trace import TraceFile, read_trace
 
 
@@ -115,6 +117,25 @@ def test_the_ideal_count_is_the_staircase():
             assert seen.ideal == min(max(worth, 0), most)
             counts.add(np.sign(worth - seen.ideal))
     assert counts == {-1, 0, 1}
+
+
+class AtMostTwo(IF):
+    """Fires while it has fired less than twice, as ST-BIF with S_max = 2 does."""
+
+    @staticmethod
+    def emit(neuron, p, s):
+        return int(p >= neuron.theta and s < 2)
+
+
+def test_the_ideal_count_is_not_more_than_the_model_ever_fires():
+    run = traced(484, "random")
+    capped, counts = copy(run.simulation), set()
+    capped.neuron = AtMostTwo(run.simulation.arithmetic.one)
+    for layer, neuron in run.neurons(readout=False):
+        seen = observe(run.trace, layer, neuron)
+        assert replace(seen, simulation=capped).ideal == min(seen.ideal, 2)
+        counts.add(seen.ideal)
+    assert max(counts) > 2
 
 
 def test_a_readout_neuron_only_adds_up():

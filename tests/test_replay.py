@@ -11,8 +11,8 @@ from traced import IMAGE, traced
 
 from eventsnn import InputError
 from eventsnn.edits import edited
-from eventsnn.microscope import observe
-from eventsnn.replay import Delay, Drop, Move, Swap, branch, first_difference, play, recorded_order, replay, spread, start
+from eventsnn.microscope import DRIVE, observe
+from eventsnn.replay import Delay, Drop, Move, Swap, branch, first_difference, play, recorded_order, replay, spread, start, state_at
 from eventsnn.simulation import Time
 from eventsnn.trace import Recorder, spike_type, structured
 
@@ -291,6 +291,28 @@ def test_an_edited_future_leaves_the_past_alone(case):
         branch(past, trace, [Drop(0)])
     with pytest.raises(InputError, match="branch: expected a run with a sink"):
         branch(start(run.simulation, trace.drive), sink=Recorder())
+
+
+@pytest.mark.parametrize("case", ["random", "excitatory_first", "free-running", "window, refractory, free"])
+def test_the_state_at_any_event_is_what_the_microscope_rebuilds(case):
+    run = traced(663, case, "snm")
+    arrivals = {place: observe(run.trace, *place).arrivals for place in run.neurons(every=6)}
+    moved = 0
+    for number in run.trace.deliveries["event"][[3, len(run.trace.deliveries) // 2, -2]].tolist():
+        state = state_at(run.trace, number)
+        spikes = run.trace.spikes[run.trace.spikes["event"] < number]
+        step = run.trace.deliveries["step"][run.trace.deliveries["event"] == number][0]
+        for (layer, neuron), rows in arrivals.items():
+            past = rows[np.where(rows["source"] == DRIVE, rows["step"] <= step, rows["event"] < number)]
+            assert state.v[run.first(layer) + neuron] == past["after"][-1]
+            moved += past["after"][-1] != past["before"][0]
+            mine = spikes[(spikes["layer"] == layer) & (spikes["neuron"] == neuron)]
+            assert state.memory[run.first(layer) + neuron, :2].tolist() == [mine["sign"].sum(), len(mine)]
+    assert moved
+    assert np.array_equal(state_at(run.trace, 10**9).v, run.run.state.v)
+    for trace, number in ((run.trace, 0), (run.trace, 1.5), (traced(664, "clocked").trace, 1)):
+        with pytest.raises(InputError, match="an event's number, from 1, in asynchronous time"):
+            state_at(trace, number)
 
 
 # --- what is refused ---
