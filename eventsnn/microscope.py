@@ -124,7 +124,7 @@ def observe(trace, layer, neuron):
     by_itself = own[fired_by_itself(trace, own)]
     by_itself = by_itself[np.unique(by_itself["event"], return_index=True)[1]]
     rows = np.concatenate([_drive_rows(trace, number), _delivered_rows(trace, layer, neuron), _rows(trace, by_itself, ITSELF)])
-    rows = rows[np.lexsort((rows["event"], 2 * rows["step"] + (rows["source"] != DRIVE)))]
+    rows = rows[np.lexsort((rows["event"], rows["step"]))]
     _rebuild(rows, simulation.resting[number], own, fired_by_itself(trace, own))
     return Observation(simulation, layer, neuron, trace.number, simulation.resting[number], rows, own)
 

@@ -28,6 +28,9 @@ exit status: 0 when all is well, 2 for wrong input (one line on standard error s
 130 when stopped by Ctrl-C"""
 
 
+STOPPED = 130  # 128 + SIGINT, as shells have it
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are InputErrors in the words of Settings."""
 
@@ -99,7 +102,7 @@ def main(argv=None):
         return _fail(_explain(error))
     except KeyboardInterrupt:
         print("eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr)
-        return 130
+        return STOPPED
     return 0
 
 
@@ -125,6 +128,9 @@ def start():
         sys.stdout.flush()
     except OSError:  # nobody reads on, as in `… | head`, or there is no room; keep Python from trying once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if status == STOPPED:
+        sys.stderr.flush()
+        os._exit(status)  # at once: Python would wait for the threads' batches, which nobody wants any more
     return status
 
 

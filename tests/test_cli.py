@@ -854,10 +854,8 @@ sys.exit(run.start())
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals of POSIX")
-@pytest.mark.parametrize("seconds, options, shown", [(0.4, (), True), (0.0, (), False), (0.4, ("--quiet",), False)],
-                         ids=["slow", "fast", "quiet"])
-def test_progress_on_a_pseudo_terminal(here, files, seconds, options, shown):
+def start_on_terminal(here, files, seconds, *options):
+    """A process whose standard error is a pseudo-terminal, and whose batches take `seconds` each; returns it and the terminal."""
     import fcntl
     import termios
     terminal, end = os.openpty()
@@ -866,6 +864,11 @@ def test_progress_on_a_pseudo_terminal(here, files, seconds, options, shown):
                                 files / "data.npz", "--batch", "4", "--workers", "1", *options], cwd=here, env=environment(),
                                stdout=subprocess.DEVNULL, stderr=end)
     os.close(end)
+    return process, terminal
+
+
+def all_of(terminal):
+    """What is written to a pseudo-terminal until its process ends."""
     text = b""
     while True:
         try:
@@ -873,8 +876,16 @@ def test_progress_on_a_pseudo_terminal(here, files, seconds, options, shown):
         except OSError:  # Linux: the other end is closed
             part = b""
         if not part:
-            break
+            os.close(terminal)
+            return text
         text += part
-    os.close(terminal)
-    assert process.wait() == 0
-    assert (b"SNN:" in text and b"/30" in text) is shown and (text == b"") is not shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals of POSIX")
+def test_progress_on_a_pseudo_terminal(here, files):
+    slow, fast, quiet = (start_on_terminal(here, files, *options) for options in (
+        (0.4, "--out", "slow"), (0.0, "--out", "fast", "--limit", "4"), (0.4, "--out", "quiet", "--quiet")))
+    text = all_of(slow[1])
+    assert b"SNN:" in text and b"/30" in text
+    assert all_of(quiet[1]) == all_of(fast[1]) == b""
+    assert [process.wait() for process, _ in (slow, fast, quiet)] == [0, 0, 0]

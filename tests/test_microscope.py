@@ -56,7 +56,7 @@ def test_floating_point_is_rebuilt_to_the_last_bit():
                                   "delays by projection", "clocked"])
 def test_arrivals_are_those_of_the_twin(case, model, monkeypatch):
     """The same charges from the same spikes in the same order at every neuron."""
-    run, arrivals, own = traced(460 + len(case), case, model), {}, twin._Run.arrive
+    run, arrivals, own = traced(461 + 2 * len(case), case, model), {}, twin._Run.arrive
 
     def arrive(self, layer, i, charge, cause):
         arrivals.setdefault((layer, i), []).append((self.step, charge, -1 if cause is None else cause))

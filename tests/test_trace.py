@@ -1,0 +1,219 @@
+"""Traces on disk and in memory, digests, and policies and models from outside the package."""
+import json
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+from networks import Builder, random_graph, random_pixels
+
+from eventsnn import InputError, convert
+from eventsnn.run import main
+from eventsnn.simulate import pixel_range
+from eventsnn.simulation import Simulation, Time
+from eventsnn.trace import COLUMNS, TraceFile, read_trace, record
+
+STEPS = 5
+
+
+def prepared(seed=0, **options):
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 3)
+    settings = {"steps": STEPS, "engine": "event", "time": Time(order="random"), "pixel_range": pixel_range(pixels)} | options
+    return Simulation(convert(graph), **settings), pixels
+
+
+def to_file(path, simulation, image, number=0, **options):
+    sink = TraceFile(path, simulation, number, **options)
+    simulation.run(image[None], numbers=[number], sinks=[sink])
+    return path
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_trace_file_is_the_trace(tmp_path, seed):
+    simulation, pixels = prepared(seed, neuron="snm" if seed % 2 else "if")
+    _, trace = record(simulation, pixels[0], 7)
+    read = read_trace(to_file(tmp_path / "t.h5", simulation, pixels[0], 7), simulation)
+    assert len(trace.spikes) > 0 and read.number == 7
+    assert np.array_equal(read.spikes, trace.spikes) and np.array_equal(read.deliveries, trace.deliveries)
+    assert np.array_equal(read.drive, trace.drive)
+
+
+def test_any_hdf5_tool_finds_sonatas_spikes_with_units(tmp_path):
+    simulation, pixels = prepared(1)
+    with h5py.File(to_file(tmp_path / "t.h5", simulation, pixels[0]), "r") as file:
+        assert json.loads(file.attrs["layers"])[-1] == "readout" and file.attrs["complete"] == 1
+        total = 0
+        for group in file["spikes"].values():
+            assert group.attrs["sorting"] == "by_time" and set(group) == set(COLUMNS)
+            assert (np.diff(group["timestamps"][()]) >= 0).all() and (np.diff(group["seq"][()].astype(int)) > 0).all()
+            for dataset in group.values():
+                assert dataset.chunks and dataset.compression == "gzip" and dataset.attrs["description"] and "unit" in dataset.attrs
+            total += len(group["seq"])
+        assert total == len(file["deliveries/spike"]) == len(np.unique(file["deliveries/spike"]))
+
+
+def test_filters_keep_what_they_say(tmp_path):
+    simulation, pixels = prepared(2)
+    _, trace = record(simulation, pixels[0])
+    name = simulation.network.spiking[-1].name
+    layer = len(simulation.network.spiking) - 1
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0], layers=[name], steps=(1, 2))
+    read = read_trace(path, simulation)
+    wanted = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["step"] >= 1) & (trace.spikes["step"] <= 2)]
+    assert np.array_equal(read.spikes, wanted) and len(wanted) and not len(read.deliveries)
+    with h5py.File(path, "r") as file:
+        assert file.attrs["complete"] == 0
+
+
+def test_selections_in_memory():
+    simulation, pixels = prepared(3)
+    _, trace = record(simulation, pixels[0])
+    layer = simulation.network.layers[0].name
+    neuron = int(trace.of(layer)["neuron"][0])
+    assert len(trace.of(layer, neuron)) == np.sum((trace.spikes["layer"] == 0) & (trace.spikes["neuron"] == neuron))
+    assert sum(len(trace.of(step=t)) for t in range(STEPS)) == len(trace.spikes)
+    with pytest.raises(InputError, match=layer):
+        trace.of("nowhere")
+
+
+def test_an_image_that_overflows_is_recorded_once(tmp_path):
+    simulation, pixels = prepared(4, fraction_bits=24, initial=30.0)
+    _, before = record(simulation, pixels[0])
+    simulation.band = simulation.band._replace(floor=np.int32(-(2**20)))
+    read = read_trace(to_file(tmp_path / "t.h5", simulation, pixels[0]), simulation)
+    assert read.simulation.arithmetic.dtype == np.int64
+    for name in ("seq", "tick", "neuron", "sign", "cause", "v_before", "v_after"):
+        assert np.array_equal(read.spikes[name], before.spikes[name])
+
+
+@pytest.mark.parametrize("damage", ["other network", "truncated", "not a trace", "missing"])
+def test_files_that_are_no_traces_of_this(tmp_path, damage):
+    simulation, pixels = prepared(5)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    if damage == "other network":
+        simulation, _ = prepared(6)
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:2000])
+    elif damage == "not a trace":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    else:
+        path.unlink()
+    with pytest.raises(InputError):
+        read_trace(path, simulation)
+
+
+def test_recording_needs_the_event_engine():
+    simulation, pixels = prepared(7)
+    with pytest.raises(InputError, match="engine"):
+        record(Simulation(simulation.network, steps=2), pixels[0])
+
+
+def test_digests_tell_orders_and_spikes_apart():
+    """The order-free hash is equal where the same spikes come in another order, the order-sensitive one is not."""
+    simulation, pixels = prepared(8)
+    network, drive_only = simulation.network, simulation.network.spiking[0].name
+    runs = {order: network.run(pixels, steps=STEPS, engine="event", order=order).batch for order in ("fifo", "lifo", "random", "clocked")}
+    assert not np.array_equal(runs["fifo"].digests[:, 0], runs["random"].digests[:, 0])
+    first = runs["fifo"].digests[:, :, 0]
+    assert drive_only == network.layers[0].name and np.array_equal(first, runs["lifo"].digests[:, :, 0])
+    again = network.run(pixels, steps=STEPS, engine="event", order="fifo").batch
+    assert np.array_equal(again.digests, runs["fifo"].digests)
+
+
+def golden_network():
+    b = Builder(np.random.default_rng(42), (2, 6, 6))
+    x = b.activation(b.bn(b.conv("input", 4, pads=[1, 1, 1, 1])), "QCFS")
+    y = b.activation(b.bn(b.conv(x, 4, pads=[1, 1, 1, 1])), "QCFS")
+    x = b.activation(b.add("Add", [b.conv(y, 4, pads=[1, 1, 1, 1]), x]), "QCFS")
+    x = b.add("AveragePool", [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    graph = b.graph(b.gemm(b.add("Flatten", [x])))
+    return convert(graph), np.random.default_rng(1).integers(0, 256, (1, 2, 6, 6)).astype(np.uint8) // 64
+
+
+# (spikes, hash over all layers and steps); a change of any says that spikes changed: the commit must say why
+GOLDEN = {
+    ("clocked", "if"): (1549, 9377639656658900912),
+    ("random", "if"): (5599, 12906056114436655228),
+    ("inhibitory_first", "if"): (5399, 15742130512641063819),
+    ("random", "snm"): (8212, 6294447901149492519),
+    ("clocked", "snm"): (1559, 7355623186219767983),
+}
+
+
+@pytest.mark.parametrize("order, neuron", GOLDEN)
+def test_golden_digests(order, neuron):
+    network, pixels = golden_network()
+    batch = network.run(pixels, steps=8, engine="event", order=order, neuron=neuron, seed=3, fraction_bits=20).batch
+    assert (int(batch.spikes.sum()), int(np.bitwise_xor.reduce(batch.digests[0, 0].ravel()))) == GOLDEN[order, neuron]
+
+
+class Reversed(NamedTuple):
+    """A user's policy: latest emission first, whatever the layer."""
+
+    halves: int = 0
+
+    @staticmethod
+    def place(order, spike):
+        return 0, -spike.seq - 1
+
+
+class Leaky(NamedTuple):
+    """A user's neuron: soft reset that keeps half of what is left."""
+
+    theta: int | float
+
+    words = "a test's own"
+    signed = False
+
+    @staticmethod
+    def emit(neuron, p, s):
+        return 1 if p >= neuron.theta else 0
+
+    @staticmethod
+    def settle(neuron, p, n):
+        return (p - neuron.theta) // 2
+
+    @staticmethod
+    def tie(neuron, p, s):
+        return p == neuron.theta
+
+    @staticmethod
+    def most(neuron):
+        return 1
+
+    def band(neuron):
+        return None, neuron.theta
+
+
+def test_policies_from_outside_the_package():
+    simulation, pixels = prepared(9)
+    batch = simulation.network.run(pixels, steps=STEPS, engine="event", order=Reversed()).batch
+    fifo = simulation.network.run(pixels, steps=STEPS, engine="event").batch
+    assert batch.spikes.sum() and not np.array_equal(batch.digests[:, 0], fifo.digests[:, 0])
+
+
+def test_neurons_from_outside_the_package_run_in_both_engines():
+    network, pixels = golden_network()
+    clocked = network.run(pixels, steps=STEPS, neuron=Leaky, neurons=True).batch
+    events = network.run(pixels, steps=STEPS, neuron=Leaky, engine="event", order="clocked", neurons=True).batch
+    soft = network.run(pixels, steps=STEPS, neurons=True).batch
+    for name in ("spikes", "counts", "potentials", "readout"):
+        assert np.array_equal(getattr(clocked, name), getattr(events, name))
+    assert not np.array_equal(clocked.potentials, soft.potentials)
+
+
+def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--limit", "3", "--steps", "2", "--engine", "event", "--order", "random", "--trace", "spikes", "--trace-images", "2",
+                 "--out", "r", "--quiet"]
+    assert main(arguments) == 0
+    assert sorted(p.name for p in (tmp_path / "r").glob("trace-*.h5")) == ["trace-0.h5", "trace-1.h5"]
+    with h5py.File(tmp_path / "r" / "run.h5", "r") as file, h5py.File(tmp_path / "r" / "trace-1.h5", "r") as trace:
+        spikes = {name: len(group["seq"]) for name, group in trace["spikes"].items()}
+        assert sum(spikes.values()) == file["spikes_per_image"][1].sum()
+        assert file["digests"].shape[:2] == (3, 2) and trace.attrs["image"] == 1
+    assert main([*arguments, "--trace-layers", "act9"]) == 2
+    assert "act9" in capsys.readouterr().err
