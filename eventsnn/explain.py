@@ -132,7 +132,7 @@ class Explanation:
         return "\n".join(_sentences(self))
 
     def __repr__(self):
-        return f"<Explanation of {self.observation.name}: fired {self.observation.fired}, ideal {self.observation.ideal}>"
+        return f"<Explanation of {self.observation.name}: {self.observation.counts}>"
 
     def _repr_html_(self):
         from html import escape
@@ -199,7 +199,7 @@ def _sentences(e):
     def show(value):
         return f"{float(seen.in_thresholds(value)):.4g}"
     gap = seen.fired - seen.ideal
-    yield (f"{seen.name}, image {seen.image}: fired {seen.fired}, ideal {seen.ideal}" +
+    yield (f"{seen.name}, image {seen.image}: {seen.counts}" +
            (f": {abs(gap)} too {'many' if gap > 0 else 'few'}." if gap else ", as the charge is worth."))
     yield (f"Arrived, in thresholds: drive {show(e.drive)}, excitation {show(e.excitation)} ({(charges > 0).sum()} spikes), inhibition "
            f"{show(e.inhibition)} ({(charges < 0).sum()} spikes); v(0) = {show(seen.start)}, v(T) = {show(seen.end)}.")

@@ -6,6 +6,7 @@ folder is named after a hash of all kernel sources. Set EVENTSNN_CACHE_DIR to mo
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import tempfile
 from functools import cache
@@ -35,18 +36,43 @@ def cache_dir():
 
 def kernel(function):
     """Compile lazily with numba: nogil, cached, no exceptions from division."""
-    return _compile(function)
+    return _compile(function, cache_dir(), cache=True)
 
 
 def inner_kernel(function):
-    """A kernel that allocates nothing: compiled without reference counts, which cost more than the work of a short row."""
-    return _compile(function, _nrt=False)
+    """A kernel called by kernels, which allocates nothing: compiled into its callers, cached with them, and without
+    reference counts, which cost more than the work of a short row."""
+    return _compile(function, None, _nrt=False)
 
 
-def _compile(function, **options):
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = cache_dir()
+def specialised(dispatcher, *constants):
+    """The kernel to call with these NamedTuples: itself for eventsnn's own classes, else a copy with a cache of its own.
+
+    Numba's index of what it compiled names the classes, so one that cannot be imported would spoil the cache for every
+    other run; and a change in a class's file must recompile. So the copy's cache is named after the files of the classes;
+    where there is none, as in a notebook, nothing is cached.
+    """
+    outside = tuple(type(c) for c in constants if type(c).__module__.partition(".")[0] != __package__)
+    return _copy(dispatcher, outside) if outside else dispatcher
+
+
+@cache
+def _copy(dispatcher, classes):
+    digest = hashlib.sha256()
     try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        for c in classes:
+            digest.update(f"{c.__module__}.{c.__qualname__}".encode() + Path(inspect.getfile(c)).read_bytes())
+    except (OSError, TypeError):
+        return _compile(dispatcher.py_func, None)
+    folder = Path(cache_dir()) / f"outside-{digest.hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return _compile(dispatcher.py_func, str(folder), cache=True)
+
+
+def _compile(function, folder, **options):
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder or before
+    try:
+        return numba.njit(nogil=True, error_model="numpy", **options)(function)
     finally:
         numba.config.CACHE_DIR = before

@@ -66,6 +66,12 @@ class Observation:
         return int(self.spikes["sign"].sum())
 
     @property
+    def counts(self):
+        """What it fired and what that should have been, in words."""
+        back = int((self.spikes["sign"] < 0).sum())
+        return f"fired {len(self.spikes) - back}" + f", took back {back}" * (back > 0) + f", ideal {self.ideal}"
+
+    @property
     def end(self):
         """The last potential."""
         return self.arrivals["after"][-1]
@@ -102,7 +108,7 @@ class Observation:
                      after=float(self.in_thresholds(a["after"]))) for a in self.arrivals[:limit]]
 
     def __repr__(self):
-        fired = f"{self.fired} spikes, {self.ideal} ideal" if self.fires else "it never fires"
+        fired = self.counts if self.fires else "never fires"
         return f"<Observation of {self.name}, image {self.image}: {int((self.arrivals['source'] != ITSELF).sum()):,} arrivals, {fired}>"
 
     def _repr_html_(self):
@@ -225,18 +231,20 @@ def plot(observation, title=""):
     axes.margins(y=0.12)
     axes.set(xlabel="arrivals, in their order (small numbers: steps)", ylabel="potential (thresholds)" if o.fires else "charge")
     _legend(figure, o)
-    axes.set_title(title or o.name, loc="left", fontsize=10, parse_math=False)
+    axes.set_title(title or o.name, loc="left", fontsize=10, pad=18 if o.fires else 6, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     if o.fires:
-        axes.text(1, 1, f"fired {o.fired}, ideal {o.ideal}", transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
+        axes.text(0, 1.02, o.counts, transform=axes.transAxes, va="bottom", fontsize=8)
     return figure
 
 
 def _legend(figure, observation):
     """What the marks mean; only those that occur."""
     rows = observation.arrivals
-    marks = [(rows["source"] == DRIVE, "D", "0.4", "0.4", "drive"), (rows["charge"] > 0, "o", BLUE, BLUE, "excites"),
-             (rows["charge"] < 0, "o", ORANGE, ORANGE, "inhibits"), (rows["fired"] > 0, "^", "black", "black", "fires"),
+    marks = [((rows["source"] == DRIVE) & (len(rows) <= MARKERS), "D", "0.4", "0.4", "drive"),
+             (rows["charge"] > 0, "o", BLUE, BLUE, "excites"),
+             (rows["charge"] < 0, "o", ORANGE, ORANGE, "inhibits"),
+             (rows["fired"] > 0, "^", "black", "black", "fires"),
              (rows["fired"] < 0, "v", "none", "black", "takes a spike back")]
     handles = [Line2D([], [], ls="", marker=marker, markerfacecolor=fill, markeredgecolor=edge, ms=5, label=label)
                for occurs, marker, fill, edge, label in marks if occurs.any()]

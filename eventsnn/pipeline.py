@@ -5,7 +5,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 import platform
 import re
 import sys
@@ -15,18 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
-import numba
+import numba.core.event
 import numpy as np
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, conversion, jit, record, tables
+from eventsnn import ann, conversion, record, tables
 from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
 from eventsnn.readers import load
 from eventsnn.simulate import check_images, pixel_range, report_steps
 from eventsnn.simulation import Simulation, cores
-from eventsnn.trace import TraceFile
+from eventsnn.trace import Recorder, TraceFile
 
 CHECKED_IMAGES = 8
 MEANING = {
@@ -83,6 +82,7 @@ def run(settings):
     with record.Folder(out) as folder, advice("change the network, or give another --net"):
         network, calibration = convert_checked(graph, images, settings, say)
         simulation = prepare(network, images, settings)
+        check_trace_layers(network, settings)
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
@@ -229,31 +229,60 @@ def simulate(simulation, images, folder, settings, say):
     missing = folder.missing(len(images))
     if not len(missing):
         return
-    if not any(files for _, _, files in os.walk(jit.cache_dir())):
-        say("compiling: once for this version, it takes some seconds")
-    brief = copy.copy(simulation)
-    brief.steps = 1
-    brief.run(images.pixels[:1])  # compiles, or loads what was compiled: the seconds below are the simulation's own
-    with say.bar(len(images), "SNN") as bar:
+    with Compiling(say) as compiling, say.bar(len(images), "SNN") as bar:
+        # load what was compiled before, or compile: the seconds below are the simulation's own
+        brief = copy.copy(simulation)
+        brief.steps = 1
+        brief.run(images.pixels[:1], sinks=[Recorder()] if settings.trace == "spikes" else None)
         bar.update(len(images) - len(missing))
         for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
-            first, before = int(stretch[0]), time.perf_counter()
+            first, before = int(stretch[0]), time.perf_counter() - compiling.seconds
             sinks = trace_files(simulation, images, folder, settings, stretch) if settings.trace == "spikes" else None
             for start, batch in simulation.stream(images.pixels[first:first + len(stretch)], numbers=images.indices[stretch],
                                                   workers=settings.workers, batch=settings.batch, sinks=sinks):
-                now = time.perf_counter()
+                now = time.perf_counter() - compiling.seconds
                 folder.add(first + start, batch, now - before)
                 before = now
                 bar.update(len(batch.readout))
 
 
+class Compiling(numba.core.event.Listener):
+    """Listens to numba: says so when it compiles, and adds up the seconds it takes."""
+
+    def __init__(self, say):
+        self.say, self.seconds, self.depth, self.began = say, 0.0, 0, 0.0
+
+    def __enter__(self):
+        numba.core.event.register("numba:compile", self)
+        return self
+
+    def __exit__(self, *exception):
+        numba.core.event.unregister("numba:compile", self)
+
+    def on_start(self, event):
+        if not self.depth:
+            self.began = time.perf_counter()
+            if not self.seconds:
+                self.say("compiling: once for this version, it takes some seconds")
+        self.depth += 1
+
+    def on_end(self, event):
+        self.depth -= 1
+        if not self.depth:
+            self.seconds += time.perf_counter() - self.began
+
+
+def check_trace_layers(network, settings):
+    """Raise InputError unless the layers to trace are spiking layers of the network."""
+    names = [layer.name for layer in network.spiking]
+    unknown = [name for name in settings.trace_layers.split(",") if name not in names] if settings.trace_layers else []
+    if unknown:
+        raise InputError("--trace-layers", f"names among {', '.join(names)}", unknown[0], "name layers as the table does")
+
+
 def trace_files(simulation, images, folder, settings, positions):
     """A sink for each of the images at `positions`: a file, or None where spikes are not kept."""
     layers = settings.trace_layers and settings.trace_layers.split(",")
-    names = [layer.name for layer in simulation.network.spiking]
-    unknown = [name for name in layers or () if name not in names]
-    if unknown:
-        raise InputError("--trace-layers", f"names among {', '.join(names)}", unknown[0], "name layers as the table does")
     provenance = {"semantics": simulation.describe(), "settings": settings.outcome(), "data": images.name, "split": images.split,
                   "eventsnn": eventsnn.__version__}
     return [TraceFile(folder.partial / f"trace-{images.indices[i]}.h5", simulation, int(images.indices[i]), layers=layers,

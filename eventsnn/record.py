@@ -45,7 +45,7 @@ class Folder:
     """
 
     def __init__(self, out):
-        self.where, self.finished, self.made = f"--out {out}", False, []
+        self.where, self.stage, self.made = f"--out {out}", "opened", []
         try:
             self.out = Path(out).resolve()
             self.partial = self.out.with_name(self.out.name + ".partial")
@@ -67,12 +67,13 @@ class Folder:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(self.partial)
-        if not self.finished:
+        if self.stage != "finished":
             with suppress(OSError):
                 self._discard_results()
                 for path in self.partial.glob("*.tmp"):
                     path.unlink()
-                if not self.parts():
+                useless = isinstance(error, InputError) and self.stage == "started"  # the same command would fail again
+                if useless or not self.parts():
                     self._remove()
                     self._remove_made()
         os.close(self.lock)
@@ -146,6 +147,7 @@ class Folder:
         self._discard_results()
         shutil.rmtree(self.earlier, ignore_errors=True)
         self.results.mkdir()
+        self.stage = "started"
         return sum(stop - start for start, stop, _ in self.parts())
 
     def _read_identity(self):
@@ -181,6 +183,7 @@ class Folder:
 
     def finish(self):
         """Move the results to their place, instead of earlier ones if there are any."""
+        self.stage = "finishing"
         self._check()
         for path in self.partial.glob("trace-*.h5"):
             os.replace(path, self.results / path.name)
@@ -192,7 +195,7 @@ class Folder:
             if self.earlier.exists():
                 os.replace(self.earlier, self.out)
             raise
-        self.finished = True
+        self.stage = "finished"
         self._remove()
 
     def _discard_results(self):

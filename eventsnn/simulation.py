@@ -15,6 +15,7 @@ from eventsnn.engine import order as policies
 from eventsnn.engine.clocked import run_image
 from eventsnn.engine.drive import drive_of
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
+from eventsnn.jit import specialised
 from eventsnn.network import Network
 
 ENGINES = ("clocked", "event")
@@ -57,7 +58,8 @@ class Time:
     order: a policy's name (`engine.order.NAMES`) or a NamedTuple like those in `engine.order`. jitter:
     "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one
     number, {(source, target): number} by layers' names, or one array for each spiking layer. max_events:
-    of one image, before it is an error; None: 8 for each neuron and step, at least a million.
+    of one image, before it is an error; None: 8 for each neuron and step (64 where neurons have windows or
+    refractory periods, whose ends are events too), at least a million.
     """
 
     order: object = "fifo"
@@ -158,7 +160,7 @@ class Simulation:
         """An `EventRun` of one image with this drive [neurons]; number: the image's, for randomness."""
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
-        most = t.max_events or max(10**6, 8 * self.network.neurons * self.steps)
+        most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)
         rules = event.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
                             self.delay_kind if order is None else 0, self.most_spikes, self.most_parcels, most, number)
         return EventRun(self.tables, self.neuron, order or self.order, rules, self.delays, self.band, drive[None], self.resting,
@@ -188,8 +190,9 @@ class Simulation:
                 v, s = done.state.v, done.state.memory[:, event.NET]
             else:
                 v, s = self.resting.copy(), np.zeros(size, np.int64)
-                run_image(self.tables, self.neuron, self.drive(image)[None], v, s, batch.spikes[i], batch.operations[i], batch.ties[i],
-                          batch.readout[i])
+                run_clocked = specialised(run_image, self.neuron)
+                run_clocked(self.tables, self.neuron, self.drive(image)[None], v, s, batch.spikes[i], batch.operations[i], batch.ties[i],
+                            batch.readout[i])
             if neurons:
                 batch.counts[i], batch.potentials[i] = s, v
         return batch
@@ -245,7 +248,7 @@ class Simulation:
             t = self.time
             words |= {"order": policies.describe(t, self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
                       "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks,
-                      "max_events": t.max_events or "8 for each neuron and step"}
+                      "max_events": t.max_events or "8 for each neuron and step (64 with windows or refractory periods)"}
         return words
 
 

@@ -6,11 +6,14 @@ import pytest
 import twin
 from compare import twin_net
 from test_event import CASES
+from test_worked_examples import examples
 from traced import traced
 
 from eventsnn import InputError, bounds
 from eventsnn.explain import explain_neuron, explain_spike
 from eventsnn.microscope import DRIVE, ITSELF, observe
+from eventsnn.replay import play
+from eventsnn.simulation import Simulation, Time
 
 
 def fires(potential, charges, theta):
@@ -111,6 +114,17 @@ def test_the_neuron_run_again_alone_does_what_it_did(case, model):
     assert fired
 
 
+def test_inhibition_in_time_acts_during_the_rest():
+    """Drive 2 at 0 fires at 0 and, after a rest of 0.3 steps, at 300; the inhibition of 0.4 steps later would have forestalled that."""
+    time = Time(order="delays", delays=[[0.4], [0]], refractory=0.3, ticks=1000)
+    simulation = Simulation(examples.one_neuron([-1]), steps=1, engine="event", time=time, initial=0, pixel_range=(0, 3))
+    _, trace = play(simulation, np.array([1, 2, 0], simulation.arithmetic.dtype) * simulation.arithmetic.one)
+    e = explain_neuron(trace, "target", 0)
+    assert e.observation.spikes["tick"].tolist() == [0, 300]
+    assert bounds.rerun(trace, e.observation, -1) == [1] and bounds.rerun(trace, e.observation, 1) == [1, 1]
+    assert e.superfluous["tick"].tolist() == [300]
+
+
 @pytest.mark.parametrize("model", ["if", "snm"])
 @pytest.mark.parametrize("case", ["random", "free-running", "refractory, random", "clocked"])
 def test_what_arrived_adds_up(case, model):
@@ -177,7 +191,9 @@ def test_chains_follow_the_twins_causes(case, model):
     run = traced(550 + len(case), case, model)
     outcome, projections = run.twin(), twin_net(run.simulation).projections
     one, names, longest = run.simulation.arithmetic.one.item(), run.trace.names, 0
-    for seq in range(0, len(outcome.spikes), 7):
+    taken_back = [s.seq for s in outcome.spikes if s.cause is not None and outcome.spikes[s.cause].sign < 0]
+    assert taken_back or (model, case) != ("snm", "excitatory_first")
+    for seq in [*range(0, len(outcome.spikes), 7), *taken_back[:20]]:
         chain, expected = explain_spike(run.trace, seq), [outcome.spikes[seq]]
         while expected[-1].cause is not None:
             expected.append(outcome.spikes[expected[-1].cause])

@@ -197,7 +197,8 @@ def test_the_picture_shows_arrivals_spikes_and_counts():
     assert np.array_equal(drawn, seen.in_thresholds(np.stack([seen.arrivals["before"], seen.arrivals["charged"]], axis=1)))
     sizes = [len(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)]
     assert sizes[-2:] == [(seen.arrivals["fired"] > 0).sum(), (seen.arrivals["fired"] < 0).sum()]
-    assert f"fired {seen.fired}, ideal {seen.ideal}" in [text.get_text() for text in axes.texts]
+    up, back = (int((seen.spikes["sign"] == sign).sum()) for sign in (1, -1))
+    assert f"fired {up}, took back {back}, ideal {seen.ideal}" in [text.get_text() for text in axes.texts]
     assert [handle.get_text() for handle in figure.legends[0].get_texts()][-1] == "takes a spike back"
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
     assert levels == [-1, 1]

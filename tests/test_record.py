@@ -109,6 +109,15 @@ def test_without_a_batch_nothing_stays(tmp_path):
         assert listing(tmp_path) == []
 
 
+def test_batches_of_wrong_input_are_of_no_use(tmp_path):
+    """A queue that never empties may show after many batches; the same command would only fail again."""
+    with pytest.raises(InputError), Folder(tmp_path / "out") as folder:
+        folder.start({})
+        folder.add(0, batch_of(1), 0)
+        raise InputError("max_events", "a queue that empties", "one that does not")
+    assert listing(tmp_path) == []
+
+
 def test_only_new_folders_are_removed_again(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ZeroDivisionError), Folder(tmp_path / "mine" / "a" / "out"):

@@ -1,5 +1,9 @@
 """Traces on disk and in memory, digests, and policies and models from outside the package."""
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import h5py
@@ -7,6 +11,7 @@ import numpy as np
 import pytest
 from networks import Builder, random_graph, random_pixels
 
+import eventsnn
 from eventsnn import InputError, convert
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
@@ -217,3 +222,49 @@ def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
         assert file["digests"].shape[:2] == (3, 2) and trace.attrs["image"] == 1
     assert main([*arguments, "--trace-layers", "act9"]) == 2
     assert "act9" in capsys.readouterr().err
+
+
+def test_classes_that_are_gone_do_not_spoil_the_cache(tmp_path):
+    """A second process, which cannot import the first one's neuron, runs from the same cache; a changed file recompiles."""
+    script = """
+import sys, numpy as np, eventsnn
+from pathlib import Path
+from typing import NamedTuple
+Path("mine.py").write_text('''from typing import NamedTuple
+class Mine(NamedTuple):
+    theta: int
+    words = "mine"
+    signed = False
+    @staticmethod
+    def emit(neuron, p, s): return 1 if p >= neuron.theta else 0
+    @staticmethod
+    def settle(neuron, p, n): return p - %s * neuron.theta
+    @staticmethod
+    def tie(neuron, p, s): return p == neuron.theta
+    @staticmethod
+    def most(neuron): return 1
+    def band(neuron): return None, neuron.theta
+''' % sys.argv[1])
+sys.path.insert(0, ".")
+import mine
+net = eventsnn.convert(eventsnn.load(sys.argv[2]))
+images = eventsnn.load_images("sample", limit=1)
+own = net.run(images, steps=4, neuron=mine.Mine, workers=1)
+print(int(own.spikes.sum()), int(net.run(images, steps=4, workers=1).spikes.sum()))
+"""
+    network = Path(eventsnn.__file__).parent / "sample" / "network.h5"
+    environment = {**os.environ, "EVENTSNN_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(Path(eventsnn.__file__).parents[1])}
+
+    def process(folder, factor):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        done = subprocess.run([sys.executable, "-c", script, factor, str(network)], cwd=tmp_path / folder, env=environment,
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return [int(word) for word in done.stdout.split()]
+    own, plain = process("a", "1")
+    assert own == plain
+    changed, again = process("b", "2")
+    assert changed < own and again == plain
+    gone = subprocess.run([sys.executable, "-m", "eventsnn.run", "--limit", "1", "--steps", "2", "--quiet"], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, timeout=300)
+    assert gone.returncode == 0 and not gone.stderr

@@ -138,7 +138,8 @@ def test_the_script_tells_the_story_and_leaves_pictures(tmp_path, capsys):
     examples.main(["--out", str(tmp_path / "new")])
     said = capsys.readouterr().out
     for words in ("SRP Fig. 1: inhibition late\ntarget, neuron 0 (c 0, y 0, x 0), image 0: fired 4, ideal 3: 1 too many.",
-                  "fired 2, ideal 3: 1 too few.", "DNISNM Fig. 6: SNM takes the spike back", "excitatory_first: 5 spikes",
+                  "fired 2, ideal 3: 1 too few.", "DNISNM Fig. 6: SNM takes the spike back",
+                  "fired 3, took back 1, ideal 2, as the charge is worth.", "excitatory_first: 5 spikes",
                   "  target: 0 gained, 3 lost, 0 moved, in step 1"):
         assert words in said
     pictures = sorted(path.name for path in (tmp_path / "new").iterdir())

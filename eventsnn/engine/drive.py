@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.jit import inner_kernel
+from eventsnn.jit import kernel
 from eventsnn.network import INPUT
 
 
-@inner_kernel
+@kernel
 def add_charge(p, r, row, ci, co, blocks, x, out):
     """out[r, :] += x[p, :] through the block at `row`, tap by tap, in float64.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from eventsnn.engine import event
 from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SCALARS, SHORT, STEP, grown, queue_arrays
+from eventsnn.jit import specialised
 
 RECORDS = 2**15
 
@@ -31,6 +32,7 @@ class EventRun:
     def __init__(self, net, neuron, order, rules, delays, band, drive, resting, *, steps, ticks, sink=None, names=()):
         self.constants = net, neuron, order, rules, delays, band
         self.rules, self.drive, self.steps, self.ticks, self.sink, self.names, self.start = rules, drive, steps, ticks, sink, names, 0
+        self.advance = specialised(event.advance, neuron, order)
         layers, size = len(net.layers) - 1, len(resting)
         memory = np.zeros((size, 4), np.int64)
         memory[:, event.WINDOW_END] = -1
@@ -79,7 +81,7 @@ class EventRun:
 
     def _advance(self, task, argument, drive=None):
         drive = self.drive[0] if drive is None else drive
-        while (code := event.advance(*self.constants, self.state, drive, task, argument)) != event.DONE:
+        while (code := self.advance(*self.constants, self.state, drive, task, argument)) != event.DONE:
             if code == event.FULL:
                 self.hand_over()
                 self._grow()
