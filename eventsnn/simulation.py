@@ -124,12 +124,12 @@ class Simulation:
         """How many spikes one event can bring at most, and the band in which nothing happens."""
         one, dtype, t = self.arithmetic.one.item(), self.arithmetic.dtype, self.tables
         heaviest = max(float(np.abs(t.weights).max()), 1.0)
-        fan_out = np.zeros(len(t.first_run) - 1, np.int64)
-        runs = np.repeat(np.arange(len(fan_out)), np.diff(t.first_run))
-        np.add.at(fan_out, runs, t.runs[:, event.R_WIDTH])
+        reached = np.concatenate([[0], np.cumsum(t.runs[:, event.R_WIDTH])])  # neurons, up to each run
+        per_site = np.split(np.diff(reached[t.first_run]), t.projections[1:, event.Q_FIRST])
+        fan_out = [sum(int(per_site[q].max()) for q in t.out[a:b]) for a, b in zip(t.out_first, t.out_first[1:])]
         low, high = self.neuron.band()
         most = max(self.initial, 0) + 4096 + heaviest / high
-        self.most_spikes = int(fan_out.max() * (3 + heaviest / high) + most)
+        self.most_spikes = int(max(fan_out) * (3 + heaviest / high) + most)
         self.most_parcels = max(1, max(2 * len(self.network.projections), 1) if self.order.halves or self.delay_kind == 1 else 1)
         ends = -np.inf, np.inf
         if dtype.kind == "i":
@@ -157,13 +157,15 @@ class Simulation:
         return other
 
     def event_run(self, drive, *, number=0, sink=None, order=None):
-        """An `EventRun` of one image with this drive [neurons]; number: the image's, for randomness."""
+        """An `EventRun` of one image with this drive, [neurons] or [D, neurons]; number: the image's, for randomness."""
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
         most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)
+        delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
         rules = event.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
-                            self.delay_kind if order is None else 0, self.most_spikes, self.most_parcels, most, number)
-        return EventRun(self.tables, self.neuron, order or self.order, rules, self.delays, self.band, drive[None], self.resting,
+                            delay_kind, self.most_spikes, self.most_parcels, most, number)
+        delays = self.delays if order is None else np.zeros_like(self.delays)  # a given order knows them already
+        return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band, np.atleast_2d(drive), self.resting,
                         steps=self.steps, ticks=t.ticks, sink=sink, names=[layer.name for layer in self.network.layers])
 
     def run(self, pixels, *, numbers=None, neurons=False, sinks=None):
@@ -182,7 +184,7 @@ class Simulation:
                 sink = sinks[i] if sinks else None
                 done, ran = self.run_events(image, i if numbers is None else int(numbers[i]), sink)
                 if sink is not None:
-                    sink.finish(ran, done.drive[0])
+                    sink.finish(ran, done.drive[0] if len(done.drive) == 1 else done.drive)
                 batch.readout[i] = done.readout
                 batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
                 batch.ties[i] = done.state.tallies[2].sum(axis=1)

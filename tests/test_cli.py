@@ -347,8 +347,9 @@ def test_runs_that_differ_have_folders_of_their_own(capsys, here, files, no_pict
 SLOW = ("--steps", 4, "--batch", 4, "--workers", 1)
 # a process that runs the command line and dies at its third batch; {death} is Python
 DIES = """
-import os, signal, sys, threading
+import os, signal, sys
 from eventsnn import record, run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
 add, count = record.Folder.add, []
 def die(folder, *batch):
     add(folder, *batch)

@@ -139,6 +139,21 @@ def test_recording_changes_nothing():
     assert np.array_equal(quiet.state.digests, loud.state.digests) and quiet.state.digests.any()
 
 
+def test_a_full_record_of_deliveries_is_handed_over():
+    """A delivery that takes the last row of the record may still fire; nothing is lost and nothing refused."""
+    rng = np.random.default_rng(308)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    simulation = Simulation(convert(graph), steps=STEPS, engine="event", pixel_range=pixel_range(pixels))
+    recorder = Recorder()
+    run = simulation.event_run(simulation.drive(pixels[0]), sink=recorder)
+    run.state = run.state._replace(delivery_record=run.state.delivery_record[:8].copy())
+    run.run()
+    plain, _ = simulation.run_events(pixels[0])
+    assert np.array_equal(run.state.digests, plain.state.digests)
+    assert len(recorder.records()[2]) == len(recorder.records()[0]) == plain.state.tallies[0].sum()
+
+
 def test_seed_and_image_decide_the_random_order():
     rng = np.random.default_rng(302)
     graph = random_graph(rng)

@@ -150,9 +150,9 @@ def add_half_lanes(v, at, weights, row, width, excitatory):
 
 @inner_kernel
 def has_room(rules, state, spikes, parcels):
-    """Whether the buffers can take so many more spikes and parcels (and one delivery)."""
+    """Whether the buffers can take so many more spikes and parcels."""
     at = state.at
-    if rules.record and (state.spike_record.shape[0] - at[RECORDED] < spikes or state.delivery_record.shape[0] == at[DELIVERED]):
+    if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
     return state.heap.shape[0] - at[HEAP] >= parcels and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= parcels
 
@@ -160,6 +160,8 @@ def has_room(rules, state, spikes, parcels):
 @inner_kernel
 def room_for_one(rules, state):
     """DONE, or FULL if the buffers might not hold what one more event brings."""
+    if rules.record and state.delivery_record.shape[0] == state.at[DELIVERED]:
+        return FULL
     if has_room(rules, state, rules.most_spikes, rules.most_spikes * rules.most_parcels + 1):
         return DONE
     return FULL
