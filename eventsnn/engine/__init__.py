@@ -1,0 +1,1 @@
+"""The engines: clocked time, and events from a queue."""
