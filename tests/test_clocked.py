@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import twin
 from compare import by_layer, twin_drive, twin_net, twin_start
-from networks import random_graph, random_pixels
+from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
 from eventsnn.engine.drive import drive_of
@@ -35,6 +35,27 @@ def test_the_engine_is_the_twin(seed, arithmetic):
     assert batch.operations.sum() == outcome.synaptic_operations
     assert batch.ties.sum() == outcome.equalities
     assert batch.spikes.sum() > 0
+
+
+@pytest.mark.parametrize("neuron, model", [("if", twin.IF()), ("snm", twin.SNM()), ("if-hard", twin.IFHard(0))])
+def test_residual_blocks_are_the_twins(neuron, model):
+    """ResNet-20's two blocks: an identity shortcut, and a strided one with a 1x1 convolution."""
+    b = Builder(np.random.default_rng(15), (2, 6, 6))
+    x = b.activation(b.bn(b.conv("input", 4, pads=[1, 1, 1, 1])), "QCFS")
+    y = b.activation(b.bn(b.conv(x, 4, pads=[1, 1, 1, 1])), "QCFS")
+    x = b.activation(b.add("Add", [b.bn(b.conv(y, 4, pads=[1, 1, 1, 1])), x]), "QCFS")
+    y = b.activation(b.bn(b.conv(x, 6, pads=[1, 1, 1, 1], strides=[2, 2])), "QCFS")
+    short = b.bn(b.conv(x, 6, 1, strides=[2, 2]))
+    x = b.activation(b.add("Add", [b.bn(b.conv(y, 6, pads=[1, 1, 1, 1])), short]), "QCFS")
+    graph = b.graph(b.gemm(b.add("Flatten", [b.add("GlobalAveragePool", [x])])))
+    pixels = random_pixels(np.random.default_rng(16), graph, 1)
+    simulation = Simulation(convert(graph), steps=STEPS, neuron=neuron, pixel_range=pixel_range(pixels))
+    assert len(simulation.network.projections) == 8
+    batch = simulation.run(pixels, neurons=True)
+    outcome = twin.run_clocked(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS, model)
+    for layer, s in enumerate(by_layer(simulation, batch.counts[0])[:-1]):
+        assert s.tolist() == [sum(spikes) for spikes in zip(*outcome.counts[layer])] and s.any()
+    assert batch.readout[0].tolist() == [list(charge) for charge in outcome.readout]
 
 
 @pytest.mark.parametrize("seed", range(20, 32))

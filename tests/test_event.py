@@ -5,8 +5,9 @@ import twin
 from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import random_graph, random_pixels
 
-from eventsnn import InputError, convert
+from eventsnn import InputError, convert, load_images
 from eventsnn.engine import event, order
+from eventsnn.pipeline import load_network
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
 from eventsnn.trace import Recorder
@@ -116,6 +117,15 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
     events = network.run(pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked").batch
     for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
         assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
+
+
+def test_order_clocked_is_the_clocked_engine_on_the_bundled_network():
+    network, images = convert(load_network("sample")), load_images("sample", limit=3)
+    for neuron in ("if", "snm"):
+        clocked = network.run(images, steps=16, neuron=neuron, neurons=True).batch
+        events = network.run(images, steps=16, neuron=neuron, neurons=True, engine="event", order="clocked").batch
+        for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
+            assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
 
 
 @pytest.mark.parametrize("options", [{"order": "random"}, {"order": "excitatory_first"}, {"order": "jitter", "window": 0.25}])
