@@ -29,9 +29,9 @@ ROOT = Path(eventsnn.__file__).parents[1]
 # --- a small network, images, and helpers ----------------------------------------------------
 
 
-def small_graph(op="QCFS", pool=None, softmax=False):
+def small_graph(op="QCFS", pool=None, softmax=False, channels=2):
     """Two spiking layers on images of 2x6x6, four classes."""
-    b = Builder(np.random.default_rng(1))
+    b = Builder(np.random.default_rng(1), (channels, 6, 6))
     x = b.activation(b.bn(b.conv("input", 3, pads=[1, 1, 1, 1])), op)
     if pool:
         x = b.add(pool, [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
@@ -379,6 +379,22 @@ def test_a_killed_run_goes_on_to_the_same_results(capsys, here, files):
     assert sorted(os.listdir(here)) == ["killed", "whole"]
 
 
+def test_images_keep_their_numbers_when_a_run_goes_on(capsys, here, files, no_pictures, monkeypatch):
+    """Whatever is random depends on an image's number, so the number must not depend on where a run was stopped."""
+    command(*arguments_of(files, "a"), code=DIES.format(death="os._exit(1)"), cwd=here).communicate()
+    (here / "a.partial" / "part-4-8.npz").unlink()
+    stream, given = pipeline.Simulation.stream, []
+
+    def spy(simulation, pixels, *, numbers, **options):
+        given.append((numbers.tolist(), pixels.copy()))
+        return stream(simulation, pixels, numbers=numbers, **options)
+
+    monkeypatch.setattr(pipeline.Simulation, "stream", spy)
+    assert "8 of 30" in succeeds(capsys, *arguments_of(files, "a"))
+    assert [numbers for numbers, _ in given] == [[4, 5, 6, 7], list(range(12, 30))]
+    assert all(np.array_equal(pixels, pixels_of(30)[numbers]) for numbers, pixels in given)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_control_c_is_one_line_and_the_run_goes_on(capsys, here, files, no_pictures):
     process = command(*arguments_of(files, "a"), code=DIES.format(death="os.kill(os.getpid(), signal.SIGINT)"), cwd=here)
@@ -662,6 +678,16 @@ def test_calibration_images_that_are_not_there(capsys, here, files):
     fails(capsys, here, [*net, "--data", files / "wide_train.npz"], "--calibration", "[2, 6, 6]", "[40, 2, 6, 7]")
     fails(capsys, here, ["--net", files / "net.h5", *data, "--calibration", "train:99"], "train:99", "40")
     fails(capsys, here, ["--net", files / "net.h5", *data, "--thresholds", "tcl"], "net.h5", "qcfs2", "'tcl'", "QCFS", "auto")
+
+
+def test_a_file_of_test_images_has_no_train_split(capsys, here, files, tmp_path_factory):
+    """One IDX file is of the split that its name tells, whatever is asked for: no calibration on test images by accident."""
+    folder = tmp_path_factory.mktemp("idx")
+    write_native(small_graph("Relu", channels=1), folder / "relu.h5")
+    data = folder / "t10k-images-idx3-ubyte"
+    data.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 140, 6, 6) + bytes(140 * 36))
+    fails(capsys, here, ["--net", folder / "relu.h5", "--data", data], "--calibration", "a train split", "test images",
+          "--calibration test:0-127")
 
 
 def test_calibration_on_test_images_is_possible_and_said(capsys, here, files, no_pictures):
