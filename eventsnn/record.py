@@ -82,6 +82,8 @@ class Folder:
         if self.out in (Path.cwd(), *Path.cwd().parents):
             raise InputError(self.where, "a folder of its own for the results", "the current folder or one above it",
                              "choose another --out")
+        if self.out.is_symlink():  # still, after `resolve`
+            raise InputError(self.where, "a folder, or nothing yet", "a link that leads round in a circle", "choose another --out")
         if self.out.exists() and not self.out.is_dir():
             raise InputError(self.where, "a folder, or nothing yet", "a file", "choose another --out")
         if self.partial.exists() and not self.partial.is_dir():
@@ -114,7 +116,6 @@ class Folder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.made = []
             owner = os.read(lock, 20).decode("ascii", "replace")
             os.close(lock)
             raise InputError(self.where, "no other run that writes there", f"process {owner} at work on it",

@@ -123,7 +123,10 @@ def start():
     """What python -m eventsnn.run does: main, on terminals and pipes of any kind."""
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(errors="replace")  # names in files may hold what the terminal cannot show
-    status = main()
+    try:
+        status = main()
+    except SystemExit as end:  # after --help and --version
+        status = end.code
     try:
         sys.stdout.flush()
     except OSError:  # nobody reads on, as in `… | head`, or there is no room; keep Python from trying once more

@@ -18,7 +18,7 @@ from matplotlib import image
 from networks import Builder
 
 import eventsnn
-from eventsnn import conversion, pipeline, plots, record
+from eventsnn import ann, conversion, pipeline, plots, record
 from eventsnn.readers import write_native
 from eventsnn.record import FILES, Folder
 from eventsnn.run import main
@@ -138,7 +138,9 @@ def strict(text):
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    """This process's, with the package to be found, and with standard output buffered as it is by default."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**usual, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def command(*arguments, code=None, cwd=None, **options):
@@ -256,6 +258,18 @@ def test_the_command_line_is_the_python_interface(bundled):
     assert {str(row["T"]): row["accuracy"] for row in result.table()} == summary["snn_accuracy"]
 
 
+def test_settings_reach_the_simulation(capsys, here, files, no_pictures):
+    graph, images = eventsnn.load(files / "net.h5"), eventsnn.load_images(files / "data.npz", split="train", limit=6)
+    seen = set()
+    for options, settings in ({}, {}), ({"--initial": 0.1}, {"initial": 0.1}), ({"--fraction-bits": 7}, {"fraction_bits": 7}):
+        succeeds(capsys, "--net", files / "net.h5", "--data", files / "data.npz", "--split", "train", "--limit", 6, "--steps", 7,
+                 "--out", "a", *(part for option in options.items() for part in option))
+        found = contents(here / "a" / "run.h5")["readout"][0]
+        assert np.array_equal(found, eventsnn.convert(graph).run(images, steps=7, **settings).batch.readout)
+        seen.add(found.tobytes())
+    assert len(seen) == 3
+
+
 def test_json_is_all_there_is_on_standard_output(capsys, here, files, no_pictures):
     for extra in [], ["--quiet"]:
         out = succeeds(capsys, "--net", files / "net.h5", "--data", files / "data.npz", "--limit", 4, "--out", "a", "--json", *extra)
@@ -319,9 +333,11 @@ def test_max_pooling_is_replaced_on_request_only(capsys, here, files, no_picture
     summary = json.loads((here / "a" / "summary.json").read_text())
     assert "note: 1 MaxPool replaced" in out and "another function" in summary["notes"][0]
     assert summary["network"]["sha256"] == eventsnn.load(files / "max.h5").hash
-    graph = eventsnn.load(files / "max.h5")
-    images = eventsnn.load_images(files / "data.npz")
-    assert summary["ann_accuracy"] == np.mean(eventsnn.ann.predict(graph, images.pixels).argmax(1) == images.labels), "the ANN as loaded"
+    graph, images = eventsnn.load(files / "max.h5"), eventsnn.load_images(files / "data.npz")
+    found = contents(here / "a" / "run.h5")["images/ann_output"][0]
+    assert np.array_equal(found, ann.predict(graph, images.pixels)), "the ANN as loaded"
+    assert not np.allclose(found, ann.predict(conversion.average_for_max(graph)[0], images.pixels))
+    assert summary["ann_accuracy"] == np.mean(found.argmax(1) == images.labels)
 
 
 def test_a_softmax_at_the_end_changes_no_spike(capsys, here, files, no_pictures):
@@ -397,8 +413,11 @@ def test_images_keep_their_numbers_when_a_run_goes_on(capsys, here, files, no_pi
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_control_c_is_one_line_and_the_run_goes_on(capsys, here, files, no_pictures):
-    process = command(*arguments_of(files, "a"), code=DIES.format(death="os.kill(os.getpid(), signal.SIGINT)"), cwd=here)
+    busy = "from concurrent.futures import ThreadPoolExecutor; ThreadPoolExecutor().submit(__import__('time').sleep, 30); "
+    process = command(*arguments_of(files, "a"), code=DIES.format(death=busy + "os.kill(os.getpid(), signal.SIGINT)"), cwd=here)
+    began = time.perf_counter()
     out, err = process.communicate()
+    assert time.perf_counter() - began < 25, "threads at work are not waited for"
     assert process.returncode == 130 and err == "eventsnn: stopped; the same command goes on from the last whole batch\n"
     assert "12 of 30" in succeeds(capsys, *arguments_of(files, "a"))
 
@@ -686,7 +705,7 @@ def test_a_file_of_test_images_has_no_train_split(capsys, here, files, tmp_path_
     write_native(small_graph("Relu", channels=1), folder / "relu.h5")
     data = folder / "t10k-images-idx3-ubyte"
     data.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 140, 6, 6) + bytes(140 * 36))
-    fails(capsys, here, ["--net", folder / "relu.h5", "--data", data], "--calibration", "a train split", "test images",
+    fails(capsys, here, ["--net", folder / "relu.h5", "--data", data], "--calibration", "a train split", "found test images",
           "--calibration test:0-127")
 
 
@@ -829,11 +848,20 @@ def test_a_process_prints_json_and_nothing_else(here, files):
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_readers_that_stop_reading_do_not_stop_a_run(here, files):
-    process = command("--net", files / "net.h5", "--data", files / "data.npz", "--out", "a", cwd=here)
-    process.stdout.close()
-    assert process.stderr.read() == "" and process.wait() == 0
-    process.stderr.close()
+    for arguments in ["--net", files / "net.h5", "--data", files / "data.npz", "--out", "a"], ["--help"], ["--version"]:
+        process = command(*arguments, cwd=here)
+        process.stdout.close()
+        err = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(), err) == (0, "")
     assert sorted(os.listdir(here / "a")) == sorted(FILES)
+
+
+def test_a_terminal_that_lacks_letters_is_no_obstacle(here, files):
+    """The tables hold dashes that ASCII has not, and names in files may hold anything."""
+    done = subprocess.run([sys.executable, "-m", "eventsnn.run", "--net", files / "net.h5", "--data", files / "data.npz"], cwd=here,
+                          env={**environment(), "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.isascii() and b"results in runs/" in done.stdout
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
