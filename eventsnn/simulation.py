@@ -221,10 +221,12 @@ class Simulation:
         """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core)."""
         starts = range(0, len(pixels), max(1, batch))
         numbers = np.arange(len(pixels)) if numbers is None else numbers
-        with ThreadPoolExecutor(workers or cores()) as pool:
-            def start(at):
-                part = slice(at, at + batch)
-                return pool.submit(self.run, pixels[part], numbers=numbers[part], neurons=neurons, sinks=sinks and sinks[part])
+        pool = ThreadPoolExecutor(workers or cores())
+
+        def start(at):
+            part = slice(at, at + batch)
+            return pool.submit(self.run, pixels[part], numbers=numbers[part], neurons=neurons, sinks=sinks and sinks[part])
+        try:
             waiting = [(at, start(at)) for at in starts[:1]]  # the first one compiles alone
             waiting[0][1].result()
             ahead = iter(starts[1:])
@@ -233,6 +235,8 @@ class Simulation:
                     waiting.append((at, start(at)))
                 at, future = waiting.pop(0)
                 yield at, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops need not wait for what is queued
 
     def describe(self):
         """What was simulated, in words and numbers, for the results' provenance."""
