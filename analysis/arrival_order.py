@@ -115,6 +115,7 @@ def main(argv=None):
     parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
     parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
     parser.add_argument("--limit", type=int, default=100, help="number of test images")
+    parser.add_argument("--window-limit", type=int, default=100, help="number of those to measure windows on")
     parser.add_argument("--steps", type=int, default=8, help="T")
     parser.add_argument("--neurons", default="if,snm", help="models, separated by commas")
     parser.add_argument("--windows", default=",".join(map(str, WINDOWS)), help="integration windows in steps")
@@ -134,6 +135,7 @@ def study(args):
     images = eventsnn.load_images(args.data, limit=args.limit)
     network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
     neurons, windows = args.neurons.split(","), [float(w) for w in args.windows.split(",")]
+    few = images.take(np.arange(min(args.window_limit, len(images))))
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
@@ -144,8 +146,9 @@ def study(args):
                 rows.append(measure(network, images, args.steps, neuron, label, **time))
                 write_csv(out / "arrival_order.csv", rows)
                 bar.update()
+        for neuron in neurons:
             for window in windows:
-                row = measure(network, images, args.steps, neuron, "jitter", order="jitter", jitter="uniform:1", window=window,
+                row = measure(network, few, args.steps, neuron, "jitter", order="jitter", jitter="uniform:1", window=window,
                               most=64)
                 curve.append({**row, "window": window})
                 write_csv(out / "window.csv", curve)
