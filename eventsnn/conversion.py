@@ -2,35 +2,38 @@
 
     net = convert(graph, thresholds="auto")
 
-The steps, in order: max pooling is replaced where asked for; each activation gets its threshold;
-linear paths are composed into projections and normalised to thresholds of 1 (`network.connect`);
-the outcome is compared with the graph as loaded.
+The steps, in order: passes over the graph bring max pooling behind activations, or replace it; each
+activation gets its threshold; linear paths are composed into projections and normalised to thresholds
+of 1 (`network.connect`). `check` compares the outcome with the graph.
 """
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from eventsnn import ann
+from eventsnn import ann, linear
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph, Node
 from eventsnn.network import INPUT, Network, connect
+from eventsnn.operators import IDENTITIES
 
 RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq")
-MAX_POOLING = ("refuse", "average")
+MAX_POOLING = ("exact", "average")
 TOLERANCE = 1e-9
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 CHUNK = 2**24
 
 
-def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_pooling="refuse"):
+def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_pooling="exact"):
     """The spiking `Network` of a graph.
 
     thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
     one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2) and the
     percentile elsewhere. calibration: raw images [N, C, H, W] or `Images`; `max` and `percentile` need
-    them. max_pooling: "average" replaces MaxPool by AveragePool (TCL section II-B; another function).
+    them. max_pooling: "exact" pools running sums of spikes (semantics section 10); "average" replaces
+    MaxPool by AveragePool (TCL section II-B; another function).
 
     Raises InputError where a node has no spiking form or a threshold cannot be had.
     """
@@ -45,6 +48,7 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_
         graph, count = average_for_max(graph)
         if count:
             notes += (f"{count} MaxPool replaced by AveragePool: the network computes another function",)
+    graph = split_pools(activations_first(graph))
     pixels = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels)
     layers, projections = connect(graph, thetas)
@@ -57,6 +61,75 @@ def average_for_max(graph):
     count = sum(n.op == "MaxPool" for n in graph.nodes)
     meta = {k: v for k, v in graph.meta.items() if k != "test_accuracy"} if count else graph.meta
     return replace(graph, nodes=nodes, meta=meta), count
+
+
+def activations_first(graph):
+    """The graph with each MaxPool that only an activation uses moved behind it.
+
+    Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly; so are Identity, Dropout and
+    BatchNormalization with scales above 0 between the two. Names stay.
+    """
+    for pool in reversed([node.name for node in graph.nodes if node.op == "MaxPool"]):
+        chain = _to_activation(graph, graph.by_name[pool])
+        graph = _moved_last(graph, chain) if chain else graph
+    return graph
+
+
+def _to_activation(graph, pool):
+    """The nodes from a MaxPool to the activation that alone uses it, or None."""
+    chain = [pool]
+    while not chain[-1].is_activation:
+        users = [node for node in graph.nodes if chain[-1].name in node.inputs]
+        if len(users) != 1 or chain[-1].name == graph.output or not _increases(users[0]):
+            return None
+        chain.append(users[0])
+    return chain
+
+
+def _increases(node):
+    """Whether a node keeps the order of any two values of a channel."""
+    if node.op == "BatchNormalization":
+        return bool((node.params["scale"] > 0).all())
+    return node.is_activation or node.op in IDENTITIES
+
+
+def _moved_last(graph, chain):
+    """The graph with the first node of a chain (each the only user of the one before) behind the last."""
+    first, last = chain[0], chain[-1]
+    moved = [replace(node, inputs=before.inputs if before is first else (before.name,)) for before, node in zip(chain, chain[1:])]
+    moved.append(replace(first, inputs=(last.name,)))
+    places = dict(zip((node.name for node in chain), moved))
+    rewired = {last.name: first.name}
+    nodes = tuple(places.get(n.name) or replace(n, inputs=tuple(rewired.get(i, i) for i in n.inputs)) for n in graph.nodes)
+    return replace(graph, nodes=nodes, output=rewired.get(graph.output, graph.output))
+
+
+def split_pools(graph):
+    """The graph with each MaxPool of a Concat as a Concat, under its name, of MaxPools named "pool:part"."""
+    nodes: dict[str, Node] = {}
+
+    def parts(name):
+        node = nodes.get(name)
+        if node is None or node.op not in ("Concat", *IDENTITIES):
+            return (name,)
+        return tuple(part for source in node.inputs for part in parts(source))
+
+    taken = {graph.input, *graph.by_name}
+    for node in graph.nodes:
+        if node.op == "MaxPool":
+            node = replace(node, inputs=parts(node.inputs[0]))
+        if len(node.inputs) > 1 and node.op == "MaxPool":
+            names = {}
+            for part in dict.fromkeys(node.inputs):
+                name = f"{node.name}:{part}"
+                while name in taken:
+                    name += "'"
+                names[part] = name
+                taken.add(name)
+                nodes[name] = replace(node, name=name, inputs=(part,))
+            node = Node(node.name, "Concat", tuple(names[part] for part in node.inputs), {"axis": 1})
+        nodes[node.name] = node
+    return replace(graph, nodes=tuple(nodes.values()))
 
 
 def rule_of(node, thresholds):
@@ -129,12 +202,13 @@ def deviation(network, pixels):
     """The largest difference between the network's linear paths and the graph as loaded.
 
     Every layer is given the graph's own activations (float64), so a difference is that layer's alone:
-    |difference| of what reaches its neurons, relative to the largest value there. Returns (largest, layer's name).
+    |difference| of what reaches its neurons (of a pool's output), relative to the largest value there.
+    Returns (largest, layer's name).
     """
     graph: Graph = network.graph
     x = graph.preprocessing(pixels)
     names = [layer.node.name for layer in network.spiking]
-    targets = [layer.node.inputs[0] for layer in network.spiking] + [graph.output]
+    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking] + [graph.output]
     outputs = {**ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64)}
     worst, where = 0.0, network.readout.name
     for i, (layer, target) in enumerate(zip(network.layers, targets)):
@@ -142,7 +216,8 @@ def deviation(network, pixels):
         for p in network.into(i):
             source = graph.input if p.source == INPUT else names[p.source]
             scale = 1.0 if p.source == INPUT else network.layers[p.source].theta
-            total += p.map(_by_site(outputs[source] / scale, p.map.sites[0]))
+            apply = partial(linear.largest, p.map) if layer.pools else p.map
+            total += apply(_by_site(outputs[source] / scale, p.map.sites[0]))
         if graph.by_name[graph.output].op == "Softmax" and target == graph.output:
             target = graph.by_name[graph.output].inputs[0]
             outputs.update(ann.forward(graph, x, keep=(target,), dtype=np.float64))

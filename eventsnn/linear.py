@@ -198,6 +198,19 @@ def average_pool(node, grid):
     return make_map((grid[1] * grid[2], len(area)), p, r, k.reshape(-1), np.ascontiguousarray(blocks))
 
 
+def max_pool(node, grid):
+    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear: see `largest`."""
+    window = window_of(node, grid)
+    p, r, _ = window_taps(grid, window)
+    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+
+
+def largest(windows, x):
+    """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target sites, C]."""
+    starts = np.searchsorted(windows.r, np.arange(windows.sites[1]))
+    return np.maximum.reduceat(x[:, windows.p] * windows.blocks[windows.k, :, 0, 0], starts, axis=1)
+
+
 def global_average_pool(node, grid):
     sites = grid[1] * grid[2]
     taps = np.zeros(sites, np.int64)

@@ -2,7 +2,8 @@
 
 `connect` turns the graph's linear operators into projections, one for each pair of layers that a
 linear path joins, and the biases into one value a neuron. Everything is float64 and normalised: all
-thresholds are 1 (weight normalisation, TCL eq. 5, DNISNM eq. 18).
+thresholds are 1 (weight normalisation, TCL eq. 5, DNISNM eq. 18). A MaxPool becomes a layer of pool
+units (semantics, section 10).
 """
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
 
     theta: the threshold before normalisation, in units of the ANN's activation. bias: float64
-    [H * W, C], in thresholds. node: the activation it replaces; None for the readout.
+    [H * W, C], in thresholds. node: the activation it replaces; None for the readout. A MaxPool node
+    makes a layer of pool units: each sends, as signed spikes, the change of the largest net spike count
+    in its window (at least 0). A spike of theirs is worth one of the layer they pool: theta is that layer's.
     """
 
     name: str
@@ -35,6 +38,11 @@ class Layer:
     @property
     def size(self):
         return self.grid[0] * self.grid[1] * self.grid[2]
+
+    @property
+    def pools(self):
+        """Whether these are pool units, not neurons."""
+        return self.node is not None and self.node.op == "MaxPool"
 
     def position(self, neuron):
         """(c, y, x) of a neuron number."""
@@ -48,7 +56,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Projection:
-    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per source spike."""
+    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per source spike.
+
+    Into a pool layer there is one projection, whose taps are the windows' members: blocks of ones [1, C, 1, 1].
+    """
 
     source: int
     target: int
@@ -74,21 +85,22 @@ class Network:
 
     @property
     def spiking(self):
-        """The layers that fire: all but the readout."""
+        """The layers that send spikes: all but the readout; pool layers too."""
         return self.layers[:-1]
 
     @property
     def neurons(self):
-        """The number of spiking neurons."""
-        return sum(layer.size for layer in self.spiking)
+        """The number of spiking neurons (pool units are none)."""
+        return sum(layer.size for layer in self.spiking if not layer.pools)
 
     @cached_property
     def synapses(self):
-        """The number of synapses that spikes can cross (drive from the input is not counted)."""
+        """The number of synapses that spikes can cross (neither drive from the input nor a pool's window has any)."""
         total = 0
         for projection in self.projections:
             _, groups, ci, co = projection.map.blocks.shape
-            total += len(projection.map.k) * groups * ci * co * (projection.source != INPUT)
+            if projection.source != INPUT and not self.layers[projection.target].pools:
+                total += len(projection.map.k) * groups * ci * co
         return total
 
     def into(self, target):
@@ -130,7 +142,8 @@ def connect(graph, thetas):
     """Layers and projections of a graph whose activations have the thresholds `thetas` (by name).
 
     Every linear path between two activations (Conv, Gemm, BatchNormalization, average pooling, Add,
-    Concat, Flatten, Pad, Resize) is composed into one map (semantics: a projection).
+    Concat, Flatten, Pad, Resize) is composed into one map (semantics: a projection). A MaxPool becomes
+    a pool layer; it must pool one activation or another MaxPool (`conversion.split_pools` sees to that).
     """
     numbers, layers, projections = {graph.input: INPUT}, [], []
     thetas = {graph.input: 1.0, **thetas}
@@ -149,6 +162,13 @@ def connect(graph, thetas):
             add_layer(node.name, inputs[0], float(thetas[node.name]), node)
             numbers[node.name] = len(layers) - 1
             expressions[node.name] = _source(node.name, inputs[0].grid, inputs[0].flat)
+        elif node.op == "MaxPool":
+            source, window = _pooled(graph, node), linear.max_pool(node, inputs[0].grid)
+            numbers[node.name], thetas[node.name] = len(layers), thetas[source]
+            grid = graph.shapes[node.name]
+            layers.append(Layer(node.name, grid, thetas[source], np.zeros((grid[1] * grid[2], grid[0])), node))
+            projections.append(Projection(numbers[source], numbers[node.name], window))
+            expressions[node.name] = _source(node.name, grid)
         elif node.op in linear.LINEAR:
             try:
                 expressions[node.name] = _linear(node, inputs)
@@ -157,8 +177,7 @@ def connect(graph, thetas):
                                  error.do) from None
         else:
             raise InputError(f"{graph.source}: node {node.name!r}", "an operator with a spiking form", node.op,
-                             "choose max_pooling='average' (--max-pooling average), which changes the function, or train with "
-                             "average pooling" if node.op == "MaxPool" else "replace it in the network")
+                             "replace it in the network")
         for name in node.inputs:
             uses[name] -= 1
             if not uses[name]:
@@ -169,6 +188,19 @@ def connect(graph, thetas):
         raise InputError(graph.source, "an output that depends on an activation", "an output that depends on the input alone")
     add_layer("readout", expressions[graph.output], 1.0, None)
     return tuple(layers), tuple(projections)
+
+
+def _pooled(graph, node):
+    """The name of the activation or MaxPool whose spikes a MaxPool node counts."""
+    name = node.inputs[0]
+    found = graph.by_name.get(name)
+    if found is None or not (found.is_activation or found.op == "MaxPool"):
+        raise InputError(f"{graph.source}: node {node.name!r} (MaxPool)",
+                         "an activation or another MaxPool in front of it, whose spikes it can count",
+                         "the input itself" if found is None else f"{found.op} {name!r}",
+                         "put an activation in front of it, or choose max_pooling='average' (--max-pooling average), which changes "
+                         "the function")
+    return name
 
 
 def _source(name, grid, flat=False):

@@ -93,14 +93,14 @@ def graph_with(op, attrs=None):
     return b.graph(b.gemm(b.add("Flatten", [x])))
 
 
-def test_max_pooling_is_refused_or_replaced_by_choice():
+def test_max_pooling_is_replaced_by_average_on_request():
     graph = graph_with("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]})
     pixels = random_pixels(np.random.default_rng(11), graph, 8)
-    with pytest.raises(InputError, match="MaxPool.*max-pooling average"):
-        convert(graph, calibration=pixels)
     network = convert(graph, calibration=pixels, max_pooling="average")
     assert network.graph.nodes[2].op == "AveragePool" and "another function" in network.notes[0]
     assert conversion.deviation(network, pixels)[0] < 1e-12
+    with pytest.raises(InputError, match="exact, average"):
+        convert(graph, calibration=pixels, max_pooling="refuse")
 
 
 def test_percentile_is_numpys_over_all_activations():
