@@ -54,18 +54,22 @@ class Arithmetic:
         return f"fixed point, F = {self.fraction_bits}, {self.dtype.itemsize * 8}-bit potentials (bound {self.bound:.1f} thresholds)"
 
 
-def choose(network, *, kind="fixed", steps, initial, pixel_range, signed=False, fraction_bits=None):
-    """The arithmetic for a clocked run of `steps` steps with neurons that fire at most once a step.
+def choose(network, *, kind="fixed", steps, initial, pixel_range, quanta=None, most=1, limits=None, signed=False, drive_steps=None,
+           fraction_bits=None):
+    """The arithmetic for a clocked run of `steps` steps, drive arriving in the first `drive_steps` of them (None: in all).
 
-    For asynchronous time the bound is a choice of F, not a proof; there the engine watches potentials.
-    initial: the largest absolute v(0), in thresholds. signed: whether spikes can be negative. pixel_range: (lowest, highest) preprocessed
-    input, each float64 [C]. fraction_bits: a given F instead of the largest.
+    For asynchronous time the bound is a choice of F, not a proof (but with `limits` it is one); there the engine
+    watches potentials. initial: the largest absolute v(0), in q. pixel_range: (lowest, highest) preprocessed input,
+    each float64 [C]. quanta, limits: of each layer, most, signed: of the neurons, see `neurons.contract`.
+    fraction_bits: a given F instead of the largest.
     """
     if kind not in KINDS:
         raise InputError("arithmetic", f"one of {', '.join(KINDS)}", repr(kind))
     if kind != "fixed":
         return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
-    reach = [_reach(network, i, steps, initial, pixel_range, signed) for i in range(len(network.layers))]
+    quanta = np.ones(len(network.layers)) if quanta is None else quanta
+    reach = [_reach(network, i, steps, initial, pixel_range, quanta, most, limits, signed, drive_steps or steps)
+             for i in range(len(network.layers))]
     hidden = max(bound for bound, _ in reach[:-1])
     readout, rounding = reach[-1]
     exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
@@ -79,38 +83,53 @@ def choose(network, *, kind="fixed", steps, initial, pixel_range, signed=False, 
         return f
     f = fraction_bits if fraction_bits is not None else largest(32) if largest(32) >= LEAST_F else largest(64)
     bits = 32 if f <= largest(32) else 64
-    if f > largest(64) or largest(64) < 1:
+    if largest(64) < 1:
+        raise InputError("fixed point", "potentials that 64 bits can hold", f"potentials up to {bound:.3g} thresholds",
+                         "choose fewer steps, or arithmetic='float64'")
+    if f > largest(64):
         raise InputError("fraction bits", f"at most {largest(64)} for potentials up to {bound:.3g} thresholds in 64 bits", f,
                          "choose fewer bits or fewer steps, or arithmetic='float64'")
     return Arithmetic("fixed", np.dtype(f"int{bits}"), int(f), float(bound), exponent)
 
 
-def _reach(network, target, steps, initial, pixel_range, signed):
-    """(bound on |potential| in thresholds, bound on its rounding error in units) for one layer.
+def factors(quanta, projection):
+    """By what a projection's weights are multiplied so that they count in q of target and source."""
+    return quanta[projection.target] / (1 if projection.source == INPUT else quanta[projection.source])
 
-    In one step a neuron gains at most P (its positive drive and weights) and loses at most N. One
-    that fires when it reaches 1 stays below 1 + P + (steps - 1) * max(0, P - 1); going down has no
-    such limit. The readout never fires.
+
+def _reach(network, target, steps, initial, pixel_range, quanta, most, limits, signed, drive_steps):
+    """(bound on |potential| in q, bound on its rounding error in units) for one layer.
+
+    In one step a neuron gains at most P (its positive drive and weights) and loses at most N. One that fires
+    `most` q when it reaches them stays below 1 + P + (steps - 1) * max(0, P - most); going down has no such
+    limit. Where net spikes have limits, so has all that ever arrived, in any order. The readout never fires.
     """
     layer = network.layers[target]
+    if layer.pools:
+        return 1.0, 0.0
     up, down = (np.zeros(layer.bias.shape) for _ in range(2))
-    low, high = layer.bias.copy(), layer.bias.copy()
+    low, high = (layer.bias * quanta[target] for _ in range(2))
     fan_in = np.zeros(len(layer.bias))
     for p in network.into(target):
-        m = p.map
-        positive, negative = np.maximum(m.blocks, 0), np.minimum(m.blocks, 0)
+        m, factor = p.map, factors(quanta, p)
+        positive, negative = np.maximum(m.blocks, 0) * factor, np.minimum(m.blocks, 0) * factor
         if p.source == INPUT:
-            least, most = (x.reshape(1, m.blocks.shape[1], -1, 1) for x in pixel_range)
-            np.add.at(low, m.r, (positive * least + negative * most).sum(2).reshape(len(m.blocks), -1)[m.k])
-            np.add.at(high, m.r, (positive * most + negative * least).sum(2).reshape(len(m.blocks), -1)[m.k])
+            least, most_of = (x.reshape(1, m.blocks.shape[1], -1, 1) for x in pixel_range)
+            np.add.at(low, m.r, (positive * least + negative * most_of).sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(high, m.r, (positive * most_of + negative * least).sum(2).reshape(len(m.blocks), -1)[m.k])
         else:
-            np.add.at(up, m.r, positive.sum(2).reshape(len(m.blocks), -1)[m.k])
-            np.add.at(down, m.r, -negative.sum(2).reshape(len(m.blocks), -1)[m.k])
-            np.add.at(fan_in, m.r, m.blocks.shape[2])
+            times = most if limits is None else limits[p.source]
+            np.add.at(up, m.r, times * positive.sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(down, m.r, -times * negative.sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(fan_in, m.r, times * m.blocks.shape[2])
+    fires, high, low = target < len(network.layers) - 1, np.maximum(high, 0), np.maximum(-low, 0)
+    if limits is not None:
+        highest = max(1, initial) * fires + up + drive_steps * high
+        lowest = initial * fires + down + drive_steps * low + limits[target] * fires
+        return float(max(highest.max(), lowest.max())), float(0.5 * fan_in.max() + drive_steps)
     if signed:
         up = down = up + down
-    up, down = up + np.maximum(high, 0), down + np.maximum(-low, 0)
-    fires = target < len(network.layers) - 1
-    highest = max(1, initial) + up + (steps - 1) * np.maximum(0, up - 1) if fires else steps * up
+    up, down = up + high, down + low
+    highest = max(1, initial) + up + (steps - 1) * np.maximum(0, up - most) if fires else steps * up
     lowest = initial * fires + steps * down
     return float(max(highest.max(), lowest.max())), float(steps * (0.5 * fan_in.max() + 1))

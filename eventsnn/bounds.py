@@ -62,9 +62,10 @@ def _spikes(height, theta):
 class Alone:
     """One neuron by itself: potential p, signs of the spikes fired, and the end of the rest it takes after a spike (None: none)."""
 
-    def __init__(self, simulation, start):
+    def __init__(self, simulation, layer, start):
         exact = simulation.arithmetic.dtype.kind == "i"  # Python's whole numbers cannot overflow in another order
         neuron, one = simulation.neuron, (lambda x: x.item() if exact and isinstance(x, np.generic) else x)
+        self.layer = layer
         self.neuron, self.p = type(neuron)(*map(one, neuron)), one(start)
         self.rest = simulation.time.in_ticks(simulation.time.refractory, "refractory")
         self.once, self.signs, self.net, self.rests_until = is_clocked(simulation), [], 0, None
@@ -73,7 +74,7 @@ class Alone:
         """It fires while its model says so; once in clocked time or before a rest."""
         if self.rests_until is not None and tick < self.rests_until:
             return
-        while n := emit(self.neuron, self.p, self.net):
+        while n := emit(self.neuron, self.layer, self.p, self.net):
             self.p = settle(self.neuron, self.p, n)
             self.net += n
             self.signs += [1 if n > 0 else -1] * abs(n)
@@ -102,7 +103,7 @@ def rerun(trace, seen, first=0):
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
     ticks = np.where(moved, rows["tick"][drives][rows["step"]], rows["tick"])
-    alone = Alone(seen.simulation, seen.start)
+    alone = Alone(seen.simulation, seen.layer, seen.start)
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
     for at in np.lexsort((~moved, ~drives, rows["step"])):
         if alone.once and drives[at] and rows["step"][at]:

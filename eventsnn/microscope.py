@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, starts, total
 from eventsnn.checks import InputError
 from eventsnn.engine import event
-from eventsnn.neurons.contract import emit
+from eventsnn.neurons.contract import emit, most
 from eventsnn.plots import BLUE, ORANGE, WIDTH
 from eventsnn.simulation import Simulation
 
@@ -79,20 +79,21 @@ class Observation:
     @property
     def ideal(self):
         """What the same charge is worth in any order: max(0, floor((v(0) + all that arrived) / q)), q the charge of a spike. Not more
-        than the model ever fires (ST-BIF's S_max; T under order clocked, once a step). None for the readout."""
+        than the model ever fires (ST-BIF's S_max; under order clocked once a step, GN tau times). None for the readout."""
         if not self.fires:
             return None
         simulation = self.simulation
         worth = int((self.start.item() + total(self.arrivals["charge"])) // quantum(simulation))
-        worth = max(0, min(worth, simulation.steps) if is_clocked(simulation) else worth)
-        while worth and emit(simulation.neuron, simulation.arithmetic.one, worth - 1) <= 0:
+        worth = max(0, min(worth, simulation.steps * most(simulation.neuron)) if is_clocked(simulation) else worth)
+        while worth and emit(simulation.neuron, self.layer, simulation.arithmetic.one, worth - 1) <= 0:
             worth -= 1
         return worth
 
     def in_thresholds(self, values):
         """The arithmetic's numbers -> float64 in thresholds (for the readout, in units of the ANN's output)."""
         exponent = 0 if self.fires else self.simulation.arithmetic.readout_exponent
-        return np.ldexp(np.asarray(values, np.float64), exponent - self.simulation.arithmetic.fraction_bits)
+        values = np.ldexp(np.asarray(values, np.float64), exponent - self.simulation.arithmetic.fraction_bits)
+        return values / self.simulation.quanta[self.layer]
 
     def source(self, arrival):
         """Where an arrival came from, in words."""

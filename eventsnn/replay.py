@@ -105,7 +105,7 @@ def replay(simulation, trace, pixels=None, edits=()):
     if edits:
         run, found = play(simulation, trace.drive, trace.number, recorded_order(trace, edits))
     return Replayed(found, trace, run, edits, first_difference(trace.spikes, found.spikes), spread(trace, found.spikes),
-                    simulation.arithmetic.readout(np.stack([*readouts, _readout(run)])) / simulation.steps, _notes(trace, found, edits))
+                    simulation.output(np.stack([*readouts, _readout(run)]), simulation.steps), _notes(trace, found, edits))
 
 
 def _readout(run):

@@ -1,6 +1,7 @@
 """A network with its neurons, time and arithmetic, ready to run image after image in either engine."""
 from __future__ import annotations
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -8,15 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eventsnn import arithmetic as numbers
+from eventsnn import encoding as encodings
 from eventsnn import neurons
 from eventsnn.checks import InputError
 from eventsnn.engine import event, tables
 from eventsnn.engine import order as policies
 from eventsnn.engine.clocked import run_image
-from eventsnn.engine.drive import drive_of
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
 from eventsnn.jit import specialised
-from eventsnn.network import Network
+from eventsnn.network import INPUT, Network
 
 ENGINES = ("clocked", "event")
 MAX_STEPS = 2**16
@@ -30,19 +31,24 @@ class Batch:
     readout: the arithmetic's dtype [N, T, classes], charge that has arrived after each step. spikes:
     int64 [N, L, T], of either sign. operations: int64 [N, L, T], synaptic operations by target layer.
     ties: int64 [N, L], evaluations in which p met a threshold exactly. digests: uint64 [N, 2, L, T], hashes
-    of the spikes, order-sensitive and order-free (event engine; else None). counts, potentials: [N,
-    neurons], net spikes and v(T), layer after layer, readout included; None unless asked for.
+    of the spikes, order-sensitive and order-free (event engine; else None). t_eq: int64 [N], the last step in which a neuron
+    fired or charge arrived anywhere (semantics, section 8). stage_one: int64 [N, 2, L], spikes and operations of SRP's first
+    stage; None without. counts, potentials: [N, neurons], net spikes that were sent and v(T), layer after layer, readout
+    included; masks: bool [N, neurons], which may send (SRP); None unless asked for.
     """
 
     readout: np.ndarray
     spikes: np.ndarray
     operations: np.ndarray
     ties: np.ndarray
+    t_eq: np.ndarray
     digests: np.ndarray | None = None
+    stage_one: np.ndarray | None = None
     counts: np.ndarray | None = None
     potentials: np.ndarray | None = None
+    masks: np.ndarray | None = None
 
-    ARRAYS = ("readout", "spikes", "operations", "ties", "digests", "counts", "potentials")
+    ARRAYS = ("readout", "spikes", "operations", "ties", "t_eq", "digests", "stage_one", "counts", "potentials", "masks")
 
     @classmethod
     def join(cls, batches):
@@ -81,40 +87,54 @@ class Time:
 class Simulation:
     """A network with its neurons, time and arithmetic.
 
-    steps: T. engine: "clocked" or "event" (then `time` says how). neuron: a model's name
-    (`neurons.MODELS`) or a function of the threshold that gives a NamedTuple keeping
-    `neurons.contract`. initial: v(0) in thresholds. arithmetic: "fixed", "float32" or "float64".
-    fraction_bits: F, or None for the largest that a bound on every potential allows. pixel_range: lowest
-    and highest raw pixel; the bound needs them. seed: of everything random.
+    steps: T. engine: "clocked" or "event" (then `time` says how). neuron: a model's name (`neurons.MODELS`) or a function
+    of q, the charge of one spike, that gives a NamedTuple keeping `neurons.contract`. tau: members of a group neuron. initial:
+    v(0) in q, a number or one array for each spiking layer, [neurons]. encoding: an `Encoding` or its kind. srp: steps of SRP's
+    first stage (SRP section 4; 0: none); srp_epsilon: in the second a neuron may send if v(srp) >= epsilon thresholds.
+    arithmetic: "fixed", "float32" or "float64". fraction_bits: F, or None for the largest that a bound on every potential
+    allows. pixel_range: lowest and highest raw pixel; the bound needs them. inputs: the input events of all images, for
+    encoding "events", whose number the bound needs. seed: of everything random.
     """
 
-    def __init__(self, network: Network, *, steps, engine="clocked", neuron="if", time=None, initial=0.5, arithmetic="fixed",
-                 fraction_bits=None, pixel_range=(0, 255), seed=0):
+    def __init__(self, network: Network, *, steps, engine="clocked", neuron="if", tau=4, time=None, initial=0.5, encoding="constant", srp=0,
+                 srp_epsilon=0.0, arithmetic="fixed", fraction_bits=None, pixel_range=(0, 255), inputs=None, seed=0):
         if not 1 <= steps <= MAX_STEPS:
-            raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps)
+            raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps, "choose T")
         if engine not in ENGINES:
-            raise InputError("engine", f"one of {', '.join(ENGINES)}", repr(engine))
-        if not (np.isfinite(initial) and abs(initial) <= 1000):
-            raise InputError("initial", "a number of thresholds from -1000 to 1000", initial)
+            raise InputError("engine", f"one of {', '.join(ENGINES)}", repr(engine), "choose one of the two")
         if engine == "clocked" and time not in (None, Time()):
             raise InputError("time", "engine 'event' for orders, delays, windows and refractory periods", "engine 'clocked'",
                              "choose --engine event")
-        self.network, self.steps, self.initial, self.engine, self.seed = network, steps, initial, engine, seed
+        if not (isinstance(srp, (int, np.integer)) and 0 <= srp <= MAX_STEPS and np.isfinite(srp_epsilon)):
+            raise InputError("srp", f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon", f"{srp!r} and {srp_epsilon!r}",
+                             "for example --srp 4")
+        self.network, self.steps, self.engine, self.seed, self.srp, self.srp_epsilon = network, steps, engine, seed, srp, srp_epsilon
         self.time = time or Time()
-        make = neurons.model(neuron)
+        self.encoding = encoding if isinstance(encoding, encodings.Encoding) else encodings.Encoding(kind=encoding)
+        self.drive_steps = self.encoding.drive_steps(network, max(steps, srp))
+        self.initial = _initial(network, initial)
+        make = neurons.model(neuron, network, tau)
         c, h, w = network.graph.input_shape
         ends = network.graph.preprocessing(np.stack([np.full((c, 1, 1), p) for p in pixel_range])).astype(np.float64)[:, :, 0, 0]
-        self.arithmetic = numbers.choose(network, kind=arithmetic, steps=steps, initial=abs(initial), signed=make(1).signed,
-                                         pixel_range=(ends.min(axis=0), ends.max(axis=0)), fraction_bits=fraction_bits)
+        self.input_unit = self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())
+        sample = make(1)
+        self.scales = self.quanta = neurons.quanta(sample, network)
+        limits = getattr(sample, "limits", None)
+        self.arithmetic = numbers.choose(
+            network, kind=arithmetic, steps=max(steps, srp), initial=max(float(np.abs(v).max()) for v in self.initial), quanta=self.quanta,
+            most=int(type(sample).most(sample)), limits=limits, signed=sample.signed, fraction_bits=fraction_bits,
+            drive_steps=1 if self.encoding.kind == "even" else None, pixel_range=self.encoding.range(ends, inputs))
+        self.scales = self.quanta * [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
         self._make_neuron, self._wide = make, None
         self._prepare()
 
     def _prepare(self):
         self.neuron = self._make_neuron(self.arithmetic.one)
-        build = tables.build if self.engine == "clocked" else tables.build_events
-        self.tables = build(self.network, self.blocks, self.neuron.signed)
-        resting = [np.full(layer.size, self.initial * (layer.node is not None)) for layer in self.network.layers]
-        self.resting = self.arithmetic.quantise(np.concatenate(resting))
+        if self.engine == "clocked":
+            self.tables = tables.build(self.network, self.blocks, self.neuron.signed)
+        else:
+            self.tables = tables.build_events(self.network, self.blocks, self.neuron.signed, self.encoding.kind == "events")
+        self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
         if self.engine == "event":
             self.order = policies.make(self.time, self.seed)
             self.delay_kind, self.delays = policies.delays(self.time, self.network)
@@ -128,7 +148,7 @@ class Simulation:
         per_site = np.split(np.diff(reached[t.first_run]), t.projections[1:, event.Q_FIRST])
         fan_out = [sum(int(per_site[q].max()) for q in t.out[a:b]) for a, b in zip(t.out_first, t.out_first[1:])]
         low, high = self.neuron.band()
-        most = max(self.initial, 0) + 4096 + heaviest / high
+        most = max(float(v.max()) for v in self.initial) + 4096 + heaviest / high
         self.most_spikes = int(max(fan_out) * (3 + heaviest / high) + most)
         self.most_parcels = max(1, max(2 * len(self.network.projections), 1) if self.order.halves or self.delay_kind == 1 else 1)
         ends = -np.inf, np.inf
@@ -141,12 +161,21 @@ class Simulation:
         self.band = event.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
 
     def blocks(self, projection):
-        """A projection's weights [K, G, ci, co] in the arithmetic's numbers."""
-        return self.arithmetic.quantise(projection.map.blocks * self.arithmetic.scale(self.network, projection.target))
+        """A projection's weights [K, G, ci, co] in the arithmetic's numbers: the charge of one spike (or unit of input), in q."""
+        if self.network.layers[projection.target].pools:
+            return projection.map.blocks.astype(self.arithmetic.dtype)
+        factor = numbers.factors(self.quanta, projection) * self.arithmetic.scale(self.network, projection.target)
+        if projection.source == INPUT:
+            factor *= self.input_unit
+        return self.arithmetic.quantise(projection.map.blocks * factor)
 
-    def drive(self, pixels):
-        """What arrives at the beginning of each step: [neurons], for one raw image [C, H, W]."""
-        return drive_of(self.network, self.arithmetic, self.network.graph.preprocessing(pixels[None])[0])
+    def drive(self, image, number=0, stage=0):
+        """What arrives at the beginning of each step: [D, neurons], the last row in all further steps; see `encoding.rows`."""
+        return encodings.rows(self, image, number, stage)
+
+    def output(self, charge, step):
+        """The readout after `step` steps, float64 in units of the ANN's output: the charge that has arrived, averaged unless even."""
+        return self.arithmetic.readout(charge) / (step if self.encoding.divides else 1)
 
     def wider(self):
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
@@ -156,8 +185,11 @@ class Simulation:
         other._prepare()
         return other
 
-    def event_run(self, drive, *, number=0, sink=None, order=None):
-        """An `EventRun` of one image with this drive, [neurons] or [D, neurons]; number: the image's, for randomness."""
+    def event_run(self, drive, *, number=0, sink=None, order=None, steps=None, mute=None, inputs=None):
+        """An `EventRun` of one image with this drive, [neurons] or [D, neurons]; number: the image's, for randomness.
+
+        steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not sent. inputs: int64 [E, 4], its input events.
+        """
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
         most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)
@@ -166,38 +198,81 @@ class Simulation:
                             delay_kind, self.most_spikes, self.most_parcels, most, number)
         delays = self.delays if order is None else np.zeros_like(self.delays)  # a given order knows them already
         return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band, np.atleast_2d(drive), self.resting,
-                        steps=self.steps, ticks=t.ticks, sink=sink, names=[layer.name for layer in self.network.layers])
+                        steps=steps or self.steps, ticks=t.ticks, drive_steps=self.drive_steps, mute=mute, inputs=inputs, sink=sink,
+                        names=[layer.name for layer in self.network.layers])
 
     def run(self, pixels, *, numbers=None, neurons=False, sinks=None):
-        """Simulate raw images [N, C, H, W], one after the other. Returns a Batch; `neurons` adds counts and potentials.
+        """Simulate raw images [N, C, H, W], one after the other. Returns a Batch; `neurons` adds counts, potentials and masks.
 
+        For encoding "events" `pixels` is a list of input events [E, 4], see `encoding.events_of`.
         numbers: their positions in the data set (default 0, 1, …), on which randomness depends. sinks: one for each
-        image, called with records (event engine). Raises TooManyEvents if max_events did not suffice.
+        image, called with records (event engine). Raises InputError if max_events did not suffice.
         """
         layers, size, count, dtype = len(self.network.layers), len(self.resting), len(pixels), self.arithmetic.dtype
         batch = Batch(np.zeros((count, self.steps, self.network.readout.size), dtype),
                       *(np.zeros((count, layers, self.steps), np.int64) for _ in range(2)), np.zeros((count, layers), np.int64),
+                      np.zeros(count, np.int64),
                       np.zeros((count, 2, layers, self.steps), np.uint64) if self.engine == "event" else None,
-                      *((np.zeros((count, size), np.int64), np.zeros((count, size), dtype)) if neurons else (None, None)))
+                      np.zeros((count, 2, layers), np.int64) if self.srp else None,
+                      *((np.zeros((count, size), kind) for kind in (np.int64, dtype, bool)) if neurons else (None, None, None)))
         for i, image in enumerate(pixels):
-            if self.engine == "event":
-                sink = sinks[i] if sinks else None
-                done, ran = self.run_events(image, i if numbers is None else int(numbers[i]), sink)
-                if sink is not None:
-                    sink.finish(ran, done.drive[0] if len(done.drive) == 1 else done.drive)
-                batch.readout[i] = done.readout
-                batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
-                batch.ties[i] = done.state.tallies[2].sum(axis=1)
-                batch.digests[i] = done.state.digests
-                v, s = done.state.v, done.state.memory[:, event.NET]
-            else:
-                v, s = self.resting.copy(), np.zeros(size, np.int64)
-                run_clocked = specialised(run_image, self.neuron)
-                run_clocked(self.tables, self.neuron, self.drive(image)[None], v, s, batch.spikes[i], batch.operations[i], batch.ties[i],
-                            batch.readout[i])
+            number = i if numbers is None else int(numbers[i])
+            v, s, mute, drive = (self._event_image if self.engine == "event" else self._clocked_image)(
+                batch, i, image, number, sinks[i] if sinks else None)
+            batch.t_eq[i] = self._equilibrium(batch.spikes[i], drive, image)
             if neurons:
-                batch.counts[i], batch.potentials[i] = s, v
+                batch.counts[i], batch.potentials[i], batch.masks[i] = np.where(mute, 0, s), v, mute == 0
         return batch
+
+    def _clocked_image(self, batch, i, image, number, sink=None):
+        """One image in clocked time into place i of a Batch; returns (v, s, mute, drive)."""
+        layers, size = len(self.network.layers), len(self.resting)
+        run_clocked = specialised(run_image, self.neuron)
+
+        def stage(steps, drive, mute, spikes, operations, ties, readout):
+            v, s = self.resting.copy(), np.zeros(size, np.int64)
+            run_clocked(self.tables, self.neuron, drive, min(self.drive_steps, steps), v, s, mute, spikes, operations, ties, readout)
+            return v, s
+        mute = np.zeros(size, np.uint8)
+        if self.srp:
+            spikes, operations = (np.zeros((layers, self.srp), np.int64) for _ in range(2))
+            v, _ = stage(self.srp, self.drive(image, number, 1), mute, spikes, operations, np.zeros(layers, np.int64),
+                         np.zeros((self.srp, batch.readout.shape[2]), batch.readout.dtype))
+            batch.stage_one[i] = spikes.sum(axis=1), operations.sum(axis=1)
+            mute = self.silenced(v)
+        drive = self.drive(image, number)
+        v, s = stage(self.steps, drive, mute, batch.spikes[i], batch.operations[i], batch.ties[i], batch.readout[i])
+        return v, s, mute, drive
+
+    def _event_image(self, batch, i, image, number, sink):
+        """The same in asynchronous time."""
+        done, ran = self.run_events(image, number, sink)
+        if sink is not None:
+            sink.finish(ran, done.drive[0] if len(done.drive) == 1 else done.drive)
+        batch.readout[i] = done.readout
+        batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
+        batch.ties[i] = done.state.tallies[2].sum(axis=1)
+        batch.digests[i] = done.state.digests
+        if self.srp:
+            batch.stage_one[i] = done.stage_one
+        return done.state.v, done.state.memory[:, event.NET], done.state.mute, done.drive
+
+    def silenced(self, v):
+        """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics, section 9)."""
+        sizes = [layer.size for layer in self.network.layers]
+        least = np.repeat(self.srp_epsilon * self.quanta * self.arithmetic.one.item(), sizes)
+        sends = np.repeat([layer.pools or layer.node is None for layer in self.network.layers], sizes)
+        return ((v < least) & ~sends).astype(np.uint8)
+
+    def _equilibrium(self, spikes, drive, image):
+        """T_eq: the last step, from 1, in which a neuron fired or charge arrived."""
+        moved = spikes.sum(axis=0) > 0
+        drive = np.atleast_2d(drive).any(axis=1)
+        moved[:len(drive)] |= drive[:self.steps]
+        moved[len(drive):min(self.drive_steps, self.steps)] |= drive[-1]
+        if self.encoding.kind == "events":
+            moved[image[:, 0]] = True
+        return int(np.flatnonzero(moved)[-1]) + 1 if moved.any() else 0
 
     def run_events(self, image, number=0, sink=None):
         """One raw image [C, H, W] in asynchronous time: (its finished EventRun, the simulation that ran it).
@@ -206,7 +281,7 @@ class Simulation:
         """
         simulation = self._wide or self
         try:
-            return simulation.event_run(simulation.drive(image), number=number, sink=sink).run(), simulation
+            return simulation._two_stages(image, number, sink), simulation
         except Overflow as overflow:
             if simulation.arithmetic.dtype != np.int32:
                 raise InputError("potentials", "sums that 64 bits hold", overflow, "choose fewer steps or fewer fraction bits") from None
@@ -216,6 +291,17 @@ class Simulation:
         if sink is not None:
             sink.restart()
         return self.run_events(image, number, sink)
+
+    def _two_stages(self, image, number, sink):
+        """SRP's first stage, if there is one, and the run itself, whose `stage_one` is what the first cost, int64 [2, L]."""
+        inputs, mute, cost = image if self.encoding.kind == "events" else None, None, None
+        if self.srp:
+            first = self.event_run(self.drive(image, number, 1), number=number, steps=self.srp,
+                                   inputs=inputs if inputs is None else inputs[inputs[:, 0] < self.srp]).run()
+            mute, cost = self.silenced(first.state.v), first.state.tallies[:2].sum(axis=2)
+        run = self.event_run(self.drive(image, number), number=number, sink=sink, mute=mute, inputs=inputs).run()
+        run.stage_one = cost
+        return run
 
     def stream(self, pixels, *, numbers=None, workers=None, batch=16, neurons=False, sinks=None):
         """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core)."""
@@ -241,8 +327,9 @@ class Simulation:
     def describe(self):
         """What was simulated, in words and numbers, for the results' provenance."""
         words = {
-            "engine": self.engine, "neuron": self.neuron.words, "initial_potential": f"{self.initial:g} thresholds", "steps": self.steps,
-            "drive": "constant: W x + b of layers that see the input, b of every other, at the beginning of each step",
+            "engine": self.engine, "neuron": self.neuron.words, "initial_potential": _in_words(self.initial), "steps": self.steps,
+            "drive": self.encoding.describe(self.network), "encoding": self.encoding.kind,
+            "srp": f"{self.srp} steps, then neurons with v >= {self.srp_epsilon:g} thresholds send" if self.srp else "none",
             "thresholds": self.network.thresholds, "normalisation": "weights normalised, all thresholds 1",
             "order_of_summation": "drive, then the spikes of each projection (by source layer) in the order of source neurons; "
                                   "their sum is added to the potential" if self.engine == "clocked" else "in the order of arrival",
@@ -256,6 +343,35 @@ class Simulation:
                       "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks,
                       "max_events": t.max_events or "8 for each neuron and step (64 with windows or refractory periods)"}
         return words
+
+
+def _initial(network, initial):
+    """v(0) in q: a float64 array [neurons] for each spiking layer; 0 for pool units."""
+    sizes = [layer.size for layer in network.spiking]
+    if isinstance(initial, (int, float, np.number)):
+        arrays = [np.full(n, float(initial)) for n in sizes]
+    else:
+        arrays = [np.asarray(v, np.float64).reshape(-1) for v in initial]
+    if [v.size for v in arrays] != sizes:
+        raise InputError("initial", f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons",
+                         [v.size for v in arrays], "give a number for all, or arrays by layer, channels last")
+    if not all(np.isfinite(v).all() and (np.abs(v) <= 1000).all() for v in arrays):
+        raise InputError("initial", "numbers from -1000 to 1000, in thresholds", "others", "0.5 is half a threshold")
+    return [v * (not layer.pools) for v, layer in zip(arrays, network.spiking)]
+
+
+def _in_words(initial):
+    """v(0) for the provenance: the number, or that it is an array."""
+    values = {float(v) for array in initial for v in np.unique(array)[:3]}
+    return f"{max(values, key=abs):g} of a spike's charge" if len(values - {0.0}) <= 1 else "given by neuron, " + hash_of(initial)
+
+
+def hash_of(arrays):
+    """Twelve hexadecimal digits: equal for equal arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+    return digest.hexdigest()[:12]
 
 
 def cores():

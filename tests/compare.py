@@ -2,7 +2,6 @@
 import numpy as np
 import twin
 
-from eventsnn.engine.drive import drive_of
 from eventsnn.linear import LinearMap
 from eventsnn.network import INPUT
 
@@ -10,8 +9,8 @@ from eventsnn.network import INPUT
 def twin_net(simulation):
     """The twin's dense network with the very numbers that the engine computes in."""
     network = simulation.network
-    one = simulation.arithmetic.one.item()
-    layers = [twin.Layer(layer.name, layer.size, one) for layer in network.layers]
+    one, members = simulation.arithmetic.one.item(), getattr(simulation.neuron, "members", 1)
+    layers = [twin.Layer(layer.name, layer.size, one * (members if layer.node else 1)) for layer in network.layers]
     projections = []
     for p in network.projections:
         if p.source != INPUT:
@@ -27,11 +26,10 @@ def by_layer(simulation, values):
     return np.split(values, np.cumsum([layer.size for layer in simulation.network.layers])[:-1])
 
 
-def twin_drive(simulation, image):
+def twin_drive(simulation, image, number=0, stage=0):
     """drive[step][layer][neuron] for a raw image [C, H, W]."""
-    x = simulation.network.graph.preprocessing(image[None])[0]
-    drive = by_layer(simulation, drive_of(simulation.network, simulation.arithmetic, x))
-    return [drive] * simulation.steps
+    rows = [by_layer(simulation, row) for row in simulation.drive(image, number, stage)]
+    return [rows[min(step, len(rows) - 1)] if step < simulation.drive_steps else [None] * len(rows[0]) for step in range(simulation.steps)]
 
 
 def twin_start(simulation):

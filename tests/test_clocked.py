@@ -6,7 +6,6 @@ from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
-from eventsnn.engine.drive import drive_of
 from eventsnn.simulate import Simulation, pixel_range
 
 STEPS = 6
@@ -66,8 +65,7 @@ def test_conservation(seed):
     net = twin_net(simulation)
     for n, image in enumerate(pixels):
         counts, potentials = by_layer(simulation, batch.counts[n]), by_layer(simulation, batch.potentials[n])
-        x = simulation.network.graph.preprocessing(image[None])[0]
-        arrived = [d.astype(object) * STEPS for d in by_layer(simulation, drive_of(simulation.network, simulation.arithmetic, x))]
+        arrived = [d.astype(object) * STEPS for d in by_layer(simulation, simulation.drive(image)[0])]
         for p in net.projections:
             arrived[p.target] = arrived[p.target] + p.weights.astype(object) @ counts[p.source].astype(object)
         for layer, start in enumerate(twin_start(simulation)):

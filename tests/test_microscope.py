@@ -123,7 +123,7 @@ class AtMostTwo(IF):
     """Fires while it has fired less than twice, as ST-BIF with S_max = 2 does."""
 
     @staticmethod
-    def emit(neuron, p, s):
+    def emit(neuron, layer, p, s):
         return int(p >= neuron.theta and s < 2)
 
 

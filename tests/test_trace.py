@@ -174,7 +174,7 @@ class Leaky(NamedTuple):
     signed = False
 
     @staticmethod
-    def emit(neuron, p, s):
+    def emit(neuron, layer, p, s):
         return 1 if p >= neuron.theta else 0
 
     @staticmethod
@@ -182,7 +182,7 @@ class Leaky(NamedTuple):
         return (p - neuron.theta) // 2
 
     @staticmethod
-    def tie(neuron, p, s):
+    def tie(neuron, layer, p, s):
         return p == neuron.theta
 
     @staticmethod
@@ -236,11 +236,11 @@ class Mine(NamedTuple):
     words = "mine"
     signed = False
     @staticmethod
-    def emit(neuron, p, s): return 1 if p >= neuron.theta else 0
+    def emit(neuron, layer, p, s): return 1 if p >= neuron.theta else 0
     @staticmethod
     def settle(neuron, p, n): return p - %s * neuron.theta
     @staticmethod
-    def tie(neuron, p, s): return p == neuron.theta
+    def tie(neuron, layer, p, s): return p == neuron.theta
     @staticmethod
     def most(neuron): return 1
     def band(neuron): return None, neuron.theta

@@ -24,25 +24,32 @@ class EventRun:
     """One image in asynchronous time. All that changes is in `state` and `start`; `snapshot` copies it.
 
     net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
-    neuron (or empty). band: Band. drive: [D, neurons]. resting: v(0). ticks: a step's length. sink: called
+    neuron (or empty). band: Band. drive: [D, neurons], of the first `drive_steps` steps (None: of all). resting: v(0). ticks:
+    a step's length. mute: uint8 [neurons] (see State). inputs: int64 [E, 4], input events by time: step, ticks after its
+    start, input's number, sign. sink: called
     with (spike_record, spike_potentials, delivery_record) whenever records are handed over. names: the
     layers', for messages.
     """
 
-    def __init__(self, net, neuron, order, rules, delays, band, drive, resting, *, steps, ticks, sink=None, names=()):
+    def __init__(self, net, neuron, order, rules, delays, band, drive, resting, *, steps, ticks, drive_steps=None, mute=None, inputs=None,
+                 sink=None, names=()):
         self.constants = net, neuron, order, rules, delays, band
         self.rules, self.drive, self.steps, self.ticks, self.sink, self.names, self.start = rules, drive, steps, ticks, sink, names, 0
+        self.drive_steps = steps if drive_steps is None else drive_steps
         self.advance = specialised(event.advance, neuron, order)
-        layers, size = len(net.layers) - 1, len(resting)
+        layers, size = net.readout + 1, len(resting)
+        mute = np.zeros(size, np.uint8) if mute is None else mute
+        inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         memory = np.zeros((size, 4), np.int64)
         memory[:, event.WINDOW_END] = -1
         records = rules.most_spikes + RECORDS if rules.record else 0
         capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
         self.state = event.State(
             np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((3, layers, steps), np.int64),
-            np.zeros((2, layers, steps), np.uint64), *queue_arrays(capacity),
+            np.zeros((2, layers, steps), np.uint64), mute, np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
+            np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
-        self.readout = np.zeros((steps, size - net.layers[-2, event.L_FIRST]), resting.dtype)
+        self.readout = np.zeros((steps, size - net.layers[net.readout, event.L_FIRST]), resting.dtype)
 
     @property
     def step_number(self):
@@ -67,10 +74,14 @@ class EventRun:
         """One step: its drive, then its events; the readout is taken at its end."""
         at, step, end = self.state.at, self.step_number, self.start + self.ticks
         at[NOW] = self.start
-        self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+        if (count := self.state.input_first[step + 1] - self.state.input_first[step]):
+            self._grow(count)
+            self._advance(event.INPUTS, step)
+        if step < self.drive_steps:
+            self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
         if self.rules.clocked:
             at[NOW] = end - 1
-            for layer in range(len(self.constants[0].layers) - 2):
+            for layer in range(self.constants[0].readout):
                 self._advance(event.EVALUATE, layer)
                 self._advance(event.EVENTS, end)
         else:
@@ -92,8 +103,8 @@ class EventRun:
         if self.state.at[SHORT]:
             raise Overflow(f"an event in step {self.step_number + 1} brought more spikes than its bound")
 
-    def _grow(self):
-        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1
+    def _grow(self, more=0):
+        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1 + more
         while len(self.state.heap) - at[HEAP] < needed or len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
             heap, fifo = grown(self.state.heap, self.state.fifo, at)
             self.state = self.state._replace(heap=heap, fifo=fifo)
@@ -111,6 +122,7 @@ class EventRun:
         in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), 3]
         waiting = np.concatenate([state.heap[:at[HEAP], 3], in_fifo])
         layers = np.unique(net.layer_of[waiting >> 25])
+        layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
         return (f"the queue did not empty within max_events = {self.rules.max_events:,} (step {self.step_number + 1}, "
                 f"{len(waiting):,} events waiting); still firing: {names}")

@@ -32,7 +32,8 @@ from eventsnn.jit import inner_kernel, kernel
 from eventsnn.neurons.contract import emit, settle, tie
 
 DONE, FULL, TOO_MANY, OVERFLOW = range(4)
-DRIVE, EVENTS, EVALUATE = range(3)
+DRIVE, EVENTS, EVALUATE, INPUTS = range(4)
+FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
 # what an event is: bits 0-1 kind, 2-3 half, 4 sign, 5-24 projection + 1 (0: all), 25 and up the neuron's number
 DELIVERY, WINDOW, REFRACTORY = 0, 1, 2
 LANES = 128  # tested for firing together
@@ -48,22 +49,31 @@ D_EVENT, D_TICK, D_STEP, D_SPIKE, D_PART = range(5)
 class EventTables(NamedTuple):
     """The projections by source. A spike's charges reach its targets in runs of neighbouring neurons.
 
-    layers: int64 [L + 1, 2], channels and first neuron. layer_of: int32 [neurons]. out, out_first: int64,
+    layers: int64 [L + 2, 2], channels and first neuron of each layer, of the input and of what would come behind it.
+    layer_of: int32 [neurons + inputs]. readout: number of the last layer. out, out_first: int64,
     the projections of source layer l are out[out_first[l]:out_first[l + 1]]. projections: int64 [Q, 5],
     target layer, ci and co (channels a group), stride, and where its sites begin in first_run: the runs
     of source site p are first_run[first + p] up to the next. runs: int64 [R, 3], first target neuron,
     first weight and width: a spike of channel c adds weights[row + c * stride:][:width] to the neurons
     from `to` + c // ci * co on. weights: the arithmetic's dtype, then the same negated (signed models).
+    pools: int64 [L], -1, or where the sums of a pool layer's inputs begin in `State.sums`; sums: how many there are. windows: int64,
+    places in `sums` of channel 0 of the members of windows; those of layer l, site r begin at window_first[window_base[l] + r].
     """
 
     layers: np.ndarray
     layer_of: np.ndarray
+    readout: int
     out: np.ndarray
     out_first: np.ndarray
     projections: np.ndarray
     first_run: np.ndarray
     runs: np.ndarray
     weights: np.ndarray
+    pools: np.ndarray
+    sums: int
+    window_base: np.ndarray
+    window_first: np.ndarray
+    windows: np.ndarray
 
 
 class Rules(NamedTuple):
@@ -101,7 +111,9 @@ class State(NamedTuple):
     at: int64, the scalars named in `queue`. v: potentials [neurons]. memory: int64 [neurons, 4], net
     spikes, spikes of either sign, ticks until which it rests and when its window ends (-1: none open).
     tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive
-    and order-free. heap, fifo: the queue. spike_record int64 [R, 7], spike_potentials [R, 2] and
+    and order-free. mute: uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units were
+    sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after its start, input's number,
+    sign; input_first: int64 [T + 1]. heap, fifo: the queue. spike_record int64 [R, 7], spike_potentials [R, 2] and
     delivery_record int64 [R, 5]: what was recorded since the caller last took it out.
     """
 
@@ -110,6 +122,10 @@ class State(NamedTuple):
     memory: np.ndarray
     tallies: np.ndarray
     digests: np.ndarray
+    mute: np.ndarray
+    sums: np.ndarray
+    inputs: np.ndarray
+    input_first: np.ndarray
     heap: np.ndarray
     fifo: np.ndarray
     spike_record: np.ndarray
@@ -206,28 +222,19 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
         at[UNDER_WAY] -= 1
     while True:
         p = v[number]
-        state.tallies[2, layer, at[STEP]] += tie(neuron, p, memory[number, NET])
-        n = emit(neuron, p, memory[number, NET])
+        state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, memory[number, NET])
+        n = emit(neuron, layer, p, memory[number, NET])
         if n == 0:
             return
         if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
             at[SHORT] = 1  # the caller refuses the result
             return
         sign = 1 if n > 0 else -1
-        for member in range(1, abs(n) + 1):
-            seq = at[SPIKES]
-            at[SPIKES] += 1
+        for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
             if rules.record:
-                i, record = at[RECORDED], state.spike_record
-                at[RECORDED] += 1
-                record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
-                record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = number, sign, member, cause
-                state.spike_potentials[i, 0] = p if member == 1 else settle(neuron, p, sign * (member - 1))
-                state.spike_potentials[i, 1] = settle(neuron, p, sign * member)
-            digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
-            state.tallies[0, layer, at[STEP]] += 1
-            send(net, order, rules, delays, state, layer, number, sign, seq)
-            memory[number, SENT] += 1
+                state.spike_potentials[at[RECORDED], 0] = p if member == 1 else settle(neuron, p, sign * (member - 1))
+                state.spike_potentials[at[RECORDED], 1] = settle(neuron, p, sign * member)
+            fire(net, order, rules, delays, state, layer, number, sign, member, cause)
         v[number] = settle(neuron, p, n)
         memory[number, NET] += n
         if rules.clocked:
@@ -237,6 +244,53 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
             memory[number, RESTS_UNTIL] = ends
             put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << 25) | REFRACTORY, -1)
             return
+
+
+@inner_kernel
+def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
+    """One spike: recorded (but for its potentials), counted and sent."""
+    at, seq = state.at, state.at[SPIKES]
+    at[SPIKES] += 1
+    if rules.record:
+        i, record = at[RECORDED], state.spike_record
+        at[RECORDED] += 1
+        record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
+        record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = number, sign, member, cause
+    digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
+    state.tallies[0, layer, at[STEP]] += 1
+    send(net, order, rules, delays, state, layer, number, sign, seq)
+    state.memory[number, SENT] += 1
+
+
+@inner_kernel
+def window_maximum(net, state, layer, unit):
+    """The largest net sum of spikes over the window of a layer's pool unit (its number in the layer)."""
+    channels = net.layers[layer, L_CHANNELS]
+    site = unit // channels
+    first, last = net.window_first[net.window_base[layer] + site], net.window_first[net.window_base[layer] + site + 1]
+    highest = state.sums[net.windows[first] + unit - site * channels]
+    for i in range(first + 1, last):
+        highest = max(highest, state.sums[net.windows[i] + unit - site * channels])
+    return highest
+
+
+@inner_kernel
+def follow(net, order, rules, delays, state, layer, number, highest, cause):
+    """A pool unit sends the change of its maximum (semantics, section 10), which is its potential and its net spikes."""
+    at, held = state.at, state.memory[number, NET]
+    n = highest - held
+    if n == 0:
+        return
+    if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
+        at[SHORT] = 1
+        return
+    sign = 1 if n > 0 else -1
+    for member in range(1, abs(n) + 1):
+        if rules.record:
+            state.spike_potentials[at[RECORDED], 0] = held + sign * (member - 1)
+            state.spike_potentials[at[RECORDED], 1] = held + sign * member
+        fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+    state.v[number] = state.memory[number, NET] = highest
 
 
 @inner_kernel
@@ -261,20 +315,32 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     """Deliver a spike to its targets in index order; returns whether a potential came near overflow."""
     at, v, memory, weights = state.at, state.v, state.memory, net.weights
     number, half, negative, which = what >> 25, (what >> 2) & 3, (what >> 4) & 1, (what >> 5) & 0xFFFFF
-    layer = net.layer_of[number]
+    layer, cause = net.layer_of[number], max(spike, -1)
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
-    readout = net.layers.shape[0] - 2
     lowest = highest = band.high
     for i in range(net.out_first[layer], net.out_first[layer + 1]):
         q = net.out[i]
         if which != 0 and q != which - 1:
             continue
         target = net.projections[q, Q_TARGET]
-        silent = target == readout or rules.clocked == 1
+        first = net.projections[q, Q_FIRST] + site
+        if net.pools[target] >= 0:
+            if half == 0 or (half == 2) == (negative == 1):
+                sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]
+                state.sums[sum_at] += 1 - 2 * negative
+                for run in range(net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0):
+                    x = net.runs[run, R_TO] + c
+                    held, mine = memory[x, NET], state.sums[sum_at]
+                    if negative == 0 and mine > held:
+                        follow(net, order, rules, delays, state, target, x, mine, cause)
+                    elif negative == 1 and mine + 1 == held:
+                        top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
+                        follow(net, order, rules, delays, state, target, x, top, cause)
+            continue
+        silent = target == net.readout or rules.clocked == 1
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE] + negative * (weights.size // 2)
-        first = net.projections[q, Q_FIRST] + site
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
@@ -297,8 +363,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     for x in range(here, here + lanes):
                         can_fire = v[x] >= band.high or v[x] <= band.low and memory[x, NET] > 0
                         if can_fire and at[NOW] >= memory[x, RESTS_UNTIL]:
-                            evaluate(net, neuron, order, rules, delays, state, target, x, spike)
-        state.tallies[1, target, at[STEP]] += operations
+                            evaluate(net, neuron, order, rules, delays, state, target, x, cause)
+        if spike >= 0:
+            state.tallies[1, target, at[STEP]] += operations
     return lowest < band.floor or highest > band.ceiling
 
 
@@ -308,8 +375,10 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
 
     drive: [neurons]. Called again after FULL, it goes on where it was (at[CURSOR]).
     """
-    at, readout = state.at, net.layers.shape[0] - 2
+    at, readout = state.at, net.readout
     for layer in range(readout + 1):
+        if net.pools[layer] >= 0:
+            continue
         for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
             if room_for_one(rules, state) != DONE:
                 at[CURSOR] = number
@@ -346,7 +415,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         at[TAKEN] += 1
         if what & 3 == DELIVERY:
             at[UNDER_WAY] -= 1
-            if rules.record:
+            if rules.record and spike >= 0:
                 i, record = at[DELIVERED], state.delivery_record
                 at[DELIVERED] += 1
                 record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = at[TAKEN], at[NOW], at[STEP]
@@ -365,6 +434,15 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     at = state.at
     for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
         at[TAKEN] += 1
+        if net.pools[layer] >= 0:
+            highest = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
+            if highest != state.memory[number, NET]:
+                if room_for_one(rules, state) != DONE:
+                    at[CURSOR] = number
+                    at[TAKEN] -= 1
+                    return FULL
+                follow(net, order, rules, delays, state, layer, number, highest, -1)
+            continue
         if band.low < state.v[number] < band.high:
             continue
         if room_for_one(rules, state) != DONE:
@@ -376,15 +454,29 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     return DONE
 
 
+@inner_kernel
+def add_inputs(net, state, step):
+    """Put the input events of a step into the queue; the caller has made sure of room."""
+    at, neurons = state.at, state.v.size
+    for i in range(state.input_first[step], state.input_first[step + 1]):
+        what = ((neurons + state.inputs[i, 1]) << 25) | ((1 if state.inputs[i, 2] < 0 else 0) << 4) | DELIVERY
+        put(state.heap, state.fifo, at, 2 * (at[NOW] + state.inputs[i, 0]), FIRST, what, -2 - i)
+        at[UNDER_WAY] += 1
+
+
 @kernel
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
-    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`).
+    """Do one task: DRIVE (drive arrives), INPUTS (events of step `argument` are put in), EVENTS (run until tick `argument`)
+    or EVALUATE (layer `argument`).
 
     Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
-    band. One entry for all three, so that a model and an order are compiled once.
+    band. One entry for all, so that a model and an order are compiled once.
     """
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive)
+    if task == INPUTS:
+        add_inputs(net, state, argument)
+        return DONE
     if task == EVENTS:
         return run_until(net, neuron, order, rules, delays, band, state, argument)
     return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

@@ -22,7 +22,8 @@ class ProjectionTables(NamedTuple):
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
     projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
     site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
-    dtype, the rows of all blocks, then zeros for one row; if signed, all of it again, negated.
+    dtype, the rows of all blocks, then zeros for one row; if signed, all of it again, negated. pools: uint8 [L], 1 for
+    max pooling. largest_window: the most members of a pool's window times its channels.
     """
 
     channels: np.ndarray
@@ -39,6 +40,8 @@ class ProjectionTables(NamedTuple):
     tap_site: np.ndarray
     tap_row: np.ndarray
     weights: np.ndarray
+    pools: np.ndarray
+    largest_window: int
 
 
 def build(network, quantise, signed=False):
@@ -71,23 +74,31 @@ def build(network, quantise, signed=False):
         np.array([p.target for p in projections], np.int64),
         np.array([p.map.blocks.shape[2] for p in projections], np.int64),
         np.array([p.map.blocks.shape[3] for p in projections], np.int64),
-        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), np.concatenate(weights))
+        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), np.concatenate(weights),
+        pools_of(network), max([0, *(int(np.bincount(p.map.r).max()) * grids[p.target][0] for p in projections
+                                     if network.layers[p.target].pools)]))
+
+
+def pools_of(network):
+    """uint8 [L]: 1 for layers that pool."""
+    return np.array([layer.pools for layer in network.layers], np.uint8)
 
 
 def _firsts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def build_events(network, quantise, signed=False):
+def build_events(network, quantise, signed=False, inputs=False):
     """The same projections by source, for the event engine.
 
     Weights lie by source channel, blocks in reverse order, so that what a spike of a convolution brings
     to neighbouring targets is one contiguous run wherever the stride is 1. signed: whether spikes can be
-    negative.
+    negative. inputs: whether the input sends events; it stands behind the readout then.
     """
-    grids = [layer.grid for layer in network.layers]
+    grids = [layer.grid for layer in network.layers] + [network.graph.input_shape]
     first = _firsts([c * h * w for c, h, w in grids])
     projections = [p for p in network.projections if p.source != INPUT]
+    projections += [p for p in network.projections if p.source == INPUT and inputs]
     rows, first_run, runs, weights = [], [], [], []
     at = 0
     for p in projections:
@@ -97,7 +108,7 @@ def build_events(network, quantise, signed=False):
         order = np.lexsort((p.map.r, p.map.p))
         source, target, block = p.map.p[order], p.map.r[order], count - 1 - p.map.k[order]
         joined = np.zeros(len(order), bool)  # does a tap continue the run of the one before it?
-        if groups == 1:
+        if groups == 1 and not network.layers[p.target].pools:
             joined[1:] = (source[1:] == source[:-1]) & (np.diff(target) == 1) & (np.diff(block) == 1)
         start = np.flatnonzero(~joined)
         length = np.diff(np.append(start, len(order)))
@@ -106,11 +117,28 @@ def build_events(network, quantise, signed=False):
         runs.append(np.stack([first[p.target] + target[start] * channels, at + block[start] * co, length * co], axis=1))
         weights.append(np.ascontiguousarray(blocks[::-1].reshape(count, groups * ci, co).transpose(1, 0, 2)).reshape(-1))
         at += blocks.size
-    if signed:
+    if signed or inputs:
         weights += [-w for w in weights]
-    sources = np.array([p.source for p in projections], np.int64)
+    readout = len(network.layers) - 1
+    sources = np.array([readout + 1 if p.source == INPUT else p.source for p in projections], np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
     layers = np.stack([np.array([c for c, _, _ in grids] + [0], np.int64), first], axis=1)
-    return EventTables(layers, np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)), out,
+    return EventTables(layers, np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)), readout, out,
                        np.searchsorted(sources[out], np.arange(len(grids) + 1)).astype(np.int64), np.array(rows, np.int64),
-                       np.concatenate(first_run).astype(np.int64), np.concatenate(runs).astype(np.int64), np.concatenate(weights))
+                       np.concatenate(first_run).astype(np.int64), np.concatenate(runs).astype(np.int64), np.concatenate(weights),
+                       *_windows(network))
+
+
+def _windows(network):
+    """pools, sums, window_base, window_first and windows of EventTables."""
+    pools, base = (np.full(len(network.layers), -1, np.int64) for _ in range(2))
+    firsts, members, sums, taps = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0, 0
+    for i, layer in enumerate(network.layers):
+        if layer.pools:
+            (p,) = network.into(i)
+            pools[i], base[i] = sums, sum(map(len, firsts))
+            firsts.append(taps + np.searchsorted(p.map.r, np.arange(p.map.sites[1] + 1)))
+            members.append(sums + p.map.p * layer.grid[0])
+            sums += network.layers[p.source].size
+            taps += len(p.map.p)
+    return pools, sums, base, np.concatenate(firsts).astype(np.int64), np.concatenate(members).astype(np.int64)

@@ -11,7 +11,7 @@ class IF(NamedTuple):
     signed = False
 
     @staticmethod
-    def emit(neuron, p, s):
+    def emit(neuron, layer, p, s):
         return 1 if p >= neuron.theta else 0
 
     @staticmethod
@@ -19,7 +19,7 @@ class IF(NamedTuple):
         return p - neuron.theta
 
     @staticmethod
-    def tie(neuron, p, s):
+    def tie(neuron, layer, p, s):
         return p == neuron.theta
 
     @staticmethod
@@ -41,7 +41,7 @@ class HardIF(NamedTuple):
     signed = False
 
     @staticmethod
-    def emit(neuron, p, s):
+    def emit(neuron, layer, p, s):
         return 1 if p >= neuron.theta else 0
 
     @staticmethod
@@ -49,7 +49,7 @@ class HardIF(NamedTuple):
         return neuron.rest
 
     @staticmethod
-    def tie(neuron, p, s):
+    def tie(neuron, layer, p, s):
         return p == neuron.theta
 
     @staticmethod

@@ -11,7 +11,7 @@ class SNM(NamedTuple):
     signed = True
 
     @staticmethod
-    def emit(neuron, p, s):
+    def emit(neuron, layer, p, s):
         if p >= neuron.theta:
             return 1
         if p <= -neuron.theta and s > 0:
@@ -23,7 +23,7 @@ class SNM(NamedTuple):
         return p - n * neuron.theta
 
     @staticmethod
-    def tie(neuron, p, s):
+    def tie(neuron, layer, p, s):
         return p == neuron.theta or (p == -neuron.theta and s > 0)
 
     @staticmethod
