@@ -37,10 +37,10 @@ CASES = {
 }
 
 
-def both(seed, case, model, arithmetic="fixed"):
-    """The engine's run with its records, and the twin's outcome, of the same image."""
+def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, **options):
+    """The engine's run with its records, and the twin's outcome, of the same image. models: simulation -> the twin's, for others than MODELS."""
     rng = np.random.default_rng(seed)
-    graph = random_graph(rng)
+    graph = make(rng)
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
     mine, others = (dict(options) for options in CASES[case])
@@ -55,11 +55,11 @@ def both(seed, case, model, arithmetic="fixed"):
         mine["delays"] = steps
         others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in steps])
     simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
-                            pixel_range=pixel_range(pixels))
+                            pixel_range=pixel_range(pixels), **options)
     recorder = Recorder()
     run, simulation = simulation.run_events(pixels[0], 3, recorder)
-    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS, MODELS[model],
-                             **others)
+    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS,
+                             models(simulation) if models else MODELS[model], **others)
     return simulation, run, recorder.records(), outcome
 
 

@@ -70,7 +70,7 @@ def add_inputs(network, blocks_of, spikes, out):
 
 
 def even_parts(total, count):
-    """`total` [neurons] in `count` rows that add up to it (SpikeZIP 3.2): whole numbers differ by at most 1, the remainder spread evenly."""
+    """`total` [neurons] in `count` rows that add up to it (SpikeZIP 3.2); whole numbers differ by at most 1, evenly spread."""
     if total.dtype.kind == "f":
         return np.repeat((total / total.dtype.type(count))[None], count, axis=0)
     sums = np.arange(count + 1, dtype=np.int64)[:, None] * total.astype(np.int64) // count
