@@ -13,7 +13,7 @@ index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the 
 Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one arrival for each
 neuron, also where the charge is zero. None is nothing: no arrival, so no evaluation in asynchronous time.
 
-Models (§4). `model` is one model for all layers, or a list with one per layer (the readout's is not used).
+Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and pools unused).
 A GN's weights are given per member: the charge theta * w / tau that one member's spike brings.
 """
 from __future__ import annotations
@@ -29,11 +29,16 @@ TICKS_PER_STEP = 1024
 
 @dataclass
 class Layer:
-    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout."""
+    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout.
+
+    pool: a layer of max pooling units (§10), see `Ledger.pool`. They count spikes: no threshold (theta is not used),
+    no drive, no v(0), no refractory period and no window. All weights into it are 1: one spike, one count.
+    """
 
     name: str
     size: int
     theta: int | float | list = 1
+    pool: bool = False
 
     def thresholds(self):
         theta = _plain(self.theta)
@@ -80,6 +85,11 @@ class Net:
             if len(found) != len(sizes) or any(n not in (None, size) for n, size in zip(found, sizes, strict=True)):
                 raise ValueError(f"drive[{step}]: expected charges (or None) for layers of {sizes} neurons, "
                                  f"found {found}")
+            for layer, charges in zip(self.layers, drive[step], strict=True):
+                if layer.pool and charges is not None and any(charge != 0 for charge in charges):
+                    raise ValueError(f"drive[{step}]: expected None or zeros for pool {layer.name}, found {charges}")
+        if self.layers[self.readout].pool:
+            raise ValueError("layers: expected a readout as the last layer, found a pool")
         for k, projection in enumerate(self.projections):
             shape = (self.layers[projection.target].size, self.layers[projection.source].size)
             if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
@@ -90,15 +100,18 @@ class Net:
                                  f"projects to {projection.target}; use topological order")
             if projection.source == self.readout:
                 raise ValueError(f"projection {k}: the readout never fires and has no targets")
+            if self.layers[projection.target].pool and np.any(np.asarray(projection.weights)[_yes(projection.mask)] != 1):
+                raise ValueError(f"projection {k}: expected weights of 1 into a pool (one spike is one count)")
 
 
 @dataclass
 class Spike:
     """One spike; `seq` is its place in the order of emission, without gaps (a GN's members each have one).
 
-    `tick` is None in clocked time. `member` is 1..tau for GN and 1 for every other model. `cause` is the seq of
-    the spike whose arrival fired it; None for drive, in clocked time, and where the neuron was evaluated by an
-    event of its own (end of a refractory period or a window). `nth`: how many spikes this neuron sent before.
+    `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum changed by n, and 1
+    for every other model. `cause` is the seq of the spike whose arrival fired it; None for drive, in clocked time,
+    and where the neuron was evaluated by an event of its own (end of a refractory period or a window). `nth`: how
+    many spikes this neuron sent before. `v_before` and `v_after` of a pool are its maximum.
     """
 
     seq: int
@@ -120,8 +133,10 @@ class Outcome:
 
     counts[l][step][i]: signed net number of spikes; zero for the readout. potentials[l][i]: at the end; the
     readout's is its v(0) and all that arrived. readout[step][i]: charge that has arrived there after each step,
-    not divided (§3). arrived[l][i]: sum of all charge. synaptic_operations: delivered spikes times touched
-    synapses (§11). equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
+    not divided (§3). arrived[l][i]: sum of all charge; zero for pools, which count spikes instead. A pool's potential
+    is its maximum. synaptic_operations: delivered spikes times touched synapses (§11), except those into pools: what
+    a pool does is a comparison, not an addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
+    memory[l][i]: S of §4 at the end; of a pool its maximum, of the readout 0.
     Asynchronous time only: `deliveries` in the order taken from the queue, then those `under_way` at the end of
     the run (a number), in the queue's order.
     """
@@ -136,6 +151,7 @@ class Outcome:
     t_eq: int
     deliveries: list = field(default_factory=list)
     under_way: int = 0
+    memory: list = field(default_factory=list)
 
 
 # --- Neuron models (§4) ---
@@ -262,12 +278,15 @@ class Ledger:
         self.models = model if isinstance(model, list) else [model] * len(net.layers)
         self.thetas = [layer.thresholds() for layer in net.layers]
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
-        self.masks = [_plain(np.asarray(p.mask, bool)) for p in net.projections]
+        self.masks = [_plain(_yes(p.mask)) for p in net.projections]
         self.v = [list(_plain(potentials)) for potentials in v0]
         for layer, *found in zip(net.layers, self.v, self.thetas, strict=True):
             if [len(values) for values in found] != [layer.size] * 2:
                 raise ValueError(f"layer {layer.name}: expected {layer.size} potentials and thresholds, "
                                  f"found {[len(values) for values in found]}")
+            if layer.pool and any(potential != 0 for potential in found[0]):
+                raise ValueError(f"layer {layer.name}: expected v(0) of zeros for a pool, found {found[0]}")
+        self.windows = [self._windows(layer) if net.layers[layer].pool else None for layer in range(len(net.layers))]
         self.arrived = [[0] * layer.size for layer in net.layers]
         self.memory = [[0] * layer.size for layer in net.layers]     # S of §4: signed sum of the spikes fired
         self.sent = [[0] * layer.size for layer in net.layers]       # spikes of either sign
@@ -276,10 +295,21 @@ class Ledger:
         self.readout = []
         self.operations = self.equalities = self.t_eq = 0
 
+    def _windows(self, pool):
+        """windows[i]: for each member (projection, source) of unit i's window the signed sum of its spikes so far."""
+        return [{(k, j): 0 for k, projection in enumerate(self.net.projections) if projection.target == pool
+                 for j, synapse in enumerate(self.masks[k][i]) if synapse} for i in range(self.net.layers[pool].size)]
+
+    def brought(self, layer, i, step):
+        """Clocked time: (projection, source, net spikes fired in this step) for each synapse of a neuron."""
+        return [(k, j, self.counts[projection.source][step][j]) for k, projection in enumerate(self.net.projections)
+                if projection.target == layer for j, synapse in enumerate(self.masks[k][i]) if synapse]
+
     def charge(self, layer, i, charge, step):
         """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived anywhere (readout
-        included) or anything fired. In clocked time that is the same as comparing potentials before and after:
-        charges that cancel were brought by spikes of the same step."""
+        included) or anything fired, pools included (a spike that leaves a pool's maximum as it is moves nothing). In
+        clocked time that is the same as comparing potentials before and after: charges that cancel were brought by
+        spikes of the same step."""
         self.v[layer][i] = self.v[layer][i] + charge
         self.arrived[layer][i] = self.arrived[layer][i] + charge
         if charge != 0:
@@ -297,16 +327,38 @@ class Ledger:
         spikes, v_before = [], p
         for n, (sign, member) in enumerate(fired, start=1):
             v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
-            spikes.append(Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after,
-                                self.sent[layer][i]))
-            self.spikes.append(spikes[-1])
-            self.sent[layer][i] += 1
+            spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
             self.memory[layer][i] += sign
-            self.counts[layer][step][i] += sign
-            self.t_eq = step + 1
             v_before = v_after
         self.v[layer][i] = p_after
         return spikes
+
+    def count(self, layer, i, member, n):
+        """n spikes (of sign -1 if negative) of one member (projection, source) of its window reach a pool unit."""
+        self.windows[layer][i][member] += n
+
+    def pool(self, layer, i, step, tick, cause):
+        """§10: send by how much the maximum over the window has changed since the last time, one spike for each 1.
+
+        The maximum is of the running sums, which all start at 0. It may be below 0 (where delays let a spike that was
+        taken back arrive before the one it takes back). A unit with an empty window stays at 0."""
+        was, now = self.memory[layer][i], max(self.windows[layer][i].values(), default=0)
+        sign = 1 if now > was else -1
+        spikes = []
+        for member in range(1, abs(now - was) + 1):
+            v_before, v_after = was + (member - 1) * sign, was + member * sign
+            spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
+        self.memory[layer][i] = self.v[layer][i] = now
+        return spikes
+
+    def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after):
+        """Record one spike."""
+        spike = Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, self.sent[layer][i])
+        self.spikes.append(spike)
+        self.sent[layer][i] += 1
+        self.counts[layer][step][i] += sign
+        self.t_eq = step + 1
+        return spike
 
     def end_step(self):
         """The readout after a step: all charge that has arrived there so far (§3)."""
@@ -314,7 +366,7 @@ class Ledger:
 
     def outcome(self):
         return Outcome(self.spikes, self.counts, self.v, self.readout, self.arrived, self.operations,
-                       self.equalities, self.t_eq)
+                       self.equalities, self.t_eq, memory=self.memory)
 
 
 def run_clocked(net, drive, v0, steps, model):
@@ -322,23 +374,24 @@ def run_clocked(net, drive, v0, steps, model):
 
     The order in which a charge is summed matters in floats only: the drive, then for each incoming projection
     in the list's order the charges of its spikes, sources in index order, a neuron that fired m times added m
-    times; the sum is then added to the potential, to `arrived` and to the readout.
+    times; the sum is then added to the potential, to `arrived` and to the readout. A pool's turn comes in the same
+    order of layers: it sends the change of its maximum since its last turn.
     """
     net.check(drive, steps)
     book = Ledger(net, v0, steps, model)
     for step in range(steps):
-        fired = book.counts
         for layer, size in enumerate(layer.size for layer in net.layers):
             for i in range(size):
+                if net.layers[layer].pool:
+                    for k, j, n in book.brought(layer, i, step):
+                        book.count(layer, i, (k, j), n)
+                    book.pool(layer, i, step, None, None)
+                    continue
                 total = _plain(drive[step][layer][i]) if drive[step][layer] is not None else 0
-                for k, projection in enumerate(net.projections):
-                    if projection.target != layer:
-                        continue
-                    for j, synapse in enumerate(book.masks[k][i]):
-                        n = fired[projection.source][step][j] if synapse else 0
-                        for _ in range(abs(n)):
-                            total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
-                            book.operations += 1
+                for k, j, n in book.brought(layer, i, step):
+                    for _ in range(abs(n)):
+                        total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
+                        book.operations += 1
                 book.charge(layer, i, total, step)
                 if layer != net.readout:
                     book.fire(layer, i, step, None, None)
@@ -512,6 +565,8 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     window is in the queue, and the next step starts at start + ticks_per_step or, if that was later, at the tick of
     the last event. The end of a refractory period alone does not hold a step up: it is left to the step it falls in
     (else r = one step would not mean one spike a step). Without `barrier` steps start every ticks_per_step.
+    A pool has neither refractory period nor window: it answers to every spike at once (under the order `clocked` at its
+    turn in the step's evaluation).
     The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
     `max_events`: so many events are taken from the queue, in the whole run, before it is an error.
     """
@@ -553,7 +608,7 @@ class _Run:
         """§5.1: layers in topological order, neurons in index order, one arrival each."""
         self.step, self.now = step, start
         for layer, charges in enumerate(drive):
-            if charges is not None:
+            if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
                     self.arrive(layer, i, _plain(charge), None)
 
@@ -577,7 +632,11 @@ class _Run:
         """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
         at t rests for t <= now < t + r; whatever would evaluate it then (an arrival, the end of a window) leaves that
         to the period's end. An evaluation closes an open window: "w after the first arrival since its last
-        evaluation"."""
+        evaluation". A pool sends what has changed."""
+        if self.net.layers[layer].pool:
+            for spike in self.book.pool(layer, i, self.step, self.now, cause):
+                self.send(spike)
+            return
         if self.now < self.rests_until[layer][i]:
             return
         self.window_end[layer][i] = None
@@ -645,18 +704,28 @@ class _Run:
         """§5.3: projections in the list's order, targets in index order; each arrival is evaluated before the next."""
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
-            weights, mask = self.book.weights[k], self.book.masks[k]
-            for i in range(self.net.layers[self.net.projections[k].target].size):
+            weights, mask, target = self.book.weights[k], self.book.masks[k], self.net.projections[k].target
+            for i in range(self.net.layers[target].size):
                 if mask[i][spike.neuron]:
-                    charge = spike.sign * weights[i][spike.neuron]
+                    charge = spike.sign * weights[i][spike.neuron]      # into a pool: the spike's sign
                     half = INHIBITORY if charge < 0 else EXCITATORY
-                    if parcel.half in (WHOLE, half):
+                    if parcel.half not in (WHOLE, half):
+                        continue
+                    if self.net.layers[target].pool:
+                        self.book.count(target, i, (k, spike.neuron), spike.sign)
+                        if self.order is not clocked:
+                            self.evaluate(target, i, spike.seq)
+                    else:
                         self.book.operations += 1
-                        self.arrive(self.net.projections[k].target, i, charge, spike.seq)
+                        self.arrive(target, i, charge, spike.seq)
 
 
 def _recorded(spike, parcel):
     return Delivery(spike.layer, spike.neuron, spike.nth, parcel.delay, parcel.projections, parcel.half)
+
+
+def _yes(mask):
+    return np.asarray(mask, bool)
 
 
 def _plain(x):
