@@ -1,6 +1,6 @@
 """The twin obeys the laws of the semantics (§7) and reproduces the papers' worked examples, with no tolerance."""
 from fractions import Fraction
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -156,6 +156,30 @@ def test_law_4_theorem_1_of_srp():
             (False, False, -1)} == seen
 
 
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 5])
+def test_law_4_on_every_input_of_a_small_neuron(T):
+    """SRP Theorem 1 with eq. 7: one layer of clocked IF, L = T, lambda = theta = 4, v(0) = theta / 2. One neuron for
+    each sequence of charges -5, -2, 1, 4 and 7; the ANN gets their mean, which is the same weighted input."""
+    theta = 4
+    inputs = list(product((-5, -2, 1, 4, 7), repeat=T))
+    net = Net([Layer("layer", len(inputs), theta), Layer("readout", 1)], [])
+    outcome = clock(net, [[list(charges), None] for charges in zip(*inputs, strict=True)], IF())
+    cases = set()
+    for charges, S, v in zip(inputs, totals(outcome, 0), outcome.potentials[0], strict=True):
+        y, phi = Fraction(sum(charges), T), Fraction(theta * S, T)
+        a = theta * min(max(((y * T / theta + Fraction(1, 2)) // 1) / Fraction(T), 0), 1)
+        if a == 0:
+            assert not v < 0 or phi >= a                # (i) v(T) < 0 is sufficient for phi >= a
+            assert not phi > a or v < 0                 # (i) and necessary for phi > a
+        else:
+            assert (phi > a) == (v < 0)                 # (ii)
+        if len(set(charges)) == 1:                      # the same charge in each step: nothing is uneven
+            assert phi == a and (v >= 0 or a == 0)
+        if phi != a:                                    # §8
+            cases.add((1 if a == 0 else 2) if phi > a else (4 if a == theta else 3))
+    assert cases == {1: set(), 2: {1, 4}}.get(T, {1, 2, 3, 4})
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_law_5_gn_of_one_member_is_if(seed):
     rng = np.random.default_rng(seed)
@@ -289,6 +313,17 @@ def test_law_7_gn_of_l_members_is_the_qcfs_network(seed):
         if layer != net.readout:
             assert [Fraction(n * lam, L) for n in totals(outcome, layer)] == ann[layer]
     assert outcome.readout[-1] == y
+
+
+@pytest.mark.parametrize("L", [1, 2, 4, 8, 16])
+def test_law_7_gn_of_l_members_is_the_qcfs_staircase(L):
+    """One layer, T = 1, every input from below 0 to above lambda: q times the count is QCFS (SRP eq. 7)."""
+    lam = 64
+    inputs = list(range(-2 * lam, 3 * lam))
+    net = Net([Layer("layer", len(inputs), lam), Layer("readout", 1)], [])
+    outcome = clock(net, [[inputs, None]], GN(L), start(net, 2 * L))
+    assert [lam // L * S for S in totals(outcome, 0)] == [
+        lam * min(max((Fraction(y * L, lam) + Fraction(1, 2)) // 1 / Fraction(L), 0), 1) for y in inputs]
 
 
 # --- Published examples ---
@@ -799,10 +834,11 @@ def test_wrong_input_is_refused():
 def trains_into_pools(windows, trains, weights):
     """Source j of theta 1 sends trains[j][step] by ST-BIF (whose drive is what it sends); unit i pools windows[i]."""
     n = len(trains)
+    members = [[j in window for j in range(n)] for window in windows]
     net = Net([Layer("sources", n, 1), Layer("pool", len(windows), pool=True), Layer("readout", 1)],
-              [Projection(0, 1, np.ones((len(windows), n), int), [[j in window for j in range(n)] for window in windows]),
-               Projection(1, 2, [weights])])
-    return net, [[list(charges), None, None] for charges in zip(*trains, strict=True)], [[0] * n, [0] * len(windows), [0]]
+              [Projection(0, 1, np.ones((len(windows), n), int), members), Projection(1, 2, [weights])])
+    drive = [[list(charges), None, None] for charges in zip(*trains, strict=True)]
+    return net, drive, [[0] * n, [0] * len(windows), [0]]
 
 
 def test_a_pool_sends_the_changes_of_its_maximum():
@@ -828,14 +864,15 @@ def test_a_pool_sends_several_spikes_at_once_in_clocked_time_only():
               [Projection(0, 1, [[1, 1]]), Projection(1, 2, [[2]])])
     drive, v0 = [[[3, 2], [0], None], [[1, 4], None, None]], [[0, 0], [0], [0]]
     outcome = clock(net, drive, GN(4), v0)
-    spikes = [(s.step, s.member, s.v_before, s.v_after, s.nth) for s in outcome.spikes if s.layer == 1]
-    assert spikes == [(0, 1, 0, 1, 0), (0, 2, 1, 2, 1), (0, 3, 2, 3, 2), (1, 1, 3, 4, 3), (1, 2, 4, 5, 4), (1, 3, 5, 6, 5)]
+    assert [(s.step, s.member, s.v_before, s.v_after, s.nth) for s in outcome.spikes if s.layer == 1] == [
+        (0, 1, 0, 1, 0), (0, 2, 1, 2, 1), (0, 3, 2, 3, 2), (1, 1, 3, 4, 3), (1, 2, 4, 5, 4), (1, 3, 5, 6, 5)]
     assert outcome.readout == [[6], [12]] and outcome.synaptic_operations == 6
     assert same(outcome, run(net, drive, GN(4), v0=v0, order=twin.clocked))
     outcome = run(net, drive, GN(4), v0=v0)
-    # causes: the three members of source 0 (0, 1, 2); in step 1 source 0 goes to 4, source 1 from 2 to 6: 3, 4 and 6 change
+    # step 0: the three members of source 0 raise it; step 1: source 0 goes to 4, source 1 from 2 to 6 with its last two
     causes = [outcome.spikes[s.cause] for s in outcome.spikes if s.layer == 1]
-    assert [(s.neuron, s.step, s.member) for s in causes] == [(0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 1, 1), (1, 1, 3), (1, 1, 4)]
+    assert [(s.step, s.neuron, s.member) for s in causes] == [
+        (0, 0, 1), (0, 0, 2), (0, 0, 3), (1, 0, 1), (1, 1, 3), (1, 1, 4)]
     assert all(s.member == 1 for s in outcome.spikes if s.layer == 1) and outcome.readout == [[6], [12]]
 
 
@@ -884,8 +921,8 @@ def test_equilibrium_time_counts_a_pool_when_it_fires():
 
 def test_pools_of_pools():
     """Over (0, 1) and (2, 3), then over both: the maximum of all four."""
-    net = Net([Layer("sources", 4, 1), Layer("pool", 2, pool=True), Layer("pool of pools", 1, pool=True), Layer("readout", 1)],
-              [Projection(0, 1, [[1, 1, 0, 0], [0, 0, 1, 1]], [[True, True, False, False], [False, False, True, True]]),
+    net = Net([Layer("sources", 4, 1), Layer("pool", 2, pool=True), Layer("top", 1, pool=True), Layer("readout", 1)],
+              [Projection(0, 1, np.ones((2, 4), int), [[True, True, False, False], [False, False, True, True]]),
                Projection(1, 2, [[1, 1]]), Projection(2, 3, [[1]])])
     for drive in ([1, 2, 3, 1], [4, 0, 0, 0], [0, 0, 0, 2]):
         outcome = run(net, [[drive, None, None, None]], IF(), v0=[[0] * 4, [0, 0], [0], [0]])
@@ -956,3 +993,127 @@ def test_wrong_pools_are_refused():
         clock(Net(net.layers, [Projection(0, 1, [[2]])]), drive, IF(), v0)
     with pytest.raises(ValueError, match="found a pool"):
         clock(Net(net.layers[:2], net.projections[:1]), [drive[0][:2]], IF(), v0[:2])
+
+
+# --- SRP (§9) ---
+
+LATE_INHIBITION = [1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]
+
+
+def test_srp_masks_the_neuron_of_figure_1c():
+    """The neuron fires four times, one too many, and stands at -1 after 6 steps; so in stage two nobody hears it."""
+    net, drive, v0 = trains_into_one_neuron(LATE_INHIBITION, [2, -1])
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 6, 6, IF())
+    assert first == clock(net, drive, IF(), v0) and mask == [[True, True], [False], [True]]
+    assert (first.readout[-1], first.synaptic_operations) == ([4], 6 + 4)
+    assert second.counts[0] == first.counts[0] and second.counts[1] == [[0]] * 6
+    assert second.readout[-1] == [0] and second.synaptic_operations == 6
+    assert all(s.layer == 0 and s.seq == n for n, s in enumerate(second.spikes)) and len(second.spikes) == 6
+    # it went on integrating, resetting and remembering
+    assert second.potentials[:2] == first.potentials[:2] == [[0, 0], [-1]] and second.memory[1] == first.memory[1] == [4]
+    assert second.equalities == first.equalities == 6       # the sources at 1; the neuron meets 2, 3, 4, 2, 0, -1
+    assert second.t_eq == 6
+
+
+def test_srp_stages_differ_in_length_and_start_anew():
+    """After 3 steps the neuron of figure 1 (c) stands at 3; after 5 at 0, so it is masked out if epsilon = 1."""
+    net, drive, v0 = trains_into_one_neuron(LATE_INHIBITION, [2, -1])
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 3, 6, IF())
+    assert first.potentials[1] == [3] and mask == [[True, True], [True], [True]]
+    assert second == clock(net, drive, IF(), v0)
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 5, 2, IF())
+    assert first.potentials[1] == [0] and mask[1] == [True] and second == clock(net, drive[:2], IF(), v0)
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 5, 2, IF(), epsilon=1)
+    assert mask == [[False, False], [False], [True]]                # the sources stand at 0 too
+    assert second.spikes == [] and second.synaptic_operations == 0 and second.memory[0] == [2, 0]
+    # the neuron is not even charged: nothing is sent
+    assert second.arrived[1] == [0]
+
+
+def test_srp_event_by_event():
+    """DNISNM figure 3, inhibition last: five spikes and v = -3. Masked out, it still fires five times, unheard."""
+    net = Net([Layer("sources", 3, 1), Layer("neuron", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[1, 2, -1]]), Projection(1, 2, [[1]])])
+    drive, v0 = [[[1, 2, 3], [0], None]], [[0] * 3, [0], [0]]
+    first, mask, second = twin.run_srp(twin.run_async, net, drive, v0, 1, 1, IF(), order=twin.excitatory_first)
+    assert mask == [[True] * 3, [False], [True]]
+    assert (first.readout, first.synaptic_operations) == ([[5]], 11)
+    assert (second.readout, second.synaptic_operations) == ([[0]], 6)
+    assert second.memory[1] == [5] and second.potentials[1] == [-3] and second.counts[1] == [[0]]
+    assert {(d.layer, d.neuron) for d in second.deliveries} == {(0, 0), (0, 1), (0, 2)}
+
+
+def test_a_masked_neuron_rests_after_its_unheard_spikes():
+    """theta = 4, r = 300: it fires at 0, 300, 600 and 900, as long as it stands at 4 or above; then the step is over."""
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    for charge, left in ((12, 0), (16, 0), (20, 4)):
+        outcome = run(net, [[[charge], None]], IF(), v0=[[0], [0]], refractory=300, mask=[[False], [True]])
+        assert outcome.potentials[0] == [left] and outcome.memory[0] == [(charge - left) // 4] and outcome.spikes == []
+
+
+def test_a_masked_neuron_moves_the_equilibrium_time():
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    outcome = twin.run_clocked(net, [[[12], None]] + [[None, None]] * 4, [[0], [0]], 5, IF(), mask=[[False], [True]])
+    assert outcome.t_eq == 3 and outcome.equalities == 1 and outcome.readout == [[0]] * 5
+
+
+def test_pools_and_readout_are_never_masked():
+    """Source 0 is masked out: the pool over both sources follows the other."""
+    net, drive, v0 = trains_into_pools([(0, 1)], [[3, -1], [1, 1]], [1])
+    first, mask, second = twin.run_srp(twin.run_async, net, [[charges[0], None, None] for charges in drive], v0, 2, 2,
+                                       IF(), order=twin.fifo)
+    assert first.potentials[0] == [-1, 0] and first.readout == [[3], [3]]
+    assert mask == [[False, True], [True], [True]] and second.readout == [[1], [2]]
+    first, mask, _ = twin.run_srp(twin.run_clocked, net, drive, v0, 2, 2, IF(), epsilon=9)
+    assert mask == [[False, False], [True], [True]]
+    for wrong in ([[True] * 2, [False], [True]], [[True] * 2, [True], [False]], [[True], [True], [True]]):
+        with pytest.raises(ValueError, match="expected . truth values, all True for a pool and for the readout"):
+            run(net, drive, IF(), v0=v0, mask=wrong)
+
+
+def masked(rng, net):
+    return [rng.random(layer.size) < (2 if layer.pool or layer is net.layers[-1] else 0.6) for layer in net.layers]
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_conservation_and_silence_of_masked_neurons(name, way):
+    """v(T) = v(0) + arrived - q * S with the memory S; every other record is of those who take part."""
+    unheard = 0
+    for seed in SEEDS:
+        net, drive = pooled(seed)
+        mask, model, v0 = masked(np.random.default_rng(seed), net), MODELS[name], start(net)
+        if way == "engine":
+            outcome = twin.run_clocked(net, drive, v0, len(drive), model, mask=mask)
+        else:
+            outcome = run(net, drive, model, mask=mask, **ORDERS[way])
+        recorded = {(s.layer, s.neuron) for s in outcome.spikes} | {(d.layer, d.neuron) for d in outcome.deliveries}
+        assert all(mask[layer][neuron] for layer, neuron in recorded)
+        for layer in range(net.readout):
+            if net.layers[layer].pool:
+                continue
+            for i, S in enumerate(outcome.memory[layer]):
+                v, arrived = outcome.potentials[layer][i], outcome.arrived[layer][i]
+                assert v == v0[layer][i] + arrived - model.quantum(THETA) * S
+                assert totals(outcome, layer)[i] == (S if mask[layer][i] else 0)
+                unheard += not mask[layer][i] and S > 0
+    assert unheard > 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_masked_runs_equal_runs_without_the_masked_synapses(name, seed):
+    """Cut the synapses of the masked-out: all others do the same, and so do their own potentials.
+
+    Not so under an order that delivers a taken-back spike before the one it takes back: in a pool's window the
+    masked-out stay, with sums of 0, and hold the maximum up when all others are below."""
+    net, drive = pooled(seed)
+    mask = masked(np.random.default_rng(seed), net)
+    cut = Net(net.layers, [Projection(p.source, p.target, p.weights, p.mask & mask[p.source]) for p in net.projections])
+    for options in ({}, {"refractory": 700}, {"window": 50}, {"order": twin.clocked}, {"order": twin.excitatory_first}):
+        one, other = run(net, drive, MODELS[name], mask=mask, **options), run(cut, drive, MODELS[name], **options)
+        for attribute in ("potentials", "memory", "arrived", "readout", "synaptic_operations", "equalities", "t_eq"):
+            assert getattr(one, attribute) == getattr(other, attribute), attribute
+        assert [f[1:] for f in facts(one)] == [f[1:] for f in facts(other) if mask[f[2]][f[3]]]
+    engine = twin.run_clocked(net, drive, start(net), len(drive), MODELS[name], mask=mask)
+    assert same(engine, run(net, drive, MODELS[name], order=twin.clocked, mask=mask)) and engine.spikes

@@ -100,7 +100,8 @@ class Net:
                                  f"projects to {projection.target}; use topological order")
             if projection.source == self.readout:
                 raise ValueError(f"projection {k}: the readout never fires and has no targets")
-            if self.layers[projection.target].pool and np.any(np.asarray(projection.weights)[_yes(projection.mask)] != 1):
+            weights = np.asarray(projection.weights)[_yes(projection.mask)]
+            if self.layers[projection.target].pool and np.any(weights != 1):
                 raise ValueError(f"projection {k}: expected weights of 1 into a pool (one spike is one count)")
 
 
@@ -273,8 +274,13 @@ def even_release(total, n):
 class Ledger:
     """Potentials, memories and records of one run; the two ways of time only decide when to charge and to fire."""
 
-    def __init__(self, net, v0, steps, model):
+    def __init__(self, net, v0, steps, model, mask=None):
         self.net = net
+        self.mask = [[True] * layer.size for layer in net.layers] if mask is None else _plain(mask)
+        for layer, allowed in zip(net.layers, self.mask, strict=True):
+            if len(allowed) != layer.size or (not all(allowed) and (layer.pool or layer is net.layers[net.readout])):
+                raise ValueError(f"mask of layer {layer.name}: expected {layer.size} truth values, "
+                                 f"all True for a pool and for the readout, found {allowed}")
         self.models = model if isinstance(model, list) else [model] * len(net.layers)
         self.thetas = [layer.thresholds() for layer in net.layers]
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
@@ -316,7 +322,9 @@ class Ledger:
             self.t_eq = step + 1
 
     def fire(self, layer, i, step, tick, cause):
-        """Evaluate once: ask the model, book what it fires, return the new spikes (§4).
+        """Evaluate once: ask the model, book what it fires (§4). Returns None if it does not fire, else the spikes to
+        send; [] for a neuron that is masked out (§9): it integrates and resets and its memory S moves, but its spikes
+        are neither sent nor counted nor recorded. (They moved its potential, so they count for T_eq.)
 
         Every call is one evaluation; it met equality if p equalled a threshold where the other strictness of that
         comparison would have decided differently (so p = 0 counts for ST-BIF only while S > 0)."""
@@ -324,13 +332,17 @@ class Ledger:
         p, S = self.v[layer][i], self.memory[layer][i]
         self.equalities += model.ties(p, S, theta)
         fired, p_after = model.fire(p, S, theta)
+        if not fired:
+            return None
         spikes, v_before = [], p
         for n, (sign, member) in enumerate(fired, start=1):
             v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
-            spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
+            if self.mask[layer][i]:
+                spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
             self.memory[layer][i] += sign
             v_before = v_after
         self.v[layer][i] = p_after
+        self.t_eq = step + 1
         return spikes
 
     def count(self, layer, i, member, n):
@@ -353,7 +365,8 @@ class Ledger:
 
     def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after):
         """Record one spike."""
-        spike = Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, self.sent[layer][i])
+        nth = self.sent[layer][i]
+        spike = Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, nth)
         self.spikes.append(spike)
         self.sent[layer][i] += 1
         self.counts[layer][step][i] += sign
@@ -369,8 +382,8 @@ class Ledger:
                        self.equalities, self.t_eq, memory=self.memory)
 
 
-def run_clocked(net, drive, v0, steps, model):
-    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member.
+def run_clocked(net, drive, v0, steps, model, *, mask=None):
+    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member. mask[layer][neuron]: see `run_srp`.
 
     The order in which a charge is summed matters in floats only: the drive, then for each incoming projection
     in the list's order the charges of its spikes, sources in index order, a neuron that fired m times added m
@@ -378,7 +391,7 @@ def run_clocked(net, drive, v0, steps, model):
     order of layers: it sends the change of its maximum since its last turn.
     """
     net.check(drive, steps)
-    book = Ledger(net, v0, steps, model)
+    book = Ledger(net, v0, steps, model, mask)
     for step in range(steps):
         for layer, size in enumerate(layer.size for layer in net.layers):
             for i in range(size):
@@ -552,8 +565,8 @@ class PerNeuron:
 
 
 def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0, window=0, delays=None,
-              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP):
-    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks.
+              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP, mask=None):
+    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]: see `run_srp`.
 
     The queue is ordered by (time, phase, key, sequence number). The phase is 0 for deliveries and 1 for evaluations, so
     a neuron's own event comes after every delivery due at its tick; evaluations have the key (layer, neuron). The
@@ -573,7 +586,7 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     net.check(drive, steps, loops=order is not clocked)
     if order is clocked and (refractory or window or delays):
         raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
-    run = _Run(net, Ledger(net, v0, steps, model), order, refractory, window, delays, max_events)
+    run = _Run(net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events)
     start = 0
     for step in range(steps):
         end = start + ticks_per_step
@@ -632,7 +645,7 @@ class _Run:
         """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
         at t rests for t <= now < t + r; whatever would evaluate it then (an arrival, the end of a window) leaves that
         to the period's end. An evaluation closes an open window: "w after the first arrival since its last
-        evaluation". A pool sends what has changed."""
+        evaluation". A masked-out neuron fires and rests as any other, but sends nothing. A pool sends its changes."""
         if self.net.layers[layer].pool:
             for spike in self.book.pool(layer, i, self.step, self.now, cause):
                 self.send(spike)
@@ -640,7 +653,7 @@ class _Run:
         if self.now < self.rests_until[layer][i]:
             return
         self.window_end[layer][i] = None
-        while spikes := self.book.fire(layer, i, self.step, self.now, cause):
+        while (spikes := self.book.fire(layer, i, self.step, self.now, cause)) is not None:
             for spike in spikes:
                 self.send(spike)
             if self.order is clocked:
@@ -718,6 +731,20 @@ class _Run:
                     else:
                         self.book.operations += 1
                         self.arrive(target, i, charge, spike.seq)
+
+
+# --- SRP (§9) ---
+
+def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
+    """SRP, Algorithm 1: stage one of tau steps, which decides who takes part in stage two of `steps` steps.
+
+    `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask, outcome of stage
+    two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the readout. Stage two is a run of its
+    own: it starts from v0 with nothing under way, and its drive begins anew with drive[0]."""
+    first = run(net, drive, v0, tau, model, **options)
+    mask = [[layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
+            for number, layer in enumerate(net.layers)]
+    return first, mask, run(net, drive, v0, steps, model, mask=mask, **options)
 
 
 def _recorded(spike, parcel):
