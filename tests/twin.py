@@ -13,6 +13,11 @@ index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the 
 Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one arrival for each
 neuron, also where the charge is zero. None is nothing: no arrival, so no evaluation in asynchronous time.
 
+Input events (§3, encoding `events`) are drive too. `events` is a list of (step, offset, input, sign), sorted by step
+and offset: at `offset` ticks after the step's beginning (below ticks_per_step; without meaning in clocked time) input
+number `input` has an event of sign 1 or -1. `Net.inputs` says what charges it brings to whom. As with drive, what
+comes after the run's last step is left out.
+
 Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and pools unused).
 A GN's weights are given per member: the charge theta * w / tau that one member's spike brings.
 """
@@ -64,10 +69,15 @@ class Projection:
 
 @dataclass
 class Net:
-    """Layers in topological order; projections in the order of summation and of delivery."""
+    """Layers in topological order; projections in the order of summation and of delivery.
+
+    inputs: projections from the input, of which the source is ignored. weights[i][j]: charge that a +1 event of input
+    j brings to target neuron i; mask as elsewhere. Their targets are neurons or the readout, not pools.
+    """
 
     layers: list[Layer]
     projections: list[Projection]
+    inputs: list[Projection] = field(default_factory=list)
 
     @property
     def readout(self):
@@ -77,8 +87,9 @@ class Net:
     def outgoing(self, layer):
         return tuple(k for k, projection in enumerate(self.projections) if projection.source == layer)
 
-    def check(self, drive, steps, loops=False):
-        """Shapes fit, and (unless `loops`) every projection goes to a later layer."""
+    def check(self, drive, steps, loops=False, events=(), ticks_per_step=None):
+        """Shapes fit, and (unless `loops`) every projection goes to a later layer; events are sorted and there."""
+        self._check_inputs(events, ticks_per_step)
         sizes = [layer.size for layer in self.layers]
         for step in range(steps):
             found = [None if charges is None else len(charges) for charges in drive[step]]
@@ -103,6 +114,28 @@ class Net:
             weights = np.asarray(projection.weights)[_yes(projection.mask)]
             if self.layers[projection.target].pool and np.any(weights != 1):
                 raise ValueError(f"projection {k}: expected weights of 1 into a pool (one spike is one count)")
+
+    def _check_inputs(self, events, ticks_per_step):
+        n = np.shape(self.inputs[0].weights)[1] if self.inputs else 0
+        for k, projection in enumerate(self.inputs):
+            shape = (self.layers[projection.target].size, n)
+            if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
+                raise ValueError(f"inputs {k}: expected weights and mask of shape {shape} (targets, inputs), "
+                                 f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}")
+            if self.layers[projection.target].pool:
+                raise ValueError(f"inputs {k}: expected neurons or the readout as targets, found a pool, "
+                                 "which has no drive")
+        before = (0, 0)
+        for place, (step, offset, number, sign) in enumerate(events):
+            if (step, offset) < before:
+                raise ValueError(f"events[{place}]: expected them sorted by step and offset, "
+                                 f"found {(step, offset)} after {before}")
+            if offset < 0 or (ticks_per_step is not None and offset >= ticks_per_step):
+                raise ValueError(f"events[{place}]: expected an offset inside the step, found {offset}")
+            if not 0 <= number < n or sign not in (1, -1):
+                raise ValueError(f"events[{place}]: expected an input below {n} and a sign of 1 or -1, "
+                                 f"found {number} and {sign}")
+            before = (step, offset)
 
 
 @dataclass
@@ -139,7 +172,7 @@ class Outcome:
     a pool does is a comparison, not an addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
     memory[l][i]: S of §4 at the end; of a pool its maximum, of the readout 0.
     Asynchronous time only: `deliveries` in the order taken from the queue, then those `under_way` at the end of
-    the run (a number), in the queue's order.
+    the run (a number), in the queue's order. `input_deliveries`: (place in the list of events, tick), as delivered.
     """
 
     spikes: list[Spike]
@@ -153,6 +186,7 @@ class Outcome:
     deliveries: list = field(default_factory=list)
     under_way: int = 0
     memory: list = field(default_factory=list)
+    input_deliveries: list = field(default_factory=list)
 
 
 # --- Neuron models (§4) ---
@@ -285,6 +319,8 @@ class Ledger:
         self.thetas = [layer.thresholds() for layer in net.layers]
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
         self.masks = [_plain(_yes(p.mask)) for p in net.projections]
+        self.input_weights = [_plain(np.asarray(p.weights)) for p in net.inputs]
+        self.input_masks = [_plain(_yes(p.mask)) for p in net.inputs]
         self.v = [list(_plain(potentials)) for potentials in v0]
         for layer, *found in zip(net.layers, self.v, self.thetas, strict=True):
             if [len(values) for values in found] != [layer.size] * 2:
@@ -311,11 +347,16 @@ class Ledger:
         return [(k, j, self.counts[projection.source][step][j]) for k, projection in enumerate(self.net.projections)
                 if projection.target == layer for j, synapse in enumerate(self.masks[k][i]) if synapse]
 
+    def input_charges(self, number, sign):
+        """What an event of this input brings: (layer, i, charge) for each of its synapses, in order of delivery."""
+        return [(p.target, i, sign * self.input_weights[k][i][number]) for k, p in enumerate(self.net.inputs)
+                for i in range(self.net.layers[p.target].size) if self.input_masks[k][i][number]]
+
     def charge(self, layer, i, charge, step):
         """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived anywhere (readout
         included) or anything fired, pools included (a spike that leaves a pool's maximum as it is moves nothing). In
-        clocked time that is the same as comparing potentials before and after: charges that cancel were brought by
-        spikes of the same step."""
+        clocked time charges of spikes that cancel need no thought: the spikes were fired in the same step. Charges
+        of input events that cancel count, as they do in asynchronous time."""
         self.v[layer][i] = self.v[layer][i] + charge
         self.arrived[layer][i] = self.arrived[layer][i] + charge
         if charge != 0:
@@ -382,17 +423,23 @@ class Ledger:
                        self.equalities, self.t_eq, memory=self.memory)
 
 
-def run_clocked(net, drive, v0, steps, model, *, mask=None):
+def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
     """Clocked time (§5). Spikes are recorded by step, layer, neuron, member. mask[layer][neuron]: see `run_srp`.
 
-    The order in which a charge is summed matters in floats only: the drive, then for each incoming projection
-    in the list's order the charges of its spikes, sources in index order, a neuron that fired m times added m
-    times; the sum is then added to the potential, to `arrived` and to the readout. A pool's turn comes in the same
-    order of layers: it sends the change of its maximum since its last turn.
+    The order in which a charge is summed matters in floats only: the drive, then the charges of the step's input
+    events in the list's order, then for each incoming projection in the list's order the charges of its spikes,
+    sources in index order, a neuron that fired m times added m times; the sum is then added to the potential, to
+    `arrived` and to the readout. A pool's turn comes in the same order of layers: it sends the change of its maximum
+    since its last turn.
     """
-    net.check(drive, steps)
+    net.check(drive, steps, events=events)
     book = Ledger(net, v0, steps, model, mask)
     for step in range(steps):
+        came_in = [[[] for _ in range(layer.size)] for layer in net.layers]     # charges of this step's input events
+        for when, _, number, sign in events:
+            if when == step:
+                for layer, i, charge in book.input_charges(number, sign):
+                    came_in[layer][i].append(charge)
         for layer, size in enumerate(layer.size for layer in net.layers):
             for i in range(size):
                 if net.layers[layer].pool:
@@ -401,6 +448,10 @@ def run_clocked(net, drive, v0, steps, model, *, mask=None):
                     book.pool(layer, i, step, None, None)
                     continue
                 total = _plain(drive[step][layer][i]) if drive[step][layer] is not None else 0
+                for charge in came_in[layer][i]:
+                    total += charge
+                    if charge != 0:
+                        book.t_eq = step + 1
                 for k, j, n in book.brought(layer, i, step):
                     for _ in range(abs(n)):
                         total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
@@ -448,6 +499,14 @@ class Evaluation(NamedTuple):
     layer: int
     neuron: int
     reason: str
+
+
+class InputEvent(NamedTuple):
+    """An event of the user's list, at its `place` there."""
+
+    place: int
+    number: int
+    sign: int
 
 
 # An order policy is a function (net, spike) -> list of parcels. Policies with parameters are made by a function.
@@ -565,15 +624,17 @@ class PerNeuron:
 
 
 def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0, window=0, delays=None,
-              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP, mask=None):
+              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP, mask=None, events=()):
     """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]: see `run_srp`.
 
-    The queue is ordered by (time, phase, key, sequence number). The phase is 0 for deliveries and 1 for evaluations, so
-    a neuron's own event comes after every delivery due at its tick; evaluations have the key (layer, neuron). The
-    sequence number counts everything put into the queue. The key is the order policy's; `delays` (PerProjection
-    or PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
+    The queue is ordered by (time, phase, key, sequence number). The phase is -1 for input events, 0 for deliveries and
+    1 for evaluations: at one tick input events come first, in the list's order, and a neuron's own event after every
+    delivery. The key of an input event is its place in the list, that of an evaluation (layer, neuron), that of a
+    delivery the order policy's. The sequence number counts everything put into the queue. `delays` (PerProjection or
+    PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
 
-    A step: its drive arrives at tick `start`, before any event due then; the events due before
+    A step: its drive arrives at tick `start`, before any event due then, and its input events at start + offset, each
+    as one arrival at each of its targets, projection by projection, in index order. The events due before
     start + ticks_per_step follow. With `barrier` those due later follow too, as long as any delivery or open
     window is in the queue, and the next step starts at start + ticks_per_step or, if that was later, at the tick of
     the last event. The end of a refractory period alone does not hold a step up: it is left to the step it falls in
@@ -581,9 +642,10 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     A pool has neither refractory period nor window: it answers to every spike at once (under the order `clocked` at its
     turn in the step's evaluation).
     The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
-    `max_events`: so many events are taken from the queue, in the whole run, before it is an error.
+    `max_events`: so many events other than those of the input are taken from the queue, in the whole run, before it is
+    an error.
     """
-    net.check(drive, steps, loops=order is not clocked)
+    net.check(drive, steps, order is not clocked, events, ticks_per_step)
     if order is clocked and (refractory or window or delays):
         raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
     run = _Run(net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events)
@@ -591,6 +653,9 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     for step in range(steps):
         end = start + ticks_per_step
         run.begin_step(step, start, drive[step])
+        for place, (when, offset, number, sign) in enumerate(events):
+            if when == step:
+                run.put_input(start + offset, InputEvent(place, number, sign))
         if order is clocked:
             run.evaluate_all_at(end - 1)
         while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
@@ -601,6 +666,7 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     left = [event for *_, event in sorted(run.queue, key=lambda entry: entry[:4]) if not isinstance(event, Evaluation)]
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
     outcome.under_way = len(left)
+    outcome.input_deliveries = run.input_delivered
     return outcome
 
 
@@ -616,6 +682,7 @@ class _Run:
         self.rests_until = [[0] * layer.size for layer in net.layers]
         self.window_end = [[None] * layer.size for layer in net.layers]
         self.delivered = []
+        self.input_delivered = []
 
     def begin_step(self, step, start, drive):
         """§5.1: layers in topological order, neurons in index order, one arrival each."""
@@ -683,12 +750,15 @@ class _Run:
     def put_evaluation(self, tick, layer, i, reason):
         self._put(tick, 1, (layer, i), Evaluation(layer, i, reason))
 
+    def put_input(self, tick, event):
+        self._put(tick, -1, event.place, event)
+
     def _put(self, time, phase, key, event):
         heapq.heappush(self.queue, (time, phase, key, self.put, event))
         self.put += 1
 
     def is_under_way(self):
-        """§5.4: is there a delivery, or a window that is still open, in the queue?"""
+        """§5.4: is there a delivery (or an input event), or a window that is still open, in the queue?"""
         return any(not isinstance(event, Evaluation) or self._closes_window(time, event)
                    for time, _, _, _, event in self.queue)
 
@@ -697,9 +767,13 @@ class _Run:
         return evaluation.reason == "window" and self.window_end[evaluation.layer][evaluation.neuron] == time
 
     def take(self):
+        if isinstance(self.queue[0][-1], InputEvent):
+            self.now, *_, event = heapq.heappop(self.queue)
+            self.deliver_input(event)
+            return
         if self.taken == self.max_events:
             layers = sorted({event.layer if isinstance(event, Evaluation) else event[0].layer
-                             for *_, event in self.queue})
+                             for *_, event in self.queue if not isinstance(event, InputEvent)})
             names = ", ".join(self.net.layers[layer].name for layer in layers)
             raise RuntimeError(f"expected the queue to empty within max_events = {self.max_events} events, found "
                                f"{len(self.queue)} more in step {self.step}; still firing: {names}; "
@@ -712,6 +786,12 @@ class _Run:
             self.evaluate(event.layer, event.neuron, None)
         elif self._closes_window(self.now, event):
             self.evaluate(event.layer, event.neuron, None)
+
+    def deliver_input(self, event):
+        """Drive (§3), so no synaptic operation; each arrival is evaluated before the next."""
+        self.input_delivered.append((event.place, self.now))
+        for layer, i, charge in self.book.input_charges(event.number, event.sign):
+            self.arrive(layer, i, charge, None)
 
     def deliver(self, spike, parcel):
         """§5.3: projections in the list's order, targets in index order; each arrival is evaluated before the next."""
@@ -740,7 +820,7 @@ def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
 
     `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask, outcome of stage
     two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the readout. Stage two is a run of its
-    own: it starts from v0 with nothing under way, and its drive begins anew with drive[0]."""
+    own: it starts from v0 with nothing under way, and its drive (input events too) begins anew with step 0."""
     first = run(net, drive, v0, tau, model, **options)
     mask = [[layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
             for number, layer in enumerate(net.layers)]
