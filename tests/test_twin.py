@@ -128,6 +128,62 @@ def test_laws_2_and_3_confluence_and_equivalence_of_stbif(way):
         assert outcome.readout[-1] == y
 
 
+EQUILIBRIUM = {                             # refractory period off; delays of every kind
+    "engine": None,
+    "fifo": {"delays": PerProjection([700 * k % 3000 for k in range(10)])},
+    "lifo": {"order": twin.lifo, "delays": PerNeuron([[(37 * i + 211 * n) % 900 for i in range(4)] for n in range(5)])},
+    "random": {"order": twin.random(9), "delays": PerProjection([0, 2000, 0, 300, 0, 0, 5, 0, 1, 1])},
+    "jitter": {"order": twin.jitter(11, 0, 2500), "barrier": False},
+    "jitter and window": {"order": twin.jitter(12, 0, 800), "window": 250},
+    "excitatory": {"order": twin.excitatory_first, "delays": PerProjection([50 * (k % 3) for k in range(10)])},
+    "inhibitory": {"order": twin.inhibitory_first, "barrier": False},
+    "clocked": {"order": twin.clocked},
+}
+
+
+@pytest.mark.parametrize("pools", [(), (1,), (2,), (1, 2), (3,), (1, 3)])
+def test_laws_2_and_3_against_the_quantised_network_with_pools(pools):
+    """Even release in four parts, input events on top; thresholds of each neuron's and levels of each layer's own."""
+    late = 0
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng, layers=5, pools=pools)
+        for layer in net.layers:
+            layer.theta = rng.integers(THETA // 2, 2 * THETA, layer.size).tolist()
+        levels = [int(rng.integers(2, 8)) for _ in net.layers]
+        sums = [None if layer.pool else rng.integers(-THETA, 2 * THETA, layer.size).tolist() for layer in net.layers]
+        sums[0] = rng.integers(-2 * THETA, 8 * THETA, net.layers[0].size).tolist()
+        parts = [sums[n] and list(zip(*[twin.even_release(x, 4) for x in sums[n]], strict=True)) for n in range(5)]
+        drive = [[part and list(part[step]) for part in parts] for step in range(4)] + [[None] * 5] * 80
+        events = random_events(rng, net, 4)
+        for _, _, number, sign in events:
+            for p in net.inputs:
+                for i, row in enumerate(p.weights):
+                    sums[p.target][i] += sign * int(row[number]) * bool(p.mask[i][number])
+        S, readout = twin.equilibrium(net, sums, start(net), levels)
+        model = [STBIF(n) for n in levels]
+        for way, options in EQUILIBRIUM.items():
+            outcome = (clock if way == "engine" else run)(net, drive, model, events=events, **options or {})
+            assert outcome.under_way == 0 and outcome.t_eq < len(drive)
+            assert [totals(outcome, n) for n in range(4)] == outcome.memory[:4] == S
+            assert outcome.readout[-1] == readout
+            late += any(s.sign < 0 for s in outcome.spikes if net.layers[s.layer].pool)
+    assert (late > 20) == bool(pools)           # pools took spikes back on the way
+
+
+def test_equilibrium_by_hand():
+    """theta = 4, v(0) = 2, s_max = 3: drive 5, -9, 99, 1 gives 1, 0, 3, 0; the maxima of the pairs are 1 and 3."""
+    net = Net([Layer("sources", 4, 4), Layer("pool", 2, pool=True), Layer("neuron", 1, [10]), Layer("readout", 2)],
+              [Projection(0, 1, np.ones((2, 4), int), [[True, True, False, False], [False, False, True, True]]),
+               Projection(1, 2, [[7, 6]]), Projection(2, 3, [[5], [1]]), Projection(0, 3, [[1] * 4, [2] * 4])])
+    v0 = [[2] * 4, [0, 0], [4], [100, 100]]
+    # the neuron: 7 * 1 + 6 * 3 - 10 + 4 = 19 of 10; then 29, but with a level of its own no more than 1
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, [-10], [0, 3]], v0, 3) == (
+        [[1, 0, 3, 0], [1, 3], [1]], [5 + 4, 1 + 8 + 3])
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, None, None], v0, 3)[0][2] == [2]
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, None, None], v0, [3, None, 1, None])[0][2] == [1]
+
+
 def test_orders_differ_where_laws_do_not():
     """Else the laws above would be tested on one run under many names."""
     rng = np.random.default_rng(1)

@@ -813,6 +813,34 @@ class _Run:
                         self.arrive(target, i, charge, spike.seq)
 
 
+# --- The quantised network (§7) ---
+
+def equilibrium(net, totals, v0, s_max):
+    """What ST-BIF neurons come to once drive has ended and nothing fires any more (§7, laws 2 and 3), in integers.
+
+    totals[layer]: for each neuron the sum of all its drive (input events included), or None. s_max is one for all
+    layers, or a list with one per layer. Returns (S[layer], a list for each layer but the readout; the readout): for
+    a neuron S = clip(floor((sum of arrivals + v(0)) / theta), 0, s_max), for a pool unit the largest S in its window,
+    and for the readout the sum of arrivals, without its v(0), as in `Outcome.readout`."""
+    net.check([totals], 1)
+    S = []
+    for number, layer in enumerate(net.layers):
+        incoming = [p for p in net.projections if p.target == number]
+        if layer.pool:
+            windows = [[n for p in incoming for j, n in enumerate(S[p.source]) if p.mask[i][j]] for i in range(layer.size)]
+            S.append([max(window, default=0) for window in windows])
+            continue
+        arrived = [0] * layer.size if totals[number] is None else list(_plain(totals[number]))
+        for p in incoming:
+            for i in range(layer.size):
+                arrived[i] += sum(int(p.weights[i][j]) * n for j, n in enumerate(S[p.source]) if p.mask[i][j])
+        if number == net.readout:
+            return S, arrived
+        most = s_max[number] if isinstance(s_max, list) else s_max
+        S.append([min(max((y + v) // theta, 0), most)
+                  for y, v, theta in zip(arrived, _plain(v0[number]), layer.thresholds(), strict=True)])
+
+
 # --- SRP (§9) ---
 
 def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
