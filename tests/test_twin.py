@@ -1,6 +1,6 @@
 """The twin obeys the laws of the semantics (§7) and reproduces the papers' worked examples, with no tolerance."""
 from fractions import Fraction
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -29,14 +29,16 @@ ORDERS = {
 }
 
 
-def random_net(rng, layers=4, theta=THETA, skip=0.5):
+def random_net(rng, layers=4, theta=THETA, skip=0.5, pools=()):
     """A chain with random skip connections, missing synapses and explicit zeros; the last layer is the readout."""
-    net = Net([Layer(f"layer{n}", int(rng.integers(2, 5)), theta) for n in range(layers)], [])
+    net = Net([Layer(f"layer{n}", int(rng.integers(2, 5)), theta, n in pools) for n in range(layers)], [])
     for target in range(1, layers):
         for source in range(target):
             if source == target - 1 or rng.random() < skip:
                 shape = net.layers[target].size, net.layers[source].size
                 weights = rng.integers(-theta, theta + 1, shape) * (rng.random(shape) < 0.9)
+                if target in pools:
+                    weights = np.ones(shape, int)
                 net.projections.append(Projection(source, target, weights, rng.random(shape) < 0.9))
     return net
 
@@ -46,12 +48,13 @@ def random_drive(rng, net, steps=STEPS, quiet=0):
     drive = [[rng.integers(-THETA // 6, THETA // 6, layer.size).tolist() for layer in net.layers] for _ in range(steps)]
     for charges in drive:
         charges[0] = rng.integers(-THETA // 2, 2 * THETA, net.layers[0].size).tolist()
+        charges[:] = [None if layer.pool else part for layer, part in zip(net.layers, charges, strict=True)]
     return drive + [[None] * len(net.layers)] * quiet
 
 
 def start(net, fraction=2):
-    """v(0) = theta / fraction; 0 at the readout."""
-    spiking = [[theta // fraction for theta in layer.thresholds()] for layer in net.layers[:-1]]
+    """v(0) = theta / fraction; 0 at pools and at the readout."""
+    spiking = [[0 if layer.pool else theta // fraction for theta in layer.thresholds()] for layer in net.layers[:-1]]
     return [*spiking, [0] * net.layers[-1].size]
 
 
@@ -59,8 +62,13 @@ def run(net, drive, model, *, order=twin.fifo, v0=None, **options):
     return twin.run_async(net, drive, v0 or start(net), len(drive), model, order, **options)
 
 
-def clock(net, drive, model, v0=None):
-    return twin.run_clocked(net, drive, v0 or start(net), len(drive), model)
+def clock(net, drive, model, v0=None, **options):
+    return twin.run_clocked(net, drive, v0 or start(net), len(drive), model, **options)
+
+
+def either(way, net, drive, model, **options):
+    """`way`: the clocked engine, or the name of an order."""
+    return clock(net, drive, model, **options) if way == "engine" else run(net, drive, model, **ORDERS[way], **options)
 
 
 def facts(outcome):
@@ -70,6 +78,12 @@ def facts(outcome):
 
 def totals(outcome, layer):
     return [sum(step[i] for step in outcome.counts[layer]) for i in range(len(outcome.counts[layer][0]))]
+
+
+def same(one, other):
+    """Do a run in clocked time and one under the order `clocked` agree in everything that both have?"""
+    attributes = ("counts", "potentials", "readout", "arrived", "synaptic_operations", "equalities", "t_eq")
+    return facts(one) == facts(other) and all(getattr(one, a) == getattr(other, a) for a in attributes)
 
 
 def delivered(outcome):
@@ -114,6 +128,62 @@ def test_laws_2_and_3_confluence_and_equivalence_of_stbif(way):
         assert outcome.readout[-1] == y
 
 
+EQUILIBRIUM = {                             # refractory period off; delays of every kind
+    "engine": None,
+    "fifo": {"delays": PerProjection([700 * k % 3000 for k in range(10)])},
+    "lifo": {"order": twin.lifo, "delays": PerNeuron([[(37 * i + 211 * n) % 900 for i in range(4)] for n in range(5)])},
+    "random": {"order": twin.random(9), "delays": PerProjection([0, 2000, 0, 300, 0, 0, 5, 0, 1, 1])},
+    "jitter": {"order": twin.jitter(11, 0, 2500), "barrier": False},
+    "jitter and window": {"order": twin.jitter(12, 0, 800), "window": 250},
+    "excitatory": {"order": twin.excitatory_first, "delays": PerProjection([50 * (k % 3) for k in range(10)])},
+    "inhibitory": {"order": twin.inhibitory_first, "barrier": False},
+    "clocked": {"order": twin.clocked},
+}
+
+
+@pytest.mark.parametrize("pools", [(), (1,), (2,), (1, 2), (3,), (1, 3)])
+def test_laws_2_and_3_against_the_quantised_network_with_pools(pools):
+    """Even release in four parts, input events on top; thresholds of each neuron's and levels of each layer's own."""
+    late = 0
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        net = random_net(rng, layers=5, pools=pools)
+        for layer in net.layers:
+            layer.theta = rng.integers(THETA // 2, 2 * THETA, layer.size).tolist()
+        levels = [int(rng.integers(2, 8)) for _ in net.layers]
+        sums = [None if layer.pool else rng.integers(-THETA, 2 * THETA, layer.size).tolist() for layer in net.layers]
+        sums[0] = rng.integers(-2 * THETA, 8 * THETA, net.layers[0].size).tolist()
+        parts = [sums[n] and list(zip(*[twin.even_release(x, 4) for x in sums[n]], strict=True)) for n in range(5)]
+        drive = [[part and list(part[step]) for part in parts] for step in range(4)] + [[None] * 5] * 80
+        events = random_events(rng, net, 4)
+        for _, _, number, sign in events:
+            for p in net.inputs:
+                for i, row in enumerate(p.weights):
+                    sums[p.target][i] += sign * int(row[number]) * bool(p.mask[i][number])
+        S, readout = twin.equilibrium(net, sums, start(net), levels)
+        model = [STBIF(n) for n in levels]
+        for way, options in EQUILIBRIUM.items():
+            outcome = (clock if way == "engine" else run)(net, drive, model, events=events, **options or {})
+            assert outcome.under_way == 0 and outcome.t_eq < len(drive)
+            assert [totals(outcome, n) for n in range(4)] == outcome.memory[:4] == S
+            assert outcome.readout[-1] == readout
+            late += any(s.sign < 0 for s in outcome.spikes if net.layers[s.layer].pool)
+    assert (late > 20) == bool(pools)           # pools took spikes back on the way
+
+
+def test_equilibrium_by_hand():
+    """theta = 4, v(0) = 2, s_max = 3: drive 5, -9, 99, 1 gives 1, 0, 3, 0; the maxima of the pairs are 1 and 3."""
+    net = Net([Layer("sources", 4, 4), Layer("pool", 2, pool=True), Layer("neuron", 1, [10]), Layer("readout", 2)],
+              [Projection(0, 1, np.ones((2, 4), int), [[True, True, False, False], [False, False, True, True]]),
+               Projection(1, 2, [[7, 6]]), Projection(2, 3, [[5], [1]]), Projection(0, 3, [[1] * 4, [2] * 4])])
+    v0 = [[2] * 4, [0, 0], [4], [100, 100]]
+    # the neuron: 7 * 1 + 6 * 3 - 10 + 4 = 19 of 10; then 29, but with a level of its own no more than 1
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, [-10], [0, 3]], v0, 3) == (
+        [[1, 0, 3, 0], [1, 3], [1]], [5 + 4, 1 + 8 + 3])
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, None, None], v0, 3)[0][2] == [2]
+    assert twin.equilibrium(net, [[5, -9, 99, 1], None, None, None], v0, [3, None, 1, None])[0][2] == [1]
+
+
 def test_orders_differ_where_laws_do_not():
     """Else the laws above would be tested on one run under many names."""
     rng = np.random.default_rng(1)
@@ -145,6 +215,30 @@ def test_law_4_theorem_1_of_srp():
                     assert (v < 0) == (S > a)
     assert {(True, True, 1), (True, True, 0), (True, False, 0), (False, True, 1), (False, False, 0),
             (False, False, -1)} == seen
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 5])
+def test_law_4_on_every_input_of_a_small_neuron(T):
+    """SRP Theorem 1 with eq. 7: one layer of clocked IF, L = T, lambda = theta = 4, v(0) = theta / 2. One neuron for
+    each sequence of charges -5, -2, 1, 4 and 7; the ANN gets their mean, which is the same weighted input."""
+    theta = 4
+    inputs = list(product((-5, -2, 1, 4, 7), repeat=T))
+    net = Net([Layer("layer", len(inputs), theta), Layer("readout", 1)], [])
+    outcome = clock(net, [[list(charges), None] for charges in zip(*inputs, strict=True)], IF())
+    cases = set()
+    for charges, S, v in zip(inputs, totals(outcome, 0), outcome.potentials[0], strict=True):
+        y, phi = Fraction(sum(charges), T), Fraction(theta * S, T)
+        a = theta * min(max(((y * T / theta + Fraction(1, 2)) // 1) / Fraction(T), 0), 1)
+        if a == 0:
+            assert not v < 0 or phi >= a                # (i) v(T) < 0 is sufficient for phi >= a
+            assert not phi > a or v < 0                 # (i) and necessary for phi > a
+        else:
+            assert (phi > a) == (v < 0)                 # (ii)
+        if len(set(charges)) == 1:                      # the same charge in each step: nothing is uneven
+            assert phi == a and (v >= 0 or a == 0)
+        if phi != a:                                    # §8
+            cases.add((1 if a == 0 else 2) if phi > a else (4 if a == theta else 3))
+    assert cases == {1: set(), 2: {1, 4}}.get(T, {1, 2, 3, 4})
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -280,6 +374,17 @@ def test_law_7_gn_of_l_members_is_the_qcfs_network(seed):
         if layer != net.readout:
             assert [Fraction(n * lam, L) for n in totals(outcome, layer)] == ann[layer]
     assert outcome.readout[-1] == y
+
+
+@pytest.mark.parametrize("L", [1, 2, 4, 8, 16])
+def test_law_7_gn_of_l_members_is_the_qcfs_staircase(L):
+    """One layer, T = 1, every input from below 0 to above lambda: q times the count is QCFS (SRP eq. 7)."""
+    lam = 64
+    inputs = list(range(-2 * lam, 3 * lam))
+    net = Net([Layer("layer", len(inputs), lam), Layer("readout", 1)], [])
+    outcome = clock(net, [[inputs, None]], GN(L), start(net, 2 * L))
+    assert [lam // L * S for S in totals(outcome, 0)] == [
+        lam * min(max((Fraction(y * L, lam) + Fraction(1, 2)) // 1 / Fraction(L), 0), 1) for y in inputs]
 
 
 # --- Published examples ---
@@ -783,3 +888,492 @@ def test_wrong_input_is_refused():
         clock(Net(layers, []), drive, GN(3), v0)
     with pytest.raises(ValueError, match="order clocked"):
         run(Net(layers, []), drive, IF(), v0=v0, order=twin.clocked, window=1)
+
+
+# --- Max pooling (§10) ---
+
+def trains_into_pools(windows, trains, weights):
+    """Source j of theta 1 sends trains[j][step] by ST-BIF (whose drive is what it sends); unit i pools windows[i]."""
+    n = len(trains)
+    members = [[j in window for j in range(n)] for window in windows]
+    net = Net([Layer("sources", n, 1), Layer("pool", len(windows), pool=True), Layer("readout", 1)],
+              [Projection(0, 1, np.ones((len(windows), n), int), members), Projection(1, 2, [weights])])
+    drive = [[list(charges), None, None] for charges in zip(*trains, strict=True)]
+    return net, drive, [[0] * n, [0] * len(windows), [0]]
+
+
+def test_a_pool_sends_the_changes_of_its_maximum():
+    """Sums of the sources: 1 2 1 0, 0 1 1 0, 1 1 1 1; so the maxima are 1 2 1 0 over (0, 1) and 1 1 1 1 over (1, 2)."""
+    net, drive, v0 = trains_into_pools([(0, 1), (1, 2)], [[1, 1, -1, -1], [0, 1, 0, -1], [1, 0, 0, 0]], [5, 7])
+    # the sources' own equalities: p = theta four times, p = 0 with S > 0 in four steps without drive; asynchronous
+    # also at the evaluation that follows each of the seven spikes, but for the two that bring S to 0
+    for outcome, equalities in ((clock(net, drive, STBIF(9), v0), 8), (run(net, drive, STBIF(9), v0=v0), 8 + 5),
+                                (run(net, drive, STBIF(9), v0=v0, order=twin.clocked), 8)):
+        assert outcome.equalities == equalities
+        assert outcome.counts[1] == [[1, 1], [1, 0], [-1, 0], [-1, 0]]
+        assert outcome.readout == [[12], [17], [12], [7]]
+        assert [(s.step, s.neuron, s.sign, s.member, s.v_before, s.v_after, s.nth) for s in outcome.spikes
+                if s.layer == 1] == [(0, 0, 1, 1, 0, 1, 0), (0, 1, 1, 1, 0, 1, 0), (1, 0, 1, 1, 1, 2, 1),
+                                     (2, 0, -1, 1, 2, 1, 2), (3, 0, -1, 1, 1, 0, 3)]
+        assert outcome.potentials[1] == outcome.memory[1] == [0, 1] and outcome.arrived[1] == [0, 0]
+        assert outcome.synaptic_operations == 5         # those of the pool's spikes; its comparisons are none
+
+
+def test_a_pool_sends_several_spikes_at_once_in_clocked_time_only():
+    """Two GN of four members send 3 and 2, then 1 and 4: the maximum goes to 3 and to 6."""
+    net = Net([Layer("sources", 2, 4), Layer("pool", 1, pool=True), Layer("readout", 1)],
+              [Projection(0, 1, [[1, 1]]), Projection(1, 2, [[2]])])
+    drive, v0 = [[[3, 2], [0], None], [[1, 4], None, None]], [[0, 0], [0], [0]]
+    outcome = clock(net, drive, GN(4), v0)
+    assert [(s.step, s.member, s.v_before, s.v_after, s.nth) for s in outcome.spikes if s.layer == 1] == [
+        (0, 1, 0, 1, 0), (0, 2, 1, 2, 1), (0, 3, 2, 3, 2), (1, 1, 3, 4, 3), (1, 2, 4, 5, 4), (1, 3, 5, 6, 5)]
+    assert outcome.readout == [[6], [12]] and outcome.synaptic_operations == 6
+    assert same(outcome, run(net, drive, GN(4), v0=v0, order=twin.clocked))
+    outcome = run(net, drive, GN(4), v0=v0)
+    # step 0: the three members of source 0 raise it; step 1: source 0 goes to 4, source 1 from 2 to 6 with its last two
+    causes = [outcome.spikes[s.cause] for s in outcome.spikes if s.layer == 1]
+    assert [(s.step, s.neuron, s.member) for s in causes] == [
+        (0, 0, 1), (0, 0, 2), (0, 0, 3), (1, 0, 1), (1, 1, 3), (1, 1, 4)]
+    assert all(s.member == 1 for s in outcome.spikes if s.layer == 1) and outcome.readout == [[6], [12]]
+
+
+@pytest.mark.parametrize(("order", "sent"), [
+    (twin.fifo, [1, -1, 1]),                # 0 takes its spike back before 1 has fired its own
+    (twin.lifo, [1]),
+    (twin.excitatory_first, [1]),
+    (twin.inhibitory_first, [1, -1, 1]),
+    (twin.clocked, [1]),
+])
+def test_a_pool_acts_at_once_when_asynchronous(order, sent):
+    """Source 0 fires; in the next step it takes its spike back and source 1 fires."""
+    net, drive, v0 = trains_into_pools([(0, 1)], [[1, -1], [0, 1]], [3])
+    outcome = run(net, drive, STBIF(9), v0=v0, order=order)
+    assert [s.sign for s in outcome.spikes if s.layer == 1] == sent
+    assert outcome.readout == [[3], [3]] and outcome.synaptic_operations == len(sent)
+
+
+def test_units_of_a_pool_answer_in_index_order_without_window_or_refractory_period():
+    """Source 0 is in both windows. With w = 10 and r = 500 the sources fire at 10 and 510, the pool as they arrive."""
+    net, drive, v0 = trains_into_pools([(0, 1), (0,)], [[2], [0]], [1, 1])
+    outcome = run(net, drive, IF(), v0=v0, window=10, refractory=500, delays=PerProjection([4, 0]))
+    assert [(s.layer, s.neuron, s.tick, s.cause) for s in outcome.spikes] == [
+        (0, 0, 10, None), (1, 0, 14, 0), (1, 1, 14, 0), (0, 0, 510, None), (1, 0, 514, 3), (1, 1, 514, 3)]
+
+
+def test_a_pool_follows_its_members_below_zero():
+    """Source 0 fires at 0 and takes it back at 1024; the spike is held up for two steps, the other is not."""
+    net, drive, v0 = trains_into_pools([(0,), (0, 1), ()], [[1, -1, 0, 0], [0] * 4], [1, 1, 1])
+    late = [twin.Delivery(0, 0, 0, 2 * TICKS_PER_STEP, (0,), twin.WHOLE)]
+    outcome = run(net, drive, STBIF(9), v0=v0, order=twin.replay(late), barrier=False)
+    assert outcome.counts[1] == [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 0, 0]]     # (0, 1) has 1 at zero; () has nobody
+    assert outcome.t_eq == 3 and outcome.potentials[1] == [0, 0, 0]
+
+
+def test_equilibrium_time_counts_a_pool_when_it_fires():
+    """A spike of step 0 that reaches the pool in step 2 moves it, unless another has raised the maximum before."""
+    net, _, v0 = trains_into_pools([(0, 1)], [[], []], [1])
+    drive = [[[1, 0], None, None]] + [[None] * 3] * 3
+    assert run(net, drive, IF(), v0=v0, barrier=False, delays=PerProjection([2 * TICKS_PER_STEP, 0])).t_eq == 3
+    both = [[[1, 1], None, None]] + drive[1:]
+    lagging = PerNeuron([[0, 2 * TICKS_PER_STEP], [0], []])
+    assert run(net, both, IF(), v0=v0, barrier=False, delays=lagging).t_eq == 1       # the maximum is 1 already
+    assert run(Net(net.layers, net.projections[:1]), drive, IF(), v0=v0).t_eq == 1
+
+
+def test_pools_of_pools():
+    """Over (0, 1) and (2, 3), then over both: the maximum of all four."""
+    net = Net([Layer("sources", 4, 1), Layer("pool", 2, pool=True), Layer("top", 1, pool=True), Layer("readout", 1)],
+              [Projection(0, 1, np.ones((2, 4), int), [[True, True, False, False], [False, False, True, True]]),
+               Projection(1, 2, [[1, 1]]), Projection(2, 3, [[1]])])
+    for drive in ([1, 2, 3, 1], [4, 0, 0, 0], [0, 0, 0, 2]):
+        outcome = run(net, [[drive, None, None, None]], IF(), v0=[[0] * 4, [0, 0], [0], [0]])
+        assert outcome.readout == [[max(drive)]] and outcome.synaptic_operations == max(drive)
+
+
+def pooled(seed, **options):
+    """A random net of five layers of which one or two are pools, and its drive."""
+    rng = np.random.default_rng(seed)
+    net = random_net(rng, layers=5, pools=[(1,), (2,), (3,), (1, 2), (1, 3)][seed % 5])
+    return net, random_drive(rng, net, **options)
+
+
+def maxima(net, outcome, layer):
+    """Of the sources' totals over each unit's window."""
+    windows = [[totals(outcome, p.source)[j] for p in net.projections if p.target == layer
+                for j, synapse in enumerate(p.mask[i]) if synapse] for i in range(net.layers[layer].size)]
+    return [max(window, default=0) for window in windows]
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_pools_end_at_the_maximum_and_neurons_conserve(name, way):
+    moved = 0
+    for seed in SEEDS:
+        net, drive = pooled(seed, quiet=150)
+        outcome = either(way, net, drive, MODELS[name])
+        assert outcome.under_way == 0
+        q = MODELS[name].quantum(THETA)
+        for layer, v0 in enumerate(start(net)[:-1]):
+            assert outcome.memory[layer] == totals(outcome, layer)
+            if net.layers[layer].pool:
+                assert outcome.potentials[layer] == totals(outcome, layer) == maxima(net, outcome, layer)
+                moved += any(maxima(net, outcome, layer))
+            else:
+                assert outcome.potentials[layer] == [
+                    v + x - q * S for v, x, S in zip(v0, outcome.arrived[layer], outcome.memory[layer], strict=True)]
+        into_neurons = [k for k, p in enumerate(net.projections) if not net.layers[p.target].pool]
+        assert outcome.synaptic_operations == sum(
+            int(np.asarray(net.projections[k].mask)[:, s.neuron].sum())
+            for s in outcome.spikes for k in into_neurons if net.projections[k].source == s.layer)
+    assert moved > 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pools_under_the_order_clocked_are_those_of_the_clocked_engine(name, seed):
+    net, drive = pooled(seed, quiet=2)
+    engine = clock(net, drive, MODELS[name])
+    assert same(engine, run(net, drive, MODELS[name], order=twin.clocked)) and engine.spikes
+
+
+@pytest.mark.parametrize("way", [way for way in ORDERS if way != "clocked"])
+def test_replay_reproduces_a_run_with_pools(way):
+    for seed in range(5):
+        net, drive = pooled(seed)
+        recorded = run(net, drive, SNM(), **ORDERS[way])
+        assert run(net, drive, SNM(), **ORDERS[way] | {"order": twin.replay(recorded.deliveries)}) == recorded
+
+
+def test_wrong_pools_are_refused():
+    net, drive, v0 = trains_into_pools([(0,)], [[1]], [1])
+    with pytest.raises(ValueError, match="expected None or zeros for pool pool, found \\[1\\]"):
+        clock(net, [[[1], [1], None]], IF(), v0)
+    with pytest.raises(ValueError, match=r"layer pool: expected v\(0\) of zeros"):
+        run(net, drive, IF(), v0=[[0], [2], [0]])
+    with pytest.raises(ValueError, match="projection 0: expected weights of 1"):
+        clock(Net(net.layers, [Projection(0, 1, [[2]])]), drive, IF(), v0)
+    with pytest.raises(ValueError, match="found a pool"):
+        clock(Net(net.layers[:2], net.projections[:1]), [drive[0][:2]], IF(), v0[:2])
+
+
+# --- SRP (§9) ---
+
+LATE_INHIBITION = [1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]
+
+
+def test_srp_masks_the_neuron_of_figure_1c():
+    """The neuron fires four times, one too many, and stands at -1 after 6 steps; so in stage two nobody hears it."""
+    net, drive, v0 = trains_into_one_neuron(LATE_INHIBITION, [2, -1])
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 6, 6, IF())
+    assert first == clock(net, drive, IF(), v0) and mask == [[True, True], [False], [True]]
+    assert (first.readout[-1], first.synaptic_operations) == ([4], 6 + 4)
+    assert second.counts[0] == first.counts[0] and second.counts[1] == [[0]] * 6
+    assert second.readout[-1] == [0] and second.synaptic_operations == 6
+    assert all(s.layer == 0 and s.seq == n for n, s in enumerate(second.spikes)) and len(second.spikes) == 6
+    # it went on integrating, resetting and remembering
+    assert second.potentials[:2] == first.potentials[:2] == [[0, 0], [-1]]
+    assert second.memory[1] == first.memory[1] == [4]
+    assert second.equalities == first.equalities == 6       # the sources at 1; the neuron meets 2, 3, 4, 2, 0, -1
+    assert second.t_eq == 6
+
+
+def test_srp_stages_differ_in_length_and_start_anew():
+    """After 3 steps the neuron of figure 1 (c) stands at 3; after 5 at 0, so it is masked out if epsilon = 1."""
+    net, drive, v0 = trains_into_one_neuron(LATE_INHIBITION, [2, -1])
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 3, 6, IF())
+    assert first.potentials[1] == [3] and mask == [[True, True], [True], [True]]
+    assert second == clock(net, drive, IF(), v0)
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 5, 2, IF())
+    assert first.potentials[1] == [0] and mask[1] == [True] and second == clock(net, drive[:2], IF(), v0)
+    first, mask, second = twin.run_srp(twin.run_clocked, net, drive, v0, 5, 2, IF(), epsilon=1)
+    assert mask == [[False, False], [False], [True]]                # the sources stand at 0 too
+    assert second.spikes == [] and second.synaptic_operations == 0 and second.memory[0] == [2, 0]
+    # the neuron is not even charged: nothing is sent
+    assert second.arrived[1] == [0]
+
+
+def test_srp_event_by_event():
+    """DNISNM figure 3, inhibition last: five spikes and v = -3. Masked out, it still fires five times, unheard."""
+    net = Net([Layer("sources", 3, 1), Layer("neuron", 1, 1), Layer("readout", 1)],
+              [Projection(0, 1, [[1, 2, -1]]), Projection(1, 2, [[1]])])
+    drive, v0 = [[[1, 2, 3], [0], None]], [[0] * 3, [0], [0]]
+    first, mask, second = twin.run_srp(twin.run_async, net, drive, v0, 1, 1, IF(), order=twin.excitatory_first)
+    assert mask == [[True] * 3, [False], [True]]
+    assert (first.readout, first.synaptic_operations) == ([[5]], 11)
+    assert (second.readout, second.synaptic_operations) == ([[0]], 6)
+    assert second.memory[1] == [5] and second.potentials[1] == [-3] and second.counts[1] == [[0]]
+    assert {(d.layer, d.neuron) for d in second.deliveries} == {(0, 0), (0, 1), (0, 2)}
+
+
+def test_a_masked_neuron_rests_after_its_unheard_spikes():
+    """theta = 4, r = 300: it fires at 0, 300, 600 and 900, while it stands at 4 or above; then the step is over."""
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    for charge, left in ((12, 0), (16, 0), (20, 4)):
+        outcome = run(net, [[[charge], None]], IF(), v0=[[0], [0]], refractory=300, mask=[[False], [True]])
+        assert outcome.potentials[0] == [left] and outcome.memory[0] == [(charge - left) // 4] and outcome.spikes == []
+
+
+def test_a_masked_neuron_moves_the_equilibrium_time():
+    net = Net([Layer("neuron", 1, 4), Layer("readout", 1)], [Projection(0, 1, [[1]])])
+    outcome = clock(net, [[[12], None]] + [[None, None]] * 4, IF(), [[0], [0]], mask=[[False], [True]])
+    assert outcome.t_eq == 3 and outcome.equalities == 1 and outcome.readout == [[0]] * 5
+
+
+def test_pools_and_readout_are_never_masked():
+    """Source 0 is masked out: the pool over both sources follows the other."""
+    net, drive, v0 = trains_into_pools([(0, 1)], [[3, -1], [1, 1]], [1])
+    first, mask, second = twin.run_srp(twin.run_async, net, [[charges[0], None, None] for charges in drive], v0, 2, 2,
+                                       IF(), order=twin.fifo)
+    assert first.potentials[0] == [-1, 0] and first.readout == [[3], [3]]
+    assert mask == [[False, True], [True], [True]] and second.readout == [[1], [2]]
+    first, mask, _ = twin.run_srp(twin.run_clocked, net, drive, v0, 2, 2, IF(), epsilon=9)
+    assert mask == [[False, False], [True], [True]]
+    for wrong in ([[True] * 2, [False], [True]], [[True] * 2, [True], [False]], [[True], [True], [True]]):
+        with pytest.raises(ValueError, match="expected . truth values, all True for a pool and for the readout"):
+            run(net, drive, IF(), v0=v0, mask=wrong)
+
+
+def masked(rng, net):
+    return [rng.random(layer.size) < (2 if layer.pool or layer is net.layers[-1] else 0.6) for layer in net.layers]
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_conservation_and_silence_of_masked_neurons(name, way):
+    """v(T) = v(0) + arrived - q * S with the memory S; every other record is of those who take part."""
+    unheard = 0
+    for seed in SEEDS:
+        net, drive = pooled(seed)
+        mask, model, v0 = masked(np.random.default_rng(seed), net), MODELS[name], start(net)
+        outcome = either(way, net, drive, model, mask=mask)
+        recorded = {(s.layer, s.neuron) for s in outcome.spikes} | {(d.layer, d.neuron) for d in outcome.deliveries}
+        assert all(mask[layer][neuron] for layer, neuron in recorded)
+        for layer in range(net.readout):
+            if net.layers[layer].pool:
+                continue
+            for i, S in enumerate(outcome.memory[layer]):
+                v, arrived = outcome.potentials[layer][i], outcome.arrived[layer][i]
+                assert v == v0[layer][i] + arrived - model.quantum(THETA) * S
+                assert totals(outcome, layer)[i] == (S if mask[layer][i] else 0)
+                unheard += not mask[layer][i] and S > 0
+    assert unheard > 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_masked_runs_equal_runs_without_the_masked_synapses(name, seed):
+    """Cut the synapses of the masked-out: all others do the same, and so do their own potentials.
+
+    Not so under an order that delivers a taken-back spike before the one it takes back: in a pool's window the
+    masked-out stay, with sums of 0, and hold the maximum up when all others are below."""
+    net, drive = pooled(seed)
+    mask = masked(np.random.default_rng(seed), net)
+    cut = Net(net.layers, [Projection(p.source, p.target, p.weights, p.mask & mask[p.source]) for p in net.projections])
+    for options in ({}, {"refractory": 700}, {"window": 50}, {"order": twin.clocked}, {"order": twin.excitatory_first}):
+        one, other = run(net, drive, MODELS[name], mask=mask, **options), run(cut, drive, MODELS[name], **options)
+        for attribute in ("potentials", "memory", "arrived", "readout", "synaptic_operations", "equalities", "t_eq"):
+            assert getattr(one, attribute) == getattr(other, attribute), attribute
+        assert [f[1:] for f in facts(one)] == [f[1:] for f in facts(other) if mask[f[2]][f[3]]]
+    engine = clock(net, drive, MODELS[name], mask=mask)
+    assert same(engine, run(net, drive, MODELS[name], order=twin.clocked, mask=mask)) and engine.spikes
+
+
+# --- Input events (§3, §5) ---
+
+def one_neuron_with_inputs(weights, theta=4):
+    """Input j brings weights[j] to the one neuron, and nothing to the readout."""
+    return Net([Layer("neuron", 1, theta), Layer("readout", 1)], [Projection(0, 1, [[1]])],
+               [Projection(None, 0, [weights])])
+
+
+def test_input_events_by_hand():
+    """theta = 4, +3 at tick 10, +3 and -4 at tick 20 (in the list's order), and in step 1 -3 taken away: +3 again."""
+    net, nothing = one_neuron_with_inputs([3, -4]), [[None, None]] * 3
+    events = [(0, 10, 0, 1), (0, 20, 0, 1), (0, 20, 1, 1), (2, 0, 1, -1), (2, 5, 0, -1)]
+    outcome = run(net, nothing, IF(), v0=[[0], [0]], events=events)
+    #   p: 3, 6 (fires, 2), -2; in step 2: 2, -1
+    assert [(s.step, s.tick, s.v_before, s.v_after, s.cause) for s in outcome.spikes] == [(0, 20, 6, 2, None)]
+    assert outcome.potentials == [[-1], [1]] and outcome.arrived[0] == [3] and outcome.t_eq == 3
+    assert outcome.input_deliveries == [(0, 10), (1, 20), (2, 20), (3, 2048), (4, 2053)]
+    assert outcome.synaptic_operations == 1                     # the spike's; drive costs none
+    # the other order at tick 20: 3, -1, 2; then 6 fires and -3 is left at -1 in the end
+    events[1:3] = events[2:0:-1]
+    outcome = run(net, nothing, IF(), v0=[[0], [0]], events=events)
+    assert [(s.step, s.tick, s.v_before) for s in outcome.spikes] == [(2, 2048, 6)] and outcome.potentials[0] == [-1]
+    # clocked: 2 in step 0, nothing in step 1, 2 + 4 - 3 in step 2
+    outcome = clock(net, nothing, IF(), [[0], [0]], events=events)
+    assert outcome.spikes == [] and outcome.potentials == [[3], [0]] and outcome.arrived[0] == [3]
+    assert outcome.t_eq == 3 and outcome.input_deliveries == [] and outcome.synaptic_operations == 0
+
+
+def test_an_input_event_comes_after_the_drive_and_before_the_spikes_of_its_tick():
+    """At tick 0 drive 2 and event 4: 2 fires nothing, 6 does. At tick 30 a spike of -9 and an event of 2."""
+    net = Net([Layer("source", 1, 1), Layer("neuron", 1, 4), Layer("readout", 1)],
+              [Projection(0, 1, [[-9]]), Projection(1, 2, [[1]])], [Projection(None, 1, [[4, 2]])])
+    outcome = run(net, [[[1], [2], None]], IF(), v0=[[0]] * 3, delays=PerProjection([30, 0]),
+                  events=[(0, 0, 0, 1), (0, 30, 1, 1)])
+    assert [(s.tick, s.v_before, s.cause) for s in outcome.spikes if s.layer == 1] == [(0, 6, None), (30, 4, None)]
+    assert outcome.potentials[1] == [-9]
+
+
+def test_input_events_reach_their_targets_projection_by_projection():
+    """Input 0 brings 1 to 2 and 1 of layer b (not 0), then to a; explicit zeros arrive, masked ones do not."""
+    net = Net([Layer("a", 2, 1), Layer("b", 3, 1), Layer("readout", 1)], [Projection(1, 2, [[1, 1, 1]])],
+              [Projection(None, 1, [[1], [0], [1]]), Projection(None, 0, [[0], [1]], [[False], [True]]),
+               Projection(None, 2, [[5]])])
+    outcome = run(net, [[None] * 3], IF(), v0=[[7, 0], [0, 7, 0], [0]], events=[(0, 3, 0, 1)])
+    assert [(s.layer, s.neuron) for s in outcome.spikes] == [(1, 0)] + [(1, 1)] * 7 + [(1, 2), (0, 1)]
+    assert outcome.readout == [[5 + 9]] and outcome.potentials[0] == [7, 0] and outcome.synaptic_operations == 9
+    # a negative event excites where its weight is negative
+    net.inputs = [Projection(None, 0, [[-1], [1]])]
+    outcome = run(net, [[None] * 3], IF(), v0=[[0, 0], [0] * 3, [0]], events=[(0, 3, 0, -1)])
+    assert [(s.layer, s.neuron) for s in outcome.spikes] == [(0, 0)] and outcome.potentials[0] == [0, -1]
+
+
+def test_input_events_with_window_and_refractory_period():
+    """Window 100: the events at 10, 60 and 110, which is before the evaluation, fire at 110; that at 120 at 220."""
+    net = one_neuron_with_inputs([4])
+    events = [(0, tick, 0, 1) for tick in (10, 60, 110, 120)]
+    outcome = run(net, [[None, None]], IF(), v0=[[0], [0]], window=100, events=events)
+    assert [(s.tick, s.v_before) for s in outcome.spikes] == [(110, 12), (110, 8), (110, 4), (220, 4)]
+    outcome = run(net, [[None, None]], IF(), v0=[[0], [0]], refractory=80, events=events)
+    assert [(s.tick, s.v_before) for s in outcome.spikes] == [(10, 4), (90, 4), (170, 8), (250, 4)]
+
+
+@pytest.mark.parametrize(("barrier", "start_of_step_1"), [(True, 2560), (False, 1024)])
+def test_input_events_count_from_the_beginning_of_their_step(barrier, start_of_step_1):
+    """A spike with a delay of 2560 ticks holds step 1 up, and its events with it."""
+    net = one_neuron_with_inputs([4])
+    outcome = run(net, [[None, None]] * 2, IF(), v0=[[0], [0]], delays=PerProjection([2560]), barrier=barrier,
+                  events=[(0, 0, 0, 1), (1, 0, 0, -1), (1, 1023, 0, 1), (2, 0, 0, 1)])
+    assert outcome.input_deliveries == [(0, 0), (1, start_of_step_1), (2, start_of_step_1 + 1023)]
+    assert outcome.readout == ([[1], [1]] if barrier else [[0], [0]])
+
+
+def test_input_events_hold_the_step_until_the_last():
+    """Nothing else is in the queue: the readout after step 0 has the event at its last tick."""
+    net = Net([Layer("readout", 1)], [], [Projection(None, 0, [[4]])])
+    for barrier in (True, False):
+        outcome = run(net, [[None]] * 2, IF(), v0=[[0]], events=[(0, 1023, 0, 1)], barrier=barrier)
+        assert outcome.readout == [[4], [4]] and outcome.t_eq == 1
+    # they are not counted among the events of which there may be too many
+    assert run(net, [[None]], IF(), v0=[[0]], events=[(0, 0, 0, 1)] * 9, max_events=0).readout == [[36]]
+
+
+def test_equilibrium_time_counts_charges_of_input_events_that_cancel():
+    net, nothing = one_neuron_with_inputs([3, 0]), [[None, None]] * 4
+    for time in (clock, run):
+        for events, t_eq in (([(1, 0, 0, 1), (1, 0, 0, -1)], 2), ([(1, 0, 1, 1)], 0)):
+            assert time(net, nothing, IF(), v0=[[0], [0]], events=events).t_eq == t_eq
+
+
+def random_events(rng, net, steps, inputs=3, quiet=0):
+    """Gives the net an input that reaches two of its layers, and returns up to six events a step."""
+    targets = [0, int(rng.choice([n for n in range(1, len(net.layers)) if not net.layers[n].pool]))]
+    for target in targets:
+        shape = net.layers[target].size, inputs
+        net.inputs.append(Projection(None, target, rng.integers(-THETA, THETA + 1, shape), rng.random(shape) < 0.8))
+    return sorted((step, int(rng.integers(0, 4)) * 300, int(rng.integers(0, inputs)), int(rng.choice([1, -1])))
+                  for step in range(steps - quiet) for _ in range(rng.integers(0, 7)))
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("way", ["engine", *ORDERS])
+def test_conservation_with_input_events(name, way):
+    """All charge is either that of drive, of input events, or of spikes."""
+    for seed in SEEDS:
+        net, drive = pooled(seed, quiet=150)
+        events = random_events(np.random.default_rng(seed), net, len(drive), quiet=150)
+        outcome = either(way, net, drive, MODELS[name], events=events)
+        expected = [[sum(step[n][i] for step in drive if step[n] is not None) for i in range(layer.size)]
+                    for n, layer in enumerate(net.layers)]
+        sources = [(p, [totals(outcome, p.source)]) for p in net.projections if not net.layers[p.target].pool]
+        for p, heard in sources + [(p, [[sign * (j == number) for j in range(3)] for _, _, number, sign in events])
+                                   for p in net.inputs]:
+            for counts in heard:
+                for i, (weights, mask) in enumerate(zip(p.weights, p.mask, strict=True)):
+                    expected[p.target][i] += sum(int(w) * n for w, n, m in zip(weights, counts, mask, strict=True) if m)
+        assert outcome.arrived == expected and outcome.under_way == 0
+        if way != "engine":
+            assert [place for place, _ in outcome.input_deliveries] == list(range(len(events)))
+            ticks = [tick for _, tick in outcome.input_deliveries]
+            assert ticks == sorted(ticks) and outcome.spikes == sorted(outcome.spikes, key=lambda s: (s.tick, s.seq))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_input_events_under_the_order_clocked_are_those_of_the_clocked_engine(name, seed):
+    """And those are drive: adding their charges to the drive by hand gives the same run."""
+    net, drive = pooled(seed, quiet=2)
+    events = random_events(np.random.default_rng(seed), net, len(drive))
+    mask = masked(np.random.default_rng(seed), net)
+    engine = clock(net, drive, MODELS[name], events=events, mask=mask)
+    assert same(engine, run(net, drive, MODELS[name], order=twin.clocked, events=events, mask=mask)) and engine.spikes
+    summed = [[list(charges or [0] * layer.size) for charges, layer in zip(step, net.layers, strict=True)]
+              for step in drive]
+    for step, _, number, sign in events:
+        for p in net.inputs:
+            for i, row in enumerate(p.weights):
+                summed[step][p.target][i] += sign * int(row[number]) * bool(p.mask[i][number])
+    by_hand = clock(net, summed, MODELS[name], mask=mask)
+    by_hand.t_eq = engine.t_eq                      # charges that cancel count only as events
+    assert same(engine, by_hand)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_input_events_at_the_beginning_of_a_step_are_drive_of_the_step(name, seed):
+    """One event for each neuron of the first layer at offset 0, against drive to that layer, with no other drive."""
+    rng = np.random.default_rng(seed)
+    net = random_net(rng)
+    size = net.layers[0].size
+    net.inputs = [Projection(None, 0, rng.integers(-THETA, 2 * THETA, (size, size)), np.eye(size, dtype=bool))]
+    charges = [int(net.inputs[0].weights[i][i]) for i in range(size)]
+    events = [(step, 0, i, 1) for step in range(STEPS) for i in range(size)]
+    alone = [[None] * len(net.layers)] * STEPS
+    driven = [[charges] + [None] * (len(net.layers) - 1)] * STEPS
+    for options in ({}, {"order": twin.lifo}, {"refractory": 700}, {"window": 50, "order": twin.random(2)}):
+        one = run(net, alone, MODELS[name], events=events, **options)
+        other = run(net, driven, MODELS[name], **options)
+        one.input_deliveries = []
+        assert one == other
+
+
+@pytest.mark.parametrize("way", [way for way in ORDERS if way != "clocked"])
+def test_replay_reproduces_a_run_with_input_events_and_a_mask(way):
+    for seed in range(5):
+        net, drive = pooled(seed)
+        options = dict(events=random_events(np.random.default_rng(seed), net, len(drive)),
+                       mask=masked(np.random.default_rng(seed), net))
+        recorded = run(net, drive, SNM(), **ORDERS[way], **options)
+        again = ORDERS[way] | {"order": twin.replay(recorded.deliveries)}
+        assert run(net, drive, SNM(), **again, **options) == recorded
+
+
+def test_srp_with_input_events():
+    """An event of +9 in step 0, of -9 in step 1: the neuron fires twice, stands at 1, then at -8."""
+    net = one_neuron_with_inputs([9])
+    events, nothing = [(0, 7, 0, 1), (1, 7, 0, -1)], [[None, None]] * 2
+    for tau, heard in ((1, 2), (2, 0)):
+        first, mask, second = twin.run_srp(twin.run_async, net, nothing, [[0], [0]], tau, 1, IF(), order=twin.fifo,
+                                           events=events)
+        assert first.readout[-1] == [2] and mask[0] == [tau == 1] and second.readout == [[heard]]
+
+
+def test_wrong_input_events_are_refused():
+    net, nothing = one_neuron_with_inputs([4, 4]), [[None, None]] * 2
+    for events, message in [([(1, 0, 0, 1), (0, 5, 0, 1)], "sorted by step and offset"),
+                            ([(0, 9, 0, 1), (0, 5, 0, 1)], "sorted by step and offset"),
+                            ([(-1, 5, 0, 1)], "sorted by step and offset"),
+                            ([(0, TICKS_PER_STEP, 0, 1)], "offset inside the step"),
+                            ([(0, 0, 2, 1)], "an input below 2"), ([(0, 0, 0, 2)], "a sign of 1 or -1")]:
+        with pytest.raises(ValueError, match=message):
+            run(net, nothing, IF(), v0=[[0], [0]], events=events)
+    with pytest.raises(ValueError, match="an input below 0"):
+        run(Net(net.layers, []), nothing, IF(), v0=[[0], [0]], events=[(0, 0, 0, 1)])
+    with pytest.raises(ValueError, match=r"inputs 0: expected weights and mask of shape \(1, 2\)"):
+        run(Net(net.layers, [], [Projection(None, 0, [[1, 1], [1, 1]])]), nothing, IF(), v0=[[0], [0]])
+    net, drive, v0 = trains_into_pools([(0,)], [[1]], [1])
+    net.inputs = [Projection(None, 1, [[1]])]
+    with pytest.raises(ValueError, match="inputs 0: expected neurons or the readout"):
+        clock(net, drive, IF(), v0)

@@ -13,7 +13,12 @@ index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the 
 Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one arrival for each
 neuron, also where the charge is zero. None is nothing: no arrival, so no evaluation in asynchronous time.
 
-Models (§4). `model` is one model for all layers, or a list with one per layer (the readout's is not used).
+Input events (§3, encoding `events`) are drive too. `events` is a list of (step, offset, input, sign), sorted by step
+and offset: at `offset` ticks after the step's beginning (below ticks_per_step; without meaning in clocked time) input
+number `input` has an event of sign 1 or -1. `Net.inputs` says what charges it brings to whom. As with drive, what
+comes after the run's last step is left out.
+
+Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and pools unused).
 A GN's weights are given per member: the charge theta * w / tau that one member's spike brings.
 """
 from __future__ import annotations
@@ -29,11 +34,16 @@ TICKS_PER_STEP = 1024
 
 @dataclass
 class Layer:
-    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout."""
+    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout.
+
+    pool: a layer of max pooling units (§10), see `Ledger.pool`. They count spikes: no threshold (theta is not used),
+    no drive, no v(0), no refractory period and no window. All weights into it are 1: one spike, one count.
+    """
 
     name: str
     size: int
     theta: int | float | list = 1
+    pool: bool = False
 
     def thresholds(self):
         theta = _plain(self.theta)
@@ -59,10 +69,15 @@ class Projection:
 
 @dataclass
 class Net:
-    """Layers in topological order; projections in the order of summation and of delivery."""
+    """Layers in topological order; projections in the order of summation and of delivery.
+
+    inputs: projections from the input, of which the source is ignored. weights[i][j]: charge that a +1 event of input
+    j brings to target neuron i; mask as elsewhere. Their targets are neurons or the readout, not pools.
+    """
 
     layers: list[Layer]
     projections: list[Projection]
+    inputs: list[Projection] = field(default_factory=list)
 
     @property
     def readout(self):
@@ -72,14 +87,20 @@ class Net:
     def outgoing(self, layer):
         return tuple(k for k, projection in enumerate(self.projections) if projection.source == layer)
 
-    def check(self, drive, steps, loops=False):
-        """Shapes fit, and (unless `loops`) every projection goes to a later layer."""
+    def check(self, drive, steps, loops=False, events=(), ticks_per_step=None):
+        """Shapes fit, and (unless `loops`) every projection goes to a later layer; events are sorted and there."""
+        self._check_inputs(events, ticks_per_step)
         sizes = [layer.size for layer in self.layers]
         for step in range(steps):
             found = [None if charges is None else len(charges) for charges in drive[step]]
             if len(found) != len(sizes) or any(n not in (None, size) for n, size in zip(found, sizes, strict=True)):
                 raise ValueError(f"drive[{step}]: expected charges (or None) for layers of {sizes} neurons, "
                                  f"found {found}")
+            for layer, charges in zip(self.layers, drive[step], strict=True):
+                if layer.pool and charges is not None and any(charge != 0 for charge in charges):
+                    raise ValueError(f"drive[{step}]: expected None or zeros for pool {layer.name}, found {charges}")
+        if self.layers[self.readout].pool:
+            raise ValueError("layers: expected a readout as the last layer, found a pool")
         for k, projection in enumerate(self.projections):
             shape = (self.layers[projection.target].size, self.layers[projection.source].size)
             if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
@@ -90,15 +111,41 @@ class Net:
                                  f"projects to {projection.target}; use topological order")
             if projection.source == self.readout:
                 raise ValueError(f"projection {k}: the readout never fires and has no targets")
+            weights = np.asarray(projection.weights)[_yes(projection.mask)]
+            if self.layers[projection.target].pool and np.any(weights != 1):
+                raise ValueError(f"projection {k}: expected weights of 1 into a pool (one spike is one count)")
+
+    def _check_inputs(self, events, ticks_per_step):
+        n = np.shape(self.inputs[0].weights)[1] if self.inputs else 0
+        for k, projection in enumerate(self.inputs):
+            shape = (self.layers[projection.target].size, n)
+            if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
+                raise ValueError(f"inputs {k}: expected weights and mask of shape {shape} (targets, inputs), "
+                                 f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}")
+            if self.layers[projection.target].pool:
+                raise ValueError(f"inputs {k}: expected neurons or the readout as targets, found a pool, "
+                                 "which has no drive")
+        before = (0, 0)
+        for place, (step, offset, number, sign) in enumerate(events):
+            if (step, offset) < before:
+                raise ValueError(f"events[{place}]: expected them sorted by step and offset, "
+                                 f"found {(step, offset)} after {before}")
+            if offset < 0 or (ticks_per_step is not None and offset >= ticks_per_step):
+                raise ValueError(f"events[{place}]: expected an offset inside the step, found {offset}")
+            if not 0 <= number < n or sign not in (1, -1):
+                raise ValueError(f"events[{place}]: expected an input below {n} and a sign of 1 or -1, "
+                                 f"found {number} and {sign}")
+            before = (step, offset)
 
 
 @dataclass
 class Spike:
     """One spike; `seq` is its place in the order of emission, without gaps (a GN's members each have one).
 
-    `tick` is None in clocked time. `member` is 1..tau for GN and 1 for every other model. `cause` is the seq of
-    the spike whose arrival fired it; None for drive, in clocked time, and where the neuron was evaluated by an
-    event of its own (end of a refractory period or a window). `nth`: how many spikes this neuron sent before.
+    `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum changed by n, and 1
+    for every other model. `cause` is the seq of the spike whose arrival fired it; None for drive, in clocked time,
+    and where the neuron was evaluated by an event of its own (end of a refractory period or a window). `nth`: how
+    many spikes this neuron sent before. `v_before` and `v_after` of a pool are its maximum.
     """
 
     seq: int
@@ -120,10 +167,12 @@ class Outcome:
 
     counts[l][step][i]: signed net number of spikes; zero for the readout. potentials[l][i]: at the end; the
     readout's is its v(0) and all that arrived. readout[step][i]: charge that has arrived there after each step,
-    not divided (§3). arrived[l][i]: sum of all charge. synaptic_operations: delivered spikes times touched
-    synapses (§11). equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
+    not divided (§3). arrived[l][i]: sum of all charge; zero for pools, which count spikes instead. A pool's potential
+    is its maximum. synaptic_operations: delivered spikes times touched synapses (§11), except those into pools: what
+    a pool does is a comparison, not an addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
+    memory[l][i]: S of §4 at the end; of a pool its maximum, of the readout 0.
     Asynchronous time only: `deliveries` in the order taken from the queue, then those `under_way` at the end of
-    the run (a number), in the queue's order.
+    the run (a number), in the queue's order. `input_deliveries`: (place in the list of events, tick), as delivered.
     """
 
     spikes: list[Spike]
@@ -136,6 +185,8 @@ class Outcome:
     t_eq: int
     deliveries: list = field(default_factory=list)
     under_way: int = 0
+    memory: list = field(default_factory=list)
+    input_deliveries: list = field(default_factory=list)
 
 
 # --- Neuron models (§4) ---
@@ -257,17 +308,27 @@ def even_release(total, n):
 class Ledger:
     """Potentials, memories and records of one run; the two ways of time only decide when to charge and to fire."""
 
-    def __init__(self, net, v0, steps, model):
+    def __init__(self, net, v0, steps, model, mask=None):
         self.net = net
+        self.mask = [[True] * layer.size for layer in net.layers] if mask is None else _plain(mask)
+        for layer, allowed in zip(net.layers, self.mask, strict=True):
+            if len(allowed) != layer.size or (not all(allowed) and (layer.pool or layer is net.layers[net.readout])):
+                raise ValueError(f"mask of layer {layer.name}: expected {layer.size} truth values, "
+                                 f"all True for a pool and for the readout, found {allowed}")
         self.models = model if isinstance(model, list) else [model] * len(net.layers)
         self.thetas = [layer.thresholds() for layer in net.layers]
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
-        self.masks = [_plain(np.asarray(p.mask, bool)) for p in net.projections]
+        self.masks = [_plain(_yes(p.mask)) for p in net.projections]
+        self.input_weights = [_plain(np.asarray(p.weights)) for p in net.inputs]
+        self.input_masks = [_plain(_yes(p.mask)) for p in net.inputs]
         self.v = [list(_plain(potentials)) for potentials in v0]
         for layer, *found in zip(net.layers, self.v, self.thetas, strict=True):
             if [len(values) for values in found] != [layer.size] * 2:
                 raise ValueError(f"layer {layer.name}: expected {layer.size} potentials and thresholds, "
                                  f"found {[len(values) for values in found]}")
+            if layer.pool and any(potential != 0 for potential in found[0]):
+                raise ValueError(f"layer {layer.name}: expected v(0) of zeros for a pool, found {found[0]}")
+        self.windows = [self._windows(layer) if net.layers[layer].pool else None for layer in range(len(net.layers))]
         self.arrived = [[0] * layer.size for layer in net.layers]
         self.memory = [[0] * layer.size for layer in net.layers]     # S of §4: signed sum of the spikes fired
         self.sent = [[0] * layer.size for layer in net.layers]       # spikes of either sign
@@ -276,17 +337,35 @@ class Ledger:
         self.readout = []
         self.operations = self.equalities = self.t_eq = 0
 
+    def _windows(self, pool):
+        """windows[i]: for each member (projection, source) of unit i's window the signed sum of its spikes so far."""
+        return [{(k, j): 0 for k, projection in enumerate(self.net.projections) if projection.target == pool
+                 for j, synapse in enumerate(self.masks[k][i]) if synapse} for i in range(self.net.layers[pool].size)]
+
+    def brought(self, layer, i, step):
+        """Clocked time: (projection, source, net spikes fired in this step) for each synapse of a neuron."""
+        return [(k, j, self.counts[projection.source][step][j]) for k, projection in enumerate(self.net.projections)
+                if projection.target == layer for j, synapse in enumerate(self.masks[k][i]) if synapse]
+
+    def input_charges(self, number, sign):
+        """What an event of this input brings: (layer, i, charge) for each of its synapses, in order of delivery."""
+        return [(p.target, i, sign * self.input_weights[k][i][number]) for k, p in enumerate(self.net.inputs)
+                for i in range(self.net.layers[p.target].size) if self.input_masks[k][i][number]]
+
     def charge(self, layer, i, charge, step):
         """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived anywhere (readout
-        included) or anything fired. In clocked time that is the same as comparing potentials before and after:
-        charges that cancel were brought by spikes of the same step."""
+        included) or anything fired, pools included (a spike that leaves a pool's maximum as it is moves nothing). In
+        clocked time charges of spikes that cancel need no thought: the spikes were fired in the same step. Charges
+        of input events that cancel count, as they do in asynchronous time."""
         self.v[layer][i] = self.v[layer][i] + charge
         self.arrived[layer][i] = self.arrived[layer][i] + charge
         if charge != 0:
             self.t_eq = step + 1
 
     def fire(self, layer, i, step, tick, cause):
-        """Evaluate once: ask the model, book what it fires, return the new spikes (§4).
+        """Evaluate once: ask the model, book what it fires (§4). Returns None if it does not fire, else the spikes to
+        send; [] for a neuron that is masked out (§9): it integrates and resets and its memory S moves, but its spikes
+        are neither sent nor counted nor recorded. (They moved its potential, so they count for T_eq.)
 
         Every call is one evaluation; it met equality if p equalled a threshold where the other strictness of that
         comparison would have decided differently (so p = 0 counts for ST-BIF only while S > 0)."""
@@ -294,19 +373,46 @@ class Ledger:
         p, S = self.v[layer][i], self.memory[layer][i]
         self.equalities += model.ties(p, S, theta)
         fired, p_after = model.fire(p, S, theta)
+        if not fired:
+            return None
         spikes, v_before = [], p
         for n, (sign, member) in enumerate(fired, start=1):
             v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
-            spikes.append(Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after,
-                                self.sent[layer][i]))
-            self.spikes.append(spikes[-1])
-            self.sent[layer][i] += 1
+            if self.mask[layer][i]:
+                spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
             self.memory[layer][i] += sign
-            self.counts[layer][step][i] += sign
-            self.t_eq = step + 1
             v_before = v_after
         self.v[layer][i] = p_after
+        self.t_eq = step + 1
         return spikes
+
+    def count(self, layer, i, member, n):
+        """n spikes (of sign -1 if negative) of one member (projection, source) of its window reach a pool unit."""
+        self.windows[layer][i][member] += n
+
+    def pool(self, layer, i, step, tick, cause):
+        """§10: send by how much the maximum over the window has changed since the last time, one spike for each 1.
+
+        The maximum is of the running sums, which all start at 0. It may be below 0 (where delays let a spike that was
+        taken back arrive before the one it takes back). A unit with an empty window stays at 0."""
+        was, now = self.memory[layer][i], max(self.windows[layer][i].values(), default=0)
+        sign = 1 if now > was else -1
+        spikes = []
+        for member in range(1, abs(now - was) + 1):
+            v_before, v_after = was + (member - 1) * sign, was + member * sign
+            spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
+        self.memory[layer][i] = self.v[layer][i] = now
+        return spikes
+
+    def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after):
+        """Record one spike."""
+        nth = self.sent[layer][i]
+        spike = Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, nth)
+        self.spikes.append(spike)
+        self.sent[layer][i] += 1
+        self.counts[layer][step][i] += sign
+        self.t_eq = step + 1
+        return spike
 
     def end_step(self):
         """The readout after a step: all charge that has arrived there so far (§3)."""
@@ -314,31 +420,42 @@ class Ledger:
 
     def outcome(self):
         return Outcome(self.spikes, self.counts, self.v, self.readout, self.arrived, self.operations,
-                       self.equalities, self.t_eq)
+                       self.equalities, self.t_eq, memory=self.memory)
 
 
-def run_clocked(net, drive, v0, steps, model):
-    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member.
+def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
+    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member. mask[layer][neuron]: see `run_srp`.
 
-    The order in which a charge is summed matters in floats only: the drive, then for each incoming projection
-    in the list's order the charges of its spikes, sources in index order, a neuron that fired m times added m
-    times; the sum is then added to the potential, to `arrived` and to the readout.
+    The order in which a charge is summed matters in floats only: the drive, then the charges of the step's input
+    events in the list's order, then for each incoming projection in the list's order the charges of its spikes,
+    sources in index order, a neuron that fired m times added m times; the sum is then added to the potential, to
+    `arrived` and to the readout. A pool's turn comes in the same order of layers: it sends the change of its maximum
+    since its last turn.
     """
-    net.check(drive, steps)
-    book = Ledger(net, v0, steps, model)
+    net.check(drive, steps, events=events)
+    book = Ledger(net, v0, steps, model, mask)
     for step in range(steps):
-        fired = book.counts
+        came_in = [[[] for _ in range(layer.size)] for layer in net.layers]     # charges of this step's input events
+        for when, _, number, sign in events:
+            if when == step:
+                for layer, i, charge in book.input_charges(number, sign):
+                    came_in[layer][i].append(charge)
         for layer, size in enumerate(layer.size for layer in net.layers):
             for i in range(size):
+                if net.layers[layer].pool:
+                    for k, j, n in book.brought(layer, i, step):
+                        book.count(layer, i, (k, j), n)
+                    book.pool(layer, i, step, None, None)
+                    continue
                 total = _plain(drive[step][layer][i]) if drive[step][layer] is not None else 0
-                for k, projection in enumerate(net.projections):
-                    if projection.target != layer:
-                        continue
-                    for j, synapse in enumerate(book.masks[k][i]):
-                        n = fired[projection.source][step][j] if synapse else 0
-                        for _ in range(abs(n)):
-                            total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
-                            book.operations += 1
+                for charge in came_in[layer][i]:
+                    total += charge
+                    if charge != 0:
+                        book.t_eq = step + 1
+                for k, j, n in book.brought(layer, i, step):
+                    for _ in range(abs(n)):
+                        total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
+                        book.operations += 1
                 book.charge(layer, i, total, step)
                 if layer != net.readout:
                     book.fire(layer, i, step, None, None)
@@ -382,6 +499,14 @@ class Evaluation(NamedTuple):
     layer: int
     neuron: int
     reason: str
+
+
+class InputEvent(NamedTuple):
+    """An event of the user's list, at its `place` there."""
+
+    place: int
+    number: int
+    sign: int
 
 
 # An order policy is a function (net, spike) -> list of parcels. Policies with parameters are made by a function.
@@ -499,30 +624,38 @@ class PerNeuron:
 
 
 def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0, window=0, delays=None,
-              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP):
-    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks.
+              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP, mask=None, events=()):
+    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]: see `run_srp`.
 
-    The queue is ordered by (time, phase, key, sequence number). The phase is 0 for deliveries and 1 for evaluations, so
-    a neuron's own event comes after every delivery due at its tick; evaluations have the key (layer, neuron). The
-    sequence number counts everything put into the queue. The key is the order policy's; `delays` (PerProjection
-    or PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
+    The queue is ordered by (time, phase, key, sequence number). The phase is -1 for input events, 0 for deliveries and
+    1 for evaluations: at one tick input events come first, in the list's order, and a neuron's own event after every
+    delivery. The key of an input event is its place in the list, that of an evaluation (layer, neuron), that of a
+    delivery the order policy's. The sequence number counts everything put into the queue. `delays` (PerProjection or
+    PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
 
-    A step: its drive arrives at tick `start`, before any event due then; the events due before
+    A step: its drive arrives at tick `start`, before any event due then, and its input events at start + offset, each
+    as one arrival at each of its targets, projection by projection, in index order. The events due before
     start + ticks_per_step follow. With `barrier` those due later follow too, as long as any delivery or open
     window is in the queue, and the next step starts at start + ticks_per_step or, if that was later, at the tick of
     the last event. The end of a refractory period alone does not hold a step up: it is left to the step it falls in
     (else r = one step would not mean one spike a step). Without `barrier` steps start every ticks_per_step.
+    A pool has neither refractory period nor window: it answers to every spike at once (under the order `clocked` at its
+    turn in the step's evaluation).
     The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
-    `max_events`: so many events are taken from the queue, in the whole run, before it is an error.
+    `max_events`: so many events other than those of the input are taken from the queue, in the whole run, before it is
+    an error.
     """
-    net.check(drive, steps, loops=order is not clocked)
+    net.check(drive, steps, order is not clocked, events, ticks_per_step)
     if order is clocked and (refractory or window or delays):
         raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
-    run = _Run(net, Ledger(net, v0, steps, model), order, refractory, window, delays, max_events)
+    run = _Run(net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events)
     start = 0
     for step in range(steps):
         end = start + ticks_per_step
         run.begin_step(step, start, drive[step])
+        for place, (when, offset, number, sign) in enumerate(events):
+            if when == step:
+                run.put_input(start + offset, InputEvent(place, number, sign))
         if order is clocked:
             run.evaluate_all_at(end - 1)
         while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
@@ -533,6 +666,7 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
     left = [event for *_, event in sorted(run.queue, key=lambda entry: entry[:4]) if not isinstance(event, Evaluation)]
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
     outcome.under_way = len(left)
+    outcome.input_deliveries = run.input_delivered
     return outcome
 
 
@@ -548,12 +682,13 @@ class _Run:
         self.rests_until = [[0] * layer.size for layer in net.layers]
         self.window_end = [[None] * layer.size for layer in net.layers]
         self.delivered = []
+        self.input_delivered = []
 
     def begin_step(self, step, start, drive):
         """§5.1: layers in topological order, neurons in index order, one arrival each."""
         self.step, self.now = step, start
         for layer, charges in enumerate(drive):
-            if charges is not None:
+            if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
                     self.arrive(layer, i, _plain(charge), None)
 
@@ -577,11 +712,15 @@ class _Run:
         """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
         at t rests for t <= now < t + r; whatever would evaluate it then (an arrival, the end of a window) leaves that
         to the period's end. An evaluation closes an open window: "w after the first arrival since its last
-        evaluation"."""
+        evaluation". A masked-out neuron fires and rests as any other, but sends nothing. A pool sends its changes."""
+        if self.net.layers[layer].pool:
+            for spike in self.book.pool(layer, i, self.step, self.now, cause):
+                self.send(spike)
+            return
         if self.now < self.rests_until[layer][i]:
             return
         self.window_end[layer][i] = None
-        while spikes := self.book.fire(layer, i, self.step, self.now, cause):
+        while (spikes := self.book.fire(layer, i, self.step, self.now, cause)) is not None:
             for spike in spikes:
                 self.send(spike)
             if self.order is clocked:
@@ -611,12 +750,15 @@ class _Run:
     def put_evaluation(self, tick, layer, i, reason):
         self._put(tick, 1, (layer, i), Evaluation(layer, i, reason))
 
+    def put_input(self, tick, event):
+        self._put(tick, -1, event.place, event)
+
     def _put(self, time, phase, key, event):
         heapq.heappush(self.queue, (time, phase, key, self.put, event))
         self.put += 1
 
     def is_under_way(self):
-        """§5.4: is there a delivery, or a window that is still open, in the queue?"""
+        """§5.4: is there a delivery (or an input event), or a window that is still open, in the queue?"""
         return any(not isinstance(event, Evaluation) or self._closes_window(time, event)
                    for time, _, _, _, event in self.queue)
 
@@ -625,9 +767,13 @@ class _Run:
         return evaluation.reason == "window" and self.window_end[evaluation.layer][evaluation.neuron] == time
 
     def take(self):
+        if isinstance(self.queue[0][-1], InputEvent):
+            self.now, *_, event = heapq.heappop(self.queue)
+            self.deliver_input(event)
+            return
         if self.taken == self.max_events:
             layers = sorted({event.layer if isinstance(event, Evaluation) else event[0].layer
-                             for *_, event in self.queue})
+                             for *_, event in self.queue if not isinstance(event, InputEvent)})
             names = ", ".join(self.net.layers[layer].name for layer in layers)
             raise RuntimeError(f"expected the queue to empty within max_events = {self.max_events} events, found "
                                f"{len(self.queue)} more in step {self.step}; still firing: {names}; "
@@ -641,22 +787,80 @@ class _Run:
         elif self._closes_window(self.now, event):
             self.evaluate(event.layer, event.neuron, None)
 
+    def deliver_input(self, event):
+        """Drive (§3), so no synaptic operation; each arrival is evaluated before the next."""
+        self.input_delivered.append((event.place, self.now))
+        for layer, i, charge in self.book.input_charges(event.number, event.sign):
+            self.arrive(layer, i, charge, None)
+
     def deliver(self, spike, parcel):
         """§5.3: projections in the list's order, targets in index order; each arrival is evaluated before the next."""
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
-            weights, mask = self.book.weights[k], self.book.masks[k]
-            for i in range(self.net.layers[self.net.projections[k].target].size):
+            weights, mask, target = self.book.weights[k], self.book.masks[k], self.net.projections[k].target
+            for i in range(self.net.layers[target].size):
                 if mask[i][spike.neuron]:
-                    charge = spike.sign * weights[i][spike.neuron]
+                    charge = spike.sign * weights[i][spike.neuron]      # into a pool: the spike's sign
                     half = INHIBITORY if charge < 0 else EXCITATORY
-                    if parcel.half in (WHOLE, half):
+                    if parcel.half not in (WHOLE, half):
+                        continue
+                    if self.net.layers[target].pool:
+                        self.book.count(target, i, (k, spike.neuron), spike.sign)
+                        if self.order is not clocked:
+                            self.evaluate(target, i, spike.seq)
+                    else:
                         self.book.operations += 1
-                        self.arrive(self.net.projections[k].target, i, charge, spike.seq)
+                        self.arrive(target, i, charge, spike.seq)
+
+
+# --- The quantised network (§7) ---
+
+def equilibrium(net, totals, v0, s_max):
+    """What ST-BIF neurons come to once drive has ended and nothing fires any more (§7, laws 2 and 3), in integers.
+
+    totals[layer]: for each neuron the sum of all its drive (input events included), or None. s_max is one for all
+    layers, or a list with one per layer. Returns (S[layer], a list for each layer but the readout; the readout): for
+    a neuron S = clip(floor((sum of arrivals + v(0)) / theta), 0, s_max), for a pool unit the largest S in its window,
+    and for the readout the sum of arrivals, without its v(0), as in `Outcome.readout`."""
+    net.check([totals], 1)
+    S = []
+    for number, layer in enumerate(net.layers):
+        incoming = [p for p in net.projections if p.target == number]
+        if layer.pool:
+            windows = [[n for p in incoming for j, n in enumerate(S[p.source]) if p.mask[i][j]] for i in range(layer.size)]
+            S.append([max(window, default=0) for window in windows])
+            continue
+        arrived = [0] * layer.size if totals[number] is None else list(_plain(totals[number]))
+        for p in incoming:
+            for i in range(layer.size):
+                arrived[i] += sum(int(p.weights[i][j]) * n for j, n in enumerate(S[p.source]) if p.mask[i][j])
+        if number == net.readout:
+            return S, arrived
+        most = s_max[number] if isinstance(s_max, list) else s_max
+        S.append([min(max((y + v) // theta, 0), most)
+                  for y, v, theta in zip(arrived, _plain(v0[number]), layer.thresholds(), strict=True)])
+
+
+# --- SRP (§9) ---
+
+def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
+    """SRP, Algorithm 1: stage one of tau steps, which decides who takes part in stage two of `steps` steps.
+
+    `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask, outcome of stage
+    two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the readout. Stage two is a run of its
+    own: it starts from v0 with nothing under way, and its drive (input events too) begins anew with step 0."""
+    first = run(net, drive, v0, tau, model, **options)
+    mask = [[layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
+            for number, layer in enumerate(net.layers)]
+    return first, mask, run(net, drive, v0, steps, model, mask=mask, **options)
 
 
 def _recorded(spike, parcel):
     return Delivery(spike.layer, spike.neuron, spike.nth, parcel.delay, parcel.projections, parcel.half)
+
+
+def _yes(mask):
+    return np.asarray(mask, bool)
 
 
 def _plain(x):
