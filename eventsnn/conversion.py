@@ -19,26 +19,33 @@ from eventsnn.graph import Graph, Node
 from eventsnn.network import INPUT, Network, connect
 from eventsnn.operators import IDENTITIES
 
-RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq")
+RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni")
+DEAD = ("layer_max", "silent")
 MAX_POOLING = ("exact", "average")
 TOLERANCE = 1e-9
+CALIBRATED = ("max", "percentile", "dni")
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 CHUNK = 2**24
 
 
-def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_pooling="exact"):
+def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact"):
     """The spiking `Network` of a graph.
 
     thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
     one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2) and the
-    percentile elsewhere. calibration: raw images [N, C, H, W] or `Images`; `max` and `percentile` need
-    them. max_pooling: "exact" pools running sums of spikes (semantics section 10); "average" replaces
-    MaxPool by AveragePool (TCL section II-B; another function).
+    percentile elsewhere. `dni`: one threshold a neuron, its largest activation (DNISNM section 4.1); every
+    synapse then has a weight of its own, in float64. calibration: raw images [N, C, H, W] or `Images`;
+    `max`, `percentile` and `dni` need them. dead: for `dni`, neurons never active on them take the
+    layer's largest threshold ("layer_max") or never fire ("silent"). max_pooling: "exact" pools running
+    sums of spikes (semantics section 10); "average" replaces MaxPool by AveragePool (TCL section II-B;
+    another function).
 
     Raises InputError where a node has no spiking form or a threshold cannot be had.
     """
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
+    if dead not in DEAD:
+        raise InputError("dead", f"one of {', '.join(DEAD)}", repr(dead))
     if max_pooling not in MAX_POOLING:
         raise InputError("max_pooling", f"one of {', '.join(MAX_POOLING)}", repr(max_pooling))
     if not 0 < percentile <= 100:
@@ -50,7 +57,10 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_
             notes += (f"{count} MaxPool replaced by AveragePool: the network computes another function",)
     graph = split_pools(activations_first(graph))
     pixels = getattr(calibration, "pixels", calibration)
-    thetas = choose_thresholds(graph, thresholds, percentile, pixels)
+    thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
+    silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
+    if silent:
+        notes += (f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",)
     layers, projections = connect(graph, thetas)
     return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
 
@@ -145,15 +155,16 @@ def describe_rules(graph, thresholds, percentile):
 
 def needs_calibration(graph, thresholds):
     """Whether a threshold has to be found on images."""
-    return any(rule_of(node, thresholds) in ("max", "percentile") for node in graph.activations)
+    return any(rule_of(node, thresholds) in CALIBRATED for node in graph.activations)
 
 
-def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None):
-    """Name of activation -> theta, in units of the activation."""
-    wanted, thetas = {}, {}
+def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="layer_max"):
+    """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the activation's shape."""
+    wanted: dict[str, float] = {}
+    thetas: dict = {}
     for node in graph.activations:
         rule = rule_of(node, thresholds)
-        if rule in ("max", "percentile"):
+        if rule in CALIBRATED:
             wanted[node.name] = 100.0 if rule == "max" else percentile
         elif OWN.get(node.op) != rule:
             raise InputError(f"{graph.source}: node {node.name!r}", f"an activation with a parameter for thresholds={rule!r}", node.op,
@@ -164,12 +175,32 @@ def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None):
         if pixels is None or not len(pixels):
             raise InputError("calibration", "images (the thresholds are found on them)", "none",
                              "give calibration images, or thresholds the network brings itself")
-        thetas.update(_percentiles(graph, pixels, wanted))
+        thetas.update(_maxima(graph, pixels, wanted) if thresholds == "dni" else _percentiles(graph, pixels, wanted))
     for name, theta in thetas.items():
-        if not (np.isfinite(theta) and theta > 0):
-            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{theta:g}",
+        most = np.max(theta)
+        if not (np.isfinite(most) and most > 0):
+            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{most:g}",
                              "the layer is silent on the calibration images: give more of them, or another rule")
+        if thresholds == "dni" and dead == "layer_max":
+            theta[theta == 0] = most
     return thetas
+
+
+def _activations(graph, pixels, names):
+    """Yield name -> activations, float32 [n, ...], of some images at a time."""
+    batch = max(1, CHUNK // max(int(np.prod(graph.shapes[name])) for name in names))
+    for start in range(0, len(pixels), batch):
+        values = ann.forward(graph, graph.preprocessing(pixels[start:start + batch]), keep=tuple(names))
+        yield {name: values[name] for name in names}
+
+
+def _maxima(graph, pixels, names):
+    """Each neuron's largest activation, float64 of the activation's shape (DNISNM section 4.1)."""
+    result = {name: np.zeros(graph.shapes[name]) for name in names}
+    for activations in _activations(graph, pixels, names):
+        for name, values in activations.items():
+            np.maximum(result[name], values.max(axis=0), out=result[name])
+    return result
 
 
 def _percentiles(graph, pixels, wanted):
@@ -181,15 +212,12 @@ def _percentiles(graph, pixels, wanted):
         ranks[name] = rank
         keep[name] = per_image[name] * len(pixels) - int(np.floor(rank))
     largest = {name: np.empty(0, np.float32) for name in wanted}
-    batch = max(1, CHUNK // max(per_image.values()))
-    for start in range(0, len(pixels), batch):
-        x = graph.preprocessing(pixels[start:start + batch])
-        for name, values in ann.forward(graph, x, keep=tuple(wanted)).items():
-            if name in wanted:
-                values = np.concatenate([largest[name], values.reshape(-1)])
-                if len(values) > keep[name]:
-                    values = np.partition(values, len(values) - keep[name])[-keep[name]:]
-                largest[name] = values
+    for activations in _activations(graph, pixels, wanted):
+        for name, values in activations.items():
+            values = np.concatenate([largest[name], values.reshape(-1)])
+            if len(values) > keep[name]:
+                values = np.partition(values, len(values) - keep[name])[-keep[name]:]
+            largest[name] = values
     result = {}
     for name, values in largest.items():
         values = np.sort(values).astype(np.float64)
@@ -199,29 +227,28 @@ def _percentiles(graph, pixels, wanted):
 
 
 def deviation(network, pixels):
-    """The largest difference between the network's linear paths and the graph as loaded.
+    """The largest difference between the network's linear paths and its graph.
 
-    Every layer is given the graph's own activations (float64), so a difference is that layer's alone:
-    |difference| of what reaches its neurons (of a pool's output), relative to the largest value there.
-    Returns (largest, layer's name).
+    Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference is that
+    layer's alone: |difference| of what reaches its neurons (of a pool's output), relative to the largest
+    value there. Returns (largest, layer's name).
     """
     graph: Graph = network.graph
     x = graph.preprocessing(pixels)
     names = [layer.node.name for layer in network.spiking]
-    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking] + [graph.output]
-    outputs = {**ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64)}
+    end = graph.by_name[graph.output]
+    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking]
+    targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
+    silent = {layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name]) for layer in network.layers if np.ndim(layer.theta)}
+    outputs = ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64, silent=silent)
     worst, where = 0.0, network.readout.name
     for i, (layer, target) in enumerate(zip(network.layers, targets)):
         total = np.repeat(layer.bias[None], len(x), axis=0)
         for p in network.into(i):
-            source = graph.input if p.source == INPUT else names[p.source]
-            scale = 1.0 if p.source == INPUT else network.layers[p.source].theta
+            source, theta = (graph.input, 1.0) if p.source == INPUT else (names[p.source], network.layers[p.source].theta)
             apply = partial(linear.largest, p.map) if layer.pools else p.map
-            total += apply(_by_site(outputs[source] / scale, p.map.sites[0]))
-        if graph.by_name[graph.output].op == "Softmax" and target == graph.output:
-            target = graph.by_name[graph.output].inputs[0]
-            outputs.update(ann.forward(graph, x, keep=(target,), dtype=np.float64))
-        expected = _by_site(outputs[target], len(layer.bias))
+            total += apply(_by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf))
+        expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
         error = np.abs(total * layer.theta - expected).max() / max(np.abs(expected).max(), 1e-300)
         if not error <= worst:
             worst, where = float(error), layer.name
@@ -240,3 +267,8 @@ def check(network, pixels):
 def _by_site(values, sites):
     """[N, C, H, W] or flat [N, C * H * W] -> [N, sites, C]."""
     return np.asarray(values, np.float64).reshape(len(values), -1, sites).transpose(0, 2, 1)
+
+
+def _as_in_graph(values, shape):
+    """[sites, C] -> (C, H, W) or a flat vector, as `shape` says."""
+    return values.T.reshape(shape)
