@@ -2,33 +2,35 @@
 
     net = convert(graph, thresholds="auto")
 
-The steps, in order: passes over the graph bring max pooling behind activations, or replace it; each
-activation gets its threshold; linear paths are composed into projections and normalised to thresholds
+The steps, in order: passes over the graph (`passes`) give it a form with spikes; each activation gets
+its threshold; linear paths are composed into projections and normalised to thresholds
 of 1 (`network.connect`). `check` compares the outcome with the graph.
 """
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from eventsnn import ann, linear
 from eventsnn.checks import InputError
-from eventsnn.graph import Graph, Node
+from eventsnn.graph import Graph
 from eventsnn.network import INPUT, Network, connect
-from eventsnn.operators import IDENTITIES
+from eventsnn.passes import activations_first, average_for_max, fire_at_output, reroute, split_pools
 
 RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni")
 DEAD = ("layer_max", "silent")
 MAX_POOLING = ("exact", "average")
+RESIDUAL = ("keep", "reroute")
+READOUT = ("adds", "fires")
 TOLERANCE = 1e-9
 CALIBRATED = ("max", "percentile", "dni")
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 CHUNK = 2**24
 
 
-def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact"):
+def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact",
+            residual="keep", readout="adds"):
     """The spiking `Network` of a graph.
 
     thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
@@ -38,24 +40,26 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead
     `max`, `percentile` and `dni` need them. dead: for `dni`, neurons never active on them take the
     layer's largest threshold ("layer_max") or never fire ("silent"). max_pooling: "exact" pools running
     sums of spikes (semantics section 10); "average" replaces MaxPool by AveragePool (TCL section II-B;
-    another function).
+    another function). residual: "reroute" adds shortcuts behind activations (SpikeZIP section 3.3; another
+    function, for networks trained so). readout: "fires" puts neurons at the output, whose spikes are added
+    up (as in DNISNM's code); "adds" adds up the charge that arrives there.
 
     Raises InputError where a node has no spiking form or a threshold cannot be had.
     """
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
-    if dead not in DEAD:
-        raise InputError("dead", f"one of {', '.join(DEAD)}", repr(dead))
-    if max_pooling not in MAX_POOLING:
-        raise InputError("max_pooling", f"one of {', '.join(MAX_POOLING)}", repr(max_pooling))
+    for name, value, choices in (("dead", dead, DEAD), ("max_pooling", max_pooling, MAX_POOLING), ("residual", residual, RESIDUAL),
+                                 ("readout", readout, READOUT)):
+        if value not in choices:
+            raise InputError(name, f"one of {', '.join(choices)}", repr(value))
     if not 0 < percentile <= 100:
         raise InputError("percentile", "a number above 0, at most 100", percentile)
     notes: tuple[str, ...] = ()
-    if max_pooling == "average":
-        graph, count = average_for_max(graph)
-        if count:
-            notes += (f"{count} MaxPool replaced by AveragePool: the network computes another function",)
-    graph = split_pools(activations_first(graph))
+    for change, wanted in ((average_for_max, max_pooling == "average"), (reroute, residual == "reroute"),
+                           (fire_at_output, readout == "fires"), (activations_first, True), (split_pools, True)):
+        if wanted:
+            graph, note = change(graph)
+            notes += (note,) if note else ()
     pixels = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
@@ -63,83 +67,6 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead
         notes += (f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",)
     layers, projections = connect(graph, thetas)
     return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
-
-
-def average_for_max(graph):
-    """The graph with each MaxPool replaced by an AveragePool of the same window, and how many there were."""
-    nodes = tuple(Node(n.name, "AveragePool", n.inputs, dict(n.attrs), {}) if n.op == "MaxPool" else n for n in graph.nodes)
-    count = sum(n.op == "MaxPool" for n in graph.nodes)
-    meta = {k: v for k, v in graph.meta.items() if k != "test_accuracy"} if count else graph.meta
-    return replace(graph, nodes=nodes, meta=meta), count
-
-
-def activations_first(graph):
-    """The graph with each MaxPool that only an activation uses moved behind it.
-
-    Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly; so are Identity, Dropout and
-    BatchNormalization with scales above 0 between the two. Names stay.
-    """
-    for pool in reversed([node.name for node in graph.nodes if node.op == "MaxPool"]):
-        chain = _to_activation(graph, graph.by_name[pool])
-        graph = _moved_last(graph, chain) if chain else graph
-    return graph
-
-
-def _to_activation(graph, pool):
-    """The nodes from a MaxPool to the activation that alone uses it, or None."""
-    chain = [pool]
-    while not chain[-1].is_activation:
-        users = [node for node in graph.nodes if chain[-1].name in node.inputs]
-        if len(users) != 1 or chain[-1].name == graph.output or not _increases(users[0]):
-            return None
-        chain.append(users[0])
-    return chain
-
-
-def _increases(node):
-    """Whether a node keeps the order of any two values of a channel."""
-    if node.op == "BatchNormalization":
-        return bool((node.params["scale"] > 0).all())
-    return node.is_activation or node.op in IDENTITIES
-
-
-def _moved_last(graph, chain):
-    """The graph with the first node of a chain (each the only user of the one before) behind the last."""
-    first, last = chain[0], chain[-1]
-    moved = [replace(node, inputs=before.inputs if before is first else (before.name,)) for before, node in zip(chain, chain[1:])]
-    moved.append(replace(first, inputs=(last.name,)))
-    places = dict(zip((node.name for node in chain), moved))
-    rewired = {last.name: first.name}
-    nodes = tuple(places.get(n.name) or replace(n, inputs=tuple(rewired.get(i, i) for i in n.inputs)) for n in graph.nodes)
-    return replace(graph, nodes=nodes, output=rewired.get(graph.output, graph.output))
-
-
-def split_pools(graph):
-    """The graph with each MaxPool of a Concat as a Concat, under its name, of MaxPools named "pool:part"."""
-    nodes: dict[str, Node] = {}
-
-    def parts(name):
-        node = nodes.get(name)
-        if node is None or node.op not in ("Concat", *IDENTITIES):
-            return (name,)
-        return tuple(part for source in node.inputs for part in parts(source))
-
-    taken = {graph.input, *graph.by_name}
-    for node in graph.nodes:
-        if node.op == "MaxPool":
-            node = replace(node, inputs=parts(node.inputs[0]))
-        if len(node.inputs) > 1 and node.op == "MaxPool":
-            names = {}
-            for part in dict.fromkeys(node.inputs):
-                name = f"{node.name}:{part}"
-                while name in taken:
-                    name += "'"
-                names[part] = name
-                taken.add(name)
-                nodes[name] = replace(node, name=name, inputs=(part,))
-            node = Node(node.name, "Concat", tuple(names[part] for part in node.inputs), {"axis": 1})
-        nodes[node.name] = node
-    return replace(graph, nodes=tuple(nodes.values()))
 
 
 def rule_of(node, thresholds):
@@ -153,8 +80,10 @@ def describe_rules(graph, thresholds, percentile):
     return ", ".join(f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules)
 
 
-def needs_calibration(graph, thresholds):
+def needs_calibration(graph, thresholds, readout="adds"):
     """Whether a threshold has to be found on images."""
+    if readout == "fires":
+        graph, _ = fire_at_output(graph)
     return any(rule_of(node, thresholds) in CALIBRATED for node in graph.activations)
 
 

@@ -152,7 +152,7 @@ def connect(graph, thetas):
     thetas: name -> a float, or an array of the activation's shape. Every linear path between two
     activations (Conv, Gemm, BatchNormalization, average pooling, Add, Concat, Flatten, Pad, Resize) is
     composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool one
-    activation or another MaxPool (`conversion.split_pools` sees to that).
+    activation or another MaxPool (`passes.split_pools` sees to that).
     """
     numbers, layers, projections = {graph.input: INPUT}, [], []
     expressions = {graph.input: _source(graph.input, graph.input_shape)}

@@ -205,3 +205,108 @@ def test_a_pool_counts_spikes_of_one_worth_only():
     net = convert(graph, calibration=bright, thresholds="dni")  # every neuron clips at lambda
     assert (net.layers[1].theta == np.float32(graph.nodes[1].attrs["lambda"])).all() and net.layers[1].theta.shape == (16, 2)
     assert np.array_equal(net.projections[1].map.blocks, np.ones((1, 2, 1, 1))) and conversion.deviation(net, bright)[0] < 1e-12
+
+
+def residual_graph(b, op="QCFS"):
+    """Two residual blocks: one with a convolution as shortcut, one with none; and the output, re-routed, built by hand."""
+    built = {}
+    for rerouted in (False, True):
+        b.rng, b.nodes, b.shapes = np.random.default_rng(12), [], {"input": b.shape}
+
+        def join(branch, shortcut, own, b=b, rerouted=rerouted):
+            if rerouted:
+                return b.add("Add", [b.activation(branch, op), b.activation(shortcut, op) if own else shortcut])
+            return b.activation(b.add("Add", [branch, shortcut]), op)
+        x = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]), op)
+        branch = b.bn(b.conv(b.activation(b.conv(x, 3, pads=[1, 1, 1, 1]), op), 4, pads=[1, 1, 1, 1]))
+        x = join(branch, b.bn(b.conv(x, 4, 1)), True)
+        branch = b.bn(b.conv(b.activation(b.conv(x, 2, 1), op), 4, 1))
+        x = join(branch, b.add("Identity", [x]), False)
+        built[rerouted] = finish(b, x)
+    return built[False], built[True]
+
+
+def with_thresholds(graph, value=1.0):
+    """All QCFS thresholds set to one value: the order in which they were drawn does not matter."""
+    for node in graph.nodes:
+        if node.op == "QCFS":
+            node.attrs["lambda"] = value
+    return graph
+
+
+def test_residual_connections_are_rerouted_as_in_spikezip():
+    graph, _ = residual_graph(new())
+    changed, note = conversion.reroute(with_thresholds(graph))
+    assert "2 residual connections" in note and set(changed.by_name) - set(graph.by_name) == {"qcfs9:shortcut"}
+    one, two = (n for n in changed.nodes if n.op == "Add")
+    assert one.inputs == ("qcfs9", "qcfs9:shortcut") and two.inputs == ("qcfs16", "identity14")
+    assert changed.by_name["identity14"].inputs == (one.name,) and changed.by_name["qcfs9:shortcut"].inputs == ("batchnormalization7",)
+    assert changed.by_name["flatten17"].inputs == (two.name,)
+    pixels = pixels_for(graph)
+    assert not same_function(graph, changed, pixels)
+    net = convert(graph, residual="reroute")
+    assert net.notes == (note,) and [layer.name for layer in net.spiking].count("qcfs9:shortcut") == 1
+    assert conversion.deviation(net, pixels)[0] < 1e-12
+
+
+@pytest.mark.parametrize("op", ("Relu", "QCFS"))
+def test_a_rerouted_graph_computes_what_the_paper_draws(op):
+    graph, by_hand = (with_thresholds(g) for g in residual_graph(new(), op))
+    weights = iter([n.params for n in graph.nodes if n.params])
+    for node in by_hand.nodes:
+        if node.params:
+            node.params.update(next(weights))
+    assert same_function(conversion.reroute(graph)[0], by_hand, pixels_for(graph))
+
+
+def test_an_output_behind_a_residual_block_and_parallel_paths():
+    b = new(13)
+    x = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")
+    graph = b.graph(b.activation(b.add("Add", [x, b.conv(x, 2, pads=[1, 1, 1, 1])]), "QCFS"))  # a branch of one convolution
+    changed, _ = conversion.reroute(graph)
+    assert changed.output == "add3" and changed.by_name["add3"].inputs == ("qcfs4", x)
+    parallel = b.graph(b.activation(b.add("Add", [b.conv(x, 2, 1), b.conv(x, 2, 1)]), "QCFS"))  # neither is a shortcut
+    with pytest.raises(InputError, match="residual blocks.*residual='keep'"):
+        convert(parallel, residual="reroute")
+    with pytest.raises(InputError, match="keep, reroute"):
+        convert(parallel, residual="drop")
+
+
+@pytest.mark.parametrize("softmax", (False, True))
+def test_the_output_fires_on_request(softmax):
+    b = new(14)
+    x = b.gemm(b.add("Flatten", [b.activation(b.conv("input"), "QCFS")]))
+    graph = b.graph(b.add("Softmax", [x]) if softmax else x)
+    pixels = pixels_for(graph)
+    assert conversion.needs_calibration(graph, "auto", "fires") and not conversion.needs_calibration(graph, "auto")
+    for rule in ("auto", "max", "dni"):
+        net = convert(graph, readout="fires", thresholds=rule, calibration=pixels)
+        fires, readout = net.layers[-2:]
+        assert fires.name == f"{x}:fires" and "output fires" in net.notes[0] and readout.node is None
+        logits = ann.forward(graph, pixels, keep=(x,))[x]
+        if rule != "auto":
+            assert np.max(fires.theta) == logits.max()
+        worth = net.projections[-1].map.dense()
+        assert np.allclose(worth, np.diag(np.broadcast_to(fires.theta, (1, 4))[0])) and conversion.deviation(net, pixels)[0] < 1e-12
+    with pytest.raises(InputError, match="adds, fires"):
+        convert(graph, readout="spikes")
+
+
+def test_an_output_that_is_an_activation_fires_anyway():
+    b = new(15)
+    graph = b.graph(b.activation(b.conv(b.activation(b.conv("input"), "QCFS")), "QCFS"))
+    assert convert(graph, readout="fires").graph is not None and convert(graph, readout="fires").notes == ()
+    assert len(convert(graph, readout="fires").layers) == len(convert(graph).layers)
+
+
+def test_a_pass_that_changes_the_function_forgets_the_accuracy_it_had():
+    b = new(16)
+    x = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")
+    x = b.activation(b.add("Add", [x, b.conv(x, 2, pads=[1, 1, 1, 1])]), "QCFS")
+    graph = finish(b, b.add("MaxPool", [x], POOL))
+    graph.meta.update(arch="small", test_accuracy=0.5)
+    pixels = pixels_for(graph)
+    assert convert(graph).graph.meta == graph.meta
+    for settings in ({"max_pooling": "average"}, {"max_pooling": "average", "residual": "reroute"}, {"readout": "fires"}):
+        net = convert(graph, calibration=pixels, **settings)
+        assert net.graph.meta == {"arch": "small"} and len(net.notes) == len(settings)
