@@ -23,19 +23,20 @@ BLOCK = 2**21  # bytes of convolution columns at a time: about the size of a sec
 CHUNK = 2**26  # bytes of the largest activation that `predict` holds at a time, for each thread
 
 
-def forward(graph, x, *, keep=(), dtype=np.float32):
+def forward(graph, x, *, keep=(), dtype=np.float32, silent=None):
     """Run the ANN on preprocessed images.
 
-    x: [N, C, H, W]; keep: names of nodes (or of the input). Returns name -> array of `dtype`, for the
-    graph's output and every name in `keep`. What nothing needs any more is freed on the way. It runs on
-    the calling thread and may be called from several at once.
+    x: [N, C, H, W]; keep: names of nodes (or of the input). silent: name of a node -> bool, of its shape:
+    which of its values are set to 0. Returns name -> array of `dtype`, for the graph's output and every
+    name in `keep`. What nothing needs any more is freed on the way. It runs on the calling thread and may
+    be called from several at once.
     """
     x = _images(graph, x)
     for name in keep:
         if name not in graph.shapes:
             raise InputError(graph.source, "names of nodes to keep", repr(name))
     with ONE_BLAS_THREAD:
-        return _forward(graph, x.astype(dtype, copy=False), {graph.output, *keep})
+        return _forward(graph, x.astype(dtype, copy=False), {graph.output, *keep}, silent or {})
 
 
 def predict(graph, pixels, *, batch=100, workers=None, progress=None):
@@ -75,7 +76,7 @@ def _cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _forward(graph, x, keep):
+def _forward(graph, x, keep, silent):
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     uses.update(keep)
     values, results = {graph.input: x}, {}
@@ -83,6 +84,8 @@ def _forward(graph, x, keep):
         if name != graph.input:
             node = graph.by_name[name]
             values[name] = apply(node, [values[i] for i in node.inputs])
+            if name in silent:
+                values[name] = np.where(silent[name], 0, values[name])
             for i in node.inputs:
                 uses[i] -= 1
                 if not uses[i]:

@@ -2,134 +2,71 @@
 
     net = convert(graph, thresholds="auto")
 
-The steps, in order: passes over the graph bring max pooling behind activations, or replace it; each
-activation gets its threshold; linear paths are composed into projections and normalised to thresholds
+The steps, in order: passes over the graph (`passes`) give it a form with spikes; each activation gets
+its threshold; linear paths are composed into projections and normalised to thresholds
 of 1 (`network.connect`). `check` compares the outcome with the graph.
 """
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from eventsnn import ann, linear
 from eventsnn.checks import InputError
-from eventsnn.graph import Graph, Node
+from eventsnn.graph import Graph
 from eventsnn.network import INPUT, Network, connect
-from eventsnn.operators import IDENTITIES
+from eventsnn.passes import activations_first, average_for_max, fire_at_output, reroute, split_pools
 
-RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq")
+RULES = ("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni")
+DEAD = ("layer_max", "silent")
 MAX_POOLING = ("exact", "average")
+RESIDUAL = ("keep", "reroute")
+READOUT = ("adds", "fires")
 TOLERANCE = 1e-9
+CALIBRATED = ("max", "percentile", "dni")
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 CHUNK = 2**24
 
 
-def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, max_pooling="exact"):
+def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact",
+            residual="keep", readout="adds"):
     """The spiking `Network` of a graph.
 
     thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
     one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2) and the
-    percentile elsewhere. calibration: raw images [N, C, H, W] or `Images`; `max` and `percentile` need
-    them. max_pooling: "exact" pools running sums of spikes (semantics section 10); "average" replaces
-    MaxPool by AveragePool (TCL section II-B; another function).
+    percentile elsewhere. `dni`: one threshold a neuron, its largest activation (DNISNM section 4.1); every
+    synapse then has a weight of its own, in float64. calibration: raw images [N, C, H, W] or `Images`;
+    `max`, `percentile` and `dni` need them. dead: for `dni`, neurons never active on them take the
+    layer's largest threshold ("layer_max") or never fire ("silent"). max_pooling: "exact" pools running
+    sums of spikes (semantics section 10); "average" replaces MaxPool by AveragePool (TCL section II-B;
+    another function). residual: "reroute" adds shortcuts behind activations (SpikeZIP section 3.3; another
+    function, for networks trained so). readout: "fires" puts neurons at the output, whose spikes are added
+    up (as in DNISNM's code); "adds" adds up the charge that arrives there.
 
     Raises InputError where a node has no spiking form or a threshold cannot be had.
     """
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
-    if max_pooling not in MAX_POOLING:
-        raise InputError("max_pooling", f"one of {', '.join(MAX_POOLING)}", repr(max_pooling))
+    for name, value, choices in (("dead", dead, DEAD), ("max_pooling", max_pooling, MAX_POOLING), ("residual", residual, RESIDUAL),
+                                 ("readout", readout, READOUT)):
+        if value not in choices:
+            raise InputError(name, f"one of {', '.join(choices)}", repr(value))
     if not 0 < percentile <= 100:
         raise InputError("percentile", "a number above 0, at most 100", percentile)
     notes: tuple[str, ...] = ()
-    if max_pooling == "average":
-        graph, count = average_for_max(graph)
-        if count:
-            notes += (f"{count} MaxPool replaced by AveragePool: the network computes another function",)
-    graph = split_pools(activations_first(graph))
+    for change, wanted in ((average_for_max, max_pooling == "average"), (reroute, residual == "reroute"),
+                           (fire_at_output, readout == "fires"), (activations_first, True), (split_pools, True)):
+        if wanted:
+            graph, note = change(graph)
+            notes += (note,) if note else ()
     pixels = getattr(calibration, "pixels", calibration)
-    thetas = choose_thresholds(graph, thresholds, percentile, pixels)
+    thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
+    silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
+    if silent:
+        notes += (f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",)
     layers, projections = connect(graph, thetas)
     return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
-
-
-def average_for_max(graph):
-    """The graph with each MaxPool replaced by an AveragePool of the same window, and how many there were."""
-    nodes = tuple(Node(n.name, "AveragePool", n.inputs, dict(n.attrs), {}) if n.op == "MaxPool" else n for n in graph.nodes)
-    count = sum(n.op == "MaxPool" for n in graph.nodes)
-    meta = {k: v for k, v in graph.meta.items() if k != "test_accuracy"} if count else graph.meta
-    return replace(graph, nodes=nodes, meta=meta), count
-
-
-def activations_first(graph):
-    """The graph with each MaxPool that only an activation uses moved behind it.
-
-    Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly; so are Identity, Dropout and
-    BatchNormalization with scales above 0 between the two. Names stay.
-    """
-    for pool in reversed([node.name for node in graph.nodes if node.op == "MaxPool"]):
-        chain = _to_activation(graph, graph.by_name[pool])
-        graph = _moved_last(graph, chain) if chain else graph
-    return graph
-
-
-def _to_activation(graph, pool):
-    """The nodes from a MaxPool to the activation that alone uses it, or None."""
-    chain = [pool]
-    while not chain[-1].is_activation:
-        users = [node for node in graph.nodes if chain[-1].name in node.inputs]
-        if len(users) != 1 or chain[-1].name == graph.output or not _increases(users[0]):
-            return None
-        chain.append(users[0])
-    return chain
-
-
-def _increases(node):
-    """Whether a node keeps the order of any two values of a channel."""
-    if node.op == "BatchNormalization":
-        return bool((node.params["scale"] > 0).all())
-    return node.is_activation or node.op in IDENTITIES
-
-
-def _moved_last(graph, chain):
-    """The graph with the first node of a chain (each the only user of the one before) behind the last."""
-    first, last = chain[0], chain[-1]
-    moved = [replace(node, inputs=before.inputs if before is first else (before.name,)) for before, node in zip(chain, chain[1:])]
-    moved.append(replace(first, inputs=(last.name,)))
-    places = dict(zip((node.name for node in chain), moved))
-    rewired = {last.name: first.name}
-    nodes = tuple(places.get(n.name) or replace(n, inputs=tuple(rewired.get(i, i) for i in n.inputs)) for n in graph.nodes)
-    return replace(graph, nodes=nodes, output=rewired.get(graph.output, graph.output))
-
-
-def split_pools(graph):
-    """The graph with each MaxPool of a Concat as a Concat, under its name, of MaxPools named "pool:part"."""
-    nodes: dict[str, Node] = {}
-
-    def parts(name):
-        node = nodes.get(name)
-        if node is None or node.op not in ("Concat", *IDENTITIES):
-            return (name,)
-        return tuple(part for source in node.inputs for part in parts(source))
-
-    taken = {graph.input, *graph.by_name}
-    for node in graph.nodes:
-        if node.op == "MaxPool":
-            node = replace(node, inputs=parts(node.inputs[0]))
-        if len(node.inputs) > 1 and node.op == "MaxPool":
-            names = {}
-            for part in dict.fromkeys(node.inputs):
-                name = f"{node.name}:{part}"
-                while name in taken:
-                    name += "'"
-                names[part] = name
-                taken.add(name)
-                nodes[name] = replace(node, name=name, inputs=(part,))
-            node = Node(node.name, "Concat", tuple(names[part] for part in node.inputs), {"axis": 1})
-        nodes[node.name] = node
-    return replace(graph, nodes=tuple(nodes.values()))
 
 
 def rule_of(node, thresholds):
@@ -143,17 +80,20 @@ def describe_rules(graph, thresholds, percentile):
     return ", ".join(f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules)
 
 
-def needs_calibration(graph, thresholds):
+def needs_calibration(graph, thresholds, readout="adds"):
     """Whether a threshold has to be found on images."""
-    return any(rule_of(node, thresholds) in ("max", "percentile") for node in graph.activations)
+    if readout == "fires":
+        graph, _ = fire_at_output(graph)
+    return any(rule_of(node, thresholds) in CALIBRATED for node in graph.activations)
 
 
-def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None):
-    """Name of activation -> theta, in units of the activation."""
-    wanted, thetas = {}, {}
+def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="layer_max"):
+    """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the activation's shape."""
+    wanted: dict[str, float] = {}
+    thetas: dict = {}
     for node in graph.activations:
         rule = rule_of(node, thresholds)
-        if rule in ("max", "percentile"):
+        if rule in CALIBRATED:
             wanted[node.name] = 100.0 if rule == "max" else percentile
         elif OWN.get(node.op) != rule:
             raise InputError(f"{graph.source}: node {node.name!r}", f"an activation with a parameter for thresholds={rule!r}", node.op,
@@ -164,12 +104,32 @@ def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None):
         if pixels is None or not len(pixels):
             raise InputError("calibration", "images (the thresholds are found on them)", "none",
                              "give calibration images, or thresholds the network brings itself")
-        thetas.update(_percentiles(graph, pixels, wanted))
+        thetas.update(_maxima(graph, pixels, wanted) if thresholds == "dni" else _percentiles(graph, pixels, wanted))
     for name, theta in thetas.items():
-        if not (np.isfinite(theta) and theta > 0):
-            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{theta:g}",
+        most = np.max(theta)
+        if not (np.isfinite(most) and most > 0):
+            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{most:g}",
                              "the layer is silent on the calibration images: give more of them, or another rule")
+        if thresholds == "dni" and dead == "layer_max":
+            theta[theta == 0] = most
     return thetas
+
+
+def _activations(graph, pixels, names):
+    """Yield name -> activations, float32 [n, ...], of some images at a time."""
+    batch = max(1, CHUNK // max(int(np.prod(graph.shapes[name])) for name in names))
+    for start in range(0, len(pixels), batch):
+        values = ann.forward(graph, graph.preprocessing(pixels[start:start + batch]), keep=tuple(names))
+        yield {name: values[name] for name in names}
+
+
+def _maxima(graph, pixels, names):
+    """Each neuron's largest activation, float64 of the activation's shape (DNISNM section 4.1)."""
+    result = {name: np.zeros(graph.shapes[name]) for name in names}
+    for activations in _activations(graph, pixels, names):
+        for name, values in activations.items():
+            np.maximum(result[name], values.max(axis=0), out=result[name])
+    return result
 
 
 def _percentiles(graph, pixels, wanted):
@@ -181,15 +141,12 @@ def _percentiles(graph, pixels, wanted):
         ranks[name] = rank
         keep[name] = per_image[name] * len(pixels) - int(np.floor(rank))
     largest = {name: np.empty(0, np.float32) for name in wanted}
-    batch = max(1, CHUNK // max(per_image.values()))
-    for start in range(0, len(pixels), batch):
-        x = graph.preprocessing(pixels[start:start + batch])
-        for name, values in ann.forward(graph, x, keep=tuple(wanted)).items():
-            if name in wanted:
-                values = np.concatenate([largest[name], values.reshape(-1)])
-                if len(values) > keep[name]:
-                    values = np.partition(values, len(values) - keep[name])[-keep[name]:]
-                largest[name] = values
+    for activations in _activations(graph, pixels, wanted):
+        for name, values in activations.items():
+            values = np.concatenate([largest[name], values.reshape(-1)])
+            if len(values) > keep[name]:
+                values = np.partition(values, len(values) - keep[name])[-keep[name]:]
+            largest[name] = values
     result = {}
     for name, values in largest.items():
         values = np.sort(values).astype(np.float64)
@@ -199,29 +156,28 @@ def _percentiles(graph, pixels, wanted):
 
 
 def deviation(network, pixels):
-    """The largest difference between the network's linear paths and the graph as loaded.
+    """The largest difference between the network's linear paths and its graph.
 
-    Every layer is given the graph's own activations (float64), so a difference is that layer's alone:
-    |difference| of what reaches its neurons (of a pool's output), relative to the largest value there.
-    Returns (largest, layer's name).
+    Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference is that
+    layer's alone: |difference| of what reaches its neurons (of a pool's output), relative to the largest
+    value there. Returns (largest, layer's name).
     """
     graph: Graph = network.graph
     x = graph.preprocessing(pixels)
     names = [layer.node.name for layer in network.spiking]
-    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking] + [graph.output]
-    outputs = {**ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64)}
+    end = graph.by_name[graph.output]
+    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking]
+    targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
+    silent = {layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name]) for layer in network.layers if np.ndim(layer.theta)}
+    outputs = ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64, silent=silent)
     worst, where = 0.0, network.readout.name
     for i, (layer, target) in enumerate(zip(network.layers, targets)):
         total = np.repeat(layer.bias[None], len(x), axis=0)
         for p in network.into(i):
-            source = graph.input if p.source == INPUT else names[p.source]
-            scale = 1.0 if p.source == INPUT else network.layers[p.source].theta
+            source, theta = (graph.input, 1.0) if p.source == INPUT else (names[p.source], network.layers[p.source].theta)
             apply = partial(linear.largest, p.map) if layer.pools else p.map
-            total += apply(_by_site(outputs[source] / scale, p.map.sites[0]))
-        if graph.by_name[graph.output].op == "Softmax" and target == graph.output:
-            target = graph.by_name[graph.output].inputs[0]
-            outputs.update(ann.forward(graph, x, keep=(target,), dtype=np.float64))
-        expected = _by_site(outputs[target], len(layer.bias))
+            total += apply(_by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf))
+        expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
         error = np.abs(total * layer.theta - expected).max() / max(np.abs(expected).max(), 1e-300)
         if not error <= worst:
             worst, where = float(error), layer.name
@@ -240,3 +196,8 @@ def check(network, pixels):
 def _by_site(values, sites):
     """[N, C, H, W] or flat [N, C * H * W] -> [N, sites, C]."""
     return np.asarray(values, np.float64).reshape(len(values), -1, sites).transpose(0, 2, 1)
+
+
+def _as_in_graph(values, shape):
+    """[sites, C] -> (C, H, W) or a flat vector, as `shape` says."""
+    return values.T.reshape(shape)

@@ -62,6 +62,24 @@ class LinearMap:
         """The map times a number."""
         return LinearMap(self.sites, self.p, self.r, self.k, self.blocks * factor)
 
+    def normalised(self, source, target):
+        """Each weight times its source's threshold, divided by its target's (weight normalisation, DNISNM eq. 18).
+
+        source, target: a float for all neurons, or float64 [sites, C]; 0 stands for a neuron that never fires:
+        it gets no charge and gives none. With arrays no two synapses share a weight any more: there are as many blocks as
+        taps. They lie source by source, targets backwards, as the event engine's runs want them.
+        """
+        if np.ndim(source) == np.ndim(target) == 0:
+            return self.scaled(source / target)
+        (count, groups), (ci, co) = (len(self.p), self.blocks.shape[1]), self.blocks.shape[2:]
+        order = np.lexsort((-self.r, self.p))
+        k = np.empty(count, np.int64)
+        k[order] = np.arange(count)
+        blocks = self.blocks[self.k[order]]  # the only large array: the rest happens in place
+        blocks *= source if np.ndim(source) == 0 else source[self.p[order]].reshape(count, groups, ci, 1)
+        blocks /= target if np.ndim(target) == 0 else np.where(target, target, np.inf)[self.r[order]].reshape(count, groups, 1, co)
+        return LinearMap(self.sites, self.p, self.r, k, blocks)
+
     def dense(self):
         """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
         (c, d), (sources, targets) = self.channels, self.sites

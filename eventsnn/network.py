@@ -17,27 +17,35 @@ from eventsnn.checks import InputError
 from eventsnn.graph import Graph, Node
 
 INPUT = -1
+MAX_WEIGHTS = 2**29
 
 
 @dataclass(frozen=True)
 class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
 
-    theta: the threshold before normalisation, in units of the ANN's activation. bias: float64
-    [H * W, C], in thresholds. node: the activation it replaces; None for the readout. A MaxPool node
+    theta: the threshold before normalisation, in units of the ANN's activation: a float, or float64
+    [H * W, C] where each neuron has its own (0: it never fires). bias: float64 [H * W, C], in
+    thresholds. node: the activation it replaces; None for the readout. A MaxPool node
     makes a layer of pool units: each sends, as signed spikes, the change of the largest net spike count
     in its window (at least 0). A spike of theirs is worth one of the layer they pool: theta is that layer's.
     """
 
     name: str
     grid: tuple[int, int, int]
-    theta: float
+    theta: float | np.ndarray
     bias: np.ndarray
     node: Node | None
 
     @property
     def size(self):
         return self.grid[0] * self.grid[1] * self.grid[2]
+
+    @property
+    def scale(self):
+        """One threshold to show for the layer: theta, or its mean over the neurons that can fire."""
+        theta = np.asarray(self.theta)
+        return float(theta[theta > 0].mean())
 
     @property
     def pools(self):
@@ -120,7 +128,7 @@ class Network:
         """One row a layer: name, operator, shape, neurons, theta, and where its charge comes from."""
         names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
         return [dict(layer=layer.name, activation=layer.node.op if layer.node else "readout",
-                     shape="x".join(map(str, layer.grid)), neurons=layer.size, theta=layer.theta,
+                     shape="x".join(map(str, layer.grid)), neurons=layer.size, theta=layer.scale,
                      sources=" + ".join(names[p.source] for p in self.into(i))) for i, layer in enumerate(self.layers)]
 
     def _repr_html_(self):
@@ -139,35 +147,35 @@ class _Expression:
 
 
 def connect(graph, thetas):
-    """Layers and projections of a graph whose activations have the thresholds `thetas` (by name).
+    """Layers and projections of a graph whose activations have the thresholds `thetas`.
 
-    Every linear path between two activations (Conv, Gemm, BatchNormalization, average pooling, Add,
-    Concat, Flatten, Pad, Resize) is composed into one map (semantics: a projection). A MaxPool becomes
-    a pool layer; it must pool one activation or another MaxPool (`conversion.split_pools` sees to that).
+    thetas: name -> a float, or an array of the activation's shape. Every linear path between two
+    activations (Conv, Gemm, BatchNormalization, average pooling, Add, Concat, Flatten, Pad, Resize) is
+    composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool one
+    activation or another MaxPool (`passes.split_pools` sees to that).
     """
     numbers, layers, projections = {graph.input: INPUT}, [], []
-    thetas = {graph.input: 1.0, **thetas}
     expressions = {graph.input: _source(graph.input, graph.input_shape)}
     uses = {name: sum(node.inputs.count(name) for node in graph.nodes) for name in (graph.input, *graph.by_name)}
 
-    def add_layer(name, expression, theta, node):
-        target = len(layers)
-        layers.append(Layer(name, expression.grid, theta, expression.offset / theta, node))
-        for source in sorted(expression.terms, key=numbers.__getitem__):
-            projections.append(Projection(numbers[source], target, expression.terms[source].scaled(thetas[source] / theta)))
+    def add_layer(name, grid, theta, offset, terms, node):
+        bias = offset / np.where(theta, theta, np.inf)
+        projections.extend((numbers[source], len(layers), terms[source]) for source in sorted(terms, key=numbers.__getitem__))
+        numbers[name] = len(layers)
+        layers.append(Layer(name, grid, theta, bias, node))
 
     for node in graph.nodes:
         inputs = [expressions[name] for name in node.inputs]
+        x = inputs[0]
         if node.is_activation:
-            add_layer(node.name, inputs[0], float(thetas[node.name]), node)
-            numbers[node.name] = len(layers) - 1
-            expressions[node.name] = _source(node.name, inputs[0].grid, inputs[0].flat)
+            theta = thetas[node.name]
+            theta = float(theta) if np.ndim(theta) == 0 else np.asarray(theta, np.float64).reshape(x.grid[0], -1).T
+            add_layer(node.name, x.grid, theta, x.offset, x.terms, node)
+            expressions[node.name] = _source(node.name, x.grid, x.flat)
         elif node.op == "MaxPool":
-            source, window = _pooled(graph, node), linear.max_pool(node, inputs[0].grid)
-            numbers[node.name], thetas[node.name] = len(layers), thetas[source]
-            grid = graph.shapes[node.name]
-            layers.append(Layer(node.name, grid, thetas[source], np.zeros((grid[1] * grid[2], grid[0])), node))
-            projections.append(Projection(numbers[source], numbers[node.name], window))
+            source, windows, grid = _pooled(graph, node), linear.max_pool(node, x.grid), graph.shapes[node.name]
+            theta = _pooled_theta(graph, node, layers[numbers[source]].theta, windows)
+            add_layer(node.name, grid, theta, np.zeros((windows.sites[1], grid[0])), {source: windows}, node)
             expressions[node.name] = _source(node.name, grid)
         elif node.op in linear.LINEAR:
             try:
@@ -184,10 +192,21 @@ def connect(graph, thetas):
                 del expressions[name]
     if not layers:
         raise InputError(graph.source, "at least one activation (they become the spiking layers)", "a purely linear graph")
-    if not any(source != graph.input for source in expressions[graph.output].terms):
+    end = expressions[graph.output]
+    if not any(source != graph.input for source in end.terms):
         raise InputError(graph.source, "an output that depends on an activation", "an output that depends on the input alone")
-    add_layer("readout", expressions[graph.output], 1.0, None)
-    return tuple(layers), tuple(projections)
+    add_layer("readout", end.grid, 1.0, end.offset, end.terms, None)
+    return tuple(layers), _normalised(graph, layers, projections)
+
+
+def _normalised(graph, layers, projections):
+    """Projections of (source, target, map) with each map in the thresholds of the layers it joins."""
+    thetas = {INPUT: 1.0, **{i: layer.theta for i, layer in enumerate(layers)}}
+    weights = sum(len(m.k) * m.blocks[0].size for s, t, m in projections if np.ndim(thetas[s]) or np.ndim(thetas[t]))
+    if weights > MAX_WEIGHTS:
+        raise InputError(f"{graph.source}: thresholds", f"at most {MAX_WEIGHTS:,} weights", f"{weights:,}: with one threshold a "
+                         "neuron no two synapses share a weight", "choose a rule with one threshold a layer: 'max' or 'percentile'")
+    return tuple(Projection(s, t, m if layers[t].pools else m.normalised(thetas[s], thetas[t])) for s, t, m in projections)
 
 
 def _pooled(graph, node):
@@ -201,6 +220,18 @@ def _pooled(graph, node):
                          "put an activation in front of it, or choose max_pooling='average' (--max-pooling average), which changes "
                          "the function")
     return name
+
+
+def _pooled_theta(graph, node, theta, windows):
+    """The threshold of a pool layer: spikes can be counted together only where each is worth the same."""
+    if np.ndim(theta) == 0:
+        return theta
+    most, least = linear.largest(windows, theta[None])[0], -linear.largest(windows, -theta[None])[0]
+    if (most > least).any():
+        raise InputError(f"{graph.source}: node {node.name!r} (MaxPool)", "one threshold inside each window, so that spikes can be counted",
+                         f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one of them",
+                         "choose a rule with one threshold a layer ('max', 'percentile'), or max_pooling='average'")
+    return most
 
 
 def _source(name, grid, flat=False):
