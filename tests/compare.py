@@ -10,15 +10,15 @@ def twin_net(simulation):
     """The twin's dense network with the very numbers that the engine computes in."""
     network = simulation.network
     one, members = simulation.arithmetic.one.item(), getattr(simulation.neuron, "members", 1)
-    layers = [twin.Layer(layer.name, layer.size, one * (members if layer.node else 1)) for layer in network.layers]
-    projections = []
+    layers = [twin.Layer(layer.name, layer.size, one * (members if layer.node else 1), layer.pools) for layer in network.layers]
+    projections, inputs = [], []
     for p in network.projections:
-        if p.source != INPUT:
-            exact = simulation.blocks(p).astype(np.float64)
-            weights = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, exact).dense().T
-            mask = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, np.ones_like(exact)).dense().T > 0
-            projections.append(twin.Projection(p.source, p.target, weights.astype(simulation.arithmetic.dtype), mask))
-    return twin.Net(layers, projections)
+        exact = simulation.blocks(p).astype(np.float64)
+        weights = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, exact).dense().T
+        mask = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, np.ones_like(exact)).dense().T > 0
+        (inputs if p.source == INPUT else projections).append(
+            twin.Projection(None if p.source == INPUT else p.source, p.target, weights.astype(simulation.arithmetic.dtype), mask))
+    return twin.Net(layers, projections, inputs)
 
 
 def by_layer(simulation, values):

@@ -38,7 +38,10 @@ CASES = {
 
 
 def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, **options):
-    """The engine's run with its records, and the twin's outcome, of the same image. models: simulation -> the twin's, for others than MODELS."""
+    """The engine's run with its records, and the twin's outcome, of the same image.
+
+    models: simulation -> the twin's model, for others than MODELS. options: of the Simulation.
+    """
     rng = np.random.default_rng(seed)
     graph = make(rng)
     pixels = random_pixels(rng, graph, 1)

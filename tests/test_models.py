@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 import twin
 from compare import by_layer, twin_drive, twin_net, twin_start
-from networks import random_graph, random_pixels
+from networks import Builder, random_graph, random_pixels
 from test_event import CASES, assert_same, both
 
 from eventsnn import InputError, convert
-from eventsnn.encoding import Encoding
+from eventsnn.encoding import Encoding, events_of
 from eventsnn.neurons import STBIF
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation
+from eventsnn.simulation import Simulation, Time
 
 STEPS = 5
 MODELS = {"st-bif": {}, "gn": {"tau": 3}, "gn of 6": {"tau": 6}}
@@ -28,18 +28,33 @@ def quantised_graph(rng):
     return graph
 
 
+def pooled_graph(rng):
+    """Three layers of several levels with max pools between them: overlapping, strided, of a pool, and past a layer."""
+    b = Builder(rng, (2, 6, 6))
+
+    def activation(x):
+        return b.add("QCFS", [x], {"lambda": float(rng.uniform(0.5, 1.5)), "levels": int(rng.integers(2, 6))})
+    first = activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
+    pooled = b.add("MaxPool", [first], {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]})
+    x = activation(b.conv(pooled, 3, pads=[1, 1, 1, 1]))
+    x = b.add("MaxPool", [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    short = b.add("MaxPool", [pooled], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    x = activation(b.add("Add", [b.conv(x, 3, 1), b.conv(short, 3, 1)]))
+    return b.graph(b.gemm(b.add("Flatten", [x], {"axis": 1})))
+
+
 def models_of(simulation):
     """The twin's models, one for each layer."""
     if isinstance(simulation.neuron, STBIF):
         return [twin.STBIF(int(limit)) for limit in simulation.neuron.limits]
-    return twin.GN(simulation.neuron.members)
+    return {"IF": twin.IF(), "SNM": twin.SNM()}.get(type(simulation.neuron).__name__) or twin.GN(simulation.neuron.members)
 
 
-def simulation_of(seed, model, **options):
+def simulation_of(seed, model, make=quantised_graph, order_seed=0, **options):
     rng = np.random.default_rng(seed)
-    graph = quantised_graph(rng)
+    graph = make(rng)
     pixels = random_pixels(rng, graph, 2)
-    options = {"steps": STEPS, **MODELS.get(model, {}), **options}
+    options = {"steps": STEPS, "seed": order_seed, **MODELS.get(model, {}), **options}
     return Simulation(convert(graph), neuron=model.split()[0], pixel_range=pixel_range(pixels), **options), pixels
 
 
@@ -74,15 +89,10 @@ def test_the_event_engine_is_the_twin(case, model):
 def test_order_clocked_is_the_clocked_engine(model):
     for seed, encoding in ((20, "constant"), (21, "even"), (22, Encoding(kind="even", release=2, bias_once=True)), (23, "rate")):
         clocked, pixels = simulation_of(seed, model, encoding=encoding)
-        events, _ = simulation_of(seed, model, encoding=encoding, engine="event", time=clocked_time())
+        events, _ = simulation_of(seed, model, encoding=encoding, engine="event", time=Time(order="clocked"))
         a, b = clocked.run(pixels, neurons=True), events.run(pixels, neurons=True)
         for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "t_eq"):
             assert np.array_equal(getattr(a, name), getattr(b, name)), (seed, name)
-
-
-def clocked_time():
-    from eventsnn.simulation import Time
-    return Time(order="clocked")
 
 
 def test_one_member_is_if():
@@ -161,3 +171,129 @@ def test_initial_potentials_can_be_arrays():
     same, _ = simulation_of(60, "if", initial=[np.full(n, 0.5) for n in sizes])
     assert np.array_equal(same.run(pixels).readout, simulation.run(pixels).readout)
     assert "given by neuron" in given.describe()["initial_potential"] and "0.5" in same.describe()["initial_potential"]
+
+
+# --- max pooling -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["if", "snm", *MODELS])
+def test_pools_in_clocked_time_are_the_twins(model):
+    for seed in range(70, 74):
+        clocked, pixels = simulation_of(seed, model, pooled_graph)
+        assert sum(layer.pools for layer in clocked.network.layers) == 3
+        batch = clocked.run(pixels, neurons=True)
+        outcome = twin.run_clocked(twin_net(clocked), twin_drive(clocked, pixels[0]), twin_start(clocked), STEPS, models_of(clocked))
+        assert batch.readout[0].tolist() == [list(charge) for charge in outcome.readout]
+        assert batch.spikes[0].sum() == len(outcome.spikes) and batch.operations[0].sum() == outcome.synaptic_operations
+        events, _ = simulation_of(seed, model, pooled_graph, engine="event", time=Time(order="clocked"))
+        other = events.run(pixels, neurons=True)
+        for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "t_eq"):
+            assert np.array_equal(getattr(batch, name), getattr(other, name)), (seed, name)
+
+
+@pytest.mark.parametrize("model", ["if", "snm", *MODELS])
+@pytest.mark.parametrize("case", CASES)
+def test_pools_in_asynchronous_time_are_the_twins(case, model):
+    assert_same(*both(100 + len(case), case, model.split()[0], make=pooled_graph, models=models_of, **MODELS.get(model, {})))
+
+
+# --- SRP ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["if", "snm", *MODELS])
+@pytest.mark.parametrize("make", [quantised_graph, pooled_graph])
+def test_srp_in_clocked_time_is_the_twins(model, make):
+    silenced = 0
+    for seed, epsilon in ((80, 0.0), (81, 0.125), (82, 0.0), (83, -0.25)):
+        simulation, pixels = simulation_of(seed, model, make, srp=3, srp_epsilon=epsilon)
+        batch = simulation.run(pixels, neurons=True)
+        net, start = twin_net(simulation), twin_start(simulation)
+        one = simulation.arithmetic.one.item() * int(simulation.quanta[0] if "gn" in model else 1)
+        for i in range(len(pixels)):
+            if model == "st-bif" and epsilon:
+                continue  # its thresholds differ from layer to layer, the twin takes one charge
+            first, mask, second = twin.run_srp(twin.run_clocked, net, twin_drive(simulation, pixels[i]), start, 3, STEPS,
+                                               models_of(simulation), epsilon * one)
+            assert batch.masks[i].tolist() == [x for layer in mask for x in layer]
+            assert batch.readout[i].tolist() == [list(charge) for charge in second.readout]
+            assert batch.stage_one[i].sum(axis=1).tolist() == [len(first.spikes), first.synaptic_operations]
+            assert (batch.spikes[i].sum(), batch.operations[i].sum()) == (len(second.spikes), second.synaptic_operations)
+            assert batch.potentials[i].tolist() == [x for layer in second.potentials for x in layer]
+            silenced += (~batch.masks[i]).sum()
+        events, _ = simulation_of(seed, model, make, srp=3, srp_epsilon=epsilon, engine="event", time=Time(order="clocked"))
+        other = events.run(pixels, neurons=True)
+        for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "masks", "stage_one"):
+            assert np.array_equal(getattr(batch, name), getattr(other, name)), (seed, name)
+    assert silenced
+
+
+@pytest.mark.parametrize("case", ["fifo", "random", "excitatory_first", "refractory", "window"])
+@pytest.mark.parametrize("model", ["if", "snm", "st-bif", "gn"])
+def test_srp_in_asynchronous_time_is_the_twins(case, model):
+    mine, others = CASES[case]
+    simulation, pixels = simulation_of(90 + len(case), model, pooled_graph, srp=2, engine="event", order_seed=5, time=Time(**mine))
+    batch = simulation.run(pixels[:1], numbers=[3], neurons=True)
+    first, mask, second = twin.run_srp(twin.run_async, twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), 2,
+                                       STEPS, models_of(simulation), **others)
+    assert batch.masks[0].tolist() == [x for layer in mask for x in layer] and not batch.masks.all()
+    assert batch.readout[0].tolist() == [list(charge) for charge in second.readout]
+    assert batch.stage_one[0].sum(axis=1).tolist() == [len(first.spikes), first.synaptic_operations]
+    assert batch.spikes.sum() == len(second.spikes)
+
+
+# --- input events ------------------------------------------------------------------------------
+
+
+def input_events(rng, shape, count=30):
+    """Rows (time, input index, sign), several at one time."""
+    return [(t, int(rng.integers(np.prod(shape))), int(rng.choice([-1, 1]))) for t in rng.integers(0, 8 * STEPS, count) / 8]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("model", ["if", "st-bif"])
+def test_input_events_are_the_twins(case, model):
+    rng = np.random.default_rng(110)
+    graph = pooled_graph(rng)
+    events = events_of(input_events(rng, graph.input_shape), graph.input_shape, STEPS, 1024)
+    mine, others = CASES[case]
+    if "delays" in mine:
+        return
+    encoding = Encoding(kind="events", unit=0.5)
+    simulation = Simulation(convert(graph), steps=STEPS, neuron=model, engine="event", seed=5, encoding=encoding, inputs=[events],
+                            time=Time(**mine))
+    batch = simulation.run([events], numbers=[3], neurons=True)
+    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, events), twin_start(simulation), STEPS, models_of(simulation),
+                             events=[tuple(row) for row in events.tolist()], **others)
+    assert batch.readout[0].tolist() == [list(charge) for charge in outcome.readout]
+    assert batch.spikes.sum() == len(outcome.spikes) and batch.operations.sum() == outcome.synaptic_operations
+    assert batch.potentials[0].tolist() == [x for layer in outcome.potentials for x in layer]
+    if case == "clocked":
+        clocked = Simulation(convert(graph), steps=STEPS, neuron=model, encoding=encoding, inputs=[events])
+        other = clocked.run([events], neurons=True)
+        assert all(np.array_equal(getattr(batch, name), getattr(other, name)) for name in ("readout", "spikes", "counts", "potentials"))
+
+
+def test_aer_arrays_and_rows_say_the_same():
+    shape = 2, 4, 3
+    rows = [(0.25, 0 * 12 + 1 * 3 + 2, 1), (0.5, 1 * 12 + 3 * 3 + 0, 1), (3.75, 5, 1)]
+    aer = np.array([(0.25, 2, 1, 0), (0.5, 0, 3, 1), (3.75, 2, 1, 0)], [("t", "f8"), ("x", "i2"), ("y", "i2"), ("p", "i1")])
+    assert np.array_equal(events_of(rows, shape, 4, 1024), events_of(aer, shape, 4, 1024))
+    assert events_of(rows, shape, 4, 1024).tolist() == [[0, 256, 10, 1], [0, 512, 19, 1], [3, 768, 10, 1]]
+    one = np.array([(1.5, 2, 1, 1), (0.5, 0, 3, 0)], aer.dtype)
+    assert events_of(one, (1, 4, 3), 4, 1024).tolist() == [[0, 512, 9, -1], [1, 512, 5, 1]]
+    for bad, words in (([(4.0, 0, 1)], "times from 0 to 4"), ([(0, 24, 1)], "inside 2x4x3"), ([(0, 1, 2)], "signs"), ([(1, 2)], "rows"),
+                       (np.zeros(2, [("t", "f8"), ("x", "i2")]), "no p, y")):
+        with pytest.raises(InputError, match=words):
+            events_of(bad, shape, 4, 1024)
+
+
+def test_rate_coded_inputs_have_their_mean():
+    """Each input fires with probability |x| / x_max: over many steps the drive is that of constant input."""
+    simulation, pixels = simulation_of(120, "if", encoding="rate", steps=4000, arithmetic="float64")
+    constant, _ = simulation_of(120, "if", arithmetic="float64")
+    first = slice(0, simulation.network.layers[0].size)
+    rows, expected = simulation.drive(pixels[0], 7)[:, first], constant.drive(pixels[0])[0, first]
+    error = (rows.mean(axis=0) - expected) / (rows.std(axis=0) / np.sqrt(len(rows)))
+    assert np.abs(error).max() < 5 and np.abs(error).std() < 1
+    assert np.array_equal(rows, simulation.drive(pixels[0], 7)[:, first])
+    assert not np.array_equal(rows, simulation.drive(pixels[0], 8)[:, first])

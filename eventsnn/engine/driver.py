@@ -80,6 +80,7 @@ class EventRun:
         if step < self.drive_steps:
             self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
         if self.rules.clocked:
+            self._advance(event.EVENTS, end)  # the input's
             at[NOW] = end - 1
             for layer in range(self.constants[0].readout):
                 self._advance(event.EVALUATE, layer)
