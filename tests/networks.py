@@ -68,9 +68,12 @@ class Builder:
 
 
 def random_graph(rng):
-    """Two to four layers with random linear paths: residual adds, concatenations, several operators in a row."""
+    """Two to four layers with random linear paths: residual adds, concatenations, several operators in a row.
+
+    Some layers reach the last ones past those between.
+    """
     b = Builder(rng, (int(rng.integers(1, 4)), int(rng.integers(4, 8)), int(rng.integers(4, 8))))
-    x = b.activation(b.linear("input", "conv"))
+    x, early = b.activation(b.linear("input", "conv")), None
     for _ in range(int(rng.integers(1, 4))):
         y = x
         for _ in range(int(rng.integers(1, 4))):
@@ -83,13 +86,72 @@ def random_graph(rng):
             y = b.add("Add", [y, b.conv(x, b.shapes[y][0], 1)])
         elif join == 2:
             y = b.add("Add", [y, y])
+        elif join == 3:
+            early = x
         x = b.activation(y)
     if rng.integers(2):
         x = b.add("GlobalAveragePool", [x])
     x = b.add("Flatten", [x], {"axis": 1})
+    if early:
+        x = b.add("Concat", [x, b.add("Flatten", [early])])
     if rng.integers(2):
         x = b.activation(b.bn(b.gemm(x, 5)))
     return b.graph(b.gemm(x))
+
+
+def skipping_graph(rng):
+    """Three layers, of which the first reaches the other two and the readout, past the layers between; some weights are 0."""
+    b = Builder(rng, (2, 4, 4))
+    first = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
+    second = b.activation(b.conv(first, 4, pads=[1, 1, 1, 1]))
+    third = b.activation(b.add("Add", [b.conv(second, 3, 1), b.conv(first, 3, pads=[1, 1, 1, 1], group=3)]))
+    for node in b.nodes:
+        if "W" in node.params:
+            node.params["W"][rng.random(node.params["W"].shape) < 0.2] = 0
+    joined = b.add("Flatten", [b.add("Concat", [third, first])], {"axis": 1})
+    return b.graph(b.gemm(joined))
+
+
+def mobile_graph(rng):
+    """Inverted residual blocks as in MobileNet: depthwise and grouped convolutions, linear nodes between them, sums of several inputs."""
+    b = Builder(rng, (3, 8, 8))
+
+    def block(x, out, stride=1, group=1):
+        wide = b.activation(b.bn(b.conv(x, 2 * b.shapes[x][0], 1, group=group, bias=False)))
+        deep = b.conv(wide, b.shapes[wide][0], group=b.shapes[wide][0], bias=False, strides=[stride] * 2, pads=[1, 1, 1, 1])
+        return b.bn(b.conv(b.activation(b.bn(deep)), out, 1, bias=False))
+    stem = b.activation(b.bn(b.conv("input", 4, pads=[1, 1, 1, 1])))
+    first = block(stem, 4)
+    second = b.add("Add", [block(first, 4, group=2), first, stem])
+    x = block(second, 6, stride=2)
+    x = b.add("Add", [x, block(x, 6)])
+    x = b.activation(b.bn(b.conv(x, 8, 1)))
+    return b.graph(b.gemm(b.add("Flatten", [b.add("GlobalAveragePool", [x])])))
+
+
+def yolo_graph(rng, op):
+    """A detector as in YOLO: spatial pyramid pooling (max pools of max pools), a nearest Resize, a Concat neck, a head for each scale.
+
+    Its max pools stand in front of an activation, behind one, and behind a Concat.
+    """
+    b = Builder(rng, (3, 8, 8))
+    half, same = {"kernel_shape": [2, 2], "strides": [2, 2]}, {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
+
+    def conv(x, out, kernel=3):
+        return b.activation(b.bn(b.conv(x, out, kernel, bias=False, pads=[kernel // 2] * 4)), op)
+    one = conv("input", 3)
+    two = conv(one, 3)
+    fine = b.add("Concat", [one, two, b.add("Add", [one, two])])
+    coarse = conv(b.add("MaxPool", [b.add("Concat", [one, two])], half), 4)
+    also = b.activation(b.bn(b.add("MaxPool", [b.conv(fine, 3, pads=[1, 1, 1, 1])], half)), op)
+    joined = b.add("Concat", [coarse, also])
+    pyramid = [joined]
+    for _ in range(2):
+        pyramid.append(b.add("MaxPool", [pyramid[-1]], same))
+    coarse = conv(b.add("Concat", pyramid), 4, 1)
+    up = b.add("Resize", [coarse], {"scales": [1, 1, 2, 2], "mode": "nearest"})
+    fine = conv(b.add("Concat", [up, fine]), 3)
+    return b.graph(b.add("Concat", [b.add("Flatten", [b.conv(x, 2, 1)]) for x in (fine, coarse)]))
 
 
 def random_pixels(rng, graph, count=2):

@@ -1,7 +1,7 @@
 """The projections are the graph's linear paths, exactly: every operator, every way to join them."""
 import numpy as np
 import pytest
-from networks import Builder, random_graph, random_pixels
+from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
 from eventsnn import InputError, conversion, convert
 from eventsnn.linear import compose, regroup
@@ -13,6 +13,38 @@ def test_projections_equal_the_graph(seed):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     assert conversion.deviation(convert(graph), random_pixels(rng, graph, 3))[0] < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("settings", ({}, {"thresholds": "dni"}, {"readout": "fires"}, {"max_pooling": "average"}))
+def test_whole_architectures(seed, settings):
+    rng = np.random.default_rng(seed)
+    graphs = [mobile_graph(rng), skipping_graph(rng)]
+    if "thresholds" not in settings:  # with one threshold a neuron spikes cannot be pooled
+        graphs += [yolo_graph(rng, op) for op in ("Relu", "QCFS", "QuantRelu")]
+    for graph in graphs:
+        pixels = random_pixels(rng, graph, 6)
+        network = convert(graph, calibration=pixels, **settings)
+        assert conversion.deviation(network, pixels)[0] < 1e-12
+        assert len(network.notes) == ("readout" in settings) + ("max_pooling" in settings and "MaxPool" in graph.count_operators())
+        if not network.notes:
+            before, after = (conversion.ann.forward(g, pixels)[g.output] for g in (graph, network.graph))
+            assert np.array_equal(before, after)
+
+
+def test_the_parts_of_a_detector():
+    rng = np.random.default_rng(4)
+    network = convert(yolo_graph(rng, "QCFS"))
+    pools = [i for i, layer in enumerate(network.layers) if layer.pools]
+    assert len(pools) == 2 + 1 + 4 and all(len(network.into(i)) == 1 for i in pools)
+    outgoing = [sum(p.source == i for p in network.projections) for i in range(len(network.spiking))]
+    assert max(outgoing) >= 4 and min(outgoing) == 1
+
+
+def test_random_graphs_have_layers_with_several_targets():
+    networks = [convert(random_graph(np.random.default_rng(seed))) for seed in range(60)]
+    several = [any(sum(p.source == i for p in net.projections) > 1 for i in range(len(net.spiking))) for net in networks]
+    assert 15 < sum(several) < 45
 
 
 def test_the_check_notices_a_wrong_weight():

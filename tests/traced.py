@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 import twin
 from compare import twin_drive, twin_net, twin_start
-from networks import Builder, random_graph, random_pixels
+from networks import random_graph, random_pixels, skipping_graph
 from test_event import CASES, MODELS, STEPS, TICKS
 
 from eventsnn import convert
@@ -41,19 +41,6 @@ class Traced:
         layers = self.simulation.network.layers
         sizes = [layer.size for layer in (layers if readout else layers[:-1])]
         return [(layer, neuron) for layer, size in enumerate(sizes) for neuron in range(size)][::every]
-
-
-def skipping_graph(rng):
-    """Three layers, of which the first reaches the other two and the readout, past the layers between; some weights are 0."""
-    b = Builder(rng, (2, 4, 4))
-    first = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
-    second = b.activation(b.conv(first, 4, pads=[1, 1, 1, 1]))
-    third = b.activation(b.add("Add", [b.conv(second, 3, 1), b.conv(first, 3, pads=[1, 1, 1, 1], group=3)]))
-    for node in b.nodes:
-        if "W" in node.params:
-            node.params["W"][rng.random(node.params["W"].shape) < 0.2] = 0
-    joined = b.add("Flatten", [b.add("Concat", [third, first])], {"axis": 1})
-    return b.graph(b.gemm(joined))
 
 
 def traced(seed, case="fifo", model="if", arithmetic="fixed"):
