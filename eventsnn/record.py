@@ -256,7 +256,7 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
     """
     layers, count = simulation.network.layers, len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
-    with open(path, "w+b", buffering=0) as disk, _Patient(disk) as patient:
+    with open(path, "w+b", buffering=0) as disk, Patient(disk) as patient:
         with h5py.File(patient, "w") as file:
             file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
             _put(file, "provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
@@ -286,7 +286,7 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
     return totals
 
 
-class _Patient:
+class Patient:
     """An unbuffered binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
 
     HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end of the process.

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,14 @@ import h5py
 import numpy as np
 import pytest
 from networks import Builder, random_graph, random_pixels
+from test_record import Full
 
 import eventsnn
-from eventsnn import InputError, convert
+from eventsnn import InputError, columns, convert, trace
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import COLUMNS, TraceFile, read_trace, record
+from eventsnn.trace import COLUMNS, Recorder, TraceFile, read_trace, record
 
 STEPS = 5
 
@@ -43,6 +45,74 @@ def test_a_trace_file_is_the_trace(tmp_path, seed):
     assert len(trace.spikes) > 0 and read.number == 7
     assert np.array_equal(read.spikes, trace.spikes) and np.array_equal(read.deliveries, trace.deliveries)
     assert np.array_equal(read.drive, trace.drive)
+
+
+@pytest.mark.parametrize("block, chunk", [(1, 4), (7, 16), (64, 16), (1000, 10**5)])
+def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, chunk):
+    """Chunks are compressed outside HDF5, which must read them all the same."""
+    simulation, pixels = prepared(11, neuron="snm")
+    recorder = Recorder()
+    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    records = [array[:500] for array in recorder.records()]
+    for module in trace, columns:
+        monkeypatch.setattr(module, "CHUNK", chunk)
+    sink = TraceFile(tmp_path / "t.h5", simulation, 0)
+    for at in range(0, 500, block):
+        sink(*(array[at:at + block] for array in records))
+    sink.finish(simulation, run.drive[0])
+    spikes, deliveries = trace.structured(simulation, 0, *records)
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert {d.chunks for group in (*file["spikes"].values(), file["deliveries"]) for d in group.values()} == {(chunk,)}
+    read = read_trace(tmp_path / "t.h5", simulation)
+    assert len(spikes) == 500 and np.array_equal(read.spikes, spikes) and np.array_equal(read.deliveries, deliveries)
+
+
+def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):
+    simulation, pixels = prepared(12)
+    recorder = Recorder()
+    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    go_on, write, sent = threading.Event(), TraceFile._write, []
+    monkeypatch.setattr(TraceFile, "_write", lambda self, *block: go_on.wait(60) and write(self, *block))
+    sink = TraceFile(tmp_path / "t.h5", simulation, 0)
+
+    def send():
+        for _ in range(10):
+            sink(*recorder.records())
+            sent.append(len(sink.waiting))
+    sender = threading.Thread(target=send)
+    sender.start()
+    sender.join(0.2)
+    assert sent == [1, 2]
+    go_on.set()
+    sender.join(60)
+    sink.finish(simulation, run.drive[0])
+    assert len(sent) == 10 and max(sent) == TraceFile.AHEAD
+
+
+@pytest.mark.parametrize("room", [0, 3000, 20_000])
+def test_a_full_disk_is_one_error_and_leaves_no_half_trace(tmp_path, monkeypatch, capsys, room):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
+    with monkeypatch.context() as patched:
+        patched.setattr(trace, "Patient", lambda file, patient=trace.Patient: patient(Full(file, room)))
+        assert main(arguments) == 2
+        simulation, pixels = prepared(13)
+        with pytest.raises(OSError, match="No space left"):
+            to_file(tmp_path / "alone.h5", simulation, pixels[0])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "room for the results" in error and "No space left" in error and "make room" in error
+    assert not list(tmp_path.rglob("trace-*")) and not list(tmp_path.glob("alone*"))
+    assert main(arguments) == 0 and (tmp_path / "r" / "trace-0.h5").exists()
+
+
+def test_a_trace_that_cannot_get_its_name_leaves_nothing(tmp_path, monkeypatch):
+    simulation, pixels = prepared(13)
+    def refuse(source, target):
+        raise OSError(28, "No space left on device", str(target))
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        to_file(tmp_path / "t.h5", simulation, pixels[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_any_hdf5_tool_finds_sonatas_spikes_with_units(tmp_path):
