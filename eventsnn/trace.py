@@ -161,8 +161,9 @@ def record(simulation, pixels, number=0):
 class TraceFile:
     """A sink that streams one image's trace to an HDF5 file, compressed, in chunks.
 
-    layers: names of the layers whose spikes are kept (None: all). steps: (first, last) steps kept,
-    counted from 0 (None: all). Deliveries are kept only without filters, since they are needed whole.
+    layers: names of the layers whose spikes are kept (None: all). neurons: (layer's name, number) of those whose spikes are
+    kept (None: all). steps: (first, last) steps kept, counted from 0 (None: all). Deliveries are kept only without filters,
+    since they are needed whole.
 
     A thread of its own sorts, compresses and writes while the simulation goes on, which waits where the thread
     is AHEAD blocks of records behind. What the disk refuses is raised by the next call, at the latest by `finish`;
@@ -171,11 +172,13 @@ class TraceFile:
 
     AHEAD = 2
 
-    def __init__(self, path, simulation, number, *, layers=None, steps=None, provenance=None):
+    def __init__(self, path, simulation, number, *, layers=None, neurons=None, steps=None, provenance=None):
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
-        self.layers = np.array([layers is None or name in layers for name in self.names[:-1]])
-        self.complete, self.provenance, self.disk = layers is None and steps is None, provenance or {}, None
+        chosen = set(self.names if layers is None else layers) & {name for name, _ in neurons or zip(self.names, self.names)}
+        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.tables.layers[:, event.L_FIRST]
+        self.numbers = neurons and [first[self.names.index(name)] + number for name, number in neurons]
+        self.complete, self.provenance, self.disk = layers is None and neurons is None and steps is None, provenance or {}, None
 
     def restart(self):
         """Begin the file (again)."""
@@ -233,6 +236,8 @@ class TraceFile:
             self._create(potentials.dtype)
         layers = self.simulation.tables.layer_of[spikes[:, event.S_NEURON]]
         keep = self.layers[layers]
+        if self.numbers is not None:
+            keep &= np.isin(spikes[:, event.S_NEURON], self.numbers)
         if self.steps:
             keep &= (spikes[:, event.S_STEP] >= self.steps[0]) & (spikes[:, event.S_STEP] <= self.steps[1])
         order = np.flatnonzero(keep)

@@ -15,6 +15,7 @@ from test_record import Full
 
 import eventsnn
 from eventsnn import InputError, columns, convert, trace
+from eventsnn.pipeline import load_network
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
@@ -140,6 +141,58 @@ def test_filters_keep_what_they_say(tmp_path):
     assert np.array_equal(read.spikes, wanted) and len(wanted) and not len(read.deliveries)
     with h5py.File(path, "r") as file:
         assert file.attrs["complete"] == 0
+
+
+@pytest.mark.parametrize("more", [{}, {"steps": (1, 2)}, {"layers": "first"}])
+def test_single_neurons_can_be_kept(tmp_path, more):
+    simulation, pixels = prepared(2)
+    _, trace = record(simulation, pixels[0])
+    names = [layer.name for layer in simulation.network.spiking]
+    more = {"layers": names[:1]} if "layers" in more else more
+    places = [(int(spike["layer"]), int(spike["neuron"])) for spike in (trace.spikes[0], trace.spikes[-1])]
+    assert places[0][0] < places[1][0]
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0], neurons=[(names[layer], neuron) for layer, neuron in places], **more)
+    wanted = np.zeros(len(trace.spikes), bool)
+    for layer, neuron in places[:1] if "layers" in more else places:
+        wanted |= (trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)
+    if "steps" in more:
+        wanted &= (trace.spikes["step"] >= 1) & (trace.spikes["step"] <= 2)
+    read = read_trace(path, simulation)
+    assert np.array_equal(read.spikes, trace.spikes[wanted]) and wanted.any() and not len(read.deliveries)
+    with h5py.File(path) as file:
+        assert file.attrs["complete"] == 0 and "deliveries" not in file
+
+
+def test_the_command_line_traces_single_neurons(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
+    assert main([*arguments, "--trace-neurons", "act1:0/3/4,act1:5"]) == 0
+    network = convert(load_network("sample"))
+    number = network.layers[0].neuron(0, 3, 4)
+    whole = Simulation(network, steps=2, engine="event", pixel_range=(0, 255))
+    trace = read_trace(tmp_path / "r" / "trace-0.h5", whole)
+    expected = record(whole, eventsnn.load_images("sample", limit=1).pixels[0])[1]
+    assert np.array_equal(trace.spikes, expected.spikes[(expected.spikes["layer"] == 0) & np.isin(expected.spikes["neuron"], [5, number])])
+    assert len(trace.spikes)
+    capsys.readouterr()
+    for wrong, words in (("act9:1", "names among act1"), ("act1:1000000", "a number from 0 to"), ("act1:0/0/99", "or (c, y, x) inside"),
+                         ("act2:1", "neurons of --trace-layers act1, found one of act2")):
+        layers = ["--trace-layers", "act1"] if "of --trace-layers" in words else []
+        assert main([*arguments, *layers, "--trace-neurons", wrong]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("eventsnn: error: --trace-neurons: expected") and words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+def test_no_counts_are_kept_where_none_are_asked_for(tmp_path, engine):
+    arguments = ["--limit", "3", "--steps", "2", "--engine", engine, "--quiet"]
+    for kept in "none", "counts":
+        assert main([*arguments, "--trace", kept, "--out", str(tmp_path / kept)]) == 0
+    counts = {"spikes", "operations", "spikes_per_image", "operations_per_image"}
+    with h5py.File(tmp_path / "none" / "run.h5") as less, h5py.File(tmp_path / "counts" / "run.h5") as more:
+        assert set(more) - set(less) == counts and np.array_equal(less["readout"], more["readout"])
+    for name in "layers.csv", "accuracy.csv":
+        assert (tmp_path / "none" / name).read_text() == (tmp_path / "counts" / name).read_text()
 
 
 def test_selections_in_memory():
