@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import eventsnn
 from eventsnn import ann, conversion, record, tables
+from eventsnn.arrivals import neuron_number
 from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
 from eventsnn.readers import load
@@ -82,7 +83,7 @@ def run(settings):
     with record.Folder(out) as folder, advice("change the network, or give another --net"):
         network, calibration = convert_checked(graph, images, settings, say)
         simulation = prepare(network, images, settings)
-        check_trace_layers(network, settings)
+        trace_filters(network, settings)
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
@@ -272,21 +273,32 @@ class Compiling(numba.core.event.Listener):
             self.seconds += time.perf_counter() - self.began
 
 
-def check_trace_layers(network, settings):
-    """Raise InputError unless the layers to trace are spiking layers of the network."""
-    names = [layer.name for layer in network.spiking]
-    unknown = [name for name in settings.trace_layers.split(",") if name not in names] if settings.trace_layers else []
-    if unknown:
-        raise InputError("--trace-layers", f"names among {', '.join(names)}", unknown[0], "name layers as the table does")
+def trace_filters(network, settings):
+    """What `TraceFile` is to keep: a dict of its layers, neurons and steps. Raises InputError for what is not in the network."""
+    layers, places = settings.trace_layers and settings.trace_layers.split(","), settings.trace_neuron_places
+    spiking = {layer.name: layer for layer in network.spiking}
+    for where, names in ("--trace-layers", layers or ()), ("--trace-neurons", [name for name, _ in places or ()]):
+        unknown = [name for name in names if name not in spiking]
+        if unknown:
+            raise InputError(where, f"names among {', '.join(spiking)}", unknown[0], "name layers as the table does")
+    outside = [name for name, _ in places or () if layers and name not in layers]
+    if outside:
+        raise InputError("--trace-neurons", f"neurons of --trace-layers {settings.trace_layers}", f"one of {outside[0]}",
+                         "add the layer there, or leave --trace-layers out")
+    try:
+        neurons = places and [(name, neuron_number(spiking[name], place)) for name, place in places]
+    except InputError as error:
+        raise InputError("--trace-neurons", error.expected, error.found, "count from 0") from None
+    return {"layers": layers, "neurons": neurons, "steps": settings.trace_step_range}
 
 
 def trace_files(simulation, images, folder, settings, positions):
     """A sink for each of the images at `positions`: a file, or None where spikes are not kept."""
-    layers = settings.trace_layers and settings.trace_layers.split(",")
+    filters = trace_filters(simulation.network, settings)
     provenance = {"semantics": simulation.describe(), "settings": settings.outcome(), "data": images.name, "split": images.split,
                   "eventsnn": eventsnn.__version__}
-    return [TraceFile(folder.partial / f"trace-{images.indices[i]}.h5", simulation, int(images.indices[i]), layers=layers,
-                      steps=settings.trace_step_range, provenance=provenance) if i < settings.trace_images else None for i in positions]
+    return [TraceFile(folder.partial / f"trace-{images.indices[i]}.h5", simulation, int(images.indices[i]), **filters,
+                      provenance=provenance) if i < settings.trace_images else None for i in positions]
 
 
 def describe_run(graph, simulation, settings, images, calibration, run_id):
@@ -315,7 +327,7 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     from eventsnn import plots  # matplotlib takes its time: not before it is needed
     steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
     totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
-                                settings.trace != "counts")
+                                settings.trace)
     layers = layer_rows(simulation, totals, len(images))
     accuracy = accuracy_rows(totals, steps, images.labels, ann_output.argmax(axis=1))
     ann_accuracy = None if images.labels is None else float(np.mean(ann_output.argmax(axis=1) == images.labels))

@@ -248,15 +248,15 @@ class Totals:
         self.seconds += seconds
 
 
-def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, keep_digests=False):
+def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, keep="counts"):
     """Write run.h5 from the folder's batches and return their Totals; each dataset says what it is and in what unit.
 
     steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to make
-    the run again. keep_digests: the event engine's hashes too.
+    the run again. keep: "none", without counts of spikes and operations; "counts"; with the event engine's hashes too else.
     """
     layers, count = simulation.network.layers, len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
-    with open(path, "w+b", buffering=0) as disk, _Patient(disk) as patient:
+    with open(path, "w+b", buffering=0) as disk, Patient(disk) as patient:
         with h5py.File(patient, "w") as file:
             file.attrs["format"], file.attrs["version"], file.attrs["id"] = "eventsnn.run", 1, provenance["id"]
             _put(file, "provenance", "none", "JSON: settings, semantics, network, data and versions of the run", json.dumps(provenance))
@@ -266,27 +266,32 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
             _put(file, "images/ann_output", "ANN output", "[image, class]: output of the ANN", ann_output)
             _put_layers(file, layers)
             readout = _put_readout(file, simulation, count)
-            spikes, operations = (_put(file, f"{name}_per_image", unit, "[image, layer]: all steps together", shape=(count, len(layers)),
-                                       dtype=np.int64) for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations")))
-            digests = None
-            if keep_digests:
+            spikes = operations = digests = None
+            if keep != "none":
+                spikes, operations = (_put(file, f"{name}_per_image", unit, "[image, layer]: all steps together", dtype=np.int64,
+                                           shape=(count, len(layers))) for name, unit in (("spikes", "spikes"),
+                                                                                          ("operations", "synaptic operations")))
+            if keep not in ("none", "counts"):
                 digests = _put(file, "digests", "64-bit hash", "[image, 2, layer, step]: hash of the spikes, dependent on their order, "
                                "and not", shape=(count, 2, len(layers), simulation.steps), dtype=np.uint64)
             for start, batch, seconds in folder.batches():
                 here = slice(start, start + len(batch.readout))
-                readout[here], spikes[here], operations[here] = batch.readout, batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
+                readout[here] = batch.readout
+                if spikes is not None:
+                    spikes[here], operations[here] = batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
                 if digests is not None:
                     digests[here] = batch.digests
                 totals.add(start, batch, seconds)
-            _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
-            _put(file, "operations", "synaptic operations", "[target layer, step]: weights touched by delivered spikes, sum over images",
-                 totals.operations)
+            if keep != "none":
+                _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
+                _put(file, "operations", "synaptic operations",
+                     "[target layer, step]: weights touched by delivered spikes, sum over images", totals.operations)
             _put(file, "ties", "evaluations", "[layer]: evaluations in which a potential met the threshold exactly, sum over images",
                  totals.ties)
     return totals
 
 
-class _Patient:
+class Patient:
     """An unbuffered binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
 
     HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end of the process.

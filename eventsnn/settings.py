@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, field, fields
 
 from eventsnn.checks import InputError
@@ -89,12 +90,15 @@ class Settings:
 
     out: str | None = option(None, "the results folder; default: runs/<network>-<id>, with equal ids for equal runs", "--out results/vgg16",
                              group="output", result=False)
-    trace: str = option("counts", "event engine: what is kept of the spikes: counts, digest (hashes for each layer and step), or spikes "
-                        "(every spike and delivery, in one trace-<image>.h5 for each image)", "--engine event --trace spikes --limit 1",
-                        group="output", choices=("counts", "digest", "spikes"))
+    trace: str = option("counts", "what is kept of the spikes beside the tables: none, counts, and with the event engine digest (counts, "
+                        "and hashes for each layer and step) or spikes (these, and every spike and delivery, in one trace-<image>.h5 "
+                        "for each image)", "--engine event --trace spikes --limit 1",
+                        group="output", choices=("none", "counts", "digest", "spikes"))
     trace_images: int = option(1, "of how many images, from the first, spikes are kept", "--trace-images 10", group="output", kind=int,
                                low=1)
     trace_layers: str | None = option(None, "keep the spikes of these layers only", "--trace-layers act1,act5", group="output")
+    trace_neurons: str | None = option(None, "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
+                                       "--trace-neurons act1:17,act5:3/0/2", group="output")
     trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1", "--trace-steps 1-4", group="output")
     quiet: bool = option(False, "print nothing but errors, and show no progress", "--quiet --out results/vgg16", group="output",
                          kind=bool, result=False)
@@ -111,11 +115,12 @@ class Settings:
             raise InputError("--fraction-bits", "--arithmetic fixed", f"--arithmetic {self.arithmetic}",
                              "floating point has no fraction bits to choose: leave one of the two options out")
         _calibration_range(self.calibration)
-        changed = [f for f in fields(self) if f.name in ("trace", *EVENT_ONLY) and getattr(self, f.name) != f.default]
+        changed = [f for f in fields(self) if f.name in EVENT_ONLY and getattr(self, f.name) != f.default
+                   or f.name == "trace" and self.trace in ("digest", "spikes")]
         if self.engine != "event" and changed:
             raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
                              "only the event engine has an order of arrival")
-        self.trace_step_range  # noqa: B018 (checks the format)
+        self.trace_step_range, self.trace_neuron_places  # noqa: B018 (checks the formats)
 
     @property
     def time(self):
@@ -140,6 +145,17 @@ class Settings:
             raise InputError("--trace-steps", f"FIRST-LAST within 1-{self.steps}", repr(self.trace_steps),
                              "for example --trace-steps 1-4")
         return first - 1, last - 1
+
+    @property
+    def trace_neuron_places(self):
+        """[(layer's name, number or (c, y, x))] of the neurons whose spikes are kept; None for all."""
+        if self.trace_neurons is None:
+            return None
+        found = [re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII) for part in self.trace_neurons.split(",")]
+        if None in found:
+            raise InputError("--trace-neurons", "LAYER:NUMBER or LAYER:C/Y/X, separated by commas", repr(self.trace_neurons),
+                             "for example --trace-neurons act1:17,act5:3/0/2")
+        return [(m[1], int(m[2]) if m[3] is None else (int(m[2]), int(m[3]), int(m[4]))) for m in found]
 
     @property
     def calibration_range(self):

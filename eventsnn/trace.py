@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,9 @@ import h5py
 import numpy as np
 
 from eventsnn.checks import InputError
+from eventsnn.columns import CHUNK, Columns
 from eventsnn.engine import event
+from eventsnn.record import Patient
 from eventsnn.simulation import Simulation
 
 NO_CAUSE = -1  # drive, or an evaluation of the neuron's own (end of a window or a refractory period)
@@ -32,6 +37,7 @@ COLUMNS = {
     "v_before": ("v", "2^-F thresholds", "potential at the evaluation"),
     "v_after": ("v", "2^-F thresholds", "potential after this spike"),
 }
+STRATEGIES = dict.fromkeys(("v_before", "v_after"), zlib.Z_RLE)  # the low bytes of potentials are random: no repetition to look for
 
 
 def spike_type(potential):
@@ -40,22 +46,29 @@ def spike_type(potential):
                      ("member", "u1"), ("cause", "i8"), ("v_before", potential), ("v_after", potential)])
 
 
+def spike_columns(seq, spikes, potentials):
+    """The kernel's records of spikes by column, but for where they were fired: seq as given, the others as in `COLUMNS`."""
+    columns = {"event": event.S_EVENT, "tick": event.S_TICK, "step": event.S_STEP, "sign": event.S_SIGN, "member": event.S_MEMBER,
+               "cause": event.S_CAUSE}
+    return {"seq": seq, **{name: spikes[:, at] for name, at in columns.items()}, "v_before": potentials[:, 0], "v_after": potentials[:, 1]}
+
+
+def delivery_columns(deliveries):
+    """The kernel's records of deliveries by column, as in `DELIVERY`."""
+    columns = {"event": event.D_EVENT, "tick": event.D_TICK, "step": event.D_STEP, "spike": event.D_SPIKE}
+    part = deliveries[:, event.D_PART]
+    return {**{name: deliveries[:, at] for name, at in columns.items()}, "half": part & 3, "projection": (part >> 3) - 1}
+
+
 def structured(simulation, first_seq, spikes, potentials, deliveries):
     """The kernel's records as structured arrays (spikes, deliveries)."""
-    s = np.zeros(len(spikes), spike_type(potentials.dtype))
-    s["seq"] = first_seq + np.arange(len(spikes))
+    s, d = np.zeros(len(spikes), spike_type(potentials.dtype)), np.zeros(len(deliveries), DELIVERY)
     numbers = spikes[:, event.S_NEURON]
     s["layer"] = simulation.tables.layer_of[numbers]
     s["neuron"] = numbers - simulation.tables.layers[s["layer"], event.L_FIRST]
-    for name, column in (("event", event.S_EVENT), ("tick", event.S_TICK), ("step", event.S_STEP), ("sign", event.S_SIGN),
-                         ("member", event.S_MEMBER), ("cause", event.S_CAUSE)):
-        s[name] = spikes[:, column]
-    s["v_before"], s["v_after"] = potentials.T
-    d = np.zeros(len(deliveries), DELIVERY)
-    for name, column in (("event", event.D_EVENT), ("tick", event.D_TICK), ("step", event.D_STEP), ("spike", event.D_SPIKE)):
-        d[name] = deliveries[:, column]
-    part = deliveries[:, event.D_PART]
-    d["half"], d["projection"] = part & 3, (part >> 3) - 1
+    for rows, columns in ((s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)), (d, delivery_columns(deliveries))):
+        for name, values in columns.items():
+            rows[name] = values
     return s, d
 
 
@@ -148,82 +161,149 @@ def record(simulation, pixels, number=0):
 class TraceFile:
     """A sink that streams one image's trace to an HDF5 file, compressed, in chunks.
 
-    layers: names of the layers whose spikes are kept (None: all). steps: (first, last) steps kept,
-    counted from 0 (None: all). Deliveries are kept only without filters, since they are needed whole.
+    layers: names of the layers whose spikes are kept (None: all). neurons: (layer's name, number) of those whose spikes are
+    kept (None: all). steps: (first, last) steps kept, counted from 0 (None: all). Deliveries are kept only without filters,
+    since they are needed whole.
+
+    A thread of its own sorts, compresses and writes while the simulation goes on, which waits where the thread
+    is AHEAD blocks of records behind. What the disk refuses is raised by the next call, at the latest by `finish`;
+    nothing is left then.
     """
 
-    CHUNK = 2**14
+    AHEAD = 2
 
-    def __init__(self, path, simulation, number, *, layers=None, steps=None, provenance=None):
-        self.path, self.simulation, self.number, self.layers, self.steps = Path(path), simulation, number, layers, steps
-        self.provenance, self.file, self.next_seq, self.held = provenance or {}, None, 0, {}
+    def __init__(self, path, simulation, number, *, layers=None, neurons=None, steps=None, provenance=None):
+        self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
+        self.names = [layer.name for layer in simulation.network.layers]
+        chosen = set(self.names if layers is None else layers) & {name for name, _ in neurons or zip(self.names, self.names)}
+        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.tables.layers[:, event.L_FIRST]
+        self.numbers = neurons and [first[self.names.index(name)] + number for name, number in neurons]
+        self.complete, self.provenance, self.disk = layers is None and neurons is None and steps is None, provenance or {}, None
 
     def restart(self):
         """Begin the file (again)."""
-        if self.file:
-            self.file.close()
-        self.file, self.next_seq, self.held = h5py.File(self.path.with_suffix(".tmp"), "w"), 0, {}
+        self.discard()
+        self.disk = Patient(open(self.path.with_suffix(".tmp"), "w+b", buffering=0))
+        self.file, self.writer, self.waiting = h5py.File(self.disk, "w"), ThreadPoolExecutor(1), deque()
+        self.next_seq, self.groups, self.held = 0, None, {}
 
-    def _keep(self, group, rows, least=CHUNK):
-        """Hold structured rows back until there are `least`, then write each field to its dataset."""
-        held = self.held.setdefault(group, [])
-        if len(rows):
-            held.append(rows)
-        if not held or sum(map(len, held)) < least:
-            return
-        rows = np.concatenate(held)
-        held.clear()
-        for name in rows.dtype.names:
-            path, (_, unit, description) = f"{group}/{name}", COLUMNS.get(name, ("", "", f"{name}, in the order taken from the queue"))
-            if path not in self.file:
-                dataset = self.file.create_dataset(path, (0,), rows.dtype[name], maxshape=(None,), chunks=(self.CHUNK,),
-                                                   compression="gzip", compression_opts=1, shuffle=True)
-                dataset.attrs["unit"], dataset.attrs["description"] = unit, description
-            dataset = self.file[path]
-            dataset.resize((len(dataset) + len(rows),))
-            dataset[-len(rows):] = rows[name]
+    def discard(self):
+        """Leave nothing of a file that was begun and is not finished."""
+        if self.disk:
+            self._close()
+            self.path.with_suffix(".tmp").unlink(missing_ok=True)
+            self.disk = None
+
+    def _close(self):
+        self.writer.shutdown(cancel_futures=True)
+        self.file.close()
+        self.disk.file.close()
 
     def __call__(self, spikes, potentials, deliveries):
-        if not self.file:
+        if not self.disk:
             self.restart()
-        s, d = structured(self.simulation, self.next_seq, spikes, potentials, deliveries)
-        self.next_seq += len(s)
-        names = [layer.name for layer in self.simulation.network.layers]
-        if self.steps:
-            s = s[(s["step"] >= self.steps[0]) & (s["step"] <= self.steps[1])]
-        for layer in np.unique(s["layer"]):
-            if self.layers is None or names[layer] in self.layers:
-                self._keep(f"spikes/{names[layer]}", self._columns(s[s["layer"] == layer]))
-        if self.layers is None and self.steps is None:
-            self._keep("deliveries", d)
+        try:
+            self._wait(self.AHEAD - 1)
+            self.waiting.append(self.writer.submit(self._write, self.next_seq, spikes, potentials, deliveries))
+            self.next_seq += len(spikes)
+        except BaseException:
+            self.discard()
+            raise
 
-    def _columns(self, spikes):
-        """Spikes of one layer as they stand in the file."""
-        kinds = [(name, spikes.dtype["v_before"] if kind == "v" else kind) for name, (kind, _, _) in COLUMNS.items()]
-        rows = np.zeros(len(spikes), kinds)
-        for name in rows.dtype.names:
-            rows[name] = (spikes["tick"] / self.simulation.time.ticks if name == "timestamps"
-                          else spikes["neuron" if name == "node_ids" else name])
-        return rows
+    def _wait(self, most):
+        """Until at most so many blocks wait to be written; raises what went wrong with one."""
+        while len(self.waiting) > most:
+            self.waiting.popleft().result()
+
+    def _create(self, potential):
+        """Make all datasets; the kept layers' are copies of the first one's, which is much faster than to make each."""
+        self.file.create_group("spikes")
+        names = [name for name, kept in zip(self.names, self.layers) if kept]
+        for name in names:
+            if name == names[0]:
+                kinds = {key: (potential if kind == "v" else kind, *words) for key, (kind, *words) in COLUMNS.items()}
+                Columns.create(self.file.create_group(f"spikes/{name}"), kinds).attrs["sorting"] = "by_time"
+            else:
+                self.file.copy(f"spikes/{names[0]}", f"spikes/{name}")
+        self.groups = {name: Columns(self.file[f"spikes/{name}"], STRATEGIES) for name in names}
+        if self.complete:
+            kinds = {name: (DELIVERY[name], "", f"{name}, in the order taken from the queue") for name in DELIVERY.names}
+            self.groups[None] = Columns(Columns.create(self.file.create_group("deliveries"), kinds), {})
+
+    def _write(self, first_seq, spikes, potentials, deliveries):
+        """Take the kernel's records apart into groups, and write those that fill chunks."""
+        if not self.groups:
+            self._create(potentials.dtype)
+        layers = self.simulation.tables.layer_of[spikes[:, event.S_NEURON]]
+        keep = self.layers[layers]
+        if self.numbers is not None:
+            keep &= np.isin(spikes[:, event.S_NEURON], self.numbers)
+        if self.steps:
+            keep &= (spikes[:, event.S_STEP] >= self.steps[0]) & (spikes[:, event.S_STEP] <= self.steps[1])
+        order = np.flatnonzero(keep)
+        order = order[np.argsort(layers[order], kind="stable")]
+        ends = np.cumsum(np.bincount(layers[order], minlength=len(self.layers)))
+        for name, mine in zip(self.names, np.split(order, ends[:-1])):
+            self._hold(name, [first_seq + mine, spikes.take(mine, axis=0), potentials.take(mine, axis=0)])
+        if self.complete:
+            self._hold(None, [deliveries])
+        if self.disk.error:
+            raise self.disk.error
+
+    def _hold(self, group, rows):
+        """Hold rows (arrays of equal length) back until they fill chunks, then write these. group: a layer's name; None: deliveries."""
+        held = self.held.setdefault(group, [])
+        if len(rows[0]):
+            held.append(rows)
+        count = sum(len(part[0]) for part in held) // CHUNK * CHUNK
+        if count:
+            joined = [np.concatenate(parts) for parts in zip(*held)]
+            self.groups[group].append(self._columns(group, *(column[:count] for column in joined)))
+            held[:] = [[column[count:].copy() for column in joined]]
+
+    def _write_rest(self, group):
+        """Write what is held back of a group."""
+        if self.held[group]:
+            self.groups[group].append(self._columns(group, *(np.concatenate(parts) for parts in zip(*self.held[group]))))
+
+    def _columns(self, group, *rows):
+        """Rows of one group as they stand in the file, by column."""
+        if group is None:
+            return delivery_columns(*rows)
+        seq, spikes, potentials = rows
+        columns = spike_columns(seq, spikes, potentials)
+        columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
+        columns["node_ids"] = spikes[:, event.S_NEURON] - self.simulation.tables.layers[self.names.index(group), event.L_FIRST]
+        return columns
 
     def finish(self, simulation, drive):
         """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits."""
-        if not self.file:
+        if not self.disk:
             self.restart()
-        for group in self.held:
-            self._keep(group, (), least=1)
+        try:
+            self._wait(0)
+            self._finish(simulation, drive)
+            self._close()
+            if self.disk.error:
+                raise self.disk.error
+            os.replace(self.path.with_suffix(".tmp"), self.path)
+        except BaseException:
+            self.discard()
+            raise
+        self.disk = None
+
+    def _finish(self, simulation, drive):
+        if not self.groups:
+            self._create(drive.dtype)
+        with ThreadPoolExecutor(2) as both:
+            list(both.map(self._write_rest, self.held))
         attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
-                 "layers": [layer.name for layer in simulation.network.layers], "ticks_per_step": simulation.time.ticks,
-                 "complete": int(self.layers is None and self.steps is None), **self.provenance}
+                 "layers": self.names, "ticks_per_step": simulation.time.ticks, "complete": int(self.complete), **self.provenance}
         for key, value in attrs.items():
             self.file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
-        for group in self.file.get("spikes", {}).values():
-            group.attrs["sorting"] = "by_time"
         dataset = self.file.create_dataset("drive", data=drive, compression="gzip", shuffle=True)
         dataset.attrs["unit"] = "2^-F thresholds"
         dataset.attrs["description"] = "charge that arrives at every neuron at the beginning of each step, layer after layer"
-        self.file.close()
-        os.replace(self.path.with_suffix(".tmp"), self.path)
 
 
 def read_trace(path, simulation):

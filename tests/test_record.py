@@ -312,7 +312,7 @@ class Full:
     def __init__(self, file, room):
         self.file, self.room = file, room
         self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell
-        self.truncate, self.flush = file.truncate, file.flush
+        self.truncate, self.flush, self.close = file.truncate, file.flush, file.close
 
     def write(self, data):
         room = max(0, self.room - self.file.tell())
@@ -324,13 +324,13 @@ class Full:
 @pytest.mark.parametrize("room", [0, 600, 5000, 200_000])
 def test_a_full_disk_is_an_error_that_python_survives(tmp_path, room):
     with open(tmp_path / "run.h5", "w+b", buffering=0) as disk:
-        with pytest.raises(OSError, match="No space left"), record._Patient(Full(disk, room)) as patient, h5py.File(patient, "w") as file:
+        with pytest.raises(OSError, match="No space left"), record.Patient(Full(disk, room)) as patient, h5py.File(patient, "w") as file:
             file.create_dataset("a", data=np.random.default_rng(0).normal(size=(200, 200)), chunks=(20, 20), compression="gzip")
 
 
 def test_a_disk_with_room_gets_the_very_file(tmp_path):
     values = np.arange(90_000).reshape(300, 300)
-    with (open(tmp_path / "run.h5", "w+b", buffering=0) as disk, record._Patient(Full(disk, 10**7)) as patient,
+    with (open(tmp_path / "run.h5", "w+b", buffering=0) as disk, record.Patient(Full(disk, 10**7)) as patient,
           h5py.File(patient, "w") as file):
         file.create_dataset("a", data=values, chunks=(20, 300), compression="gzip")
     with h5py.File(tmp_path / "run.h5") as file:

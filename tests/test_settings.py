@@ -14,7 +14,8 @@ OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, 
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
          "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
          "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
-         "trace_layers": "act1", "trace_steps": "1-3", "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
+         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3",
+         "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
 # fields that cannot change a result, and the two whose content is hashed instead of their names
 ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "data"}
 
@@ -35,6 +36,15 @@ def test_the_id_knows_what_can_change_a_result(name):
 def test_asynchronous_time_needs_the_event_engine(name):
     with pytest.raises(InputError, match="--engine event"):
         Settings(**{name: OTHER[name]})
+
+
+def test_no_trace_at_all_fits_both_engines():
+    assert Settings(trace="none").trace == Settings(trace="none", engine="event").trace == "none"
+
+
+def test_neurons_to_trace_by_number_or_place():
+    assert Settings(trace_neurons="act1:17,b:c:3/0/2").trace_neuron_places == [("act1", 17), ("b:c", (3, 0, 2))]
+    assert Settings().trace_neuron_places is None
 
 
 @pytest.mark.parametrize("text", ["0-3", "3-2", "a", "1-33", "-1"])
@@ -70,7 +80,9 @@ BAD = [
     ("json", "yes", "true or false"), ("neuron", "lif", "if, if-hard, snm"), ("engine", "brian", "clocked, event"),
     ("order", "sideways", "fifo, lifo"), ("jitter", "", "text"), ("delay", -0.5, "from 0"), ("refractory", -1.0, "from 0"),
     ("window", float("nan"), "number"), ("free_running", 1, "true or false"), ("max_events", 0, "from 1"),
-    ("trace", "all", "counts, digest, spikes"), ("trace_images", 0, "from 1"), ("trace_layers", "", "text"), ("trace_steps", "9-3", "1-32"),
+    ("trace", "all", "none, counts, digest, spikes"), ("trace_images", 0, "from 1"), ("trace_layers", "", "text"),
+    ("trace_steps", "9-3", "1-32"), *(("trace_neurons", text, "LAYER:NUMBER or LAYER:C/Y/X") for text in (
+        "act1", "act1:", ":3", "act1:x", "act1:-3", "act1:1/2", "act1:1/2/3/4", "act1:3,", "act1:\u0663")),
 ]
 
 

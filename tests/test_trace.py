@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,15 @@ import h5py
 import numpy as np
 import pytest
 from networks import Builder, random_graph, random_pixels
+from test_record import Full
 
 import eventsnn
-from eventsnn import InputError, convert
+from eventsnn import InputError, columns, convert, trace
+from eventsnn.pipeline import load_network
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import COLUMNS, TraceFile, read_trace, record
+from eventsnn.trace import COLUMNS, Recorder, TraceFile, read_trace, record
 
 STEPS = 5
 
@@ -45,6 +48,74 @@ def test_a_trace_file_is_the_trace(tmp_path, seed):
     assert np.array_equal(read.drive, trace.drive)
 
 
+@pytest.mark.parametrize("block, chunk", [(1, 4), (7, 16), (64, 16), (1000, 10**5)])
+def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, chunk):
+    """Chunks are compressed outside HDF5, which must read them all the same."""
+    simulation, pixels = prepared(11, neuron="snm")
+    recorder = Recorder()
+    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    records = [array[:500] for array in recorder.records()]
+    for module in trace, columns:
+        monkeypatch.setattr(module, "CHUNK", chunk)
+    sink = TraceFile(tmp_path / "t.h5", simulation, 0)
+    for at in range(0, 500, block):
+        sink(*(array[at:at + block] for array in records))
+    sink.finish(simulation, run.drive[0])
+    spikes, deliveries = trace.structured(simulation, 0, *records)
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert {d.chunks for group in (*file["spikes"].values(), file["deliveries"]) for d in group.values()} == {(chunk,)}
+    read = read_trace(tmp_path / "t.h5", simulation)
+    assert len(spikes) == 500 and np.array_equal(read.spikes, spikes) and np.array_equal(read.deliveries, deliveries)
+
+
+def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):
+    simulation, pixels = prepared(12)
+    recorder = Recorder()
+    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    go_on, write, sent = threading.Event(), TraceFile._write, []
+    monkeypatch.setattr(TraceFile, "_write", lambda self, *block: go_on.wait(60) and write(self, *block))
+    sink = TraceFile(tmp_path / "t.h5", simulation, 0)
+
+    def send():
+        for _ in range(10):
+            sink(*recorder.records())
+            sent.append(len(sink.waiting))
+    sender = threading.Thread(target=send)
+    sender.start()
+    sender.join(0.2)
+    assert sent == [1, 2]
+    go_on.set()
+    sender.join(60)
+    sink.finish(simulation, run.drive[0])
+    assert len(sent) == 10 and max(sent) == TraceFile.AHEAD
+
+
+@pytest.mark.parametrize("room", [0, 3000, 20_000])
+def test_a_full_disk_is_one_error_and_leaves_no_half_trace(tmp_path, monkeypatch, capsys, room):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
+    with monkeypatch.context() as patched:
+        patched.setattr(trace, "Patient", lambda file, patient=trace.Patient: patient(Full(file, room)))
+        assert main(arguments) == 2
+        simulation, pixels = prepared(13)
+        with pytest.raises(OSError, match="No space left"):
+            to_file(tmp_path / "alone.h5", simulation, pixels[0])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "room for the results" in error and "No space left" in error and "make room" in error
+    assert not list(tmp_path.rglob("trace-*")) and not list(tmp_path.glob("alone*"))
+    assert main(arguments) == 0 and (tmp_path / "r" / "trace-0.h5").exists()
+
+
+def test_a_trace_that_cannot_get_its_name_leaves_nothing(tmp_path, monkeypatch):
+    simulation, pixels = prepared(13)
+    def refuse(source, target):
+        raise OSError(28, "No space left on device", str(target))
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        to_file(tmp_path / "t.h5", simulation, pixels[0])
+    assert not list(tmp_path.iterdir())
+
+
 def test_any_hdf5_tool_finds_sonatas_spikes_with_units(tmp_path):
     simulation, pixels = prepared(1)
     with h5py.File(to_file(tmp_path / "t.h5", simulation, pixels[0]), "r") as file:
@@ -70,6 +141,58 @@ def test_filters_keep_what_they_say(tmp_path):
     assert np.array_equal(read.spikes, wanted) and len(wanted) and not len(read.deliveries)
     with h5py.File(path, "r") as file:
         assert file.attrs["complete"] == 0
+
+
+@pytest.mark.parametrize("more", [{}, {"steps": (1, 2)}, {"layers": "first"}])
+def test_single_neurons_can_be_kept(tmp_path, more):
+    simulation, pixels = prepared(2)
+    _, trace = record(simulation, pixels[0])
+    names = [layer.name for layer in simulation.network.spiking]
+    more = {"layers": names[:1]} if "layers" in more else more
+    places = [(int(spike["layer"]), int(spike["neuron"])) for spike in (trace.spikes[0], trace.spikes[-1])]
+    assert places[0][0] < places[1][0]
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0], neurons=[(names[layer], neuron) for layer, neuron in places], **more)
+    wanted = np.zeros(len(trace.spikes), bool)
+    for layer, neuron in places[:1] if "layers" in more else places:
+        wanted |= (trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)
+    if "steps" in more:
+        wanted &= (trace.spikes["step"] >= 1) & (trace.spikes["step"] <= 2)
+    read = read_trace(path, simulation)
+    assert np.array_equal(read.spikes, trace.spikes[wanted]) and wanted.any() and not len(read.deliveries)
+    with h5py.File(path) as file:
+        assert file.attrs["complete"] == 0 and "deliveries" not in file
+
+
+def test_the_command_line_traces_single_neurons(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
+    assert main([*arguments, "--trace-neurons", "act1:0/3/4,act1:5"]) == 0
+    network = convert(load_network("sample"))
+    number = network.layers[0].neuron(0, 3, 4)
+    whole = Simulation(network, steps=2, engine="event", pixel_range=(0, 255))
+    trace = read_trace(tmp_path / "r" / "trace-0.h5", whole)
+    expected = record(whole, eventsnn.load_images("sample", limit=1).pixels[0])[1]
+    assert np.array_equal(trace.spikes, expected.spikes[(expected.spikes["layer"] == 0) & np.isin(expected.spikes["neuron"], [5, number])])
+    assert len(trace.spikes)
+    capsys.readouterr()
+    for wrong, words in (("act9:1", "names among act1"), ("act1:1000000", "a number from 0 to"), ("act1:0/0/99", "or (c, y, x) inside"),
+                         ("act2:1", "neurons of --trace-layers act1, found one of act2")):
+        layers = ["--trace-layers", "act1"] if "of --trace-layers" in words else []
+        assert main([*arguments, *layers, "--trace-neurons", wrong]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("eventsnn: error: --trace-neurons: expected") and words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+def test_no_counts_are_kept_where_none_are_asked_for(tmp_path, engine):
+    arguments = ["--limit", "3", "--steps", "2", "--engine", engine, "--quiet"]
+    for kept in "none", "counts":
+        assert main([*arguments, "--trace", kept, "--out", str(tmp_path / kept)]) == 0
+    counts = {"spikes", "operations", "spikes_per_image", "operations_per_image"}
+    with h5py.File(tmp_path / "none" / "run.h5") as less, h5py.File(tmp_path / "counts" / "run.h5") as more:
+        assert set(more) - set(less) == counts and np.array_equal(less["readout"], more["readout"])
+    for name in "layers.csv", "accuracy.csv":
+        assert (tmp_path / "none" / name).read_text() == (tmp_path / "counts" / name).read_text()
 
 
 def test_selections_in_memory():
