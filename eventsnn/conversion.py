@@ -14,6 +14,7 @@ import numpy as np
 
 from eventsnn import ann, linear
 from eventsnn.checks import InputError
+from eventsnn.compat import with_preset
 from eventsnn.graph import Graph
 from eventsnn.network import INPUT, Network, connect
 from eventsnn.passes import activations_first, average_for_max, fire_at_output, reroute, split_pools
@@ -30,7 +31,7 @@ CHUNK = 2**24
 
 
 def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact",
-            residual="keep", readout="adds"):
+            residual="keep", readout="adds", compat=None):
     """The spiking `Network` of a graph.
 
     thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
@@ -44,8 +45,12 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead
     function, for networks trained so). readout: "fires" puts neurons at the output, whose spikes are added
     up (as in DNISNM's code); "adds" adds up the charge that arrives there.
 
+    compat: a paper's own code (`compat.PRESETS`), which decides some of these.
+
     Raises InputError where a node has no spiking form or a threshold cannot be had.
     """
+    decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
+    thresholds, dead, readout = decided["thresholds"], decided["dead"], decided["readout"]
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
     for name, value, choices in (("dead", dead, DEAD), ("max_pooling", max_pooling, MAX_POOLING), ("residual", residual, RESIDUAL),

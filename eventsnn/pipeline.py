@@ -22,7 +22,10 @@ import eventsnn
 from eventsnn import ann, conversion, record, tables
 from eventsnn.arrivals import neuron_number
 from eventsnn.checks import InputError, one_line
+from eventsnn.cost import MEANING as COST_MEANING
+from eventsnn.cost import costs
 from eventsnn.data import load_images
+from eventsnn.encoding import Encoding
 from eventsnn.readers import load
 from eventsnn.simulate import check_images, pixel_range, report_steps
 from eventsnn.simulation import Simulation, cores
@@ -33,6 +36,9 @@ MEANING = {
     "ann_accuracy": "share of the images that the ANN as loaded classifies as labelled; null without labels",
     "snn_accuracy": "the same for the spiking network after T steps, by T",
     "agreement_with_ann": "share of the images that the spiking network puts into the ANN's class after T steps, by T",
+    "readout_mse": "mean squared difference of the readout and the ANN's output, over images and classes, by T; null behind a Softmax",
+    "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still moving in step T is not at rest",
+    "stage_one": "what SRP's first stage cost; the other figures leave it out, but for cost_per_image",
     "spikes_per_image": "spikes of all neurons in all steps, mean over images",
     "synaptic_operations_per_image": "weights touched by delivered spikes, mean over images; the input's drive is not counted",
     "ties_per_image": "evaluations in which a potential met its threshold exactly, mean over images",
@@ -155,7 +161,7 @@ def hash_of_sources():
 
 def convert_checked(graph, images, settings, say):
     """The converted network and a description of the calibration images; says how far it is from the graph."""
-    needed = conversion.needs_calibration(graph, settings.thresholds)
+    needed = conversion.needs_calibration(graph, settings.thresholds, settings.readout)
     try:
         calibration = load_calibration(graph, settings)
         pixels, last = calibration.pixels, calibration.indices[-1]
@@ -170,7 +176,8 @@ def convert_checked(graph, images, settings, say):
     with np.errstate(all="ignore"):
         check_finite(graph, pixels[:CHECKED_IMAGES])
     network = conversion.convert(graph, thresholds=settings.thresholds, percentile=settings.percentile, calibration=pixels,
-                                 max_pooling=settings.max_pooling)
+                                 dead=settings.dead, max_pooling=settings.max_pooling, residual=settings.residual,
+                                 readout=settings.readout)
     worst, where = conversion.check(network, pixels[:CHECKED_IMAGES])
     for note in network.notes:
         say(f"note: {note}")
@@ -218,7 +225,9 @@ def load_calibration(graph, settings):
 def prepare(network, images, settings):
     """The Simulation that the settings ask for."""
     try:
-        return Simulation(network, steps=settings.steps, engine=settings.engine, neuron=settings.neuron, initial=settings.initial,
+        return Simulation(network, steps=settings.steps, engine=settings.engine, neuron=settings.neuron, tau=settings.tau,
+                          initial=settings.initial, srp=settings.srp, srp_epsilon=settings.srp_epsilon,
+                          encoding=Encoding(kind=settings.encoding, release=settings.release, bias_once=settings.bias_once),
                           arithmetic=settings.arithmetic, fraction_bits=settings.fraction_bits, seed=settings.seed,
                           pixel_range=pixel_range(images.pixels), time=settings.time)
     except InputError as error:
@@ -329,7 +338,8 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
                                 settings.trace)
     layers = layer_rows(simulation, totals, len(images))
-    accuracy = accuracy_rows(totals, steps, images.labels, ann_output.argmax(axis=1))
+    softmax = graph_ends_in_softmax(simulation.network.graph)
+    accuracy = accuracy_rows(totals, steps, images.labels, ann_output.argmax(axis=1), None if softmax else ann_output.shape[1])
     ann_accuracy = None if images.labels is None else float(np.mean(ann_output.argmax(axis=1) == images.labels))
     tables.write_csv(folder.results / "layers.csv", layers)
     tables.write_csv(folder.results / "accuracy.csv", accuracy)
@@ -338,12 +348,17 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     plots.save(plots.rates_figure(layers[:-1], title), folder.results / "rates.png")
     summary = {
         "ann_accuracy": ann_accuracy, "snn_accuracy": {str(row["T"]): row["accuracy"] for row in accuracy},
-        "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy}, "images": len(images),
+        "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy},
+        "readout_mse": {str(row["T"]): row["readout_mse"] for row in accuracy}, "images": len(images),
         "spikes_per_image": float(totals.spikes.sum() / len(images)),
         "synaptic_operations_per_image": float(totals.operations.sum() / len(images)),
         "ties_per_image": float(totals.ties.sum() / len(images)), "seconds_simulation": totals.seconds,
+        "cost_per_image": costs(simulation.network, (totals.spikes.sum(axis=1) + totals.stage_one[0]) / len(images),
+                                (totals.operations.sum(axis=1) + totals.stage_one[1]) / len(images)),
+        **after_stages(simulation, totals, len(images)),
         "neurons": simulation.network.neurons, "layers": len(simulation.network.spiking),
         "arithmetic": simulation.arithmetic.kind, "fraction_bits": simulation.arithmetic.fraction_bits or None, "meaning": MEANING,
+        "cost_meaning": COST_MEANING,
         "running": {"workers": settings.workers or cores(), "batch": settings.batch}, **provenance,
     }
     (folder.results / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
@@ -351,23 +366,43 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     return summary
 
 
+def after_stages(simulation, totals, count):
+    """What the summary says of equilibrium, where drive ends, and of SRP's first stage, where there is one."""
+    found = {}
+    if simulation.drive_steps < simulation.steps:
+        found["equilibrium"] = {"mean_t_eq": float(totals.t_eq.mean()), "largest_t_eq": int(totals.t_eq.max()),
+                                "images_not_at_rest": int((totals.t_eq == simulation.steps).sum())}
+    if simulation.srp:
+        spikes, operations = totals.stage_one.sum(axis=1) / count
+        found["stage_one"] = {"steps": simulation.srp, "spikes_per_image": float(spikes),
+                              "synaptic_operations_per_image": float(operations)}
+    return found
+
+
 def layer_rows(simulation, totals, count):
     """One row a layer: what it is, its threshold, its rate (spikes per neuron and step), and means per image."""
     return [{"layer": layer.name, "activation": layer.node.op if layer.node else "readout", "shape": "x".join(map(str, layer.grid)),
-             "neurons": layer.size, "theta": layer.theta, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
+             "neurons": layer.size, "theta": layer.scale, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
              "spikes_per_image": float(spikes.sum() / count), "synaptic_operations_per_image": float(operations.sum() / count),
              "ties_per_image": float(ties / count)}
             for layer, spikes, operations, ties in zip(simulation.network.layers, totals.spikes, totals.operations, totals.ties)]
 
 
-def accuracy_rows(totals, steps, labels, ann_classes):
-    """One row for each T: accuracy with its 95 % interval, agreement with the ANN, spikes and operations per image up to T."""
+def graph_ends_in_softmax(graph):
+    """Whether the ANN's output is no sum of charge, which the readout is."""
+    return graph.by_name[graph.output].op == "Softmax"
+
+
+def accuracy_rows(totals, steps, labels, ann_classes, classes):
+    """One row for each T: accuracy with its 95 % interval, agreement with the ANN, mean squared error of the readout against the ANN's
+    output (classes None: not known), spikes and operations per image up to T."""
     count, rows = len(ann_classes), []
-    for t, predicted in zip(steps, totals.predictions.T):
+    for t, predicted, error in zip(steps, totals.predictions.T, totals.squared_errors.sum(axis=0)):
         hits = None if labels is None else int(np.sum(predicted == labels))
         low, high = (None, None) if hits is None else tables.wilson(hits, count)
         rows.append({"T": t, "accuracy": None if hits is None else hits / count, "accuracy_low": low, "accuracy_high": high,
                      "agreement_with_ann": float(np.mean(predicted == ann_classes)),
+                     "readout_mse": None if classes is None else float(error / (count * classes)),
                      "spikes_per_image": float(totals.spikes[:, :t].sum() / count),
                      "synaptic_operations_per_image": float(totals.operations[:, :t].sum() / count)})
     return rows
@@ -397,6 +432,19 @@ def print_tables(layers, accuracy, summary, settings, say):
     seconds, images = summary["seconds_simulation"], summary["images"]
     speed, size = tables.in_unit([summary["synaptic_operations_per_image"] * images / max(seconds, 1e-9)])
     speed = f"{summary['synaptic_operations_per_image'] * images / max(seconds, 1e-9) * size:,.1f} {speed}"
+    cost = summary["cost_per_image"]
+    if "stage_one" in summary:
+        stage = summary["stage_one"]
+        say(f"\nSRP's first stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes and "
+            f"{stage['synaptic_operations_per_image'] / 1e6:,.2f} M operations an image more")
+    if "equilibrium" in summary:
+        rest = summary["equilibrium"]
+        say(f"\nequilibrium: T_eq {rest['mean_t_eq']:.1f} on average, {rest['largest_t_eq']} at most" + (
+            f"; {rest['images_not_at_rest']:,} images still moved in step {accuracy[-1]['T']}: raise --steps"
+            if rest["images_not_at_rest"] else ""))
+    say(f"\nEnergy an image, as papers estimate it: {cost['counted_microjoule']:,.1f} µJ at 0.9 pJ for each operation counted;\n"
+        f"by DNISNM's formula {cost['dnisnm_microjoule']:,.1f} µJ ({cost['dnisnm_energy_drop']:+.0%} against the ANN); by SpikeZIP's "
+        f"{cost['spikezip_microjoule']:,.1f} µJ (ANN {cost['spikezip_ann_microjoule']:,.1f} µJ)")
     last = f"SNN {accuracy[-1]['accuracy']:.2%} at T = {accuracy[-1]['T']}; ANN {summary['ann_accuracy']:.2%}; " if labelled else ""
     threads = settings.workers or cores()
     say(f"\n{last}{summary['ties_per_image']:,.1f} exact ties an image\nsimulated {images:,} images in {seconds:.1f} s: "

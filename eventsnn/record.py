@@ -231,20 +231,29 @@ class Totals:
     """Sums over images while batches pass by.
 
     steps: the numbers of steps to keep predictions for. predictions: int64 [N, len(steps)], classes;
-    spikes, operations: int64 [L, T]; ties: int64 [L]; seconds: wall time.
+    spikes, operations: int64 [L, T]; ties: int64 [L]; stage_one: int64 [2, L], SRP's spikes and
+    operations; t_eq: int64 [N]; squared_errors: float64 [N, len(steps)], of the
+    readout against the ANN's output, sum over classes; seconds: wall time.
     """
 
     def __init__(self, count, layers, time_steps, steps):
         self.at = np.array(steps) - 1
         self.predictions = np.zeros((count, len(steps)), np.int64)
         self.spikes, self.operations = (np.zeros((layers, time_steps), np.int64) for _ in range(2))
-        self.ties, self.seconds = np.zeros(layers, np.int64), 0.0
+        self.ties, self.stage_one, self.seconds = np.zeros(layers, np.int64), np.zeros((2, layers), np.int64), 0.0
+        self.t_eq, self.squared_errors = np.zeros(count, np.int64), np.zeros((count, len(steps)))
 
-    def add(self, start, batch, seconds):
+    def add(self, start, batch, seconds, simulation, ann_output):
+        for i, step in enumerate(self.at + 1):
+            error = simulation.output(batch.readout[:, step - 1], step) - ann_output[start:start + len(batch.readout)]
+            self.squared_errors[start:start + len(batch.readout), i] = np.square(error).sum(axis=1)
         self.predictions[start:start + len(batch.readout)] = batch.readout[:, self.at].argmax(axis=2)
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
         self.ties += batch.ties.sum(axis=0)
+        self.t_eq[start:start + len(batch.readout)] = batch.t_eq
+        if batch.stage_one is not None:
+            self.stage_one += batch.stage_one.sum(axis=0)
         self.seconds += seconds
 
 
@@ -281,11 +290,15 @@ def write_hdf5(path, folder, simulation, images, ann_output, steps, provenance, 
                     spikes[here], operations[here] = batch.spikes.sum(axis=2), batch.operations.sum(axis=2)
                 if digests is not None:
                     digests[here] = batch.digests
-                totals.add(start, batch, seconds)
+                totals.add(start, batch, seconds, simulation, ann_output)
             if keep != "none":
                 _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
                 _put(file, "operations", "synaptic operations",
                      "[target layer, step]: weights touched by delivered spikes, sum over images", totals.operations)
+            _put(file, "t_eq", "steps", "[image]: the last step in which a neuron fired or charge arrived", totals.t_eq)
+            if simulation.srp:
+                _put(file, "stage_one", "spikes, synaptic operations", "[2, layer]: of SRP's first stage, sum over images",
+                     totals.stage_one)
             _put(file, "ties", "evaluations", "[layer]: evaluations in which a potential met the threshold exactly, sum over images",
                  totals.ties)
     return totals
@@ -336,7 +349,12 @@ def _put(file, name, unit, description, data=None, **options):
 def _put_layers(file, layers):
     _put(file, "layers/name", "none", "[layer]: name of the ANN's activation; the last layer is the readout", [x.name for x in layers])
     _put(file, "layers/activation", "none", "[layer]: operator of that activation", [x.node.op if x.node else "readout" for x in layers])
-    _put(file, "layers/theta", "ANN activation", "[layer]: threshold before normalisation", [x.theta for x in layers])
+    _put(file, "layers/theta", "ANN activation", "[layer]: threshold before normalisation; the mean where each neuron has its own",
+         [x.scale for x in layers])
+    for layer in layers:
+        if np.ndim(layer.theta):
+            _put(file, f"layers/thetas/{layer.name}", "ANN activation", "[neuron]: threshold before normalisation; 0: silent",
+                 np.ravel(layer.theta))
     _put(file, "layers/shape", "neurons", "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c", [x.grid for x in layers])
 
 
@@ -345,6 +363,6 @@ def _put_readout(file, simulation, count):
     rows = max(1, min(steps, CHUNK // classes))
     chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
     return _put(file, "readout", f"2^{arithmetic.readout_exponent - arithmetic.fraction_bits} ANN output",
-                "[image, step, class]: charge that has arrived at the readout after each step; divide by the number of steps to compare "
-                "with the ANN's output", shape=(count, steps, classes), dtype=arithmetic.dtype, chunks=chunks, compression="gzip",
-                compression_opts=1, shuffle=True)
+                "[image, step, class]: charge that has arrived at the readout after each step; divide by the number of steps (not with "
+                "encoding even) to compare with the ANN's output", shape=(count, steps, classes), dtype=arithmetic.dtype, chunks=chunks,
+                compression="gzip", compression_opts=1, shuffle=True)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from eventsnn.checks import InputError
+from eventsnn.compat import PRESETS, preset
 
 GROUPS = {"input": "what to run", "conversion": "from ANN to SNN", "simulation": "simulation", "running": "how to run it",
           "output": "what to leave and to say"}
@@ -38,29 +39,52 @@ class Settings:
     limit: int | None = option(None, "run on the first N images only; default: all", "--limit 1000", group="input", kind=int, low=1)
 
     thresholds: str = option("auto", "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), the largest "
-                             "activation on the calibration images (max), a percentile of them, or auto: its own where it has one, else "
-                             "percentile", "--thresholds percentile", group="conversion",
-                             choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq"))
+                             "activation on the calibration images (max), a percentile of them, each neuron's own largest activation "
+                             "(dni), or auto: the activation's own where it has one, else percentile", "--thresholds percentile",
+                             group="conversion",
+                             choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"))
     percentile: float = option(99.9, "the percentile of a layer's activations that becomes its threshold, where the rule is percentile",
                                "--percentile 99.99", group="conversion", kind=float, low=0.001, high=100)
-    calibration: str | None = option(None, "the images on which max and percentile are found: split of --data and positions, from 0; "
+    dead: str = option("layer_max", "with dni, the threshold of neurons that are never active on the calibration images: the layer's "
+                       "largest, or none, which makes them silent", "--thresholds dni --dead silent", group="conversion",
+                       choices=("layer_max", "silent"))
+    calibration: str | None = option(None, "the images on which max, percentile and dni are found: split of --data and positions, from 0; "
                                      "default: the first 128 of train", "--calibration train:0-511", group="conversion")
-    max_pooling: str = option("refuse", "what to do with MaxPool, which has no spiking form here: refuse, or replace it by average "
-                              "pooling, which makes it another function", "--max-pooling average", group="conversion",
-                              choices=("refuse", "average"))
+    max_pooling: str = option("exact", "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average pooling, which "
+                              "makes it another function", "--max-pooling average", group="conversion", choices=("exact", "average"))
+    residual: str = option("keep", "what becomes of residual connections: keep, or reroute them behind the activation (SpikeZIP 3.3), "
+                           "which makes it another function, for networks trained so", "--residual reroute", group="conversion",
+                           choices=("keep", "reroute"))
+    readout: str = option("adds", "the output: adds up the charge that arrives, or fires, as neurons do", "--readout fires",
+                          group="conversion", choices=("adds", "fires"))
+    compat: str | None = option(None, "do as a paper's own code does where it differs from the paper; the README says how",
+                                "--compat srp-code --srp 4", group="conversion", choices=tuple(PRESETS))
 
     steps: int = option(32, "T, the number of time steps; each costs time, and accuracy grows with them", "--steps 64",
                         group="simulation", kind=int, low=1, high=2**16)
     report_steps: tuple[int, ...] = option((), "the numbers of steps to report accuracy for; default: 1, 2, 4, 8 and so on, and T",
                                            "--report-steps 1,2,3,32", group="simulation", kind="steps", low=1)
-    initial: float = option(0.5, "v(0), the potential at the start, in thresholds", "--initial 0", group="simulation", kind=float,
-                            low=-1000, high=1000)
+    initial: float = option(0.5, "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in levels)",
+                            "--initial 0", group="simulation", kind=float, low=-1000, high=1000)
     arithmetic: str = option("fixed", "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
                              "--arithmetic float64", group="simulation", choices=("fixed", "float32", "float64"))
     fraction_bits: int | None = option(None, "F of fixed point; default: the largest for which no potential can overflow",
                                        "--fraction-bits 16", group="simulation", kind=int, low=1, high=40)
-    neuron: str = option("if", "the neuron model: integrate-and-fire with soft or hard reset, or signed with memory (DNISNM)",
-                         "--neuron snm", group="simulation", choices=("if", "if-hard", "snm"))
+    neuron: str = option("if", "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), bipolar with "
+                         "a spike tracer (SpikeZIP), or group neurons (GN)", "--neuron snm", group="simulation",
+                         choices=("if", "if-hard", "snm", "st-bif", "gn"))
+    tau: int = option(4, "members of a group neuron", "--neuron gn --tau 8", group="simulation", kind=int, low=1, high=255)
+    srp: int = option(0, "steps of a first stage, after which neurons with a residual potential below 0 fall silent (SRP); 0: none",
+                      "--srp 4", group="simulation", kind=int, low=0, high=2**16)
+    srp_epsilon: float = option(0.0, "the least residual potential with which a neuron goes on sending, in thresholds",
+                                "--srp 4 --srp-epsilon 0.001", group="simulation", kind=float, low=-1000, high=1000)
+    encoding: str = option("constant", "how an image arrives: in every step; evenly, in N parts in as many steps; or as random spikes of "
+                           "the input, at rates that follow its values", "--encoding even --neuron st-bif", group="simulation",
+                           choices=("constant", "even", "rate"))
+    release: int | None = option(None, "encoding even: N; default: the most levels of an activation", "--encoding even --release 8",
+                                 group="simulation", kind=int, low=1, high=2**16)
+    bias_once: bool = option(False, "biases arrive whole in step 1, not in every step or part", "--encoding even --bias-once",
+                             group="simulation", kind=bool)
     engine: str = option("clocked", "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by spike from a "
                          "queue", "--engine event", group="simulation", choices=("clocked", "event"))
     order: str = option("fifo", "event engine: in which order spikes that are due together arrive",
@@ -108,6 +132,7 @@ class Settings:
     def __post_init__(self):
         for f in fields(self):
             _check(f, getattr(self, f.name))
+        self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
             raise InputError("--report-steps", f"numbers up to --steps {self.steps}", ",".join(map(str, self.report_steps)),
                              "raise --steps, or report earlier ones")
@@ -115,12 +140,32 @@ class Settings:
             raise InputError("--fraction-bits", "--arithmetic fixed", f"--arithmetic {self.arithmetic}",
                              "floating point has no fraction bits to choose: leave one of the two options out")
         _calibration_range(self.calibration)
+        self._check_combinations()
         changed = [f for f in fields(self) if f.name in EVENT_ONLY and getattr(self, f.name) != f.default
                    or f.name == "trace" and self.trace in ("digest", "spikes")]
         if self.engine != "event" and changed:
             raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
                              "only the event engine has an order of arrival")
         self.trace_step_range, self.trace_neuron_places  # noqa: B018 (checks the formats)
+
+    def _apply_preset(self):
+        """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
+        for name, value in {**preset(self.compat).convert, **preset(self.compat).run}.items():
+            f = next(f for f in fields(self) if f.name == name)
+            if getattr(self, name) not in (f.default, value):
+                raise InputError(option_of(f), f"{value}, which --compat {self.compat} decides", getattr(self, name),
+                                 f"leave {option_of(f)} or --compat out")
+            object.__setattr__(self, name, value)
+
+    def _check_combinations(self):
+        """Raise InputError for options that say nothing without another."""
+        for name, needed, value in (("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni")):
+            f = next(f for f in fields(self) if f.name == name)
+            if getattr(self, name) != f.default and getattr(self, needed) != value:
+                raise InputError(option_of(f), f"--{needed} {value}", f"--{needed} {getattr(self, needed)}",
+                                 f"for example {f.metadata['example']}")
+        if self.srp_epsilon and not self.srp:
+            raise InputError("--srp-epsilon", "--srp N, the steps of a first stage", "--srp 0", "for example --srp 4 --srp-epsilon 0.001")
 
     @property
     def time(self):

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from eventsnn.checks import InputError
+from eventsnn.compat import with_preset
 from eventsnn.encoding import Encoding, events_of
 from eventsnn.simulation import Batch, Simulation, Time
 
@@ -115,25 +116,30 @@ class Result:
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if", tau=4, initial=0.5, encoding="constant", srp=0,
-        srp_epsilon=0.0, arithmetic="fixed", fraction_bits=None, seed=0, workers=None, batch=16, neurons=False, progress=False,
-        **time):
+def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if", tau=4, initial=0.5, encoding="constant",
+        bias_once=False, srp=0, srp_epsilon=0.0, compat=None, arithmetic="fixed", fraction_bits=None, seed=0, workers=None, batch=16,
+        neurons=False, progress=False, **time):
     """Simulate `images` (`Images`, or raw pixels [N, C, H, W]) for `steps` steps and return a `Result`.
 
     With encoding "events", images is a list with each image's input events (`encoding.events_of`). neurons: keep every neuron's net
-    spikes and last potential. progress: show a bar on a terminal. time: fields of `simulation.Time` (order, window, refractory, …)
-    for engine "event". The other settings are those of `simulation.Simulation`. Raises InputError for images of another shape.
+    spikes and last potential. compat: a paper's own code (`compat.PRESETS`). progress: show a bar on a terminal. time: fields
+    of `simulation.Time` (order, window, refractory, …) for engine "event". The other settings are those of
+    `simulation.Simulation`. Raises InputError for images of another shape.
     """
     pixels, labels = getattr(images, "pixels", images), getattr(images, "labels", labels)
-    encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
+    decided = with_preset(run, compat, {"neuron": neuron, "initial": initial, "encoding": encoding, "bias_once": bias_once,
+                                        "srp_epsilon": srp_epsilon})
+    encoding = decided["encoding"]
+    encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding, bias_once=decided["bias_once"])
     inputs, ends = None, (0, 1)
     if encoding.kind == "events":
         pixels = inputs = [events_of(given, network.graph.input_shape, steps, Time(**time).ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
         ends = pixel_range(pixels)
-    simulation = Simulation(network, steps=steps, engine=engine, neuron=neuron, tau=tau, initial=initial, encoding=encoding, srp=srp,
-                            srp_epsilon=srp_epsilon, arithmetic=arithmetic, seed=seed, fraction_bits=fraction_bits, pixel_range=ends,
+    simulation = Simulation(network, steps=steps, engine=engine, neuron=decided["neuron"], tau=tau, initial=decided["initial"],
+                            encoding=encoding, srp=srp, srp_epsilon=decided["srp_epsilon"], arithmetic=arithmetic, seed=seed,
+                            fraction_bits=fraction_bits, pixel_range=ends,
                             inputs=inputs, time=Time(**time))
     numbers = getattr(images, "indices", np.arange(len(pixels)))
     began, parts = clock.perf_counter(), []

@@ -40,6 +40,14 @@ def small_graph(op="QCFS", pool=None, softmax=False, channels=2):
     return b.graph(b.add("Softmax", [x]) if softmax else x)
 
 
+def pooled_sum():
+    """MaxPool over a sum of two layers, which has no exact spiking form."""
+    b = Builder(np.random.default_rng(1), (2, 6, 6))
+    one, other = (b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]), "QCFS") for _ in range(2))
+    x = b.add("MaxPool", [b.add("Add", [one, other])], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    return b.graph(b.gemm(b.add("Flatten", [x])))
+
+
 def pixels_of(count, seed=0):
     return np.random.default_rng(seed).integers(0, 4, (count, 2, 6, 6)).astype(np.uint8)
 
@@ -48,7 +56,7 @@ def pixels_of(count, seed=0):
 def files(tmp_path_factory):
     """A folder with networks and images."""
     folder = tmp_path_factory.mktemp("files")
-    for name, graph in {"net": small_graph(), "relu": small_graph("Relu"), "max": small_graph("QCFS", "MaxPool")}.items():
+    for name, graph in {"net": small_graph(), "relu": small_graph("Relu"), "max": small_graph("QCFS", "MaxPool"), "sum": pooled_sum()}.items():
         write_native(graph, folder / f"{name}.h5")
     labels = np.random.default_rng(9).integers(0, 4, 60)
     train = {"x_train": pixels_of(40, 1), "y_train": labels[:40]}
@@ -181,7 +189,8 @@ def test_the_bundled_run_leaves_a_whole_summary(bundled):
     assert {"eventsnn", "numpy", "numba", "python"} <= summary["versions"].keys()
     assert {"neuron", "initial_potential", "order_of_summation", "drive", "fraction_bits"} <= summary["semantics"].keys()
     assert out.name == f"sample-{summary['id']}"
-    assert {k for k in summary["meaning"]} <= summary.keys()
+    assert {k for k in summary["meaning"]} - {"equilibrium", "stage_one"} <= summary.keys()
+    assert summary["cost_per_image"].keys() == summary["cost_meaning"].keys()
 
 
 def test_the_tables_are_the_summary(bundled):
@@ -217,7 +226,7 @@ def test_run_h5_holds_the_run(bundled):
     assert shapes == {
         "images/index": (20,), "images/label": (20,), "images/ann_output": (20, 10), "layers/name": (7,), "layers/activation": (7,),
         "layers/theta": (7,), "layers/shape": (7, 3), "readout": (20, 8, 10), "spikes_per_image": (20, 7), "operations_per_image": (20, 7),
-        "spikes": (7, 8), "operations": (7, 8), "ties": (7,), "provenance": ()}
+        "spikes": (7, 8), "operations": (7, 8), "ties": (7,), "t_eq": (20,), "provenance": ()}
     assert all(attrs["unit"] and attrs["description"] for _, attrs in found.values())
     assert all(attrs["description"].startswith("[") for name, (_, attrs) in found.items() if name != "provenance")
     values = {name: value for name, (value, _) in found.items()}
@@ -649,8 +658,8 @@ def test_networks_that_are_not_there(capsys, here, files):
     fails(capsys, here, ["--net", files / "data.npz"], "data.npz", "HDF5", "zip archive")
 
 
-def test_max_pooling_is_refused_by_default(capsys, here, files):
-    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz"], "max.h5", "maxpool3", "MaxPool", "--max-pooling average")
+def test_max_pooling_of_a_sum_is_refused(capsys, here, files):
+    fails(capsys, here, ["--net", files / "sum.h5", "--data", files / "data.npz"], "sum.h5", "maxpool5", "MaxPool", "average")
 
 
 def test_unknown_names_are_printed_in_one_line(capsys, here):
@@ -765,8 +774,8 @@ def test_results_folders_that_cannot_be(capsys, here, files):
 
 
 def test_new_folders_go_when_a_run_fails(capsys, here, files):
-    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz", "--out", "new/and/deep"], "MaxPool")
-    fails(capsys, here, ["--net", files / "max.h5", "--data", files / "data.npz"], "MaxPool")
+    fails(capsys, here, ["--net", files / "sum.h5", "--data", files / "data.npz", "--out", "new/and/deep"], "MaxPool")
+    fails(capsys, here, ["--net", files / "sum.h5", "--data", files / "data.npz"], "MaxPool")
 
 
 def refuse(error):
@@ -830,7 +839,7 @@ def pipeline_options():
 def test_processes_end_with_the_right_status(here, files):
     for arguments, status, words in ([["--net", "nowhere.h5"], 2, ["nowhere.h5", "nothing of that name"]],
                                      [["--limit", "0"], 2, ["--limit"]],
-                                     [["--net", files / "max.h5", "--data", files / "data.npz"], 2, ["MaxPool"]]):
+                                     [["--net", files / "sum.h5", "--data", files / "data.npz"], 2, ["MaxPool"]]):
         process = command(*arguments, "--json", cwd=here)
         out, err = process.communicate()
         assert (process.returncode, out) == (status, "")

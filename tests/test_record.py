@@ -18,7 +18,8 @@ LAYERS, STEPS, CLASSES = 3, 4, 5
 def batch_of(count, seed=0):
     rng = np.random.default_rng(seed)
     spikes, operations = (rng.integers(0, 9, (count, LAYERS, STEPS)) for _ in range(2))
-    return Batch(rng.integers(-9, 9, (count, STEPS, CLASSES)).astype(np.int32), spikes, operations, rng.integers(0, 3, (count, LAYERS)))
+    return Batch(rng.integers(-9, 9, (count, STEPS, CLASSES)).astype(np.int32), spikes, operations, rng.integers(0, 3, (count, LAYERS)),
+                 rng.integers(0, STEPS, count))
 
 
 def same(a, b):
@@ -295,11 +296,19 @@ def test_a_lock_counts_only_where_it_stands(tmp_path, monkeypatch):
 # --- sums, and run.h5 ------------------------------------------------------------------------
 
 
+class Unscaled:
+    """A simulation whose readout is averaged over steps."""
+
+    @staticmethod
+    def output(charge, step):
+        return charge / step
+
+
 def test_totals_are_sums_over_images():
     batches = [(0, batch_of(3, 1), 0.5), (3, batch_of(2, 2), 0.25)]
     totals = Totals(5, LAYERS, STEPS, [1, 4])
     for start, batch, seconds in reversed(batches):
-        totals.add(start, batch, seconds)
+        totals.add(start, batch, seconds, Unscaled, np.zeros((5, CLASSES)))
     whole = Batch.join([batch for _, batch, _ in batches])
     assert np.array_equal(totals.spikes, whole.spikes.sum(0)) and np.array_equal(totals.operations, whole.operations.sum(0))
     assert np.array_equal(totals.ties, whole.ties.sum(0)) and totals.seconds == 0.75

@@ -73,11 +73,13 @@ BAD = [
     ("percentile", True, "number"),
     ("calibration", "train", "SPLIT:FIRST-LAST"), ("calibration", "train:", "SPLIT:FIRST-LAST"), ("calibration", "valid:0-3", "SPLIT"),
     ("calibration", "train:4-2", "SPLIT"), ("calibration", "train:-4", "SPLIT"), ("calibration", "train:0-100000", "100,000"),
-    ("calibration", "train:a-b", "SPLIT"), ("calibration", "", "text"), ("max_pooling", "exact", "refuse, average"),
+    ("calibration", "train:a-b", "SPLIT"), ("calibration", "", "text"), ("max_pooling", "refuse", "exact, average"),
     ("initial", float("inf"), "number"), ("initial", 1000.5, "-1,000 to 1,000"), ("arithmetic", "float16", "fixed, float32, float64"),
     ("fraction_bits", 0, "from 1 to 40"), ("fraction_bits", 41, "to 40"), ("seed", -1, "from 0"), ("seed", 2**63, "from 0"),
     ("workers", 0, "from 1"), ("workers", 1025, "to 1,024"), ("batch", 0, "from 1"), ("out", "", "text"), ("quiet", 1, "true or false"),
-    ("json", "yes", "true or false"), ("neuron", "lif", "if, if-hard, snm"), ("engine", "brian", "clocked, event"),
+    ("json", "yes", "true or false"), ("neuron", "lif", "if, if-hard, snm, st-bif, gn"),
+    ("tau", 0, "from 1"), ("tau", 3, "--neuron gn"), ("srp", -1, "from 0"), ("srp_epsilon", 0.5, "--srp N"), ("release", 4, "--encoding even"),
+    ("dead", "silent", "--thresholds dni"), ("compat", "snn-code", "srp-code"), ("encoding", "events", "constant, even, rate"), ("engine", "brian", "clocked, event"),
     ("order", "sideways", "fifo, lifo"), ("jitter", "", "text"), ("delay", -0.5, "from 0"), ("refractory", -1.0, "from 0"),
     ("window", float("nan"), "number"), ("free_running", 1, "true or false"), ("max_events", 0, "from 1"),
     ("trace", "all", "none, counts, digest, spikes"), ("trace_images", 0, "from 1"), ("trace_layers", "", "text"),
@@ -160,3 +162,12 @@ def test_command_lines_that_are_wrong(arguments, words):
         settings_of(arguments.split())
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_presets_decide_and_refuse_what_says_otherwise():
+    settings = Settings(compat="snm-code")
+    assert (settings.neuron, settings.initial, settings.thresholds, settings.dead, settings.readout) == ("snm", 0.0, "dni", "silent", "fires")
+    assert Settings(compat="spikezip-code").bias_once and Settings(compat="srp-code", srp=4).srp_epsilon == 0.001
+    with pytest.raises(InputError, match="--initial: expected 0.0, which --compat snm-code decides, found 0.25"):
+        Settings(compat="snm-code", initial=0.25)
+    assert Settings(compat="gn-code", tau=8).neuron == "gn"
