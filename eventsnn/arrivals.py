@@ -11,8 +11,6 @@ from eventsnn.engine.order import CLOCKED
 from eventsnn.network import INPUT
 from eventsnn.neurons.contract import settle
 
-UNKNOWN = -1
-
 
 class Incoming(NamedTuple):
     """What one projection brings to one neuron.
@@ -47,23 +45,6 @@ def incoming(simulation, layer, neuron):
     return found
 
 
-def starts(trace):
-    """The tick at which each step began, int64 [T]; -1 where windows under a barrier may have delayed it by an unrecorded time."""
-    time, steps = trace.simulation.time, trace.simulation.steps
-    ticks = np.arange(steps, dtype=np.int64) * time.ticks
-    if not time.barrier or is_clocked(trace.simulation):
-        return ticks
-    if time.window:
-        ticks[1:] = UNKNOWN
-        return ticks
-    last = np.searchsorted(trace.deliveries["step"], np.arange(steps), side="right") - 1
-    for step in range(1, steps):
-        ticks[step] = ticks[step - 1] + time.ticks
-        if last[step - 1] >= 0:
-            ticks[step] = max(ticks[step], trace.deliveries["tick"][last[step - 1]])
-    return ticks
-
-
 def fired_by_itself(trace, spikes):
     """For each spike whether neither drive nor another spike fired it: the end of a step, a window or a refractory period did.
 
@@ -72,7 +53,7 @@ def fired_by_itself(trace, spikes):
     uncaused, time = spikes["cause"] < 0, trace.simulation.time
     if is_clocked(trace.simulation) or time.window:
         return uncaused
-    return uncaused & (spikes["tick"] != starts(trace)[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+    return uncaused & (spikes["tick"] != trace.starts[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
 
 
 def is_clocked(simulation):
@@ -101,8 +82,7 @@ def neuron_number(layer, neuron):
 
 
 def check_complete(trace):
-    """Raise InputError unless the trace has every spike, and deliveries if anything shows that there were some."""
-    spikes, deliveries = trace.spikes, trace.deliveries
-    answered = (spikes["cause"] >= 0).any() or is_clocked(trace.simulation) and (spikes["layer"] > 0).any()
-    if not np.array_equal(spikes["seq"], np.arange(len(spikes))) or answered and not len(deliveries):
-        raise InputError("trace", "a trace of all layers and steps, with its deliveries", "a part of one", "record it without filters")
+    """Raise InputError unless the trace has every spike and delivery."""
+    if not trace.complete:
+        raise InputError("trace", "a trace of all layers, neurons and steps, with its deliveries", "a part of one",
+                         "record it without filters")

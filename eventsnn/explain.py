@@ -104,8 +104,7 @@ class Explanation:
     late: the arrivals with negative charge after the last with positive charge (W s_n2, DNISNM eq. 16; drive is an
     arrival too; in clocked time those of one step come together). arrived: x, the sum of all charge.
     inhibition_first, excitation_first: net spikes of this neuron alone, run again with these arrivals of each step put
-    first, at the beginning of the step, after its drive; None with a window, where the trace does not hold the times
-    of evaluations.
+    first, at the beginning of the step, after its drive; None where the trace does not tell (`bounds.rerun`).
     superfluous: its spikes that would not exist had the inhibition come in time: of each sign, those beyond
     as many as `inhibition_first` fires of it.
     """

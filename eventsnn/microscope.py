@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, starts, total
+from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, total
 from eventsnn.checks import InputError
 from eventsnn.engine import event
 from eventsnn.neurons.contract import emit
@@ -34,8 +34,7 @@ class Observation:
     """All that arrived at one neuron, and what it did.
 
     arrivals: structured [A], in the order of arrival: event (the queue's number; drive has the largest
-    recorded before it), tick (-1 where the trace does not tell: the drive of a step that a barrier and
-    windows may have delayed), step (from 0), source (layer; -1 drive, -2 an evaluation of the neuron's own that
+    recorded before it), tick, step (from 0), source (layer; -1 drive, -2 an evaluation of the neuron's own that
     fired, with no charge), source_neuron and spike (its seq), both -1 where source is negative; charge,
     and the potentials before, charged and after in the arithmetic's numbers; fired (net spikes). spikes:
     the neuron's own, as in the trace. start: v(0). image: its number.
@@ -148,7 +147,7 @@ def _drive_rows(trace, number):
     """One arrival at the beginning of each step."""
     steps, drive = np.arange(trace.simulation.steps), np.atleast_2d(trace.drive)
     rows = np.zeros(len(steps), arrival_type(trace.simulation.arithmetic.dtype))
-    rows["step"], rows["tick"], rows["charge"] = steps, starts(trace), drive[np.minimum(steps, len(drive) - 1), number]
+    rows["step"], rows["tick"], rows["charge"] = steps, trace.starts, drive[np.minimum(steps, len(drive) - 1), number]
     rows["source"], rows["source_neuron"], rows["spike"] = DRIVE, -1, -1
     for records in (trace.spikes, trace.deliveries):
         before = np.searchsorted(records["step"], steps) - 1

@@ -17,7 +17,7 @@ from eventsnn.arrivals import check_complete, is_clocked
 from eventsnn.checks import InputError
 from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
-from eventsnn.trace import Recorder, Trace, structured
+from eventsnn.trace import Recorder, Trace
 
 __all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "branch", "play", "state_at"]
 
@@ -163,7 +163,7 @@ def play(simulation, drive, number=0, order=None):
         return play(simulation.wider(), drive.astype(np.int64), number, order)
     except TooManyEvents as error:
         raise InputError("max_events", "a queue that empties", error, "raise max_events, or choose a refractory period") from None
-    return run, Trace(simulation, drive, number, *structured(simulation, 0, *recorder.records()))
+    return run, recorder.trace(simulation, run, number)
 
 
 def state_at(trace, number):

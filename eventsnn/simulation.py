@@ -184,7 +184,7 @@ class Simulation:
                 sink = sinks[i] if sinks else None
                 done, ran = self.run_events(image, i if numbers is None else int(numbers[i]), sink)
                 if sink is not None:
-                    sink.finish(ran, done.drive[0] if len(done.drive) == 1 else done.drive)
+                    sink.finish(ran, done)
                 batch.readout[i] = done.readout
                 batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
                 batch.ties[i] = done.state.tallies[2].sum(axis=1)

@@ -21,7 +21,8 @@ class Overflow(ArithmeticError):
 
 
 class EventRun:
-    """One image in asynchronous time. All that changes is in `state` and `start`; `snapshot` copies it.
+    """One image in asynchronous time. All that changes is in `state`, `start`, the tick at which the next step begins, `starts`, those
+    of the steps so far, and `readout`; `snapshot` copies it.
 
     net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
     neuron (or empty). band: Band. drive: [D, neurons]. resting: v(0). ticks: a step's length. sink: called
@@ -43,6 +44,7 @@ class EventRun:
             np.zeros((2, layers, steps), np.uint64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[-2, event.L_FIRST]), resting.dtype)
+        self.starts = np.zeros(steps, np.int64)
 
     @property
     def step_number(self):
@@ -53,7 +55,7 @@ class EventRun:
         """A copy that can run on by itself, without a sink."""
         other = copy.copy(self)
         other.state = event.State(*(array.copy() for array in self.state))
-        other.readout, other.sink = self.readout.copy(), None
+        other.readout, other.starts, other.sink = self.readout.copy(), self.starts.copy(), None
         return other
 
     def run(self):
@@ -66,7 +68,7 @@ class EventRun:
     def run_step(self):
         """One step: its drive, then its events; the readout is taken at its end."""
         at, step, end = self.state.at, self.step_number, self.start + self.ticks
-        at[NOW] = self.start
+        self.starts[step] = at[NOW] = self.start
         self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
         if self.rules.clocked:
             at[NOW] = end - 1
