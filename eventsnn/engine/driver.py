@@ -21,8 +21,8 @@ class Overflow(ArithmeticError):
 
 
 class EventRun:
-    """One image in asynchronous time. All that changes is in `state`, `start`, the tick at which the next step begins, `starts`, those
-    of the steps so far, and `readout`; `snapshot` copies it.
+    """One image in asynchronous time. All that changes is in `state`, `start` (the tick at which the next step begins, or the one that
+    the run is in), `starts` (those of the steps so far), `inside` (whether its drive has arrived) and `readout`; `snapshot` copies it.
 
     net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
     neuron (or empty). band: Band. drive: [D, neurons]. resting: v(0). ticks: a step's length. sink: called
@@ -44,7 +44,7 @@ class EventRun:
             np.zeros((2, layers, steps), np.uint64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[-2, event.L_FIRST]), resting.dtype)
-        self.starts = np.zeros(steps, np.int64)
+        self.starts, self.inside = np.zeros(steps, np.int64), False
 
     @property
     def step_number(self):
@@ -66,10 +66,12 @@ class EventRun:
         return self
 
     def run_step(self):
-        """One step: its drive, then its events; the readout is taken at its end."""
+        """One step, or what is left of it: its drive, then its events; the readout is taken at its end."""
         at, step, end = self.state.at, self.step_number, self.start + self.ticks
-        self.starts[step] = at[NOW] = self.start
-        self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+        if not self.inside:
+            self.starts[step] = at[NOW] = self.start
+            self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+            self.inside = True
         if self.rules.clocked:
             at[NOW] = end - 1
             for layer in range(len(self.constants[0].layers) - 2):
@@ -79,7 +81,7 @@ class EventRun:
             self._advance(event.EVENTS, end)
         self.readout[step] = self.state.v[-self.readout.shape[1]:]
         self.start = max(end, int(at[NOW])) if self.rules.barrier else end
-        at[STEP] = step + 1
+        at[STEP], self.inside = step + 1, False
 
     def _advance(self, task, argument, drive=None):
         drive = self.drive[0] if drive is None else drive
