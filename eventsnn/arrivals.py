@@ -11,8 +11,6 @@ from eventsnn.engine.order import CLOCKED
 from eventsnn.network import INPUT
 from eventsnn.neurons.contract import settle
 
-UNKNOWN = -1
-
 
 class Incoming(NamedTuple):
     """What one projection brings to one neuron.
@@ -28,9 +26,11 @@ class Incoming(NamedTuple):
 
 
 def incoming(simulation, layer, neuron):
-    """The synapses of one neuron: an `Incoming` for each projection of spikes into its layer."""
+    """The synapses of one neuron: an `Incoming` for each projection into its layer, of the input (source INPUT) last if it sends events."""
     network, found = simulation.network, []
-    for number, p in enumerate(p for p in network.projections if p.source != INPUT):
+    spiking = [p for p in network.projections if p.source != INPUT]
+    inputs = [p for p in network.projections if p.source == INPUT and simulation.encoding.kind == "events"]
+    for number, p in enumerate(spiking + inputs):
         if p.target != layer:
             continue
         _, _, ci, co = p.map.blocks.shape
@@ -39,7 +39,7 @@ def incoming(simulation, layer, neuron):
         taps = slice(*np.searchsorted(p.map.r, [site, site + 1]))
         one_output = p.map.blocks[p.map.k[taps], group, :, output][:, None, :, None]
         weights = simulation.blocks(replace(p, map=replace(p.map, blocks=one_output)))[:, 0, :, 0]
-        shape = p.map.sites[0], network.layers[p.source].grid[0]
+        shape = p.map.sites[0], p.map.channels[0]
         charge, reached = np.zeros(shape, weights.dtype), np.zeros(shape, bool)
         charge[p.map.p[taps], group * ci:(group + 1) * ci] = weights
         reached[p.map.p[taps], group * ci:(group + 1) * ci] = True
@@ -47,32 +47,23 @@ def incoming(simulation, layer, neuron):
     return found
 
 
-def starts(trace):
-    """The tick at which each step began, int64 [T]; -1 where windows under a barrier may have delayed it by an unrecorded time."""
-    time, steps = trace.simulation.time, trace.simulation.steps
-    ticks = np.arange(steps, dtype=np.int64) * time.ticks
-    if not time.barrier or is_clocked(trace.simulation):
-        return ticks
-    if time.window:
-        ticks[1:] = UNKNOWN
-        return ticks
-    last = np.searchsorted(trace.deliveries["step"], np.arange(steps), side="right") - 1
-    for step in range(1, steps):
-        ticks[step] = ticks[step - 1] + time.ticks
-        if last[step - 1] >= 0:
-            ticks[step] = max(ticks[step], trace.deliveries["tick"][last[step - 1]])
-    return ticks
-
-
 def fired_by_itself(trace, spikes):
     """For each spike whether neither drive nor another spike fired it: the end of a step, a window or a refractory period did.
 
     Without a window drive is evaluated as it arrives, and then nothing else fires at that tick by itself.
     """
-    uncaused, time = spikes["cause"] < 0, trace.simulation.time
+    uncaused, time = (spikes["cause"] < 0) & ~fired_by_input(trace, spikes), trace.simulation.time
     if is_clocked(trace.simulation) or time.window:
         return uncaused
-    return uncaused & (spikes["tick"] != starts(trace)[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+    return uncaused & (spikes["tick"] != trace.starts[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+
+
+def fired_by_input(trace, spikes):
+    """For each spike whether the arrival of an input event fired it: it has that event's number, in its step."""
+    if not len(trace.input_deliveries) or is_clocked(trace.simulation) or trace.simulation.time.window:
+        return np.zeros(len(spikes), bool)
+    events = {(step, event) for step, event in trace.input_deliveries[["step", "event"]].tolist()}
+    return np.array([cause < 0 and (step, event) in events for step, event, cause in spikes[["step", "event", "cause"]].tolist()], bool)
 
 
 def is_clocked(simulation):
@@ -101,8 +92,7 @@ def neuron_number(layer, neuron):
 
 
 def check_complete(trace):
-    """Raise InputError unless the trace has every spike, and deliveries if anything shows that there were some."""
-    spikes, deliveries = trace.spikes, trace.deliveries
-    answered = (spikes["cause"] >= 0).any() or is_clocked(trace.simulation) and (spikes["layer"] > 0).any()
-    if not np.array_equal(spikes["seq"], np.arange(len(spikes))) or answered and not len(deliveries):
-        raise InputError("trace", "a trace of all layers and steps, with its deliveries", "a part of one", "record it without filters")
+    """Raise InputError unless the trace has every spike and delivery."""
+    if not trace.complete:
+        raise InputError("trace", "a trace of all layers, neurons and steps, with its deliveries", "a part of one",
+                         "record it without filters")

@@ -60,21 +60,33 @@ def _spikes(height, theta):
 
 
 class Alone:
-    """One neuron by itself: potential p, signs of the spikes fired, and the end of the rest it takes after a spike (None: none)."""
+    """One neuron by itself: potential p, signs of the spikes fired; the ticks at which the rest that it takes after a spike ends and
+    at which its window ends (None: there is none)."""
 
     def __init__(self, simulation, layer, start):
         exact = simulation.arithmetic.dtype.kind == "i"  # Python's whole numbers cannot overflow in another order
         neuron, one = simulation.neuron, (lambda x: x.item() if exact and isinstance(x, np.generic) else x)
         self.layer = layer
         self.neuron, self.p = type(neuron)(*map(one, neuron)), one(start)
-        self.rest = simulation.time.in_ticks(simulation.time.refractory, "refractory")
-        self.once, self.signs, self.net, self.rests_until = is_clocked(simulation), [], 0, None
+        time = simulation.time
+        self.rest, self.window = time.in_ticks(time.refractory, "refractory"), time.in_ticks(time.window, "window")
+        self.once, self.signs, self.net = is_clocked(simulation), [], 0
+        self.rests_until: int | None = None
+        self.window_end: int | None = None
+
+    def arrive(self, charge, tick):
+        """It is charged and evaluated; with a window at its end, in clocked time when the caller says so."""
+        self.p += charge
+        if self.window:
+            self.window_end = tick + self.window if self.window_end is None else self.window_end
+        elif not self.once:
+            self.evaluate(tick)
 
     def evaluate(self, tick):
         """It fires while its model says so; once in clocked time or before a rest."""
         if self.rests_until is not None and tick < self.rests_until:
             return
-        while n := emit(self.neuron, self.layer, self.p, self.net):
+        while n := self.ready():
             self.p = settle(self.neuron, self.p, n)
             self.net += n
             self.signs += [1 if n > 0 else -1] * abs(n)
@@ -83,37 +95,57 @@ class Alone:
             if self.rest or self.once:
                 return
 
+    def ready(self):
+        """What it would fire."""
+        return emit(self.neuron, self.layer, self.p, self.net)
+
     def wait(self, tick):
-        """Up to what arrives at `tick`: rests that end before it (the end of a rest comes after all arrivals of its tick)."""
-        while self.rests_until is not None and self.rests_until < tick:
-            ended, self.rests_until = self.rests_until, None
-            self.evaluate(ended)
+        """Up to what arrives at `tick`: rests and windows that end before it (at one tick all arrivals come first)."""
+        while (due := self._due()) is not None and due < tick:
+            self._end(due)
+
+    def close(self):
+        """Until its window has ended, for which a step waits."""
+        while self.window_end is not None:
+            self._end(self._due())
+
+    def _due(self):
+        """When it is next evaluated of its own accord; a window that ends in a rest stays open to the end of the rest."""
+        return self.window_end if self.rests_until is None else self.rests_until
+
+    def _end(self, tick):
+        self.rests_until = self.window_end = None
+        self.evaluate(tick)
 
 
 def rerun(trace, seen, first=0):
-    """The signs of the spikes that a neuron alone fires at its arrivals, in order; None with a window, for which the trace does not
-    hold the times of all evaluations.
+    """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the trace does not tell: with windows, a
+    barrier and a rest that ends at the very tick at which a step or the run does, and may belong to it or not.
 
     seen: its `microscope.Observation`. first: -1 or 1 puts the arrivals with negative or positive charge at the beginning of their
     step, after its drive, and leaves all others at their times; 0 leaves all as they were, which gives the recorded spikes.
     """
-    if seen.simulation.time.window:
-        return None
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
-    ticks = np.where(moved, rows["tick"][drives][rows["step"]], rows["tick"])
-    alone = Alone(seen.simulation, seen.layer, seen.start)
+    ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
+    alone, waits = Alone(seen.simulation, seen.layer, seen.start), seen.simulation.time.window and seen.simulation.time.barrier
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
     for at in np.lexsort((~moved, ~drives, rows["step"])):
-        if alone.once and drives[at] and rows["step"][at]:
-            alone.evaluate(ticks[at] - 1)
+        if drives[at] and rows["step"][at]:
+            if alone.once:
+                alone.evaluate(ticks[at] - 1)
+            if waits:
+                alone.close()
+                if alone.rests_until == ticks[at]:
+                    return None
         alone.wait(ticks[at])
-        alone.p += charges[at]
-        if not alone.once:
-            alone.evaluate(ticks[at])
-    end = max([rows["tick"][drives][-1] + seen.simulation.time.ticks, *trace.deliveries["tick"][-1:]])
+        alone.arrive(charges[at], ticks[at])
     if alone.once:
-        alone.evaluate(end - 1)
-    alone.wait(end)
+        alone.evaluate(trace.end - 1)
+    if waits:
+        alone.close()
+    alone.wait(trace.end)
+    if waits and alone.rests_until == trace.end and alone.ready():
+        return None
     return alone.signs

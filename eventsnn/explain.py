@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eventsnn import bounds
-from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, total
+from eventsnn.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, is_clocked, total
 from eventsnn.checks import InputError
-from eventsnn.microscope import DRIVE, ITSELF, Observation, observe
+from eventsnn.microscope import DRIVE, EVENT, ITSELF, Observation, observe
 
 SHOWN = 6  # lines of a kind in a text
 
@@ -45,8 +45,9 @@ class Link:
 
 @dataclass(frozen=True)
 class Chain:
-    """A spike, the spike whose arrival fired it, and so on. links: from the spike back. root: "drive", or "itself" where the first
-    cause is the end of a step, a window or a refractory period. drive: charge the root brought, in thresholds (0 for "itself")."""
+    """A spike, the spike whose arrival fired it, and so on. links: from the spike back. root: "drive", "input" (an event of the
+    input), or "itself" where the first cause is the end of a step, a window or a refractory period. drive: charge the
+    root brought, in thresholds (0 for "itself")."""
 
     links: tuple[Link, ...]
     root: str
@@ -55,6 +56,7 @@ class Chain:
     def __str__(self):
         step = self.links[-1].step + 1
         end = (f"the drive of step {step}, which brought {self.drive:+.4g}" if self.root == "drive" else
+               f"an input event in step {step}, which brought {self.drive:+.4g}" if self.root == "input" else
                "an evaluation of its own: the end of a step, a window or a refractory period")
         return "\n  fired by ".join([*map(str, self.links), end])
 
@@ -68,23 +70,29 @@ def explain_spike(trace, seq):
     if not isinstance(seq, (int, np.integer)) or not 0 <= seq < len(trace.spikes):
         raise InputError("spike", f"a number from 0 to {len(trace.spikes) - 1}", seq)
     simulation, links, fired = trace.simulation, [], None
-    layers, one = simulation.network.layers, simulation.arithmetic.one.item()
-    spike = trace.spikes[seq]
+    layers, spike = simulation.network.layers, trace.spikes[seq]
+    ones = simulation.arithmetic.one.item() * simulation.quanta
+    ones[[layer.pools for layer in layers]] = 1  # potentials of pool units count spikes
     while True:
         number, neuron, charge = int(spike["layer"]), int(spike["neuron"]), None
         if fired is not None:
             synapses = next(s for s in incoming(simulation, int(fired["layer"]), int(fired["neuron"])) if s.source == number)
-            charge = synapses.charge[neuron].item() * int(spike["sign"]) / one
+            charge = synapses.charge[neuron].item() * int(spike["sign"]) / ones[fired["layer"]]
         links.append(Link(int(spike["seq"]), layers[number].name, neuron, layers[number].position(neuron), int(spike["step"]),
-                          int(spike["tick"]), int(spike["sign"]), charge, spike["v_before"].item() / one, spike["v_after"].item() / one))
+                          int(spike["tick"]), int(spike["sign"]), charge,
+                          *(spike[name].item() / ones[number] for name in ("v_before", "v_after"))))
         if spike["cause"] < 0:
             break
         spike, fired = trace.spikes[spike["cause"]], spike
     if fired_by_itself(trace, trace.spikes[spike["seq"]:][:1])[0]:
         return Chain(tuple(links), "itself", 0.0)
+    if fired_by_input(trace, trace.spikes[spike["seq"]:][:1])[0]:
+        rows = observe(trace, number, neuron).arrivals
+        row = rows[(rows["event"] == spike["event"]) & (rows["source"] == EVENT)][0]
+        return Chain(tuple(links), "input", row["charge"].item() / ones[number])
     drive = np.atleast_2d(trace.drive)
     charge = drive[min(spike["step"], len(drive) - 1), simulation.tables.layers[number, 1] + neuron]
-    return Chain(tuple(links), "drive", charge.item() / one)
+    return Chain(tuple(links), "drive", charge.item() / ones[number])
 
 
 # --- one neuron --------------------------------------------------------------------------------
@@ -104,8 +112,7 @@ class Explanation:
     late: the arrivals with negative charge after the last with positive charge (W s_n2, DNISNM eq. 16; drive is an
     arrival too; in clocked time those of one step come together). arrived: x, the sum of all charge.
     inhibition_first, excitation_first: net spikes of this neuron alone, run again with these arrivals of each step put
-    first, at the beginning of the step, after its drive; None with a window, where the trace does not hold the times
-    of evaluations.
+    first, at the beginning of the step, after its drive; None where the trace does not tell (`bounds.rerun`).
     superfluous: its spikes that would not exist had the inhibition come in time: of each sign, those beyond
     as many as `inhibition_first` fires of it.
     """

@@ -11,14 +11,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eventsnn.arrivals import check_complete, fired_by_itself, incoming, is_clocked, neuron_number, quantum, starts, total
+from eventsnn.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, is_clocked, neuron_number, quantum, total
 from eventsnn.checks import InputError
 from eventsnn.engine import event
+from eventsnn.network import INPUT
 from eventsnn.neurons.contract import emit, most
 from eventsnn.plots import BLUE, ORANGE, WIDTH
 from eventsnn.simulation import Simulation
 
-DRIVE, ITSELF = -1, -2  # sources that are no layer: drive, and an evaluation of the neuron's own
+DRIVE, ITSELF, EVENT = -1, -2, -3  # sources that are no layer: drive, an evaluation of the neuron's own, an input event
 GREY = "#7F7F7F"
 MARKERS = 400  # with more arrivals, lines alone are drawn
 
@@ -34,8 +35,7 @@ class Observation:
     """All that arrived at one neuron, and what it did.
 
     arrivals: structured [A], in the order of arrival: event (the queue's number; drive has the largest
-    recorded before it), tick (-1 where the trace does not tell: the drive of a step that a barrier and
-    windows may have delayed), step (from 0), source (layer; -1 drive, -2 an evaluation of the neuron's own that
+    recorded before it), tick, step (from 0), source (layer; -1 drive, -2 an evaluation of the neuron's own that
     fired, with no charge), source_neuron and spike (its seq), both -1 where source is negative; charge,
     and the potentials before, charged and after in the arithmetic's numbers; fired (net spikes). spikes:
     the neuron's own, as in the trace. start: v(0). image: its number.
@@ -98,7 +98,7 @@ class Observation:
     def source(self, arrival):
         """Where an arrival came from, in words."""
         if arrival["source"] < 0:
-            return "drive" if arrival["source"] == DRIVE else "itself"
+            return {DRIVE: "drive", ITSELF: "itself", EVENT: f"input {arrival['source_neuron']}"}[int(arrival["source"])]
         layer = self.simulation.network.layers[arrival["source"]]
         return f"{layer.name} {arrival['source_neuron']}"
 
@@ -126,13 +126,18 @@ def observe(trace, layer, neuron):
     simulation, layer = trace.simulation, trace.layer(layer)
     neuron = neuron_number(simulation.network.layers[layer], neuron)
     check_complete(trace)
+    if simulation.network.layers[layer].pools:
+        raise InputError("layer", "a layer of neurons", f"{trace.names[layer]}, which pools", "look at the layers before and after it")
     number = int(simulation.tables.layers[layer, event.L_FIRST]) + neuron
+    if trace.mute is not None and trace.mute[number]:
+        raise InputError("neuron", "one that sends its spikes", f"{trace.names[layer]} {neuron}, which SRP silenced", "choose another")
     own = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)]
     by_itself = own[fired_by_itself(trace, own)]
     by_itself = by_itself[np.unique(by_itself["event"], return_index=True)[1]]
-    rows = np.concatenate([_drive_rows(trace, number), _delivered_rows(trace, layer, neuron), _rows(trace, by_itself, ITSELF)])
+    rows = np.concatenate([_drive_rows(trace, number), _delivered_rows(trace, layer, neuron), _input_rows(trace, layer, neuron),
+                           _rows(trace, by_itself, ITSELF)])
     rows = rows[np.lexsort((rows["event"], rows["step"]))]
-    _rebuild(rows, simulation.resting[number], own, fired_by_itself(trace, own))
+    _rebuild(rows, simulation.resting[number], own, fired_by_itself(trace, own) | fired_by_input(trace, own))
     return Observation(simulation, layer, neuron, trace.number, simulation.resting[number], rows, own)
 
 
@@ -149,7 +154,7 @@ def _drive_rows(trace, number):
     """One arrival at the beginning of each step."""
     steps, drive = np.arange(trace.simulation.steps), np.atleast_2d(trace.drive)
     rows = np.zeros(len(steps), arrival_type(trace.simulation.arithmetic.dtype))
-    rows["step"], rows["tick"], rows["charge"] = steps, starts(trace), drive[np.minimum(steps, len(drive) - 1), number]
+    rows["step"], rows["tick"], rows["charge"] = steps, trace.starts, drive[np.minimum(steps, len(drive) - 1), number]
     rows["source"], rows["source_neuron"], rows["spike"] = DRIVE, -1, -1
     for records in (trace.spikes, trace.deliveries):
         before = np.searchsorted(records["step"], steps) - 1
@@ -162,6 +167,8 @@ def _delivered_rows(trace, layer, neuron):
     deliveries, parts = trace.deliveries, []
     source, source_neuron, sign = (trace.spikes[name][deliveries["spike"]] for name in ("layer", "neuron", "sign"))
     for synapses in incoming(trace.simulation, layer, neuron):
+        if synapses.source == INPUT:
+            continue
         over = np.isin(deliveries["projection"], (-1, synapses.number)) & (source == synapses.source)
         over = np.flatnonzero(over)[synapses.reached[source_neuron[over]]]
         charge = synapses.charge[source_neuron[over]] * sign[over]
@@ -171,6 +178,18 @@ def _delivered_rows(trace, layer, neuron):
         rows["spike"], rows["source_neuron"], rows["charge"] = deliveries["spike"][over[keep]], source_neuron[over[keep]], charge[keep]
         parts.append(rows)
     return np.concatenate(parts) if parts else _rows(trace, deliveries[:0], 0)
+
+
+def _input_rows(trace, layer, neuron):
+    """The input events that reach the neuron."""
+    came = trace.input_deliveries
+    event = trace.inputs[-2 - came["spike"]] if len(came) else np.zeros((0, 4), np.int64)
+    rows, charge, reached = _rows(trace, came, EVENT), np.zeros(len(came), trace.drive.dtype), np.zeros(len(came), bool)
+    for synapses in incoming(trace.simulation, layer, neuron) if len(came) else ():
+        if synapses.source == INPUT:
+            charge, reached = synapses.charge[event[:, 2]] * event[:, 3], synapses.reached[event[:, 2]]
+    rows["source_neuron"], rows["charge"] = event[:, 2], charge
+    return rows[reached]
 
 
 def _rebuild(rows, potential, own, by_itself):

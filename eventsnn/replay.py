@@ -9,6 +9,7 @@ delay, after all that are due at its tick and are in it.
 """
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,11 @@ from eventsnn.arrivals import check_complete, is_clocked
 from eventsnn.checks import InputError
 from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
-from eventsnn.trace import Recorder, Trace, structured
+from eventsnn.engine.event import DELIVERY
+from eventsnn.engine.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
+from eventsnn.trace import Recorder, Trace
 
-__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "branch", "play", "state_at"]
+__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "run_at", "branch", "play", "state_at"]
 
 SAME = ("layer", "neuron", "step", "sign", "member")
 GAINED, LOST, MOVED = range(3)
@@ -98,12 +101,12 @@ def replay(simulation, trace, pixels=None, edits=()):
     check_complete(trace)
     _check_same(simulation, trace, pixels)
     simulation, edits = trace.simulation, tuple(edits)
-    run, found = play(simulation, trace.drive, trace.number, recorded_order(trace))
+    run, found = play(simulation, trace.drive, trace.number, recorded_order(trace), trace.mute, trace.inputs)
     if any(not np.array_equal(found.spikes[name], trace.spikes[name]) for name in trace.spikes.dtype.names):
         raise InputError("trace", "a trace that this simulation reproduces", "another", "give the settings that made it")
     readouts = [_readout(run)]
     if edits:
-        run, found = play(simulation, trace.drive, trace.number, recorded_order(trace, edits))
+        run, found = play(simulation, trace.drive, trace.number, recorded_order(trace, edits), trace.mute, trace.inputs)
     return Replayed(found, trace, run, edits, first_difference(trace.spikes, found.spikes), spread(trace, found.spikes),
                     simulation.output(np.stack([*readouts, _readout(run)]), simulation.steps), _notes(trace, found, edits))
 
@@ -117,26 +120,51 @@ def _check_same(simulation, trace, pixels):
     if simulation.network.graph.hash != trace.simulation.network.graph.hash or mine != its:
         unlike = [k for k in its if mine.get(k) != its[k]] or ["network"]
         raise InputError("simulation", "the one that made the trace", f"another {', '.join(unlike)}")
-    if pixels is not None and not np.array_equal(np.atleast_2d(trace.drive), np.atleast_2d(trace.simulation.drive(pixels))):
+    if pixels is None:
+        return
+    drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
+    events = trace.simulation.encoding.kind == "events"
+    if not np.array_equal(np.atleast_2d(trace.drive), drive) or events and not np.array_equal(_inputs(trace.inputs), pixels):
         raise InputError("pixels", f"the image of the trace, number {trace.number}", "another image")
 
 
-def start(simulation, drive, number=0, order=None, sink=None):
-    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps, neurons] with the last for all further."""
-    run = simulation.event_run(drive, number=number, sink=sink, order=order)
-    run.drive = np.atleast_2d(drive)
-    if order is not None and simulation.delay_kind == 1:  # one parcel for each projection, whose delays the list already holds
-        net, neuron, order, rules, delays, band = run.constants
-        run.rules = rules._replace(delay_kind=1)
-        run.constants = net, neuron, order, run.rules, np.zeros_like(delays), band
+def _inputs(inputs):
+    return np.zeros((0, 4), np.int64) if inputs is None else inputs
+
+
+def start(simulation, drive, number=0, order=None, sink=None, mute=None, inputs=None):
+    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps, neurons] with the last for all further.
+    mute, inputs: as in a `Trace`."""
+    return simulation.event_run(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
+
+
+def run_at(trace, number, edits=(), sink=None):
+    """The recorded run, edited or not, stopped right before it takes the queue's event `number` (from 1; see the trace's deliveries):
+    an `EventRun`, which `run` finishes. One that is over where it has fewer events.
+
+    Not for order clocked, whose evaluations are no events of the queue. sink: gets what is recorded, from the beginning.
+    """
+    if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
+        raise InputError("event", "an event's number, from 1, in asynchronous time", number)
+    run = start(trace.simulation, trace.drive, trace.number, recorded_order(trace, edits), sink, trace.mute, trace.inputs)
+    constants = run.constants
+    run.constants = (*constants[:3], run.rules._replace(max_events=int(number) - 1), *constants[4:])
+    with suppress(TooManyEvents):
+        run.run()
+    run.constants = constants
     return run
 
 
-def branch(run, trace=None, edits=(), sink=None):
-    """A copy of a run, stopped between two steps, that goes on by itself; the past is as it was.
+def state_at(trace, number):
+    """The engine's whole `State` there, as `run_at` stops: potentials, memories, queue."""
+    return run_at(trace, number).state
 
-    trace: go on in this trace's order, with these edits, which must be of spikes of the steps to come (None: in the run's own).
-    sink: gets what is recorded from here on; the run itself must have one then.
+
+def branch(run, trace=None, edits=(), sink=None):
+    """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past is as it was.
+
+    trace: go on in this trace's order, by which the run has come so far, with these edits, which must be of spikes that are yet to be
+    fired (None: in the run's own). sink: gets what is recorded from here on; the run itself must have one then.
     """
     if sink is not None and not run.rules.record:
         raise InputError("branch", "a run with a sink, to go on recording", "one without", "give it a sink from the start")
@@ -144,40 +172,42 @@ def branch(run, trace=None, edits=(), sink=None):
     other = run.snapshot()
     other.sink = sink
     if trace is not None:
-        order = recorded_order(trace, edits)
-        past = [seq for edit in edits for seq in named(edit) if trace.spikes["step"][seq] < run.step_number]
+        order, taken = recorded_order(trace, edits), int(run.state.at[TAKEN])
+        fired = trace.spikes["step"] < run.step_number
+        if run.inside:
+            fired |= (trace.spikes["step"] == run.step_number) & (trace.spikes["event"] <= taken)
+        past = [seq for edit in edits for seq in named(edit) if fired[seq]]
         if past:
-            raise InputError("edits", f"spikes of step {run.step_number + 1} or later, where the run stands", f"spike {past[0]}")
+            where = f"fired from event {taken + 1} on" if run.inside else f"of step {run.step_number + 1} or later"
+            raise InputError("edits", f"spikes {where}, where the run stands", f"spike {past[0]}")
         other.constants = (*run.constants[:2], order, *run.constants[3:])
+        _list_again(other.state, trace, edits)
     return other
 
 
-def play(simulation, drive, number=0, order=None):
-    """Run and record: (finished EventRun, Trace). drive, order: as for `start`; in 64 bits where 32 do not suffice."""
+def _list_again(state, trace, edits):
+    """Give the deliveries under way their places in the edited list, since they are to stand among those that come."""
+    heap, place = state.heap[:state.at[HEAP]], edited(trace, edits)[0]
+    listed = np.flatnonzero(np.isin(trace.deliveries["spike"], heap[:, SPIKE]))
+    places = dict(zip(trace.deliveries[["spike", "half", "projection"]][listed].tolist(), (place[listed] + 1).tolist()))
+    for i in np.flatnonzero(heap[:, WHAT] & 3 == DELIVERY):
+        what, spike = heap[i, WHAT].item(), heap[i, SPIKE].item()
+        heap[i, KEY] = places.get((spike, (what >> 2) & 3, ((what >> 5) & 0xFFFFF) - 1), heap[i, KEY])
+    heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]  # what is sorted is a heap
+
+
+def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
+    """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where 32 do not suffice."""
     recorder = Recorder()
     try:
-        run = start(simulation, drive, number, order, recorder).run()
+        run = start(simulation, drive, number, order, recorder, mute, inputs).run()
     except Overflow as overflow:
         if simulation.arithmetic.dtype != np.int32:
             raise InputError("potentials", "sums that 64 bits hold", overflow, "choose fewer steps or fewer fraction bits") from None
-        return play(simulation.wider(), drive.astype(np.int64), number, order)
+        return play(simulation.wider(), drive.astype(np.int64), number, order, mute, inputs)
     except TooManyEvents as error:
         raise InputError("max_events", "a queue that empties", error, "raise max_events, or choose a refractory period") from None
-    return run, Trace(simulation, drive, number, *structured(simulation, 0, *recorder.records()))
-
-
-def state_at(trace, number):
-    """The engine's whole `State` right before it takes the queue's event `number` (from 1; see the trace's deliveries): potentials,
-    memories, queue. The last state where the run has fewer events. Not for order clocked, whose evaluations are no events of the queue.
-    """
-    if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise InputError("state_at", "an event's number, from 1, in asynchronous time", number)
-    run = start(trace.simulation, trace.drive, trace.number, recorded_order(trace))
-    run.constants = (*run.constants[:3], run.rules._replace(max_events=int(number) - 1), *run.constants[4:])
-    try:
-        return run.run().state
-    except TooManyEvents:
-        return run.state
+    return run, recorder.trace(simulation, run, number)
 
 
 # --- what changed ------------------------------------------------------------------------------

@@ -78,16 +78,23 @@ class Result:
     def replay(self, edits=(), image=0):
         """What would have happened had spikes been swapped, moved, dropped or delayed (`replay.Swap`, …)."""
         from eventsnn.replay import replay
-        pixels = getattr(self.images, "pixels", self.images)
-        return replay(self.simulation, self.trace(image), pixels[image], edits)
+        trace = self.trace(image)
+        return replay(self.simulation, trace, self._image(image), edits)
+
+    def _image(self, image):
+        """Raw pixels, or the input events of an image."""
+        given, simulation = getattr(self.images, "pixels", self.images)[image], self.simulation
+        if simulation.encoding.kind != "events":
+            return given
+        return events_of(given, simulation.network.graph.input_shape, simulation.steps, simulation.time.ticks)
 
     def _recorded(self, image):
         if not 0 <= image < len(self):
             raise InputError("image", f"0 to {len(self) - 1}", image)
         if image not in self.traces:
             from eventsnn.trace import record
-            pixels, numbers = getattr(self.images, "pixels", self.images), getattr(self.images, "indices", np.arange(len(self)))
-            self.traces[image] = record(self.simulation, pixels[image], int(numbers[image]))
+            numbers = getattr(self.images, "indices", np.arange(len(self)))
+            self.traces[image] = record(self.simulation, self._image(image), int(numbers[image]))
         return self.traces[image]
 
     def _step(self, step):

@@ -248,7 +248,7 @@ class Simulation:
         """The same in asynchronous time."""
         done, ran = self.run_events(image, number, sink)
         if sink is not None:
-            sink.finish(ran, done.drive[0] if len(done.drive) == 1 else done.drive)
+            sink.finish(ran, done)
         batch.readout[i] = done.readout
         batch.spikes[i], batch.operations[i] = done.state.tallies[:2]
         batch.ties[i] = done.state.tallies[2].sum(axis=1)

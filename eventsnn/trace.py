@@ -10,7 +10,7 @@ import os
 import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -80,7 +80,10 @@ class Trace:
     [neurons]. number: the image's. spikes: structured [S], in the order of emission (fields as in
     `COLUMNS`, with layer and neuron). deliveries: structured [D], in the order they were taken from the
     queue: event (a running number), tick, step, spike (its seq), half (0 whole, 1 positive, 2 negative
-    charges), projection (-1: all).
+    charges), projection (-1: all). starts: the tick at which each step began, int64 [T]; end: at which the run ended. complete:
+    whether it has every spike and delivery, so that arrivals can be rebuilt from it. mute: uint8 [neurons], 1 where SRP silenced
+    a neuron (None: nowhere). inputs: int64 [E, 4], input events (`encoding.events_of`; None: none); input_deliveries: theirs,
+    with spike = -2 - the event's place in `inputs`.
     """
 
     simulation: Simulation
@@ -88,6 +91,17 @@ class Trace:
     number: int
     spikes: np.ndarray
     deliveries: np.ndarray
+    starts: np.ndarray
+    end: int
+    complete: bool = True
+    mute: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    input_deliveries: np.ndarray = field(default_factory=lambda: np.zeros(0, DELIVERY))
+
+    def __post_init__(self):
+        ours = self.deliveries["spike"] >= 0
+        if not ours.all():
+            self.deliveries, self.input_deliveries = self.deliveries[ours], self.deliveries[~ours]
 
     @property
     def names(self):
@@ -106,9 +120,9 @@ class Trace:
         keep = np.ones(len(self.spikes), bool)
         if layer is not None:
             keep &= self.spikes["layer"] == self.layer(layer)
-        for field, value in (("neuron", neuron), ("step", step)):
+        for name, value in (("neuron", neuron), ("step", step)):
             if value is not None:
-                keep &= self.spikes[field] == value
+                keep &= self.spikes[name] == value
         return self.spikes[keep]
 
     def to_pandas(self):
@@ -139,7 +153,7 @@ class Recorder:
     def __call__(self, spikes, potentials, deliveries):
         self.parts.append((spikes, potentials, deliveries))
 
-    def finish(self, simulation, drive):
+    def finish(self, simulation, run):
         """Nothing to do: records are taken out by `records`."""
 
     def records(self):
@@ -148,6 +162,16 @@ class Recorder:
             return np.zeros((0, 7), np.int64), np.zeros((0, 2), np.int64), np.zeros((0, 5), np.int64)
         return tuple(np.concatenate(part) for part in zip(*self.parts))
 
+    def trace(self, simulation, run, number):
+        """The `Trace` of a finished EventRun of the image `number`."""
+        return Trace(simulation, _drive(run), number, *structured(simulation, 0, *self.records()), run.starts, run.start,
+                     mute=run.state.mute if run.state.mute.any() else None, inputs=run.inputs if len(run.inputs) else None)
+
+
+def _drive(run):
+    """What arrived at the beginning of each step: [neurons] where it was the same in all, else [steps, neurons]."""
+    return run.drive[0] if len(run.drive) == 1 else run.drive
+
 
 def record(simulation, pixels, number=0):
     """Run one raw image [C, H, W] and return (EventRun, Trace)."""
@@ -155,7 +179,7 @@ def record(simulation, pixels, number=0):
         raise InputError("trace", "engine 'event'", f"engine {simulation.engine!r}", "choose --engine event")
     recorder = Recorder()
     run, simulation = simulation.run_events(pixels, number, recorder)
-    return run, Trace(simulation, simulation.drive(pixels), number, *structured(simulation, 0, *recorder.records()))
+    return run, recorder.trace(simulation, run, number)
 
 
 class TraceFile:
@@ -276,13 +300,14 @@ class TraceFile:
         columns["node_ids"] = spikes[:, event.S_NEURON] - self.simulation.tables.layers[self.names.index(group), event.L_FIRST]
         return columns
 
-    def finish(self, simulation, drive):
-        """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits."""
+    def finish(self, simulation, run):
+        """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits; run: its
+        finished EventRun."""
         if not self.disk:
             self.restart()
         try:
             self._wait(0)
-            self._finish(simulation, drive)
+            self._finish(simulation, run)
             self._close()
             if self.disk.error:
                 raise self.disk.error
@@ -292,18 +317,25 @@ class TraceFile:
             raise
         self.disk = None
 
-    def _finish(self, simulation, drive):
+    def _finish(self, simulation, run):
         if not self.groups:
-            self._create(drive.dtype)
+            self._create(run.drive.dtype)
         with ThreadPoolExecutor(2) as both:
             list(both.map(self._write_rest, self.held))
         attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
-                 "layers": self.names, "ticks_per_step": simulation.time.ticks, "complete": int(self.complete), **self.provenance}
+                 "layers": self.names, "ticks_per_step": simulation.time.ticks, "end": run.start,
+                 "complete": int(self.complete), **self.provenance}
         for key, value in attrs.items():
             self.file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
-        dataset = self.file.create_dataset("drive", data=drive, compression="gzip", shuffle=True)
-        dataset.attrs["unit"] = "2^-F thresholds"
-        dataset.attrs["description"] = "charge that arrives at every neuron at the beginning of each step, layer after layer"
+        words = {"drive": ("2^-F thresholds", "charge that arrives at every neuron at the beginning of each step, layer after layer"),
+                 "starts": ("ticks", "when each step began; a barrier may have delayed it")}
+        words |= {"mute": ("", "1: a neuron whose spikes are neither sent nor counted (SRP), layer after layer"),
+                  "inputs": ("", "input events: step, ticks after its start, input's number (channels last), sign")}
+        for name, data in ("drive", _drive(run)), ("starts", run.starts), ("mute", run.state.mute), ("inputs", run.inputs):
+            if name in ("mute", "inputs") and not data.any():
+                continue
+            dataset = self.file.create_dataset(name, data=data, compression="gzip", shuffle=True)
+            dataset.attrs["unit"], dataset.attrs["description"] = words[name]
 
 
 def read_trace(path, simulation):
@@ -330,7 +362,9 @@ def read_trace(path, simulation):
             deliveries = np.zeros(len(columns["spike"]) if columns else 0, DELIVERY)
             for column in columns:
                 deliveries[column] = columns[column][()]
-            return Trace(simulation, drive, int(file.attrs["image"]), spikes[np.argsort(spikes["seq"], kind="stable")], deliveries)
+            return Trace(simulation, drive, int(file.attrs["image"]), spikes[np.argsort(spikes["seq"], kind="stable")], deliveries,
+                         file["starts"][()], int(file.attrs["end"]), bool(file.attrs["complete"]),
+                         *(file[name][()] if name in file else None for name in ("mute", "inputs")))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise

@@ -56,7 +56,8 @@ def pixels_of(count, seed=0):
 def files(tmp_path_factory):
     """A folder with networks and images."""
     folder = tmp_path_factory.mktemp("files")
-    for name, graph in {"net": small_graph(), "relu": small_graph("Relu"), "max": small_graph("QCFS", "MaxPool"), "sum": pooled_sum()}.items():
+    graphs = {"net": small_graph(), "relu": small_graph("Relu"), "max": small_graph("QCFS", "MaxPool"), "sum": pooled_sum()}
+    for name, graph in graphs.items():
         write_native(graph, folder / f"{name}.h5")
     labels = np.random.default_rng(9).integers(0, 4, 60)
     train = {"x_train": pixels_of(40, 1), "y_train": labels[:40]}

@@ -13,7 +13,9 @@ from eventsnn import InputError, bounds
 from eventsnn.explain import explain_neuron, explain_spike
 from eventsnn.microscope import DRIVE, ITSELF, observe
 from eventsnn.replay import play
+from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
+from eventsnn.trace import record
 
 
 def fires(potential, charges, theta):
@@ -105,13 +107,47 @@ def test_the_neuron_run_again_alone_does_what_it_did(case, model):
     run, fired = traced(520 + len(case), case, model), 0
     for layer, neuron in run.neurons(every=3, readout=False):
         seen = observe(run.trace, layer, neuron)
-        again = bounds.rerun(run.trace, seen)
-        if run.simulation.time.window:
-            assert again is None and explain_neuron(run.trace, layer, neuron).inhibition_first is None
-        else:
-            assert again == seen.spikes["sign"].tolist()
+        assert bounds.rerun(run.trace, seen) == seen.spikes["sign"].tolist()
+        e = explain_neuron(run.trace, layer, neuron)
+        assert None not in (e.inhibition_first, e.excitation_first)
         fired += len(seen.spikes)
     assert fired
+
+
+@pytest.mark.parametrize("options", [
+    {"window": 0.25, "refractory": 1.0}, {"window": 0.5, "refractory": 0.5}, {"window": 1.5, "refractory": 0.25},
+    {"window": 0.25, "refractory": 0.3, "order": "jitter", "jitter": "uniform:2"},
+    {"window": 0.75, "refractory": 0.1, "order": "jitter", "jitter": "uniform:0.5"},
+    {"window": 0.1, "refractory": 2.3, "order": "jitter", "jitter": "exponential:0.7"},
+    {"window": 0.3, "refractory": 0.7, "order": "inhibitory_first", "barrier": False}, {"window": 1.0, "order": "random"}])
+@pytest.mark.parametrize("model", ["if", "snm"])
+def test_windows_and_rests_of_a_neuron_alone(options, model):
+    """Exact wherever an answer is given; none is only where a rest ends as the step does."""
+    given = fired = 0
+    for seed in range(570, 574):
+        run = traced(seed)
+        simulation = Simulation(run.simulation.network, steps=4, engine="event", neuron=model, time=Time(**options), seed=seed,
+                                pixel_range=pixel_range(run.pixels[None]))
+        _, trace = record(simulation, run.pixels)
+        for layer, neuron in run.neurons(readout=False):
+            seen = observe(trace, layer, neuron)
+            again = bounds.rerun(trace, seen)
+            assert again is None or again == seen.spikes["sign"].tolist()
+            if again is None:
+                rests = seen.spikes["tick"] + simulation.time.in_ticks(simulation.time.refractory, "")
+                assert simulation.time.barrier and np.isin(rests, [*trace.starts, trace.end]).any()
+            given, fired = given + (again is not None), fired + len(seen.spikes)
+    assert fired and given > 900
+
+
+def test_inhibition_within_the_window_forestalls_a_spike():
+    """Drive 2 is evaluated at 0.25 and fires; inhibition that comes at 0.5 would have kept it from that, had it come with the drive."""
+    time = Time(order="delays", delays=[[0.5], [0]], window=0.25, ticks=1000)
+    simulation = Simulation(examples.one_neuron([-1]), steps=1, engine="event", time=time, initial=0, pixel_range=(0, 3))
+    run, trace = play(simulation, np.array([1, 1, 0], simulation.arithmetic.dtype) * simulation.arithmetic.one)
+    e = explain_neuron(trace, "target", 0)
+    assert e.observation.spikes["tick"].tolist() == [250] and (trace.end, run.start) == (1000, 1000)
+    assert (e.inhibition_first, e.excitation_first) == (0, 1) and e.superfluous["tick"].tolist() == [250]
 
 
 def test_inhibition_in_time_acts_during_the_rest():

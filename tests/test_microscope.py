@@ -12,7 +12,7 @@ from test_event import CASES
 from traced import traced
 
 from eventsnn import InputError
-from eventsnn.arrivals import incoming, starts
+from eventsnn.arrivals import incoming
 from eventsnn.microscope import DRIVE, ITSELF, observe, plot
 from eventsnn.neurons import IF
 from eventsnn.trace import TraceFile, read_trace
@@ -88,22 +88,24 @@ def test_synapses_of_grouped_and_strided_projections():
     assert grouped
 
 
-@pytest.mark.parametrize("case", ["fifo", "jitter", "free-running", "refractory", "delays by projection", "clocked"])
+@pytest.mark.parametrize("case", CASES)
 def test_steps_start_when_they_did(case):
+    """A barrier waits for all that is under way; nothing else delays a step."""
     run = traced(482, case)
     began, simulation = [], run.simulation
     again = simulation.event_run(simulation.drive(run.pixels), number=3)
     while again.step_number < simulation.steps:
         began.append(again.start)
         again.run_step()
-    assert starts(run.trace).tolist() == began
-
-
-def test_windows_under_a_barrier_hide_when_a_step_began():
-    run = traced(483, "window")
-    assert starts(run.trace).tolist() == [0, -1, -1, -1]
+    assert run.trace.starts.tolist() == began and run.trace.end == again.start
+    step, ticks = run.trace.deliveries["step"], run.trace.deliveries["tick"]
+    for k, (start, end) in enumerate(zip(began, [*began[1:], run.trace.end])):
+        mine = ticks[step == k]
+        assert end >= start + simulation.time.ticks and (start <= mine).all() and (mine <= end).all()
+        if not simulation.time.window and simulation.time.barrier:
+            assert end == max(start + simulation.time.ticks, *mine[-1:])
     rows = observe(run.trace, 0, 0).arrivals
-    assert rows["tick"][rows["source"] == DRIVE].tolist() == [0, -1, -1, -1]
+    assert rows["tick"][rows["source"] == DRIVE].tolist() == began
 
 
 def test_the_ideal_count_is_the_staircase():
@@ -181,9 +183,8 @@ def test_a_trace_that_the_network_does_not_explain_is_refused():
     without = run.trace.deliveries[run.trace.deliveries["spike"] != caused["cause"]]
     with pytest.raises(InputError, match="trace: expected"):
         observe(replace(run.trace, deliveries=without), int(caused["layer"]), int(caused["neuron"]))
-    for part in (replace(run.trace, deliveries=run.trace.deliveries[:0]), replace(run.trace, spikes=run.trace.spikes[1:])):
-        with pytest.raises(InputError, match="a part of one; record it without filters"):
-            observe(part, layer, neuron)
+    with pytest.raises(InputError, match="a part of one; record it without filters"):
+        observe(replace(run.trace, complete=False), layer, neuron)
 
 
 def test_the_picture_shows_arrivals_spikes_and_counts():

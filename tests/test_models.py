@@ -8,10 +8,14 @@ from test_event import CASES, assert_same, both
 
 from eventsnn import InputError, convert
 from eventsnn.encoding import Encoding, events_of
+from eventsnn.explain import explain_spike
+from eventsnn.microscope import observe
 from eventsnn.neurons import STBIF
 from eventsnn.neurons.contract import emit, settle
+from eventsnn.replay import replay
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
+from eventsnn.trace import TraceFile, read_trace, record
 
 STEPS = 5
 MODELS = {"st-bif": {}, "gn": {"tau": 3}, "gn of 6": {"tau": 6}}
@@ -297,3 +301,50 @@ def test_rate_coded_inputs_have_their_mean():
     assert np.abs(error).max() < 5 and np.abs(error).std() < 1
     assert np.array_equal(rows, simulation.drive(pixels[0], 7)[:, first])
     assert not np.array_equal(rows, simulation.drive(pixels[0], 8)[:, first])
+
+
+# --- the questions one asks of a run -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["if", "snm", "st-bif", "gn"])
+def test_every_neuron_is_rebuilt_from_the_trace(model):
+    """Microscope, causes and replay with pools and input events: what is rebuilt is what was recorded, or it raises."""
+    rng = np.random.default_rng(110)
+    graph = pooled_graph(rng)
+    network = convert(graph)
+    events = [input_events(rng, graph.input_shape, 60)]
+    for order in ("fifo", "random", "excitatory_first"):
+        result = network.run(events, steps=STEPS, engine="event", encoding=Encoding(kind="events", unit=0.7), neuron=model, order=order)
+        trace, roots = result.trace(), set()
+        for layer in (layer for layer in network.spiking if not layer.pools):
+            for neuron in range(layer.size):
+                seen = result.observe(layer.name, neuron)
+                assert seen.fired == trace.of(layer.name, neuron)["sign"].sum()
+        for seq in range(0, len(trace.spikes), 5):
+            chain = explain_spike(trace, seq)
+            roots.add(chain.root)
+            assert [link.seq for link in chain.links][1:] == [trace.spikes["cause"][link.seq] for link in chain.links][:-1]
+        assert roots == {"drive", "input"}
+        assert result.replay().first is None
+    with pytest.raises(InputError, match="which pools"):
+        result.observe("maxpool2", 0)
+    assert "one of" in str(pytest.raises(InputError, result.observe, "nowhere", 0).value)
+
+
+def test_traces_with_masks_and_input_events_come_back_from_files(tmp_path):
+    rng = np.random.default_rng(110)
+    graph = pooled_graph(rng)
+    events = events_of(input_events(rng, graph.input_shape, 60), graph.input_shape, STEPS, 1024)
+    simulation = Simulation(convert(graph), steps=STEPS, engine="event", encoding="events", inputs=[events], srp=2, neuron="snm")
+    simulation.run([events], sinks=[TraceFile(tmp_path / "trace.h5", simulation, 0)])
+    found, (_, expected) = read_trace(tmp_path / "trace.h5", simulation), record(simulation, events)
+    for name in ("spikes", "deliveries", "input_deliveries", "mute", "inputs", "drive", "starts"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert found.mute.any() and len(found.input_deliveries) == 60
+    assert replay(simulation, found, events).first is None
+    with pytest.raises(InputError, match="another image"):
+        replay(simulation, found, events[1:])
+    silenced = int(np.flatnonzero(found.mute)[0])
+    with pytest.raises(InputError, match="which SRP silenced"):
+        layer = int(simulation.tables.layer_of[silenced])
+        observe(found, layer, silenced - int(simulation.tables.layers[layer, 1]))

@@ -10,9 +10,10 @@ from test_worked_examples import examples
 from traced import IMAGE, traced
 
 from eventsnn import InputError
-from eventsnn.edits import edited
+from eventsnn.edits import edited, named
+from eventsnn.engine.queue import HEAP, TAKEN
 from eventsnn.microscope import DRIVE, observe
-from eventsnn.replay import Delay, Drop, Move, Swap, branch, first_difference, play, recorded_order, replay, spread, start, state_at
+from eventsnn.replay import Delay, Drop, Move, Swap, branch, first_difference, play, recorded_order, replay, run_at, spread, start, state_at
 from eventsnn.simulation import Time
 from eventsnn.trace import Recorder, spike_type, structured
 
@@ -313,6 +314,51 @@ def test_the_state_at_any_event_is_what_the_microscope_rebuilds(case):
     for trace, number in ((run.trace, 0), (run.trace, 1.5), (traced(664, "clocked").trace, 1)):
         with pytest.raises(InputError, match="an event's number, from 1, in asynchronous time"):
             state_at(trace, number)
+
+
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"clocked"}))
+def test_a_run_goes_on_from_any_event(case):
+    run, amid = traced(664 + len(case), case, "snm"), 0
+    events = int(run.run.state.at[TAKEN])
+    for number in (1, 2, events // 3, events // 2, events - 1, events, events + 1):
+        recorder = Recorder()
+        stopped = run_at(run.trace, number, sink=recorder)
+        copy = stopped.snapshot()
+        amid += stopped.inside and len(stopped.state.heap[:stopped.state.at[HEAP]]) > 1
+        assert stopped.state.at[TAKEN] == number - 1 and copy.inside == stopped.inside
+        assert same_run(stopped.run(), run.run) and same_run(copy.run(), run.run)
+        trace = recorder.trace(run.simulation, stopped, IMAGE)
+        for name in "spikes", "deliveries", "starts", "end":
+            assert np.array_equal(getattr(trace, name), getattr(run.trace, name))
+        assert np.array_equal(copy.starts, run.trace.starts)
+    assert amid
+
+
+@pytest.mark.parametrize("case", ["fifo", "lifo", "random", "jitter", "excitatory_first", "free-running", "window, refractory, free",
+                                  "delays by projection", "delays by neuron"])
+def test_the_future_of_any_event_can_be_edited(case):
+    """What is under way keeps its place among what comes, wherever the edits move that to."""
+    run, tried, changed = traced(668, case), 0, 0
+    spikes, rng = run.trace.spikes, np.random.default_rng(3)
+    for number in run.trace.deliveries["event"][::max(1, len(run.trace.deliveries) // 6)].tolist()[1:]:
+        stopped = run_at(run.trace, number, sink=Recorder())
+        step = stopped.step_number
+        future = (spikes["step"] > step) | (spikes["step"] == step) & (spikes["event"] >= number)
+        chosen = [edit for edit in some_edits(run, rng, 60) if future[list(named(edit))].all()][:12]
+        here = run.trace.deliveries[(run.trace.deliveries["event"] >= number) & (run.trace.deliveries["step"] == step)]
+        here = here["spike"][future[here["spike"]]]
+        if len(set(here)) > 1 and spikes["tick"][here[-1]] == spikes["tick"][here[0]]:  # all between, under way or not, move on by one
+            chosen.append(Move(int(here[-1]), int(here[0])))
+        for edit in chosen:
+            whole, mine = replay(run.simulation, run.trace, None, [edit]), Recorder()
+            assert same_run(branch(stopped, run.trace, [edit], mine).run(), whole.run)
+            _, deliveries = structured(run.simulation, 0, *mine.records())
+            assert np.array_equal(deliveries, whole.trace.deliveries[whole.trace.deliveries["event"] >= number])
+            assert same_run(run_at(run.trace, number, [edit]).run(), whole.run)
+            tried, changed = tried + 1, changed + bool(whole.first)
+        with pytest.raises(InputError, match=f"spikes fired from event {number} on, where the run stands"):
+            branch(stopped, run.trace, [Drop(int(run.trace.deliveries["spike"][run.trace.deliveries["event"] == number][0]))])
+    assert tried > 10 and changed
 
 
 # --- what is refused ---

@@ -45,7 +45,8 @@ def test_a_trace_file_is_the_trace(tmp_path, seed):
     read = read_trace(to_file(tmp_path / "t.h5", simulation, pixels[0], 7), simulation)
     assert len(trace.spikes) > 0 and read.number == 7
     assert np.array_equal(read.spikes, trace.spikes) and np.array_equal(read.deliveries, trace.deliveries)
-    assert np.array_equal(read.drive, trace.drive)
+    assert np.array_equal(read.drive, trace.drive) and np.array_equal(read.starts, trace.starts) and read.end == trace.end
+    assert read.complete and trace.complete
 
 
 @pytest.mark.parametrize("block, chunk", [(1, 4), (7, 16), (64, 16), (1000, 10**5)])
@@ -60,7 +61,7 @@ def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, ch
     sink = TraceFile(tmp_path / "t.h5", simulation, 0)
     for at in range(0, 500, block):
         sink(*(array[at:at + block] for array in records))
-    sink.finish(simulation, run.drive[0])
+    sink.finish(simulation, run)
     spikes, deliveries = trace.structured(simulation, 0, *records)
     with h5py.File(tmp_path / "t.h5") as file:
         assert {d.chunks for group in (*file["spikes"].values(), file["deliveries"]) for d in group.values()} == {(chunk,)}
@@ -86,7 +87,7 @@ def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):
     assert sent == [1, 2]
     go_on.set()
     sender.join(60)
-    sink.finish(simulation, run.drive[0])
+    sink.finish(simulation, run)
     assert len(sent) == 10 and max(sent) == TraceFile.AHEAD
 
 
@@ -120,6 +121,7 @@ def test_any_hdf5_tool_finds_sonatas_spikes_with_units(tmp_path):
     simulation, pixels = prepared(1)
     with h5py.File(to_file(tmp_path / "t.h5", simulation, pixels[0]), "r") as file:
         assert json.loads(file.attrs["layers"])[-1] == "readout" and file.attrs["complete"] == 1
+        assert file["starts"].attrs["unit"] == "ticks" and file["starts"].attrs["description"] and len(file["starts"]) == STEPS
         total = 0
         for group in file["spikes"].values():
             assert group.attrs["sorting"] == "by_time" and set(group) == set(COLUMNS)
@@ -138,7 +140,7 @@ def test_filters_keep_what_they_say(tmp_path):
     path = to_file(tmp_path / "t.h5", simulation, pixels[0], layers=[name], steps=(1, 2))
     read = read_trace(path, simulation)
     wanted = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["step"] >= 1) & (trace.spikes["step"] <= 2)]
-    assert np.array_equal(read.spikes, wanted) and len(wanted) and not len(read.deliveries)
+    assert np.array_equal(read.spikes, wanted) and len(wanted) and not len(read.deliveries) and not read.complete
     with h5py.File(path, "r") as file:
         assert file.attrs["complete"] == 0
 

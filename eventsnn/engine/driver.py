@@ -21,7 +21,8 @@ class Overflow(ArithmeticError):
 
 
 class EventRun:
-    """One image in asynchronous time. All that changes is in `state` and `start`; `snapshot` copies it.
+    """One image in asynchronous time. All that changes is in `state`, `start` (the tick at which the next step begins, or the one that
+    the run is in), `starts` (those of the steps so far), `inside` (whether its drive has arrived) and `readout`; `snapshot` copies it.
 
     net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
     neuron (or empty). band: Band. drive: [D, neurons], of the first `drive_steps` steps (None: of all). resting: v(0). ticks:
@@ -39,7 +40,7 @@ class EventRun:
         self.advance = specialised(event.advance, neuron, order)
         layers, size = net.readout + 1, len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
-        inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
+        self.inputs = inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         memory = np.zeros((size, 4), np.int64)
         memory[:, event.WINDOW_END] = -1
         records = rules.most_spikes + RECORDS if rules.record else 0
@@ -50,6 +51,7 @@ class EventRun:
             np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[net.readout, event.L_FIRST]), resting.dtype)
+        self.starts, self.inside = np.zeros(steps, np.int64), False
 
     @property
     def step_number(self):
@@ -60,7 +62,7 @@ class EventRun:
         """A copy that can run on by itself, without a sink."""
         other = copy.copy(self)
         other.state = event.State(*(array.copy() for array in self.state))
-        other.readout, other.sink = self.readout.copy(), None
+        other.readout, other.starts, other.sink = self.readout.copy(), self.starts.copy(), None
         return other
 
     def run(self):
@@ -71,14 +73,16 @@ class EventRun:
         return self
 
     def run_step(self):
-        """One step: its drive, then its events; the readout is taken at its end."""
+        """One step, or what is left of it: its drive, then its events; the readout is taken at its end."""
         at, step, end = self.state.at, self.step_number, self.start + self.ticks
-        at[NOW] = self.start
-        if (count := self.state.input_first[step + 1] - self.state.input_first[step]):
-            self._grow(count)
-            self._advance(event.INPUTS, step)
-        if step < self.drive_steps:
-            self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+        if not self.inside:
+            self.starts[step] = at[NOW] = self.start
+            if (count := self.state.input_first[step + 1] - self.state.input_first[step]):
+                self._grow(count)
+                self._advance(event.INPUTS, step)
+            if step < self.drive_steps:
+                self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+            self.inside = True
         if self.rules.clocked:
             self._advance(event.EVENTS, end)  # the input's
             at[NOW] = end - 1
@@ -89,7 +93,7 @@ class EventRun:
             self._advance(event.EVENTS, end)
         self.readout[step] = self.state.v[-self.readout.shape[1]:]
         self.start = max(end, int(at[NOW])) if self.rules.barrier else end
-        at[STEP] = step + 1
+        at[STEP], self.inside = step + 1, False
 
     def _advance(self, task, argument, drive=None):
         drive = self.drive[0] if drive is None else drive

@@ -415,7 +415,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         at[TAKEN] += 1
         if what & 3 == DELIVERY:
             at[UNDER_WAY] -= 1
-            if rules.record and spike >= 0:
+            if rules.record:
                 i, record = at[DELIVERED], state.delivery_record
                 at[DELIVERED] += 1
                 record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = at[TAKEN], at[NOW], at[STEP]
