@@ -42,9 +42,9 @@ class LinearMap:
         return groups * ci, groups * co
 
     def __call__(self, x):
-        """Apply to float64 [N, source sites, source channels] -> [N, target sites, target channels]."""
+        """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the numbers of the blocks."""
         count, groups, ci, co = self.blocks.shape
-        out = np.zeros((len(x), self.sites[1], groups * co))
+        out = np.zeros((len(x), self.sites[1], groups * co), self.blocks.dtype)
         order = np.argsort(self.k, kind="stable")
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):

@@ -6,10 +6,24 @@ import copy
 import numpy as np
 
 from eventsnn.engine import event
-from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SCALARS, SHORT, STEP, grown, queue_arrays
+from eventsnn.engine.queue import (
+    DELIVERED,
+    FIFO_HEAD,
+    FIFO_TAIL,
+    HEAP,
+    NOW,
+    RECORDED,
+    SCALARS,
+    SHORT,
+    STEP,
+    longer_fifo,
+    longer_heap,
+    queue_arrays,
+)
 from eventsnn.jit import specialised
 
 RECORDS = 2**15
+MAX_WAITING = 2**24
 
 
 class TooManyEvents(RuntimeError):
@@ -104,15 +118,18 @@ class EventRun:
             elif code == event.OVERFLOW:
                 raise Overflow(f"a potential left the safe range of {self.state.v.dtype} in step {self.step_number + 1}")
             else:
-                raise TooManyEvents(self._still_firing())
+                raise TooManyEvents(f"the queue did not empty within max_events = {self.rules.max_events:,} ({self._still_firing()})")
         if self.state.at[SHORT]:
             raise Overflow(f"an event in step {self.step_number + 1} brought more spikes than its bound")
 
     def _grow(self, more=0):
         at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1 + more
-        while len(self.state.heap) - at[HEAP] < needed or len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
-            heap, fifo = grown(self.state.heap, self.state.fifo, at)
-            self.state = self.state._replace(heap=heap, fifo=fifo)
+        if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
+            raise TooManyEvents(f"more than {MAX_WAITING:,} events wait: firing multiplies ({self._still_firing()})")
+        while len(self.state.heap) - at[HEAP] < needed:
+            self.state = self.state._replace(heap=longer_heap(self.state.heap, at))
+        while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
+            self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
 
     def hand_over(self):
         """Give what was recorded to the sink and empty the buffers."""
@@ -129,5 +146,4 @@ class EventRun:
         layers = np.unique(net.layer_of[waiting >> 25])
         layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
-        return (f"the queue did not empty within max_events = {self.rules.max_events:,} (step {self.step_number + 1}, "
-                f"{len(waiting):,} events waiting); still firing: {names}")
+        return f"step {self.step_number + 1}, {len(waiting):,} events waiting; still firing: {names}"

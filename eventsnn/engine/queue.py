@@ -101,12 +101,19 @@ def _swap(heap, i, j):
         heap[i, x], heap[j, x] = heap[j, x], heap[i, x]
 
 
-def grown(heap, fifo, at):
-    """The queue's arrays with twice the room, the FIFO unrolled to start at 0."""
+def longer_heap(heap, at):
+    """The heap with twice the room."""
     longer = np.zeros((2 * len(heap), WIDTH), np.int64)
     longer[:at[HEAP]] = heap[:at[HEAP]]
-    unrolled = np.zeros((2 * len(fifo), WIDTH), np.int64)
-    waiting = at[FIFO_TAIL] - at[FIFO_HEAD]
-    unrolled[:waiting] = fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(fifo)]
+    return longer
+
+
+def longer_fifo(fifo, at):
+    """The FIFO with twice the room, unrolled to start at 0."""
+    longer = np.zeros((2 * len(fifo), WIDTH), np.int64)
+    first, waiting = at[FIFO_HEAD] % len(fifo), at[FIFO_TAIL] - at[FIFO_HEAD]
+    until_end = min(waiting, len(fifo) - first)
+    longer[:until_end] = fifo[first:first + until_end]
+    longer[until_end:waiting] = fifo[:waiting - until_end]
     at[FIFO_HEAD], at[FIFO_TAIL] = 0, waiting
-    return longer, unrolled
+    return longer
