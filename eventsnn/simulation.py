@@ -131,9 +131,9 @@ class Simulation:
     def _prepare(self):
         self.neuron = self._make_neuron(self.arithmetic.one)
         if self.engine == "clocked":
-            self.tables = tables.build(self.network, self.blocks, self.neuron.signed)
+            self.tables = tables.build(self.network, self.blocks)
         else:
-            self.tables = tables.build_events(self.network, self.blocks, self.neuron.signed, self.encoding.kind == "events")
+            self.tables = tables.build_events(self.network, self.blocks, self.encoding.kind == "events")
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
         if self.engine == "event":
             self.order = policies.make(self.time, self.seed)

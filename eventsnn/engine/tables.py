@@ -22,8 +22,8 @@ class ProjectionTables(NamedTuple):
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
     projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
     site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
-    dtype, the rows of all blocks, then zeros for one row; if signed, all of it again, negated. pools: uint8 [L], 1 for
-    max pooling. largest_window: the most members of a pool's window times its channels.
+    dtype, the rows of all blocks, then zeros for one row. pools: uint8 [L], 1 for max pooling. largest_window: the
+    most members of a pool's window times its channels.
     """
 
     channels: np.ndarray
@@ -44,11 +44,10 @@ class ProjectionTables(NamedTuple):
     largest_window: int
 
 
-def build(network, quantise, signed=False):
+def build(network, quantise):
     """Flat arrays of the projections between layers (the input's are drive, not spikes).
 
-    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype. signed: whether
-    spikes can be negative.
+    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype.
     """
     grids = [layer.grid for layer in network.layers]
     channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
@@ -65,8 +64,6 @@ def build(network, quantise, signed=False):
         taps += len(p.map.p)
         rows += blocks.size
     weights.append(np.zeros(int(channels.max()), weights[0].dtype))
-    if signed:
-        weights += [-w for w in weights]
     return ProjectionTables(
         channels, sites, _firsts(channels * sites), _firsts(sites),
         np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64),
@@ -88,12 +85,12 @@ def _firsts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def build_events(network, quantise, signed=False, inputs=False):
+def build_events(network, quantise, inputs=False):
     """The same projections by source, for the event engine.
 
     Weights lie by source channel, blocks in reverse order, so that what a spike of a convolution brings
-    to neighbouring targets is one contiguous run wherever the stride is 1. signed: whether spikes can be
-    negative. inputs: whether the input sends events; it stands behind the readout then.
+    to neighbouring targets is one contiguous run wherever the stride is 1. inputs: whether the input sends
+    events; it stands behind the readout then.
     """
     grids = [layer.grid for layer in network.layers] + [network.graph.input_shape]
     first = _firsts([c * h * w for c, h, w in grids])
@@ -117,8 +114,6 @@ def build_events(network, quantise, signed=False, inputs=False):
         runs.append(np.stack([first[p.target] + target[start] * channels, at + block[start] * co, length * co], axis=1))
         weights.append(np.ascontiguousarray(blocks[::-1].reshape(count, groups * ci, co).transpose(1, 0, 2)).reshape(-1))
         at += blocks.size
-    if signed or inputs:
-        weights += [-w for w in weights]
     readout = len(network.layers) - 1
     sources = np.array([readout + 1 if p.source == INPUT else p.source for p in projections], np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
