@@ -79,8 +79,8 @@ def subtract_row(charge, at, weights, row, width):
 
 
 @inner_kernel
-def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s, mute, log, log_first, fired, most, rows, rows_less, charge,
-              spikes, operations, readout):
+def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s, mute, log, log_first, fired, most, rows, rows_less,
+              charge, spikes, operations, readout):
     """Run a layer's sites from number `first_of_sites` on through all steps, while the log has room.
 
     last: the steps in which anything can arrive; where a site is quiet after them, it stays so. most: spikes that a neuron can
