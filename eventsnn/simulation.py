@@ -131,9 +131,9 @@ class Simulation:
     def _prepare(self):
         self.neuron = self._make_neuron(self.arithmetic.one)
         if self.engine == "clocked":
-            self.tables = tables.build(self.network, self.blocks, self.neuron.signed)
+            self.tables = tables.build(self.network, self.blocks, self.arithmetic.dtype)
         else:
-            self.tables = tables.build_events(self.network, self.blocks, self.neuron.signed, self.encoding.kind == "events")
+            self.tables = tables.build_events(self.network, self.blocks, self.arithmetic.dtype, self.encoding.kind == "events")
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
         if self.engine == "event":
             self.order = policies.make(self.time, self.seed)
@@ -143,7 +143,7 @@ class Simulation:
     def _limits(self):
         """How many spikes one event can bring at most, and the band in which nothing happens."""
         one, dtype, t = self.arithmetic.one.item(), self.arithmetic.dtype, self.tables
-        heaviest = max(float(np.abs(t.weights).max()), 1.0)
+        heaviest = max(float(t.weights.max()), -float(t.weights.min()), 1.0)
         reached = np.concatenate([[0], np.cumsum(t.runs[:, event.R_WIDTH])])  # neurons, up to each run
         per_site = np.split(np.diff(reached[t.first_run]), t.projections[1:, event.Q_FIRST])
         fan_out = [sum(int(per_site[q].max()) for q in t.out[a:b]) for a, b in zip(t.out_first, t.out_first[1:])]
@@ -156,6 +156,7 @@ class Simulation:
             margin = int(heaviest + 2 * one * (1 + self.arithmetic.bound / self.steps))  # more than any one charge
             if dtype == np.int32 and margin > 2**30:
                 self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
+                self.tables = t = None  # before there are others
                 return self._prepare()
             ends = np.iinfo(dtype).min + margin, np.iinfo(dtype).max - margin
         self.band = event.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))

@@ -6,7 +6,11 @@ from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
+from eventsnn.encoding import Encoding, events_of
+from eventsnn.engine import tables
+from eventsnn.network import INPUT
 from eventsnn.simulate import Simulation, pixel_range
+from eventsnn.simulation import Time
 
 STEPS = 6
 
@@ -183,3 +187,35 @@ def test_results_say_what_they_are():
     assert np.array_equal(result.readout().argmax(axis=1), result.predictions())
     with pytest.raises(InputError, match="step"):
         result.readout(5)
+
+
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+@pytest.mark.parametrize("seed", range(4))
+def test_tables_hold_each_weight_once_however_they_are_filled(seed, engine, monkeypatch):
+    """Also where spikes can be negative: there are no negated copies."""
+    whole, pixels = simulation_of(seed, neuron="snm", engine=engine)
+    blocks = [p.map.blocks.size for p in whole.network.projections if p.source != INPUT]
+    padding = max(layer.grid[0] for layer in whole.network.layers) if engine == "clocked" else 0
+    assert whole.tables.weights.size == sum(blocks) + padding and whole.tables.weights.dtype == whole.arithmetic.dtype
+    for chunk in (1, 50):
+        monkeypatch.setattr(tables, "CHUNK", chunk)
+        parts, _ = simulation_of(seed, neuron="snm", engine=engine)
+        assert all(np.array_equal(a, b) for a, b in zip(whole.tables, parts.tables))
+
+
+def test_lists_of_negative_spikes_may_be_long():
+    """Of 1,500 channels that fire 1,350 take it back in one step, more than a list holds; the event engine has no lists."""
+    rng, size = np.random.default_rng(8), 1500
+    b = Builder(rng, (size, 1, 1))
+    conv = b.add("Conv", ["input"], {"kernel_shape": [1, 1], "group": size}, {"W": np.ones((size, 1, 1, 1), np.float32)})
+    graph = b.graph(b.gemm(b.add("Flatten", [b.add("QCFS", [conv], {"lambda": 1.0, "levels": 4})]), 5))
+    signs = np.where(np.arange(size) % 10, -1, 1)
+    rows = [(0, c, 1) for c in range(size)] + [(step, c, signs[c]) for step in (1.5, 2.5) for c in range(size)]  # a tenth fires on
+    events = [events_of(rows, (size, 1, 1), STEPS, 1024)]
+    options = {"steps": STEPS, "neuron": "snm", "initial": 0, "encoding": Encoding(kind="events"), "inputs": events}
+    clocked = Simulation(convert(graph), **options)
+    batch, same = (simulation.run(events, neurons=True) for simulation in (
+        clocked, Simulation(convert(graph), engine="event", time=Time(order="clocked"), **options)))
+    assert (batch.spikes[0, 0, 1], batch.counts[0, :size].sum()) == (size, size // 10 * 3)
+    for name in ("readout", "spikes", "operations", "counts", "potentials"):
+        assert np.array_equal(getattr(batch, name), getattr(same, name)), name

@@ -36,6 +36,33 @@ def add_rows(charge, at, weights, rows, count, width):
 
 
 @inner_kernel
+def subtract_rows(charge, at, weights, rows, count, width):
+    """charge[at:at + width] -= each of the rows in turn, as `add_rows` adds them."""
+    to, n = np.uint64(at), np.uint64(width)
+    i = 0
+    while i + 8 <= count:
+        a, b, c, d = np.uint64(rows[i]), np.uint64(rows[i + 1]), np.uint64(rows[i + 2]), np.uint64(rows[i + 3])
+        e, f, g, h = np.uint64(rows[i + 4]), np.uint64(rows[i + 5]), np.uint64(rows[i + 6]), np.uint64(rows[i + 7])
+        for x in range(n):
+            charge[to + x] = (charge[to + x] - weights[a + x] - weights[b + x] - weights[c + x] - weights[d + x]
+                              - weights[e + x] - weights[f + x] - weights[g + x] - weights[h + x])
+        i += 8
+    if i < count:
+        a, b, c, d = np.uint64(rows[i]), np.uint64(rows[i + 1]), np.uint64(rows[i + 2]), np.uint64(rows[i + 3])
+        for x in range(n):
+            charge[to + x] = charge[to + x] - weights[a + x] - weights[b + x] - weights[c + x] - weights[d + x]
+
+
+@inner_kernel
+def fill(rows, count, zeros):
+    """Fill a list up to a multiple of 4 with the row of zeros; returns the new count."""
+    while count % 4:
+        rows[count] = zeros
+        count += 1
+    return count
+
+
+@inner_kernel
 def add_row(charge, at, weights, row, width):
     """charge[at:at + width] += weights[row:row + width]."""
     to, a = np.uint64(at), np.uint64(row)
@@ -44,13 +71,21 @@ def add_row(charge, at, weights, row, width):
 
 
 @inner_kernel
-def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s, mute, log, log_first, fired, most, rows, charge, spikes,
-              operations, readout):
+def subtract_row(charge, at, weights, row, width):
+    """charge[at:at + width] -= weights[row:row + width]."""
+    to, a = np.uint64(at), np.uint64(row)
+    for x in range(np.uint64(width)):
+        charge[to + x] -= weights[a + x]
+
+
+@inner_kernel
+def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s, mute, log, log_first, fired, most, rows, rows_less,
+              charge, spikes, operations, readout):
     """Run a layer's sites from number `first_of_sites` on through all steps, while the log has room.
 
     last: the steps in which anything can arrive; where a site is quiet after them, it stays so. most: spikes that a neuron can
-    fire in a step. rows, charge: scratch; the rest as in `run_image`. Returns (the first site that was not run, spikes in the
-    log, ties).
+    fire in a step. rows, rows_less (those of negative spikes), charge: scratch; the rest as in `run_image`. Returns (the first
+    site that was not run, spikes in the log, ties).
     """
     steps, channels, sites = readout.shape[0], net.channels[layer], net.sites[layer]
     first_site, first_neuron = net.first_site, net.first_neuron[layer]
@@ -58,7 +93,7 @@ def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s
     first_tap, tap_site, tap_row, weights = net.first_tap, net.tap_site, net.tap_row, net.weights
     first_q, last_q = net.into[layer], net.into[layer + 1]
     source_channels = net.channels
-    negative = weights.size // 2  # behind the weights stand the same, negated (signed models only)
+    ordered = charge.dtype.type(0.5) != 0  # floating point: sums depend on the order, integers' do not
     is_readout = layer == net.sites.size - 1
     ties = 0
     for site in range(first_of_sites, sites):
@@ -75,30 +110,38 @@ def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s
             taps = tap_base[q] + site
             tap_from, tap_to = first_tap[taps], first_tap[taps + 1]
             for step in range(last):
-                count, arrived, to = 0, 0, step * channels
+                count, count_less, arrived, to = 0, 0, 0, step * channels
                 for tap in range(tap_from, tap_to):
                     cell = (source_site + tap_site[tap]) * steps + step
                     row, first, end = tap_row[tap], log_first[cell], log_first[cell + 1]
                     arrived += end - first
                     for i in range(first, end):
-                        c, start = log[i], row
-                        if c < 0:
-                            c, start = ~c, row + negative
-                        start += c * width
-                        if dense:
-                            rows[count] = start
-                            count += 1
-                            if count == rows.size:
-                                add_rows(charge, to, weights, rows, count, width)
-                                count = 0
+                        c = log[i]
+                        if c >= 0:
+                            if dense:
+                                rows[count] = row + c * width
+                                count += 1
+                                if count == rows.size:
+                                    add_rows(charge, to, weights, rows, count, width)
+                                    count = 0
+                            else:
+                                add_row(charge, to + c // per_group * width, weights, row + c * width, width)
+                        elif dense and not ordered:
+                            rows_less[count_less] = row + ~c * width
+                            count_less += 1
+                            if count_less == rows_less.size:
+                                subtract_rows(charge, to, weights, rows_less, count_less, width)
+                                count_less = 0
                         else:
-                            add_row(charge, to + c // per_group * width, weights, start, width)
+                            if count:
+                                add_rows(charge, to, weights, rows, fill(rows, count, weights.size - width), width)
+                                count = 0
+                            subtract_row(charge, to + ~c // per_group * width, weights, row + ~c * width, width)
                 operations[layer, step] += arrived * width
                 if count:
-                    while count % 4:
-                        rows[count] = weights.size - width
-                        count += 1
-                    add_rows(charge, to, weights, rows, count, width)
+                    add_rows(charge, to, weights, rows, fill(rows, count, weights.size - width), width)
+                if count_less:
+                    subtract_rows(charge, to, weights, rows_less, fill(rows_less, count_less, weights.size - width), width)
         quiet = False
         for step in range(steps):
             before, met, changed = fired, 0, 0
@@ -195,7 +238,7 @@ def run_image(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, t
     widest = net.channels.max() * steps
     log_first = np.zeros(net.first_site[layers] * steps + 1, np.int64)
     log = np.empty(4 * widest, np.int32)
-    rows, charge = np.empty(1024, np.int64), np.empty(widest, v.dtype)
+    rows, rows_less, charge = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(widest, v.dtype)
     sums = np.empty(net.largest_window, np.int64)
     fired, per_step = 0, most(neuron)
     for layer in range(layers):
@@ -205,7 +248,7 @@ def run_image(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, t
                 site, fired = run_pools(net, layer, site, v, s, log, log_first, fired, per_step, sums, spikes, steps)
             else:
                 site, fired, met = run_sites(net, layer, site, neuron, drive, drive_steps, last, v, s, mute, log, log_first, fired,
-                                             per_step, rows, charge, spikes, operations, readout)
+                                             per_step, rows, rows_less, charge, spikes, operations, readout)
                 ties[layer] += met
             if site < net.sites[layer]:
                 longer = np.empty(max(2 * log.size, fired + steps * widest * per_step), np.int32)

@@ -55,7 +55,7 @@ class EventTables(NamedTuple):
     target layer, ci and co (channels a group), stride, and where its sites begin in first_run: the runs
     of source site p are first_run[first + p] up to the next. runs: int64 [R, 3], first target neuron,
     first weight and width: a spike of channel c adds weights[row + c * stride:][:width] to the neurons
-    from `to` + c // ci * co on. weights: the arithmetic's dtype, then the same negated (signed models).
+    from `to` + c // ci * co on. weights: the arithmetic's dtype.
     pools: int64 [L], -1, or where the sums of a pool layer's inputs begin in `State.sums`; sums: how many there are. windows: int64,
     places in `sums` of channel 0 of the members of windows; those of layer l, site r begin at window_first[window_base[l] + r].
     """
@@ -134,33 +134,51 @@ class State(NamedTuple):
 
 
 @inner_kernel
-def add_lanes(v, at, weights, row, width):
-    """v[at:at + width] += weights[row:row + width]; returns (lowest, highest) of the results and the first old value."""
+def add_lanes(v, at, weights, row, width, negative):
+    """v[at:at + width] += weights[row:row + width], or -= if negative (a loop each, so that both become vector code);
+    returns (lowest, highest) of the results and the first old value."""
     to, a = np.uint64(at), np.uint64(row)
     low = high = v[to]  # of the arithmetic's dtype, so that the loop becomes narrow vector code
-    for x in range(np.uint64(width)):
-        v[to + x] += weights[a + x]
-        p = v[to + x]
-        low = p if p < low else low
-        high = p if p > high else high
+    if negative:
+        for x in range(np.uint64(width)):
+            v[to + x] -= weights[a + x]
+            p = v[to + x]
+            low = p if p < low else low
+            high = p if p > high else high
+    else:
+        for x in range(np.uint64(width)):
+            v[to + x] += weights[a + x]
+            p = v[to + x]
+            low = p if p < low else low
+            high = p if p > high else high
     return low, high
 
 
 @inner_kernel
-def add_half_lanes(v, at, weights, row, width, excitatory):
+def add_half_lanes(v, at, weights, row, width, negative, excitatory):
     """Like `add_lanes` for the charges of one sign (0 counts as excitatory); returns also how many they were."""
     to, a = np.uint64(at), np.uint64(row)
     low = high = v[to]
     nothing = weights[a] - weights[a]
-    count = 0
-    for x in range(np.uint64(width)):
-        charge = weights[a + x]
-        mine = (charge >= nothing) == excitatory
-        count += mine
-        v[to + x] += charge if mine else nothing
-        p = v[to + x]
-        low = p if p < low else low
-        high = p if p > high else high
+    count = np.int32(0)  # narrow too
+    if negative:
+        for x in range(np.uint64(width)):
+            charge = weights[a + x]
+            mine = (charge <= nothing) == excitatory
+            count = np.int32(count + mine)
+            v[to + x] -= charge if mine else nothing
+            p = v[to + x]
+            low = p if p < low else low
+            high = p if p > high else high
+    else:
+        for x in range(np.uint64(width)):
+            charge = weights[a + x]
+            mine = (charge >= nothing) == excitatory
+            count = np.int32(count + mine)
+            v[to + x] += charge if mine else nothing
+            p = v[to + x]
+            low = p if p < low else low
+            high = p if p > high else high
     return low, high, count
 
 
@@ -340,24 +358,25 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
             continue
         silent = target == net.readout or rules.clocked == 1
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
-        offset = c * net.projections[q, Q_STRIDE] + negative * (weights.size // 2)
+        offset = c * net.projections[q, Q_STRIDE]
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
             for lane in range(0, width, LANES):
                 here, lanes, low, high, count = to + lane, min(LANES, width - lane), v[to], v[to], 0
                 if half == 0:
-                    low, high = add_lanes(v, here, weights, row + lane, lanes)
+                    low, high = add_lanes(v, here, weights, row + lane, lanes, negative)
                     count = lanes
                 else:
-                    low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, half == 1)
+                    low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, negative, half == 1)
                 operations += count
                 lowest, highest = min(lowest, low), max(highest, high)
                 if silent:
                     continue
                 if rules.window > 0:
                     for x in range(lanes):
-                        if memory[here + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (weights[row + lane + x] >= 0)):
+                        charge = -weights[row + lane + x] if negative else weights[row + lane + x]
+                        if memory[here + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
                             open_window(rules, state, here + x)
                 elif high >= band.high or low <= band.low:
                     for x in range(here, here + lanes):

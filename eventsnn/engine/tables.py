@@ -8,12 +8,15 @@ order of source sites, so charges arrive in the order of source neurons.
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from eventsnn.engine.event import EventTables
 from eventsnn.network import INPUT
+
+CHUNK = 2**20  # weights that are quantised at once
 
 
 class ProjectionTables(NamedTuple):
@@ -22,8 +25,8 @@ class ProjectionTables(NamedTuple):
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
     projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
     site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
-    dtype, the rows of all blocks, then zeros for one row; if signed, all of it again, negated. pools: uint8 [L], 1 for
-    max pooling. largest_window: the most members of a pool's window times its channels.
+    dtype, the rows of all blocks, then zeros for one row. pools: uint8 [L], 1 for max pooling. largest_window: the
+    most members of a pool's window times its channels.
     """
 
     channels: np.ndarray
@@ -44,29 +47,29 @@ class ProjectionTables(NamedTuple):
     largest_window: int
 
 
-def build(network, quantise, signed=False):
+def build(network, quantise, dtype):
     """Flat arrays of the projections between layers (the input's are drive, not spikes).
 
-    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's dtype. signed: whether
-    spikes can be negative.
+    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's `dtype`.
     """
     grids = [layer.grid for layer in network.layers]
     channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
     projections = [p for p in network.projections if p.source != INPUT]
-    first_tap, tap_base, site, row, weights = [], [], [], [], []
+    first_tap, tap_base, site, row = [], [], [], []
+    weights = np.empty(sum(p.map.blocks.size for p in projections) + int(channels.max()), dtype)
     taps = rows = 0
     for p in projections:
-        blocks = quantise(p)
+        blocks = p.map.blocks
         tap_base.append(sum(map(len, first_tap)))
         first_tap.append(taps + np.searchsorted(p.map.r, np.arange(p.map.sites[1] + 1)))
         site.append(p.map.p.astype(np.int32))
         row.append(rows + p.map.k * blocks[0].size)
-        weights.append(blocks.reshape(-1))
+        into = weights[rows:rows + blocks.size].reshape(blocks.shape)
+        for first, part in _in_parts(p, quantise):
+            into[first:first + len(part)] = part
         taps += len(p.map.p)
         rows += blocks.size
-    weights.append(np.zeros(int(channels.max()), weights[0].dtype))
-    if signed:
-        weights += [-w for w in weights]
+    weights[rows:] = 0
     return ProjectionTables(
         channels, sites, _firsts(channels * sites), _firsts(sites),
         np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64),
@@ -74,9 +77,17 @@ def build(network, quantise, signed=False):
         np.array([p.target for p in projections], np.int64),
         np.array([p.map.blocks.shape[2] for p in projections], np.int64),
         np.array([p.map.blocks.shape[3] for p in projections], np.int64),
-        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), np.concatenate(weights),
+        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), weights,
         pools_of(network), max([0, *(int(np.bincount(p.map.r).max()) * grids[p.target][0] for p in projections
                                      if network.layers[p.target].pools)]))
+
+
+def _in_parts(projection, quantise):
+    """Yield (number of the first, blocks) for some of a projection's quantised blocks at a time, as there can be 10^8 weights."""
+    blocks = projection.map.blocks
+    many = max(1, CHUNK // max(blocks[0].size, 1))
+    for first in range(0, len(blocks), many):
+        yield first, quantise(replace(projection, map=replace(projection.map, blocks=blocks[first:first + many])))
 
 
 def pools_of(network):
@@ -88,22 +99,22 @@ def _firsts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def build_events(network, quantise, signed=False, inputs=False):
+def build_events(network, quantise, dtype, inputs=False):
     """The same projections by source, for the event engine.
 
     Weights lie by source channel, blocks in reverse order, so that what a spike of a convolution brings
-    to neighbouring targets is one contiguous run wherever the stride is 1. signed: whether spikes can be
-    negative. inputs: whether the input sends events; it stands behind the readout then.
+    to neighbouring targets is one contiguous run wherever the stride is 1. inputs: whether the input sends
+    events; it stands behind the readout then.
     """
     grids = [layer.grid for layer in network.layers] + [network.graph.input_shape]
     first = _firsts([c * h * w for c, h, w in grids])
     projections = [p for p in network.projections if p.source != INPUT]
     projections += [p for p in network.projections if p.source == INPUT and inputs]
-    rows, first_run, runs, weights = [], [], [], []
+    rows, first_run, runs = [], [], []
+    weights = np.empty(sum(p.map.blocks.size for p in projections), dtype)
     at = 0
     for p in projections:
-        blocks = quantise(p)
-        count, groups, ci, co = blocks.shape
+        count, groups, ci, co = p.map.blocks.shape
         channels = grids[p.target][0]
         order = np.lexsort((p.map.r, p.map.p))
         source, target, block = p.map.p[order], p.map.r[order], count - 1 - p.map.k[order]
@@ -115,17 +126,18 @@ def build_events(network, quantise, signed=False, inputs=False):
         rows.append((p.target, ci, co, count * co, sum(map(len, first_run))))
         first_run.append(sum(map(len, runs)) + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
         runs.append(np.stack([first[p.target] + target[start] * channels, at + block[start] * co, length * co], axis=1))
-        weights.append(np.ascontiguousarray(blocks[::-1].reshape(count, groups * ci, co).transpose(1, 0, 2)).reshape(-1))
-        at += blocks.size
-    if signed or inputs:
-        weights += [-w for w in weights]
+        into = weights[at:at + p.map.blocks.size].reshape(groups * ci, count, co)
+        for before, part in _in_parts(p, quantise):
+            n, end = len(part), count - before
+            into[:, end - n:end] = part[::-1].reshape(n, groups * ci, co).transpose(1, 0, 2)
+        at += p.map.blocks.size
     readout = len(network.layers) - 1
     sources = np.array([readout + 1 if p.source == INPUT else p.source for p in projections], np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
     layers = np.stack([np.array([c for c, _, _ in grids] + [0], np.int64), first], axis=1)
     return EventTables(layers, np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)), readout, out,
                        np.searchsorted(sources[out], np.arange(len(grids) + 1)).astype(np.int64), np.array(rows, np.int64),
-                       np.concatenate(first_run).astype(np.int64), np.concatenate(runs).astype(np.int64), np.concatenate(weights),
+                       np.concatenate(first_run).astype(np.int64), np.concatenate(runs).astype(np.int64), weights,
                        *_windows(network))
 
 
