@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -119,7 +119,7 @@ def advice(do):
 
 def load_network(net):
     """The graph in a file, or the bundled one for 'sample'."""
-    return replace(load(Path(__file__).parent / "sample" / "network.h5"), source="sample") if net == "sample" else load(net)
+    return load(net)
 
 
 def describe_input(graph, images, settings, say):

@@ -393,3 +393,27 @@ print(int(own.spikes.sum()), int(net.run(images, steps=4, workers=1).spikes.sum(
     gone = subprocess.run([sys.executable, "-m", "eventsnn.run", "--limit", "1", "--steps", "2", "--quiet"], cwd=tmp_path, env=environment,
                           capture_output=True, text=True, timeout=300)
     assert gone.returncode == 0 and not gone.stderr
+
+
+def test_a_sixth_model_runs_in_both_engines_from_a_warm_cache(tmp_path):
+    """examples/own_neuron.py in two processes: the second compiles nothing."""
+    script = """
+import runpy, sys
+import numba.core.event as events
+with events.install_recorder("numba:compile") as compiled:
+    sys.modules["own_neuron"] = module = __import__("own_neuron")
+    module.main()
+print("compiled", len(compiled.buffer))
+"""
+    root = Path(eventsnn.__file__).parents[1]
+    environment = {**os.environ, "EVENTSNN_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(root), str(root / "examples")])}
+    outputs = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout.splitlines())
+    words = [[line.split(", fixed")[0].split(maxsplit=2) for line in lines[:-1]] for lines in outputs]
+    assert words[0] == words[1] and len(words[0]) == 6
+    clocked, ordered, random = (line.split(", accuracy")[1] for _, _, line in words[0][3:])
+    assert clocked == ordered != random
+    assert outputs[0][-1] != "compiled 0" and outputs[1][-1] == "compiled 0"
