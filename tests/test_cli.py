@@ -498,7 +498,7 @@ def test_earlier_results_stay_until_the_new_ones_are_complete(capsys, here, file
     with monkeypatch.context() as patch:
         def fail(*_):
             raise OSError(28, "No space left on device")
-        patch.setattr(pipeline.tables, "write_csv", fail)
+        patch.setattr(eventsnn.tables, "write_csv", fail)
         assert main([str(a) for a in (*arguments_of(files, "a"), "--initial", 0)]) == 2
     assert_one_line(capsys.readouterr().err, ["No space left on device", "make room", "a.partial"])
     assert (here / "a" / "summary.json").read_text() == before and sorted(os.listdir(here / "a")) == sorted(FILES)
@@ -785,7 +785,7 @@ def refuse(error):
     return refusing
 
 
-@pytest.mark.parametrize("where", ["load_images", "ann.predict", "record.write_hdf5", "tables.write_csv", "record.np.savez"])
+@pytest.mark.parametrize("where", ["pipeline.load_images", "ann.predict", "record.write_hdf5", "tables.write_csv", "record.np.savez"])
 @pytest.mark.parametrize("error, words", [
     (OSError(28, "No space left on device"), ["room", "No space left on device", "the same command then goes on"]),
     (PermissionError(13, "Permission denied", "some/where"), ["some/where", "Permission denied", "check the path"]),
@@ -793,7 +793,7 @@ def refuse(error):
 def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, words):
     arguments = "--net", files / "net.h5", "--data", files / "data.npz", "--out", "a", "--batch", "30"
     with monkeypatch.context() as patch:
-        patch.setattr(f"eventsnn.pipeline.{where}", refuse(error))
+        patch.setattr(f"eventsnn.{where}", refuse(error))
         assert main([str(a) for a in arguments]) == 2
     assert_one_line(capsys.readouterr().err, words)
     begun = where in ("record.write_hdf5", "tables.write_csv")
