@@ -156,7 +156,8 @@ def study(args):
     layers = by_layer(network, images.take(np.arange(min(16, len(images)))), args.steps)
     write_csv(out / "layers.csv", layers)
     clocked = {row["neuron"]: row["accuracy"] for row in rows if row["order"] == "clocked"}
-    for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, title))):
+    few_title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(few)} images (dashed: clocked, {len(images)} images)"
+    for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, few_title))):
         figure.savefig(out / f"{name}.png", dpi=150)
         figure.savefig(out / f"{name}.svg")
     formats = {k: (k, ".1%") for k in ("accuracy", "low", "high", "fired more than worth")}

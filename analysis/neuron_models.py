@@ -82,6 +82,8 @@ def draw(rows, ann_accuracy, title):
         axes.set_xlabel("T (steps)")
         axes.grid(alpha=0.3)
     right.set_yscale("log")
+    visible = [row["mse"] for row in rows if row["mse"] > 1e-6]  # a readout that is the ANN's to the last digit falls off the picture
+    right.set_ylim(0.5 * min(visible), 2 * max(visible))
     left.set(ylabel="accuracy (%)", title=title)
     right.set(ylabel="mean squared error", title="readout against the ANN's output")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
