@@ -116,27 +116,30 @@ def run_sites(net, layer, first_of_sites, neuron, drive, drive_steps, last, v, s
                     row, first, end = tap_row[tap], log_first[cell], log_first[cell + 1]
                     arrived += end - first
                     for i in range(first, end):
-                        c = log[i]
-                        if c >= 0:
-                            if dense:
-                                rows[count] = row + c * width
-                                count += 1
-                                if count == rows.size:
-                                    add_rows(charge, to, weights, rows, count, width)
-                                    count = 0
-                            else:
-                                add_row(charge, to + c // per_group * width, weights, row + c * width, width)
-                        elif dense and not ordered:
-                            rows_less[count_less] = row + ~c * width
-                            count_less += 1
-                            if count_less == rows_less.size:
-                                subtract_rows(charge, to, weights, rows_less, count_less, width)
-                                count_less = 0
-                        else:
-                            if count:
+                        c, start = log[i], row
+                        if c < 0:
+                            start += ~c * width
+                            if dense and not ordered:
+                                rows_less[count_less] = start
+                                count_less += 1
+                                if count_less == rows_less.size:
+                                    subtract_rows(charge, to, weights, rows_less, count_less, width)
+                                    count_less = 0
+                                continue
+                            if ordered and count:
                                 add_rows(charge, to, weights, rows, fill(rows, count, weights.size - width), width)
                                 count = 0
-                            subtract_row(charge, to + ~c // per_group * width, weights, row + ~c * width, width)
+                            subtract_row(charge, to + ~c // per_group * width, weights, start, width)
+                            continue
+                        start += c * width
+                        if dense:
+                            rows[count] = start
+                            count += 1
+                            if count == rows.size:
+                                add_rows(charge, to, weights, rows, count, width)
+                                count = 0
+                        else:
+                            add_row(charge, to + c // per_group * width, weights, start, width)
                 operations[layer, step] += arrived * width
                 if count:
                     add_rows(charge, to, weights, rows, fill(rows, count, weights.size - width), width)
