@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsnn.checks import InputError
-from eventsnn.engine import event
+from eventsnn.engine import layout
 from eventsnn.engine.order import WHOLE, replay_order
 
 DROPPED = -1
@@ -57,7 +57,7 @@ def recorded_order(trace, edits=()):
 
 def numbers_of(trace, spikes):
     """The spikes' neurons, by their numbers among all layers; int64."""
-    return trace.simulation.tables.layers[spikes["layer"], event.L_FIRST] + spikes["neuron"]
+    return trace.simulation.tables.layers[spikes["layer"], layout.L_FIRST] + spikes["neuron"]
 
 
 def nth_of(numbers):

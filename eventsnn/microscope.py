@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from eventsnn.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, is_clocked, neuron_number, quantum, total
 from eventsnn.checks import InputError
-from eventsnn.engine import event
+from eventsnn.engine import layout
 from eventsnn.network import INPUT
 from eventsnn.neurons.contract import emit, most
 from eventsnn.plots import BLUE, ORANGE, WIDTH
@@ -128,7 +128,7 @@ def observe(trace, layer, neuron):
     check_complete(trace)
     if simulation.network.layers[layer].pools:
         raise InputError("layer", "a layer of neurons", f"{trace.names[layer]}, which pools", "look at the layers before and after it")
-    number = int(simulation.tables.layers[layer, event.L_FIRST]) + neuron
+    number = int(simulation.tables.layers[layer, layout.L_FIRST]) + neuron
     if trace.mute is not None and trace.mute[number]:
         raise InputError("neuron", "one that sends its spikes", f"{trace.names[layer]} {neuron}, which SRP silenced", "choose another")
     own = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)]

@@ -18,7 +18,7 @@ from eventsnn.arrivals import check_complete, is_clocked
 from eventsnn.checks import InputError
 from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
-from eventsnn.engine.event import DELIVERY
+from eventsnn.engine.layout import DELIVERY
 from eventsnn.engine.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.trace import Recorder, Trace
 

@@ -12,7 +12,7 @@ from eventsnn import arithmetic as numbers
 from eventsnn import encoding as encodings
 from eventsnn import neurons
 from eventsnn.checks import InputError
-from eventsnn.engine import event, tables
+from eventsnn.engine import layout, tables
 from eventsnn.engine import order as policies
 from eventsnn.engine.clocked import run_image
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
@@ -144,8 +144,8 @@ class Simulation:
         """How many spikes one event can bring at most, and the band in which nothing happens."""
         one, dtype, t = self.arithmetic.one.item(), self.arithmetic.dtype, self.tables
         heaviest = max(float(t.weights.max()), -float(t.weights.min()), 1.0)
-        reached = np.concatenate([[0], np.cumsum(t.runs[:, event.R_WIDTH])])  # neurons, up to each run
-        per_site = np.split(np.diff(reached[t.first_run]), t.projections[1:, event.Q_FIRST])
+        reached = np.concatenate([[0], np.cumsum(t.runs[:, layout.R_WIDTH])])  # neurons, up to each run
+        per_site = np.split(np.diff(reached[t.first_run]), t.projections[1:, layout.Q_FIRST])
         fan_out = [sum(int(per_site[q].max()) for q in t.out[a:b]) for a, b in zip(t.out_first, t.out_first[1:])]
         low, high = self.neuron.band()
         most = max(float(v.max()) for v in self.initial) + 4096 + heaviest / high
@@ -159,7 +159,7 @@ class Simulation:
                 self.tables = t = None  # before there are others
                 return self._prepare()
             ends = np.iinfo(dtype).min + margin, np.iinfo(dtype).max - margin
-        self.band = event.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
+        self.band = layout.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
 
     def blocks(self, projection):
         """A projection's weights [K, G, ci, co] in the arithmetic's numbers: the charge of one spike (or unit of input), in q."""
@@ -195,7 +195,7 @@ class Simulation:
         t = self.time
         most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
-        rules = event.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
+        rules = layout.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
                             delay_kind, self.most_spikes, self.most_parcels, most, number)
         delays = self.delays if order is None else np.zeros_like(self.delays)  # a given order knows them already
         return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band, np.atleast_2d(drive), self.resting,
@@ -256,7 +256,7 @@ class Simulation:
         batch.digests[i] = done.state.digests
         if self.srp:
             batch.stage_one[i] = done.stage_one
-        return done.state.v, done.state.memory[:, event.NET], done.state.mute, done.drive
+        return done.state.v, done.state.memory[:, layout.NET], done.state.mute, done.drive
 
     def silenced(self, v):
         """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics, section 9)."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from eventsnn.checks import InputError
 from eventsnn.columns import CHUNK, Columns
-from eventsnn.engine import event
+from eventsnn.engine import layout
 from eventsnn.record import Patient
 from eventsnn.simulation import Simulation
 
@@ -48,24 +48,24 @@ def spike_type(potential):
 
 def spike_columns(seq, spikes, potentials):
     """The kernel's records of spikes by column, but for where they were fired: seq as given, the others as in `COLUMNS`."""
-    columns = {"event": event.S_EVENT, "tick": event.S_TICK, "step": event.S_STEP, "sign": event.S_SIGN, "member": event.S_MEMBER,
-               "cause": event.S_CAUSE}
+    columns = {"event": layout.S_EVENT, "tick": layout.S_TICK, "step": layout.S_STEP, "sign": layout.S_SIGN, "member": layout.S_MEMBER,
+               "cause": layout.S_CAUSE}
     return {"seq": seq, **{name: spikes[:, at] for name, at in columns.items()}, "v_before": potentials[:, 0], "v_after": potentials[:, 1]}
 
 
 def delivery_columns(deliveries):
     """The kernel's records of deliveries by column, as in `DELIVERY`."""
-    columns = {"event": event.D_EVENT, "tick": event.D_TICK, "step": event.D_STEP, "spike": event.D_SPIKE}
-    part = deliveries[:, event.D_PART]
+    columns = {"event": layout.D_EVENT, "tick": layout.D_TICK, "step": layout.D_STEP, "spike": layout.D_SPIKE}
+    part = deliveries[:, layout.D_PART]
     return {**{name: deliveries[:, at] for name, at in columns.items()}, "half": part & 3, "projection": (part >> 3) - 1}
 
 
 def structured(simulation, first_seq, spikes, potentials, deliveries):
     """The kernel's records as structured arrays (spikes, deliveries)."""
     s, d = np.zeros(len(spikes), spike_type(potentials.dtype)), np.zeros(len(deliveries), DELIVERY)
-    numbers = spikes[:, event.S_NEURON]
+    numbers = spikes[:, layout.S_NEURON]
     s["layer"] = simulation.tables.layer_of[numbers]
-    s["neuron"] = numbers - simulation.tables.layers[s["layer"], event.L_FIRST]
+    s["neuron"] = numbers - simulation.tables.layers[s["layer"], layout.L_FIRST]
     for rows, columns in ((s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)), (d, delivery_columns(deliveries))):
         for name, values in columns.items():
             rows[name] = values
@@ -200,7 +200,7 @@ class TraceFile:
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
         chosen = set(self.names if layers is None else layers) & {name for name, _ in neurons or zip(self.names, self.names)}
-        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.tables.layers[:, event.L_FIRST]
+        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.tables.layers[:, layout.L_FIRST]
         self.numbers = neurons and [first[self.names.index(name)] + number for name, number in neurons]
         self.complete, self.provenance, self.disk = layers is None and neurons is None and steps is None, provenance or {}, None
 
@@ -258,12 +258,12 @@ class TraceFile:
         """Take the kernel's records apart into groups, and write those that fill chunks."""
         if not self.groups:
             self._create(potentials.dtype)
-        layers = self.simulation.tables.layer_of[spikes[:, event.S_NEURON]]
+        layers = self.simulation.tables.layer_of[spikes[:, layout.S_NEURON]]
         keep = self.layers[layers]
         if self.numbers is not None:
-            keep &= np.isin(spikes[:, event.S_NEURON], self.numbers)
+            keep &= np.isin(spikes[:, layout.S_NEURON], self.numbers)
         if self.steps:
-            keep &= (spikes[:, event.S_STEP] >= self.steps[0]) & (spikes[:, event.S_STEP] <= self.steps[1])
+            keep &= (spikes[:, layout.S_STEP] >= self.steps[0]) & (spikes[:, layout.S_STEP] <= self.steps[1])
         order = np.flatnonzero(keep)
         order = order[np.argsort(layers[order], kind="stable")]
         ends = np.cumsum(np.bincount(layers[order], minlength=len(self.layers)))
@@ -297,7 +297,7 @@ class TraceFile:
         seq, spikes, potentials = rows
         columns = spike_columns(seq, spikes, potentials)
         columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
-        columns["node_ids"] = spikes[:, event.S_NEURON] - self.simulation.tables.layers[self.names.index(group), event.L_FIRST]
+        columns["node_ids"] = spikes[:, layout.S_NEURON] - self.simulation.tables.layers[self.names.index(group), layout.L_FIRST]
         return columns
 
     def finish(self, simulation, run):

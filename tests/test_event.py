@@ -6,7 +6,7 @@ from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import random_graph, random_pixels
 
 from eventsnn import InputError, convert, load_images
-from eventsnn.engine import event, order
+from eventsnn.engine import layout, order
 from eventsnn.pipeline import load_network
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
@@ -72,7 +72,7 @@ def assert_same(simulation, run, records, outcome):
     assert len(spikes) == len(outcome.spikes) > 0
     for row, (before, after), spike in zip(spikes, potentials, outcome.spikes):
         cause = -1 if spike.cause is None else spike.cause
-        assert row[event.S_TICK:].tolist() == [spike.tick, spike.step, first[spike.layer] + spike.neuron, spike.sign, spike.member, cause]
+        assert row[layout.S_TICK:].tolist() == [spike.tick, spike.step, first[spike.layer] + spike.neuron, spike.sign, spike.member, cause]
         assert (before, after) == (spike.v_before, spike.v_after)
     last = len(first) - 2
     for layer, potential in enumerate(by_layer(simulation, run.state.v)):
@@ -88,12 +88,12 @@ def assert_same(simulation, run, records, outcome):
         assert run.state.tallies[2].sum() == outcome.equalities
     taken = [(d.layer, d.neuron, d.nth) for d in outcome.deliveries[:len(outcome.deliveries) - outcome.under_way]]
     nth, sent = [], {}
-    for number in spikes[:, event.S_NEURON]:
+    for number in spikes[:, layout.S_NEURON]:
         nth.append(sent.get(number, 0))
         sent[number] = nth[-1] + 1
-    layer_of = np.searchsorted(first, spikes[:, event.S_NEURON], side="right") - 1
-    seqs = deliveries[:, event.D_SPIKE]
-    assert [(layer_of[q], spikes[q, event.S_NEURON] - first[layer_of[q]], nth[q]) for q in seqs] == taken
+    layer_of = np.searchsorted(first, spikes[:, layout.S_NEURON], side="right") - 1
+    seqs = deliveries[:, layout.D_SPIKE]
+    assert [(layer_of[q], spikes[q, layout.S_NEURON] - first[layer_of[q]], nth[q]) for q in seqs] == taken
 
 
 @pytest.mark.parametrize("model", MODELS)

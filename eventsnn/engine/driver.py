@@ -5,7 +5,7 @@ import copy
 
 import numpy as np
 
-from eventsnn.engine import event
+from eventsnn.engine import event, layout
 from eventsnn.engine.queue import (
     DELIVERED,
     FIFO_HEAD,
@@ -56,15 +56,15 @@ class EventRun:
         mute = np.zeros(size, np.uint8) if mute is None else mute
         self.inputs = inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         memory = np.zeros((size, 4), np.int64)
-        memory[:, event.WINDOW_END] = -1
+        memory[:, layout.WINDOW_END] = -1
         records = rules.most_spikes + RECORDS if rules.record else 0
         capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
-        self.state = event.State(
+        self.state = layout.State(
             np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((3, layers, steps), np.int64),
             np.zeros((2, layers, steps), np.uint64), mute, np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
             np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
-        self.readout = np.zeros((steps, size - net.layers[net.readout, event.L_FIRST]), resting.dtype)
+        self.readout = np.zeros((steps, size - net.layers[net.readout, layout.L_FIRST]), resting.dtype)
         self.starts, self.inside = np.zeros(steps, np.int64), False
 
     @property
@@ -75,7 +75,7 @@ class EventRun:
     def snapshot(self):
         """A copy that can run on by itself, without a sink."""
         other = copy.copy(self)
-        other.state = event.State(*(array.copy() for array in self.state))
+        other.state = layout.State(*(array.copy() for array in self.state))
         other.readout, other.starts, other.sink = self.readout.copy(), self.starts.copy(), None
         return other
 
@@ -93,29 +93,29 @@ class EventRun:
             self.starts[step] = at[NOW] = self.start
             if (count := self.state.input_first[step + 1] - self.state.input_first[step]):
                 self._grow(count)
-                self._advance(event.INPUTS, step)
+                self._advance(layout.INPUTS, step)
             if step < self.drive_steps:
-                self._advance(event.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
+                self._advance(layout.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
             self.inside = True
         if self.rules.clocked:
-            self._advance(event.EVENTS, end)  # the input's
+            self._advance(layout.EVENTS, end)  # the input's
             at[NOW] = end - 1
             for layer in range(self.constants[0].readout):
-                self._advance(event.EVALUATE, layer)
-                self._advance(event.EVENTS, end)
+                self._advance(layout.EVALUATE, layer)
+                self._advance(layout.EVENTS, end)
         else:
-            self._advance(event.EVENTS, end)
+            self._advance(layout.EVENTS, end)
         self.readout[step] = self.state.v[-self.readout.shape[1]:]
         self.start = max(end, int(at[NOW])) if self.rules.barrier else end
         at[STEP], self.inside = step + 1, False
 
     def _advance(self, task, argument, drive=None):
         drive = self.drive[0] if drive is None else drive
-        while (code := self.advance(*self.constants, self.state, drive, task, argument)) != event.DONE:
-            if code == event.FULL:
+        while (code := self.advance(*self.constants, self.state, drive, task, argument)) != layout.DONE:
+            if code == layout.FULL:
                 self.hand_over()
                 self._grow()
-            elif code == event.OVERFLOW:
+            elif code == layout.OVERFLOW:
                 raise Overflow(f"a potential left the safe range of {self.state.v.dtype} in step {self.step_number + 1}")
             else:
                 raise TooManyEvents(f"the queue did not empty within max_events = {self.rules.max_events:,} ({self._still_firing()})")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.engine.event import EventTables
+from eventsnn.engine.layout import EventTables
 from eventsnn.network import INPUT
 
 CHUNK = 2**20  # weights that are quantised at once
