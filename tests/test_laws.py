@@ -22,6 +22,7 @@ from eventsnn.trace import Recorder
 STEPS = 5
 WAYS = ["engine", *CASES]
 REST = 160  # steps in which these networks come to rest in every way of time
+COARSE = 4  # fraction bits with which potentials meet thresholds exactly all the time
 
 
 def with_levels(graph, rng, levels=None):
@@ -116,7 +117,8 @@ def test_law_1_conservation(model, encoding):
     for i, way in enumerate(("engine", "fifo", "random", "lifo", "excitatory_first", "refractory", "window", "window, halves", "jitter",
                              "delays by projection")):
         make = list(GRAPHS.values())[i % 2 if i else 2]
-        simulation, pixels = random_simulation(1000 + i, make, model, way, images=2, encoding=encoding)
+        bits = COARSE if i % 3 == 2 else None
+        simulation, pixels = random_simulation(1000 + i, make, model, way, images=2, encoding=encoding, fraction_bits=bits)
         batch = simulation.run(pixels, numbers=[4, 7], neurons=True)
         for j, number in enumerate((4, 7)):
             drive = total_drive(simulation, pixels[j], number)
@@ -166,22 +168,22 @@ def test_law_1_conservation_with_masks(model, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_laws_2_and_3_confluence_and_equivalence(way, make):
     """Whatever the order, delays and timing: at rest net spikes and readout are the quantised network's."""
-    late = 0
-    for seed in (1100, 1101):
-        simulation, pixels = random_simulation(seed, GRAPHS[make], "st-bif", way, images=2, encoding="even", steps=REST)
+    late = ties = 0
+    for seed, bits in ((1100, None), (1101, COARSE)):
+        simulation, pixels = random_simulation(seed, GRAPHS[make], "st-bif", way, images=2, encoding="even", steps=REST, fraction_bits=bits)
         batch = simulation.run(pixels, neurons=True)
         counts, readout = quantised(simulation, pixels)
         assert (batch.t_eq < REST).all()
         assert np.array_equal(batch.counts, counts) and np.array_equal(batch.readout[:, -1], readout)
-        late += batch.spikes.sum() - np.abs(counts).sum()
-    assert late > 0  # spikes were taken back on the way
+        late, ties = late + batch.spikes.sum() - np.abs(counts).sum(), ties + batch.ties.sum()
+    assert late > 0 and ties > 0  # spikes were taken back on the way
 
 
 @pytest.mark.parametrize("make", GRAPHS)
 def test_law_3_the_quantised_network_is_the_twins_and_the_anns(make):
     """`quantised` against the twin's plain sums of the same whole numbers, and against the ANN in float64."""
-    for seed in (1110, 1111, 1112):
-        simulation, pixels = random_simulation(seed, GRAPHS[make], "st-bif", images=2, encoding="even", steps=9, fraction_bits=40)
+    for seed, bits in ((1110, 40), (1111, 40), (1112, COARSE)):
+        simulation, pixels = random_simulation(seed, GRAPHS[make], "st-bif", images=2, encoding="even", steps=9, fraction_bits=bits)
         network = simulation.network
         counts, readout = quantised(simulation, pixels)
         for i, image in enumerate(pixels):
@@ -189,7 +191,8 @@ def test_law_3_the_quantised_network_is_the_twins_and_the_anns(make):
             drive = [None if layer.pools else charges.tolist() for layer, charges in zip(network.layers, drive)]
             levels, output = twin.equilibrium(twin_net(simulation), drive, twin_start(simulation), simulation.neuron.limits.tolist())
             assert [s.tolist() for s in by_layer(simulation, counts[i])[:-1]] == levels and readout[i].tolist() == output
-        assert_is_the_ann(simulation, pixels, counts, simulation.output(readout, simulation.steps))
+        if bits == 40:
+            assert_is_the_ann(simulation, pixels, counts, simulation.output(readout, simulation.steps))
 
 
 def assert_is_the_ann(simulation, pixels, counts, output):
@@ -211,11 +214,13 @@ def assert_is_the_ann(simulation, pixels, counts, output):
 def test_law_4_theorem_1_of_srp(make):
     """L = T, lambda = theta, v(0) = theta / 2: where the ANN's activation for the same weighted input is a > 0, v(T) < 0 if and only if
     the neuron fired more; where a = 0, v(T) < 0 is necessary for firing more and sufficient for firing as much. The mask is v(T) >= 0."""
-    seen = set()
-    for T in (1, 2, 4, 8):
-        simulation, pixels = random_simulation(1200 + T, GRAPHS[make], "if", images=2, steps=T)
+    seen, at_rest = set(), 0
+    for T, bits in ((1, None), (2, None), (4, None), (8, None), (2, COARSE), (5, COARSE)):
+        simulation, pixels = random_simulation(1200 + T, GRAPHS[make], "if", images=2, steps=T, fraction_bits=bits)
         batch = simulation.run(pixels, neurons=True)
-        masks = random_simulation(1200 + T, GRAPHS[make], "if", images=2, steps=3, srp=T)[0].run(pixels, neurons=True).masks
+        bits = simulation.arithmetic.fraction_bits
+        stages, _ = random_simulation(1200 + T, GRAPHS[make], "if", images=2, steps=2, srp=T, fraction_bits=bits)
+        masks = stages.run(pixels, neurons=True).masks
         neurons, one = kinds(simulation)[0], simulation.arithmetic.one.item()
         for i, image in enumerate(pixels):
             charge = arrived(simulation, total_drive(simulation, image), batch.counts[i])
@@ -225,7 +230,8 @@ def test_law_4_theorem_1_of_srp(make):
             assert np.array_equal(below[neurons & (a > 0)], (fired > a)[neurons & (a > 0)])
             assert below[neurons & (a == 0) & (fired > 0)].all()
             seen.update(zip(a[neurons] == 0, below[neurons], np.sign(fired - a)[neurons]))
-    assert seen == {(True, True, 1), (True, True, 0), (True, False, 0), (False, True, 1), (False, False, 0), (False, False, -1)}
+            at_rest += (batch.potentials[i][neurons] == 0).sum()
+    assert at_rest and seen == {(True, True, 1), (True, True, 0), (True, False, 0), (False, True, 1), (False, False, 0), (False, False, -1)}
 
 
 # --- law 5: weight normalisation and threshold balancing; two engines ----------------------------------
