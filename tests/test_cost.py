@@ -45,6 +45,16 @@ def test_multiplications_of_matrices_and_groups(transposed):
     assert macs(convert(b.graph(b.gemm(x, 3)))).tolist() == [6 * 3 * 3 * 2 * 9, 7 * 54, 3 * 7]
 
 
+def test_multiplications_for_several_layers_belong_to_the_first():
+    """The first convolution (72) goes to the second layer by way of its first node, and to the first layer by way of its second."""
+    b = Builder(np.random.default_rng(7), (1, 4, 4))
+    shared = b.conv("input", 2)
+    late = b.bn(shared)
+    first = b.activation(b.bn(shared), "QCFS")
+    second = b.activation(b.add("Add", [b.conv(first, 2, 1), late]), "QCFS")
+    assert macs(convert(b.graph(b.gemm(b.add("Flatten", [second]), 3)))).tolist() == [72, 16, 24]
+
+
 def test_every_multiplication_belongs_to_one_layer():
     for seed in range(6):
         rng = np.random.default_rng(seed)
