@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 from tqdm import tqdm
 
 import eventsnn
@@ -64,7 +64,7 @@ def draw(by_step, by_layer, title):
         mine, width = [row for row in by_step if row["neuron"] == neuron], 0.8 / len(neurons)
         rates = [100 * row["rate"] for row in by_layer if row["neuron"] == neuron]
         bars.bar(np.arange(len(rates)) + (k - (len(neurons) - 1) / 2) * width, rates, width, color=colour)
-        t, thick = [row["T"] for row in mine], 1.3 + 1.5 * (len(neurons) - 1 - k)  # so that lines can be seen behind others
+        t, thick = [row["T"] for row in mine], 1.3 + 1.1 * (len(neurons) - 1 - k)  # so that lines can be seen behind others
         look = dict(color=colour, marker=marker, ms=4, lw=thick)
         counts.plot(t, [factor * row["counted_operations"] for row in mine], **look, label=neuron.upper())
         counts.plot(t, [factor * row["dnisnm_operations"] for row in mine], **look, mfc="white", ls=":")
@@ -88,6 +88,7 @@ def draw(by_step, by_layer, title):
     for axes in (counts, energy):
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if axes is counts else (1,)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_xticks(t, [str(step) for step in t])
         axes.set_xlabel("time steps T")

@@ -52,7 +52,8 @@ class Errors(_ByLayer):
 
     layers: one row each, over all images and neurons, in units of the ANN's activation:
       neurons, theta; `ann square`, the mean of a^2;
-      `total mean`, `total square`: the mean of phi - a and of its square; `error`: `total square` / `ann square`;
+      `total mean`, `total square`: the mean of phi - a and of its square; `error`: `total square` / `ann square` (inf where
+      only the SNN fires);
       for each part of PARTS `<part> mean`, `<part> square`, and `<part> share` = E[part total] / E[total^2]. Shares add up to 1;
       one below 0 works against the others;
       `dead`, `ann dead`: the share of neurons that were 0 on every image, in the SNN and in the ANN; `saturated`: the share of
@@ -69,7 +70,7 @@ class Errors(_ByLayer):
     def jump(self):
         """The name of the layer at which `error` grows most over the layer before."""
         errors = [0.0, *(row["error"] for row in self.layers)]
-        return self.layers[int(np.argmax(np.diff(errors)))]["layer"]
+        return self.layers[int(np.nanargmax(np.diff(errors)))]["layer"]
 
     def table(self):
         """One row a layer: its error relative to the ANN's activations, the shares of the parts, dead and saturated neurons."""
@@ -148,7 +149,7 @@ def _summary(layer, sums, fired, images):
     n = images * layer.size
     total, activity = sums["total square"], sums["ann square"]
     row = {"layer": layer.name, "neurons": layer.size, "theta": layer.scale, "ann square": activity / n, "total mean": sums["total"] / n,
-           "total square": total / n, "error": total / activity if activity else float("nan") if total else 0.0}
+           "total square": total / n, "error": total / activity if activity else float("inf") if total else 0.0}
     for part in PARTS:
         row |= {f"{part} mean": sums[part] / n, f"{part} square": sums[f"{part} square"] / n,
                 f"{part} share": sums[f"{part} total"] / total if total else 0.0}
