@@ -1,5 +1,4 @@
-"""What a run costs: firing rates by layer, and counted operations against both papers' formulas over T (DNISNM Fig. 9 and Tab. 5,
-SpikeZIP Fig. 7).
+"""What a run costs: rates by layer, and counted operations against two papers' formulas (DNISNM Fig. 9 and Tab. 5, SpikeZIP Fig. 7).
 
     python analysis/energy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200 --steps 16 --neurons if,snm
 
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from tqdm import tqdm
 
 import eventsnn
@@ -90,6 +89,7 @@ def draw(by_step, by_layer, title):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if axes is counts else (1,)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xticks(t, [str(step) for step in t])
         axes.set_xlabel("time steps T")
         axes.legend(frameon=False, fontsize=7)
