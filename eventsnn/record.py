@@ -364,5 +364,5 @@ def _put_readout(file, simulation, count):
     chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
     return _put(file, "readout", f"2^{arithmetic.readout_exponent - arithmetic.fraction_bits} ANN output",
                 "[image, step, class]: charge that has arrived at the readout after each step; divide by the number of steps (not with "
-                "encoding even) to compare with the ANN's output", shape=(count, steps, classes), dtype=arithmetic.dtype, chunks=chunks,
-                compression="gzip", compression_opts=1, shuffle=True)
+                "encoding even) to compare with the ANN's output", shape=(count, steps, classes), dtype=simulation.result_dtype,
+                chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)

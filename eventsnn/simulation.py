@@ -28,7 +28,7 @@ TICKS = 1024
 class Batch:
     """What N images left, image by image. T: steps, L: layers (the readout last).
 
-    readout: the arithmetic's dtype [N, T, classes], charge that has arrived after each step. spikes:
+    readout: `Simulation.result_dtype` [N, T, classes], charge that has arrived after each step. spikes:
     int64 [N, L, T], of either sign. operations: int64 [N, L, T], synaptic operations by target layer.
     ties: int64 [N, L], evaluations in which p met a threshold exactly. digests: uint64 [N, 2, L, T], hashes
     of the spikes, order-sensitive and order-free (event engine; else None). t_eq: int64 [N], the last step in which a neuron
@@ -170,6 +170,12 @@ class Simulation:
             factor *= self.input_unit
         return self.arithmetic.quantise(projection.map.blocks * factor)
 
+    @property
+    def result_dtype(self):
+        """The dtype of a Batch's readout and potentials: in asynchronous time some images may have been run again in 64 bits."""
+        dtype = self.arithmetic.dtype
+        return np.dtype(np.int64) if self.engine == "event" and dtype.kind == "i" else dtype
+
     def drive(self, image, number=0, stage=0):
         """What arrives at the beginning of each step: [D, neurons], the last row in all further steps; see `encoding.rows`."""
         return encodings.rows(self, image, number, stage)
@@ -209,7 +215,7 @@ class Simulation:
         numbers: their positions in the data set (default 0, 1, …), on which randomness depends. sinks: one for each
         image, called with records (event engine). Raises InputError if max_events did not suffice.
         """
-        layers, size, count, dtype = len(self.network.layers), len(self.resting), len(pixels), self.arithmetic.dtype
+        layers, size, count, dtype = len(self.network.layers), len(self.resting), len(pixels), self.result_dtype
         batch = Batch(np.zeros((count, self.steps, self.network.readout.size), dtype),
                       *(np.zeros((count, layers, self.steps), np.int64) for _ in range(2)), np.zeros((count, layers), np.int64),
                       np.zeros(count, np.int64),

@@ -209,6 +209,16 @@ def test_overflow_in_32_bits_repeats_in_64():
         assert np.array_equal(getattr(again, name), getattr(narrow.batch, name))
 
 
+def test_what_only_64_bits_hold_comes_out_whole():
+    rng = np.random.default_rng(311)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    result = convert(graph).run(pixels, steps=6, engine="event", order="excitatory_first", neurons=True)
+    run, _ = result.simulation.run_events(pixels[0])
+    assert result.simulation.arithmetic.dtype == np.int32 and np.abs(run.state.v).max() > 2**31
+    assert np.array_equal(result.batch.potentials[0], run.state.v) and np.array_equal(result.batch.readout[0], run.readout)
+
+
 def test_max_events_names_the_layers():
     rng = np.random.default_rng(304)
     graph = random_graph(rng)

@@ -1,0 +1,104 @@
+"""Unevenness errors I and II in SRP's four cases, layer by layer, with and without SRP (SRP Fig. 3 and 5).
+
+    python analysis/error_cases.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200 --steps 8 --srp 4
+
+Error I is what a layer makes itself: the ANN's activation is recomputed from the SNN's own average input (SRP Def. 1, Fig. 3a-b).
+Error II is the whole difference to the ANN (Def. 2, Fig. 3c-d and 5). Cases 1 and 2 fire too much (where the ANN is 0; between 0 and
+lambda), 3 and 4 too little (between; where it is lambda). The ANN has as many levels as the SNN has steps; --levels own keeps its
+own. A second table counts residual potentials by sign and case: Theorem 1 of SRP, neuron by neuron. Writes error_cases.csv,
+theorem.csv, error_cases.png and error_cases.svg.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import eventsnn
+from eventsnn import errors
+from eventsnn.pipeline import load_network
+from eventsnn.tables import text_table, write_csv
+
+COLOURS = {1: "#D55E00", 2: "#F0B840", 3: "#9AD0F0", 4: "#0072B2"}  # warm: too many spikes; cold: too few; dark: where the ANN is flat
+MEANINGS = {1: "case 1: ANN = 0, SNN more", 2: "case 2: 0 < ANN < λ, SNN more", 3: "case 3: 0 < ANN < λ, SNN less",
+            4: "case 4: ANN = λ, SNN less"}
+MOST_NAMES = 30
+
+
+def draw(results, title):
+    """Stacked bars by layer: errors I and II from top to bottom, results (name -> Cases) from left to right."""
+    layers = [row["layer"] for row in next(iter(results.values())).layers]
+    width = max(3.4, 1.2 + 0.16 * len(layers))
+    figure = Figure(figsize=(width * len(results), 5.2), layout="constrained")
+    grid = figure.subplots(2, len(results), sharex=True, sharey="row", squeeze=False)
+    x = np.arange(len(layers))
+    for column, (name, found) in enumerate(results.items()):
+        for row, error in enumerate(("I", "II")):
+            axes, below = grid[row, column], np.zeros(len(layers))
+            for case in errors.CASES:
+                share = np.array([r[f"{error} case {case}"] for r in found.layers])
+                axes.bar(x, share, 0.78, below, color=COLOURS[case], label=MEANINGS[case] if (row, column) == (0, 0) else None)
+                below += share
+            axes.set_title(f"error {error}, {name}", fontsize=10)
+            axes.grid(axis="y", color="0.85", lw=0.6)
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.margins(x=0.01)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("neurons (%)")
+    for axes in grid[1]:
+        shown = x if len(layers) <= MOST_NAMES else x[::len(layers) // MOST_NAMES + 1]
+        axes.set_xticks(shown, [layers[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
+    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
+    parser.add_argument("--limit", type=int, default=200, help="number of test images")
+    parser.add_argument("--steps", type=int, default=8, help="T")
+    parser.add_argument("--srp", type=int, default=4, help="steps of SRP's first stage (SRP's tau); 0: without SRP only")
+    parser.add_argument("--levels", default="steps", choices=errors.LEVELS, help="the ANN's levels: T (L := T), or its own")
+    parser.add_argument("--out", default="runs/error_cases", help="folder for pictures and tables")
+    args = parser.parse_args(argv)
+    try:
+        study(args)
+    except eventsnn.InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def study(args):
+    """Run everything and write the results."""
+    graph, images = load_network(args.net), eventsnn.load_images(args.data, limit=args.limit)
+    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
+    out, results = Path(args.out), {}
+    out.mkdir(parents=True, exist_ok=True)
+    for tau in dict.fromkeys((0, args.srp)):
+        name = f"SRP (τ = {tau})" if tau else "without SRP"
+        results[name] = errors.cases(network, images, steps=args.steps, levels=args.levels, srp=tau, progress=sys.stderr.isatty())
+        for file, rows in (("error_cases", [{"strategy": n, **row} for n, found in results.items() for row in found.layers]),
+                           ("theorem", [{"strategy": n, **row} for n, found in results.items() for row in found.theorem])):
+            write_csv(out / f"{file}.csv", rows)
+    levels = "L := T" if args.levels == "steps" else "own L"
+    figure = draw(results, f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {levels}, {len(images)} images")
+    figure.savefig(out / "error_cases.png", dpi=150)
+    figure.savefig(out / "error_cases.svg")
+    formats = {f"{error} case {k}": (f"{error}.{k}", ".3f") for error in ("I", "II") for k in errors.CASES}
+    formats |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
+    for name, found in results.items():
+        total = {key: sum(row[key] for row in found.theorem) for key in found.theorem[0] if key != "layer"}
+        print(f"{name}: percent of neurons and images", text_table(found.layers, formats), "Theorem 1, all layers:",
+              *(f"  {key}: {count:,}" for key, count in total.items()), "", sep="\n")
+    print(f"pictures and tables in {out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The scripts in analysis/ that remake the papers' figures: they run on the bundled network, and their tables hold together."""
+import csv
+import importlib.util
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+import eventsnn
+from eventsnn.pipeline import load_network
+
+ANALYSIS = Path(__file__).parents[1] / "analysis"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"analysis_{name}", ANALYSIS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name, out, *options):
+    """Run a script with --out; returns its tables, name -> rows, with numbers as such."""
+    assert script(name).main([*options, "--out", str(out)]) == 0
+    picture = matplotlib.image.imread(out / f"{name}.png")
+    assert picture[..., :3].std() > 0.1 and (out / f"{name}.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    tables = {}
+    for path in out.glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            tables[path.stem] = [{key: number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return tables
+
+
+def number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def test_error_cases(tmp_path, capsys):
+    tables = run("error_cases", tmp_path, "--limit", "8", "--steps", "4", "--srp", "2")
+    layers = [layer.name for layer in eventsnn.convert(load_network("sample")).spiking]
+    rows = tables["error_cases"]
+    assert [row["layer"] for row in rows] == 2 * layers and len({row["strategy"] for row in rows}) == 2
+    assert rows[0]["I"] == rows[0]["II"] == 0, "the first layer makes no error"
+    assert rows[1]["I"] == pytest.approx(rows[1]["II"]) and rows[1]["I"] > 0, "nor does the second inherit any"
+    assert all(row["counterexamples"] == 0 for row in tables["theorem"])
+    assert "Theorem 1" in capsys.readouterr().out
+
+
+def test_srp_tau(tmp_path):
+    rows = run("srp_tau", tmp_path, "--limit", "20", "--steps", "4", "--taus", "0,2")["srp_tau"]
+    assert [(row["tau"], row["T"]) for row in rows] == [(tau, t) for tau in (0, 2) for t in (1, 2, 4)]
+    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+    result = eventsnn.convert(load_network("sample")).run(eventsnn.load_images("sample", limit=20), steps=4, srp=2)
+    assert rows[-1]["accuracy"] == pytest.approx(result.accuracy())
+    assert rows[-1]["spikes"] == pytest.approx((result.spikes.sum() + result.batch.stage_one[:, 0].sum()) / 20)
+
+
+def test_energy(tmp_path):
+    tables = run("energy", tmp_path, "--limit", "8", "--steps", "6", "--neurons", "if,st-bif")
+    rows = tables["energy"]
+    assert [(row["neuron"], row["T"]) for row in rows] == [(neuron, t) for neuron in ("if", "st-bif") for t in (1, 2, 4, 6)]
+    for row in rows:
+        assert row["counted / ANN"] == pytest.approx(0.9 * row["counted_operations"] / (4.6 * row["ann_macs"]))
+        assert row["spikezip / ANN"] == pytest.approx(0.077 * row["counted_operations"] / (25 * row["ann_macs"]))
+    neurons = sum(row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
+    spikes = sum(row["rate"] * row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
+    assert spikes / neurons == pytest.approx(rows[3]["rate"])
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("error_cases", ["--steps", "0"]), ("srp_tau", ["--taus", "x"]), ("energy", ["--neurons", "y"])])
+def test_what_is_wrong_is_said_in_one_line(name, options, tmp_path, capsys):
+    assert script(name).main([*options, "--limit", "2", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
