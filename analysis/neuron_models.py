@@ -35,6 +35,8 @@ def options(name):
     model, *more = name.split("+")
     chosen, settings = {}, {"neuron": model, "steps": max(STEPS)}
     if model.startswith("gn-"):
+        if not model[3:].isdecimal():
+            raise InputError("--models", "gn-N, N members", repr(model), "for example gn-4")
         settings |= {"neuron": "gn", "tau": int(model[3:])}
     if model == "st-bif":
         settings |= {"encoding": "even", "steps": REST}

@@ -4,20 +4,24 @@ from __future__ import annotations
 import inspect
 from typing import NamedTuple
 
+import numpy as np
+
 from eventsnn.checks import InputError
 
 
 class Preset(NamedTuple):
-    """convert, run: options of `eventsnn.convert` and `eventsnn.simulate.run` that it decides. words: what differs from the paper."""
+    """convert, run: options of `eventsnn.convert` and `eventsnn.simulate.run` that it decides. words: what differs from the paper.
+    needs: an option without which it says nothing."""
 
     convert: dict
     run: dict
     words: str
+    needs: str | None = None
 
 
 PRESETS = {
     "srp-code": Preset({}, {"srp_epsilon": 0.001}, "SRP's code lets a neuron send in the second stage if v(tau) > 0.001 theta; the paper "
-                       "says v(tau) >= 0. So neurons whose potential came back to 0 exactly are silenced, too."),
+                       "says v(tau) >= 0. So neurons whose potential came back to 0 exactly are silenced, too.", needs="srp"),
     "snm-code": Preset({"thresholds": "dni", "dead": "silent", "readout": "fires"}, {"neuron": "snm", "initial": 0.0},
                        "The code published for SNM starts at v(0) = 0, not theta / 2; neurons that were never active on the calibration "
                        "images are silent; the output layer fires. Its thresholds also depend on an image's place in its batch, "
@@ -44,7 +48,12 @@ def with_preset(function, name, given):
     """
     decided = getattr(preset(name), function.__name__)
     for key, value in decided.items():
-        if given[key] not in (inspect.signature(function).parameters[key].default, value):
-            raise InputError(f"compat {name!r}", f"{key} = {value!r}, which it decides", repr(given[key]),
+        default = inspect.signature(function).parameters[key].default
+        plain = isinstance(given[key], (str, int, float, np.number))  # not one array for each layer
+        if not plain or given[key] not in (default, value):
+            raise InputError(f"compat {name!r}", f"{key} = {value!r}, which it decides", repr(given[key]) if plain else "arrays",
                              f"leave {key} or compat out")
+    needs = preset(name).needs
+    if needs in given and not given[needs]:
+        raise InputError(f"compat {name!r}", f"{needs} above 0", given[needs], f"give {needs}, or leave compat out")
     return {**given, **decided}

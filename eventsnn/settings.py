@@ -156,6 +156,9 @@ class Settings:
                 raise InputError(option_of(f), f"{value}, which --compat {self.compat} decides", getattr(self, name),
                                  f"leave {option_of(f)} or --compat out")
             object.__setattr__(self, name, value)
+        needs = preset(self.compat).needs
+        if needs and not getattr(self, needs):
+            raise InputError(f"--compat {self.compat}", f"--{needs} N", f"--{needs} 0", "for example --compat srp-code --srp 4")
 
     def _check_combinations(self):
         """Raise InputError for options that say nothing without another."""

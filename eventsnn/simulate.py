@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -134,10 +134,10 @@ def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if"
     `simulation.Simulation`. Raises InputError for images of another shape.
     """
     pixels, labels = getattr(images, "pixels", images), getattr(images, "labels", labels)
-    decided = with_preset(run, compat, {"neuron": neuron, "initial": initial, "encoding": encoding, "bias_once": bias_once,
-                                        "srp_epsilon": srp_epsilon})
-    encoding = decided["encoding"]
-    encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding, bias_once=decided["bias_once"])
+    encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding, bias_once=bias_once)
+    decided = with_preset(run, compat, {"neuron": neuron, "initial": initial, "encoding": encoding.kind, "bias_once": encoding.bias_once,
+                                        "srp": srp, "srp_epsilon": srp_epsilon})
+    encoding = replace(encoding, kind=decided["encoding"], bias_once=decided["bias_once"])
     inputs, ends = None, (0, 1)
     if encoding.kind == "events":
         pixels = inputs = [events_of(given, network.graph.input_shape, steps, Time(**time).ticks) for given in pixels]

@@ -111,9 +111,9 @@ class Simulation:
         self.network, self.steps, self.engine, self.seed, self.srp, self.srp_epsilon = network, steps, engine, seed, srp, srp_epsilon
         self.time = time or Time()
         self.encoding = encoding if isinstance(encoding, encodings.Encoding) else encodings.Encoding(kind=encoding)
+        make = neurons.model(neuron, network, tau)
         self.drive_steps = self.encoding.drive_steps(network, max(steps, srp))
         self.initial = _initial(network, initial)
-        make = neurons.model(neuron, network, tau)
         c, h, w = network.graph.input_shape
         ends = network.graph.preprocessing(np.stack([np.full((c, 1, 1), p) for p in pixel_range])).astype(np.float64)[:, :, 0, 0]
         self.input_unit = self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())

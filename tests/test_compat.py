@@ -174,7 +174,6 @@ def test_what_says_otherwise_is_refused(capsys, folder, name, option, value):
     assert error.count("\n") == 1 and all(word in error for word in (f"--compat {name}", flag, str(value)))
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="compat.with_preset asks whether an array is in (default, decided)")
 def test_an_array_of_potentials_is_refused():
     graph = small_graph()
     network, pixels = convert(graph), random_pixels(np.random.default_rng(8), graph, 1)
