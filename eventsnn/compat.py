@@ -4,8 +4,6 @@ from __future__ import annotations
 import inspect
 from typing import NamedTuple
 
-import numpy as np
-
 from eventsnn.checks import InputError
 
 
@@ -49,7 +47,7 @@ def with_preset(function, name, given):
     decided = getattr(preset(name), function.__name__)
     for key, value in decided.items():
         default = inspect.signature(function).parameters[key].default
-        plain = isinstance(given[key], (str, int, float, np.number))  # not one array for each layer
+        plain = isinstance(given[key], str) or not hasattr(given[key], "__len__")  # not one array for each layer
         if not plain or given[key] not in (default, value):
             raise InputError(f"compat {name!r}", f"{key} = {value!r}, which it decides", repr(given[key]) if plain else "arrays",
                              f"leave {key} or compat out")
