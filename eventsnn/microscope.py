@@ -218,7 +218,7 @@ def plot(observation, title=""):
 
     Each arrival is a line from the potential before to the potential after charging, blue where it excites and
     orange where it inhibits; triangles are spikes, hollow and downward where one is taken back. Dashed:
-    thresholds. Grey: where a step begins.
+    thresholds, of a group neuron those of all members, whose every spike takes theta / tau from all. Grey: where a step begins.
     """
     o, rows = observation, observation.arrivals
     wide = len(rows) > 40
@@ -235,6 +235,8 @@ def plot(observation, title=""):
     for limit in o.simulation.neuron.band() if o.fires else ():
         if limit is not None:
             axes.axhline(o.in_thresholds(limit), color="0.2", ls="--", lw=1, zorder=0)
+    for member in range(2, getattr(o.simulation.neuron, "members", 1) + 1) if o.fires else ():
+        axes.axhline(o.in_thresholds(member * o.simulation.arithmetic.one), color="0.6", ls="--", lw=0.7, zorder=0)
     top = max(charged.max(), after.max(), 1.0 if o.fires else -np.inf)
     span = max(top - min(charged.min(), after.min()), 1e-9)
     for sign, marker, fill in ((1, "^", "black"), (-1, "v", "none")):
