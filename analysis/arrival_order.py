@@ -11,16 +11,14 @@ Writes arrival_order.csv, window.csv, layers.csv, arrival_order.png and window.p
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn.pipeline import load_network
+from eventsnn import scripts
 from eventsnn.plots import BLUE, ORANGE
 from eventsnn.simulate import run
 from eventsnn.tables import text_table, wilson, write_csv
@@ -111,33 +109,22 @@ def draw_windows(rows, clocked, title):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=100, help="number of test images")
+    parser = scripts.options(__doc__, limit=100, out="runs/arrival_order")
     parser.add_argument("--window-limit", type=int, default=100, help="number of those to measure windows on")
     parser.add_argument("--steps", type=int, default=8, help="T")
     parser.add_argument("--neurons", default="if,snm", help="models, separated by commas")
     parser.add_argument("--windows", default=",".join(map(str, WINDOWS)), help="integration windows in steps")
-    parser.add_argument("--out", default="runs/arrival_order", help="folder for pictures and tables")
-    args = parser.parse_args(argv)
-    try:
-        study(args)
-    except eventsnn.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return scripts.run(study, parser, argv)
 
 
 def study(args):
     """Run everything and write the results."""
-    graph = load_network(args.net)
+    graph = eventsnn.load(args.net)
     images = eventsnn.load_images(args.data, limit=args.limit)
     network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
     neurons, windows = args.neurons.split(","), [float(w) for w in args.windows.split(",")]
     few = images.take(np.arange(min(args.window_limit, len(images))))
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    out = args.out
     title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
     rows, curve = [], []
     with tqdm(total=len(neurons) * (len(ORDERS) + len(windows)), unit="run", disable=None, delay=2) as bar:
@@ -158,8 +145,7 @@ def study(args):
     clocked = {row["neuron"]: row["accuracy"] for row in rows if row["order"] == "clocked"}
     few_title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(few)} images (dashed: clocked, {len(images)} images)"
     for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, few_title))):
-        figure.savefig(out / f"{name}.png", dpi=150)
-        figure.savefig(out / f"{name}.svg")
+        scripts.save(figure, out, name)
     formats = {k: (k, ".1%") for k in ("accuracy", "low", "high", "fired more than worth")}
     formats |= {k: (k, ",.0f") for k in ("spikes", "operations")}
     formats |= {k: (k, ".3f") for k in ("rate clocked", "rate fifo", "correlation")}

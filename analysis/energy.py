@@ -9,9 +9,7 @@ released evenly (SpikeZIP 3.2). Writes energy.csv (by T), rates.csv (by layer), 
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,8 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, cost
-from eventsnn.pipeline import load_network
+from eventsnn import ann, cost, scripts
 from eventsnn.simulate import report_steps, run
 from eventsnn.tables import in_unit, text_table, wilson, write_csv
 
@@ -102,36 +99,24 @@ def draw(by_step, by_layer, title):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images with labels, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=200, help="number of test images")
+    parser = scripts.options(__doc__, limit=200, out="runs/energy")
     parser.add_argument("--steps", type=int, default=16, help="the largest T")
     parser.add_argument("--neurons", default="if", help="models, separated by commas: if, if-hard, snm, gn, st-bif")
-    parser.add_argument("--out", default="runs/energy", help="folder for pictures and tables")
-    args = parser.parse_args(argv)
-    try:
-        study(args)
-    except eventsnn.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return scripts.run(study, parser, argv)
 
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = load_network(args.net), eventsnn.load_images(args.data, limit=args.limit)
+    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
     network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
-    outputs, out, by_step, by_layer = ann.predict(graph, images.pixels), Path(args.out), [], []
-    out.mkdir(parents=True, exist_ok=True)
+    outputs, out, by_step, by_layer = ann.predict(graph, images.pixels), args.out, [], []
     for neuron in tqdm(args.neurons.split(","), unit="model", disable=None, delay=2):
         for rows, more in zip((by_step, by_layer), measure(network, images, outputs, neuron, args.steps, sys.stderr.isatty())):
             rows += more
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
     figure = draw(by_step, by_layer, f"{graph.meta.get('arch', 'network')}, {len(images)} images")
-    figure.savefig(out / "energy.png", dpi=150)
-    figure.savefig(out / "energy.svg")
+    scripts.save(figure, out, "energy")
     shown = {"neuron": "neuron", "T": "T", "accuracy": "accuracy", "accuracy drop": "drop", "rate": "rate",
              "counted_operations": "counted", "dnisnm_operations": "eq. 25", "counted / ANN": "counted / ANN",
              "dnisnm / ANN": "eq. 26 / ANN", "spikezip / ANN": "SpikeZIP / ANN"}

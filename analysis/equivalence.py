@@ -10,17 +10,14 @@ layer in deep networks. Prints a table and writes equivalence.csv.
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann
+from eventsnn import ann, scripts
 from eventsnn.equivalence import quantised
-from eventsnn.pipeline import load_network
 from eventsnn.simulate import run
 from eventsnn.tables import text_table, write_csv
 
@@ -53,29 +50,23 @@ def measure(network, images, steps, outputs, label, bar, **time):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint with quantised activations, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=100, help="number of test images")
+    parser = scripts.options(__doc__, limit=100, out="runs/equivalence")
     parser.add_argument("--steps", type=int, default=128, help="the most steps; more than any image needs to come to rest")
-    parser.add_argument("--out", default="runs/equivalence", help="folder for the table")
-    args = parser.parse_args(argv)
-    try:
-        network, images = eventsnn.convert(load_network(args.net)), eventsnn.load_images(args.data, limit=args.limit)
-        outputs = ann.predict(network.graph, images.pixels)
-        rows = []
-        Path(args.out).mkdir(parents=True, exist_ok=True)
-        with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
-            for label, time in ORDERS.items():
-                rows.append(measure(network, images, args.steps, outputs, label, bar, **time))
-                write_csv(Path(args.out) / "equivalence.csv", rows)
-    except eventsnn.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return scripts.run(study, parser, argv)
+
+
+def study(args):
+    """Run everything and write the table."""
+    network, images = eventsnn.convert(eventsnn.load(args.net)), eventsnn.load_images(args.data, limit=args.limit)
+    outputs = ann.predict(network.graph, images.pixels)
+    rows = []
+    with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
+        for label, time in ORDERS.items():
+            rows.append(measure(network, images, args.steps, outputs, label, bar, **time))
+            write_csv(args.out / "equivalence.csv", rows)
     formats = {"mean squared distance to the float ANN": ("MSE to float ANN", ".2e"), "spikes": ("spikes", ",.0f"),
                "operations": ("operations", ",.0f"), "mean T_eq": ("mean T_eq", ".1f"), "neurons": ("neurons", ",")}
     print(text_table(rows, formats))
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ theorem.csv, error_cases.png and error_cases.svg.
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import eventsnn
-from eventsnn import errors
-from eventsnn.pipeline import load_network
+from eventsnn import errors, scripts
 from eventsnn.tables import text_table, write_csv
 
 COLOURS = {1: "#D55E00", 2: "#F0B840", 3: "#9AD0F0", 4: "#0072B2"}  # warm: too many spikes; cold: too few; dark: where the ANN is flat
@@ -58,29 +55,18 @@ def draw(results, title):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=200, help="number of test images")
+    parser = scripts.options(__doc__, limit=200, out="runs/error_cases")
     parser.add_argument("--steps", type=int, default=8, help="T")
     parser.add_argument("--srp", type=int, default=4, help="steps of SRP's first stage (SRP's tau); 0: without SRP only")
     parser.add_argument("--levels", default="steps", choices=errors.LEVELS, help="the ANN's levels: T (L := T), or its own")
-    parser.add_argument("--out", default="runs/error_cases", help="folder for pictures and tables")
-    args = parser.parse_args(argv)
-    try:
-        study(args)
-    except eventsnn.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return scripts.run(study, parser, argv)
 
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = load_network(args.net), eventsnn.load_images(args.data, limit=args.limit)
+    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
     network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
-    out, results = Path(args.out), {}
-    out.mkdir(parents=True, exist_ok=True)
+    out, results = args.out, {}
     for tau in dict.fromkeys((0, args.srp)):
         name = f"SRP (τ = {tau})" if tau else "without SRP"
         results[name] = errors.cases(network, images, steps=args.steps, levels=args.levels, srp=tau, progress=sys.stderr.isatty())
@@ -89,8 +75,7 @@ def study(args):
             write_csv(out / f"{file}.csv", rows)
     levels = "L := T" if args.levels == "steps" else "own L"
     figure = draw(results, f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {levels}, {len(images)} images")
-    figure.savefig(out / "error_cases.png", dpi=150)
-    figure.savefig(out / "error_cases.svg")
+    scripts.save(figure, out, "error_cases")
     formats = {f"{error} case {k}": (f"{error}.{k}", ".3f") for error in ("I", "II") for k in errors.CASES}
     formats |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
     for name, found in results.items():

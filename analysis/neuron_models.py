@@ -10,18 +10,15 @@ models.png and models.svg.
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann
+from eventsnn import ann, scripts
 from eventsnn.checks import InputError
-from eventsnn.pipeline import load_network
 from eventsnn.simulate import run
 from eventsnn.tables import text_table, wilson, write_csv
 
@@ -93,34 +90,22 @@ def draw(rows, ann_accuracy, title):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=500, help="number of test images")
+    parser = scripts.options(__doc__, limit=500, out="runs/neuron_models")
     parser.add_argument("--models", default="if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif", help="names as above, separated by commas")
-    parser.add_argument("--out", default="runs/neuron_models", help="folder for pictures and tables")
-    args = parser.parse_args(argv)
-    try:
-        study(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return scripts.run(study, parser, argv)
 
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = load_network(args.net), eventsnn.load_images(args.data, limit=args.limit)
+    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
     calibration = eventsnn.load_images(args.data, split="train", limit=128)
-    outputs, out, rows = ann.predict(graph, images.pixels), Path(args.out), []
-    out.mkdir(parents=True, exist_ok=True)
+    outputs, out, rows = ann.predict(graph, images.pixels), args.out, []
     for name in tqdm(args.models.split(","), unit="model", disable=None, delay=2):
         rows += measure(graph, images, calibration, outputs, name, sys.stderr.isatty())
         write_csv(out / "models.csv", rows)
     ann_accuracy = float(np.mean(outputs.argmax(axis=1) == images.labels))
     figure = draw(rows, ann_accuracy, f"{graph.meta.get('arch', 'network')}, {len(images)} images")
-    figure.savefig(out / "models.png", dpi=150)
-    figure.savefig(out / "models.svg")
+    scripts.save(figure, out, "models")
     plain = {row["T"]: row["mse"] for row in rows if row["model"] == "if"}
     shown = [{**row, "MSE / IF's": row["mse"] / plain[row["T"]] if row["T"] in plain else None} for row in rows]
     formats = {k: (k, ".1%") for k in ("accuracy", "low", "high", "MSE / IF's")} | {"mse": ("MSE", ".3g"), "T_eq": ("T_eq", ".1f")}

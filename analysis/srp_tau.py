@@ -7,18 +7,15 @@ others. Bars are 95 % intervals (Wilson). Writes srp_tau.csv, srp_tau.png and sr
 """
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann
+from eventsnn import ann, scripts
 from eventsnn.checks import InputError
-from eventsnn.pipeline import load_network
 from eventsnn.simulate import report_steps, run
 from eventsnn.tables import text_table, wilson, write_csv
 
@@ -71,37 +68,25 @@ def draw(rows, ann_accuracy, title):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
-    parser.add_argument("--data", default="sample", help="images with labels, as for eventsnn.run")
-    parser.add_argument("--limit", type=int, default=500, help="number of test images")
+    parser = scripts.options(__doc__, limit=500, out="runs/srp_tau")
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     parser.add_argument("--taus", default="0,2,4,8,16", help="lengths of the first stage, separated by commas; 0: without SRP")
-    parser.add_argument("--out", default="runs/srp_tau", help="folder for pictures and tables")
-    args = parser.parse_args(argv)
-    try:
-        study(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return scripts.run(study, parser, argv)
 
 
 def study(args):
     """Run everything and write the results."""
     if not all(word.isdigit() for word in args.taus.split(",")):
         raise InputError("--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4")
-    graph, images = load_network(args.net), eventsnn.load_images(args.data, limit=args.limit)
+    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
     network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
-    out, rows = Path(args.out), []
-    out.mkdir(parents=True, exist_ok=True)
+    out, rows = args.out, []
     ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
     for tau in tqdm([int(word) for word in args.taus.split(",")], unit="tau", disable=None, delay=2):
         rows += measure(network, images, tau, args.steps, sys.stderr.isatty())
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, f"{graph.meta.get('arch', 'network')}, {len(images)} images")
-    figure.savefig(out / "srp_tau.png", dpi=150)
-    figure.savefig(out / "srp_tau.svg")
+    scripts.save(figure, out, "srp_tau")
     print(text_table(rows, {k: (k, ".1%") for k in ("accuracy", "low", "high")} | {k: (k, ",.0f") for k in ("spikes", "operations")}))
     print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
 

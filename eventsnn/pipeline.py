@@ -64,7 +64,7 @@ def run(settings):
     """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     with advice("export the network again, or give another --net"):
-        graph = load_network(settings.net)
+        graph = load(settings.net)
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
@@ -101,11 +101,6 @@ def advice(do):
         yield
     except InputError as error:
         raise (error if error.do else InputError(error.where, error.expected, error.found, do)) from None
-
-
-def load_network(net):
-    """The graph in a file, or the bundled one for 'sample'."""
-    return load(net)
 
 
 def describe_input(graph, images, settings, say):

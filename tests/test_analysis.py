@@ -7,7 +7,7 @@ import matplotlib.image
 import pytest
 
 import eventsnn
-from eventsnn.pipeline import load_network
+from eventsnn import load
 
 ANALYSIS = Path(__file__).parents[1] / "analysis"
 
@@ -40,7 +40,7 @@ def number(text):
 
 def test_error_cases(tmp_path, capsys):
     tables = run("error_cases", tmp_path, "--limit", "8", "--steps", "4", "--srp", "2")
-    layers = [layer.name for layer in eventsnn.convert(load_network("sample")).spiking]
+    layers = [layer.name for layer in eventsnn.convert(load("sample")).spiking]
     rows = tables["error_cases"]
     assert [row["layer"] for row in rows] == 2 * layers and len({row["strategy"] for row in rows}) == 2
     assert rows[0]["I"] == rows[0]["II"] == 0, "the first layer makes no error"
@@ -53,7 +53,7 @@ def test_srp_tau(tmp_path):
     rows = run("srp_tau", tmp_path, "--limit", "20", "--steps", "4", "--taus", "0,2")["srp_tau"]
     assert [(row["tau"], row["T"]) for row in rows] == [(tau, t) for tau in (0, 2) for t in (1, 2, 4)]
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
-    result = eventsnn.convert(load_network("sample")).run(eventsnn.load_images("sample", limit=20), steps=4, srp=2)
+    result = eventsnn.convert(load("sample")).run(eventsnn.load_images("sample", limit=20), steps=4, srp=2)
     assert rows[-1]["accuracy"] == pytest.approx(result.accuracy())
     assert rows[-1]["spikes"] == pytest.approx((result.spikes.sum() + result.batch.stage_one[:, 0].sum()) / 20)
 

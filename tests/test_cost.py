@@ -8,9 +8,8 @@ from compare import twin_drive, twin_net, twin_start
 from networks import Builder, random_graph, random_pixels
 from test_models import pooled_graph, quantised_graph
 
-from eventsnn import convert, load_images
+from eventsnn import convert, load, load_images
 from eventsnn.cost import MEANING, costs, macs
-from eventsnn.pipeline import load_network
 from eventsnn.readers import write_native
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
@@ -65,7 +64,7 @@ def test_every_multiplication_belongs_to_one_layer():
 
 
 def test_multiplications_of_the_bundled_network():
-    assert macs(convert(load_network("sample"))).tolist() == [
+    assert macs(convert(load("sample"))).tolist() == [
         16 * 784 * 9, 32 * 196 * 16 * 9, 32 * 196 * 32 * 9, 64 * 49 * 32 * 9, 64 * 49 * 64 * 9, 64 * 3136, 640]
 
 

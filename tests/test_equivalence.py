@@ -9,9 +9,8 @@ from networks import random_pixels
 from test_cli import small_graph
 from test_models import quantised_graph
 
-from eventsnn import InputError, convert, load_images
+from eventsnn import InputError, convert, load, load_images
 from eventsnn.equivalence import quantised
-from eventsnn.pipeline import load_network
 from eventsnn.readers import write_native
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation
@@ -45,7 +44,7 @@ def test_the_study_of_equivalence(tmp_path, capsys):
     assert len({row["mean squared distance to the float ANN"] for row in rows}) == 1
     assert len({row["spikes"] for row in rows}) == 4  # the ways differ, what they come to does not
     image = load_images("sample", limit=2)
-    found = convert(load_network("sample")).run(image, steps=100, neuron="st-bif", encoding="even").batch
+    found = convert(load("sample")).run(image, steps=100, neuron="st-bif", encoding="even").batch
     assert float(rows[0]["spikes"]) == found.spikes.sum() / 2 and float(rows[0]["mean T_eq"]) == found.t_eq.mean()
 
 
@@ -65,7 +64,7 @@ def test_the_study_of_neuron_models(tmp_path, capsys):
     times = [str(t) for t in neuron_models.STEPS]
     assert [(row["model"], row["T"]) for row in rows] == [
         *((model, t) for model in ("if", "if+srp", "gn-4", "snm") for t in times), *(("st-bif", t) for t in (*times, "rest"))]
-    images, network = load_images("sample", limit=4), convert(load_network("sample"))
+    images, network = load_images("sample", limit=4), convert(load("sample"))
     at = {(row["model"], row["T"]): row for row in rows}
     plain, srp = network.run(images, steps=32), network.run(images, steps=32, srp=4)
     for t in (1, 32):

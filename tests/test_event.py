@@ -5,9 +5,8 @@ import twin
 from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import random_graph, random_pixels
 
-from eventsnn import InputError, convert, load_images
+from eventsnn import InputError, convert, load, load_images
 from eventsnn.engine import layout, order
-from eventsnn.pipeline import load_network
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
 from eventsnn.trace import Recorder
@@ -123,7 +122,7 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
 
 
 def test_order_clocked_is_the_clocked_engine_on_the_bundled_network():
-    network, images = convert(load_network("sample")), load_images("sample", limit=3)
+    network, images = convert(load("sample")), load_images("sample", limit=3)
     for neuron in ("if", "snm"):
         clocked = network.run(images, steps=16, neuron=neuron, neurons=True).batch
         events = network.run(images, steps=16, neuron=neuron, neurons=True, engine="event", order="clocked").batch

@@ -14,8 +14,7 @@ from networks import Builder, random_graph, random_pixels
 from test_record import Full
 
 import eventsnn
-from eventsnn import InputError, columns, convert, trace
-from eventsnn.pipeline import load_network
+from eventsnn import InputError, columns, convert, load, trace
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
@@ -169,7 +168,7 @@ def test_the_command_line_traces_single_neurons(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
     assert main([*arguments, "--trace-neurons", "act1:0/3/4,act1:5"]) == 0
-    network = convert(load_network("sample"))
+    network = convert(load("sample"))
     number = network.layers[0].neuron(0, 3, 4)
     whole = Simulation(network, steps=2, engine="event", pixel_range=(0, 255))
     trace = read_trace(tmp_path / "r" / "trace-0.h5", whole)
