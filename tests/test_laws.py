@@ -11,7 +11,7 @@ from test_event import CASES
 from test_models import MODELS, models_of, pooled_graph, quantised_graph
 
 from eventsnn import ann, convert
-from eventsnn.engine import event
+from eventsnn.engine import layout
 from eventsnn.equivalence import quantised
 from eventsnn.linear import LinearMap
 from eventsnn.network import INPUT, connect
@@ -138,9 +138,9 @@ def test_law_1_conservation_while_spikes_are_under_way(model):
         run, simulation = simulation.run_events(pixels[0], 3, recorder)
         spikes, _, deliveries = recorder.records()
         fired, delivered = np.zeros((2, len(simulation.resting)), np.int64)
-        np.add.at(fired, spikes[:, event.S_NEURON], spikes[:, event.S_SIGN])
-        taken = spikes[deliveries[:, event.D_SPIKE]]
-        np.add.at(delivered, taken[:, event.S_NEURON], taken[:, event.S_SIGN])
+        np.add.at(fired, spikes[:, layout.S_NEURON], spikes[:, layout.S_SIGN])
+        taken = spikes[deliveries[:, layout.D_SPIKE]]
+        np.add.at(delivered, taken[:, layout.S_NEURON], taken[:, layout.S_SIGN])
         assert_conserved(simulation, total_drive(simulation, pixels[0], 3), fired, run.state.v, run.readout[-1], sent=delivered)
         under_way += len(spikes) - len(deliveries)
     assert under_way
