@@ -36,6 +36,21 @@ CASES = {
 }
 
 
+def in_case(case, network, rng):
+    """The options of `Time` and of the twin's run for one of CASES, with random delays where it has any."""
+    mine, others = (dict(options) for options in CASES[case])
+    names = [layer.name for layer in network.layers]
+    pairs = [(names[p.source], names[p.target]) for p in network.projections if p.source >= 0]
+    if mine.get("delays") == "by projection":
+        steps = rng.integers(0, 6, len(pairs)) / 4
+        mine["delays"] = dict(zip(pairs, steps.tolist()))
+        others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
+    elif mine.get("delays") == "by neuron":
+        mine["delays"] = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
+        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in mine["delays"]])
+    return mine, others
+
+
 def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, **options):
     """The engine's run with its records, and the twin's outcome, of the same image.
 
@@ -45,17 +60,7 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
     graph = make(rng)
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
-    mine, others = (dict(options) for options in CASES[case])
-    names = [layer.name for layer in network.layers]
-    pairs = [(p.source, p.target) for p in network.projections if p.source >= 0]
-    if mine.get("delays") == "by projection":
-        steps = rng.integers(0, 6, len(pairs)) / 4
-        mine["delays"] = {(names[s], names[t]): float(x) for (s, t), x in zip(pairs, steps)}
-        others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
-    elif mine.get("delays") == "by neuron":
-        steps = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
-        mine["delays"] = steps
-        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in steps])
+    mine, others = in_case(case, network, rng)
     simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
                             pixel_range=pixel_range(pixels), **options)
     recorder = Recorder()

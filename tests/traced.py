@@ -5,7 +5,7 @@ import numpy as np
 import twin
 from compare import twin_drive, twin_net, twin_start
 from networks import random_graph, random_pixels, skipping_graph
-from test_event import CASES, MODELS, STEPS, TICKS
+from test_event import MODELS, STEPS, in_case
 
 from eventsnn import convert
 from eventsnn.engine.driver import EventRun
@@ -49,16 +49,7 @@ def traced(seed, case="fifo", model="if", arithmetic="fixed"):
     graph = skipping_graph(rng) if seed % 2 else random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
-    mine, others = (dict(options) for options in CASES[case])
-    names = [layer.name for layer in network.layers]
-    pairs = [(p.source, p.target) for p in network.projections if p.source >= 0]
-    if mine.get("delays") == "by projection":
-        steps = rng.integers(0, 6, len(pairs)) / 4
-        mine["delays"] = {(names[s], names[t]): float(x) for (s, t), x in zip(pairs, steps)}
-        others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
-    elif mine.get("delays") == "by neuron":
-        mine["delays"] = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
-        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in mine["delays"]])
+    mine, others = in_case(case, network, rng)
     simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
                             pixel_range=pixel_range(pixels))
     run, trace = record(simulation, pixels[0], IMAGE)
