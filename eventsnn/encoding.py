@@ -119,7 +119,7 @@ def _spikes(simulation, image, x, number, stage):
 def _check_size(row, count):
     if row.nbytes * count > MAX_ROWS:
         raise InputError("encoding", f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image", f"{row.nbytes * count / 2**30:.1f} GiB",
-                         "choose fewer steps")
+                         "choose fewer steps, or a shorter release")
 
 
 def events_of(given, shape, steps, ticks):

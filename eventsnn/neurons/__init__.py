@@ -40,7 +40,7 @@ def levels(network):
         elif "levels" in layer.node.attrs:
             found.append(layer.node.attrs["levels"])
         else:
-            raise InputError(f"{network.graph.source}: node {layer.name!r}", "a quantised activation (QCFS, QuantRelu) for st-bif neurons",
+            raise InputError(f"node {layer.name!r}", "a quantised activation (QCFS, QuantRelu) for st-bif neurons",
                              layer.node.op, "choose --neuron snm, or train the network with a quantised activation")
     return np.array([*found, 1], np.int64)
 
