@@ -151,13 +151,14 @@ class Simulation:
         most = max(float(v.max()) for v in self.initial) + 4096 + heaviest / high
         self.most_spikes = int(max(fan_out) * (3 + heaviest / high) + most)
         self.most_parcels = max(1, max(2 * len(self.network.projections), 1) if self.order.halves or self.delay_kind == 1 else 1)
-        ends = -np.inf, np.inf
+        ends, self.margin = (-np.inf, np.inf), np.inf
         if dtype.kind == "i":
             margin = int(heaviest + 2 * one * (1 + self.arithmetic.bound / self.steps))  # more than any one charge
             if dtype == np.int32 and margin > 2**30:
                 self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
                 self.tables = t = None  # before there are others
                 return self._prepare()
+            self.margin = margin = margin if dtype == np.int32 else max(margin, 2**61)
             ends = np.iinfo(dtype).min + margin, np.iinfo(dtype).max - margin
         self.band = layout.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
 
@@ -197,6 +198,8 @@ class Simulation:
 
         steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not sent. inputs: int64 [E, 4], its input events.
         """
+        if max(drive.max().item(), -drive.min().item()) > self.margin:
+            raise Overflow(f"drive of more than {self.margin} at once")
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
         most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)

@@ -7,6 +7,8 @@ from networks import random_graph, random_pixels
 
 from eventsnn import InputError, convert, load, load_images
 from eventsnn.engine import layout, order
+from eventsnn.engine.driver import Overflow
+from eventsnn.replay import play
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
 from eventsnn.trace import Recorder
@@ -257,3 +259,19 @@ def test_orders_need_the_event_engine():
     graph = random_graph(np.random.default_rng(307))
     with pytest.raises(InputError, match="engine event"):
         convert(graph).run(np.zeros((1, *graph.input_shape), np.uint8), steps=2, order="random")
+
+
+def test_drive_that_32_bits_cannot_add_safely_runs_in_64():
+    """What one arrival brings must be less than the margin in which potentials are watched, or a sum could wrap unseen."""
+    rng = np.random.default_rng(303)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
+    drive = simulation.drive(pixels[0])[0]
+    drive[0] = simulation.margin + 1
+    with pytest.raises(Overflow, match="drive"):
+        simulation.event_run(drive)
+    _, trace = play(simulation, drive)
+    assert simulation.arithmetic.dtype == np.int32 and trace.simulation.arithmetic.dtype == np.int64
+    first = trace.of(0, 0)
+    assert len(first) == (int(simulation.resting[0]) + 2 * int(drive[0])) // simulation.arithmetic.one.item() > 10
