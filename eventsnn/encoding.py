@@ -77,7 +77,8 @@ def rows(simulation, image, number=0, stage=0):
     image: raw pixels [C, H, W], or input events [E, 4] (`events_of`). number: the image's, for randomness, as stage is (1: SRP's
     first one).
     """
-    encoding, network, arithmetic, steps = simulation.encoding, simulation.network, simulation.arithmetic, simulation.steps
+    encoding, network, arithmetic = simulation.encoding, simulation.network, simulation.arithmetic
+    steps = simulation.srp if stage else simulation.steps
 
     def given(image):
         return drive_of(network, arithmetic, image, simulation.scales)
@@ -88,7 +89,7 @@ def rows(simulation, image, number=0, stage=0):
         _check_size(bias, steps)
         result = np.repeat(bias[None], steps, axis=0)
         x = None if encoding.kind == "events" else by_site(network.graph.preprocessing(image[None])[0])
-        for step, spikes in enumerate(_spikes(simulation, image, x, number, stage)):
+        for step, spikes in enumerate(_spikes(simulation, image, x, number, stage, steps)):
             if spikes.any():
                 add_inputs(network, simulation.blocks, spikes, result[step])
         return result
@@ -103,10 +104,10 @@ def rows(simulation, image, number=0, stage=0):
     return np.concatenate([parts, np.zeros_like(parts[:1])])
 
 
-def _spikes(simulation, image, x, number, stage):
+def _spikes(simulation, image, x, number, stage, steps):
     """The input's spikes of each step, whole numbers [sites, C]."""
     c, h, w = simulation.network.graph.input_shape
-    for step in range(simulation.steps):
+    for step in range(steps):
         spikes = np.zeros((h * w, c), np.int64)
         if x is None:
             mine = image[image[:, 0] == step]

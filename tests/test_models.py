@@ -248,9 +248,9 @@ def test_srp_in_asynchronous_time_is_the_twins(case, model):
 # --- input events ------------------------------------------------------------------------------
 
 
-def input_events(rng, shape, count=30):
+def input_events(rng, shape, count=30, steps=STEPS):
     """Rows (time, input index, sign), several at one time."""
-    return [(t, int(rng.integers(np.prod(shape))), int(rng.choice([-1, 1]))) for t in rng.integers(0, 8 * STEPS, count) / 8]
+    return [(t, int(rng.integers(np.prod(shape))), int(rng.choice([-1, 1]))) for t in rng.integers(0, 8 * steps, count) / 8]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -348,3 +348,23 @@ def test_traces_with_masks_and_input_events_come_back_from_files(tmp_path):
     with pytest.raises(InputError, match="which SRP silenced"):
         layer = int(simulation.tables.layer_of[silenced])
         observe(found, layer, silenced - int(simulation.tables.layers[layer, 1]))
+
+
+@pytest.mark.parametrize("kind", ["constant", "even", "rate", "events"])
+def test_srp_may_take_longer_than_the_run(kind):
+    """A first stage of more steps than T: its drive goes on as the encoding says, in both engines, and is not the last row again."""
+    rng = np.random.default_rng(130)
+    graph = quantised_graph(rng)
+    images = random_pixels(rng, graph, 2)
+    given, inputs = images, None
+    if kind == "events":
+        given = inputs = [events_of(input_events(rng, graph.input_shape, steps=3), graph.input_shape, 3, 1024) for _ in images]
+    batches = []
+    for options in ({}, {"engine": "event", "time": Time(order="clocked")}):
+        simulation = Simulation(convert(graph), steps=3, srp=8, encoding=kind, inputs=inputs, pixel_range=pixel_range(images), **options)
+        batches.append(simulation.run(given, neurons=True))
+    for name in ("stage_one", "masks", "readout", "counts", "potentials"):
+        assert np.array_equal(getattr(batches[0], name), getattr(batches[1], name)), name
+    if kind == "rate":
+        rows = simulation.drive(images[0], 0, 1)
+        assert len(rows) == 8 and len(np.unique(rows, axis=0)) > 5
