@@ -30,6 +30,9 @@ class Encoding:
             raise InputError("release", "a whole number of steps from 1 to 65,536", repr(self.release))
         if self.release is not None and self.kind != "even":
             raise InputError("release", "encoding 'even'", f"encoding {self.kind!r}", "choose --encoding even, or leave --release out")
+        if self.bias_once and self.kind not in ("constant", "even"):
+            raise InputError("bias_once", "encoding 'constant' or 'even'", f"encoding {self.kind!r}",
+                             "with spiking inputs biases come in every step: leave it out")
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError("unit", "a number above 0", self.unit)
 

@@ -158,9 +158,12 @@ def test_even_release_needs_levels_or_a_number():
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"tau": 0}, "members"), ({"tau": 2.5}, "members"), ({"encoding": "odd"}, "constant, even"), ({"srp": -1}, "first stage"),
+    ({"encoding": "rate", "bias_once": True}, "biases come in every step"),
     ({"initial": [np.zeros(3)]}, "one array for each"), ({"initial": float("nan")}, "-1000")])
 def test_settings_that_make_no_sense(options, words):
     with pytest.raises(InputError, match=words):
+        if "bias_once" in options:
+            options = {"encoding": Encoding(kind=options["encoding"], bias_once=True)}
         simulation_of(1, "gn", **options)
 
 
