@@ -14,7 +14,7 @@ import numpy as np
 
 from eventsnn.checks import InputError
 from eventsnn.graph import MAX_NODES, Graph, Node, Preprocessing
-from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, check_storage, child, numbers, open_hdf5, plain, read_array, text_of, told
+from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, check_storage, child, json_of, numbers, open_hdf5, plain, read_array, text_of, told
 
 FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph
@@ -78,20 +78,7 @@ def _graph_json(file, where):
     data = text[()] if length <= MAX_JSON else b""
     if not 0 < len(data) <= MAX_JSON:
         raise InputError(where, f"1 to {MAX_JSON:,} bytes of JSON", f"{len(data) or length:,}")
-    try:
-        return json.loads(data.rstrip(b"\0").decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
-    except (RecursionError, ValueError) as error:
-        raise InputError(where, "valid JSON that is not deeply nested", told(error), "write the file again") from error
-
-
-def _no_constant(text):
-    raise ValueError(f"{text} is not JSON")
-
-
-def _unique(pairs):
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("one key twice in an object")
-    return dict(pairs)
+    return json_of(data.rstrip(b"\0"), where)
 
 
 def _node(entry, where, params, left):
