@@ -114,7 +114,7 @@ def describe_input(graph, images, settings, say):
     say(f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items()) or 'none'}; {neurons:,} neurons")
     say(f"preprocessing: {graph.preprocessing}")
     if "note" in graph.meta:
-        say(f"note in the file: {one_line(graph.meta['note'])}")
+        say(f"note: {one_line(graph.meta['note'])}")
     classes = images.classes or graph.meta.get("classes", ())
     say(f"images: {len(images):,} of {images.name} ({images.split}), {'x'.join(map(str, images.pixels.shape[1:]))} {images.pixels.dtype}"
         + ("; no labels, so no accuracy" if images.labels is None else "")

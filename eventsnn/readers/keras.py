@@ -23,7 +23,7 @@ SIGMOID = "the sigmoid at the output is left out: the largest output stays the l
 def parse(file, name, arch=None):
     """The fields of `Graph` in an open file. arch: a name of ARCHITECTURES, or a .json file that model.to_json() gave; by default the
     file's own, or a .json file of the same name beside it."""
-    version = text_of(plain(child(file, "model_weights") or file, "keras_version")) or "2 or 3"
+    version = text_of(plain(child(file, "model_weights") or file, "keras_version")) or ""
     if version.startswith("1.") or "nb_layers" in file.attrs:
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", "open it with Keras 2 and save it again")
     known = ARCHITECTURES.get(arch or "")
@@ -34,14 +34,15 @@ def parse(file, name, arch=None):
     shape = (1, *shape) if len(shape) == 2 else shape if first else (shape[2], *shape[:2])
     builder = Builder(name, LAYERS, Weights(child(file, "model_weights") or file, model), model.input[0], shape, first)
     output = _ended(builder, builder.run(model, builder.image), name)
-    nodes, notes = builder.nodes, [f"Keras {version}"]
+    nodes, notes = list(builder.nodes.values()), [f"written by Keras {version}"] if version else []
     if known and known.bgr:
         nodes = [_reversed_channels(node) if model.input[0] in node.inputs else node for node in nodes]
     if builder.ending[0] == "sigmoid":
         notes.append(SIGMOID)
     return {"nodes": tuple(nodes), "input": model.input[0], "output": output, "input_shape": shape,
             "preprocessing": preprocessing or _preprocessing(builder), "source": name,
-            "meta": {"arch": arch if known else model.config.get("name", "Keras model"), "note": "; ".join(notes)}}
+            "meta": {"arch": arch if known else text_of(model.config.get("name"), 200) or "Keras model"}
+            | ({"note": "; ".join(notes)} if notes else {})}
 
 
 def _entry(file, name, arch):

@@ -34,13 +34,13 @@ class Builder:
     """Collects nodes.
 
     layers: class of a layer -> the function (builder, layer, values, name) that makes its nodes and returns its value.
-    first: whether maps are [C, H, W] in Keras. shapes: name of a node -> its output's shape.
+    first: whether maps are [C, H, W] in Keras. nodes, shapes: name of a node -> the node, its output's shape.
     """
 
     def __init__(self, source, layers, weights, image, shape, first):
         self.source, self.layers, self.weights, self.first = source, layers, weights, first
         self.shapes = {image: shape}
-        self.nodes: list[Node] = []
+        self.nodes: dict[str, Node] = {}
         self.calls = 0
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
         self.pixels = None     # of the image as the first node took it
@@ -80,7 +80,7 @@ class Builder:
                 self.pixels = value.pixels
         node = Node(name, op, tuple(value.node for value in values), attrs or {}, params or {})
         self.shapes[name] = infer_shape(node, [self.shapes[i] for i in node.inputs], f"{self.source}: layer {name!r} ({op})")
-        self.nodes.append(node)
+        self.nodes[name] = node
         return Value(name)
 
     def wrong(self, name, expected, found, do="change the layer in Keras and save the model again"):

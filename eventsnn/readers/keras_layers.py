@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from eventsnn.readers.keras_builder import Value
 from eventsnn.readers.keras_config import activation_of, number, pair
 from eventsnn.readers.keras_weights import NORMS
 
@@ -95,9 +96,21 @@ def _pool(op):
         builder.map(values[0], name)
         kernel = pair(layer.config, "pool_size", (2, 2), name)
         strides = pair(layer.config, "strides", kernel, name)
-        pads = builder.pads(layer, values[0], kernel, strides, (1, 1))
-        return builder.add(name, op, values, {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads})
+        value, pads = values[0], builder.pads(layer, values[0], kernel, strides, (1, 1))
+        if op == "MaxPool" and not any(pads):
+            value, pads = _zeros_taken_in(builder, value, kernel)
+        return builder.add(name, op, [value], {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads})
     return make
+
+
+def _zeros_taken_in(builder, value, kernel):
+    """(the activation, pads) where `value` is one with zeros around it, else (value, no pads): a maximum of what is not below 0 may as
+    well leave zeros out."""
+    pad = builder.nodes.get(value.node)
+    source = builder.nodes.get(pad.inputs[0]) if pad is not None and pad.op == "Pad" else None
+    if source is None or not source.is_activation or not all(n < min(kernel) for n in pad.attrs["pads"]):
+        return value, [0, 0, 0, 0]
+    return Value(source.name), pad.attrs["pads"]
 
 
 def _global_pool(op):
@@ -139,7 +152,7 @@ def _concatenate(builder, layer, values, name):
     if not flat:
         return builder.add(name, "Concat", values, {"axis": 1})
     values = [builder.vector(value, name) for value in values]
-    sizes = [self_size for (self_size,) in (builder.shapes[value.node] for value in values)]
+    sizes = [builder.shapes[value.node][0] for value in values]
     parts = [np.arange(n) if value.order is None else value.order for n, value in zip(sizes, values)]
     order = np.concatenate([part + sum(sizes[:i]) for i, part in enumerate(parts)])
     same = all(value.order is None for value in values)

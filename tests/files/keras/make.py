@@ -1,7 +1,8 @@
 """Makes the files beside it: small Keras models with random weights, three images, and what Keras itself makes of them.
 
-    pip install "tensorflow==2.15.*" && python tests/files/keras/make.py
     pip install keras tensorflow && python tests/files/keras/make.py
+    pip install "tensorflow==2.15.*" && python tests/files/keras/make.py
+    pip install "tensorflow==2.8.*" && python tests/files/keras/make.py functional nested
 
 Each version of Keras writes its own files: NAME-VERSION.h5 and, with images [N, H, W, C] (or [N, C, H, W]) and outputs, NAME-VERSION.npz.
 """
@@ -73,9 +74,8 @@ def channels_first():
     first = {"data_format": "channels_first"}
     image = keras.Input((2, 7, 6))
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", **first)(image)
-    x = layers.BatchNormalization(axis=1)(x)
     x = layers.Concatenate(axis=1)([layers.MaxPooling2D(2, **first)(x), layers.AveragePooling2D(2, **first)(x)])
-    x = layers.Activation("relu")(x)
+    x = layers.Activation("relu")(layers.BatchNormalization(axis=1)(x))
     both = [layers.Dense(3)(layers.Flatten(**first)(x)), layers.Dense(3)(layers.Reshape((-1,))(x))]
     return keras.Model(image, layers.Add()(both))
 
@@ -92,32 +92,47 @@ def fill(model, rng):
             if "variance" in name or "gamma" in name:
                 values.append(rng.uniform(0.5, 1.5, shape))
             elif "kernel" in name:
-                values.append(rng.normal(0, 1.3 / np.sqrt(max(np.prod(shape[:-1]), 1)), shape))
+                values.append(rng.normal(0, 1.4 / np.sqrt(max(np.prod(shape[:-1]), 1)), shape))
             else:
                 values.append(rng.normal(0, 0.3, shape) if name != "count" else np.zeros(shape))
         layer.set_weights(values)
 
 
+def vgg16():
+    """VGG16 of Keras Applications with 5 channels in each convolution."""
+    config = keras.applications.VGG16(weights=None).get_config()
+    for layer in config["layers"]:
+        layer.pop("build_config", None)
+        layer["config"] |= {"filters": 5} if "filters" in layer["config"] else {}
+        layer["config"] |= {"units": {"fc1": 6, "fc2": 5}.get(layer["config"]["name"], 4)} if "units" in layer["config"] else {}
+    return keras.Model.from_config(config)
+
+
+MODELS = (sequential, functional, nested, mobile, channels_first)
+
+
+def save(make, folder, version):
+    """Write a model's files; returns its images and the outputs that Keras has for them when it reads the file."""
+    rng, stem = np.random.default_rng(7), folder / f"{make.__name__}-{version}"
+    model = make()
+    fill(model, rng)
+    if make is vgg16:
+        model.save_weights(f"{stem}.h5" if version < "3" else f"{stem}.weights.h5")
+        images = rng.integers(0, 256, (2, 7, 7, 3)).astype(np.uint8).repeat(32, 1).repeat(32, 2)
+        return images, model.predict(keras.applications.vgg16.preprocess_input(images.astype(np.float32)), verbose=0)
+    images = rng.uniform(0, 255 if make is nested else 1, (3, *model.input_shape[1:])).astype(np.float32)
+    model.save(f"{stem}.h5", include_optimizer=False)
+    if make is nested:
+        model.save_weights(f"{stem}.weights.h5")
+        Path(f"{stem}.json").write_text(model.to_json())
+    return images, keras.models.load_model(f"{stem}.h5").predict(images, verbose=0)
+
+
 def main(names):
     folder, version = Path(__file__).parent, ".".join(keras.__version__.split(".")[:2])
-    for make in [globals()[name] for name in names] or [sequential, functional, nested, mobile, channels_first]:
-        rng = np.random.default_rng(7)
-        model = make()
-        fill(model, rng)
-        largest = 255 if make is nested else 1
-        images = rng.uniform(0, largest, (3, *model.input_shape[1:])).astype(np.float32)
-        stem = folder / f"{make.__name__}-{version}"
-        model.save(f"{stem}.h5", include_optimizer=False)
-        try:
-            outputs = np.asarray(keras.models.load_model(f"{stem}.h5").predict(images, verbose=0))
-        except Exception as error:  # older TensorFlow has no channels_first on a CPU
-            print(f"{make.__name__}: {error}"[:200])
-            Path(f"{stem}.h5").unlink()
-            continue
-        np.savez_compressed(f"{stem}.npz", images=images, outputs=outputs)
-        if make is nested:
-            model.save_weights(f"{stem}.weights.h5")
-            Path(f"{stem}.json").write_text(model.to_json())
+    for make in [globals()[name] for name in names] or [*MODELS, vgg16]:
+        images, outputs = save(make, folder, version)
+        np.savez_compressed(folder / f"{make.__name__}-{version}.npz", images=images, outputs=outputs)
 
 
 if __name__ == "__main__":
