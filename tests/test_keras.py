@@ -16,6 +16,8 @@ from eventsnn.checks import InputError
 from eventsnn.graph import Graph, with_preprocessing
 from eventsnn.readers import load
 from eventsnn.readers.architectures import ARCHITECTURES
+from eventsnn.run import main
+from eventsnn.settings import Settings
 
 FILES = Path(__file__).parent / "files" / "keras"
 
@@ -238,6 +240,24 @@ def test_preprocessing_can_be_given(tmp_path):
     for key in "mean", "std":
         with pytest.raises(InputError, match=f"--input-{key}: expected 1 or 2 numbers, found 3"):
             with_preprocessing(graph, **{key: (1.0, 1.0, 1.0)})
+
+
+def test_a_run_says_what_is_done_with_pixels(tmp_path, capsys):
+    path, data, out = write(tmp_path / "net.h5", old_layers()), tmp_path / "data.npz", tmp_path / "out"
+    np.savez(data, x_test=IMAGES, y_test=[0, 1])
+    options = ["--net", str(path), "--data", str(data), "--steps", "2", "--calibration", "test:0-1", "--out", str(out)]
+    assert main(options) == 0
+    first = json.loads((out / "summary.json").read_text())
+    assert "as the file does not tell it: see --input-scale" in capsys.readouterr().out
+    assert main([*options[:-1], str(tmp_path / "other"), "--input-scale", "0.5", "--input-mean", "0.25,0.5", "--input-std", "2"]) == 0
+    other = json.loads((tmp_path / "other" / "summary.json").read_text())
+    assert "preprocessing: (pixel * 0.5 - [0.25 0.5]) / [2]\n" in capsys.readouterr().out
+    assert other["network"]["preprocessing"] == "(pixel * 0.5 - [0.25 0.5]) / [2]" and other["settings"]["input_mean"] == [0.25, 0.5]
+    assert first["id"] != other["id"] and first["network"]["arch"] == "Keras model"
+
+
+def test_help_names_every_architecture():
+    assert all(name in Settings.__dataclass_fields__["arch"].metadata["help"] for name in ARCHITECTURES)
 
 
 def test_layers_that_scale_the_image_become_preprocessing(tmp_path):
