@@ -76,14 +76,15 @@ def _refuse_obstacles(model, name):
 
 def _channels_first(model, name):
     """Whether the model's maps are [C, H, W] in Keras."""
-    formats, waiting = set(), [model]
+    formats: set[str] = set()
+    waiting = [model]
     while waiting:
         layer = waiting.pop()
         waiting.extend(layer.inner)
-        formats.update({layer.config.get("data_format")} if layer.kind != "Flatten" else ())
-    formats -= {None}
+        if layer.kind != "Flatten" and layer.config.get("data_format") is not None:
+            formats.add(str(layer.config["data_format"]))
     if not formats <= {"channels_first", "channels_last"} or len(formats) > 1:
-        raise InputError(name, "one data_format, channels_first or channels_last", sorted(map(str, formats)), "use one in all layers")
+        raise InputError(name, "one data_format, channels_first or channels_last", sorted(formats), "use one in all layers")
     return formats == {"channels_first"}
 
 

@@ -43,20 +43,24 @@ class Builder:
         self.nodes: dict[str, Node] = {}
         self.calls = 0
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
-        self.pixels = None     # of the image as the first node took it
+        self.pixels = None  # of the image as the first node took it
         self.ending = ("", "")  # (softmax or sigmoid, name of the layer) at the output
 
     def run(self, model, value, path=""):
         """The value of a model's output for the value of its input."""
         made, waiting = {model.input: value}, [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call]
         while waiting:
-            ready = [(layer, i) for layer, i in waiting if all(ref in made for ref in layer.calls[i])]
-            if not ready:
-                raise InputError(self.source, "layers whose inputs exist", f"{waiting[0][0].path!r}, whose inputs do not",
+            later = []
+            for layer, i in waiting:
+                if all(ref in made for ref in layer.calls[i]):
+                    name = path + layer.name + (f":{i + 1}" if i else "")
+                    made[layer.name, i] = self.call(layer, [made[ref] for ref in layer.calls[i]], name)
+                else:
+                    later.append((layer, i))
+            if len(later) == len(waiting):
+                raise InputError(self.source, "layers whose inputs exist", f"{later[0][0].path!r}, whose inputs do not",
                                  "save the model again")
-            for layer, i in ready:
-                made[layer.name, i] = self.call(layer, [made[ref] for ref in layer.calls[i]], path + layer.name + f":{i + 1}" * (i > 0))
-            waiting = [(layer, i) for layer, i in waiting if (layer.name, i) not in made]
+            waiting = later
         if model.output not in made:
             raise InputError(self.source, "a layer that gives the output", repr(model.output[0]), "save the model again")
         return made[model.output]
@@ -156,5 +160,5 @@ class Builder:
         return self.activate(value, f"{name}:{activation[0]}", activation)
 
     def filters(self, name, layer, key, found):
-        if layer.config.get(key, found) != found:
+        if layer.config.get(key) not in (None, found):
             raise self.wrong(name, f"{layer.config[key]} {key}", found, "the weights are another network's")
