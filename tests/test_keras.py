@@ -374,6 +374,7 @@ REFUSED = {
     "a kernel without maps": (replaced(0, conv(weights=[("kernel", DENSE), ("bias", BIAS)], **SHAPE)), "a kernel with 4 axes"),
     "strides as text": (replaced(0, conv(strides="2", **SHAPE)), "strides of one or two whole numbers"),
     "strides of 0": (replaced(0, conv(strides=[0, 1], **SHAPE)), "strides of one or two whole numbers"),
+    "a pool of 0": (inserted(1, layer("MaxPooling2D", "pool", pool_size=[0, 2])), "layer 'pool': expected pool_size of one or two"),
     "odd padding": (replaced(0, conv(padding="causal", **SHAPE)), "Conv2D with padding causal"),
     "NaN": (replaced(0, conv(weights=[("kernel", KERNEL * np.nan), ("bias", BIAS)], **SHAPE)), "finite values in W"),
     "no bias in the file": (replaced(0, conv(weights=[("kernel", KERNEL)], **SHAPE)), "2 arrays (kernel, bias), found 1 (conv)"),

@@ -122,6 +122,10 @@ class Builder:
         if axis not in good:
             raise self.wrong(name, f"the axis of channels, {good[0]} or {good[1]}", axis)
 
+    def pair(self, layer, key, default, name):
+        """A setting that is one whole number or two."""
+        return pair(layer.config, key, default, f"{self.source}: layer {name!r}")
+
     def pads(self, layer, value, kernel, strides, dilations):
         """[top, left, bottom, right] for "valid" or "same"; the latter pads more at the bottom and right where it must."""
         if layer.config.get("padding", "valid") == "valid":
@@ -135,12 +139,11 @@ class Builder:
 
     def convolution(self, layer, value, name, weight, bias, group=1):
         """A Conv with the layer's strides, padding and dilation; weight [M, C / group, kH, kW]."""
-        where = f"{self.source}: layer {name!r}"
         kernel = weight.shape[2:]
-        if pair(layer.config, "kernel_size", kernel, where) != kernel:
+        if self.pair(layer, "kernel_size", kernel, name) != kernel:
             raise self.wrong(name, f"a kernel of {layer.config['kernel_size']}", list(kernel), "the weights are another network's")
         self.map(value, name)
-        strides, dilations = (pair(layer.config, key, (1, 1), where) for key in ("strides", "dilation_rate"))
+        strides, dilations = (self.pair(layer, key, (1, 1), name) for key in ("strides", "dilation_rate"))
         attrs = {"strides": list(strides), "dilations": list(dilations), "group": group,
                  "pads": self.pads(layer, value, kernel, strides, dilations)}
         return self.add(name, "Conv", [value], attrs, {"W": weight} | ({} if bias is None else {"B": bias}))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from eventsnn.readers.keras_builder import Value
-from eventsnn.readers.keras_config import activation_of, number, pair
+from eventsnn.readers.keras_config import activation_of, number
 from eventsnn.readers.keras_weights import NORMS
 
 
@@ -94,8 +94,8 @@ def _softmax(builder, layer, values, name):
 def _pool(op):
     def make(builder, layer, values, name):
         builder.map(values[0], name)
-        kernel = pair(layer.config, "pool_size", (2, 2), name)
-        strides = pair(layer.config, "strides", kernel, name)
+        kernel = builder.pair(layer, "pool_size", (2, 2), name)
+        strides = builder.pair(layer, "strides", kernel, name)
         value, pads = values[0], builder.pads(layer, values[0], kernel, strides, (1, 1))
         if op == "MaxPool" and not any(pads):
             value, pads = _zeros_taken_in(builder, value, kernel)
@@ -131,7 +131,7 @@ def _pad(builder, layer, values, name):
 
 def _up(builder, layer, values, name):
     builder.map(values[0], name)
-    size = pair(layer.config, "size", (2, 2), name)
+    size = builder.pair(layer, "size", (2, 2), name)
     attrs = {"scales": [float(n) for n in size], "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     return builder.add(name, "Resize", values, attrs)
 
