@@ -4,9 +4,10 @@
 
 Of every neuron an interval of spike counts is computed that holds whatever the order of arrivals was in asynchronous time, from the drive
 down to the readout (`eventsnn.intervals`); a class is certified if it has the largest readout for all counts inside. The accuracy is that
-of clocked time. Where no image is certified, the layers say why: the mean width of their intervals, and the share that
-is certified where order is free in one layer alone, or in the first layers only, and all others are clocked (--whole leaves that
-out: it takes as many times as long as there are layers). ST-BIF is released evenly (SpikeZIP 3.2). Writes certified_accuracy.csv (by T),
+of clocked time. An interval of a million spikes is given up, and its image with it. Where no image is certified, the layers say why: the
+mean width of their intervals, and the share that is certified where order is free in one layer alone, or in it and all before it, and
+all others are clocked (--whole leaves that out: it takes as many times as long as there are layers).
+ST-BIF is released evenly (SpikeZIP 3.2). Writes certified_accuracy.csv (by T),
 layers.csv (by layer, at the last T), depth.csv (by layer and T), certified_accuracy.png and certified_accuracy.svg.
 """
 from __future__ import annotations
@@ -20,6 +21,7 @@ from matplotlib.ticker import StrMethodFormatter
 import eventsnn
 from eventsnn import scripts
 from eventsnn.certified import certify, share
+from eventsnn.intervals import LIMIT
 from eventsnn.simulate import report_steps
 from eventsnn.tables import text_table, write_csv
 
@@ -68,9 +70,11 @@ def draw(by_step, by_layer, title):
     first.plot([], [], color="0.4", ls="--", label="certified")
     others[0].set_yscale("symlog", linthresh=1)
     others[0].set_ylim(0, None)
-    others[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    others[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     others[0].set(ylabel=f"mean width (spikes), T = {by_layer[0]['T']}")
     others[0].set_title("intervals of spike counts", fontsize=10)
+    if max(row["widest"] for row in by_layer) >= LIMIT:
+        others[0].axhline(LIMIT, color="0.4", lw=1, ls="-.", label="given up")
     if alone:
         others[1].set(ylabel=f"certified images (%), T = {by_layer[0]['T']}", ylim=(0, 100))
         others[1].set_title("where order is free", fontsize=10)
@@ -84,7 +88,7 @@ def draw(by_step, by_layer, title):
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=8, frameon=False, fontsize=8)
     return figure
 
 

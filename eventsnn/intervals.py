@@ -82,9 +82,8 @@ class Images:
             fewest, most = (_largest(p.map, x) for x in (sources[0].fewest, sources[0].most))
         else:
             low, high, bottom, top = self._heights(i, sent, free)
-            start = (self._after_drive(i, height) for height in (low, high))
-            fewest = self._counts(i, low, np.maximum(next(start), bottom), bottom, free)
-            most = self._counts(i, high, np.minimum(next(start), top), top, free)
+            fewest = self._counts(i, low, self._after_drive(i, low), bottom, free)
+            most = self._counts(i, high, np.minimum(self._after_drive(i, high), top), top, free)
         given_up = np.logical_or.accumulate((most > LIMIT).any(axis=2), axis=1)
         return _spikes(np.minimum(fewest, LIMIT), np.minimum(most, LIMIT), mixed), given_up
 
