@@ -402,7 +402,7 @@ def test_what_is_refused():
     for options, match in ((dict(neuron="if-hard"), "hard reset"), (dict(srp=2), "SRP"), (dict(arithmetic="float64"), "fixed"),
                            (dict(encoding="events"), "encoding"), (dict(engine="event", refractory=1.0), "refractory"),
                            (dict(engine="event", window=0.5), "window"), (dict(engine="event", barrier=False), "barrier"),
-                           (dict(free=["nobody"]), "nobody"), (dict(keep=["nobody"]), "nobody"), (dict(fraction_bits=50), "bits"),
+                           (dict(free=["nobody"]), "nobody"), (dict(keep=["nobody"]), "nobody"), (dict(fraction_bits=40), "fit 64 bits"),
                            (dict(neuron=Other), "Other")):
         with pytest.raises(InputError, match=match):
             certify(network, pixels, steps=3, **options)
