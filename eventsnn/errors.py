@@ -20,7 +20,7 @@ from eventsnn.equivalence import arrived, staircases
 from eventsnn.neurons import IF
 from eventsnn.simulate import check_images, pixel_range
 from eventsnn.simulation import Simulation, Time
-from eventsnn.tables import html_table
+from eventsnn.tables import ByLayer
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
 CASES = (1, 2, 3, 4)
@@ -29,25 +29,8 @@ TOLERANCE = 1e-9  # of a spike: closer than this, an output that is not a whole 
 CHUNK = 2**22  # neurons, times images, that are held at a time
 
 
-class _ByLayer:
-    """What results with one row (a dict) for each spiking layer, `layers`, have in common."""
-
-    def to_pandas(self):
-        """A DataFrame, one row a layer; needs pandas."""
-        return _optional("pandas").DataFrame(self.layers).set_index("layer")
-
-    def to_xarray(self):
-        """A Dataset with the dimension `layer`, one variable a column; needs xarray."""
-        xarray = _optional("xarray")
-        columns = {key: ("layer", [row[key] for row in self.layers]) for key in self.layers[0]}
-        return xarray.Dataset({key: column for key, column in columns.items() if key != "layer"}, {"layer": columns["layer"]})
-
-    def _repr_html_(self):
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
-
-
 @dataclass(repr=False)
-class Errors(_ByLayer):
+class Errors(ByLayer):
     """The error of every spiking layer and its parts, from `decompose`.
 
     layers: one row each, over all images and neurons, in units of the ANN's activation:
@@ -95,7 +78,7 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     keep: names of layers whose arrays are kept. settings: of `Simulation` (neuron, tau, initial, srp, encoding, engine, …) and
     `Time`. Raises InputError for floating-point arithmetic, encoding "events", and ST-BIF without encoding "even".
     """
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if unknown := set(keep) - {layer.name for _, layer in spiking}:
         raise InputError("keep", "names of spiking layers", ", ".join(map(repr, sorted(unknown))))
@@ -159,7 +142,7 @@ def _summary(layer, sums, fired, images):
 
 
 @dataclass(repr=False)
-class Cases(_ByLayer):
+class Cases(ByLayer):
     """Unevenness errors I and II of every spiking layer in SRP's four cases, from `cases`.
 
     layers: one row each: neurons, and in percent of images times neurons `I case 1` to `I case 4`, `I` (their sum), and the
@@ -202,7 +185,7 @@ def cases(network, images, *, steps=8, levels="steps", progress=False, **setting
     """
     if levels not in LEVELS:
         raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     counted = {i: _Counted(layer, _top(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
     theorem_applies = levels == "steps" and simulation.engine == "clocked" and type(simulation.neuron) is IF and simulation.encoding.divides
     one = simulation.arithmetic.one.item()
@@ -295,7 +278,7 @@ def _in_spikes(a, layer, top):
     return np.divide(a * top, theta, out=np.where(a > 0, np.inf, 0.0), where=theta != 0)
 
 
-def _prepare(network, images, steps, settings):
+def prepare(network, images, steps, settings):
     """(Simulation, raw pixels, their numbers) for errors to be measured in."""
     pixels = getattr(images, "pixels", images)
     check_images(network.graph, pixels)
@@ -346,12 +329,3 @@ def _columns(network, i):
 def _by_neuron(values, layer):
     """[N, C, H, W] or flat -> [N, neurons], channels last."""
     return values.reshape(len(values), layer.grid[0], -1).transpose(0, 2, 1).reshape(len(values), -1)
-
-
-def _optional(name):
-    """A package that is not needed otherwise."""
-    from importlib import import_module
-    try:
-        return import_module(name)
-    except ImportError:
-        raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None
