@@ -21,6 +21,7 @@ import sys
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import eventsnn
 from eventsnn import asynchronism, scripts
@@ -57,6 +58,7 @@ def draw(found, names, title):
         axes.set_title(f"{name}: r = {row['in run r']:.2f}, ρ = {row['in run rho']:.2f}", fontsize=8, parse_math=False)
         axes.set_xlim(0.5 - far, 0.5 + far)
         axes.tick_params(labelsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     upper.axes[0].set_ylabel("fired - ideal (spikes)", fontsize=9)
     upper.supxlabel("share of pairs in the run that are inverted (blue: density of neurons; orange: mean)", fontsize=9)
     axes = lower.subplots()

@@ -184,19 +184,19 @@ def _walked(trace):
     potential = simulation.resting.astype(np.int64)  # as if nothing fired
     lowest, highest = np.full((2, size), np.iinfo(np.int64).min)
     least, largest = np.full(size, np.iinfo(kind).max, kind), np.full(size, np.iinfo(kind).min, kind)
-    ends = np.searchsorted(step, np.arange(simulation.steps + 1))
+    ends, together = np.searchsorted(step, np.arange(simulation.steps + 1)), is_clocked(simulation)
     for k in range(simulation.steps):
         charge = drive[min(k, len(drive) - 1)]
         late = np.where(charge > 0, 0, found["late"] + np.minimum(charge, 0))
+        least, largest = np.minimum(least, charge), np.maximum(largest, charge)
         here = Arrivals(*np.zeros((2, size), np.int64), *np.zeros((2, size), np.int32), np.zeros(size, np.int64), np.zeros(size),
-                        late.copy(), np.minimum(least, charge, out=least), np.maximum(largest, charge, out=largest))
+                        late.copy(), least, largest)
         walk(simulation.tables, *(column[ends[k]:ends[k + 1]] for column in deliveries), here)
         driven += np.maximum(charge, 0)
         potential += charge
         lowest, highest = np.maximum(lowest, potential), np.maximum(highest, potential + here.excitation)
         potential += here.excitation + here.inhibition
         lowest = np.maximum(lowest, potential)
-        together = is_clocked(simulation)
         found["late"] = np.where((charge > 0) | (here.excitatory > 0), 0, late + here.inhibition) if together else here.late
         found["inversions_in_run"] += here.inversions + excitatory * here.inhibitory
         found["pairs"] += here.excitatory.astype(np.int64) * here.inhibitory
