@@ -85,7 +85,7 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     keep: names of layers whose arrays are kept. settings: of `Simulation` (neuron, tau, initial, srp, encoding, engine, …) and
     `Time`. Raises InputError for floating-point arithmetic, encoding "events", and ST-BIF without encoding "even".
     """
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if unknown := set(keep) - {layer.name for _, layer in spiking}:
         raise InputError("keep", "names of spiking layers", ", ".join(map(repr, sorted(unknown))))
@@ -188,7 +188,7 @@ def cases(network, images, *, steps=8, levels="steps", progress=False, **setting
     """
     if levels not in LEVELS:
         raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     counted = {i: _Counted(layer, _top(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
     theorem_applies = levels == "steps" and simulation.engine == "clocked" and type(simulation.neuron) is IF and simulation.encoding.divides
     one = simulation.arithmetic.one.item()
@@ -281,7 +281,7 @@ def _in_spikes(a, layer, top):
     return np.divide(a * top, theta, out=np.where(a > 0, np.inf, 0.0), where=theta != 0)
 
 
-def _prepare(network, images, steps, settings):
+def prepare(network, images, steps, settings):
     """(Simulation, raw pixels, their numbers) for errors to be measured in."""
     simulation, pixels, numbers = exact(network, images, "errors", steps=steps, **settings)
     if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
