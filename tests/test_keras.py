@@ -74,6 +74,25 @@ def test_applications_of_keras(name, size, tmp_path):
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.frameworks
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["MobileNet", "VGG16"])
+def test_weights_of_applications(name, tmp_path):
+    make = make_module()
+    model = getattr(make.keras.applications, name)(weights=None, classifier_activation=None,
+                                                        **({"alpha": 0.25} if name == "MobileNet" else {}))
+    make.fill(model, np.random.default_rng(0))
+    model.save_weights(tmp_path / "net.weights.h5")
+    images = np.random.default_rng(1).integers(0, 256, (1, 224, 224, 3))
+    prepared = getattr(make.keras.applications, name.lower()).preprocess_input(images.astype(np.float32))
+    graph = load(tmp_path / "net.weights.h5", f"keras-{name.lower()}")
+    before = graph.by_name[graph.output].inputs[0]  # the softmax, which hides what is small
+    found = ann.forward(graph, graph.preprocessing(images.transpose(0, 3, 1, 2)), keep=(before,))[before]
+    expected = model.predict(prepared, verbose=0)
+    print(f"{name}: largest deviation {np.abs(found - expected).max():.1e} of outputs up to {np.abs(expected).max():.2g}")
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
 def make_module():
     pytest.importorskip("keras")
     spec = importlib.util.spec_from_file_location("make", FILES / "make.py")
@@ -191,6 +210,15 @@ def test_ways_to_write_an_activation(tmp_path, activation, op, largest):
         assert (node.op, node.attrs.get("max")) == (op, largest)
 
 
+def test_a_softmax_may_be_reshaped(tmp_path):
+    """As in MobileNet before Keras 2.3: the convolution's softmax becomes a vector."""
+    last = conv("last", [("kernel", RNG.normal(size=(2, 2, 4, 3))), ("bias", np.ones(3))], kernel_size=2, filters=3, activation="softmax")
+    for shape in layer("Reshape", "end", target_shape=[3]), layer("Flatten", "end"):
+        graph = load(write(tmp_path / "net.h5", [conv(batch_input_shape=[None, 4, 4, 2]), last, shape]))
+        assert [node.op for node in graph.nodes] == ["Conv", "Conv", "Flatten", "Softmax"] and graph.shapes[graph.output] == (3,)
+        assert np.allclose(ann.predict(graph, IMAGES).sum(axis=1), 1)
+
+
 def test_normalisation_without_scale_or_shift(tmp_path):
     stats = [("moving_mean", BIAS), ("moving_variance", np.exp(BIAS))]
     for config, roles in (({}, ["gamma", "beta"]), ({"scale": False}, ["beta"]), ({"center": False}, ["gamma"]),
@@ -204,16 +232,26 @@ def test_normalisation_without_scale_or_shift(tmp_path):
 
 
 @pytest.mark.parametrize("size", [4, 5, 7, 8])
-@pytest.mark.parametrize("stride", [1, 2, 3])
-def test_same_padding_pads_more_at_the_bottom_and_right(tmp_path, size, stride):
+@pytest.mark.parametrize("stride, dilation", [(1, 1), (2, 1), (3, 1), (1, 2)])
+def test_same_padding_pads_more_at_the_bottom_and_right(tmp_path, size, stride, dilation):
     """The first window begins total // 2 before the image, as TensorFlow defines it."""
-    first = conv(batch_input_shape=[None, size, size + 1, 2], padding="same", strides=[stride, stride], dilation_rate=[1, 1])
+    first = conv(batch_input_shape=[None, size, size + 1, 2], padding="same", strides=stride, dilation_rate=[dilation] * 2)
     graph = load(write(tmp_path / "net.h5", [first]))
     top, left, bottom, right = graph.nodes[0].attrs["pads"]
     for n, before, after in (size, top, bottom), (size + 1, left, right):
-        total = max((-(-n // stride) - 1) * stride + 3 - n, 0)
+        total = max((-(-n // stride) - 1) * stride + 2 * dilation + 1 - n, 0)
         assert (before, after) == (total // 2, total - total // 2)
     assert graph.shapes["conv"] == (4, -(-size // stride), -(-(size + 1) // stride))
+
+
+def test_a_pooled_vector_may_stay_a_map(tmp_path):
+    weights = [("kernel", RNG.normal(size=(1, 1, 4, 3))), ("bias", np.ones(3))]
+    last = conv("last", weights, kernel_size=1, filters=3)
+    for pool in "GlobalAveragePooling2D", "GlobalMaxPooling2D":
+        graph = load(write(tmp_path / "net.h5", [conv(batch_input_shape=[None, 4, 4, 2]), layer(pool, "pool", keepdims=True), last]))
+        assert graph.shapes["pool"] == (4, 1, 1) and graph.shapes[graph.output] == (3,)
+        with pytest.raises(InputError, match="an input with height and width, found a vector"):
+            load(write(tmp_path / "net.h5", [conv(batch_input_shape=[None, 4, 4, 2]), layer(pool, "pool"), last]))
 
 
 def test_zeros_around_spikes_go_into_a_max_pool(tmp_path):
@@ -290,8 +328,12 @@ def tiny(name, seed=0):
     return layers
 
 
-@pytest.mark.parametrize("name, layers, parameters", [("keras-vgg16", 16, 1), ("keras-vgg19", 19, 1), ("keras-mobilenet", 28, 1)])
-def test_architectures_of_applications(tmp_path, name, layers, parameters):
+SIZES = {"keras-vgg16": [224] * 2 + [112] * 2 + [56] * 3 + [28] * 3 + [14] * 3, "keras-vgg19": [224] * 2 + [112] * 2 + [56] * 4 + [28] * 4
+         + [14] * 4, "keras-mobilenet": [112] * 3 + [56] * 4 + [28] * 4 + [14] * 12 + [7] * 4 + [1]}  # of the convolutions' outputs
+
+
+@pytest.mark.parametrize("name, layers", [("keras-vgg16", 16), ("keras-vgg19", 19), ("keras-mobilenet", 28)])
+def test_architectures_of_applications(tmp_path, name, layers):
     """Keras Applications' files of weights have no version and no configuration."""
     stored = tiny(name)
     path = write(tmp_path / "weights.h5", stored, root="")
@@ -299,11 +341,14 @@ def test_architectures_of_applications(tmp_path, name, layers, parameters):
     assert sum(node.op in ("Conv", "Gemm") for node in graph.nodes) == layers and graph.meta["arch"] == name
     assert graph.parameters == sum(array.size for _, weights in stored for array in weights.values())
     assert graph.nodes[-1].op == "Softmax" and graph.input_shape == (3, 224, 224)
+    assert [graph.shapes[node.name][1] for node in graph.nodes if node.op == "Conv"] == SIZES[name]
+    assert [graph.count_operators().get(op, 0) for op in ("BatchNormalization", "Clip")] == [27 * ("mobile" in name)] * 2
     first = next(node for node in graph.nodes if node.op == "Conv").params["W"]
     kernel = np.float32(next(iter(next(w for _, w in stored if w).values()))).transpose(3, 2, 0, 1)
     pixels = np.array([103.939, 116.779, 123.68])[::-1].reshape(1, 3, 1, 1)
     if "vgg" in name:
         assert np.array_equal(first, kernel[:, ::-1]) and np.abs(graph.preprocessing(pixels)).max() < 1e-4
+        assert "images are RGB" in graph.meta["note"]
     else:
         assert np.array_equal(first, kernel)
         assert np.allclose(graph.preprocessing(np.array([0, 127.5, 255]).reshape(1, 3, 1, 1)).ravel(), [-1, 0, 1])

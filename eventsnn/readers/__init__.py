@@ -91,7 +91,8 @@ def identify(path, arch=None):
         kind = next((k for k in KINDS if k.told(file, names)), None)
         if kind is None or kind.read is None:
             found = kind.words if kind else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
-            raise InputError(path, "eventsnn's own checkpoint or a Keras file", found, kind.do if kind else REBUILD)
+            raise InputError(path, f"a checkpoint with the attribute format = {native.FORMAT!r}, or a Keras file", found,
+                             kind.do if kind else REBUILD)
         if arch is not None and not kind.takes_arch:
             raise InputError("--arch", "a file with weights only", f"{kind.words}, which has its architecture", "leave --arch out")
         fields = kind.read(file, Path(path).name, arch)

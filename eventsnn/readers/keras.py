@@ -17,6 +17,7 @@ from eventsnn.readers.keras_layers import LAYERS, obstacles
 from eventsnn.readers.keras_weights import Weights
 
 MAX_JSON = 2**26  # bytes of a configuration
+BGR = "images are RGB: the first convolution's channels, blue, green, red in the file, are turned round"
 SIGMOID = "the sigmoid at the output is left out: the largest output stays the largest"
 
 
@@ -36,6 +37,7 @@ def parse(file, name, arch=None):
     output = _ended(builder, builder.run(model, builder.image), name)
     nodes, notes = list(builder.nodes.values()), [f"written by Keras {version}"] if version else []
     if known and known.bgr:
+        notes.append(BGR)
         nodes = [_reversed_channels(node) if model.input[0] in node.inputs else node for node in nodes]
     if builder.ending[0] == "sigmoid":
         notes.append(SIGMOID)
@@ -92,11 +94,11 @@ def _ended(builder, value, name):
     """The name of the output node; what was a vector in Keras, or a map of one place, is a vector."""
     if value.order is not None:
         raise InputError(name, "an output that is no flattened map", "one", "let the model end with a Dense layer")
-    if value.flat or builder.shapes[value.node][1:] == (1, 1):
+    if builder.shapes[value.node][1:] == (1, 1):
         value = builder.vector(value._replace(flat=True), "output")
     kind, label = builder.ending
     if kind == "softmax":
-        value = builder.add(label, "Softmax", [value], {"axis": -1 if value.flat else 1})
+        value = builder.add(label, "Softmax", [value], {"axis": 1})
     return value.node
 
 
