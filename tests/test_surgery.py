@@ -16,8 +16,8 @@ from eventsnn.simulate import Simulation, pixel_range
 from eventsnn.tables import text_table, wilson
 
 MODELS = {
-    "if": dict(steps=5), "if from 0.2": dict(steps=5, initial=0.2), "snm": dict(steps=7, neuron="snm"), "gn": dict(steps=4, neuron="gn", tau=3),
-    "srp": dict(steps=5, srp=2), "rate": dict(steps=6, encoding="rate", seed=3),
+    "if": dict(steps=5), "if from 0.2": dict(steps=5, initial=0.2), "snm": dict(steps=7, neuron="snm"),
+    "gn": dict(steps=4, neuron="gn", tau=3), "srp": dict(steps=5, srp=2), "rate": dict(steps=6, encoding="rate", seed=3),
     "st-bif": dict(steps=12, neuron="st-bif", encoding="even"),
 }
 
@@ -90,7 +90,7 @@ def naive_train(own, count, times, most):
 
 def naive(simulation, image, plan, mask, number=0):
     """The twin's Outcome where layers are replaced one after the other; plan: [(layer, counts, times)]."""
-    network, steps, one = simulation.network, simulation.steps, simulation.arithmetic.one.item()
+    steps, one = simulation.steps, simulation.arithmetic.one.item()
     drive = [[None if row is None else [int(x) for x in row] for row in rows] for rows in twin_drive(simulation, image, number)]
     net, start = twin_net(simulation), twin_start(simulation)
     models = models_of(simulation)
