@@ -174,10 +174,9 @@ class _Chunk:
         simulation, here = self.simulation, columns_of(self.simulation.network, layer)
         if kind == "ann":
             return self.ann[:, here]
-        sent = np.stack([run.sent for run in runs])
         if kind == "own":
-            return sent[:, here]
-        charge = simulation.resting[here] + self.given[:, here] + arrived(simulation, layer, sent)
+            return np.stack([run.sent[here] for run in runs])
+        charge = simulation.resting[here] + self.given[:, here] + arrived(simulation, layer, np.stack([run.sent for run in runs]))
         return np.clip(charge // simulation.arithmetic.one.item(), 0, top_of(simulation, layer))
 
     @cached_property
