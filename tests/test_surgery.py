@@ -266,6 +266,21 @@ def test_costs_are_those_of_the_twin_and_add_up(counts, model):
     assert sum(row["counts cost"] + row["timing cost"] for row in found.layers) == found.layers[-1]["times hits"] - found.snn["hits"]
 
 
+@pytest.mark.parametrize("counts", ["ideal", "ann"])
+def test_each_layer_stands_behind_those_before_it(counts):
+    network, pixels = network_of(31, images=60)
+    labels = ann.predict(network.graph, pixels).argmax(axis=1)
+    found = surgery.costs(network, pixels, counts=counts, steps=4, labels=labels)
+    names, hits = list(targets_of(network)), found.snn["hits"]
+    for n, row in enumerate(found.layers, start=1):
+        for way, chosen in (("", names[:n]), ("alone ", names[n - 1:n])):
+            result = surgery.replace_layers(network, pixels, chosen, counts=counts, steps=4, labels=labels)
+            assert row[f"{way}times hits"] == round(60 * result.accuracy())
+        assert row["counts cost"] == row["counts hits"] - hits and row["timing cost"] == row["times hits"] - row["counts hits"]
+        hits = row["times hits"]
+    assert len({row["times hits"] for row in found.layers}) > 2, "it matters here"
+
+
 def test_chunks_do_not_matter(monkeypatch):
     network, pixels = network_of(12, images=5)
     labels = np.array([0, 1, 2, 3, 0])
