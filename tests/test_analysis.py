@@ -10,7 +10,7 @@ import pytest
 from test_worked_examples import examples
 
 import eventsnn
-from eventsnn import asynchronism, errors, load
+from eventsnn import asynchronism, errors, load, surgery
 from eventsnn.microscope import observe
 from eventsnn.neurons import IF, SNM
 
@@ -154,9 +154,26 @@ def test_arrival_order(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("name", "options"), [
-    ("certified_accuracy", ["--neurons", "if-hard"]),
+    ("certified_accuracy", ["--neurons", "if-hard"]), ("layer_surgery", ["--neuron", "st-bif"]),
     ("asynchronism", ["--layers", "act2,act9"]), ("asynchronism", ["--order", "x"]), ("arrival_order", ["--neurons", "y"]),
     ("error_cases", ["--steps", "0"]), ("srp_tau", ["--taus", "x"]), ("energy", ["--neurons", "y"])])
 def test_what_is_wrong_is_said_in_one_line(name, options, tmp_path, capsys):
     assert script(name).main([*options, "--limit", "2", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("counts", ["ideal", "ann"])
+def test_layer_surgery(counts, tmp_path, capsys):
+    tables = run("layer_surgery", tmp_path, "--limit", "10", "--steps", "3", "--counts", counts, "--neuron", "snm")
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=10)
+    rows, (snn, ann) = tables["layer_surgery"], tables["whole"]
+    names = [layer.name for layer in network.spiking]
+    assert [row["layer"] for row in rows] == names
+    assert snn["hits"] == 10 * network.run(images, steps=3, neuron="snm").accuracy() and ann["square"] == 0 < snn["square"]
+    assert sum(row["counts cost"] + row["timing cost"] for row in rows) == rows[-1]["times hits"] - snn["hits"]
+    for some, row, key in ((names[:4], rows[3], "times hits"), ([names[2]], rows[2], "alone times hits")):
+        replaced = surgery.replace_layers(network, images, some, counts=counts, times="even", steps=3, neuron="snm")
+        assert row[key] == 10 * replaced.accuracy()
+    assert rows[0]["wrong"] == 0 < rows[1]["wrong"], "the first layer's counts are right"
+    out = capsys.readouterr().out
+    assert "study of eventsnn's own" in out and f"{counts} counts" in out and all(name in out for name in names)
