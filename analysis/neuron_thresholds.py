@@ -18,6 +18,7 @@ import sys
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 from tqdm import tqdm
 
 import eventsnn
@@ -92,13 +93,14 @@ def draw_distributions(names, thetas, train, test, title):
     for axes, name in zip(figure.subplots(len(names), 3, squeeze=False), names):
         (most, y), (other, _) = train[name], test[name]
         edges = np.linspace(0, max(float(y.max(initial=0)), *(float(np.max(t[name])) for t in thetas.values())), 81)
-        axes[0].hist(y, edges, color="0.8", label="positive inputs")
+        axes[0].hist(y, edges, histtype="stepfilled", color="0.8", label="positive inputs")
         for rule, by_layer in thetas.items():
             if rule == "dni":
                 axes[0].hist(np.ravel(by_layer[name]), edges, histtype="step", color=looks[rule][0], lw=1.3, label="dni, one a neuron")
             else:
                 axes[0].axvline(by_layer[name], color=looks[rule][0], ls=(0, (1 + 2 * len(rule), 1)), lw=1.5, label=rule)
         axes[0].set_yscale("log", nonpositive="clip")
+        axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes[0].set(ylabel=f"{name}: number", xlabel="activation")
         scripts.plain(axes[0])
         pictures = (axes[1], most, "training images"), (axes[2], other, f"test images, r = {correlation(most, other):.2f}")
