@@ -40,6 +40,7 @@ def draw(results, title):
             below.bar(x, share, 0.78, ends[side, x], color=COLOURS[part], label=part)
             ends[side, x] += share
         below.axhline(0, color="black", lw=0.8)
+        below.use_sticky_edges = False  # or the picture would end at the highest bar
         if not any(row["error"] for row in rows):
             below.text(0.5, 0.5, "no error", ha="center", va="center", transform=below.transAxes)
         for axes in (above, below):
