@@ -9,7 +9,8 @@ import h5py
 
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph
-from eventsnn.readers.native import FORMAT, check_file, child, format_of, open_hdf5, parse, read_native, write_native
+from eventsnn.readers.hdf5 import check_file, child, open_hdf5
+from eventsnn.readers.native import FORMAT, format_of, parse, read_native, write_native
 
 __all__ = ["load", "read_native", "write_native"]
 
