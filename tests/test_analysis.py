@@ -120,6 +120,8 @@ def test_accuracy_latency(tmp_path, capsys):
     assert at(rows, model="gn-4", T=1)["mse"] < 1e-6 < at(rows, model="if", T=1)["mse"], "law 7: four members, four levels"
     rest = at(rows, model="st-bif", T="rest")
     assert rest["mse"] < 1e-6 and 4 <= rest["T_eq"] < 10 and rest["loss"] == 0 and at(rows, model="if", T=6)["T_eq"] == ""
+    # on the sample the largest activations are lambda, so that accuracies do not show which of the two was taken
+    assert script("accuracy_latency").options("snm+max", 6) == ({"thresholds": "max"}, {"neuron": "snm", "steps": 6})
     said = capsys.readouterr().out
     assert said.startswith("model") and f"{100 * rows[0]['accuracy']:.1f} [" in said and "100.0%" in said
 
