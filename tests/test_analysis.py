@@ -203,6 +203,10 @@ def test_equivalence(tmp_path, capsys):
         row, distance = at(rows, what=f"{model}, act3", T=t), np.abs(fired - counts[:, here] / 4).sum()
         assert row["L1"] == pytest.approx(distance / 2) and row["relative"] == pytest.approx(distance / norm) and distance > 0
     assert [at(rows, what=f"ST-BIF, {name}", T=16)["L1"] for name in ("act3", "act6")] == [0, 0]
+    study = script("equivalence")
+    study.BATCH = 1
+    again, _ = study.compare(network, images, ["act3"], 6)
+    assert [row["L1"] for row in again] == [at(rows, what=row["what"], T=row["T"])["L1"] for row in again]
     mine = [row["T_eq"] for row in tables["t_eq"] if row["order"] == "clocked engine"]
     assert mine == rest.batch.t_eq.tolist() and len(tables["t_eq"]) == 8
     assert f"{at(rows, what='IF, act3', T=6)['relative']:.1%}" in capsys.readouterr().out
