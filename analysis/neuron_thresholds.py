@@ -1,11 +1,12 @@
 """Where each rule puts the thresholds, and what that does to accuracy and latency (DNISNM Fig. 4 and 7; TCL Fig. 1, 6 and 7).
 
-    python analysis/neuron_thresholds.py --net vgg16_relu.h5 --data cifar-10-batches-bin --limit 200 --layers relu5,relu13
-    python analysis/neuron_thresholds.py --net vgg16_tcl.h5 --data cifar-10-batches-bin --rules max,99.99,99.9,99.5,own
+    python analysis/neuron_thresholds.py --net vgg16_relu.h5 --data cifar-10-batches-bin --rules max,99.9,99.5,99,dni --layers relu5,relu13
+    python analysis/neuron_thresholds.py --net vgg16_tcl.h5 --data cifar-10-batches-bin --rules own,99,dni
 
 Rules: max (the layer's largest activation), a number (that percentile of its activations), own (what the network was trained with: lambda
 of TCL or QCFS, scale times levels of QuantRelu) and dni (DNISNM: one a neuron, its own largest activation), all found on 128 training
-images. A rule that the network does not have is left out, and a line says so. Two pictures. neuron_thresholds: for each of --layers the
+images. A rule that the network does not have is left out, and a line says so; where a network clips its activations, the largest and
+high percentiles are lambda itself, so TCL Fig. 6 takes a network of each kind. Two pictures. neuron_thresholds: for each of --layers the
 positive inputs of its activations and where the thresholds lie (TCL Fig. 1a), and the largest activation of each neuron on training and
 on test images (up to 128), channels by sites (DNISNM Fig. 4). latency: the norm-factor of each layer (TCL Fig. 7), and accuracy of IF
 neurons against T (DNISNM Fig. 7) with 95 % intervals. The table has the conversion loss (TCL Fig. 6) and the first T within a point of
