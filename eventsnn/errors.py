@@ -96,11 +96,11 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         values = ann.forward(network.graph, network.graph.preprocessing(part), keep=names, dtype=np.float64)
         for i, layer in spiking:
-            here = _columns(network, i)
+            here = columns_of(network, i)
             a, y = (_by_neuron(values[name], layer) for name in (layer.name, layer.node.inputs[0]))
             ideal = (totals[:, here] + arrived(simulation, i, batch.counts)) // simulation.arithmetic.one.item()
-            parts = split(a, y, batch.counts[:, here], ideal, theta=_theta(layer), top=_top(simulation, i), initial=simulation.initial[i])
-            _add(sums[layer.name], a, parts, batch.counts[:, here] >= _top(simulation, i))
+            parts = split(a, y, batch.counts[:, here], ideal, theta=_theta(layer), top=top_of(simulation, i), initial=simulation.initial[i])
+            _add(sums[layer.name], a, parts, batch.counts[:, here] >= top_of(simulation, i))
             fired[layer.name] |= np.stack([batch.counts[:, here].any(axis=0), a.any(axis=0)])
             if layer.name in keep:
                 for name, array in parts.items():
@@ -189,14 +189,14 @@ def cases(network, images, *, steps=8, levels="steps", progress=False, **setting
     if levels not in LEVELS:
         raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
     simulation, pixels, numbers = prepare(network, images, steps, settings)
-    counted = {i: _Counted(layer, _top(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
+    counted = {i: _Counted(layer, top_of(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
     theorem_applies = levels == "steps" and simulation.engine == "clocked" and type(simulation.neuron) is IF and simulation.encoding.divides
     one = simulation.arithmetic.one.item()
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         drive = totals - simulation.resting
         ann_spikes = _ann_spikes(simulation, part, drive, levels)
         for i, counts in counted.items():
-            here = _columns(network, i)
+            here = columns_of(network, i)
             charge = drive[:, here] + arrived(simulation, i, batch.counts)
             recomputed = _quantised(charge, one, counts.top) if levels == "steps" else _own_output(counts.layer, charge, one, counts.top)
             conditions = batch.masks[:, here] & (2 * simulation.resting[here] == one) & theorem_applies
@@ -238,11 +238,11 @@ class _Counted:
 def _ann_spikes(simulation, pixels, drive, levels):
     """{layer number: the ANN's own output in spikes}: of the ANN with L := T in the simulation's whole numbers, or as it is."""
     network = simulation.network
-    tops = [_top(simulation, i) for i in range(len(network.layers))]
+    tops = [top_of(simulation, i) for i in range(len(network.layers))]
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if levels == "steps":
         counts, _ = staircases(simulation, drive + simulation.arithmetic.one.item() // 2, tops)
-        return {i: counts[:, _columns(network, i)] for i, _ in spiking}
+        return {i: counts[:, columns_of(network, i)] for i, _ in spiking}
     values = ann.forward(network.graph, network.graph.preprocessing(pixels), keep=[layer.name for _, layer in spiking], dtype=np.float64)
     return {i: _in_spikes(_by_neuron(values[layer.name], layer), layer, tops[i]) for i, layer in spiking}
 
@@ -281,11 +281,11 @@ def _in_spikes(a, layer, top):
     return np.divide(a * top, theta, out=np.where(a > 0, np.inf, 0.0), where=theta != 0)
 
 
-def prepare(network, images, steps, settings):
-    """(Simulation, raw pixels, their numbers) for errors to be measured in."""
-    simulation, pixels, numbers = exact(network, images, "errors", steps=steps, **settings)
+def prepare(network, images, steps, settings, where="errors"):
+    """(Simulation, raw pixels, their numbers) for errors to be measured in, or what else needs whole numbers and average inputs."""
+    simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
     if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
-        raise InputError("errors", "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
+        raise InputError(where, "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
                          f"encoding {simulation.encoding.kind!r}", "give encoding='even', and steps enough to come to rest")
     return simulation, pixels, numbers
 
@@ -296,18 +296,18 @@ def _chunks(simulation, pixels, numbers, progress):
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
             part = pixels[start:start + size]
-            totals = simulation.resting + np.stack([_all_drive(simulation, *each) for each in zip(part, numbers[start:start + size])])
+            totals = simulation.resting + np.stack([all_drive(simulation, *each) for each in zip(part, numbers[start:start + size])])
             yield part, batch, totals
             bar.update(len(part))
 
 
-def _all_drive(simulation, image, number):
+def all_drive(simulation, image, number):
     """All that arrives at each neuron without a spike in T steps, int64 [neurons]."""
     rows = simulation.drive(image, int(number)).astype(np.int64)
     return rows[:simulation.steps].sum(axis=0) + max(0, simulation.steps - len(rows)) * rows[-1]
 
 
-def _top(simulation, i):
+def top_of(simulation, i):
     """The spikes that stand for layer i's theta."""
     return int(simulation.quanta[i]) * (simulation.steps if simulation.encoding.divides else 1)
 
@@ -317,7 +317,7 @@ def _theta(layer):
     return layer.theta if np.ndim(layer.theta) == 0 else layer.theta.reshape(-1)
 
 
-def _columns(network, i):
+def columns_of(network, i):
     """Where layer i stands among all neurons."""
     first = sum(layer.size for layer in network.layers[:i])
     return slice(first, first + network.layers[i].size)

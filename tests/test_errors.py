@@ -129,7 +129,7 @@ def test_the_average_input_is_that_of_law_1():
     simulation, pixels, numbers = errors.prepare(network, pixels, 5, {"neuron": "snm"})
     for _, batch, totals in errors._chunks(simulation, pixels, numbers, False):
         for i, layer in enumerate(network.layers):
-            here = errors._columns(network, i)
+            here = errors.columns_of(network, i)
             if not layer.pools:
                 charge = totals[:, here] + errors.arrived(simulation, i, batch.counts)
                 assert np.array_equal(charge - batch.counts[:, here] * simulation.arithmetic.one.item(), batch.potentials[:, here])

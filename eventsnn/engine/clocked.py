@@ -219,26 +219,33 @@ def last_arrival(net, layer, drive_steps, spikes, steps):
 
 
 @kernel
-def run_image(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, ties, readout):
+def run_image(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, ties, readout, given, given_log, given_first):
     """Simulate one image in clocked time for readout.shape[0] steps.
 
     net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row min(t, D - 1).
     v: potentials [neurons], s: net spikes int64 [neurons], 0 at first, both read and written. mute: uint8
     [neurons], 1 where spikes are neither sent nor counted. spikes, operations: int64 [L, T] (operations by target layer), ties:
     int64 [L], readout: [T, classes], the charge that has arrived so far; spikes must be 0 at first, all are
-    filled. Returns (log, first): the spikes of site number p (over all layers) in step t are
-    log[first[p * T + t]:first[p * T + t + 1]], as channels c, or ~c where negative.
+    filled. given: how many of the first layers are not run: given_log and given_first, in the form of what is returned,
+    hold their spikes, and what the other arrays say of them stays. Returns (log, first): the spikes of site number p (over all
+    layers) in step t are log[first[p * T + t]:first[p * T + t + 1]], as channels c, or ~c where negative.
     """
     layers, steps = net.sites.size, readout.shape[0]
     widest = net.channels.max() * steps
     log_first = np.zeros(net.first_site[layers] * steps + 1, np.int64)
-    back = np.zeros(log_first.size, np.uint8)
-    log = np.zeros(4 * widest + AHEAD, np.int32)
+    cells = net.first_site[given] * steps
+    log_first[:cells + 1] = given_first[:cells + 1]
+    fired, back = log_first[cells], np.zeros(log_first.size, np.uint8)
+    log = np.zeros(fired + 4 * widest + AHEAD, np.int32)
+    log[:fired] = given_log[:fired]
+    for cell in range(cells):
+        for i in range(log_first[cell], log_first[cell + 1]):
+            back[cell] |= log[i] < 0
     charge, emitted = np.empty(widest, v.dtype), np.empty(net.channels.max(), np.int32)
     rows, rows_less = np.empty(LISTED + net.channels.max() * most(neuron) + AHEAD, np.int64), np.empty(LISTED + 1, np.int64)
     sums = np.empty(net.largest_window, np.int64)
-    fired, per_step = 0, most(neuron)
-    for layer in range(layers):
+    per_step = most(neuron)
+    for layer in range(given, layers):
         site, last = 0, last_arrival(net, layer, drive_steps, spikes, steps)
         while site < net.sites[layer]:
             if net.pools[layer]:
