@@ -38,7 +38,7 @@ def describe(path, arch=None):
 
 
 def _row(graph, node):
-    settings = {key: node.attrs[key] for key in PARAMETERS if node.attrs.get(key) is not None} if node.is_activation else {}
+    settings = {key: node.attrs[key] for key in PARAMETERS if node.attrs.get(key) is not None}
     return {"node": node.name, "op": node.op, "inputs": ", ".join(node.inputs), "output": _by(graph.shapes[node.name]),
             "parameters": sum(array.size for array in node.params.values()), "of": ", ".join(f"{k} {v:.4g}" for k, v in settings.items())}
 

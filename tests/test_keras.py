@@ -288,6 +288,9 @@ def test_a_run_says_what_is_done_with_pixels(tmp_path, capsys):
     assert main(options) == 0
     first = json.loads((out / "summary.json").read_text())
     assert "as the file does not tell it: see --input-scale" in capsys.readouterr().out
+    weights = write(tmp_path / "w.h5", old_layers(), root="")
+    (tmp_path / "net.json").write_text(json.dumps({"class_name": "Sequential", "config": [entry for entry, _ in old_layers()]}))
+    options[1:2] = [str(weights), "--arch", str(tmp_path / "net.json")]
     assert main([*options[:-1], str(tmp_path / "other"), "--input-scale", "0.5", "--input-mean", "0.25,0.5", "--input-std", "2"]) == 0
     other = json.loads((tmp_path / "other" / "summary.json").read_text())
     assert "preprocessing: (pixel * 0.5 - [0.25 0.5]) / [2]\n" in capsys.readouterr().out
