@@ -254,6 +254,12 @@ def test_a_pooled_vector_may_stay_a_map(tmp_path):
             load(write(tmp_path / "net.h5", [conv(batch_input_shape=[None, 4, 4, 2]), layer(pool, "pool"), last]))
 
 
+def test_a_pool_steps_by_its_own_size_unless_told(tmp_path):
+    first = conv(batch_input_shape=[None, 4, 4, 2], padding="same")
+    for config, size in (({}, 2), ({"pool_size": 3}, 1), ({"pool_size": 3, "strides": 1}, 2), ({"strides": None, "pool_size": [1, 1]}, 4)):
+        assert load(write(tmp_path / "net.h5", [first, layer("AveragePooling2D", "pool", **config)])).shapes["pool"] == (4, size, size)
+
+
 def test_zeros_around_spikes_go_into_a_max_pool(tmp_path):
     """As ResNet50 and DenseNet of Keras Applications have it; a pool of padded zeros alone would have no spiking form."""
     first = conv(batch_input_shape=[None, 4, 4, 2], activation="relu", padding="same")
