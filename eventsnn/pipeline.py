@@ -64,7 +64,7 @@ def run(settings):
     """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     with advice("export the network again, or give another --net"):
-        graph = load(settings.net)
+        graph = load(settings.net, settings.arch)
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")

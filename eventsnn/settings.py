@@ -33,6 +33,9 @@ class Settings:
 
     net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5",
                       group="input")
+    arch: str | None = option(None, "the architecture of a PyTorch state dict in HDF5: vgg16, resnet18, resnet20 or resnet34, with the "
+                              "levels L of its thresholds, or a mapping file (.json)", "--net resnet20.h5 --arch resnet20:L=8",
+                              group="input")
     data: str = option("sample", "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
                        "--data cifar-10-batches-bin", group="input")
     split: str = option("test", "which part of --data to run on", "--split train", group="input", choices=("train", "test"))
@@ -216,7 +219,7 @@ class Settings:
 
     def id(self, *more):
         """Eight hexadecimal digits: equal for runs that must give equal results. more: hashes of network and images."""
-        kept = {k: v for k, v in self.outcome().items() if k not in ("net", "data")}
+        kept = {k: v for k, v in self.outcome().items() if k not in ("net", "arch", "data")}
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -10,7 +10,8 @@ from eventsnn.settings import EVENT_ONLY, GROUPS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
-OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
+OTHER = {"net": "a.h5", "arch": "vgg16", "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5),
+         "thresholds": "max",
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
          "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
          "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
@@ -20,8 +21,8 @@ OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, 
 # what must be set for a field to say anything
 NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
           "compat": {"srp": 4}}
-# fields that cannot change a result, and the two whose content is hashed instead of their names
-ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "data"}
+# fields that cannot change a result, and those whose content is hashed instead of their names
+ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "arch", "data"}
 
 
 def fields_but(*names):
@@ -68,7 +69,8 @@ def test_settings_do_not_change():
 
 
 BAD = [
-    ("net", "", "text"), ("net", None, "text"), ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
+    ("net", "", "text"), ("net", None, "text"), ("arch", "", "text"), ("data", 3, "text"),
+    ("split", "valid", "train, test"), ("split", None, "train, test"),
     ("limit", 0, "from 1"), ("limit", -4, "from 1"), ("limit", 2.0, "whole number"), ("limit", True, "whole number"),
     ("steps", 0, "from 1 to 65,536"), ("steps", 65537, "from 1 to 65,536"), ("steps", None, "whole number"), ("steps", "8", "whole number"),
     ("report_steps", (0,), "from 1"), ("report_steps", (33,), "up to --steps 32"), ("report_steps", [1], "whole numbers"),

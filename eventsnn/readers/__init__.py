@@ -9,40 +9,59 @@ import h5py
 
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph
+from eventsnn.readers import torch_state
 from eventsnn.readers.hdf5 import check_file, child, open_hdf5
 from eventsnn.readers.native import FORMAT, format_of, parse, read_native, write_native
+from eventsnn.readers.onnx import read_onnx
 
 __all__ = ["load", "read_native", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
+TORCH = ("pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
+         "state_dict() into HDF5 key by key and give --arch")
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
+ONNX = b"\x08"  # the first field of a model, its IR version, comes first
 # how files that are not HDF5 start, what they are, what to do
 STARTS = (
-    (b"PK\x03\x04", "a zip archive (.pt, .pth, .npz and .keras files are)", REBUILD),
-    (b"\x80", "a Python pickle (an older .pt or .pth)", REBUILD),
-    (b"\x08", "an ONNX model or other protobuf", REBUILD),
+    (b"PK\x03\x04", "a zip archive (.pt, .pth, .npz and .keras files are)", TORCH),
+    (b"\x80", "a Python pickle (an older .pt or .pth)", TORCH),
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
     (b"<", "a web page or XML", "download the file itself"),
     (b"", "some other file", "check the path"),
 )
 
 
-def load(path) -> Graph:
-    """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is."""
+def load(path, arch=None) -> Graph:
+    """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is.
+
+    arch: the architecture of a PyTorch state dict, which holds parameters only; see `torch_state.parse`.
+    """
     if path == "sample":
-        return replace(load(Path(__file__).parents[1] / "sample" / "network.h5"), source="sample")
+        return replace(load(Path(__file__).parents[1] / "sample" / "network.h5", arch), source="sample")
     check_file(path)
     if not h5py.is_hdf5(path):
         with open(path, "rb") as file:
             start = file.read(32)
+        if start.startswith(ONNX):
+            _no_arch(arch)
+            return read_onnx(path)
         _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
         raise InputError(path, "an HDF5 file", f"{kind}, starting with {start[:8]!r}", do)
     with open_hdf5(path) as file:
-        if format_of(file) != FORMAT:
+        if format_of(file) == FORMAT:
+            _no_arch(arch)
+            fields = parse(file, Path(path).name)
+        elif torch_state.told(file, list(islice(file, 1000))):
+            fields = torch_state.parse(file, Path(path).name, arch)
+        else:
             raise InputError(path, f"a checkpoint with the attribute format = {FORMAT!r}", *_kind(file))
-        fields = parse(file, Path(path).name)
     return Graph(**fields)
+
+
+def _no_arch(arch):
+    if arch is not None:
+        raise InputError("--arch", "a file that holds parameters only", "one that holds its architecture, too", "leave --arch out")
 
 
 def _kind(file):
@@ -56,8 +75,6 @@ def _kind(file):
         return "Keras 3 weights (.weights.h5), without an architecture", REBUILD
     if "nb_layers" in attrs:
         return "Keras 1 weights", "open it with Keras 1 and save it with Keras 2, or " + REBUILD
-    if any(name.endswith((".weight", ".bias")) for name in names):
-        return "a PyTorch state dict, without an architecture", REBUILD
     if "node" in names and "version" in names:
         return "a NIR graph", SPIKING
     if _below(file, "layer", "type"):

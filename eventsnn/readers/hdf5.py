@@ -3,6 +3,7 @@ the file's before anything is read, and every failure is an InputError.
 """
 from __future__ import annotations
 
+import json
 import math
 import mmap
 import os
@@ -116,6 +117,25 @@ def attribute(file, key):
     if kind not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
         raise InputError(f"{os.path.basename(file.filename)}: attribute {key}", "numbers or text", "another type")
     return file.attrs[key]
+
+
+def json_of(data, where):
+    """What the JSON in `data` (bytes or str) says: without NaN, infinity and keys that come twice."""
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+    except (RecursionError, ValueError) as error:
+        raise InputError(where, "valid JSON that is not deeply nested", told(error), "write the file again") from error
+
+
+def _no_constant(text):
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unique(pairs):
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("one key twice in an object")
+    return dict(pairs)
 
 
 def plain(file, key):
