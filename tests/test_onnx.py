@@ -92,9 +92,9 @@ CASES = {
                             {"zero": ints(0).reshape(()), "axis": ints(0), "rest": ints(-1)}, "Flatten"),
     "view of an older exporter": (9, "s = Shape(x) n = Slice<starts=[0], ends=[1], axes=[0]>(s) q = Squeeze<axes=[0]>(n) u = "
                                   "Unsqueeze<axes=[0]>(q) t = Concat<axis=0>(u, rest) y = Reshape(x, t)", {"rest": ints(-1)}, "Flatten"),
-    "shape in part": (17, "s = Shape<start=1, end=3>(x) p = ReduceProd<keepdims=1>(s) t = Concat<axis=0>(m, p, m) c = Cast<to=7>(t) "
-                      "f = Flatten(x) a = Slice(c, zero, one) b = Concat<axis=0>(a, k) y = Reshape(x, b)",
-                      {"m": ints(-1), "k": ints(72), "zero": ints(0), "one": ints(1)}, "Flatten"),
+    "shape in part": (17, "s = Shape<start=1, end=4>(x) p = ReduceProd<keepdims=1>(s) t = Concat<axis=0>(m, p) y = Reshape(x, t)",
+                      {"m": ints(-1)}, "Flatten"),
+    "shape from behind": (17, "s = Shape<start=-3>(x) n = Shape<end=1>(x) t = Concat<axis=0>(n, s) y = Reshape(x, t)", {}, "Identity"),
     "constants of constants": (17, "z = ConstantOfShape<value = float[1] {0.5}>(n) d = Add(z, z) s = Sqrt(d) y = Mul(x, s)",
                                {"n": ints(1, 2, 1, 1)}, "BatchNormalization"),
     "pad 9": (9, "y = Pad<pads=[0,0,1,2,0,0,0,1]>(x)", {}, "Pad"),
@@ -242,6 +242,10 @@ REFUSED = {
 def test_what_cannot_be_read_is_refused(name, tmp_path):
     text, arrays, found = REFUSED[name]
     refused(model(text, 18 if name == "antialias" else 17, **arrays), tmp_path, found)
+
+
+def test_a_constant_for_each_column_is_none_for_each_channel(tmp_path):
+    refused(model("y = Add(x, c)", shape="N, 6, 6, 6", c=np.ones(6, np.float32)), tmp_path, "one for each channel")
 
 
 def edited(edit, **options):

@@ -169,6 +169,8 @@ class Two(nn.Module):
     (Branch(), ("the same operations for every image", "ONNX")), (Dropping(), ("it drops in evaluation mode, too",)),
     (Two(), ("one input", "['x', 'y']")), (Function(lambda x: (x, x)), ("returns one tensor",)),
     (nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False)), ("the batch's statistics",)),
+    (Function(lambda x: F.batch_norm(x, torch.zeros(2), torch.ones(2), training=True)), ("the batch's statistics",)),
+    (Function(lambda x: x.flatten(1, 2)), ("[1, 2, 6, 8] to [1, 12, 8]",)),
     (nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")), ("padding_mode reflect",)),
     (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), ("divisor_override",)),
     (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), ("ceil_mode 0",)),

@@ -37,7 +37,7 @@ class Builder:
         if len(self.nodes) >= MAX_NODES:
             raise InputError(self.source, f"at most {MAX_NODES:,} nodes", "more")
         try:
-            self.shapes[name] = None if None in shapes else infer_shape(node, shapes, name)
+            self.shapes[name] = infer_shape(node, shapes, name)
         except InputError as error:
             return self.refuse(name, op, f"expected {error.expected}, found {error.found}" + (f"; {error.do}" if error.do else ""))
         self.nodes.append(node)
