@@ -205,10 +205,9 @@ def lava(file):
 
 
 @pytest.mark.parametrize("edit, kind, do", (
-    (lambda f: f.attrs.update(model_config="{}"), "a full Keras model", "write_native"),
-    (lambda f: f.attrs.update(layer_names=["conv"]), "Keras weights only", "write_native"),
-    (lambda f: f.attrs.update(layer_names0=["conv"]), "Keras weights only", "write_native"),
-    (keras3, "Keras 3 weights", "write_native"),
+    (lambda f: f.attrs.update(layer_names=["conv"]), "Keras weights only", "--arch with one of keras-vgg16"),
+    (lambda f: f.attrs.update(layer_names0=["conv"]), "Keras weights only", "--arch with one of keras-vgg16"),
+    (keras3, "Keras weights only", "--arch with one of keras-vgg16"),
     (lambda f: f.attrs.update(nb_layers=3), "Keras 1 weights", "Keras 2"),
     (lambda f: f.update({"features.0.weight": np.zeros(3)}), "none", "--arch"),
     (lambda f: f.update({"node": np.zeros(3), "version": "1"}), "a NIR graph", "the ANN"),

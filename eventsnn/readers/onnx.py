@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from eventsnn.checks import InputError
-from eventsnn.graph import MAX_NODES, Graph
+from eventsnn.graph import MAX_NODES, Graph, Preprocessing
 from eventsnn.readers.building import Builder, Output
 from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAY, text_of, told
 from eventsnn.readers.onnx_operators import JOINING, OPERATORS
@@ -100,7 +100,7 @@ class _Reader:
         result = self.values.get(self.proto.output[0].name)
         if not isinstance(result, Output):
             raise InputError(self.name, "an output that depends on the input", repr(self.proto.output[0].name))
-        return self.builder.graph(str(result))
+        return self.builder.graph(str(result), preprocessing=Preprocessing(known=False))
 
     def _make(self, node, where):
         """What a node computes: an `Output`, or an array if it depends on constants and shapes only."""

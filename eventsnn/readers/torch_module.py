@@ -45,7 +45,7 @@ def load_torch(module, input_shape, *, activations=None, preprocessing=None):
     if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
         module = module.module
     with torch.no_grad(), _evaluating(module):
-        return _Reader(torch, module, input_shape, activations or {}).read(preprocessing or Preprocessing())
+        return _Reader(torch, module, input_shape, activations or {}).read(preprocessing or Preprocessing(known=False))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from reprlib import repr as short
 import h5py
 
 from eventsnn.checks import InputError
-from eventsnn.graph import Node
+from eventsnn.graph import Node, Preprocessing
 from eventsnn.readers import native
 from eventsnn.readers.hdf5 import check_file, child, json_of
 from eventsnn.readers.torch_layouts import ARCHITECTURES, Layout
@@ -51,7 +51,8 @@ def parse(file, name, arch):
         graph = Layout(_datasets(file), name, arch).graph()
     fields = native.topology(graph, file, name)
     fields["nodes"] = tuple(_with_threshold(node, name) for node in fields["nodes"])
-    return fields | {"input_shape": tuple(graph["input_shape"]), "source": name, "meta": {"arch": Path(arch).stem.partition(":")[0]}}
+    return fields | {"input_shape": tuple(graph["input_shape"]), "preprocessing": Preprocessing(known=False), "source": name,
+                     "meta": {"arch": Path(arch).stem.partition(":")[0]}}
 
 
 def _mapping(path):
