@@ -115,7 +115,7 @@ def _explain(error):
 
 
 def _fail(error):
-    print(f"eventsnn: error: {one_line(error, 1000)}", file=sys.stderr)
+    print(f"eventsnn: error: {one_line(error, 4000)}", file=sys.stderr)
     return 2
 
 

@@ -35,7 +35,9 @@ class Settings:
     net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5",
                       group="input")
     arch: str | None = option(None, "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, keras-mobilenet, or "
-                              "a .json file that Keras's model.to_json() gave", "--net vgg16_weights.h5 --arch keras-vgg16", group="input")
+                              "a .json file that Keras's model.to_json() gave; of a PyTorch state dict: vgg16, resnet18, resnet20, "
+                              "resnet34, with the levels L of its thresholds, or a mapping file (.json)",
+                              "--net resnet20.h5 --arch resnet20:L=8", group="input")
     input_scale: float | None = option(None, "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: what "
                                        "the network's file says, or else 1", "--input-scale 0.00392156862745098", group="input",
                                        kind=float, low=1e-30, high=1e30)
