@@ -9,7 +9,7 @@ whole numbers; so it needs no recording, and does not care what resets and masks
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
@@ -18,32 +18,15 @@ from eventsnn import ann
 from eventsnn.checks import InputError
 from eventsnn.equivalence import arrived, staircases
 from eventsnn.neurons import IF
-from eventsnn.simulate import check_images, pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.tables import html_table
+from eventsnn.simulate import exact
+from eventsnn.simulation import Simulation
+from eventsnn.tables import ByLayer, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
 CASES = (1, 2, 3, 4)
 LEVELS = ("steps", "own")
 TOLERANCE = 1e-9  # of a spike: closer than this, an output that is not a whole number of spikes counts as equal
 CHUNK = 2**22  # neurons, times images, that are held at a time
-
-
-class ByLayer:
-    """What results with one row (a dict) for each spiking layer, `layers`, have in common."""
-
-    def to_pandas(self):
-        """A DataFrame, one row a layer; needs pandas."""
-        return _optional("pandas").DataFrame(self.layers).set_index("layer")
-
-    def to_xarray(self):
-        """A Dataset with the dimension `layer`, one variable a column; needs xarray."""
-        xarray = _optional("xarray")
-        columns = {key: ("layer", [row[key] for row in self.layers]) for key in self.layers[0]}
-        return xarray.Dataset({key: column for key, column in columns.items() if key != "layer"}, {"layer": columns["layer"]})
-
-    def _repr_html_(self):
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
 @dataclass(repr=False)
@@ -58,7 +41,8 @@ class Errors(ByLayer):
       one below 0 works against the others;
       `dead`, `ann dead`: the share of neurons that were 0 on every image, in the SNN and in the ANN; `saturated`: the share of
       images and neurons with phi >= theta.
-    neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron number: channels last).
+    neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron number: channels last);
+    `neurons_to_xarray` converts them.
     """
 
     simulation: Simulation
@@ -76,6 +60,12 @@ class Errors(ByLayer):
         """One row a layer: its error relative to the ANN's activations, the shares of the parts, dead and saturated neurons."""
         keys = ("layer", "neurons", "error", *(f"{part} share" for part in PARTS), "dead", "ann dead", "saturated")
         return [{key.removesuffix(" share"): row[key] for key in keys} for row in self.layers]
+
+    def neurons_to_xarray(self, layer):
+        """The arrays of a layer that was kept, as a Dataset [image, neuron], one variable a part; needs xarray."""
+        if layer not in self.neurons:
+            raise InputError("layer", f"one that was kept: {', '.join(self.neurons) or 'none was'}", repr(layer), "name it in keep=")
+        return dataset({part: (("image", "neuron"), values) for part, values in self.neurons[layer].items()})
 
     def __repr__(self):
         return (f"<Errors of {len(self.layers)} layers on {self.images} images, T = {self.simulation.steps}: the last layer's is "
@@ -175,10 +165,6 @@ class Cases(ByLayer):
     @property
     def counterexamples(self):
         return sum(row["counterexamples"] for row in self.theorem)
-
-    def table(self):
-        """`layers`, to print."""
-        return self.layers
 
     def __repr__(self):
         mean = {error: np.mean([row[error] for row in self.layers]) for error in ("I", "II")}
@@ -297,17 +283,11 @@ def _in_spikes(a, layer, top):
 
 def prepare(network, images, steps, settings, where="errors"):
     """(Simulation, raw pixels, their numbers) for errors to be measured in, or what else needs whole numbers and average inputs."""
-    pixels = getattr(images, "pixels", images)
-    check_images(network.graph, pixels)
-    time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    simulation = Simulation(network, steps=steps, pixel_range=pixel_range(pixels), time=Time(**time), **settings)
-    if simulation.arithmetic.kind != "fixed" or simulation.encoding.kind == "events" or not simulation.time.barrier:
-        raise InputError(where, "fixed point, images, and spikes that all arrive (a barrier)",
-                         f"arithmetic {simulation.arithmetic.kind}, encoding {simulation.encoding.kind}, barrier {simulation.time.barrier}")
+    simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
     if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
         raise InputError(where, "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
                          f"encoding {simulation.encoding.kind!r}", "give encoding='even', and steps enough to come to rest")
-    return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
+    return simulation, pixels, numbers
 
 
 def _chunks(simulation, pixels, numbers, progress):
@@ -347,11 +327,3 @@ def _by_neuron(values, layer):
     """[N, C, H, W] or flat -> [N, neurons], channels last."""
     return values.reshape(len(values), layer.grid[0], -1).transpose(0, 2, 1).reshape(len(values), -1)
 
-
-def _optional(name):
-    """A package that is not needed otherwise."""
-    from importlib import import_module
-    try:
-        return import_module(name)
-    except ImportError:
-        raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None

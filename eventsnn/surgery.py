@@ -29,11 +29,11 @@ from tqdm import tqdm
 from eventsnn import ann
 from eventsnn.checks import InputError
 from eventsnn.equivalence import arrived, staircases
-from eventsnn.errors import CHUNK, ByLayer, all_drive, columns_of, prepare, top_of
+from eventsnn.errors import CHUNK, all_drive, columns_of, prepare, top_of
 from eventsnn.neurons.contract import most
 from eventsnn.simulate import Result, check_images
 from eventsnn.simulation import Batch, Simulation, cores
-from eventsnn.tables import wilson
+from eventsnn.tables import ByLayer, wilson
 
 COUNTS = ("own", "ideal", "ann")
 TIMES = ("kept", "even", "first")

@@ -70,9 +70,31 @@ def test_energy(tmp_path):
     assert spikes / neurons == pytest.approx(rows[3]["rate"])
 
 
+def test_certified_accuracy(tmp_path, capsys):
+    tables = run("certified_accuracy", tmp_path, "--limit", "2", "--steps", "2", "--neurons", "snm,st-bif")
+    layers = [layer.name for layer in eventsnn.convert(load("sample")).spiking]
+    rows, by_layer, depth = tables["certified_accuracy"], tables["layers"], tables["depth"]
+    assert [(row["neuron"], row["T"]) for row in rows] == [(neuron, t) for neuron in ("snm", "st-bif") for t in (1, 2)]
+    assert [row["layer"] for row in by_layer] == 2 * layers and [row["layer"] for row in depth] == 4 * layers
+    for row in rows:
+        assert row["certified low"] <= row["certified"] <= row["certified high"] and row["certified and correct"] <= row["certified"]
+    assert all(row["certified"] == 1 for row in rows[2:]) and all(row["exact"] == 1 for row in by_layer[len(layers):])
+    assert by_layer[0]["widest"] == 0 < by_layer[1]["widest"] and depth[0]["alone"] == depth[0]["up to"] == 1
+    for row, last in zip(by_layer[:len(layers)], depth[len(layers):]):
+        assert (row["alone"], row["up to"]) == (last["alone"], last["up to"])
+    assert rows[1]["certified"] == depth[2 * len(layers) - 1]["up to"]
+    result = eventsnn.convert(load("sample")).run(eventsnn.load_images("sample", limit=2), steps=2, neuron="snm")
+    assert rows[1]["accuracy"] == result.accuracy() and "certified and correct" in capsys.readouterr().out
+
+
+def test_certified_accuracy_of_the_whole_network_only(tmp_path):
+    tables = run("certified_accuracy", tmp_path, "--limit", "1", "--steps", "1", "--neurons", "st-bif", "--whole")
+    assert set(tables) == {"certified_accuracy", "layers"} and "alone" not in tables["layers"][0]
+
+
 @pytest.mark.parametrize(("name", "options"), [
-    ("error_cases", ["--steps", "0"]), ("srp_tau", ["--taus", "x"]), ("energy", ["--neurons", "y"]),
-    ("layer_surgery", ["--neuron", "st-bif"])])
+    ("certified_accuracy", ["--neurons", "if-hard"]), ("layer_surgery", ["--neuron", "st-bif"]),
+    ("error_cases", ["--steps", "0"]), ("srp_tau", ["--taus", "x"]), ("energy", ["--neurons", "y"])])
 def test_what_is_wrong_is_said_in_one_line(name, options, tmp_path, capsys):
     assert script(name).main([*options, "--limit", "2", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
