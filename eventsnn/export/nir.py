@@ -32,42 +32,46 @@ RESETS = {IF: "subtract", HardIF: "zero"}
 
 
 class Reader(NamedTuple):
-    """What a simulator makes of a NIR IF. resets, comparator: its own. r: the resistance it asks for. v_reset: whether the release of
-    `nir` that it needs knows this field. words: what else differs, and what to do."""
+    """What a simulator makes of a NIR IF. resets, comparator: its own. words: what else differs, and what to do. r: the resistance it asks
+    for. v_reset: whether every release of `nir` that it works with knows this field. sums: whether it adds up several edges rightly."""
 
     resets: str
     comparator: str
     words: str
     r: float = 1.0
     v_reset: bool = True
+    sums: bool = True
 
 
 READERS = {
-    "generic": Reader("zero", ">", "so say NIR's equations; simulators take them more or less literally"),
-    "sinabs": Reader("subtract", ">=", "it fires floor(v / threshold) spikes in a step, and raises potentials below -threshold to it: set "
-                     "min_v_mem = None and spike_fn = SingleSpike of each layer; it needs nir 1.0.4, whose IF has no v_reset", v_reset=False),
-    "spikingjelly": Reader("zero", ">=", "set v_reset = None of each IFNode for a reset by subtraction; it wants r = 1 / dt, here for its "
-                           "dt = 1e-4", r=1e4),
-    "snntorch": Reader("subtract", ">", "it makes the IF leaky: set beta = 1 of each Leaky; a potential above the threshold after a reset "
-                       "loses another threshold before the next charge; give one image at a time, without a batch axis"),
-    "norse": Reader("zero", ">", "its importer knows no other reset for an IF; give one image at a time, without a batch axis"),
+    "generic": Reader("zero", ">", "so say NIR's equations, which simulators take more or less literally: write for one of them"),
+    "sinabs": Reader("subtract", ">=", "it fires floor(v / threshold) spikes in a step and raises potentials below -threshold to it: set "
+                     "spike_fn = SingleSpike and min_v_mem = None of each layer", v_reset=False, sums=False),
+    "spikingjelly": Reader("zero", ">=", "set v_reset = None of each IFNode for a reset by subtraction; r is 1 / dt for its dt = 1e-4",
+                           r=1e4),
+    "snntorch": Reader("subtract", ">", "its importer makes the IF leaky: set beta = 1 and init_hidden = True of each Leaky; where a reset "
+                       "leaves a potential above the threshold, the next step loses a spike; give one image at a time, without batch axis"),
+    "norse": Reader("zero", ">", "its IF knows no other reset; give one image at a time, without batch axis", v_reset=False, sums=False),
 }
 
 
 def notes(simulation, target):
     """What the reader `target` does otherwise than the simulation, in words, one line each."""
-    reader, ours = READERS[target], RESETS[type(simulation.neuron)]
-    name = "NIR" if target == "generic" else target
-    lines = [f"{name} resets {'by subtraction' if reader.resets == 'subtract' else 'to 0'}"
-             + ("" if reader.resets == ours else ", this run " + ("by subtraction" if ours == "subtract" else "to 0"))
-             + f", and fires at v {reader.comparator} threshold" + ("" if reader.comparator == ">=" else ", this run at v >= threshold")
+    reader, ours, network = READERS[target], RESETS[type(simulation.neuron)], simulation.network
+    name, resets = "NIR" if target == "generic" else target, {"subtract": "by subtraction", "zero": "to 0"}
+    lines = [f"{name} resets {resets[reader.resets]}" + f", this run {resets[ours]}" * (reader.resets != ours)
+             + f", and fires at v {reader.comparator} threshold" + ", this run at v >= threshold" * (reader.comparator != ">=")
              + f"; {reader.words}"]
     if any(v.any() for v in simulation.initial):
-        lines.append("v(0) is not in a NIR graph: set the potentials to initial_potential (metadata of each IF) before the first step, "
-                     "or export with an initial potential of 0")
+        lines.append("v(0) is not in a NIR graph: set each layer's potentials to the metadata's initial_potential before the first step, "
+                     "or export with --initial 0")
+    several = [layer.name for i, layer in enumerate(network.layers) if len(network.into(i)) > 1]
+    if several and not reader.sums:
+        lines.append(f"{name} computes another network: {len(several)} layers, such as {several[0]}, have several sources, and its loader "
+                     "(nirtorch.load) adds some of them up a step late")
     if simulation.engine == "event":
-        lines.append("readers know clocked time only: the order of arrival is in the metadata")
-    return lines
+        lines.append(f"{name} knows clocked time only: the order of arrival is in the metadata")
+    return tuple(lines)
 
 
 def check(simulation, target="generic"):
@@ -171,7 +175,7 @@ def _fresh(name, taken):
 
 
 def _kernels(network, i, grids):
-    """The projections into layer i as Kernels, or None where it has to be flat: not all are convolutions of maps with one bias a channel."""
+    """The projections into layer i as Kernels; None where it has to be flat: not all are convolutions of maps, with one bias a channel."""
     layer = network.layers[i]
     if len(layer.bias) == 1 or (layer.bias != layer.bias[0]).any():
         return None
