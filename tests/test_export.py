@@ -1,14 +1,21 @@
 """Networks as NIR: the file's layout, and a naive reader of it that must fire exactly as the clocked engine does."""
+import re
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
-from eventsnn import InputError, conversion
-from eventsnn.compat import preset
+from eventsnn import InputError, conversion, linear
 from eventsnn.encoding import Encoding
 from eventsnn.export import kernels, nir
-from eventsnn.linear import LinearMap
+from eventsnn.graph import Node
+from eventsnn.neurons.integrate_and_fire import IF
+from eventsnn.operators import window_of
+from eventsnn.settings import Settings
 from eventsnn.simulation import Simulation, Time
 
 STEPS = 5
@@ -108,10 +115,207 @@ def assert_plays(tmp_path, network, pixels, neuron="if", **settings):
     return ours.sum()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_networks(tmp_path, seed):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     network, pixels = conversion.convert(graph), random_pixels(rng, graph, 1)
     assert assert_plays(tmp_path, network, pixels) > 0
     assert assert_plays(tmp_path, network, pixels, "if-hard", initial=0.25) > 0
+
+
+def test_connections_past_layers(tmp_path):
+    rng = np.random.default_rng(1)
+    graph = skipping_graph(rng)
+    network, pixels = conversion.convert(graph), random_pixels(rng, graph, 1)
+    assert assert_plays(tmp_path, network, pixels) > 0
+    types = [f["type"] for f in read(tmp_path / "net.nir")["nodes"].values()]
+    assert (types.count("Conv2d"), types.count("Affine"), types.count("IF")) == (4, 2, 3)  # maps stay maps
+    started = [rng.uniform(-1, 1, layer.size) for layer in network.spiking]
+    assert assert_plays(tmp_path, network, pixels, initial=started) > 0
+
+
+def test_depthwise_convolutions(tmp_path):
+    rng = np.random.default_rng(2)
+    graph = mobile_graph(rng)
+    network = conversion.convert(graph)
+    assert assert_plays(tmp_path, network, random_pixels(rng, graph, 1)) > 0
+    assert [f["type"] for f in read(tmp_path / "net.nir")["nodes"].values()].count("Affine") == 1
+
+
+@pytest.mark.parametrize("dead", conversion.DEAD)
+def test_a_threshold_for_each_neuron(tmp_path, dead):
+    rng = np.random.default_rng(3)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 3)
+    network = conversion.convert(graph, thresholds="dni", calibration=pixels, dead=dead)
+    assert assert_plays(tmp_path, network, pixels[:1]) > 0
+    thetas = {f["metadata"]["layer"]: f["metadata"]["theta"] for f in read(tmp_path / "net.nir")["nodes"].values() if f["type"] == "IF"}
+    for layer in network.spiking:
+        assert np.array_equal(in_our_order(thetas[layer.name], layer.grid)[0], layer.theta.reshape(-1))
+
+
+# --- convolutions ----------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)), dilation=st.integers(1, 2), pads=st.tuples(*[st.integers(0, 2)] * 4),
+       strides=st.tuples(st.integers(1, 3), st.integers(1, 3)), group=st.integers(1, 2), pool=st.integers(1, 2),
+       size=st.tuples(st.integers(10, 12), st.integers(10, 12)))
+def test_a_convolution_is_found_again(kernel, dilation, pads, strides, group, pool, size):
+    """Any kernel, stride, dilation and padding, behind any pooling without padding, gives one square kernel that does the same, if
+    there is one: with strides of 1 padding on both sides and zeros at both ends change the number of targets by twos."""
+    rng, grid = np.random.default_rng(0), (2, *size)
+    node = Node("conv", "Conv", ("x",), {"pads": list(pads), "strides": list(strides), "dilations": [dilation] * 2, "group": group},
+                {"W": rng.normal(size=(4, 2 // group, *kernel))})
+    pooling = Node("pool", "AveragePool", ("y",), {"kernel_shape": [pool] * 2, "strides": [pool] * 2})
+    between = (2, *window_of(pooling, grid).out)
+    assume(pool == 1 or not any(n % 2 for n in size))  # padding does not take the place of what pooling leaves over
+    target = (4, *window_of(node, between).out)
+    m = linear.compose(linear.average_pool(pooling, grid), linear.convolution(node, between))
+    found = kernels.convolution(m, grid, target)
+    if found is None:
+        assert pool == 1 and strides == (1, 1) and sum(grid[1:]) % 2 != sum(target[1:]) % 2
+        return
+    x = rng.normal(size=grid)
+    side = found.weight.shape[2]
+    assert found.weight.shape == (4, 2, side, side)
+    played = conv2d(x, found.weight, found.strides, found.padding, (1, 1), 1, np.zeros(4))
+    assert np.allclose(played, m(x.reshape(2, -1).T[None])[0].T.reshape(target), rtol=0, atol=1e-12)
+
+
+def test_a_plain_convolution_stays_as_it_is():
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3))
+    node = Node("conv", "Conv", ("x",), {"pads": [1] * 4, "strides": [2, 2]}, {"W": weight})
+    kernel = kernels.convolution(linear.convolution(node, (3, 8, 8)), (3, 8, 8), (4, 4, 4))
+    assert np.array_equal(kernel.weight, weight) and kernel[1:] == ((2, 2), (1, 1))
+
+
+@pytest.mark.parametrize("op, attrs", [("Resize", {"scales": [1, 1, 2, 2]}), ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4})])
+def test_what_is_no_convolution(op, attrs):
+    """Neighbours see different offsets, or the border other weights: a matrix can say both."""
+    node, grid = Node("n", op, ("x",), attrs), (1, 6, 6)
+    m = linear.SIMPLE[op](node, grid)
+    target = (1, 12, 12) if op == "Resize" else grid
+    assert kernels.convolution(m, grid, target) is None
+    x = np.random.default_rng(0).normal(size=grid)
+    assert np.allclose(kernels.matrix(m, "") @ x.reshape(-1), m(x.reshape(1, -1).T[None])[0].reshape(-1))
+
+
+# --- what is refused, and what is said -------------------------------------------------------
+
+
+class Own(IF):
+    """A neuron model of one's own."""
+
+
+def small(pool=False):
+    rng = np.random.default_rng(4)
+    b = Builder(rng, (1, 4, 4))
+    x = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")
+    if pool:
+        x = b.add("MaxPool", [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    return conversion.convert(b.graph(b.gemm(b.add("Flatten", [x]))))
+
+
+@pytest.mark.parametrize("target, pool, options, words", [
+    ("generic", False, {"neuron": "snm"}, "integrate-and-fire"), ("generic", False, {"neuron": "st-bif"}, "integrate-and-fire"),
+    ("norse", False, {"neuron": "gn"}, "integrate-and-fire"), ("generic", False, {"neuron": Own}, "integrate-and-fire"),
+    ("generic", True, {}, "no max pooling"), ("generic", False, {"encoding": "even"}, "biases that arrive in every step"),
+    ("generic", False, {"encoding": Encoding(bias_once=True)}, "biases that arrive in every step"),
+    ("generic", False, {"srp": 2}, "one stage"), ("brian", False, {}, "a reader among generic, sinabs"),
+    ("generic", False, {"engine": "event", "time": Time(refractory=1)}, "refractory"),
+    ("generic", False, {"engine": "event", "time": Time(window=0.5)}, "windows")])
+def test_refuses_what_nir_cannot_say(tmp_path, target, pool, options, words):
+    simulation = Simulation(small(pool), steps=2, **options)
+    with pytest.raises(InputError, match=words) as error:
+        nir.write(simulation, tmp_path / "net.nir", target)
+    assert error.value.do and not list(tmp_path.iterdir())
+
+
+def test_refuses_matrices_without_end(tmp_path, monkeypatch):
+    simulation = Simulation(small(), steps=2)
+    monkeypatch.setattr(kernels, "MAX_WEIGHTS", 4 * 32 - 1)
+    with pytest.raises(InputError, match="a matrix of 4 x 32 neurons"):
+        nir.write(simulation, tmp_path / "net.nir")
+    monkeypatch.setattr(kernels, "MAX_WEIGHTS", 4 * 32)
+    nir.write(simulation, tmp_path / "net.nir")
+
+
+def test_the_command_line_knows_the_readers():
+    assert Settings.__dataclass_fields__["nir_for"].metadata["choices"] == tuple(nir.READERS)
+
+
+@pytest.mark.parametrize("target, neuron, says, does_not_say", [
+    ("generic", "if", ["NIR resets to 0, this run by subtraction", "v > threshold, this run at v >= threshold"], ["another network"]),
+    ("sinabs", "if", ["sinabs resets by subtraction, and fires at v >= threshold;", "SingleSpike", "another network: 1 layers"],
+     ["this run"]),
+    ("sinabs", "if-hard", ["resets by subtraction, this run to 0"], []),
+    ("spikingjelly", "if", ["resets to 0, this run by subtraction, and fires at v >= threshold;"], ["another network"]),
+    ("spikingjelly", "if-hard", ["spikingjelly resets to 0, and fires at v >= threshold;"], ["this run"]),
+    ("snntorch", "if", ["resets by subtraction, and fires at v > threshold, this run", "beta = 1"], ["another network"]),
+    ("norse", "if", ["resets to 0, this run by", "v > threshold, this run", "another network"], [])])
+def test_notes(tmp_path, target, neuron, says, does_not_say):
+    rng = np.random.default_rng(5)
+    b = Builder(rng, (1, 4, 4))
+    x = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")
+    x = b.activation(b.add("Add", [x, b.conv(b.activation(b.conv(x, 2, 1)), 2, 1)]))
+    network = conversion.convert(b.graph(b.gemm(b.add("Flatten", [x]))))
+    notes = nir.write(Simulation(network, steps=2, neuron=neuron, initial=0), tmp_path / "net.nir", target)
+    meta = read(tmp_path / "net.nir")["metadata"]
+    assert meta["notes"] == "\n".join(notes) and meta["written_for"] == target
+    assert all(words in meta["notes"] for words in says) and not any(words in meta["notes"] for words in does_not_say)
+    assert "v(0)" not in meta["notes"] and "clocked time only" not in meta["notes"]
+    events = Simulation(network, steps=2, neuron=neuron, initial=0.5, engine="event", time=Time(order="lifo"))
+    said = nir.write(events, tmp_path / "net.nir", target)
+    assert said[:len(notes)] == notes or "v(0) is not in a NIR graph" in said[1]
+    assert any("v(0) is not" in line for line in said) and "clocked time only" in said[-1]
+    assert "deepest" in read(tmp_path / "net.nir")["metadata"]["order"] or "lifo" in read(tmp_path / "net.nir")["metadata"]["order"]
+
+
+def test_metadata_and_resistance(tmp_path):
+    network = small()
+    network = replace(network, graph=replace(network.graph, preprocessing=replace(network.graph.preprocessing, scale=0.5)))
+    for target, r, v_reset in ("generic", 1, True), ("spikingjelly", 10_000, True), ("sinabs", 1, False), ("norse", 1, False):
+        nir.write(Simulation(network, steps=7, neuron="if-hard", initial=0.25), tmp_path / "net.nir", target)
+        top = read(tmp_path / "net.nir")
+        meta, neurons = top["metadata"], top["nodes"]["qcfs1"]
+        assert (meta["reset"], meta["comparator"], meta["steps"], meta["encoding"]) == ("zero", ">=", 7, "constant")
+        assert meta["pixel_scale"] == 0.5
+        assert meta["network_sha256"] == network.graph.hash and meta["order"] == "clocked" and meta["writer"].startswith("eventsnn ")
+        assert np.array_equal(neurons["r"], np.full((2, 4, 4), r)) and np.array_equal(neurons["v_threshold"], np.ones((2, 4, 4)))
+        assert ("v_reset" in neurons) == v_reset and not np.any(neurons.get("v_reset", 0))
+        assert neurons["metadata"] == {"layer": "qcfs1", "theta": network.layers[0].theta, "initial_potential": 0.25}
+    with h5py.File(tmp_path / "net.nir") as file:
+        assert set(file) == {"node", "version"} and re.fullmatch(r"1\.0\.\d+", file["version"].asstr()[()])
+        assert set(file["node"]) == {"edges", "metadata", "nodes", "type"} and file["node/type"].asstr()[()] == "NIRGraph"
+        assert file["node/edges"].shape == (5, 2)
+        assert list(file["node/nodes"]) == ["input", "input_to_qcfs1", "qcfs1", "qcfs1_flat_to_output", "qcfs1_to_output", "output"]
+
+
+def test_names_that_others_cannot_have():
+    taken = {"input", "if"}
+    names = [nir._fresh(name, taken) for name in ("if", "a/b", "a.b", "1st", "input", "Straße", "fine")]
+    assert names == ["if_", "a_b", "a_b_", "_1st", "input_", "Stra_e", "fine"] and taken == {"input", "if", *names}
+
+
+def test_an_older_file_stays_where_a_new_one_fails(tmp_path, monkeypatch):
+    simulation, path = Simulation(small(), steps=2), tmp_path / "net.nir"
+    nir.write(simulation, path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(nir, "_put", full)
+    with pytest.raises(OSError, match="No space"):
+        nir.write(simulation, path)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["net.nir"]
+    with pytest.raises(InputError, match="a file that can be written"):
+        nir.write(simulation, tmp_path / "none" / "net.nir")
+
+
+def test_pools_of_a_detector_become_averages():
+    graph = yolo_graph(np.random.default_rng(6), "QCFS")
+    with pytest.raises(InputError, match="max pooling"):
+        nir.check(Simulation(conversion.convert(graph), steps=2))
+    nir.check(Simulation(conversion.convert(graph, max_pooling="average"), steps=2))

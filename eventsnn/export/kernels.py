@@ -23,8 +23,9 @@ class Kernel(NamedTuple):
 def convolution(m, source, target):
     """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with a square kernel.
 
-    It is one if each target site sees the same offsets through the same blocks, but for the border. Pooling in front of a
-    convolution is part of the kernel. NIR pads both sides alike: where the map does not, the kernel has zeros.
+    It is one if each target site sees the same offsets through the same blocks, but for the border, and K is at most twice the
+    grid's side (with long strides and padding, any map is one). Pooling in front of a convolution is part of the kernel. NIR pads
+    both sides alike: where the map does not, the kernel has zeros.
     """
     at, to = np.divmod(m.p, source[2]), np.divmod(m.r, target[2])
     sizes, counts = source[1:], target[1:]
@@ -34,7 +35,7 @@ def convolution(m, source, target):
         blocks = np.full([int(d.max()) - low + 1 for d, low in zip(offsets, first)], -1)
         place = tuple(d - low for d, low in zip(offsets, first))
         blocks[place] = m.k
-        seen = [np.array([_seen(low + i, s, n, c) for i in range(len_)]) for low, len_, s, n, c in
+        seen = [np.array([_seen(low + i, s, n, c) for i in range(length)]) for low, length, s, n, c in
                 zip(first, blocks.shape, strides, sizes, counts)]
         if (blocks[place] == m.k).all() and seen[0] @ (blocks >= 0) @ seen[1] == len(m.p):
             fits = _placed(first, blocks.shape, strides, sizes, counts)
@@ -45,9 +46,9 @@ def convolution(m, source, target):
 def _strides(at, to, size, count):
     """The strides with which, on one axis, every target in reach of an offset sees the source there."""
     if count == 1:
-        return [1]
+        return [size]
     pairs = np.unique(np.stack([at, to]), axis=1)
-    return [s for s in range(1, size + 1)
+    return [s for s in range(1, min(size, 2 * size // (count - 1)) + 1)
             if sum(_seen(d, s, size, count) for d in np.unique(pairs[0] - s * pairs[1])) == pairs.shape[1]]
 
 
@@ -62,8 +63,8 @@ def _placed(first, lengths, strides, sizes, counts):
     last = [low + n - 1 for low, n in zip(first, lengths)]
     least = [max(0, -low, (c - 1) * s + high - n + 1) for low, high, s, n, c in zip(first, last, strides, sizes, counts)]
     smallest = max(p + max(high, n + p - c * s) + 1 for p, high, s, n, c in zip(least, last, strides, sizes, counts))
-    for size in (smallest, smallest + 1):
-        padding = [next((p for p in range(low, size) if size - 1 - p >= high and (n + 2 * p - size) // s + 1 == c), None)
+    for size in range(smallest, min(smallest + 1, 2 * max(sizes)) + 1):
+        padding = [next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
                    for low, high, s, n, c in zip(least, last, strides, sizes, counts)]
         if None not in padding:
             return size, tuple(padding)

@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import json
 import keyword
-import os
 import re
-import uuid
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import h5py
@@ -23,6 +19,7 @@ import numpy as np
 
 import eventsnn
 from eventsnn.checks import InputError
+from eventsnn.export.files import new_hdf5
 from eventsnn.export.kernels import convolution, matrix
 from eventsnn.network import INPUT
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
@@ -98,29 +95,21 @@ def check(simulation, target="generic"):
 def write(simulation, path, target="generic"):
     """Write a Simulation's network as a NIR graph for a reader of READERS; returns the notes that its user should see.
 
-    Weights and biases are float64, in thresholds per spike. A file at `path` is replaced at once or not at all. Raises InputError for
-    what NIR cannot say.
+    Weights and biases are float64, in thresholds per spike. An older file is replaced at once or not at all. Raises InputError for what
+    NIR cannot say.
     """
     check(simulation, target)
     nodes, edges = graph_of(simulation, READERS[target])
     said = notes(simulation, target)
-    part = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with h5py.File(part, "w") as file:
-            file["version"] = VERSION
-            top = file.create_group("node")
-            top["type"] = "NIRGraph"
-            top.create_dataset("edges", data=np.array(edges, object), dtype=h5py.string_dtype())
-            _put(top.create_group("metadata"), _metadata(simulation, target, said))
-            group = top.create_group("nodes", track_order=True)  # readers then meet them in the order of the network
-            for name, fields in nodes.items():
-                _put(group.create_group(name), fields)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(path, "a place to write the NIR graph to", error.strerror or error, "choose another path") from error
-    finally:
-        with suppress(OSError):  # when all went well it is gone
-            part.unlink()
+    with new_hdf5(path) as file:
+        file["version"] = VERSION
+        top = file.create_group("node")
+        top["type"] = "NIRGraph"
+        top.create_dataset("edges", data=np.array(edges, object), dtype=h5py.string_dtype())
+        _put(top.create_group("metadata"), _metadata(simulation, target, said))
+        group = top.create_group("nodes", track_order=True)  # readers then meet them in the order of the network
+        for name, fields in nodes.items():
+            _put(group.create_group(name), fields)
     return said
 
 

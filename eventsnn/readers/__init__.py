@@ -12,9 +12,9 @@ from eventsnn.graph import Graph
 from eventsnn.readers.hdf5 import check_file, child, open_hdf5
 from eventsnn.readers.native import FORMAT, format_of, parse, read_native, write_native
 
-__all__ = ["load", "read_native", "write_native"]
+__all__ = ["load", "read_native", "save", "write_native"]
 
-REBUILD = "build a Graph of its layers and save it with write_native"
+REBUILD = "build a Graph of its layers and save it with eventsnn.save"
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
 # how files that are not HDF5 start, what they are, what to do
@@ -26,6 +26,11 @@ STARTS = (
     (b"<", "a web page or XML", "download the file itself"),
     (b"", "some other file", "check the path"),
 )
+
+
+def save(graph, path):
+    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced at once or not at all."""
+    write_native(graph, path)
 
 
 def load(path) -> Graph:
