@@ -222,7 +222,7 @@ class Settings:
             raise InputError("--export", f"names among {', '.join(EXPORTS)}, separated by commas", repr(unknown[0]),
                              "for example --export nir,gdf")
         if self.trace != "spikes" and set(names) - {"nir"}:
-            raise InputError(f"--export {self.export}", "--trace spikes, which keeps them", f"--trace {self.trace}",
+            raise InputError("--export", f"--trace spikes for {self.export}", f"--trace {self.trace}",
                              "for example --engine event --trace spikes --export gdf")
         if self.nir_for != "generic" and "nir" not in names:
             raise InputError("--nir-for", "--export nir", f"--export {self.export}" if names else "none", "for example --export nir")

@@ -773,7 +773,7 @@ def test_layers_that_are_silent_have_no_threshold(capsys, here, files, tmp_path_
     (["--limit", "0"], ["--limit", "from 1", "found 0"]), (["--limit", "many"], ["--limit", "'many'"]),
     (["--limit"], ["--limit", "a value"]),
     (["--export", "nir,neo"], ["--export", "names among nir, sonata, gdf", "'neo'"]),
-    (["--export", "gdf"], ["--export gdf", "--trace spikes", "--trace counts"]),
+    (["--export", "gdf"], ["--export: ", "--trace spikes for gdf", "--trace counts"]),
     (["--nir-for", "norse"], ["--nir-for", "--export nir", "found none"]),
     (["--export", "nir", "--nir-for", "brian"], ["--nir-for", "one of generic, sinabs", "'brian'"]),
     (["--steps", "65537"], ["--steps", "65,536"]), (["--report-steps", "1,64"], ["--report-steps", "--steps 32"]),

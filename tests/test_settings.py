@@ -14,14 +14,14 @@ OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, 
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
          "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
          "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
-         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3",
+         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3", "export": "nir", "nir_for": "norse",
          "dead": "silent", "residual": "reroute", "readout": "fires", "compat": "srp-code", "tau": 3, "srp": 2, "srp_epsilon": 0.5,
          "encoding": "even", "release": 4, "bias_once": True, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
 # what must be set for a field to say anything
 NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
-          "compat": {"srp": 4}}
+          "compat": {"srp": 4}, "nir_for": {"export": "nir"}}
 # fields that cannot change a result, and the two whose content is hashed instead of their names
-ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "data"}
+ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "data"}
 
 
 def fields_but(*names):
@@ -68,6 +68,8 @@ def test_settings_do_not_change():
 
 
 BAD = [
+    ("export", "nwb", "nir, sonata, gdf"), ("export", "sonata", "--trace spikes"), ("export", "", "text"), ("nir_for", "brian", "sinabs"),
+    ("nir_for", "norse", "--export nir"),
     ("net", "", "text"), ("net", None, "text"), ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
     ("limit", 0, "from 1"), ("limit", -4, "from 1"), ("limit", 2.0, "whole number"), ("limit", True, "whole number"),
     ("steps", 0, "from 1 to 65,536"), ("steps", 65537, "from 1 to 65,536"), ("steps", None, "whole number"), ("steps", "8", "whole number"),

@@ -14,7 +14,7 @@ from eventsnn.readers.native import FORMAT, format_of, parse, read_native, write
 
 __all__ = ["load", "read_native", "save", "write_native"]
 
-REBUILD = "build a Graph of its layers and save it with eventsnn.save"
+REBUILD = "build a Graph of its layers and save it with write_native"
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
 # how files that are not HDF5 start, what they are, what to do
