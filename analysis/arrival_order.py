@@ -7,7 +7,9 @@ each order policy for each neuron model, with 95 % intervals; and the curve betw
 accuracy against the integration window for spikes delayed by a jitter of up to one step. A third table says layer by
 layer how fifo parts from clocked time on the first 16 images: the rates, the share of neurons that fired more than all
 their charge was worth (late inhibition, DNISNM section 3.3), and the correlation of spike counts with clocked ones.
-Writes arrival_order.csv, window.csv, layers.csv, arrival_order.png and window.png (each also as SVG).
+A fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, Fig. 3a) under each order: what layers make themselves of
+the spikes they are sent, with L := T. Writes arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
+cases.png (each also as SVG).
 """
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import scripts
-from eventsnn.plots import BLUE, ORANGE
+from eventsnn import errors, scripts
+from eventsnn.plots import BLUE, CASES, ORANGE
 from eventsnn.simulate import run
 from eventsnn.tables import text_table, wilson, write_csv
 
@@ -52,6 +54,28 @@ def measure(network, images, steps, neuron, label, most=MOST, **time):
     low, high = wilson(hits, len(images))
     return {"neuron": neuron, "order": label, "T": steps, "images": len(images), "accuracy": hits / len(images), "low": low, "high": high,
             "spikes": float(result.spikes.sum() / len(images)), "operations": float(result.operations.sum() / len(images))}
+
+
+def cases(network, images, steps, neuron, label, **time):
+    """One row a layer: neurons with unevenness error I in percent, by case; none where firing explodes."""
+    try:
+        found = errors.cases(network, images, steps=steps, engine="event", neuron=neuron, max_events=MOST * network.neurons * steps, **time)
+    except eventsnn.InputError as error:
+        if error.where not in ("max_events", "potentials"):
+            raise
+        return []
+    return [{"neuron": neuron, "order": label, "T": steps, "images": len(images), "layer": row["layer"], "neurons": row["neurons"],
+             **{f"case {k}": row[f"I case {k}"] for k in CASES}, "error I": row["I"]} for row in found.layers]
+
+
+def in_all(rows):
+    """The mean of the layers' rows of `cases`, weighted by neurons, for each neuron model and order."""
+    keys, means = [f"case {k}" for k in CASES] + ["error I"], []
+    for neuron, order in dict.fromkeys((row["neuron"], row["order"]) for row in rows):
+        mine = [row for row in rows if (row["neuron"], row["order"]) == (neuron, order)]
+        shares = np.average([[row[key] for key in keys] for row in mine], axis=0, weights=[row["neurons"] for row in mine])
+        means.append({"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist()))})
+    return means
 
 
 def by_layer(network, images, steps):
@@ -92,6 +116,31 @@ def draw_orders(rows, title):
     return figure
 
 
+def draw_cases(means, title):
+    """Stacked bars of error I by order, one panel a model; an order under which firing explodes has none."""
+    labels, neurons = list(ORDERS), list(dict.fromkeys(row["neuron"] for row in means))
+    figure = Figure(figsize=(3.0 + 2.6 * len(neurons), 1.4 + 0.3 * len(labels)), layout="constrained")
+    for axes, neuron in zip(figure.subplots(1, len(neurons), sharex=True, sharey=True, squeeze=False)[0], neurons):
+        mine = [row for row in means if row["neuron"] == neuron]
+        places, left = [labels.index(row["order"]) for row in mine], np.zeros(len(mine))
+        for k, (colour, meaning) in CASES.items():
+            share = np.array([row[f"case {k}"] for row in mine])
+            axes.barh(places, share, 0.75, left, color=colour, label=meaning)
+            left += share
+        for place in set(range(len(labels))) - set(places):
+            axes.text(0.3, place, "spikes without end", va="center", fontsize=7)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.set_title(neuron.upper(), fontsize=10)
+        axes.set_xlabel("neurons with error I (%)")
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    return figure
+
+
 def draw_windows(rows, clocked, title):
     """Accuracy against the window, one line a model; dashed: clocked time."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
@@ -111,6 +160,7 @@ def draw_windows(rows, clocked, title):
 def main(argv=None):
     parser = scripts.options(__doc__, limit=100, out="runs/arrival_order")
     parser.add_argument("--window-limit", type=int, default=100, help="number of those to measure windows on")
+    parser.add_argument("--case-limit", type=int, default=50, help="number of those to count error cases on")
     parser.add_argument("--steps", type=int, default=8, help="T")
     parser.add_argument("--neurons", default="if,snm", help="models, separated by commas")
     parser.add_argument("--windows", default=",".join(map(str, WINDOWS)), help="integration windows in steps")
@@ -126,12 +176,16 @@ def study(args):
     few = images.take(np.arange(min(args.window_limit, len(images))))
     out = args.out
     title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
-    rows, curve = [], []
-    with tqdm(total=len(neurons) * (len(ORDERS) + len(windows)), unit="run", disable=None, delay=2) as bar:
+    counted = images.take(np.arange(min(args.case_limit, len(images))))
+    rows, curve, found = [], [], []
+    with tqdm(total=len(neurons) * (2 * len(ORDERS) + len(windows)), unit="run", disable=None, delay=2) as bar:
         for neuron in neurons:
             for label, time in ORDERS.items():
                 rows.append(measure(network, images, args.steps, neuron, label, **time))
                 write_csv(out / "arrival_order.csv", rows)
+                bar.update()
+                found += cases(network, counted, args.steps, neuron, label, **time)
+                write_csv(out / "cases.csv", found)
                 bar.update()
         for neuron in neurons:
             for window in windows:
@@ -144,12 +198,14 @@ def study(args):
     write_csv(out / "layers.csv", layers)
     clocked = {row["neuron"]: row["accuracy"] for row in rows if row["order"] == "clocked"}
     few_title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(few)} images (dashed: clocked, {len(images)} images)"
-    for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, few_title))):
+    means = in_all(found)
+    for name, figure in (("arrival_order", draw_orders(rows, title)), ("window", draw_windows(curve, clocked, few_title)),
+                         ("cases", draw_cases(means, f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(counted)} images"))):
         scripts.save(figure, out, name)
     formats = {k: (k, ".1%") for k in ("accuracy", "low", "high", "fired more than worth")}
     formats |= {k: (k, ",.0f") for k in ("spikes", "operations")}
     formats |= {k: (k, ".3f") for k in ("rate clocked", "rate fifo", "correlation")}
-    print(text_table(rows, formats), text_table(curve, formats), text_table(layers, formats), f"pictures and tables in {out}", sep="\n\n")
+    print(*(text_table(table, formats) for table in (rows, curve, layers, means)), f"pictures and tables in {out}", sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,9 @@ from matplotlib.figure import Figure
 
 import eventsnn
 from eventsnn import errors, scripts
+from eventsnn.plots import CASES
 from eventsnn.tables import text_table, write_csv
 
-COLOURS = {1: "#D55E00", 2: "#F0B840", 3: "#9AD0F0", 4: "#0072B2"}  # warm: too many spikes; cold: too few; dark: where the ANN is flat
-MEANINGS = {1: "case 1: ANN = 0, SNN more", 2: "case 2: 0 < ANN < λ, SNN more", 3: "case 3: 0 < ANN < λ, SNN less",
-            4: "case 4: ANN = λ, SNN less"}
 MOST_NAMES = 30
 
 
@@ -35,9 +33,9 @@ def draw(results, title):
     for column, (name, found) in enumerate(results.items()):
         for row, error in enumerate(("I", "II")):
             axes, below = grid[row, column], np.zeros(len(layers))
-            for case in errors.CASES:
+            for case, (colour, meaning) in CASES.items():
                 share = np.array([r[f"{error} case {case}"] for r in found.layers])
-                axes.bar(x, share, 0.78, below, color=COLOURS[case], label=MEANINGS[case] if (row, column) == (0, 0) else None)
+                axes.bar(x, share, 0.78, below, color=colour, label=meaning if (row, column) == (0, 0) else None)
                 below += share
             axes.set_title(f"error {error}, {name}", fontsize=10)
             axes.grid(axis="y", color="0.85", lw=0.6)

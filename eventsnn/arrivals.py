@@ -9,7 +9,7 @@ import numpy as np
 from eventsnn.checks import InputError
 from eventsnn.engine.order import CLOCKED
 from eventsnn.network import INPUT
-from eventsnn.neurons.contract import settle
+from eventsnn.neurons.contract import emit, most, settle
 
 
 class Incoming(NamedTuple):
@@ -75,6 +75,20 @@ def quantum(simulation):
     """q, the charge that one spike takes from the potential (the whole threshold under hard reset); a Python number."""
     one = simulation.arithmetic.one
     return (one - settle(simulation.neuron, one, 1)).item()
+
+
+def worth(simulation, layer, charges):
+    """What charges (v(0) and all that arrived; a number or an array) are worth in any order: max(0, floor(charge / q)) spikes, int64.
+
+    q: the charge of one. Not more than the model ever fires (ST-BIF's S_max; under order clocked once a step, GN tau times).
+    """
+    highest = simulation.steps * most(simulation.neuron) if is_clocked(simulation) else None
+    counts = np.clip(np.asarray(charges) // quantum(simulation), 0, highest).astype(np.int64)
+    values, which = np.unique(counts, return_inverse=True)
+    for i in range(len(values)):
+        while values[i] and emit(simulation.neuron, layer, simulation.arithmetic.one, values[i] - 1) <= 0:
+            values[i] -= 1
+    return values[which].reshape(counts.shape)
 
 
 def total(charges):

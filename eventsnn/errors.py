@@ -9,7 +9,7 @@ whole numbers; so it needs no recording, and does not care what resets and masks
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
@@ -18,9 +18,9 @@ from eventsnn import ann
 from eventsnn.checks import InputError
 from eventsnn.equivalence import arrived, staircases
 from eventsnn.neurons import IF
-from eventsnn.simulate import check_images, pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.tables import html_table
+from eventsnn.simulate import exact
+from eventsnn.simulation import Simulation
+from eventsnn.tables import ByLayer, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
 CASES = (1, 2, 3, 4)
@@ -29,25 +29,8 @@ TOLERANCE = 1e-9  # of a spike: closer than this, an output that is not a whole 
 CHUNK = 2**22  # neurons, times images, that are held at a time
 
 
-class _ByLayer:
-    """What results with one row (a dict) for each spiking layer, `layers`, have in common."""
-
-    def to_pandas(self):
-        """A DataFrame, one row a layer; needs pandas."""
-        return _optional("pandas").DataFrame(self.layers).set_index("layer")
-
-    def to_xarray(self):
-        """A Dataset with the dimension `layer`, one variable a column; needs xarray."""
-        xarray = _optional("xarray")
-        columns = {key: ("layer", [row[key] for row in self.layers]) for key in self.layers[0]}
-        return xarray.Dataset({key: column for key, column in columns.items() if key != "layer"}, {"layer": columns["layer"]})
-
-    def _repr_html_(self):
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
-
-
 @dataclass(repr=False)
-class Errors(_ByLayer):
+class Errors(ByLayer):
     """The error of every spiking layer and its parts, from `decompose`.
 
     layers: one row each, over all images and neurons, in units of the ANN's activation:
@@ -58,7 +41,8 @@ class Errors(_ByLayer):
       one below 0 works against the others;
       `dead`, `ann dead`: the share of neurons that were 0 on every image, in the SNN and in the ANN; `saturated`: the share of
       images and neurons with phi >= theta.
-    neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron number: channels last).
+    neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron number: channels last);
+    `neurons_to_xarray` converts them.
     """
 
     simulation: Simulation
@@ -76,6 +60,12 @@ class Errors(_ByLayer):
         """One row a layer: its error relative to the ANN's activations, the shares of the parts, dead and saturated neurons."""
         keys = ("layer", "neurons", "error", *(f"{part} share" for part in PARTS), "dead", "ann dead", "saturated")
         return [{key.removesuffix(" share"): row[key] for key in keys} for row in self.layers]
+
+    def neurons_to_xarray(self, layer):
+        """The arrays of a layer that was kept, as a Dataset [image, neuron], one variable a part; needs xarray."""
+        if layer not in self.neurons:
+            raise InputError("layer", f"one that was kept: {', '.join(self.neurons) or 'none was'}", repr(layer), "name it in keep=")
+        return dataset({part: (("image", "neuron"), values) for part, values in self.neurons[layer].items()})
 
     def __repr__(self):
         return (f"<Errors of {len(self.layers)} layers on {self.images} images, T = {self.simulation.steps}: the last layer's is "
@@ -95,7 +85,7 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     keep: names of layers whose arrays are kept. settings: of `Simulation` (neuron, tau, initial, srp, encoding, engine, …) and
     `Time`. Raises InputError for floating-point arithmetic, encoding "events", and ST-BIF without encoding "even".
     """
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if unknown := set(keep) - {layer.name for _, layer in spiking}:
         raise InputError("keep", "names of spiking layers", ", ".join(map(repr, sorted(unknown))))
@@ -106,11 +96,11 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         values = ann.forward(network.graph, network.graph.preprocessing(part), keep=names, dtype=np.float64)
         for i, layer in spiking:
-            here = _columns(network, i)
+            here = columns_of(network, i)
             a, y = (_by_neuron(values[name], layer) for name in (layer.name, layer.node.inputs[0]))
             ideal = (totals[:, here] + arrived(simulation, i, batch.counts)) // simulation.arithmetic.one.item()
-            parts = split(a, y, batch.counts[:, here], ideal, theta=_theta(layer), top=_top(simulation, i), initial=simulation.initial[i])
-            _add(sums[layer.name], a, parts, batch.counts[:, here] >= _top(simulation, i))
+            parts = split(a, y, batch.counts[:, here], ideal, theta=_theta(layer), top=top_of(simulation, i), initial=simulation.initial[i])
+            _add(sums[layer.name], a, parts, batch.counts[:, here] >= top_of(simulation, i))
             fired[layer.name] |= np.stack([batch.counts[:, here].any(axis=0), a.any(axis=0)])
             if layer.name in keep:
                 for name, array in parts.items():
@@ -159,7 +149,7 @@ def _summary(layer, sums, fired, images):
 
 
 @dataclass(repr=False)
-class Cases(_ByLayer):
+class Cases(ByLayer):
     """Unevenness errors I and II of every spiking layer in SRP's four cases, from `cases`.
 
     layers: one row each: neurons, and in percent of images times neurons `I case 1` to `I case 4`, `I` (their sum), and the
@@ -175,10 +165,6 @@ class Cases(_ByLayer):
     @property
     def counterexamples(self):
         return sum(row["counterexamples"] for row in self.theorem)
-
-    def table(self):
-        """`layers`, to print."""
-        return self.layers
 
     def __repr__(self):
         mean = {error: np.mean([row[error] for row in self.layers]) for error in ("I", "II")}
@@ -202,15 +188,15 @@ def cases(network, images, *, steps=8, levels="steps", progress=False, **setting
     """
     if levels not in LEVELS:
         raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
-    simulation, pixels, numbers = _prepare(network, images, steps, settings)
-    counted = {i: _Counted(layer, _top(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
+    counted = {i: _Counted(layer, top_of(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
     theorem_applies = levels == "steps" and simulation.engine == "clocked" and type(simulation.neuron) is IF and simulation.encoding.divides
     one = simulation.arithmetic.one.item()
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         drive = totals - simulation.resting
         ann_spikes = _ann_spikes(simulation, part, drive, levels)
         for i, counts in counted.items():
-            here = _columns(network, i)
+            here = columns_of(network, i)
             charge = drive[:, here] + arrived(simulation, i, batch.counts)
             recomputed = _quantised(charge, one, counts.top) if levels == "steps" else _own_output(counts.layer, charge, one, counts.top)
             conditions = batch.masks[:, here] & (2 * simulation.resting[here] == one) & theorem_applies
@@ -252,11 +238,11 @@ class _Counted:
 def _ann_spikes(simulation, pixels, drive, levels):
     """{layer number: the ANN's own output in spikes}: of the ANN with L := T in the simulation's whole numbers, or as it is."""
     network = simulation.network
-    tops = [_top(simulation, i) for i in range(len(network.layers))]
+    tops = [top_of(simulation, i) for i in range(len(network.layers))]
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if levels == "steps":
         counts, _ = staircases(simulation, drive + simulation.arithmetic.one.item() // 2, tops)
-        return {i: counts[:, _columns(network, i)] for i, _ in spiking}
+        return {i: counts[:, columns_of(network, i)] for i, _ in spiking}
     values = ann.forward(network.graph, network.graph.preprocessing(pixels), keep=[layer.name for _, layer in spiking], dtype=np.float64)
     return {i: _in_spikes(_by_neuron(values[layer.name], layer), layer, tops[i]) for i, layer in spiking}
 
@@ -295,19 +281,13 @@ def _in_spikes(a, layer, top):
     return np.divide(a * top, theta, out=np.where(a > 0, np.inf, 0.0), where=theta != 0)
 
 
-def _prepare(network, images, steps, settings):
-    """(Simulation, raw pixels, their numbers) for errors to be measured in."""
-    pixels = getattr(images, "pixels", images)
-    check_images(network.graph, pixels)
-    time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    simulation = Simulation(network, steps=steps, pixel_range=pixel_range(pixels), time=Time(**time), **settings)
-    if simulation.arithmetic.kind != "fixed" or simulation.encoding.kind == "events" or not simulation.time.barrier:
-        raise InputError("errors", "fixed point, images, and spikes that all arrive (a barrier)",
-                         f"arithmetic {simulation.arithmetic.kind}, encoding {simulation.encoding.kind}, barrier {simulation.time.barrier}")
+def prepare(network, images, steps, settings, where="errors"):
+    """(Simulation, raw pixels, their numbers) for errors to be measured in, or what else needs whole numbers and average inputs."""
+    simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
     if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
-        raise InputError("errors", "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
+        raise InputError(where, "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
                          f"encoding {simulation.encoding.kind!r}", "give encoding='even', and steps enough to come to rest")
-    return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
+    return simulation, pixels, numbers
 
 
 def _chunks(simulation, pixels, numbers, progress):
@@ -316,18 +296,18 @@ def _chunks(simulation, pixels, numbers, progress):
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
             part = pixels[start:start + size]
-            totals = simulation.resting + np.stack([_all_drive(simulation, *each) for each in zip(part, numbers[start:start + size])])
+            totals = simulation.resting + np.stack([all_drive(simulation, *each) for each in zip(part, numbers[start:start + size])])
             yield part, batch, totals
             bar.update(len(part))
 
 
-def _all_drive(simulation, image, number):
+def all_drive(simulation, image, number):
     """All that arrives at each neuron without a spike in T steps, int64 [neurons]."""
     rows = simulation.drive(image, int(number)).astype(np.int64)
     return rows[:simulation.steps].sum(axis=0) + max(0, simulation.steps - len(rows)) * rows[-1]
 
 
-def _top(simulation, i):
+def top_of(simulation, i):
     """The spikes that stand for layer i's theta."""
     return int(simulation.quanta[i]) * (simulation.steps if simulation.encoding.divides else 1)
 
@@ -337,7 +317,7 @@ def _theta(layer):
     return layer.theta if np.ndim(layer.theta) == 0 else layer.theta.reshape(-1)
 
 
-def _columns(network, i):
+def columns_of(network, i):
     """Where layer i stands among all neurons."""
     first = sum(layer.size for layer in network.layers[:i])
     return slice(first, first + network.layers[i].size)
@@ -347,11 +327,3 @@ def _by_neuron(values, layer):
     """[N, C, H, W] or flat -> [N, neurons], channels last."""
     return values.reshape(len(values), layer.grid[0], -1).transpose(0, 2, 1).reshape(len(values), -1)
 
-
-def _optional(name):
-    """A package that is not needed otherwise."""
-    from importlib import import_module
-    try:
-        return import_module(name)
-    except ImportError:
-        raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None

@@ -11,11 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eventsnn.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, is_clocked, neuron_number, quantum, total
+from eventsnn.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, neuron_number, total, worth
 from eventsnn.checks import InputError
 from eventsnn.engine import layout
 from eventsnn.network import INPUT
-from eventsnn.neurons.contract import emit, most
 from eventsnn.plots import BLUE, ORANGE, WIDTH
 from eventsnn.simulation import Simulation
 
@@ -78,16 +77,10 @@ class Observation:
 
     @property
     def ideal(self):
-        """What the same charge is worth in any order: max(0, floor((v(0) + all that arrived) / q)), q the charge of a spike. Not more
-        than the model ever fires (ST-BIF's S_max; under order clocked once a step, GN tau times). None for the readout."""
+        """What the same charge is worth in any order (`arrivals.worth`); None for the readout."""
         if not self.fires:
             return None
-        simulation = self.simulation
-        worth = int((self.start.item() + total(self.arrivals["charge"])) // quantum(simulation))
-        worth = max(0, min(worth, simulation.steps * most(simulation.neuron)) if is_clocked(simulation) else worth)
-        while worth and emit(simulation.neuron, self.layer, simulation.arithmetic.one, worth - 1) <= 0:
-            worth -= 1
-        return worth
+        return int(worth(self.simulation, self.layer, self.start.item() + total(self.arrivals["charge"])))
 
     def in_thresholds(self, values):
         """The arithmetic's numbers -> float64 in thresholds (for the readout, in units of the ANN's output)."""

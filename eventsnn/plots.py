@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, NullLocator
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
+CASES = {  # SRP's: warm where there are too many spikes, cold where too few, dark where the ANN is flat
+    1: ("#D55E00", "case 1: ANN = 0, SNN more"), 2: ("#F0B840", "case 2: 0 < ANN < λ, SNN more"),
+    3: ("#9AD0F0", "case 3: 0 < ANN < λ, SNN less"), 4: ("#0072B2", "case 4: ANN = λ, SNN less")}
 WIDTH = 5.2  # inches; with the texts of 8 to 10 points it can stand in a column of print
 MOST_BARS = 60  # with more layers the names of all would not be readable
 DPI = 200

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -11,6 +11,7 @@ from eventsnn.checks import InputError
 from eventsnn.compat import with_preset
 from eventsnn.encoding import Encoding, events_of
 from eventsnn.simulation import Batch, Simulation, Time
+from eventsnn.tables import dataset, html_table, optional
 
 
 @dataclass
@@ -113,13 +114,30 @@ class Result:
             rows.append(row)
         return rows
 
+    def to_pandas(self):
+        """`table` as a DataFrame, one row for each of the report steps; needs pandas."""
+        return optional("pandas").DataFrame(self.table()).set_index("T")
+
+    def to_xarray(self):
+        """A Dataset; needs xarray.
+
+        spikes, operations: int64 [image, layer, step]; readout: float64 [image, step, class], in the ANN's units; label: int64
+        [image], if there are labels. Images have their numbers in the data set, layers their names, steps count from 1.
+        """
+        steps = range(1, self.simulation.steps + 1)
+        variables = {"spikes": (("image", "layer", "step"), self.spikes), "operations": (("image", "layer", "step"), self.operations),
+                     "readout": (("image", "step", "class"), np.stack([self.readout(k) for k in steps], axis=1))}
+        if self.labels is not None:
+            variables["label"] = ("image", self.labels)
+        return dataset(variables, image=getattr(self.images, "indices", np.arange(len(self))), step=list(steps),
+                       layer=[layer.name for layer in self.network.layers])
+
     def __repr__(self):
         accuracy = "" if self.labels is None else f", accuracy {self.accuracy():.2%}"
         return (f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {self.spikes.sum() / len(self):,.0f} spikes and "
                 f"{self.operations.sum() / len(self) / 1e6:,.1f} M synaptic operations an image; {self.simulation.arithmetic}>")
 
     def _repr_html_(self):
-        from eventsnn.tables import html_table
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
@@ -155,6 +173,21 @@ def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if"
             parts.append(part)
             bar.update(len(part.readout))
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
+
+
+def exact(network, images, where, *, steps, **settings):
+    """(Simulation, raw pixels, their numbers) for a study of images in whole numbers, in which all spikes arrive in their step.
+
+    settings: of `Simulation` and `Time`. Raises InputError, naming `where`, for floating point, encoding "events" and free running.
+    """
+    pixels = getattr(images, "pixels", images)
+    check_images(network.graph, pixels)
+    time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
+    simulation = Simulation(network, steps=steps, pixel_range=pixel_range(pixels), time=Time(**time), **settings)
+    if simulation.arithmetic.kind != "fixed" or simulation.encoding.kind == "events" or not simulation.time.barrier:
+        raise InputError(where, "fixed point, images, and spikes that all arrive (a barrier)",
+                         f"arithmetic {simulation.arithmetic.kind}, encoding {simulation.encoding.kind}, barrier {simulation.time.barrier}")
+    return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
 
 
 def check_images(graph, pixels, labels=None, where="images"):

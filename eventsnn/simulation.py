@@ -5,6 +5,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,25 @@ class Batch:
         """One batch from several, in order."""
         parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}
         return cls(**{name: None if p[0] is None else np.concatenate(p) for name, p in parts.items()})
+
+
+class ClockedRun(NamedTuple):
+    """What one image leaves in clocked time for `steps` steps; see `engine.clocked.run_image` for the arrays."""
+
+    v: np.ndarray
+    s: np.ndarray
+    mute: np.ndarray
+    spikes: np.ndarray
+    operations: np.ndarray
+    ties: np.ndarray
+    readout: np.ndarray
+    log: np.ndarray
+    first: np.ndarray
+
+    @property
+    def sent(self):
+        """Net spikes that were sent, int64 [neurons]; the readout's are 0."""
+        return np.where(self.mute, 0, self.s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,30 +249,46 @@ class Simulation:
             number = i if numbers is None else int(numbers[i])
             v, s, mute, drive = (self._event_image if self.engine == "event" else self._clocked_image)(
                 batch, i, image, number, sinks[i] if sinks else None)
-            batch.t_eq[i] = self._equilibrium(batch.spikes[i], drive, image)
+            batch.t_eq[i] = self.equilibrium(batch.spikes[i], drive, image)
             if neurons:
                 batch.counts[i], batch.potentials[i], batch.masks[i] = np.where(mute, 0, s), v, mute == 0
         return batch
 
+    def clocked_run(self, drive, *, steps=None, mute=None, given=0, before=None):
+        """The `ClockedRun` of one image with this drive, [D, neurons].
+
+        steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not sent. before: an earlier run of the image for as
+        many steps; its first `given` layers stay as they are there, and only the others run on their spikes.
+        """
+        layers, size, steps = len(self.network.layers), len(self.resting), steps or self.steps
+        run = ClockedRun(self.resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.uint8) if mute is None else mute,
+                         *(np.zeros((layers, steps), np.int64) for _ in range(2)), np.zeros(layers, np.int64),
+                         np.zeros((steps, self.network.readout.size), self.arithmetic.dtype), np.zeros(0, np.int32), np.zeros(1, np.int64))
+        if before is not None:
+            neurons = self.tables.first_neuron[given]
+            for field, kept in (("v", neurons), ("s", neurons), ("spikes", given), ("operations", given), ("ties", given)):
+                getattr(run, field)[:kept] = getattr(before, field)[:kept]
+            run = run._replace(log=before.log, first=before.first)
+        log, first = specialised(run_image, self.neuron)(
+            self.tables, self.neuron, drive, min(self.drive_steps, steps), *run[:-2], given, *run[-2:])
+        return run._replace(log=log, first=first)
+
+    def clocked_image(self, image, number=0):
+        """One image in clocked time: (its `ClockedRun`, its drive, what SRP's first stage cost, int64 [2, L], or None)."""
+        mute, cost = None, None
+        if self.srp:
+            before = self.clocked_run(self.drive(image, number, 1), steps=self.srp)
+            mute, cost = self.silenced(before.v), np.stack([before.spikes.sum(axis=1), before.operations.sum(axis=1)])
+        drive = self.drive(image, number)
+        return self.clocked_run(drive, mute=mute), drive, cost
+
     def _clocked_image(self, batch, i, image, number, sink=None):
         """One image in clocked time into place i of a Batch; returns (v, s, mute, drive)."""
-        layers, size = len(self.network.layers), len(self.resting)
-        run_clocked = specialised(run_image, self.neuron)
-
-        def stage(steps, drive, mute, spikes, operations, ties, readout):
-            v, s = self.resting.copy(), np.zeros(size, np.int64)
-            run_clocked(self.tables, self.neuron, drive, min(self.drive_steps, steps), v, s, mute, spikes, operations, ties, readout)
-            return v, s
-        mute = np.zeros(size, np.uint8)
+        run, drive, cost = self.clocked_image(image, number)
+        batch.readout[i], batch.spikes[i], batch.operations[i], batch.ties[i] = run.readout, run.spikes, run.operations, run.ties
         if self.srp:
-            spikes, operations = (np.zeros((layers, self.srp), np.int64) for _ in range(2))
-            v, _ = stage(self.srp, self.drive(image, number, 1), mute, spikes, operations, np.zeros(layers, np.int64),
-                         np.zeros((self.srp, batch.readout.shape[2]), batch.readout.dtype))
-            batch.stage_one[i] = spikes.sum(axis=1), operations.sum(axis=1)
-            mute = self.silenced(v)
-        drive = self.drive(image, number)
-        v, s = stage(self.steps, drive, mute, batch.spikes[i], batch.operations[i], batch.ties[i], batch.readout[i])
-        return v, s, mute, drive
+            batch.stage_one[i] = cost
+        return run.v, run.s, run.mute, drive
 
     def _event_image(self, batch, i, image, number, sink):
         """The same in asynchronous time."""
@@ -274,7 +310,7 @@ class Simulation:
         sends = np.repeat([layer.pools or layer.node is None for layer in self.network.layers], sizes)
         return ((v < least) & ~sends).astype(np.uint8)
 
-    def _equilibrium(self, spikes, drive, image):
+    def equilibrium(self, spikes, drive, image):
         """T_eq: the last step, from 1, in which a neuron fired or charge arrived."""
         moved = spikes.sum(axis=0) > 0
         drive = np.atleast_2d(drive).any(axis=1)

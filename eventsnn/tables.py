@@ -1,9 +1,12 @@
-"""Rows of named values as text, HTML or CSV, and the interval that belongs beside an accuracy."""
+"""Rows of named values as text, HTML, CSV or DataFrame, arrays as Datasets, and the interval that belongs beside an accuracy."""
 from __future__ import annotations
 
 import csv
 import html
 import math
+from importlib import import_module
+
+from eventsnn.checks import InputError
 
 # column -> (heading, format spec); columns that are not here stand as they are
 COLUMNS = {
@@ -68,3 +71,39 @@ def wilson(hits, n, z=1.96):
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
     return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)
+
+
+class ByLayer:
+    """What results with one row (a dict) for each spiking layer, `layers`, and a `table` have in common."""
+
+    layers: list
+
+    def table(self):
+        """Rows to print."""
+        return self.layers
+
+    def to_pandas(self):
+        """A DataFrame, one row a layer; needs pandas."""
+        return optional("pandas").DataFrame(self.layers).set_index("layer")
+
+    def to_xarray(self):
+        """A Dataset with the dimension `layer`, one variable a column; needs xarray."""
+        columns = {key: [row[key] for row in self.layers] for key in self.layers[0]}
+        names = columns.pop("layer")
+        return dataset({key: ("layer", values) for key, values in columns.items()}, layer=names)
+
+    def _repr_html_(self):
+        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+
+
+def dataset(variables, **coordinates):
+    """An xarray Dataset; variables: name -> (dimensions, array), coordinates: dimension -> values. Needs xarray."""
+    return optional("xarray").Dataset(variables, coordinates)
+
+
+def optional(name):
+    """A package that is not needed otherwise. Raises InputError where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None
