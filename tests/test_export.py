@@ -202,6 +202,17 @@ def test_what_is_no_convolution(op, attrs):
     assert np.allclose(kernels.matrix(m, "") @ x.reshape(-1), m(x.reshape(1, -1).T[None])[0].reshape(-1))
 
 
+def test_convolutions_with_one_row_and_with_holes():
+    """With one target on an axis any side fits; a map that lacks one connection is no convolution."""
+    node = Node("conv", "Conv", ("x",), {}, {"W": np.random.default_rng(0).normal(size=(1, 1, 2, 3))})
+    found = kernels.convolution(linear.convolution(node, (1, 2, 6)), (1, 2, 6), (1, 1, 4))
+    assert found.weight.shape == (1, 1, 3, 3) and np.array_equal(found.weight[0, 0, 1:], node.params["W"][0, 0])
+    whole = linear.identity((1, 4, 4))
+    assert kernels.convolution(whole, (1, 4, 4), (1, 4, 4)).weight.shape == (1, 1, 1, 1)
+    holed = replace(whole, p=np.delete(whole.p, 5), r=np.delete(whole.r, 5), k=np.delete(whole.k, 5))
+    assert kernels.convolution(holed, (1, 4, 4), (1, 4, 4)) is None
+
+
 # --- what is refused, and what is said -------------------------------------------------------
 
 
@@ -297,6 +308,17 @@ def test_names_that_others_cannot_have():
     taken = {"input", "if"}
     names = [nir._fresh(name, taken) for name in ("if", "a/b", "a.b", "1st", "input", "Straße", "fine")]
     assert names == ["if_", "a_b", "a_b_", "_1st", "input_", "Stra_e", "fine"] and taken == {"input", "if", *names}
+
+
+def test_layers_with_such_names(tmp_path):
+    b = Builder(np.random.default_rng(4), (1, 4, 4))
+    x = b.conv("input", 2)
+    b.nodes.append(Node("output", "ClippedRelu", (x,), {"lambda": 1.0}))
+    b.nodes.append(Node("if", "ClippedRelu", ("output",), {"lambda": 1.0}))
+    network = conversion.convert(b.graph("if"), readout="fires")
+    nir.write(Simulation(network, steps=2), tmp_path / "net.nir")
+    types = {name: f["type"] for name, f in read(tmp_path / "net.nir")["nodes"].items()}
+    assert (types["output_"], types["if_"], types["output"], types["input"]) == ("IF", "IF", "Output", "Input")
 
 
 def test_an_older_file_stays_where_a_new_one_fails(tmp_path, monkeypatch):

@@ -23,9 +23,9 @@ class Kernel(NamedTuple):
 def convolution(m, source, target):
     """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with a square kernel.
 
-    It is one if each target site sees the same offsets through the same blocks, but for the border, and K is at most twice the
-    grid's side (with long strides and padding, any map is one). Pooling in front of a convolution is part of the kernel. NIR pads
-    both sides alike: where the map does not, the kernel has zeros.
+    It is one if each target site sees the same offsets through the same blocks, but for the border, and all targets together reach
+    over twice the grid's side at most (with longer strides and padding, any map is one). Pooling in front of a convolution is part of
+    the kernel. NIR pads both sides alike: where the map does not, the kernel has zeros.
     """
     at, to = np.divmod(m.p, source[2]), np.divmod(m.r, target[2])
     sizes, counts = source[1:], target[1:]
@@ -63,7 +63,7 @@ def _placed(first, lengths, strides, sizes, counts):
     last = [low + n - 1 for low, n in zip(first, lengths)]
     least = [max(0, -low, (c - 1) * s + high - n + 1) for low, high, s, n, c in zip(first, last, strides, sizes, counts)]
     smallest = max(p + max(high, n + p - c * s) + 1 for p, high, s, n, c in zip(least, last, strides, sizes, counts))
-    for size in range(smallest, min(smallest + 1, 2 * max(sizes)) + 1):
+    for size in (smallest, smallest + 1):
         padding = [next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
                    for low, high, s, n, c in zip(least, last, strides, sizes, counts)]
         if None not in padding:
