@@ -78,8 +78,6 @@ def run(settings):
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)
         say(f"arithmetic: {simulation.arithmetic}")
-        if "nir" in settings.exports:
-            nir.check(simulation, settings.nir_for)
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
         if there:
