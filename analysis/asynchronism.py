@@ -65,12 +65,8 @@ def draw(found, names, title):
     for key, (label, colour, style) in PREDICTORS.items():
         axes.plot(range(len(found.layers)), [row[f"{key} rho"] for row in found.layers], style, color=colour, ms=4, lw=1.2, label=label)
     axes.axhline(0, color="0.6", lw=0.6)
-    every = len(found.layers) // 32 + 1
-    axes.set_xticks(range(0, len(found.layers), every), [row["layer"] for row in found.layers][::every], rotation=90, fontsize=7,
-                    parse_math=False)
+    scripts.layer_axis(axes, [row["layer"] for row in found.layers])
     axes.set_ylabel("correlation ρ with the error", fontsize=9)
-    axes.grid(axis="y", color="0.85", lw=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure

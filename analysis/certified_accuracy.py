@@ -26,7 +26,6 @@ from eventsnn.simulate import report_steps
 from eventsnn.tables import text_table, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
-MOST_NAMES = 40
 
 
 def measure(network, images, neuron, steps, whole):
@@ -80,13 +79,9 @@ def draw(by_step, by_layer, title):
         others[1].set_title("where order is free", fontsize=10)
         first.plot([], [], color="0.4", ls=":", marker="o", mfc="white", ms=4, label="order free in this layer alone")
         first.plot([], [], color="0.4", ls="-", marker="o", ms=4, label="and in all before it")
-    shown = x if len(layers) <= MOST_NAMES else x[::len(layers) // MOST_NAMES + 1]
     for axes in others:
-        axes.set_xticks(shown, [layers[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
-    for axes in (first, *others):
-        axes.grid(axis="y", color="0.88", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        scripts.layer_axis(axes, layers)
+    scripts.plain(first, "y")
     figure.suptitle(title, fontsize=10, parse_math=False)
     figure.legend(loc="outside lower center", ncols=8, frameon=False, fontsize=8)
     return figure

@@ -19,11 +19,9 @@ from tqdm import tqdm
 import eventsnn
 from eventsnn import ann, cost, scripts
 from eventsnn.simulate import report_steps, run
-from eventsnn.tables import in_unit, text_table, wilson, write_csv
+from eventsnn.tables import in_unit, text_table, write_csv
 
-LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"))
 ENERGIES = {"counted": ("counted, 0.9 / 4.6 pJ", "-"), "dnisnm": ("DNISNM eq. 26", ":"), "spikezip": ("SpikeZIP, 77 fJ / 12.5 pJ", "--")}
-MOST_NAMES = 40
 
 
 def measure(network, images, outputs, neuron, steps, progress):
@@ -33,11 +31,10 @@ def measure(network, images, outputs, neuron, steps, progress):
     for t in report_steps(steps):
         spikes, operations = (a[:, :, :t].sum(axis=(0, 2)) / len(images) for a in (result.spikes, result.operations))
         costs = cost.costs(network, spikes, operations)
-        hits = round(result.accuracy(t) * len(images))
-        low, high = wilson(hits, len(images))
+        found = scripts.accuracy(result, t)
         by_step.append({
-            "neuron": neuron, "T": t, "images": len(images), "accuracy": hits / len(images), "low": low, "high": high,
-            "accuracy drop": hits / max(1, np.sum(outputs.argmax(axis=1) == images.labels)) - 1,
+            "neuron": neuron, "T": t, **found,
+            "accuracy drop": found["accuracy"] * len(images) / max(1, np.sum(outputs.argmax(axis=1) == images.labels)) - 1,
             "rate": float(spikes.sum() / (network.neurons * t)), **costs,
             "counted / ANN": costs["counted_microjoule"] / (cost.MAC * costs["ann_macs"] * 1e-6),
             "dnisnm / ANN": 1 + costs["dnisnm_energy_drop"],
@@ -56,7 +53,7 @@ def draw(by_step, by_layer, title):
     figure = Figure(figsize=(max(10.5, 8.2 + 0.16 * len(layers)), 3.9), layout="constrained")
     bars, counts, energy = figure.subplots(1, 3, width_ratios=[max(1.0, len(layers) / 14), 1, 1])
     unit, factor = in_unit([row["ann_macs"] for row in by_step])
-    for k, (neuron, (colour, marker)) in enumerate(zip(neurons, LOOKS * len(neurons))):
+    for k, (neuron, (colour, marker)) in enumerate(zip(neurons, scripts.LOOKS * len(neurons))):
         mine, width = [row for row in by_step if row["neuron"] == neuron], 0.8 / len(neurons)
         rates = [100 * row["rate"] for row in by_layer if row["neuron"] == neuron]
         bars.bar(np.arange(len(rates)) + (k - (len(neurons) - 1) / 2) * width, rates, width, color=colour)
@@ -72,9 +69,7 @@ def draw(by_step, by_layer, title):
     energy.axhline(100, color="0.4", lw=1, ls="-.")
     for label, style in ENERGIES.values():
         energy.plot([], [], color="0.4", ls=style, label=label)
-    shown = np.arange(len(layers)) if len(layers) <= MOST_NAMES else np.arange(0, len(layers), len(layers) // MOST_NAMES + 1)
-    bars.set_xticks(shown, [layers[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
-    bars.margins(x=0.01)
+    scripts.layer_axis(bars, layers)
     bars.set_title("firing rate", fontsize=10)
     bars.set_ylabel(f"spikes per neuron and step (%), T = {by_step[-1]['T']}")
     counts.set_title("operations", fontsize=10)
@@ -90,10 +85,7 @@ def draw(by_step, by_layer, title):
         axes.set_xticks(t, [str(step) for step in t])
         axes.set_xlabel("time steps T")
         axes.legend(frameon=False, fontsize=7)
-    for axes in (bars, counts, energy):
-        axes.grid(axis="y", color="0.88", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        scripts.plain(axes, "y")
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
@@ -107,8 +99,8 @@ def main(argv=None):
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
+    graph, images, calibration = scripts.given(args)
+    network = eventsnn.convert(graph, calibration=calibration)
     outputs, out, by_step, by_layer = ann.predict(graph, images.pixels), args.out, [], []
     for neuron in tqdm(args.neurons.split(","), unit="model", disable=None, delay=2):
         for rows, more in zip((by_step, by_layer), measure(network, images, outputs, neuron, args.steps, sys.stderr.isatty())):

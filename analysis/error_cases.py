@@ -20,8 +20,6 @@ from eventsnn import errors, scripts
 from eventsnn.plots import CASES
 from eventsnn.tables import text_table, write_csv
 
-MOST_NAMES = 30
-
 
 def draw(results, title):
     """Stacked bars by layer: errors I and II from top to bottom, results (name -> Cases) from left to right."""
@@ -38,15 +36,10 @@ def draw(results, title):
                 axes.bar(x, share, 0.78, below, color=colour, label=meaning if (row, column) == (0, 0) else None)
                 below += share
             axes.set_title(f"error {error}, {name}", fontsize=10)
-            axes.grid(axis="y", color="0.85", lw=0.6)
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.margins(x=0.01)
     for axes in grid[:, 0]:
         axes.set_ylabel("neurons (%)")
-    for axes in grid[1]:
-        shown = x if len(layers) <= MOST_NAMES else x[::len(layers) // MOST_NAMES + 1]
-        axes.set_xticks(shown, [layers[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
+    for axes in grid.flat:
+        scripts.layer_axis(axes, layers)
     figure.suptitle(title, fontsize=10, parse_math=False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
@@ -62,9 +55,8 @@ def main(argv=None):
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
-    out, results = args.out, {}
+    graph, images, calibration = scripts.given(args)
+    network, out, results = eventsnn.convert(graph, calibration=calibration), args.out, {}
     for tau in dict.fromkeys((0, args.srp)):
         name = f"SRP (τ = {tau})" if tau else "without SRP"
         results[name] = errors.cases(network, images, steps=args.steps, levels=args.levels, srp=tau, progress=sys.stderr.isatty())

@@ -23,7 +23,6 @@ from eventsnn.tables import text_table, write_csv
 COLOURS = {"counts": ORANGE, "timing": BLUE}
 MEANINGS = {"counts": "wrong counts", "timing": "wrong timing"}
 WAYS = {"": "one after the other", "alone ": "alone"}
-MOST_NAMES = 30
 
 
 def draw(found, title):
@@ -51,13 +50,7 @@ def draw(found, title):
         right.set_title(f"replaced {words}", fontsize=10)
         right.set_ylabel("squared distance\nfrom the ANN's output (%)")
         for axes in (left, right):
-            axes.grid(axis="y", color="0.85", lw=0.6)
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.margins(x=0.02)
-    for axes in grid[1]:
-        shown = x if len(rows) <= MOST_NAMES else x[::len(rows) // MOST_NAMES + 1]
-        axes.set_xticks(shown, [rows[i]["layer"] for i in shown], rotation=90, fontsize=7, parse_math=False)
+            scripts.layer_axis(axes, [row["layer"] for row in rows])
     figure.suptitle(title, fontsize=10, parse_math=False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
@@ -73,8 +66,8 @@ def main(argv=None):
 
 def study(args):
     """Run everything and write the results."""
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
+    graph, images, calibration = scripts.given(args)
+    network = eventsnn.convert(graph, calibration=calibration)
     found = surgery.costs(network, images, counts=args.counts, steps=args.steps, neuron=args.neuron, progress=sys.stderr.isatty())
     write_csv(args.out / "layer_surgery.csv", found.layers)
     write_csv(args.out / "whole.csv", [{"network": name, **score} for name, score in (("SNN", found.snn), ("ANN", found.ann))])

@@ -17,53 +17,20 @@ import eventsnn
 from eventsnn import ann, scripts
 from eventsnn.checks import InputError
 from eventsnn.simulate import report_steps, run
-from eventsnn.tables import text_table, wilson, write_csv
-
-LOOKS = (("#000000", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#0072B2", "D"), ("#CC79A7", "v"), ("#D55E00", "P"), ("#56B4E9", "X"))
-APART = 0.045  # of a doubling of T, between the bars of neighbouring taus
-
-
-def measure(network, images, tau, steps, progress):
-    """One row for each T: accuracy with its interval, spikes and operations per image, those of the first stage among them."""
-    result = run(network, images, steps=steps, srp=tau, progress=progress)
-    before = result.batch.stage_one.sum(axis=(0, 2)) if tau else np.zeros(2)
-    rows = []
-    for t in report_steps(steps):
-        hits = round(result.accuracy(t) * len(images))
-        low, high = wilson(hits, len(images))
-        rows.append({"tau": tau, "T": t, "images": len(images), "accuracy": hits / len(images), "low": low, "high": high,
-                     "spikes": float((result.spikes[:, :, :t].sum() + before[0]) / len(images)),
-                     "operations": float((result.operations[:, :, :t].sum() + before[1]) / len(images))})
-    return rows
+from eventsnn.tables import text_table, write_csv
 
 
 def draw(rows, ann_accuracy, title):
     """Accuracy against T and against tau + T, one line a tau."""
     figure = Figure(figsize=(9.2, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    taus = list(dict.fromkeys(row["tau"] for row in rows))
-    for k, tau in enumerate(taus):
-        mine, (colour, marker) = [row for row in rows if row["tau"] == tau], LOOKS[k % len(LOOKS)]
-        accuracy = 100 * np.array([row["accuracy"] for row in mine])
-        bars = np.abs(100 * np.array([[row[end] for row in mine] for end in ("low", "high")]) - accuracy)
-        for axes, before in ((left, 0), (right, tau)):
-            x = (before + np.array([row["T"] for row in mine])) * 2 ** (APART * (k - (len(taus) - 1) / 2))
-            axes.errorbar(x, accuracy, bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
-            axes.plot(x, accuracy, color=colour, marker=marker, ms=4.5, lw=1.3,
-                      label=(f"τ = {tau}" if tau else "without SRP") if axes is left else None)
-    for axes, label in ((left, "T"), (right, "τ + T")):
-        axes.axhline(100 * ann_accuracy, color="0.45", ls="--", lw=1, label="ANN" if axes is left else None)
-        axes.set_xscale("log", base=2)
-        ticks = report_steps(max(row["T"] for row in rows) + (max(taus) if axes is right else 0))
-        ticks = [t for t in ticks if t & (t - 1) == 0 or axes is left]
-        axes.set_xticks(ticks, [str(t) for t in ticks])
-        axes.set_xlabel(f"time steps {label}")
-        axes.grid(color="0.88", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.set_ylabel("accuracy (%)")
+    lines = {f"τ = {tau}" if tau else "without SRP": mine for tau, mine in scripts.grouped(rows, "tau").items()}
+    in_all = {name: [{**row, "T": row["tau"] + row["T"]} for row in mine] for name, mine in lines.items()}
+    scripts.draw_accuracy(left, lines, ann_accuracy)
+    scripts.draw_accuracy(right, in_all, ann_accuracy)
+    right.set(xlabel="time steps τ + T", ylabel=None)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -78,12 +45,12 @@ def study(args):
     """Run everything and write the results."""
     if not all(word.isdigit() for word in args.taus.split(",")):
         raise InputError("--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4")
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(graph, calibration=eventsnn.load_images(args.data, split="train", limit=128))
-    out, rows = args.out, []
+    graph, images, calibration = scripts.given(args)
+    network, out, rows = eventsnn.convert(graph, calibration=calibration), args.out, []
     ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
     for tau in tqdm([int(word) for word in args.taus.split(",")], unit="tau", disable=None, delay=2):
-        rows += measure(network, images, tau, args.steps, sys.stderr.isatty())
+        result = run(network, images, steps=args.steps, srp=tau, progress=sys.stderr.isatty())
+        rows += [{"tau": tau, **row} for row in scripts.by_step(result, report_steps(args.steps))]
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, f"{graph.meta.get('arch', 'network')}, {len(images)} images")
     scripts.save(figure, out, "srp_tau")

@@ -5,15 +5,16 @@ class InputError(ValueError):
     """Something a user gave cannot be used.
 
     The message is one line: ``where: expected …, found …; what to do``. The command line prints it
-    and exits with status 2.
+    and exits with status 2. limit: of the characters in `found`, for errors that list many things.
     """
 
-    def __init__(self, where, expected, found, do=""):
-        self.where, self.expected, self.found, self.do = (one_line(x) for x in (where, expected, found, do))
+    def __init__(self, where, expected, found, do="", limit=300):
+        self.where, self.expected, self.do = (one_line(x) for x in (where, expected, do))
+        self.found, self.limit = one_line(found, limit), limit
         super().__init__(f"{self.where}: expected {self.expected}, found {self.found}" + (f"; {self.do}" if do else ""))
 
     def __reduce__(self):
-        return type(self), (self.where, self.expected, self.found, self.do)
+        return type(self), (self.where, self.expected, self.found, self.do, self.limit)
 
 
 def one_line(text, limit=300):

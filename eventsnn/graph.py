@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,16 +35,25 @@ class Node:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A pixel p of channel c becomes (p * scale - mean[c]) / std[c]; mean and std are float64 [C]."""
+    """A pixel p of channel c becomes (p * scale - mean[c]) / std[c]; mean and std are float64 [C].
+
+    known: whether this was told by anybody; otherwise pixels are taken as they are.
+    """
 
     scale: float = 1.0
     mean: np.ndarray = field(default_factory=lambda: np.zeros(1))
     std: np.ndarray = field(default_factory=lambda: np.ones(1))
+    known: bool = True
 
     def __call__(self, images):
         """Raw images [N, C, H, W] of any dtype -> float32 of the same shape."""
         mean, std = (np.asarray(x, np.float64).reshape(-1, 1, 1) for x in (self.mean, self.std))
         return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
+
+    def __str__(self):
+        mean, std = (" ".join(f"{v:.4g}" for v in np.ravel(x)) for x in (self.mean, self.std))
+        text = f"(pixel * {self.scale:.6g} - [{mean}]) / [{std}]"
+        return text if self.known else f"{text}, as the file does not tell it: see --input-scale, --input-mean and --input-std"
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,19 @@ class Graph:
         for node in self.nodes:
             counts[node.op] = counts.get(node.op, 0) + 1
         return counts
+
+
+def with_preprocessing(graph, scale=None, mean=(), std=()):
+    """The graph with another scale, mean and std (one number, or one for each channel); what is None or empty stays as it is."""
+    if scale is None and not len(mean) and not len(std):
+        return graph
+    for key, values in ("mean", mean), ("std", std):
+        if len(values) not in (0, 1, graph.input_shape[0]):
+            raise InputError(f"--input-{key}", f"1 or {graph.input_shape[0]} numbers", len(values), "give one for each channel")
+    before = graph.preprocessing
+    scale = before.scale if scale is None else float(scale)
+    mean, std = (np.asarray(new if len(new) else old, np.float64) for new, old in ((mean, before.mean), (std, before.std)))
+    return replace(graph, preprocessing=Preprocessing(scale, mean, std))
 
 
 def _shapes(graph):

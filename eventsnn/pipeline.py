@@ -25,6 +25,7 @@ from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
 from eventsnn.encoding import Encoding
 from eventsnn.export import nir, spikes
+from eventsnn.graph import with_preprocessing
 from eventsnn.readers import load
 from eventsnn.report import report
 from eventsnn.simulate import check_images, pixel_range
@@ -65,7 +66,7 @@ def run(settings):
     """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     with advice("export the network again, or give another --net"):
-        graph = load(settings.net)
+        graph = with_preprocessing(load(settings.net, settings.arch), settings.input_scale, settings.input_mean, settings.input_std)
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
@@ -116,9 +117,9 @@ def describe_input(graph, images, settings, say):
     say(f"network: {graph.meta.get('arch', 'unnamed')} from {graph.source}: {len(graph.nodes)} nodes, {graph.parameters:,} parameters"
         + ("" if accuracy is None else f"; test accuracy {accuracy:.2%}, it says"))
     say(f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items()) or 'none'}; {neurons:,} neurons")
-    p = graph.preprocessing
-    mean, std = (" ".join(f"{v:.4g}" for v in np.ravel(x)) for x in (p.mean, p.std))
-    say(f"preprocessing: (pixel * {p.scale:.6g} - [{mean}]) / [{std}]")
+    say(f"preprocessing: {graph.preprocessing}")
+    if "note" in graph.meta:
+        say(f"note: {one_line(graph.meta['note'])}")
     classes = images.classes or graph.meta.get("classes", ())
     say(f"images: {len(images):,} of {images.name} ({images.split}), {'x'.join(map(str, images.pixels.shape[1:]))} {images.pixels.dtype}"
         + ("; no labels, so no accuracy" if images.labels is None else "")
@@ -300,7 +301,8 @@ def describe_run(graph, simulation, settings, images, calibration, run_id):
     """All that is needed to make the run again."""
     return without_infinity({
         "id": run_id, "settings": settings.outcome(), "semantics": simulation.describe(), "notes": list(simulation.network.notes),
-        "network": {"file": settings.net, "sha256": graph.hash, **{k: v for k, v in graph.meta.items() if k != "classes"}},
+        "network": {"file": settings.net, "sha256": graph.hash, "preprocessing": str(graph.preprocessing),
+                    **{k: v for k, v in graph.meta.items() if k != "classes"}},
         "data": {"name": images.name, "split": images.split, "images": len(images), "first": int(images.indices[0]),
                  "last": int(images.indices[-1]), "sha256": digest(images), "calibration": calibration},
         "versions": {"eventsnn": eventsnn.__version__, "python": platform.python_version(), "numpy": np.__version__,

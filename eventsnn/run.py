@@ -59,7 +59,7 @@ def parser():
     p = Parser(prog="python -m eventsnn.run", usage="%(prog)s [option value …]", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
                formatter_class=lambda prog: _Layout(prog, max_help_position=6, width=min(110, get_terminal_size().columns - 2)))
     groups = {key: p.add_argument_group(title) for key, title in GROUPS.items()}
-    metavars = {int: "N", float: "X", "steps": "T,T,…", str: "TEXT"}
+    metavars = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
     for f in fields(Settings):
         m = f.metadata
         default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
@@ -115,7 +115,7 @@ def _explain(error):
 
 
 def _fail(error):
-    print(f"eventsnn: error: {one_line(error, 1000)}", file=sys.stderr)
+    print(f"eventsnn: error: {one_line(error, 4000)}", file=sys.stderr)
     return 2
 
 

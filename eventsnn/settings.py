@@ -17,7 +17,7 @@ GROUPS = {"input": "what to run", "conversion": "from ANN to SNN", "simulation":
 def option(default, help, example, *, group, choices=None, kind=str, low=None, high=None, result=True):
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    kind: str, int, float, bool or "steps" (whole numbers separated by commas). group: its heading in
+    kind: str, int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). group: its heading in
     --help, a key of GROUPS. result: whether it can change the outcome.
     """
     return field(default=default, metadata=dict(help=help, example=example, group=group, choices=choices, kind=kind, low=low, high=high,
@@ -25,6 +25,7 @@ def option(default, help, example, *, group, choices=None, kind=str, low=None, h
 
 
 EXPORTS = ("nir", "sonata", "gdf")
+HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")  # a run is known by what these lead to
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
 
@@ -34,6 +35,17 @@ class Settings:
 
     net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5",
                       group="input")
+    arch: str | None = option(None, "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, keras-mobilenet, or "
+                              "a .json file that Keras's model.to_json() gave; of a PyTorch state dict: vgg16, resnet18, resnet20, "
+                              "resnet34, with the levels L of its thresholds, or a mapping file (.json)",
+                              "--net resnet20.h5 --arch resnet20:L=8", group="input")
+    input_scale: float | None = option(None, "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: what "
+                                       "the network's file says, or else 1", "--input-scale 0.00392156862745098", group="input",
+                                       kind=float, low=1e-30, high=1e30)
+    input_mean: tuple[float, ...] = option((), "mean, one number or one a channel; default: the file's, or else 0",
+                                           "--input-mean 0.485,0.456,0.406", group="input", kind="numbers", low=-1e30, high=1e30)
+    input_std: tuple[float, ...] = option((), "std, one number or one a channel; default: the file's, or else 1", "--input-std 255",
+                                          group="input", kind="numbers", low=1e-30, high=1e30)
     data: str = option("sample", "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
                        "--data cifar-10-batches-bin", group="input")
     split: str = option("test", "which part of --data to run on", "--split train", group="input", choices=("train", "test"))
@@ -239,8 +251,11 @@ class Settings:
 
     def id(self, *more):
         """Eight hexadecimal digits: equal for runs that must give equal results. more: hashes of network and images."""
-        kept = {k: v for k, v in self.outcome().items() if k not in ("net", "data")}
+        kept = {k: v for k, v in self.outcome().items() if k not in HASHED}
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
+
+
+LISTS = {"steps": int, "numbers": float}
 
 
 def option_of(f):
@@ -250,11 +265,12 @@ def option_of(f):
 
 def read(f, text):
     """The value of a field from the command line's text; Settings checks its range."""
-    expected = {int: "a whole number", float: "a number", "steps": "whole numbers separated by commas"}
+    expected = {int: "a whole number", float: "a number", "steps": "whole numbers separated by commas",
+                "numbers": "numbers separated by commas"}
     kind = f.metadata["kind"]
     try:
-        if kind == "steps":
-            return tuple(int(part) for part in text.split(","))
+        if kind in LISTS:
+            return tuple(LISTS[kind](part) for part in text.split(","))
         return kind(text) if kind in (int, float) else text
     except ValueError:
         raise InputError(option_of(f), expected[kind], repr(text), f"for example {f.metadata['example']}") from None
@@ -265,9 +281,9 @@ def _check(f, value):
     if value is None and f.default is None:
         return
     kind, low, high = m["kind"], m["low"], m["high"]
-    if kind == "steps":
-        good, expected = isinstance(value, tuple) and all(type(t) is int for t in value), "whole numbers"
-        values = value if good else ()
+    if kind in LISTS:
+        good = isinstance(value, tuple) and all(type(t) in (int, LISTS[kind]) and math.isfinite(t) for t in value)
+        expected, values = {int: "whole numbers", float: "numbers"}[LISTS[kind]], value if good else ()
     else:
         good = type(value) is kind or (kind is float and type(value) is int)
         expected, values = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind], [value]

@@ -681,7 +681,7 @@ def test_networks_that_are_not_there(capsys, here, files):
     fails(capsys, here, ["--net", files], "a file with a network", "a directory")
     fails(capsys, here, ["--net", files / "net.h5" / "below"], "below", "Not a directory")
     fails(capsys, here, ["--net", "x" * 300], "File name too long")
-    fails(capsys, here, ["--net", files / "data.npz"], "data.npz", "HDF5", "zip archive")
+    fails(capsys, here, ["--net", files / "data.npz"], "data.npz", "HDF5", "numpy archive")
 
 
 def test_max_pooling_of_a_sum_is_refused(capsys, here, files):

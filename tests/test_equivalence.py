@@ -1,4 +1,4 @@
-"""Studies of equivalence and of neuron models on the bundled network, and what the quantised network is refused for."""
+"""The study of equivalence on the bundled network, and what the quantised network is refused for."""
 import csv
 import importlib.util
 from pathlib import Path
@@ -24,7 +24,7 @@ def load_study(name):
     return module
 
 
-equivalence, neuron_models = load_study("equivalence"), load_study("neuron_models")
+equivalence = load_study("equivalence")
 
 
 def rows_of(path):
@@ -55,43 +55,16 @@ def test_the_study_of_equivalence_notices_a_difference(tmp_path, capsys):
     assert int(rows[1]["differing neurons"]) > 0 and int(rows[1]["differing outputs"]) > 0 and rows[1]["largest T_eq"] == "5"
 
 
-def test_the_study_of_neuron_models(tmp_path, capsys):
-    assert neuron_models.main(["--limit", "4", "--models", "if,if+srp,gn-4,snm,st-bif", "--out", str(tmp_path / "new")]) == 0
-    folder = tmp_path / "new"
-    assert sorted(path.name for path in folder.iterdir()) == ["models.csv", "models.png", "models.svg"]
-    assert (folder / "models.png").read_bytes().startswith(b"\x89PNG") and b"<svg" in (folder / "models.svg").read_bytes()
-    rows, said = rows_of(folder / "models.csv"), capsys.readouterr().out
-    times = [str(t) for t in neuron_models.STEPS]
-    assert [(row["model"], row["T"]) for row in rows] == [
-        *((model, t) for model in ("if", "if+srp", "gn-4", "snm") for t in times), *(("st-bif", t) for t in (*times, "rest"))]
-    images, network = load_images("sample", limit=4), convert(load("sample"))
-    at = {(row["model"], row["T"]): row for row in rows}
-    plain, srp = network.run(images, steps=32), network.run(images, steps=32, srp=4)
-    for t in (1, 32):
-        assert float(at["if", str(t)]["accuracy"]) == plain.accuracy(t)
-        assert float(at["if", str(t)]["operations"]) == plain.operations[:, :, :t].sum() / 4
-        stage = srp.batch.stage_one.sum(axis=(0, 2))
-        assert float(at["if+srp", str(t)]["operations"]) == (srp.operations[:, :, :t].sum() + stage[1]) / 4
-        assert float(at["if+srp", str(t)]["spikes"]) == (srp.spikes[:, :, :t].sum() + stage[0]) / 4
-    assert float(at["gn-4", "1"]["mse"]) < 1e-6 < float(at["if", "1"]["mse"])  # law 7: four members, four levels
-    assert float(at["st-bif", "rest"]["mse"]) < 1e-6 and float(at["st-bif", "rest"]["T_eq"]) < neuron_models.REST
-    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows) and "MSE / IF's" in said and "ANN 100.0%" in said
-
-
-@pytest.mark.parametrize(("study", "arguments", "words"), [
-    (equivalence, ["--net", "nowhere.h5"], "nowhere.h5"), (equivalence, ["--data", "nowhere"], "nowhere"),
-    (equivalence, ["--net", "clipped.h5", "--data", "data.npz"], "QCFS, QuantRelu"), (equivalence, ["--steps", "0"], "steps"),
-    (equivalence, ["--steps", "3"], "more steps than the drive lasts"), (equivalence, ["--limit", "0"], "limit"),
-    (neuron_models, ["--net", "nowhere.h5"], "nowhere.h5"), (neuron_models, ["--models", "if,lif"], "lif"),
-    (neuron_models, ["--models", "if+double"], "double"),
-    (neuron_models, ["--models", "gn-"], "gn-N"),
-    (neuron_models, ["--models", "gn-0"], "members"), (neuron_models, ["--limit", "0"], "limit")])
-def test_wrong_input_is_one_line(tmp_path, monkeypatch, capsys, study, arguments, words):
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--net", "nowhere.h5"], "nowhere.h5"), (["--data", "nowhere"], "nowhere"),
+    (["--net", "clipped.h5", "--data", "data.npz"], "QCFS, QuantRelu"), (["--steps", "0"], "steps"),
+    (["--steps", "3"], "more steps than the drive lasts"), (["--limit", "0"], "limit"), (["--layer", "act0"], "act1, act2")])
+def test_wrong_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     write_native(small_graph("ClippedRelu"), "clipped.h5")
     rng = np.random.default_rng(1)
     np.savez("data.npz", x_test=rng.integers(0, 4, (3, 2, 6, 6)).astype(np.uint8), y_test=[0, 1, 2])
-    assert study.main([*arguments, *([] if "--limit" in arguments else ["--limit", "1"])]) == 2
+    assert equivalence.main([*arguments, *([] if "--limit" in arguments else ["--limit", "1"])]) == 2
     out, error = capsys.readouterr()
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error and out == ""
 

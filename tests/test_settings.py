@@ -6,11 +6,12 @@ import pytest
 
 from eventsnn import InputError
 from eventsnn.run import parser, settings_of
-from eventsnn.settings import EVENT_ONLY, GROUPS, Settings, option_of
+from eventsnn.settings import EVENT_ONLY, GROUPS, LISTS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
-OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
+OTHER = {"net": "a.h5", "arch": "keras-vgg16", "input_scale": 0.5, "input_mean": (1.0, 2.0), "input_std": (255,),
+         "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
          "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
          "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
@@ -20,8 +21,9 @@ OTHER = {"net": "a.h5", "data": "b", "split": "train", "limit": 3, "steps": 33, 
 # what must be set for a field to say anything
 NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
           "compat": {"srp": 4}, "nir_for": {"export": "nir"}}
-# fields that cannot change a result, and the two whose content is hashed instead of their names
-ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "data"}
+# fields that cannot change a result, and those that lead to the network and the images, which are hashed themselves
+ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "arch", "input_scale", "input_mean",
+             "input_std", "data"}
 
 
 def fields_but(*names):
@@ -70,7 +72,10 @@ def test_settings_do_not_change():
 BAD = [
     ("export", "nwb", "nir, sonata, gdf"), ("export", "sonata", "--trace spikes"), ("export", "", "text"), ("nir_for", "brian", "sinabs"),
     ("nir_for", "norse", "--export nir"),
-    ("net", "", "text"), ("net", None, "text"), ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
+    ("net", "", "text"), ("net", None, "text"), ("arch", "", "text"), ("arch", 3, "text"), ("input_scale", 0.0, "from 1e-30"),
+    ("input_scale", "1", "number"), ("input_mean", 1.0, "numbers"), ("input_mean", ("1",), "numbers"), ("input_mean", [1.0], "numbers"),
+    ("input_mean", (float("inf"),), "numbers"), ("input_std", (1.0, 0.0), "from 1e-30"), ("input_std", (True,), "numbers"),
+    ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
     ("limit", 0, "from 1"), ("limit", -4, "from 1"), ("limit", 2.0, "whole number"), ("limit", True, "whole number"),
     ("steps", 0, "from 1 to 65,536"), ("steps", 65537, "from 1 to 65,536"), ("steps", None, "whole number"), ("steps", "8", "whole number"),
     ("report_steps", (0,), "from 1"), ("report_steps", (33,), "up to --steps 32"), ("report_steps", [1], "whole numbers"),
@@ -108,7 +113,7 @@ def test_every_field_has_a_bad_value_in_the_list():
 
 
 @pytest.mark.parametrize("name, low, high", [(n, f.metadata["low"], f.metadata["high"]) for n, f in FIELDS.items()
-                                             if f.metadata["low"] is not None and f.metadata["kind"] != "steps"])
+                                             if f.metadata["low"] is not None and f.metadata["kind"] not in LISTS])
 def test_the_ends_of_a_range_are_allowed(name, low, high):
     for value in (low, high):
         assert value is None or getattr(Settings(engine="event", **NEEDED.get(name, {}), **{name: value}), name) == value
@@ -140,8 +145,10 @@ def test_the_options_are_the_fields():
 
 
 def test_text_becomes_values():
-    settings = settings_of("--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3".split())
-    assert settings == Settings(limit=5, report_steps=(4, 1), percentile=99.0, initial=-0.5, quiet=True, out="x", calibration="test:0-3")
+    settings = settings_of("--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3 "
+                           "--input-mean=-0.5,1e-2 --input-std 255".split())
+    assert settings == Settings(input_mean=(-0.5, 0.01), input_std=(255.0,), limit=5, report_steps=(4, 1), percentile=99.0,
+                                initial=-0.5, quiet=True, out="x", calibration="test:0-3")
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -152,6 +159,7 @@ def test_text_becomes_values():
     ("--steps 1e3", ["--steps", "whole number", "'1e3'"]),
     ("--report-steps 1,,2", ["--report-steps", "separated by commas", "'1,,2'"]),
     ("--report-steps 1,99", ["--report-steps", "--steps 32", "1,99", "raise --steps"]),
+    ("--input-std 1,a", ["--input-std", "numbers separated by commas", "'1,a'"]),
     ("--percentile high", ["--percentile", "a number", "'high'"]),
     ("--initial -1e-3", ["--initial", "a value", "--initial=-"]),
     ("--initial -2000", ["--initial", "-1,000 to 1,000"]),

@@ -12,6 +12,7 @@ from test_models import models_of, pooled_graph, quantised_graph
 
 from eventsnn import InputError, ann, convert, errors, surgery
 from eventsnn.equivalence import staircases
+from eventsnn.graph import Graph, Node
 from eventsnn.simulate import Simulation, pixel_range
 from eventsnn.tables import text_table, wilson
 
@@ -52,6 +53,15 @@ def test_recorded_spikes_given_back_change_nothing(seed, model, make):
     assert np.array_equal(result.batch.readout[0], run.readout) and np.array_equal(result.batch.counts[0], run.sent)
     assert np.array_equal(result.spikes[0], run.spikes) and np.array_equal(result.operations[0], run.operations)
     assert np.array_equal(result.batch.ties[0], run.ties) and np.array_equal(result.batch.potentials[0], run.v)
+
+
+def test_ties_of_given_layers_stay():
+    nodes = (Node("y", "Conv", ("x",), {"kernel_shape": [1, 1]}, {"W": np.ones((1, 1, 1, 1), np.float32)}),
+             Node("a", "QCFS", ("y",), {"lambda": 1.0, "levels": 4}),
+             Node("out", "Conv", ("a",), {"kernel_shape": [1, 1]}, {"W": np.ones((1, 1, 1, 1), np.float32)}))
+    network, pixels = convert(Graph(nodes, "x", "out", (1, 1, 1), source="one neuron")), np.full((1, 1, 1, 1), 0.5, np.float32)
+    found = surgery.replace_layers(network, pixels, ["a"], steps=4)
+    assert found.batch.ties.tolist() == network.run(pixels, steps=4).batch.ties.tolist() == [[2, 0]]
 
 
 # --- the naive way ---
@@ -187,11 +197,11 @@ def test_with_as_many_levels_as_steps_the_last_layer_makes_it_the_ann():
 
 
 def test_wrong_alone_is_the_unevenness_error():
-    network, pixels = network_of(10)
-    found = surgery.costs(network, pixels, steps=6, labels=np.zeros(2, int))
+    network, pixels = network_of(31, images=20)
+    found = surgery.costs(network, pixels, steps=6, labels=np.zeros(20, int))
     rows = errors.cases(network, pixels, steps=6).layers
     assert [100 * row["alone wrong"] for row in found.layers] == pytest.approx([row["I"] for row in rows]) and rows[1]["I"] > 0
-    found = surgery.costs(network, pixels, steps=6, labels=np.zeros(2, int), counts="ann")
+    found = surgery.costs(network, pixels, steps=6, labels=np.zeros(20, int), counts="ann")
     assert [100 * row["alone wrong"] for row in found.layers] == pytest.approx([row["II"] for row in rows])
 
 

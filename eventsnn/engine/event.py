@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.engine.firing import evaluate, follow, open_window, room_for_one, window_maximum
+from eventsnn.engine.firing import evaluate, follow, open_window, rests, room_for_one, window_maximum
 from eventsnn.engine.layout import (
     D_EVENT,
     D_PART,
@@ -34,63 +34,33 @@ from eventsnn.engine.layout import (
     R_TO,
     R_WIDTH,
     REFRACTORY,
-    RESTS_UNTIL,
     TOO_MANY,
     WINDOW_END,
 )
 from eventsnn.engine.queue import CURSOR, DELIVERED, NOW, STEP, TAKEN, UNDER_WAY, next_tick, put, take
+from eventsnn.engine.vectors import NARROW, WIDE, add_and_test, lowest_bit, subtract_and_test
 from eventsnn.jit import inner_kernel, kernel
 
 FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
-LANES = 128  # tested for firing together
+EVERY = np.uint64(2**64 - 1)
 
 
 @inner_kernel
-def add_lanes(v, at, weights, row, width, negative):
-    """v[at:at + width] += weights[row:row + width], or -= if negative (a loop each, so that both become vector code);
-    returns (lowest, highest) of the results and the first old value."""
+def add_half(v, at, weights, row, width, negative, half):
+    """v[at:at + width] += weights[row:row + width], or -= if negative, for the charges of one sign (half 1: excitatory, and 0;
+    2: inhibitory) or all (0). Returns (lowest, highest) of the results and the first old value, and how many were added."""
     to, a = np.uint64(at), np.uint64(row)
     low = high = v[to]  # of the arithmetic's dtype, so that the loop becomes narrow vector code
-    if negative:
-        for x in range(np.uint64(width)):
-            v[to + x] -= weights[a + x]
-            p = v[to + x]
-            low = p if p < low else low
-            high = p if p > high else high
-    else:
-        for x in range(np.uint64(width)):
-            v[to + x] += weights[a + x]
-            p = v[to + x]
-            low = p if p < low else low
-            high = p if p > high else high
-    return low, high
-
-
-@inner_kernel
-def add_half_lanes(v, at, weights, row, width, negative, excitatory):
-    """Like `add_lanes` for the charges of one sign (0 counts as excitatory); returns also how many they were."""
-    to, a = np.uint64(at), np.uint64(row)
-    low = high = v[to]
     nothing = weights[a] - weights[a]
     count = np.int32(0)  # narrow too
-    if negative:
-        for x in range(np.uint64(width)):
-            charge = weights[a + x]
-            mine = (charge <= nothing) == excitatory
-            count = np.int32(count + mine)
-            v[to + x] -= charge if mine else nothing
-            p = v[to + x]
-            low = p if p < low else low
-            high = p if p > high else high
-    else:
-        for x in range(np.uint64(width)):
-            charge = weights[a + x]
-            mine = (charge >= nothing) == excitatory
-            count = np.int32(count + mine)
-            v[to + x] += charge if mine else nothing
-            p = v[to + x]
-            low = p if p < low else low
-            high = p if p > high else high
+    for x in range(np.uint64(width)):
+        charge = -weights[a + x] if negative else weights[a + x]
+        mine = half == 0 or (charge >= nothing) == (half == 1)
+        count = np.int32(count + mine)
+        v[to + x] += charge if mine else nothing
+        p = v[to + x]
+        low = p if p < low else low
+        high = p if p > high else high
     return low, high, count
 
 
@@ -103,6 +73,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
     lowest = highest = band.high
+    overflow = np.uint64(0)
     for i in range(net.out_first[layer], net.out_first[layer + 1]):
         q = net.out[i]
         if which != 0 and q != which - 1:
@@ -128,30 +99,49 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
-            for lane in range(0, width, LANES):
-                here, lanes, low, high, count = to + lane, min(LANES, width - lane), v[to], v[to], 0
-                if half == 0:
-                    low, high = add_lanes(v, here, weights, row + lane, lanes, negative)
-                    count = lanes
+            lane = 0
+            while lane < width:
+                here, left, lanes = to + lane, width - lane, WIDE
+                outside = beyond = np.uint64(0)
+                if half == 0 and left >= WIDE:
+                    if negative:
+                        outside, beyond = subtract_and_test(v, here, weights, row + lane, band, WIDE)
+                    else:
+                        outside, beyond = add_and_test(v, here, weights, row + lane, band, WIDE)
+                    operations += WIDE
+                elif half == 0 and left >= NARROW:
+                    lanes = NARROW
+                    if negative:
+                        outside, beyond = subtract_and_test(v, here, weights, row + lane, band, NARROW)
+                    else:
+                        outside, beyond = add_and_test(v, here, weights, row + lane, band, NARROW)
+                    operations += NARROW
                 else:
-                    low, high, count = add_half_lanes(v, here, weights, row + lane, lanes, negative, half == 1)
-                operations += count
-                lowest, highest = min(lowest, low), max(highest, high)
-                if silent:
-                    continue
-                if rules.window > 0:
+                    lanes = min(left, WIDE)
+                    low, high, count = add_half(v, here, weights, row + lane, lanes, negative, half)
+                    operations += count
+                    lowest, highest = min(lowest, low), max(highest, high)
+                    if high >= band.high or low <= band.low:
+                        outside = EVERY
+                overflow |= beyond
+                if rules.window > 0 and not silent:
                     for x in range(lanes):
                         charge = -weights[row + lane + x] if negative else weights[row + lane + x]
                         if memory[here + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
                             open_window(rules, state, here + x)
-                elif high >= band.high or low <= band.low:
-                    for x in range(here, here + lanes):
+                elif outside and not silent:
+                    if lanes < WIDE:
+                        outside &= (np.uint64(1) << np.uint64(lanes)) - np.uint64(1)
+                    while outside:
+                        x = here + lowest_bit(outside)
+                        outside &= outside - np.uint64(1)
                         can_fire = v[x] >= band.high or v[x] <= band.low and memory[x, NET] > 0
-                        if can_fire and at[NOW] >= memory[x, RESTS_UNTIL]:
+                        if can_fire and not rests(rules, state, x):
                             evaluate(net, neuron, order, rules, delays, state, target, x, cause)
+                lane += lanes
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
-    return lowest < band.floor or highest > band.ceiling
+    return overflow != 0 or lowest < band.floor or highest > band.ceiling
 
 
 @inner_kernel

@@ -81,12 +81,18 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
 
 
 @inner_kernel
+def rests(rules, state, number):
+    """Whether a neuron is in its refractory period; without one its memory, which is seldom in cache, is not asked."""
+    return rules.refractory > 0 and state.at[NOW] < state.memory[number, RESTS_UNTIL]
+
+
+@inner_kernel
 def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
     """Evaluate one neuron: it fires while its model says so (semantics 5.2)."""
     at, v, memory = state.at, state.v, state.memory
-    if at[NOW] < memory[number, RESTS_UNTIL]:
+    if rests(rules, state, number):
         return
-    if memory[number, WINDOW_END] >= 0:
+    if rules.window > 0 and memory[number, WINDOW_END] >= 0:
         memory[number, WINDOW_END] = -1
         at[UNDER_WAY] -= 1
     while True:

@@ -1,30 +1,74 @@
 """Readers of trained networks, one a kind of file; the kind is told by the content, never by the name."""
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
 from eventsnn.checks import InputError
 from eventsnn.graph import Graph
+from eventsnn.readers import keras, native, torch_state
 from eventsnn.readers.hdf5 import check_file, child, open_hdf5
-from eventsnn.readers.native import FORMAT, format_of, parse, read_native, write_native
+from eventsnn.readers.keras_weights import LAYER_GROUPS
+from eventsnn.readers.native import read_native, write_native
+from eventsnn.readers.onnx import read_onnx
 
 __all__ = ["load", "read_native", "save", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
+TORCH = ("pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
+         "state_dict() into HDF5 key by key and give --arch")
+ONNX = b"\x08"  # the first field of a model, its IR version, comes first
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
+
+
+class Kind(NamedTuple):
+    """A kind of HDF5 file: what it is, how it is told, and its reader (file, name, arch) -> fields of `Graph`, or what to do about it;
+    takes_arch: whether the architecture may come from elsewhere."""
+
+    words: str
+    told: Callable  # (file, names at its root) -> bool
+    read: Callable | None = None
+    do: str = ""
+    takes_arch: bool = False
+
+
+# in the order in which they are tried
+KINDS = (
+    Kind("a checkpoint of eventsnn", lambda file, names: native.format_of(file) == native.FORMAT,
+         lambda file, name, arch: native.parse(file, name)),
+    Kind("a full Keras model", lambda file, names: "model_config" in file.attrs, keras.parse, takes_arch=True),
+    Kind("Keras weights only", lambda file, names: "layer_names" in file.attrs or "layer_names0" in file.attrs, keras.parse,
+         takes_arch=True),
+    Kind("Keras 3 weights only (.weights.h5)", lambda file, names: any(_below(file, n, "vars") for n in LAYER_GROUPS), keras.parse,
+         takes_arch=True),
+    Kind("Keras 1 weights", lambda file, names: "nb_layers" in file.attrs,
+         do="open it with Keras 1 and save it with Keras 2, or " + REBUILD),
+    Kind("a PyTorch state dict", torch_state.told, torch_state.parse, takes_arch=True),
+    Kind("a NIR graph", lambda file, names: "node" in names and "version" in names, do=SPIKING),
+    Kind("a lava netx network", lambda file, names: _below(file, "layer", "type"), do=SPIKING),
+    Kind("NIRData", lambda file, names: "__type__" in file.attrs, do=NO_NETWORK),
+    Kind("SONATA spikes", lambda file, names: "spikes" in names, do=NO_NETWORK),
+)
 # how files that are not HDF5 start, what they are, what to do
 STARTS = (
     (b"PK\x03\x04", "a zip archive (.pt, .pth, .npz and .keras files are)", REBUILD),
-    (b"\x80", "a Python pickle (an older .pt or .pth)", REBUILD),
-    (b"\x08", "an ONNX model or other protobuf", REBUILD),
+    (b"\x80", "a Python pickle (an older .pt or .pth)", TORCH),
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
     (b"<", "a web page or XML", "download the file itself"),
     (b"", "some other file", "check the path"),
+)
+# what a zip archive holds, what it is, what to do
+ARCHIVES = (
+    ("model.weights.h5", "a Keras archive (.keras)", "open it with Keras and save it as HDF5: model.save('net.h5')"),
+    ("data.pkl", "a PyTorch file (.pt or .pth)", TORCH),
+    (".npy", "a numpy archive (.npz)", "give it as --data if it holds images"),
 )
 
 
@@ -33,45 +77,55 @@ def save(graph, path):
     write_native(graph, path)
 
 
-def load(path) -> Graph:
-    """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is."""
+def load(path, arch=None) -> Graph:
+    """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is.
+
+    arch: the architecture of a file that holds weights only. Keras: one of `architectures.ARCHITECTURES`, or a .json file that
+    Keras's model.to_json() gave; a full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
+    `torch_state.parse`.
+    """
     if path == "sample":
-        return replace(load(Path(__file__).parents[1] / "sample" / "network.h5"), source="sample")
+        return replace(load(Path(__file__).parents[1] / "sample" / "network.h5", arch), source="sample")
+    return identify(path, arch)[1]
+
+
+def identify(path, arch=None):
+    """(What a file is, its network)."""
     check_file(path)
     if not h5py.is_hdf5(path):
         with open(path, "rb") as file:
             start = file.read(32)
-        _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
-        raise InputError(path, "an HDF5 file", f"{kind}, starting with {start[:8]!r}", do)
+        if not start.startswith(ONNX):
+            raise InputError(path, "an HDF5 file or an ONNX model", *_other(path, start))
+        _check_arch(arch, "an ONNX model", False)
+        return "an ONNX model", read_onnx(path)
     with open_hdf5(path) as file:
-        if format_of(file) != FORMAT:
-            raise InputError(path, f"a checkpoint with the attribute format = {FORMAT!r}", *_kind(file))
-        fields = parse(file, Path(path).name)
-    return Graph(**fields)
+        names = list(islice(file, 1000))
+        kind = next((k for k in KINDS if k.told(file, names)), None)
+        if kind is None or kind.read is None:
+            found = kind.words if kind else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
+            raise InputError(path, "a checkpoint, a Keras file or a PyTorch state dict", found, kind.do if kind else REBUILD)
+        _check_arch(arch, kind.words, kind.takes_arch)
+        fields = kind.read(file, Path(path).name, arch)
+    return kind.words, Graph(**fields)
 
 
-def _kind(file):
-    """(What an HDF5 file of another kind is, what to do about it)."""
-    attrs, names = file.attrs, list(islice(file, 1000))
-    if "model_config" in attrs:
-        return "a full Keras model", REBUILD
-    if "layer_names" in attrs or "layer_names0" in attrs:
-        return "Keras weights only, without an architecture", REBUILD
-    if _below(file, "layers", "vars"):
-        return "Keras 3 weights (.weights.h5), without an architecture", REBUILD
-    if "nb_layers" in attrs:
-        return "Keras 1 weights", "open it with Keras 1 and save it with Keras 2, or " + REBUILD
-    if any(name.endswith((".weight", ".bias")) for name in names):
-        return "a PyTorch state dict, without an architecture", REBUILD
-    if "node" in names and "version" in names:
-        return "a NIR graph", SPIKING
-    if _below(file, "layer", "type"):
-        return "a lava netx network", SPIKING
-    if "__type__" in attrs:
-        return "NIRData", NO_NETWORK
-    if "spikes" in names:
-        return "SONATA spikes", NO_NETWORK
-    return f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root", REBUILD
+def _check_arch(arch, words, takes_arch):
+    if arch is not None and not takes_arch:
+        raise InputError("--arch", "a file with weights only", f"{words}, which has its architecture", "leave --arch out")
+
+
+def _other(path, start):
+    """(What a file is that is not HDF5, what to do about it); start: its first bytes."""
+    _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
+    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()[:1000]
+        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+            names = []
+        kind, do = next(((kind, do) for end, kind, do in ARCHIVES if any(n.endswith(end) for n in names)), (kind, do))
+    return f"{kind}, starting with {start[:8]!r}", do
 
 
 def _below(file, name, wanted):

@@ -3,6 +3,7 @@ the file's before anything is read, and every failure is an InputError.
 """
 from __future__ import annotations
 
+import json
 import math
 import mmap
 import os
@@ -108,14 +109,46 @@ def check_storage(dataset, where):
         raise InputError(where, f"at most {limit:,} bytes for what the file stores", f"{size:,}", "the file is damaged")
 
 
-def attribute(file, key):
-    """An attribute of the root, None where there is none; other types than numbers and text are not even read."""
-    if key not in file.attrs:
+def attribute(group, key):
+    """An attribute of a file's root or of a group, None where there is none; other types than numbers and text are not even read."""
+    if key not in group.attrs:
         return None
-    kind = h5py.h5a.open(file.id, key.encode()).get_type().get_class()
-    if kind not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
-        raise InputError(f"{os.path.basename(file.filename)}: attribute {key}", "numbers or text", "another type")
-    return file.attrs[key]
+    where, stored = f"{os.path.basename(group.file.filename)}: attribute {key}", h5py.h5a.open(group.id, key.encode())
+    if stored.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
+        raise InputError(where, "numbers or text", "another type")
+    size, limit = math.prod(stored.shape or ()) * stored.get_type().get_size(), os.path.getsize(group.file.filename)
+    if size > limit:
+        raise InputError(where, f"at most {limit:,} bytes", f"{size:,}", "the file is damaged")
+    return group.attrs[key]
+
+
+def texts(group, key):
+    """An attribute of a group with a list of texts, as a list of str; a long one lies in parts called key0, key1 and so on."""
+    keys = [key] if key in group.attrs else [k for k in (f"{key}{i}" for i in range(len(group.attrs))) if k in group.attrs]
+    values = [text_of(value) for part in keys for value in np.ravel(attribute(group, part)).tolist()]
+    if not keys or None in values:
+        raise InputError(f"{os.path.basename(group.file.filename)}: {key} of {group.name}", "a list of names",
+                         "something else" if keys else "none", "the file is damaged")
+    return values
+
+
+def json_of(data, where):
+    """What the JSON in `data` (bytes or str) says: without NaN, infinity and keys that come twice."""
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+    except (RecursionError, ValueError) as error:
+        raise InputError(where, "valid JSON that is not deeply nested", told(error), "write the file again") from error
+
+
+def _no_constant(text):
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unique(pairs):
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("one key twice in an object")
+    return dict(pairs)
 
 
 def plain(file, key):

@@ -14,7 +14,7 @@ import numpy as np
 
 from eventsnn.checks import InputError
 from eventsnn.graph import MAX_NODES, Graph, Node, Preprocessing
-from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, check_storage, child, numbers, open_hdf5, plain, read_array, text_of, told
+from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, check_storage, child, json_of, numbers, open_hdf5, plain, read_array, text_of, told
 
 FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph
@@ -55,17 +55,21 @@ def parse(file, name):
     shape = numbers(file, "input_shape", name)
     if shape.size != 3 or shape.dtype.kind not in "iu" or not all(1 <= int(n) <= 2**20 for n in shape):
         raise InputError(f"{name}: input_shape", "three whole numbers C, H, W from 1 to 2^20", short(shape.tolist()))
+    graph = _graph_json(file, f"{name}: /graph")
+    return {**topology(graph, child(file, "params"), name), "input_shape": tuple(int(n) for n in shape),
+            "preprocessing": _preprocessing(file, int(shape[0]), name), "source": name, "meta": _meta(file)}
+
+
+def topology(graph, params, name):
+    """Nodes, input and output that a /graph object lists; params: the group where the paths of parameters begin."""
     where = f"{name}: /graph"
-    graph = _expect(_graph_json(file, where), dict, where, "an object with input, output and nodes")
+    _expect(graph, dict, where, "an object with input, output and nodes")
     nodes = _expect(graph.get("nodes"), list, where, "a list of nodes")
     if len(nodes) > MAX_NODES:
         raise InputError(where, f"at most {MAX_NODES:,} nodes", f"{len(nodes):,}")
-    params, left = child(file, "params"), [MAX_ARRAYS]
+    left = [MAX_ARRAYS]
     return {"nodes": tuple(_node(entry, f"{name}: node {i}", params, left) for i, entry in enumerate(nodes)),
-            "input": _name(graph.get("input"), f"{where}: input"),
-            "output": _name(graph.get("output"), f"{where}: output"),
-            "input_shape": tuple(int(n) for n in shape), "preprocessing": _preprocessing(file, int(shape[0]), name),
-            "source": name, "meta": _meta(file)}
+            "input": _name(graph.get("input"), f"{where}: input"), "output": _name(graph.get("output"), f"{where}: output")}
 
 
 def _graph_json(file, where):
@@ -78,20 +82,7 @@ def _graph_json(file, where):
     data = text[()] if length <= MAX_JSON else b""
     if not 0 < len(data) <= MAX_JSON:
         raise InputError(where, f"1 to {MAX_JSON:,} bytes of JSON", f"{len(data) or length:,}")
-    try:
-        return json.loads(data.rstrip(b"\0").decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
-    except (RecursionError, ValueError) as error:
-        raise InputError(where, "valid JSON that is not deeply nested", told(error), "write the file again") from error
-
-
-def _no_constant(text):
-    raise ValueError(f"{text} is not JSON")
-
-
-def _unique(pairs):
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("one key twice in an object")
-    return dict(pairs)
+    return json_of(data.rstrip(b"\0"), where)
 
 
 def _node(entry, where, params, left):
@@ -115,7 +106,7 @@ def _array(params, path, where, left):
     for step in _name(path, where).split("/"):
         dataset = child(dataset, step) if step.strip(".") and isinstance(dataset, h5py.Group) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise InputError(where, "the path of a dataset below /params", short(path))
+        raise InputError(where, f"the path of a dataset below {getattr(params, 'name', '/params')}", short(path))
     return read_array(dataset, where, left)
 
 
