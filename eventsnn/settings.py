@@ -24,6 +24,7 @@ def option(default, help, example, *, group, choices=None, kind=str, low=None, h
                                                 result=result))
 
 
+EXPORTS = ("nir", "sonata", "gdf")
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")  # a run is known by what these lead to
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
@@ -136,6 +137,13 @@ class Settings:
     trace_neurons: str | None = option(None, "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
                                        "--trace-neurons act1:17,act5:3/0/2", group="output")
     trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1", "--trace-steps 1-4", group="output")
+    export: str | None = option(None, "files for other programs, in the results folder: nir, the network as network.nir, for other "
+                                "simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 (sonata) or spikes-<image>.gdf "
+                                "(gdf, text: neuron, counted from 1 over all layers, and time), where a step is 1 ms", "--export nir",
+                                group="output", result=False)
+    nir_for: str = option("generic", "the simulator that is to read network.nir: each resets and compares in its own way, of which notes "
+                          "warn", "--export nir --nir-for spikingjelly", group="output",
+                          choices=("generic", "sinabs", "spikingjelly", "snntorch", "norse"), result=False)
     quiet: bool = option(False, "print nothing but errors, and show no progress", "--quiet --out results/vgg16", group="output",
                          kind=bool, result=False)
     json: bool = option(False, "print what is in summary.json, and nothing else, to standard output", "--json --limit 100",
@@ -158,7 +166,7 @@ class Settings:
         if self.engine != "event" and changed:
             raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
                              "only the event engine has an order of arrival")
-        self.trace_step_range, self.trace_neuron_places  # noqa: B018 (checks the formats)
+        self.trace_step_range, self.trace_neuron_places, self.exports  # noqa: B018 (checks the formats)
 
     def _apply_preset(self):
         """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
@@ -216,6 +224,21 @@ class Settings:
             raise InputError("--trace-neurons", "LAYER:NUMBER or LAYER:C/Y/X, separated by commas", repr(self.trace_neurons),
                              "for example --trace-neurons act1:17,act5:3/0/2")
         return [(m[1], int(m[2]) if m[3] is None else (int(m[2]), int(m[3]), int(m[4]))) for m in found]
+
+    @property
+    def exports(self):
+        """The files for other programs, names among EXPORTS."""
+        names = self.export.split(",") if self.export else []
+        unknown = [name for name in names if name not in EXPORTS]
+        if unknown:
+            raise InputError("--export", f"names among {', '.join(EXPORTS)}, separated by commas", repr(unknown[0]),
+                             "for example --export nir,gdf")
+        if self.trace != "spikes" and set(names) - {"nir"}:
+            raise InputError("--export", f"--trace spikes for {self.export}", f"--trace {self.trace}",
+                             "for example --engine event --trace spikes --export gdf")
+        if self.nir_for != "generic" and "nir" not in names:
+            raise InputError("--nir-for", "--export nir", f"--export {self.export}" if names else "none", "for example --export nir")
+        return names
 
     @property
     def calibration_range(self):

@@ -15,14 +15,15 @@ OTHER = {"net": "a.h5", "arch": "keras-vgg16", "input_scale": 0.5, "input_mean":
          "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
          "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
          "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
-         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3",
+         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3", "export": "nir", "nir_for": "norse",
          "dead": "silent", "residual": "reroute", "readout": "fires", "compat": "srp-code", "tau": 3, "srp": 2, "srp_epsilon": 0.5,
          "encoding": "even", "release": 4, "bias_once": True, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
 # what must be set for a field to say anything
 NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
-          "compat": {"srp": 4}}
+          "compat": {"srp": 4}, "nir_for": {"export": "nir"}}
 # fields that cannot change a result, and those that lead to the network and the images, which are hashed themselves
-ELSEWHERE = {"workers", "batch", "out", "quiet", "json", "net", "arch", "input_scale", "input_mean", "input_std", "data"}
+ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "arch", "input_scale", "input_mean",
+             "input_std", "data"}
 
 
 def fields_but(*names):
@@ -69,6 +70,8 @@ def test_settings_do_not_change():
 
 
 BAD = [
+    ("export", "nwb", "nir, sonata, gdf"), ("export", "sonata", "--trace spikes"), ("export", "", "text"), ("nir_for", "brian", "sinabs"),
+    ("nir_for", "norse", "--export nir"),
     ("net", "", "text"), ("net", None, "text"), ("arch", "", "text"), ("arch", 3, "text"), ("input_scale", 0.0, "from 1e-30"),
     ("input_scale", "1", "number"), ("input_mean", 1.0, "numbers"), ("input_mean", ("1",), "numbers"), ("input_mean", [1.0], "numbers"),
     ("input_mean", (float("inf"),), "numbers"), ("input_std", (1.0, 0.0), "from 1e-30"), ("input_std", (True,), "numbers"),

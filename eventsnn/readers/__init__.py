@@ -18,7 +18,7 @@ from eventsnn.readers.keras_weights import LAYER_GROUPS
 from eventsnn.readers.native import read_native, write_native
 from eventsnn.readers.onnx import read_onnx
 
-__all__ = ["load", "read_native", "write_native"]
+__all__ = ["load", "read_native", "save", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
 TORCH = ("pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
@@ -70,6 +70,11 @@ ARCHIVES = (
     ("data.pkl", "a PyTorch file (.pt or .pth)", TORCH),
     (".npy", "a numpy archive (.npz)", "give it as --data if it holds images"),
 )
+
+
+def save(graph, path):
+    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced at once or not at all."""
+    write_native(graph, path)
 
 
 def load(path, arch=None) -> Graph:
