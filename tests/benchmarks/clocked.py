@@ -1,0 +1,99 @@
+"""Clocked time against SpikingJelly, a plain torch loop, and the limit: the same additions by hand in C (limit.c).
+
+    python tests/benchmarks/clocked.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8 --limit 64
+
+Same network, images, T and cores, measured in turn in one run: milliseconds an image (median, lowest and highest of the repeats). Batch 1
+is one image after the other (eight of them); we run an image on one core, torch on all. In a batch torch stacks the images, and each of
+our cores takes whole ones. "limit in C" adds up what our spikes bring, and checks that the sums are ours; its neurons do not fire. Needs
+torch and spikingjelly for their rows, gcc for the limit's.
+"""
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import measuring
+import numpy as np
+
+import eventsnn
+from eventsnn.checks import InputError
+from eventsnn.scripts import whole_numbers
+from eventsnn.simulation import Simulation
+
+ONE_BY_ONE = 8  # images at batch 1
+
+
+def main(argv=None):
+    parser = measuring.options(__doc__)
+    parser.add_argument("--batches", default="1,64", help="batch sizes, separated by commas")
+    return measuring.run(study, parser, argv)
+
+
+def study(args):
+    """Measure every way at every batch size and print a table for each."""
+    batches = whole_numbers(args.batches, "--batches")
+    network = eventsnn.convert(eventsnn.load(args.net))
+    images = eventsnn.load_images(args.data, limit=args.limit)
+    simulation = Simulation(network, steps=args.steps)
+    dense = torch_ways(network, args)
+    try:
+        limit = measuring.Limit()
+    except InputError:
+        limit = None
+    for batch in batches:
+        pixels = images.pixels[:batch if batch > 1 else ONE_BY_ONE]
+        print_table(args, batch, simulation, dense, limit, pixels)
+
+
+def torch_ways(network, args):
+    """Name -> `Dense`, or None where what it needs is not installed."""
+    names = ["SpikingJelly, multi-step, float32", "torch loop, float32", "torch loop, bfloat16"]
+    if not measuring.version("torch"):
+        return dict.fromkeys(names)
+    import torch
+    from dense import Dense
+    torch.set_num_threads(args.cores)
+    jelly = Dense(network, args.steps, jelly=True) if measuring.version("spikingjelly") else None
+    return dict(zip(names, [jelly, *(Dense(network, args.steps, dtype) for dtype in (torch.float32, torch.bfloat16))]))
+
+
+def print_table(args, batch, simulation, dense, limit, pixels):
+    """One table: each way at this batch size."""
+    parts = [pixels[at:at + batch] for at in range(0, len(pixels), batch)]
+    ready = [simulation.network.graph.preprocessing(part) for part in parts]
+    found = simulation.run(pixels)
+    spikes, operations = found.spikes[:, :-1].sum(axis=(0, 2)), found.operations.sum()
+    ours = f"eventsnn, {simulation.arithmetic.kind} point"
+    ways = {ours: lambda: [list(simulation.stream(part, workers=args.cores, batch=1)) for part in parts]}
+    counts = {ours: spikes, "limit in C": spikes}
+    for name, net in dense.items():
+        if net is not None:
+            ways[name] = lambda net=net: [net(x) for x in ready]
+            counts[name] = sum(net.spikes(x) for x in ready)
+    if limit:
+        calls = [limit.clocked(simulation, *simulation.clocked_image(image)[:2]) for image in pixels]
+        ways["limit in C"] = lambda: in_threads(calls, 1 if batch == 1 else args.cores)
+    seconds, rows = measuring.alternate(ways, args.repeats), []
+    for name in (ours, *dense, "limit in C"):
+        if name in ways:
+            off = np.abs(counts[name] - spikes) / np.maximum(spikes, 1)
+            rows.append(measuring.row(name, seconds[name], seconds[ours], each=len(pixels), operations=operations,
+                                      spikes=f"{counts[name].sum() / len(pixels):,.0f}", **{"largest difference in a layer": f"{off.max():.2%}"}))
+        else:
+            rows.append(measuring.absent(name, spikes="", **{"largest difference in a layer": ""}))
+    measuring.show(f"batch {batch}, T = {args.steps}, {len(pixels)} images: an image", rows)
+
+
+def in_threads(calls, workers):
+    """Call all of them on so many threads."""
+    if workers == 1:
+        for call in calls:
+            call()
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(call) for call in calls]:
+            future.result()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
