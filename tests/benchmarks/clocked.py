@@ -16,7 +16,6 @@ import measuring
 import numpy as np
 
 import eventsnn
-from eventsnn.checks import InputError
 from eventsnn.scripts import whole_numbers
 from eventsnn.simulation import Simulation
 
@@ -36,10 +35,7 @@ def study(args):
     images = eventsnn.load_images(args.data, limit=args.limit)
     simulation = Simulation(network, steps=args.steps)
     dense = torch_ways(network, args)
-    try:
-        limit = measuring.Limit()
-    except InputError:
-        limit = None
+    limit = measuring.Limit() if measuring.has_gcc() else None
     for batch in batches:
         pixels = images.pixels[:batch if batch > 1 else ONE_BY_ONE]
         print_table(args, batch, simulation, dense, limit, pixels)
@@ -77,10 +73,10 @@ def print_table(args, batch, simulation, dense, limit, pixels):
     for name in (ours, *dense, "limit in C"):
         if name in ways:
             off = np.abs(counts[name] - spikes) / np.maximum(spikes, 1)
-            rows.append(measuring.row(name, seconds[name], seconds[ours], each=len(pixels), operations=operations,
-                                      spikes=f"{counts[name].sum() / len(pixels):,.0f}", **{"largest difference in a layer": f"{off.max():.2%}"}))
+            more = {"spikes": f"{counts[name].sum() / len(pixels):,.0f}", "largest difference in a layer": f"{off.max():.2%}"}
+            rows.append(measuring.row(name, seconds[name], seconds[ours], each=len(pixels), operations=operations, **more))
         else:
-            rows.append(measuring.absent(name, spikes="", **{"largest difference in a layer": ""}))
+            rows.append(measuring.absent(name))
     measuring.show(f"batch {batch}, T = {args.steps}, {len(pixels)} images: an image", rows)
 
 

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-import eventsnn
 from eventsnn.checks import InputError
 from eventsnn.neurons.integrate_and_fire import IF
 from eventsnn.simulation import cores
 from eventsnn.tables import text_table
 
-ABSENT = "not installed"
 FLAGS = ("-O3", "-march=native", "-fwrapv", "-shared", "-fPIC")
 
 
@@ -70,6 +68,11 @@ def version(package):
         return None
 
 
+def has_gcc():
+    """Whether limit.c can be compiled."""
+    return shutil.which("gcc") is not None
+
+
 def alternate(ways, repeats):
     """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns name -> seconds of each call."""
     for call in ways.values():
@@ -83,30 +86,30 @@ def alternate(ways, repeats):
     return seconds
 
 
-def row(name, seconds, ours, *, each, operations, **more):
+def row(name, seconds, ours, *, each, operations, beside="times ours", **more):
     """A row of a table: milliseconds (median, lowest, highest) for each of `each` images, giga synaptic operations a second, and how many
-    times longer than ours. seconds: of the repeats; operations: of one repeat; ours: our seconds, measured in turn with these."""
+    times longer than ours, in the column `beside`. seconds: of the repeats; operations: of one repeat; ours: our seconds, measured in
+    turn with these."""
     low, middle, high = 1e3 * np.quantile(seconds, (0, 0.5, 1)) / each
     return {"": name, "ms": f"{middle:.2f} ({low:.2f}-{high:.2f})", "G ops/s": f"{operations / np.median(seconds) / 1e9:.2f}",
-            "times ours": f"{np.median(seconds) / np.median(ours):.3g}"} | more
+            beside: f"{np.median(seconds) / np.median(ours):.3g}"} | more
 
 
-def absent(name, **more):
+def absent(name):
     """The row of what cannot be measured here."""
-    return {"": name, "ms": ABSENT, "G ops/s": "", "times ours": ""} | more
+    return {"": name, "ms": "not installed"}
 
 
 def show(title, rows):
-    """Print a table."""
+    """Print a table; what a row does not have stays empty."""
+    rows = [{key: found.get(key, "") for key in rows[0]} for found in rows]
     print(f"\n{title}\n{text_table(rows)}", flush=True)
 
 
 class Limit:
-    """The kernels of limit.c, compiled here and now; raises InputError without gcc."""
+    """The kernels of limit.c, compiled here and now."""
 
     def __init__(self):
-        if shutil.which("gcc") is None:
-            raise InputError("gcc", "a C compiler", "none")
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / "limit.so"
             subprocess.run(["gcc", *FLAGS, str(Path(__file__).with_name("limit.c")), "-o", str(library)], check=True)
@@ -119,8 +122,8 @@ class Limit:
         listed = max(int(run.operations[t.target[q]].sum() // t.co[q]) for q in range(len(t.co)))
         rows, first_row = np.empty(listed + 1, np.int32), np.empty(t.sites.max() * steps + 1, np.int64)
         sums = np.zeros(len(run.v), np.int32)
-        args = [len(t.sites), steps, t.channels, t.sites, t.first_neuron, t.first_site, t.into, t.source, t.ci, t.co, t.tap_base, t.first_tap,
-                t.tap_site, t.tap_row, t.weights, run.log, run.first, rows, first_row, sums]
+        args = [len(t.sites), steps, t.channels, t.sites, t.first_neuron, t.first_site, t.into, t.source, t.ci, t.co, t.tap_base,
+                t.first_tap, t.tap_site, t.tap_row, t.weights, run.log, run.first, rows, first_row, sums]
         call = self._bound("clocked", args)
         call()
         given = drive[np.minimum(np.arange(min(steps, simulation.drive_steps)), len(drive) - 1)].astype(np.int64).sum(axis=0)

@@ -1,0 +1,111 @@
+"""What a run costs against activity, width, T, cores, and the length of the event queue.
+
+    python tests/benchmarks/scaling.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 16
+
+Activity and width: a 3x3 convolution of 16x16 neurons, in which a given share of the source's neurons fires in every step (random weights).
+T and cores: the given network in clocked time. Queue: the time to put in and take out one event while so many wait, all due at once in
+the order of emission (the FIFO) or at times of their own (the heap). Median, lowest and highest of the repeats.
+"""
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import measuring
+import numpy as np
+
+import eventsnn
+from eventsnn.engine.queue import SCALARS, put, queue_arrays, take
+from eventsnn.graph import Graph, Node
+from eventsnn.jit import inner_kernel
+from eventsnn.simulation import Simulation
+
+SIDE, CHANNELS, ACTIVITY = 16, 64, 0.1  # of the convolution, where nothing else is said
+ACTIVITIES, WIDTHS, STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), (16, 32, 64, 128, 256), (1, 2, 4, 8, 16, 32)
+LENGTHS = [2**k for k in range(0, 21, 4)]
+MOVES = 2**18  # events that are put in and taken out
+
+
+def main(argv=None):
+    return measuring.run(study, measuring.options(__doc__, limit=16), argv)
+
+
+def study(args):
+    """Measure and print every table."""
+    network, pixels = eventsnn.convert(eventsnn.load(args.net)), eventsnn.load_images(args.data, limit=args.limit).pixels
+    for engine in ("clocked", "event"):
+        layers = {f"{share:.0%} active": layer(CHANNELS, share, engine, args.steps) for share in ACTIVITIES}
+        measure(f"{engine}: {CHANNELS} channels, T = {args.steps}, against the share of neurons that fire in a step", layers, args)
+        layers = {f"{width} channels": layer(width, ACTIVITY, engine, args.steps) for width in WIDTHS}
+        measure(f"{engine}: {ACTIVITY:.0%} active, T = {args.steps}, against width", layers, args)
+    measure("clocked: the network against T, one core", {f"T = {t}": (Simulation(network, steps=t), pixels) for t in STEPS}, args)
+    simulation = Simulation(network, steps=args.steps)
+    one = {f"{n} cores" if n > 1 else "1 core": (simulation, pixels, n) for n in range(1, args.cores + 1)}
+    measure(f"clocked: the network at T = {args.steps} against cores", one, args)
+    queue_lengths(args)
+
+
+def measure(title, runs, args):
+    """A table with a row for each of name -> (simulation, pixels, cores); without cores, on one."""
+    ways, operations = {}, {}
+    for name, (simulation, pixels, *cores) in runs.items():
+        workers = cores[0] if cores else 1
+        ways[name] = partial(in_parallel, simulation, pixels, workers)
+        operations[name] = int(simulation.run(pixels).operations.sum())
+    seconds = measuring.alternate(ways, args.repeats)
+    first = next(iter(ways))
+    measuring.show(title, [measuring.row(name, seconds[name], seconds[first], each=len(runs[name][1]), operations=operations[name],
+                                         beside="times the first", **{"ops an image": f"{operations[name] / len(runs[name][1]):,.0f}"})
+                           for name in ways])
+
+
+def in_parallel(simulation, pixels, workers):
+    """Run the images."""
+    return list(simulation.stream(pixels, workers=workers, batch=1))
+
+
+def layer(channels, share, engine, steps):
+    """(simulation, one image) of a convolution whose source neurons fire in every step, or never."""
+    random = np.random.default_rng(0)
+    weight = random.normal(0, 1 / np.sqrt(9 * channels), (channels, channels, 3, 3))
+    nodes = (Node("source", "ClippedRelu", ("input",), {"lambda": 1.0}),
+             Node("conv", "Conv", ("source",), {"pads": [1, 1, 1, 1]}, {"W": weight}),
+             Node("target", "ClippedRelu", ("conv",), {"lambda": 1.0}))
+    network = eventsnn.convert(Graph(nodes, "input", "target", (channels, SIDE, SIDE)))
+    image = (random.random((1, channels, SIDE, SIDE)) < share).astype(np.uint8)
+    return Simulation(network, steps=steps, engine=engine, pixel_range=(0, 1)), image
+
+
+def queue_lengths(args):
+    """The queue's table."""
+    rows, due = [], np.random.default_rng(0).integers(1, 2**20, LENGTHS[-1] + MOVES)
+    for name, times in (("FIFO", np.zeros_like(due)), ("heap", due)):
+        for length in LENGTHS:
+            seconds = measuring.alternate({name: lambda n=length, times=times: moves(times, n)}, args.repeats)[name]
+            base = measuring.alternate({name: lambda n=length, times=times: moves(times[:n], n)}, args.repeats)[name]
+            rows.append({"": name, "events that wait": length, "ns an event": 1e9 * (np.median(seconds) - np.median(base)) / MOVES})
+    measuring.show("event: the queue", rows)
+
+
+def moves(times, waiting):
+    """Fill a queue with `waiting` events, then put one in and take one out for each further time; returns a sum of what came out.
+
+    times: how many ticks after the one last taken each is due.
+    """
+    heap, fifo = queue_arrays(1 << int(waiting + 1).bit_length())
+    return _move(heap, fifo, np.zeros(SCALARS, np.int64), times, waiting)
+
+
+@inner_kernel
+def _move(heap, fifo, at, times, waiting):
+    total = moment = 0
+    for i in range(times.size):
+        put(heap, fifo, at, moment + 2 * times[i], 0, i, i)
+        if i >= waiting:
+            moment, what, _ = take(heap, fifo, at)
+            total += what
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())
