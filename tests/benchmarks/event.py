@@ -11,7 +11,9 @@ additions of the input's spikes. Needs brian2 and nest-simulator for their rows,
 """
 from __future__ import annotations
 
+import os
 import sys
+import time
 from dataclasses import replace
 
 import measuring
@@ -89,8 +91,9 @@ def one_layer(args, network, image, number, limit):
     others = {"Brian2, if": ("brian2", brian), "NEST, if-hard": ("nest-simulator", nest)}
     for way, (package, make) in others.items():
         if measuring.version(package):
-            ways[way] = make(i, j, weight, source.size, layer.size, events, args)
-            counts[way] = ways[way]()
+            ways[way], count = make(i, j, weight, source.size, layer.size, events, args)
+            ways[way]()
+            counts[way] = count()
     seconds, ours = measuring.alternate(ways, args.repeats), next(iter(ways))
     rows = [measuring.row(way, seconds[way], seconds[ours], each=1, operations=operations, spikes=f"{counts[way]:,}") for way in ways]
     rows += [measuring.absent(way) for way in others if way not in ways]
@@ -102,7 +105,8 @@ def isolated(source, layer, projection):
     """A network of one layer without biases, whose input has the shape of `source`."""
     graph = Graph((Node("act", "Relu", ("input",)),), "input", "act", source.grid, Preprocessing())
     silent = replace(layer, bias=np.zeros_like(layer.bias))
-    return Network((silent, replace(silent, name="readout", theta=1.0, node=None)), (Projection(INPUT, 0, projection.map), Projection(0, 1, linear.identity(layer.grid))), graph)
+    readout = replace(silent, name="readout", theta=1.0, node=None)
+    return Network((silent, readout), (Projection(INPUT, 0, projection.map), Projection(0, 1, linear.identity(layer.grid))), graph)
 
 
 def spikes_of(network, image, number, steps):
@@ -126,7 +130,8 @@ def synapses(m):
 
 
 def brian(i, j, weight, sources, targets, events, args):
-    """A function that runs the layer in Brian2 and returns how many spikes it fired. A step lasts 1 ms."""
+    """Two functions: one runs the layer in Brian2 and returns the seconds that its steps took, without what is prepared before them; the
+    other says how many spikes it fired. A step lasts 1 ms."""
     import brian2 as b
     b.BrianLogger.suppress_name("method_choice")
     b.defaultclock.dt = 1 * b.ms
@@ -141,15 +146,16 @@ def brian(i, j, weight, sources, targets, events, args):
 
     def again():
         network.restore()
-        network.run((args.steps + 1) * b.ms)  # neurons are tested in the step after
-        return int(spikes.num_spikes)
-    return again
+        network.run((args.steps + 1) * b.ms, profile=True)  # neurons are tested in the step after
+        return float(sum(took for _, took in network.profiling_info))
+    return again, lambda: int(spikes.num_spikes)
 
 
 def nest(i, j, weight, sources, targets, events, args):
     """The same in NEST, where parrots repeat the input's spikes. Each call runs on, and the input comes again."""
+    os.environ["PYNEST_QUIET"] = "1"
     import nest
-    nest.set_verbosity("M_ERROR")
+    nest.verbosity = nest.VerbosityLevel.ERROR
     nest.ResetKernel()
     nest.SetKernelStatus({"resolution": 1.0, "local_num_threads": 1})
     stretch, calls = args.steps + 4, args.repeats + 2
@@ -164,13 +170,16 @@ def nest(i, j, weight, sources, targets, events, args):
     recorder = nest.Create("spike_recorder")
     nest.Connect(neurons, recorder)
     nest.Prepare()
+    seen = [0, 0]  # spikes before the last call, and after it
 
     def again():
-        before = recorder.n_events
         neurons.V_m = 0.5
+        start = time.perf_counter()
         nest.Run(stretch)
-        return recorder.n_events - before
-    return again
+        took = time.perf_counter() - start
+        seen[:] = seen[1], recorder.n_events
+        return took
+    return again, lambda: seen[1] - seen[0]
 
 
 if __name__ == "__main__":

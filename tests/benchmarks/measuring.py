@@ -74,15 +74,18 @@ def has_gcc():
 
 
 def alternate(ways, repeats):
-    """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns name -> seconds of each call."""
+    """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns name -> seconds of each call.
+
+    A call that returns a float has measured itself.
+    """
     for call in ways.values():
         call()
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
         for name, call in ways.items():
             start = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - start)
+            took = call()
+            seconds[name].append(took if isinstance(took, float) else time.perf_counter() - start)
     return seconds
 
 

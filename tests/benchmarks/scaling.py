@@ -9,6 +9,7 @@ the order of emission (the FIFO) or at times of their own (the heap). Median, lo
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 
 import measuring
@@ -60,8 +61,8 @@ def measure(title, runs, args):
 
 
 def in_parallel(simulation, pixels, workers):
-    """Run the images."""
-    return list(simulation.stream(pixels, workers=workers, batch=1))
+    """Run the images; on one core without threads."""
+    return simulation.run(pixels) if workers == 1 else list(simulation.stream(pixels, workers=workers, batch=1))
 
 
 def layer(channels, share, engine, steps):
@@ -81,30 +82,33 @@ def queue_lengths(args):
     rows, due = [], np.random.default_rng(0).integers(1, 2**20, LENGTHS[-1] + MOVES)
     for name, times in (("FIFO", np.zeros_like(due)), ("heap", due)):
         for length in LENGTHS:
-            seconds = measuring.alternate({name: lambda n=length, times=times: moves(times, n)}, args.repeats)[name]
-            base = measuring.alternate({name: lambda n=length, times=times: moves(times[:n], n)}, args.repeats)[name]
-            rows.append({"": name, "events that wait": length, "ns an event": 1e9 * (np.median(seconds) - np.median(base)) / MOVES})
+            seconds = measuring.alternate({name: partial(moves, times, length)}, args.repeats)[name]
+            low, middle, high = 1e9 * np.quantile(seconds, (0, 0.5, 1)) / MOVES
+            rows.append({"": name, "events that wait": f"{length:,}", "ns an event": f"{middle:.1f} ({low:.1f}-{high:.1f})"})
     measuring.show("event: the queue", rows)
 
 
 def moves(times, waiting):
-    """Fill a queue with `waiting` events, then put one in and take one out for each further time; returns a sum of what came out.
+    """Fill a queue with `waiting` events; returns the seconds that it takes to put in and take out MOVES more, one by one.
 
     times: how many ticks after the one last taken each is due.
     """
     heap, fifo = queue_arrays(1 << int(waiting + 1).bit_length())
-    return _move(heap, fifo, np.zeros(SCALARS, np.int64), times, waiting)
+    at = np.zeros(SCALARS, np.int64)
+    put_and_take(heap, fifo, at, times[:waiting], False)
+    start = time.perf_counter()
+    put_and_take(heap, fifo, at, times[waiting:waiting + MOVES], True)
+    return time.perf_counter() - start
 
 
 @inner_kernel
-def _move(heap, fifo, at, times, waiting):
-    total = moment = 0
+def put_and_take(heap, fifo, at, times, taking):
+    """Put in an event for each time, and take one out after each if `taking`."""
+    moment = 0
     for i in range(times.size):
         put(heap, fifo, at, moment + 2 * times[i], 0, i, i)
-        if i >= waiting:
-            moment, what, _ = take(heap, fifo, at)
-            total += what
-    return total
+        if taking:
+            moment, _, _ = take(heap, fifo, at)
 
 
 if __name__ == "__main__":
