@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import measuring
 import numpy as np
+from limit import compiled
 
 import eventsnn
 from eventsnn.scripts import whole_numbers
@@ -35,7 +36,7 @@ def study(args):
     images = eventsnn.load_images(args.data, limit=args.limit)
     simulation = Simulation(network, steps=args.steps)
     dense = torch_ways(network, args)
-    limit = measuring.Limit() if measuring.has_gcc() else None
+    limit = compiled()
     for batch in batches:
         pixels = images.pixels[:batch if batch > 1 else ONE_BY_ONE]
         print_table(args, batch, simulation, dense, limit, pixels)
