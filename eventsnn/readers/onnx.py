@@ -112,7 +112,9 @@ class _Reader:
         try:
             attrs = {attr.name: self._attribute(attr, where) for attr in node.attribute}
             if op == "Constant":
-                return np.asarray(next(iter(attrs.values())))
+                if len(attrs) != 1:
+                    raise InputError(where, "one value", f"{len(attrs)}", "the file is damaged: export it again")
+                return np.asarray(*attrs.values())
             if not outputs and op in FOLDED:
                 return self._fold(node, inputs, where)
             if op not in OPERATORS:
