@@ -345,7 +345,7 @@ def damage_onnx(data, rng):
     if kind == 0:
         tensor.raw_data = np.float32(np.nan).tobytes() + tensor.raw_data[4:]
     elif kind == 1:
-        tensor.dims[rng.integers(len(tensor.dims))] = NUMBERS[rng.integers(4, 7)] // 2
+        tensor.dims[rng.integers(len(tensor.dims))] = int(rng.choice([-1, 2**31, 2**62]))
     elif kind == 2:
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="../../other.bin")

@@ -88,6 +88,8 @@ def _datasets(file):
             value, key = child(group, name), prefix + name
             if isinstance(value, h5py.Group) and depth < MAX_DEPTH:
                 groups.append((value, f"{key}.", depth + 1))
+            elif isinstance(value, h5py.Datatype):
+                raise InputError(f"{os.path.basename(file.filename)}: {key}", "a dataset", "a type", "the file is damaged")
             elif isinstance(value, h5py.Dataset) and not key.endswith("num_batches_tracked"):
                 found[key] = value
         if len(found) + len(groups) > MAX_KEYS or seen > MAX_GROUPS:
