@@ -4,6 +4,7 @@ A damage returns what a reader has to do with the file: REFUSE it, read the SAME
 damage does not fit the file. All that is random comes from the Generator that is given.
 """
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,7 +118,7 @@ def damage_json(text, rng):
         elif rng.random() < 0.2:
             holder[key] = json.loads(json.dumps(other[0][other[1]]))
         else:
-            holder[key] = VALUES[rng.integers(len(VALUES))]
+            holder[key] = deepcopy(VALUES[rng.integers(len(VALUES))])
         if not value:
             break
     return json.dumps(value).encode(), ANY
@@ -202,11 +203,33 @@ def _one_value(value):
     return damage
 
 
-def _virtual(file, name, rng):
-    layout = h5py.VirtualLayout(file[name].shape, "f4")
-    layout[...] = h5py.VirtualSource("other.h5", "data", file[name].shape)
+def _moved_out(file, name):
+    """Take a dataset out of the file, into other.h5 and other.bin beside it; returns its shape and dtype."""
+    array = file[name][()]
+    with h5py.File(Path(file.filename).with_name("other.h5"), "w") as other:
+        other["data"] = array
+    Path(file.filename).with_name("other.bin").write_bytes(array.tobytes())
     del file[name]
+    return {"shape": array.shape, "dtype": array.dtype}
+
+
+def _virtual(file, name, rng):
+    settings = _moved_out(file, name)
+    layout = h5py.VirtualLayout(**settings)
+    layout[...] = h5py.VirtualSource("other.h5", "data", settings["shape"])
     file.create_virtual_dataset(name, layout)
+    return REFUSE
+
+
+def _external_data(file, name, rng):
+    settings = _moved_out(file, name)
+    file.create_dataset(name, **settings, external=[("other.bin", 0, int(np.prod(settings["shape"])) * settings["dtype"].itemsize)])
+    return REFUSE
+
+
+def _external_link(file, name, rng):
+    _moved_out(file, name)
+    file[name] = h5py.ExternalLink("other.h5", "data")
     return REFUSE
 
 
@@ -245,9 +268,9 @@ DATASETS = {
     "huge": _replaced(shape=(2**30, 2**9), dtype="f4"), "huge in chunks": _replaced(shape=(2**62,), chunks=(2**20,), dtype="f8"),
     "more than 64 bits": _replaced(shape=(2**40, 2**40), chunks=(1, 1), dtype="f4"),
     "a bomb": _replaced(data=np.zeros(2**20, "f8"), chunks=(2**20,), compression=9),
-    "virtual": _virtual, "in another file": _replaced(shape=(3,), dtype="f4", external=[("other.bin", 0, 12)]),
+    "virtual": _virtual, "in another file": _external_data,
     "a soft link": _linked(h5py.SoftLink("/")), "a link to nothing": _linked(h5py.SoftLink("/nowhere")),
-    "an external link": _linked(h5py.ExternalLink("other.h5", "data")), "a link in a ring": lambda file, name, rng: _linked(
+    "an external link": _external_link, "a link in a ring": lambda file, name, rng: _linked(
         h5py.SoftLink(f"/{name}"))(file, name, rng),
     "a group": _linked(lambda file: file.create_group("a group of nothing")), "the root": _linked(lambda file: file["/"]),
     "a type": _linked(np.dtype("f4")),

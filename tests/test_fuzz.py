@@ -171,7 +171,7 @@ def reader(tmp_path_factory):
 
 @pytest.mark.parametrize("damage", [*mutants.DATASETS, *mutants.WHOLE])
 def test_every_hostile_kind_in_every_kind_of_file(reader, damage):
-    """In a dataset at the beginning, in the middle and at the end."""
+    """In a dataset at the beginning, in the middle and at the end, and in the last bias."""
     rng, seen = np.random.default_rng(0), set()
     for seed in reader.seeds:
         path, arch = reader.write(seed, "hostile")
@@ -180,7 +180,8 @@ def test_every_hostile_kind_in_every_kind_of_file(reader, damage):
         seen.add(seed.kind)
         with h5py.File(path) as file:
             names = mutants.parameters(file)
-        for name in (names[0], names[len(names) // 2], names[-1]):
+        biases = [name for name in names if name.endswith("bias")]
+        for name in (names[0], names[len(names) // 2], names[-1], *biases[-1:]):
             expected = mutants.damage_hdf5(seed, path, damage, rng, name)
             verdict = reader.judge(seed, path, arch, expected)
             assert expected is None or not verdict.startswith("fault"), f"{seed.name}, {name}: {verdict}"
@@ -215,6 +216,17 @@ def test_texts_that_say_they_are_long(reader, kind, key):
     with pytest.raises(InputError, match=f"attribute {key}: expected texts of at most .* found 4,04"):
         load(path, arch)
     assert memory() - before < 2**26
+
+
+def test_a_graph_that_says_it_is_long(reader):
+    seed = next(seed for seed in reader.seeds if seed.name == "variable")
+    path, _ = reader.write(seed, "long")
+    with h5py.File(path) as file:
+        at = file["graph"].id.get_offset()
+    for length, found in ((2**31, "found 2,147,483,648"), (2**20, "found 1,048,576"), (0, "found 0")):
+        path.write_bytes(seed.data[:at] + length.to_bytes(4, "little") + seed.data[at + 4:])
+        with pytest.raises(InputError, match=f"67,108,864 bytes of JSON, {found}"):
+            load(path)
 
 
 def test_a_long_chain_from_its_end(reader, tmp_path):
