@@ -8,8 +8,8 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_WHERE = {"load": "eventsnn.readers", "load_torch": "eventsnn.readers.torch_module", "convert": "eventsnn.conversion",
-          "load_images": "eventsnn.data", "InputError": "eventsnn.checks",
+_WHERE = {"load": "eventsnn.readers", "load_torch": "eventsnn.readers.torch_module", "save": "eventsnn.readers",
+          "convert": "eventsnn.conversion", "load_images": "eventsnn.data", "InputError": "eventsnn.checks",
           "Swap": "eventsnn.edits", "Move": "eventsnn.edits", "Drop": "eventsnn.edits", "Delay": "eventsnn.edits"}
 __all__ = [*_WHERE]
 

@@ -15,6 +15,7 @@ from eventsnn.network import INPUT
 
 KINDS = ("fixed", "float32", "float64")
 LEAST_F, MOST_F = 20, 40
+CHUNK = 2**20  # weights that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,15 @@ def factors(quanta, projection):
     return quanta[projection.target] / (1 if projection.source == INPUT else quanta[projection.source])
 
 
+def _sums(blocks, factor, above, below):
+    """What each block brings each target where positive weights meet the input `above` and negative ones `below`, some blocks at a
+    time, as there can be 10^8 weights: float64 [K, target channels]."""
+    many = max(1, CHUNK // blocks[0].size)
+    parts = (blocks[first:first + many] for first in range(0, len(blocks), many))
+    sums = [(np.maximum(part, 0) * factor * above + np.minimum(part, 0) * factor * below).sum(2) for part in parts]
+    return np.concatenate(sums).reshape(len(blocks), -1)
+
+
 def _reach(network, target, steps, initial, pixel_range, quanta, most, limits, signed, drive_steps):
     """(bound on |potential| in q, bound on its rounding error in units) for one layer.
 
@@ -112,15 +122,14 @@ def _reach(network, target, steps, initial, pixel_range, quanta, most, limits, s
     fan_in = np.zeros(len(layer.bias))
     for p in network.into(target):
         m, factor = p.map, factors(quanta, p)
-        positive, negative = np.maximum(m.blocks, 0) * factor, np.minimum(m.blocks, 0) * factor
         if p.source == INPUT:
-            least, most_of = (x.reshape(1, m.blocks.shape[1], -1, 1) for x in pixel_range)
-            np.add.at(low, m.r, (positive * least + negative * most_of).sum(2).reshape(len(m.blocks), -1)[m.k])
-            np.add.at(high, m.r, (positive * most_of + negative * least).sum(2).reshape(len(m.blocks), -1)[m.k])
+            lowest_pixel, highest_pixel = (x.reshape(m.blocks.shape[1], -1, 1) for x in pixel_range)
+            np.add.at(low, m.r, _sums(m.blocks, factor, lowest_pixel, highest_pixel)[m.k])
+            np.add.at(high, m.r, _sums(m.blocks, factor, highest_pixel, lowest_pixel)[m.k])
         else:
             times = most if limits is None else limits[p.source]
-            np.add.at(up, m.r, times * positive.sum(2).reshape(len(m.blocks), -1)[m.k])
-            np.add.at(down, m.r, -times * negative.sum(2).reshape(len(m.blocks), -1)[m.k])
+            np.add.at(up, m.r, times * _sums(m.blocks, factor, 1, 0)[m.k])
+            np.add.at(down, m.r, -times * _sums(m.blocks, factor, 0, 1)[m.k])
             np.add.at(fan_in, m.r, times * m.blocks.shape[2])
     fires, high, low = target < len(network.layers) - 1, np.maximum(high, 0), np.maximum(-low, 0)
     if limits is not None:

@@ -98,7 +98,7 @@ def make_map(sites, p, r, k, blocks):
     first[1:] = (p[1:] != p[:-1]) | (r[1:] != r[:-1])
     if first.all():
         used, k = np.unique(k, return_inverse=True)
-        return LinearMap(sites, p, r, k.reshape(-1), blocks[used])
+        return LinearMap(sites, p, r, k.reshape(-1), blocks if len(used) == len(blocks) else blocks[used])
     start = np.flatnonzero(first)
     size = np.diff(np.append(start, len(p)))
     members = np.full((len(start), size.max()), -1, np.int64)
@@ -198,10 +198,10 @@ def convolution(node, grid):
     """Conv: one block for each tap of the kernel."""
     window = window_of(node, grid)
     p, r, k = window_taps(grid, window)
-    weight, group = np.asarray(node.params["W"], np.float64), node.attrs.get("group", 1)
+    weight, group = node.params["W"], node.attrs.get("group", 1)
     out, ci = weight.shape[:2]
     blocks = weight.reshape(group, out // group, ci, -1).transpose(3, 0, 2, 1)
-    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, np.ascontiguousarray(blocks))
+    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, np.ascontiguousarray(blocks, np.float64))
 
 
 def average_pool(node, grid):
@@ -266,11 +266,10 @@ def batch_scale(node):
 
 def gemm(node, grid):
     """Gemm on a flattened grid: one block for each site."""
-    weight = np.asarray(node.params["B"], np.float64)
-    weight = weight if node.attrs.get("transB", 0) else weight.T
+    weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
     sites = np.arange(grid[1] * grid[2])
     blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
-    return make_map((len(sites), 1), sites, np.zeros_like(sites), sites, np.ascontiguousarray(blocks))
+    return make_map((len(sites), 1), sites, np.zeros_like(sites), sites, np.ascontiguousarray(blocks, np.float64))
 
 
 def flattening(grid):

@@ -24,6 +24,7 @@ from eventsnn.arrivals import neuron_number
 from eventsnn.checks import InputError, one_line
 from eventsnn.data import load_images
 from eventsnn.encoding import Encoding
+from eventsnn.export import nir, spikes
 from eventsnn.graph import with_preprocessing
 from eventsnn.readers import load
 from eventsnn.report import report
@@ -82,11 +83,15 @@ def run(settings):
         there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
+        if "nir" in settings.exports:
+            for note in nir.write(simulation, folder.results / "network.nir", settings.nir_for):
+                say(f"note: {note}")
         with say.bar(len(images), "ANN") as bar:
             ann_output = ann.predict(graph, images.pixels, workers=settings.workers, progress=lambda done, _: bar.update(done - bar.n))
         if not np.isfinite(ann_output).all():
             raise InputError(f"{graph.source}: output", "finite numbers for every image", "infinity or NaN", "export the network again")
         simulate(simulation, images, folder, settings, say)
+        spikes.write_all(folder.partial, folder.results, [name for name in settings.exports if name in spikes.WRITERS])
         summary = report(folder, simulation, images, ann_output, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")

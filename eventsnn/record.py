@@ -29,6 +29,7 @@ except ImportError:  # not a POSIX system: nothing keeps two runs apart there
 FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
 TRACE = r"trace-\d+\.h5"
+EXPORTS = r"network\.nir|spikes-\d+\.(h5|gdf)"
 WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}|{TRACE}")
 CHUNK = 2**14  # values of a chunk of the readout in run.h5, at most: a batch should not write to more than HDF5's cache holds
 TRIES = 100  # to find the folder at work as it was made
@@ -89,7 +90,7 @@ class Folder:
         if self.partial.exists() and not self.partial.is_dir():
             raise InputError(self.where, f"no file where the run is kept while it is under way: {self.partial}", "a file",
                              "choose another --out, or move it away")
-        for folder, known in (self.out, "|".join([*map(re.escape, FILES), TRACE])), (self.partial, WORKING):
+        for folder, known in (self.out, "|".join([*map(re.escape, FILES), TRACE, EXPORTS])), (self.partial, WORKING):
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
             foreign = [name for name in names if not re.fullmatch(known, name)]
             if foreign:

@@ -323,8 +323,8 @@ class TraceFile:
         with ThreadPoolExecutor(2) as both:
             list(both.map(self._write_rest, self.held))
         attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
-                 "layers": self.names, "ticks_per_step": simulation.time.ticks, "end": run.start,
-                 "complete": int(self.complete), **self.provenance}
+                 "layers": self.names, "neurons": [layer.size for layer in simulation.network.layers],
+                 "ticks_per_step": simulation.time.ticks, "end": run.start, "complete": int(self.complete), **self.provenance}
         for key, value in attrs.items():
             self.file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
         words = {"drive": ("2^-F thresholds", "charge that arrives at every neuron at the beginning of each step, layer after layer"),

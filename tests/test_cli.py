@@ -350,6 +350,31 @@ def test_max_pooling_is_replaced_on_request_only(capsys, here, files, no_picture
     assert summary["ann_accuracy"] == np.mean(found.argmax(1) == images.labels)
 
 
+def test_files_for_other_programs(capsys, here, files, no_pictures):
+    arguments = ["--net", files / "net.h5", "--data", files / "data.npz", "--limit", 3, "--steps", 2, "--out", "a"]
+    out = succeeds(capsys, *arguments, "--engine", "event", "--trace", "spikes", "--trace-images", 2, "--export", "nir,sonata,gdf",
+                   "--nir-for", "spikingjelly")
+    others = ["network.nir", "spikes-0.gdf", "spikes-0.h5", "spikes-1.gdf", "spikes-1.h5"]
+    assert listing(here / "a") == sorted([*FILES, *others, "trace-0.h5", "trace-1.h5"])
+    assert "note: spikingjelly resets to 0, this run by subtraction" in out and "note: v(0) is not in a NIR graph" in out
+    with h5py.File(here / "a" / "network.nir") as file:
+        assert file["node/metadata/written_for"].asstr()[()] == "spikingjelly" and file["node/metadata/steps"][()] == 2
+    for i in range(2):
+        with h5py.File(here / "a" / f"trace-{i}.h5") as trace, h5py.File(here / "a" / f"spikes-{i}.h5") as sonata:
+            count = sum(len(group["node_ids"]) for group in trace["spikes"].values())
+            assert count and count == sum(len(group["node_ids"]) for group in sonata["spikes"].values())
+        assert (here / "a" / f"spikes-{i}.gdf").read_text().count("\n") == count
+    succeeds(capsys, *arguments, "--export", "nir")  # in place of earlier results
+    assert listing(here / "a") == sorted([*FILES, "network.nir"])
+
+
+def test_what_nir_cannot_say_is_refused_before_the_run(capsys, here, files):
+    net = ["--data", files / "data.npz", "--export", "nir", "--net"]
+    fails(capsys, here, [*net, files / "net.h5", "--neuron", "snm"], "NIR", "integrate-and-fire", "--neuron if")
+    fails(capsys, here, [*net, files / "max.h5"], "NIR", "no max pooling", "--max-pooling average")
+    fails(capsys, here, [*net, files / "net.h5", "--encoding", "even"], "NIR", "--encoding constant")
+
+
 def test_a_softmax_at_the_end_changes_no_spike(capsys, here, files, no_pictures):
     write_native(small_graph(softmax=True), here / "softmax.h5")
     for name, net in ("a", files / "net.h5"), ("b", here / "softmax.h5"):
@@ -747,6 +772,10 @@ def test_layers_that_are_silent_have_no_threshold(capsys, here, files, tmp_path_
 @pytest.mark.parametrize("arguments, words", [
     (["--limit", "0"], ["--limit", "from 1", "found 0"]), (["--limit", "many"], ["--limit", "'many'"]),
     (["--limit"], ["--limit", "a value"]),
+    (["--export", "nir,neo"], ["--export", "names among nir, sonata, gdf", "'neo'"]),
+    (["--export", "gdf"], ["--export: ", "--trace spikes for gdf", "--trace counts"]),
+    (["--nir-for", "norse"], ["--nir-for", "--export nir", "found none"]),
+    (["--export", "nir", "--nir-for", "brian"], ["--nir-for", "one of generic, sinabs", "'brian'"]),
     (["--steps", "65537"], ["--steps", "65,536"]), (["--report-steps", "1,64"], ["--report-steps", "--steps 32"]),
     (["--thresholds", "best"], ["--thresholds", "percentile"]), (["--percentile", "nan"], ["--percentile", "0.001 to 100"]),
     (["--calibration", "train:9-3"], ["--calibration", "train:9-3"]), (["--arithmetic", "int8"], ["--arithmetic", "float64"]),

@@ -8,7 +8,7 @@ def test_every_folder_with_code_is_a_package():
     """Without __init__.py a folder is left out when the package is built."""
     root = Path(eventsnn.__file__).parent
     folders = {path.parent for path in root.rglob("*.py")}
-    assert {folder.name for folder in folders} == {"eventsnn", "engine", "neurons", "readers", "sample"}
+    assert {folder.name for folder in folders} == {"eventsnn", "engine", "neurons", "readers", "sample", "export"}
     assert all((folder / "__init__.py").is_file() for folder in folders)
 
 

@@ -18,7 +18,7 @@ from eventsnn.readers.keras_weights import LAYER_GROUPS
 from eventsnn.readers.native import read_native, write_native
 from eventsnn.readers.onnx import read_onnx
 
-__all__ = ["load", "read_native", "write_native"]
+__all__ = ["load", "read_native", "save", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
 TORCH = ("pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
@@ -72,6 +72,11 @@ ARCHIVES = (
 )
 
 
+def save(graph, path):
+    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced at once or not at all."""
+    write_native(graph, path)
+
+
 def load(path, arch=None) -> Graph:
     """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is.
 
@@ -99,7 +104,8 @@ def identify(path, arch=None):
         kind = next((k for k in KINDS if k.told(file, names)), None)
         if kind is None or kind.read is None:
             found = kind.words if kind else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
-            raise InputError(path, "a checkpoint, a Keras file or a PyTorch state dict", found, kind.do if kind else REBUILD)
+            expected = f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a PyTorch state dict"
+            raise InputError(path, expected, found, kind.do if kind else REBUILD)
         _check_arch(arch, kind.words, kind.takes_arch)
         fields = kind.read(file, Path(path).name, arch)
     return kind.words, Graph(**fields)

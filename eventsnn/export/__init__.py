@@ -1,0 +1,1 @@
+"""What other programs read: networks as NIR, spikes as SONATA, .gdf and Neo objects."""
