@@ -222,8 +222,8 @@ def _virtual(file, name, rng):
 
 
 def _external_data(file, name, rng):
-    settings = _moved_out(file, name)
-    file.create_dataset(name, **settings, external=[("other.bin", 0, int(np.prod(settings["shape"])) * settings["dtype"].itemsize)])
+    settings, size = _moved_out(file, name), Path(file.filename).with_name("other.bin").stat().st_size
+    file.create_dataset(name, **settings, external=[(str(Path(file.filename).with_name("other.bin")), 0, size)])
     return REFUSE
 
 

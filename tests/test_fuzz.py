@@ -229,6 +229,16 @@ def test_a_graph_that_says_it_is_long(reader):
             load(path)
 
 
+@pytest.mark.parametrize("value", [-1, -np.inf, np.inf, np.nan])
+def test_variances_of_pixels(reader, value):
+    path, arch = reader.write(next(seed for seed in reader.seeds if seed.name == "mobile-3.15.h5"), "variance")
+    with h5py.File(path, "a") as file:
+        name = next(name for name in mutants.parameters(file) if "normalization" in name and name.endswith("/variance"))
+        file[name][...] = value
+    with pytest.raises(InputError, match="finite variances of 0 or more"):
+        load(path, arch)
+
+
 def test_a_long_chain_from_its_end(reader, tmp_path):
     """10,000 layers, each before the one whose output it takes."""
     names = ["image", *(f"layer{i}" for i in range(9_998)), "relu"]
