@@ -14,6 +14,7 @@ import numpy as np
 from eventsnn import conversion, tables
 from eventsnn.checks import InputError, one_line
 from eventsnn.readers import identify, load
+from eventsnn.run import start
 
 CHECKED_IMAGES = 2
 COLUMNS = {"inputs": ("from", ""), "parameters": ("parameters", ","), "of": ("settings", "")}
@@ -78,7 +79,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         for line in describe(args.file, args.arch):
-            print(line)
+            print(line, flush=True)
     except InputError as error:
         print(f"eventsnn: error: {one_line(error, 1000)}", file=sys.stderr)
         return 2
@@ -86,4 +87,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

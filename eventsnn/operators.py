@@ -5,7 +5,6 @@ Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7)
 """
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,7 +157,7 @@ def _batch_normalization(node, inputs, where):
     for role in ("scale", "B", "input_mean", "input_var"):
         _vector(node, role, shape[0], where)
     epsilon = node.attrs.get("epsilon", 1e-5)
-    _expect(_is_number(epsilon) and epsilon >= 0, where, "epsilon of 0 or more", epsilon)
+    _expect(_is_number(epsilon) and epsilon >= 0, where, "epsilon from 0 to 2^63", epsilon)
     variance = np.asarray(node.params["input_var"], np.float64)
     _expect((variance >= 0).all() and (variance + epsilon > 0).all(), where, "a variance of 0 or more (and above 0 with epsilon)",
             f"a smallest value of {variance.min():g}", "a variance cannot be negative: the checkpoint is damaged")
@@ -261,12 +260,12 @@ def _is_int(value):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _positive(node, attr, where):
     value = node.attrs.get(attr)
-    _expect(_is_number(value) and value > 0, where, f"{attr} above 0", value, "a threshold must be positive")
+    _expect(_is_number(value) and value > 0, where, f"{attr} above 0 and below 2^63", value, "a threshold must be positive")
 
 
 def _ints(node, attr, length, where, default=None, least=1):

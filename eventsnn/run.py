@@ -119,17 +119,21 @@ def _fail(error):
     return 2
 
 
-def start():
-    """What python -m eventsnn.run does: main, on terminals and pipes of any kind."""
+def start(main=main):
+    """What python -m eventsnn.run does, or another command: its main, on terminals and pipes of any kind."""
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(errors="replace")  # names in files may hold what the terminal cannot show
     try:
         status = main()
     except SystemExit as end:  # after --help and --version
         status = end.code
+    except BrokenPipeError:  # nobody reads on, as in `… | head`
+        status = 0
+    except OSError as error:
+        status = _fail(_explain(error))
     try:
         sys.stdout.flush()
-    except OSError:  # nobody reads on, as in `… | head`, or there is no room; keep Python from trying once more
+    except OSError:  # nobody reads on, or there is no room; keep Python from trying once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if status == STOPPED:
         sys.stderr.flush()

@@ -26,6 +26,9 @@ def option(default, help, example, *, group, choices=None, kind=str, low=None, h
 
 EXPORTS = ("nir", "sonata", "gdf")
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")  # a run is known by what these lead to
+# what says nothing without another option: name, the other's name and value
+EVENT_DETAILS = (("jitter", "order", "jitter"), ("trace_images", "trace", "spikes"), ("trace_layers", "trace", "spikes"),
+                 ("trace_neurons", "trace", "spikes"), ("trace_steps", "trace", "spikes"))
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
 
@@ -104,7 +107,7 @@ class Settings:
                         "--engine event --order random", group="simulation",
                         choices=("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked"))
     jitter: str = option("uniform:0.5", "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
-                         "--engine event --jitter exponential:0.2", group="simulation")
+                         "--engine event --order jitter --jitter exponential:0.2", group="simulation")
     delay: float | None = option(None, "event engine: a delay of every projection, in steps", "--engine event --order delays --delay 0.25",
                                  group="simulation", kind=float, low=0, high=2**16)
     refractory: float = option(0.0, "event engine: the time after a spike in which a neuron cannot fire, in steps",
@@ -131,12 +134,14 @@ class Settings:
                         "and hashes for each layer and step) or spikes (these, and every spike and delivery, in one trace-<image>.h5 "
                         "for each image)", "--engine event --trace spikes --limit 1",
                         group="output", choices=("none", "counts", "digest", "spikes"))
-    trace_images: int = option(1, "of how many images, from the first, spikes are kept", "--trace-images 10", group="output", kind=int,
-                               low=1)
-    trace_layers: str | None = option(None, "keep the spikes of these layers only", "--trace-layers act1,act5", group="output")
+    trace_images: int = option(1, "of how many images, from the first, spikes are kept",
+                               "--engine event --trace spikes --trace-images 10", group="output", kind=int, low=1)
+    trace_layers: str | None = option(None, "keep the spikes of these layers only",
+                                      "--engine event --trace spikes --trace-layers act1,act5", group="output")
     trace_neurons: str | None = option(None, "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
-                                       "--trace-neurons act1:17,act5:3/0/2", group="output")
-    trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1", "--trace-steps 1-4", group="output")
+                                       "--engine event --trace spikes --trace-neurons act1:17,act5:3/0/2", group="output")
+    trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1",
+                                     "--engine event --trace spikes --trace-steps 1-4", group="output")
     export: str | None = option(None, "files for other programs, in the results folder: nir, the network as network.nir, for other "
                                 "simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 (sonata) or spikes-<image>.gdf "
                                 "(gdf, text: neuron, counted from 1 over all layers, and time), where a step is 1 ms", "--export nir",
@@ -167,6 +172,7 @@ class Settings:
             raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
                              "only the event engine has an order of arrival")
         self.trace_step_range, self.trace_neuron_places, self.exports  # noqa: B018 (checks the formats)
+        self._check_needs(EVENT_DETAILS)
 
     def _apply_preset(self):
         """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
@@ -182,13 +188,17 @@ class Settings:
 
     def _check_combinations(self):
         """Raise InputError for options that say nothing without another."""
-        for name, needed, value in (("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni")):
+        self._check_needs((("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni")))
+        if self.srp_epsilon and not self.srp:
+            raise InputError("--srp-epsilon", "--srp N, the steps of a first stage", "--srp 0", "for example --srp 4 --srp-epsilon 0.001")
+
+    def _check_needs(self, needs):
+        """Raise InputError for an option that was given without the value of another that it needs: (name, the other, value)."""
+        for name, needed, value in needs:
             f = next(f for f in fields(self) if f.name == name)
             if getattr(self, name) != f.default and getattr(self, needed) != value:
                 raise InputError(option_of(f), f"--{needed} {value}", f"--{needed} {getattr(self, needed)}",
                                  f"for example {f.metadata['example']}")
-        if self.srp_epsilon and not self.srp:
-            raise InputError("--srp-epsilon", "--srp N, the steps of a first stage", "--srp 0", "for example --srp 4 --srp-epsilon 0.001")
 
     @property
     def time(self):

@@ -1,4 +1,6 @@
 """What python -m eventsnn.inspect says."""
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -70,6 +72,17 @@ def test_a_file_that_is_no_network(capsys, tmp_path):
         file["spikes/a/timestamps"] = np.zeros(3)
     assert "found SONATA spikes" in said(capsys, tmp_path / "spikes.h5", status=2).err
     assert "nothing of that name" in said(capsys, tmp_path / "none.h5", status=2).err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="without /dev/full")
+def test_nobody_reads_on_or_there_is_no_room():
+    command = [sys.executable, "-m", "eventsnn.inspect", "sample"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 0
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"room" in done.stderr
 
 
 def test_a_network_that_does_not_convert_is_shown_all_the_same(capsys, tmp_path):

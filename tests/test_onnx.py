@@ -287,6 +287,26 @@ def test_data_of_other_files_are_not_read(tmp_path):
     refused(made, tmp_path, "data in another file")
 
 
+@pytest.mark.parametrize("text, name, value, found", (
+    ("y = Conv(x, w)", "auto_pad", 3, "Conv (y): AttributeError"), ("y = Conv(x, w)", "strides", "ab", "strides of 2 whole numbers"),
+    ("y = Conv<auto_pad=\"SAME_UPPER\">(x, w)", "strides", [0, 0], "Conv (y): ZeroDivisionError"),
+    ("a = Constant() y = Add(x, a)", "value_strings", ["a", "b"], "Add (y): "),
+    ("a = Constant() y = Add(x, a)", None, None, "expected one value, found 0"),
+    ("a = Gather(w, i) y = Conv(x, a)", None, None, "indices of type float32"),
+))
+def test_attributes_that_make_no_sense(text, name, value, found, tmp_path):
+    made = model(text, w=W["w"], i=np.float32([0.5, 1.5]))
+    if name:
+        made.graph.node[0].attribute.append(onnx.helper.make_attribute(name, value))
+    refused(made, tmp_path, found)
+
+
+def test_a_shape_that_is_not_told(tmp_path):
+    made = model("y = Conv(x, w)", w=W["w"])
+    made.graph.initializer[0].dims[0] = -1
+    refused(made, tmp_path, "an array of numbers", "[-1, 2, 3, 3]")
+
+
 def test_damaged_files(tmp_path):
     whole = model("y = Conv(x, w)", w=W["w"]).SerializeToString()
     for length in range(1, len(whole), 11):

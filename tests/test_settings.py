@@ -6,7 +6,7 @@ import pytest
 
 from eventsnn import InputError
 from eventsnn.run import parser, settings_of
-from eventsnn.settings import EVENT_ONLY, GROUPS, LISTS, Settings, option_of
+from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, LISTS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
@@ -20,7 +20,8 @@ OTHER = {"net": "a.h5", "arch": "keras-vgg16", "input_scale": 0.5, "input_mean":
          "encoding": "even", "release": 4, "bias_once": True, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
 # what must be set for a field to say anything
 NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
-          "compat": {"srp": 4}, "nir_for": {"export": "nir"}}
+          "compat": {"srp": 4}, "nir_for": {"export": "nir"}, "jitter": {"engine": "event", "order": "jitter"},
+          **{f"trace_{name}": {"engine": "event", "trace": "spikes"} for name in ("images", "layers", "neurons", "steps")}}
 # fields that cannot change a result, and those that lead to the network and the images, which are hashed themselves
 ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "arch", "input_scale", "input_mean",
              "input_std", "data"}
@@ -32,10 +33,16 @@ def fields_but(*names):
 
 @pytest.mark.parametrize("name", fields_but())
 def test_the_id_knows_what_can_change_a_result(name):
-    base = Settings(engine="event") if name in (*EVENT_ONLY, "trace") else Settings(**NEEDED.get(name, {}))
+    base = Settings(**NEEDED.get(name, {"engine": "event"} if name in (*EVENT_ONLY, "trace") else {}))
     other = dataclasses.replace(base, **{name: OTHER[name]})
     assert getattr(other, name) == OTHER[name] != getattr(base, name)
     assert (other.id("network", "images") == base.id("network", "images")) is (name in ELSEWHERE)
+
+
+@pytest.mark.parametrize(("name", "needed", "value"), EVENT_DETAILS)
+def test_what_says_nothing_by_itself_is_refused(name, needed, value):
+    with pytest.raises(InputError, match=f"--{needed} {value}, found --{needed}.* for example .*--{needed} {value}"):
+        Settings(**{name: OTHER[name]}, engine="event")
 
 
 @pytest.mark.parametrize("name", [*EVENT_ONLY, "trace"])
@@ -49,7 +56,8 @@ def test_no_trace_at_all_fits_both_engines():
 
 
 def test_neurons_to_trace_by_number_or_place():
-    assert Settings(trace_neurons="act1:17,b:c:3/0/2").trace_neuron_places == [("act1", 17), ("b:c", (3, 0, 2))]
+    kept = Settings(trace_neurons="act1:17,b:c:3/0/2", **NEEDED["trace_neurons"])
+    assert kept.trace_neuron_places == [("act1", 17), ("b:c", (3, 0, 2))]
     assert Settings().trace_neuron_places is None
 
 
@@ -116,7 +124,7 @@ def test_every_field_has_a_bad_value_in_the_list():
                                              if f.metadata["low"] is not None and f.metadata["kind"] not in LISTS])
 def test_the_ends_of_a_range_are_allowed(name, low, high):
     for value in (low, high):
-        assert value is None or getattr(Settings(engine="event", **NEEDED.get(name, {}), **{name: value}), name) == value
+        assert value is None or getattr(Settings(**{"engine": "event"} | NEEDED.get(name, {}) | {name: value}), name) == value
 
 
 def test_fraction_bits_belong_to_fixed_point():

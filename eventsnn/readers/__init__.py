@@ -104,7 +104,8 @@ def identify(path, arch=None):
         kind = next((k for k in KINDS if k.told(file, names)), None)
         if kind is None or kind.read is None:
             found = kind.words if kind else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
-            raise InputError(path, "a checkpoint, a Keras file or a PyTorch state dict", found, kind.do if kind else REBUILD)
+            expected = f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a PyTorch state dict"
+            raise InputError(path, expected, found, kind.do if kind else REBUILD)
         _check_arch(arch, kind.words, kind.takes_arch)
         fields = kind.read(file, Path(path).name, arch)
     return kind.words, Graph(**fields)

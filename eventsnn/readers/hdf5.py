@@ -9,6 +9,7 @@ import mmap
 import os
 import stat
 from contextlib import contextmanager
+from functools import lru_cache
 from reprlib import repr as short
 
 import h5py
@@ -18,13 +19,15 @@ from eventsnn.checks import InputError
 
 MAX_ARRAY, MAX_ARRAYS = 2**31, 2**32  # bytes of one parameter and of all
 MAX_RATIO = 1000  # declared bytes for each stored byte of a chunked dataset
-FAILURES = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)  # h5py's, all met
+# h5py's and onnx's, all met
+FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @contextmanager
 def open_hdf5(path):
     """An HDF5 file open for reading; whatever h5py raises inside the block becomes one InputError."""
     check_file(path)
+    _lengths.cache_clear()
     try:
         with h5py.File(path, "r") as file:
             _check_heaps(path, file.id.get_create_plist().get_sizes()[1])
@@ -119,7 +122,59 @@ def attribute(group, key):
     size, limit = math.prod(stored.shape or ()) * stored.get_type().get_size(), os.path.getsize(group.file.filename)
     if size > limit:
         raise InputError(where, f"at most {limit:,} bytes", f"{size:,}", "the file is damaged")
+    if stored.get_type().get_class() == h5py.h5t.STRING and stored.get_type().is_variable_str() and stored.shape is not None:
+        widths = group.file.id.get_create_plist().get_sizes()
+        found = [n for shape, n in _lengths(group.file.filename, key, widths) if shape == stored.shape]
+        if not found or max(found) > limit:
+            raise InputError(where, f"texts of at most {limit:,} bytes", f"{max(found, default=0):,}", "the file is damaged")
     return group.attrs[key]
+
+
+def read_text(dataset, where, most):
+    """The bytes of a dataset of one text: 1 to `most`."""
+    check_storage(dataset, where)
+    length, offset = h5py.check_string_dtype(dataset.dtype).length, dataset.id.get_offset()
+    if length is None and offset is not None:  # of variable length: see `_lengths`
+        with open(dataset.file.filename, "rb") as file:
+            file.seek(offset)
+            length = int.from_bytes(file.read(4), "little")
+    length = length or 0
+    data = dataset[()] if 0 < length <= min(most, os.path.getsize(dataset.file.filename)) else b""
+    if not 0 < len(data) <= most:
+        raise InputError(where, f"1 to {most:,} bytes of JSON", f"{len(data) or length:,}")
+    return data
+
+
+@lru_cache
+def _lengths(path, key, widths):
+    """[(shape, bytes)] of the texts of variable length in each attribute called `key`, wherever the file has one.
+
+    HDF5 reserves as many bytes as a text says it has before it looks for the text, and does not let one ask. So attribute messages are
+    sought by their name (HDF5 File Format Specification, IV.A.2.m: version, flags, sizes u2 of name, datatype and dataspace, the
+    encoding of the name in version 3, then these three, in version 1 each up to a multiple of 8). Each text is its length u4, and the
+    address and index of what holds it. widths: bytes of an address and of a length in this file.
+    """
+    name, found, item = key.encode() + b"\0", [], 8 + widths[0]
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(name, 9)
+        while at >= 0:
+            start = at - 9 if data[at - 9] == 3 and _u2(data, at - 7) == len(name) else at - 8
+            version, unit = data[start], 8 if data[start] == 1 else 1
+            if version in (1, 2, 3) and _u2(data, start + 2) == len(name):
+                sizes = [-(-n // unit) * unit for n in (len(name), _u2(data, start + 4), _u2(data, start + 6))]
+                kind, space, texts = at + sizes[0], at + sum(sizes[:2]), at + sum(sizes)
+                dims = space + (8 if data[space:space + 1] == b"\1" else 4)
+                rank = int.from_bytes(data[space + 1:space + 2], "little")
+                shape = tuple(int.from_bytes(data[dims + i * widths[1]:dims + (i + 1) * widths[1]], "little") for i in range(rank))
+                count = math.prod(shape)
+                if data[kind:kind + 1] and data[kind] % 16 == 9 and texts + count * item <= len(data):
+                    found.append((shape, sum(int.from_bytes(data[texts + i * item:texts + i * item + 4], "little") for i in range(count))))
+            at = data.find(name, at + 1)
+    return found
+
+
+def _u2(data, at):
+    return int.from_bytes(data[at:at + 2], "little")
 
 
 def texts(group, key):

@@ -42,7 +42,7 @@ def parse(file, name, arch=None):
     if builder.ending[0] == "sigmoid":
         notes.append(SIGMOID)
     return {"nodes": tuple(nodes), "input": model.input[0], "output": output, "input_shape": shape,
-            "preprocessing": preprocessing or _preprocessing(builder), "source": name,
+            "preprocessing": preprocessing or _preprocessing(builder, name), "source": name,
             "meta": {"arch": arch if known else text_of(model.config.get("name"), 200) or "Keras model"}
             | ({"note": "; ".join(notes)} if notes else {})}
 
@@ -107,9 +107,14 @@ def _reversed_channels(node):
     return replace(node, params=node.params | {"W": np.ascontiguousarray(node.params["W"][:, ::-1])})
 
 
-def _preprocessing(builder):
+def _preprocessing(builder, name):
     """What layers in front of the network do with pixels; without such layers the file does not tell."""
     factor, shift = builder.pixels or builder.image.pixels
     if (factor == 1).all() and not shift.any():
         return Preprocessing(known=False)
-    return Preprocessing(1.0, -shift / factor + 0.0, 1 / factor)
+    with np.errstate(all="ignore"):
+        mean, std = -shift / factor + 0.0, 1 / factor
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise InputError(name, "layers that scale the image within the range of numbers", f"factors {factor.tolist()}, shifts "
+                         f"{shift.tolist()}", "the file is damaged")
+    return Preprocessing(1.0, mean, std)

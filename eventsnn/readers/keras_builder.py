@@ -6,6 +6,7 @@ remembers the difference where it shows: in vectors that were maps.
 from __future__ import annotations
 
 import math
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -48,19 +49,24 @@ class Builder:
 
     def run(self, model, value, path=""):
         """The value of a model's output for the value of its input."""
-        made, waiting = {model.input: value}, [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call]
-        while waiting:
-            later = []
-            for layer, i in waiting:
-                if all(ref in made for ref in layer.calls[i]):
-                    name = path + layer.name + (f":{i + 1}" if i else "")
-                    made[layer.name, i] = self.call(layer, [made[ref] for ref in layer.calls[i]], name)
-                else:
-                    later.append((layer, i))
-            if len(later) == len(waiting):
-                raise InputError(self.source, "layers whose inputs exist", f"{later[0][0].path!r}, whose inputs do not",
-                                 "save the model again")
-            waiting = later
+        made, calls = {model.input: value}, [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call]
+        missing = [set(layer.calls[i]) - made.keys() for layer, i in calls]
+        users: dict[tuple, list[int]] = {}  # reference -> the calls that wait for it
+        for n, refs in enumerate(missing):
+            for ref in refs:
+                users.setdefault(ref, []).append(n)
+        ready = [n for n, refs in enumerate(missing) if not refs]
+        while ready:
+            layer, i = calls[heappop(ready)]  # in the order of the file, as far as that is possible
+            name = path + layer.name + (f":{i + 1}" if i else "")
+            made[layer.name, i] = self.call(layer, [made[ref] for ref in layer.calls[i]], name)
+            for n in users.pop((layer.name, i), ()):
+                missing[n].discard((layer.name, i))
+                if not missing[n]:
+                    heappush(ready, n)
+        waiting = next((layer for (layer, _), refs in zip(calls, missing) if refs), None)
+        if waiting is not None:
+            raise InputError(self.source, "layers whose inputs exist", f"{waiting.path!r}, whose inputs do not", "save the model again")
         if model.output not in made:
             raise InputError(self.source, "a layer that gives the output", repr(model.output[0]), "save the model again")
         return made[model.output]

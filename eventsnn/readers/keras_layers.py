@@ -193,7 +193,9 @@ def _normalization(builder, layer, values, name):
     if layer.config.get("axis") is not None:
         builder.is_channels(layer.config["axis"], name, 4)
     mean, variance = (np.asarray(found[key], np.float64).reshape(-1) for key in ("mean", "variance"))
-    deviation = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)
+    if not (np.isfinite(variance).all() and (variance >= 0).all()):
+        raise builder.wrong(name, "finite variances of 0 or more", variance.tolist(), "the file is damaged")
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
     return _scaled(builder, values[0], name, 1 / deviation, -mean / deviation)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from eventsnn.checks import InputError
 from eventsnn.graph import MAX_NODES, Graph, Node, Preprocessing
-from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, check_storage, child, json_of, numbers, open_hdf5, plain, read_array, text_of, told
+from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, child, json_of, numbers, open_hdf5, plain, read_array, read_text, text_of, told
 
 FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph
@@ -77,12 +77,7 @@ def _graph_json(file, where):
     string = h5py.check_string_dtype(text.dtype) if isinstance(text, h5py.Dataset) else None
     if string is None or text.shape != ():
         raise InputError(where, "one string of JSON", "none" if text is None else short(text))
-    check_storage(text, where)
-    length = string.length or 0
-    data = text[()] if length <= MAX_JSON else b""
-    if not 0 < len(data) <= MAX_JSON:
-        raise InputError(where, f"1 to {MAX_JSON:,} bytes of JSON", f"{len(data) or length:,}")
-    return json_of(data.rstrip(b"\0"), where)
+    return json_of(read_text(text, where, MAX_JSON).rstrip(b"\0"), where)
 
 
 def _node(entry, where, params, left):

@@ -112,7 +112,9 @@ class _Reader:
         try:
             attrs = {attr.name: self._attribute(attr, where) for attr in node.attribute}
             if op == "Constant":
-                return np.asarray(next(iter(attrs.values())))
+                if len(attrs) != 1:
+                    raise InputError(where, "one value", f"{len(attrs)}", "the file is damaged: export it again")
+                return np.asarray(*attrs.values())
             if not outputs and op in FOLDED:
                 return self._fold(node, inputs, where)
             if op not in OPERATORS:
@@ -139,6 +141,8 @@ class _Reader:
             raise InputError(where, "data in this file", "data in another file",
                              "write one file: onnx.save(onnx.load(PATH), NEW), or external_data=False in torch.onnx.export")
         try:
+            if any(n < 0 for n in tensor.dims):  # numpy would make something of -1
+                raise ValueError(f"the shape {list(tensor.dims)}")
             if tensor.data_type == self.onnx.TensorProto.BFLOAT16:  # which numpy lacks: the upper half of a float32
                 bits = np.frombuffer(tensor.raw_data, "<u2") if tensor.raw_data else np.array(tensor.int32_data)
                 return (bits.astype(np.uint32) << 16).view(np.float32).reshape(tuple(tensor.dims))
@@ -181,6 +185,8 @@ def _most(op, arrays):
     if op == "ConstantOfShape":
         return math.prod(int(n) for n in arrays[0])
     if op == "Gather":
+        if arrays[1].dtype.kind not in "iu":
+            raise TypeError(f"indices of type {arrays[1].dtype}")
         return math.prod(array.size for array in arrays)
     if op in BROADCAST:
         return math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))

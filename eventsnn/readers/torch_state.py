@@ -22,7 +22,7 @@ from eventsnn.readers import native
 from eventsnn.readers.hdf5 import check_file, child, json_of
 from eventsnn.readers.torch_layouts import ARCHITECTURES, Layout
 
-MAX_KEYS, MAX_DEPTH = 100_000, 10
+MAX_KEYS, MAX_GROUPS, MAX_DEPTH = 100_000, 10_000, 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
 
 
@@ -80,17 +80,21 @@ def _with_threshold(node, name):
 
 def _datasets(file):
     """Key -> dataset, for a file with keys at its root or in groups; without what wrappers put before the keys."""
-    found, groups = {}, [(file, "", 0)]
+    found, groups, seen = {}, [(file, "", 0)], 0
     while groups:
         group, prefix, depth = groups.pop()
+        seen += 1
         for name in islice(group, MAX_KEYS):
             value, key = child(group, name), prefix + name
             if isinstance(value, h5py.Group) and depth < MAX_DEPTH:
                 groups.append((value, f"{key}.", depth + 1))
+            elif isinstance(value, h5py.Datatype):
+                raise InputError(f"{os.path.basename(file.filename)}: {key}", "a dataset", "a type", "the file is damaged")
             elif isinstance(value, h5py.Dataset) and not key.endswith("num_batches_tracked"):
                 found[key] = value
-        if len(found) + len(groups) > MAX_KEYS:
-            raise InputError(os.path.basename(file.filename), f"at most {MAX_KEYS:,} keys", "more")
+        if len(found) + len(groups) > MAX_KEYS or seen > MAX_GROUPS:
+            raise InputError(os.path.basename(file.filename), f"at most {MAX_KEYS:,} keys in {MAX_GROUPS:,} groups", "more",
+                             "groups that hold each other have no end")
     for part in WRAPPERS:
         found = {k.removeprefix(f"{part}."): v for k, v in found.items() if k.startswith(f"{part}.")} or found
     while found and len({key.partition(".")[0] for key in found}) == 1 and all("." in key for key in found):
