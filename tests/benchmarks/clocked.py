@@ -4,8 +4,9 @@
 
 Same network, images, T and cores, measured in turn in one run: milliseconds an image (median, lowest and highest of the repeats). Batch 1
 is one image after the other (eight of them); we run an image on one core, torch on all. In a batch torch stacks the images, and each of
-our cores takes whole ones. "limit in C" adds up what our spikes bring, and checks that the sums are ours; its neurons do not fire. Needs
-torch and spikingjelly for their rows, gcc for the limit's.
+our cores takes whole ones. SpikingJelly runs in its multi-step mode. "limit in C" adds up what our spikes bring, and checks that the
+sums are ours; its neurons do not fire. Giga operations a second count our additions, whatever torch multiplies. Needs torch and
+spikingjelly for their rows, gcc for the limit's.
 """
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def study(args):
 
 def torch_ways(network, args):
     """Name -> `Dense`, or None where what it needs is not installed."""
-    names = ["SpikingJelly, multi-step, float32", "torch loop, float32", "torch loop, bfloat16"]
+    names = ["SpikingJelly, float32", "torch loop, float32", "torch loop, bfloat16"]
     if not measuring.version("torch"):
         return dict.fromkeys(names)
     import torch

@@ -34,16 +34,16 @@ class Dense:
     def __call__(self, x):
         """Preprocessed images, float32 [N, C, H, W] -> the readout, [N, classes]."""
         with torch.inference_mode():
-            x, steps = torch.as_tensor(x, dtype=self.dtype), range(self.steps)
-            values = {self.graph.input: x}
+            values = {self.graph.input: torch.as_tensor(x, dtype=self.dtype)}
             for node in self.graph.nodes:
                 if node.name in self.before:
                     values[node.name] = self.operations[node.name](*(values[name] for name in node.inputs))
             self.potentials, total = {}, 0
             if self.jelly:
-                values = {name: y.expand(self.steps, *y.shape).flatten(0, 1) for name, y in values.items()}
+                used = {name for node in self.graph.nodes if node.name not in self.before for name in node.inputs}
+                values = {name: y.expand(self.steps, *y.shape).flatten(0, 1) for name, y in values.items() if name in used}
                 return self._advance(values).unflatten(0, (self.steps, -1)).mean(0) * self.scale[self.graph.output]
-            for _ in steps:
+            for _ in range(self.steps):
                 total = total + self._advance(dict(values))
             return total / self.steps * self.scale[self.graph.output]
 
