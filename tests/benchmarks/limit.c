@@ -8,13 +8,14 @@
 typedef int32_t lanes __attribute__((vector_size(64), aligned(4), may_alias)); /* gcc takes it apart where vectors are shorter */
 
 /* to[0:16 * PARTS] += every row, with the sums in registers */
-#define ADD_ROWS(NAME, PARTS)                                                                                              \
-    static void NAME(int32_t *to, const int32_t *weights, const int32_t *rows, int64_t count) {                           \
-        lanes sums[PARTS];                                                                                                 \
-        for (int k = 0; k < PARTS; k++) sums[k] = ((lanes *)to)[k];                                                        \
-        for (int64_t i = 0; i < count; i++)                                                                                \
-            for (int k = 0; k < PARTS; k++) sums[k] += ((const lanes *)(weights + rows[i]))[k];                            \
-        for (int k = 0; k < PARTS; k++) ((lanes *)to)[k] = sums[k];                                                        \
+#define EACH(K, PARTS) _Pragma("GCC unroll 8") for (int K = 0; K < PARTS; K++) /* unrolled, or gcc keeps the sums in memory */
+#define ADD_ROWS(NAME, PARTS)                                                                                 \
+    static void NAME(int32_t *to, const int32_t *weights, const int32_t *rows, int64_t count) {               \
+        lanes sums[PARTS];                                                                                    \
+        EACH(k, PARTS) sums[k] = ((lanes *)to)[k];                                                                   \
+        for (int64_t i = 0; i < count; i++)                                                                   \
+            EACH(k, PARTS) sums[k] += ((const lanes *)(weights + rows[i]))[k];                                       \
+        EACH(k, PARTS) ((lanes *)to)[k] = sums[k];                                                                   \
     }
 ADD_ROWS(add_128, 8)
 ADD_ROWS(add_64, 4)
