@@ -7,15 +7,15 @@
 
 typedef int32_t lanes __attribute__((vector_size(64), aligned(4), may_alias)); /* gcc takes it apart where vectors are shorter */
 
-/* to[0:16 * PARTS] += every row, with the sums in registers */
-#define EACH(K, PARTS) _Pragma("GCC unroll 8") for (int K = 0; K < PARTS; K++) /* unrolled, or gcc keeps the sums in memory */
+/* to[0:16 * PARTS] += every row, with the sums in registers; not unrolled they would be in memory */
+#define EACH(K, PARTS) _Pragma("GCC unroll 8") for (int K = 0; K < PARTS; K++)
 #define ADD_ROWS(NAME, PARTS)                                                                                 \
     static void NAME(int32_t *to, const int32_t *weights, const int32_t *rows, int64_t count) {               \
         lanes sums[PARTS];                                                                                    \
-        EACH(k, PARTS) sums[k] = ((lanes *)to)[k];                                                                   \
+        EACH(k, PARTS) sums[k] = ((lanes *)to)[k];                                                            \
         for (int64_t i = 0; i < count; i++)                                                                   \
-            EACH(k, PARTS) sums[k] += ((const lanes *)(weights + rows[i]))[k];                                       \
-        EACH(k, PARTS) ((lanes *)to)[k] = sums[k];                                                                   \
+            EACH(k, PARTS) sums[k] += ((const lanes *)(weights + rows[i]))[k];                                \
+        EACH(k, PARTS) ((lanes *)to)[k] = sums[k];                                                            \
     }
 ADD_ROWS(add_128, 8)
 ADD_ROWS(add_64, 4)
@@ -36,8 +36,8 @@ static void add_1(int32_t *to, const int32_t *weights, const int32_t *rows, int6
  * that its weights stay in cache. Every step of a site is summed by itself. rows, first_row: scratch, the rows of each (site, step). */
 void clocked(int64_t layers, int64_t steps, const int64_t *channels, const int64_t *sites, const int64_t *first_neuron,
              const int64_t *first_site, const int64_t *into, const int64_t *source, const int64_t *ci, const int64_t *co,
-             const int64_t *tap_base, const int64_t *first_tap, const int32_t *tap_site, const int64_t *tap_row, const int32_t *weights, const int32_t *log,
-             const int64_t *log_first, int32_t *rows, int64_t *first_row, int32_t *sums) {
+             const int64_t *tap_base, const int64_t *first_tap, const int32_t *tap_site, const int64_t *tap_row, const int32_t *weights,
+             const int32_t *log, const int64_t *log_first, int32_t *rows, int64_t *first_row, int32_t *sums) {
     for (int64_t layer = 0; layer < layers; layer++)
         for (int64_t q = into[layer]; q < into[layer + 1]; q++) {
             int64_t cells = sites[layer] * steps, listed = 0, width = co[q], tile;
