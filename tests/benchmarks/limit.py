@@ -27,8 +27,8 @@ class Limit:
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / "limit.so"
             subprocess.run(["gcc", *FLAGS, str(Path(__file__).with_name("limit.c")), "-o", str(library)], check=True)
-            self.library = ctypes.CDLL(str(library))
-        self.library.event.restype = ctypes.c_int64
+            self.kernels = ctypes.CDLL(str(library))
+        self.kernels.event.restype = ctypes.c_int64
 
     def clocked(self, simulation, run, drive):
         """A function that adds up all charge of one image; its spikes are those of the `ClockedRun`. Checks that the sums are ours."""
@@ -67,7 +67,7 @@ class Limit:
 
     def _bound(self, name, args):
         """A call of a kernel with these arguments, which it keeps alive."""
-        function = getattr(self.library, name)
+        function = getattr(self.kernels, name)
         given = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else (ctypes.c_int32 if name == "event" and i == 13 else
                  ctypes.c_int64)(int(a)) for i, a in enumerate(args)]
 
