@@ -38,30 +38,10 @@ from eventsnn.engine.layout import (
     WINDOW_END,
 )
 from eventsnn.engine.queue import CURSOR, DELIVERED, NOW, STEP, TAKEN, UNDER_WAY, next_tick, put, take
-from eventsnn.engine.vectors import NARROW, WIDE, add_and_test, lowest_bit, subtract_and_test
+from eventsnn.engine.vectors import add_half_run, add_run, lowest_bit, subtract_half_run, subtract_run
 from eventsnn.jit import inner_kernel, kernel
 
 FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
-EVERY = np.uint64(2**64 - 1)
-
-
-@inner_kernel
-def add_half(v, at, weights, row, width, negative, half):
-    """v[at:at + width] += weights[row:row + width], or -= if negative, for the charges of one sign (half 1: excitatory, and 0;
-    2: inhibitory) or all (0). Returns (lowest, highest) of the results and the first old value, and how many were added."""
-    to, a = np.uint64(at), np.uint64(row)
-    low = high = v[to]  # of the arithmetic's dtype, so that the loop becomes narrow vector code
-    nothing = weights[a] - weights[a]
-    count = np.int32(0)  # narrow too
-    for x in range(np.uint64(width)):
-        charge = -weights[a + x] if negative else weights[a + x]
-        mine = half == 0 or (charge >= nothing) == (half == 1)
-        count = np.int32(count + mine)
-        v[to + x] += charge if mine else nothing
-        p = v[to + x]
-        low = p if p < low else low
-        high = p if p > high else high
-    return low, high, count
 
 
 @inner_kernel
@@ -72,8 +52,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     layer, cause = net.layer_of[number], max(spike, -1)
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
-    lowest = highest = band.high
-    overflow = np.uint64(0)
+    overflow = False
     for i in range(net.out_first[layer], net.out_first[layer + 1]):
         q = net.out[i]
         if which != 0 and q != which - 1:
@@ -94,54 +73,45 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                         follow(net, order, rules, delays, state, target, x, top, cause)
             continue
         silent = target == net.readout or rules.clocked == 1
+        low, high = (band.floor, band.ceiling) if silent else (band.low, band.high)
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
         operations = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
-            lane = 0
-            while lane < width:
-                here, left, lanes = to + lane, width - lane, WIDE
-                outside = beyond = np.uint64(0)
-                if half == 0 and left >= WIDE:
-                    if negative:
-                        outside, beyond = subtract_and_test(v, here, weights, row + lane, band, WIDE)
-                    else:
-                        outside, beyond = add_and_test(v, here, weights, row + lane, band, WIDE)
-                    operations += WIDE
-                elif half == 0 and left >= NARROW:
-                    lanes = NARROW
-                    if negative:
-                        outside, beyond = subtract_and_test(v, here, weights, row + lane, band, NARROW)
-                    else:
-                        outside, beyond = add_and_test(v, here, weights, row + lane, band, NARROW)
-                    operations += NARROW
-                else:
-                    lanes = min(left, WIDE)
-                    low, high, count = add_half(v, here, weights, row + lane, lanes, negative, half)
-                    operations += count
-                    lowest, highest = min(lowest, low), max(highest, high)
-                    if high >= band.high or low <= band.low:
-                        outside = EVERY
-                overflow |= beyond
-                if rules.window > 0 and not silent:
-                    for x in range(lanes):
-                        charge = -weights[row + lane + x] if negative else weights[row + lane + x]
-                        if memory[here + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
-                            open_window(rules, state, here + x)
-                elif outside and not silent:
-                    if lanes < WIDE:
-                        outside &= (np.uint64(1) << np.uint64(lanes)) - np.uint64(1)
-                    while outside:
-                        x = here + lowest_bit(outside)
-                        outside &= outside - np.uint64(1)
-                        can_fire = v[x] >= band.high or v[x] <= band.low and memory[x, NET] > 0
-                        if can_fire and not rests(rules, state, x):
-                            evaluate(net, neuron, order, rules, delays, state, target, x, cause)
-                lane += lanes
+            if half == 0 and negative == 0:
+                added, found = add_run(v, to, weights, row, width, half, low, high, state.found)
+            elif half == 0:
+                added, found = subtract_run(v, to, weights, row, width, half, low, high, state.found)
+            elif negative == 0:
+                added, found = add_half_run(v, to, weights, row, width, half, low, high, state.found)
+            else:
+                added, found = subtract_half_run(v, to, weights, row, width, half, low, high, state.found)
+            operations += added
+            if rules.window > 0 and not silent:
+                open_windows(net, rules, state, to, row, width, negative, half)
+            for pair in range(found):
+                first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
+                while outside:
+                    x = first_outside + lowest_bit(outside)
+                    outside &= outside - np.uint64(1)
+                    p = v[x]
+                    overflow |= p < band.floor or p > band.ceiling
+                    can_fire = p >= band.high or memory[x, NET] > 0
+                    if can_fire and not silent and rules.window == 0 and not rests(rules, state, x):
+                        evaluate(net, neuron, order, rules, delays, state, target, x, cause)
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
-    return overflow != 0 or lowest < band.floor or highest > band.ceiling
+    return overflow
+
+
+@inner_kernel
+def open_windows(net, rules, state, to, row, width, negative, half):
+    """The windows of the targets that a run of charges, or its half of one sign, reached."""
+    for x in range(width):
+        charge = -net.weights[row + x] if negative else net.weights[row + x]
+        if state.memory[to + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
+            open_window(rules, state, to + x)
 
 
 @inner_kernel

@@ -85,8 +85,9 @@ class State(NamedTuple):
     tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive
     and order-free. mute: uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units were
     sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after its start, input's number,
-    sign; input_first: int64 [T + 1]. heap, fifo: the queue. spike_record int64 [R, 7], spike_potentials [R, 2] and
-    delivery_record int64 [R, 5]: what was recorded since the caller last took it out.
+    sign; input_first: int64 [T + 1]. found: scratch, which potentials left the band. heap, fifo: the queue.
+    spike_record int64 [R, 7], spike_potentials [R, 2] and delivery_record int64 [R, 5]: what was recorded since the caller
+    last took it out.
     """
 
     at: np.ndarray
@@ -98,6 +99,7 @@ class State(NamedTuple):
     sums: np.ndarray
     inputs: np.ndarray
     input_first: np.ndarray
+    found: np.ndarray
     heap: np.ndarray
     fifo: np.ndarray
     spike_record: np.ndarray

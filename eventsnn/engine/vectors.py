@@ -1,19 +1,20 @@
 """The two inner loops of the engines as vector code, written out in LLVM's own terms.
 
-`add_lanes` and `subtract_lanes` keep the sum of many rows in registers (clocked time); `add_and_test` and
-`subtract_and_test` add one row and say which potentials left a band (asynchronous time). What numba makes of plain loops
-loads and stores the sum for every few rows, tests at each call whether the arrays overlap, and has no masks.
+`add_lanes` and `subtract_lanes` keep the sum of many rows in registers (clocked time); `add_run`, `subtract_run` and their halves
+add one row and say which potentials left a band (asynchronous time). What numba makes of plain loops loads and stores the sum for
+every few rows, tests at each call whether the arrays overlap, and has no masks.
 """
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
 NARROW, WIDE = 16, 64  # numbers that are added up at once
+BLOCKS = (64, 16, 4, 1)  # numbers that are added and tested at once, the longest that fit first
 
 
 def _lanes(words, whole, floating):
@@ -64,44 +65,82 @@ def _code(instructions, lanes, context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _and_test(words, whole, floating):
-    """An intrinsic that changes potentials by one row with these two instructions, and tests them."""
-    def change(context, v, at, weights, row, band, lanes):
-        signature = types.UniTuple(types.uint64, 2)(v, at, weights, row, band, lanes)
-        return (signature, partial(_test_code, (whole, floating), lanes.literal_value)) if isinstance(lanes, types.IntegerLiteral) else None
-    change.__doc__ = f"""v[at:at + lanes] {words} weights[row:row + lanes]; returns two masks, in which bit i stands for v[at + i].
+def _run(words, whole, floating, by_sign):
+    """An intrinsic that changes a run of potentials by one row with these two instructions, and tests them."""
+    def change(context, v, at, weights, row, width, half, low, high, found):
+        signature = types.UniTuple(types.int64, 2)(v, at, weights, row, width, half, low, high, found)
+        return signature, partial(_run_code, (whole, floating), by_sign)
+    change.__doc__ = f"""v[at:at + width] {words} weights[row:row + width]{", the charges of one sign" if by_sign else ""}.
 
-    band: a `layout.Band`. First mask: v >= high or v <= low. Second: v > ceiling or v < floor. lanes: NARROW or WIDE, a constant.
-    Nothing is checked: the slices must lie inside the arrays.
+    half: 1: charges >= 0, 2: charges < 0{"" if by_sign else " (not looked at here)"}. Returns how many were added, and how many pairs
+    are now in `found`, int64: in pair k the bits of found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are
+    >= high or <= low. The slices must lie inside the arrays, and `found` have room for 2 * width numbers: nothing is checked.
     """
     return intrinsic(change)
 
 
-add_and_test, subtract_and_test = _and_test("+=", "add", "fadd"), _and_test("-=", "sub", "fsub")
+add_run, subtract_run = _run("+=", "add", "fadd", False), _run("-=", "sub", "fsub", False)
+add_half_run, subtract_half_run = _run("+=", "add", "fadd", True), _run("-=", "sub", "fsub", True)
 
 
-def _test_code(instructions, lanes, context, builder, signature, args):
-    """One pass over the lanes: load, add, store, compare."""
+def _run_code(instructions, by_sign, context, builder, signature, args):
+    """One pass over the run, in blocks as long as possible: load, add, store, compare."""
     number, word = signature.args[0].dtype, ir.IntType(64)
-    item, whole = context.get_data_type(number), isinstance(number, types.Integer)
-    size = context.get_abi_sizeof(item)
-    vector = ir.VectorType(item, min(lanes, BYTES // size))
-    change = getattr(builder, instructions[0 if whole else 1])
-    compare = builder.icmp_signed if whole else builder.fcmp_ordered
-    v, weights = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2))
-    low, high, floor, ceiling = (_spread(builder, builder.extract_value(args[4], k), vector) for k in range(4))
-    outside = beyond = word(0)
-    for part in range(0, lanes, vector.count):
-        to = builder.bitcast(builder.gep(v, [builder.add(args[1], word(part))]), vector.as_pointer())
-        row = builder.bitcast(builder.gep(weights, [builder.add(args[3], word(part))]), vector.as_pointer())
-        p = change(builder.load(to, align=size), builder.load(row, align=size))
-        builder.store(p, to, align=size)
-        for ends, so_far in (((">=", high, "<=", low), outside), ((">", ceiling, "<", floor), beyond)):
-            mask = builder.or_(compare(ends[0], p, ends[1]), compare(ends[2], p, ends[3]))
-            bits = builder.zext(builder.bitcast(mask, ir.IntType(vector.count)), word)
-            so_far = builder.or_(so_far, builder.shl(bits, word(part)))
-            outside, beyond = (so_far, beyond) if ends[0] == ">=" else (outside, so_far)
-    return context.make_tuple(builder, signature.return_type, (outside, beyond))
+    whole = isinstance(number, types.Integer)
+    v, weights, found = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 8))
+    at, row, width, half, low, high = args[1], args[3], args[4], args[5], args[6], args[7]
+    done, count, pairs = (cgutils.alloca_once_value(builder, word(0)) for _ in range(3))
+    compare = partial(_compare, builder, whole)
+
+    def block(lanes):
+        """The next `lanes` numbers."""
+        vector = ir.VectorType(context.get_data_type(number), min(lanes, BYTES * 8 // number.bitwidth))
+        lowest, highest, none = _spread(builder, low, vector), _spread(builder, high, vector), ir.Constant(vector, None)
+        first, outside, taken = builder.load(done), [], builder.load(count)
+        for part in range(0, lanes, vector.count):
+            place = builder.add(first, word(part))
+            to, given = (builder.bitcast(builder.gep(array, [builder.add(start, place)]), vector.as_pointer())
+                         for array, start in ((v, at), (weights, row)))
+            before, weight = builder.load(to, align=number.bitwidth // 8), builder.load(given, align=number.bitwidth // 8)
+            p = getattr(builder, instructions[0 if whole else 1])(before, weight)
+            if by_sign:
+                ends = "<=" if instructions[0] == "sub" else ">="
+                positive = compare(ends, weight, none)
+                mine = builder.xor(positive, _spread(builder, builder.icmp_signed("!=", half, word(1)), positive.type))
+                p = builder.select(mine, p, before)
+                taken = builder.add(taken, builder.ctpop(_bits(builder, mine)))
+            builder.store(p, to, align=number.bitwidth // 8)
+            outside.append(builder.or_(compare(">=", p, highest), compare("<=", p, lowest)))
+        builder.store(taken if by_sign else builder.add(taken, word(lanes)), count)
+        any_outside = reduce(builder.or_, outside)
+        with builder.if_then(builder.icmp_unsigned("!=", _bits(builder, any_outside), word(0)), likely=False):
+            pair = builder.load(pairs)
+            entry = builder.gep(found, [builder.shl(pair, word(1))])
+            builder.store(builder.add(at, first), entry)
+            builder.store(reduce(builder.or_, (builder.shl(_bits(builder, mask), word(vector.count * k))
+                                               for k, mask in enumerate(outside))), builder.gep(entry, [word(1)]))
+            builder.store(builder.add(pair, word(1)), pairs)
+        builder.store(builder.add(first, word(lanes)), done)
+
+    for lanes in BLOCKS:
+        head, body, end = (builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        builder.cbranch(builder.icmp_signed("<=", builder.add(builder.load(done), word(lanes)), width), body, end)
+        builder.position_at_end(body)
+        block(lanes)
+        builder.branch(head)
+        builder.position_at_end(end)
+    return context.make_tuple(builder, signature.return_type, (builder.load(count), builder.load(pairs)))
+
+
+def _compare(builder, whole, sign, a, b):
+    return builder.icmp_signed(sign, a, b) if whole else builder.fcmp_ordered(sign, a, b)
+
+
+def _bits(builder, mask):
+    """A vector of truth values as the bits of a 64-bit number."""
+    return builder.zext(builder.bitcast(mask, ir.IntType(mask.type.count)), ir.IntType(64))
 
 
 def _spread(builder, value, vector):
