@@ -18,7 +18,7 @@ from eventsnn.arrivals import check_complete, is_clocked
 from eventsnn.checks import InputError
 from eventsnn.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
-from eventsnn.engine.layout import DELIVERY
+from eventsnn.engine.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS
 from eventsnn.engine.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.trace import Recorder, Trace
 
@@ -192,7 +192,7 @@ def _list_again(state, trace, edits):
     places = dict(zip(trace.deliveries[["spike", "half", "projection"]][listed].tolist(), (place[listed] + 1).tolist()))
     for i in np.flatnonzero(heap[:, WHAT] & 3 == DELIVERY):
         what, spike = heap[i, WHAT].item(), heap[i, SPIKE].item()
-        heap[i, KEY] = places.get((spike, (what >> 2) & 3, ((what >> 5) & 0xFFFFF) - 1), heap[i, KEY])
+        heap[i, KEY] = places.get((spike, (what >> HALF_BIT) & 3, ((what >> PROJECTION_BIT) & PROJECTIONS) - 1), heap[i, KEY])
     heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]  # what is sorted is a heap
 
 

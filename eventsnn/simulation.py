@@ -23,6 +23,7 @@ from eventsnn.network import INPUT, Network
 ENGINES = ("clocked", "event")
 MAX_STEPS = 2**16
 TICKS = 1024
+MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Time:
     "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one
     number, {(source, target): number} by layers' names, or one array for each spiking layer. max_events:
     of one image, before it is an error; None: 8 for each neuron and step (64 where neurons have windows or
-    refractory periods, whose ends are events too), at least a million.
+    refractory periods, whose ends are events too), at least a million; never more than 2**31 - 1.
     """
 
     order: object = "fifo"
@@ -222,7 +223,7 @@ class Simulation:
             raise Overflow(f"drive of more than {self.margin} at once")
         record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
         t = self.time
-        most = t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps)
+        most = min(t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps), MAX_EVENTS)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
         rules = layout.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
                             delay_kind, self.most_spikes, self.most_parcels, most, number)
@@ -301,7 +302,7 @@ class Simulation:
         batch.digests[i] = done.state.digests
         if self.srp:
             batch.stage_one[i] = done.stage_one
-        return done.state.v, done.state.memory[:, layout.NET], done.state.mute, done.drive
+        return done.state.v, done.state.memory[:, layout.NET].astype(np.int64), done.state.mute, done.drive
 
     def silenced(self, v):
         """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics, section 9)."""

@@ -8,6 +8,7 @@ import numpy as np
 from eventsnn.engine import event, layout
 from eventsnn.engine.queue import (
     DELIVERED,
+    F_WHAT,
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
@@ -16,6 +17,7 @@ from eventsnn.engine.queue import (
     SCALARS,
     SHORT,
     STEP,
+    WHAT,
     longer_fifo,
     longer_heap,
     queue_arrays,
@@ -55,15 +57,14 @@ class EventRun:
         layers, size = net.readout + 1, len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
         self.inputs = inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
-        memory = np.zeros((size, 4), np.int64)
-        memory[:, layout.WINDOW_END] = -1
         records = rules.most_spikes + RECORDS if rules.record else 0
         capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
         self.state = layout.State(
-            np.zeros(SCALARS, np.int64), resting.copy(), memory, np.zeros((3, layers, steps), np.int64),
-            np.zeros((2, layers, steps), np.uint64), mute, np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
+            np.zeros(SCALARS, np.int64), resting.copy(), np.zeros((size, 2), np.int32), np.zeros(size if rules.refractory else 0, np.int64),
+            np.full(size if rules.window else 0, -1), np.zeros((3, layers, steps), np.int64), np.zeros((2, layers, steps), np.uint64), mute,
+            np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
             np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
-            np.zeros(2 * net.runs[:, layout.R_WIDTH].max(initial=1), np.int64), *queue_arrays(capacity),
+            np.zeros(2 * net.runs[:, layout.R_WIDTH].max(initial=event.AT_ONCE), np.int64), *queue_arrays(capacity),
             np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[net.readout, layout.L_FIRST]), resting.dtype)
         self.starts, self.inside = np.zeros(steps, np.int64), False
@@ -142,9 +143,9 @@ class EventRun:
 
     def _still_firing(self):
         at, state, net = self.state.at, self.state, self.constants[0]
-        in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), 3]
-        waiting = np.concatenate([state.heap[:at[HEAP], 3], in_fifo])
-        layers = np.unique(net.layer_of[waiting >> 25])
+        in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), F_WHAT]
+        waiting = np.concatenate([state.heap[:at[HEAP], WHAT], in_fifo])
+        layers = np.unique((waiting >> layout.LAYER_BIT) & layout.LAYERS)
         layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
         return f"step {self.step_number + 1}, {len(waiting):,} events waiting; still firing: {names}"

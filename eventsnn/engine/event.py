@@ -20,11 +20,17 @@ from eventsnn.engine.layout import (
     DRIVE,
     EVENTS,
     FULL,
+    HALF_BIT,
     INPUTS,
     L_CHANNELS,
     L_FIRST,
+    LAYER_BIT,
+    LAYERS,
     NET,
+    NUMBER_BIT,
     OVERFLOW,
+    PROJECTION_BIT,
+    PROJECTIONS,
     Q_CI,
     Q_CO,
     Q_FIRST,
@@ -34,22 +40,24 @@ from eventsnn.engine.layout import (
     R_TO,
     R_WIDTH,
     REFRACTORY,
+    SIGN_BIT,
     TOO_MANY,
-    WINDOW_END,
 )
-from eventsnn.engine.queue import CURSOR, DELIVERED, NOW, STEP, TAKEN, UNDER_WAY, next_tick, put, take
+from eventsnn.engine.queue import CURSOR, DELIVERED, DRIVEN, NOW, STEP, TAKEN, UNDER_WAY, next_moment, put, take
 from eventsnn.engine.vectors import add_half_run, add_run, lowest_bit, subtract_half_run, subtract_run
 from eventsnn.jit import inner_kernel, kernel
 
+PART = 2**(LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
+AT_ONCE = 64  # neurons whose drive is added at once
 
 
 @inner_kernel
 def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     """Deliver a spike to its targets in index order; returns whether a potential came near overflow."""
     at, v, memory, weights = state.at, state.v, state.memory, net.weights
-    number, half, negative, which = what >> 25, (what >> 2) & 3, (what >> 4) & 1, (what >> 5) & 0xFFFFF
-    layer, cause = net.layer_of[number], max(spike, -1)
+    number, layer, which = what >> NUMBER_BIT, (what >> LAYER_BIT) & LAYERS, (what >> PROJECTION_BIT) & PROJECTIONS
+    half, negative, cause = (what >> HALF_BIT) & 3, (what >> SIGN_BIT) & 1, max(spike, -1)
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
     overflow = False
@@ -65,7 +73,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 state.sums[sum_at] += 1 - 2 * negative
                 for run in range(net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0):
                     x = net.runs[run, R_TO] + c
-                    held, mine = memory[x, NET], state.sums[sum_at]
+                    held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
                     if negative == 0 and mine > held:
                         follow(net, order, rules, delays, state, target, x, mine, cause)
                     elif negative == 1 and mine + 1 == held:
@@ -89,7 +97,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 added, found = subtract_half_run(v, to, weights, row, width, half, low, high, state.found)
             operations += added
             if rules.window > 0 and not silent:
-                open_windows(net, rules, state, to, row, width, negative, half)
+                open_windows(net, rules, state, target, to, row, width, negative, half)
             for pair in range(found):
                 first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
                 while outside:
@@ -106,40 +114,49 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
 
 
 @inner_kernel
-def open_windows(net, rules, state, to, row, width, negative, half):
+def open_windows(net, rules, state, target, to, row, width, negative, half):
     """The windows of the targets that a run of charges, or its half of one sign, reached."""
     for x in range(width):
         charge = -net.weights[row + x] if negative else net.weights[row + x]
-        if state.memory[to + x, WINDOW_END] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
-            open_window(rules, state, to + x)
+        if state.window_end[to + x] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
+            open_window(rules, state, target, to + x)
 
 
 @inner_kernel
 def begin_step(net, neuron, order, rules, delays, band, state, drive):
     """The drive of a step arrives: layers in order, neurons in index order (semantics 5.1).
 
-    drive: [neurons]. Called again after FULL, it goes on where it was (at[CURSOR]).
+    drive: [neurons]. It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is looked at.
+    Called again after FULL, it goes on where it was (at[CURSOR]).
     """
-    at, readout = state.at, net.readout
+    at, v, readout = state.at, state.v, net.readout
     for layer in range(readout + 1):
         if net.pools[layer] >= 0:
             continue
-        for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
+        silent = layer == readout or rules.clocked == 1
+        low, high = (band.floor, band.ceiling) if silent else (band.low, band.high)
+        number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
+        while number < end:
+            if number >= at[DRIVEN]:
+                width = min(AT_ONCE, end - number)
+                _, found = add_run(v, number, drive, number, width, 0, low, high, state.found)
+                at[DRIVEN] = number + width
+                if found == 0 and rules.window == 0:
+                    number += width
+                    continue
             if room_for_one(rules, state) != DONE:
                 at[CURSOR] = number
                 return FULL
-            state.v[number] += drive[number]
-            p = state.v[number]
+            p = v[number]
             if p < band.floor or p > band.ceiling:
                 return OVERFLOW
-            if layer == readout or rules.clocked:
-                continue
-            if rules.window > 0:
-                if state.memory[number, WINDOW_END] < 0:
-                    open_window(rules, state, number)
-            elif p >= band.high or p <= band.low:
+            if rules.window > 0 and not silent:
+                if state.window_end[number] < 0:
+                    open_window(rules, state, layer, number)
+            elif (p >= high or p <= low) and not silent:
                 evaluate(net, neuron, order, rules, delays, state, layer, number, -1)
-    at[CURSOR] = 0
+            number += 1
+    at[CURSOR] = at[DRIVEN] = 0
     return DONE
 
 
@@ -148,14 +165,14 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
     """Take events from the queue that are due before tick `end` (with a barrier: until none is under way)."""
     at = state.at
     while True:
-        tick = next_tick(state.heap, state.fifo, at)
-        if tick < 0 or tick >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+        moment, from_fifo = next_moment(state.heap, state.fifo, at)
+        if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
             return DONE
         if room_for_one(rules, state) != DONE:
             return FULL
         if at[TAKEN] == rules.max_events:
             return TOO_MANY
-        moment, what, spike = take(state.heap, state.fifo, at)
+        what, spike = take(state.heap, state.fifo, at, from_fifo)
         at[NOW] = moment >> 1
         at[TAKEN] += 1
         if what & 3 == DELIVERY:
@@ -164,13 +181,13 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                 i, record = at[DELIVERED], state.delivery_record
                 at[DELIVERED] += 1
                 record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = at[TAKEN], at[NOW], at[STEP]
-                record[i, D_SPIKE], record[i, D_PART] = spike, (what >> 2) & 0x7FFFFF  # bits: half, sign, projection + 1
+                record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 return OVERFLOW
         else:
-            number = what >> 25
-            if what & 3 == REFRACTORY or state.memory[number, WINDOW_END] == at[NOW]:
-                evaluate(net, neuron, order, rules, delays, state, net.layer_of[number], number, -1)
+            number = what >> NUMBER_BIT
+            if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
+                evaluate(net, neuron, order, rules, delays, state, (what >> LAYER_BIT) & LAYERS, number, -1)
 
 
 @inner_kernel
@@ -204,7 +221,8 @@ def add_inputs(net, state, step):
     """Put the input events of a step into the queue; the caller has made sure of room."""
     at, neurons = state.at, state.v.size
     for i in range(state.input_first[step], state.input_first[step + 1]):
-        what = ((neurons + state.inputs[i, 1]) << 25) | ((1 if state.inputs[i, 2] < 0 else 0) << 4) | DELIVERY
+        what = ((neurons + state.inputs[i, 1]) << NUMBER_BIT) | ((net.readout + 1) << LAYER_BIT) | DELIVERY
+        what |= (1 if state.inputs[i, 2] < 0 else 0) << SIGN_BIT
         put(state.heap, state.fifo, at, 2 * (at[NOW] + state.inputs[i, 0]), FIRST, what, -2 - i)
         at[UNDER_WAY] += 1
 

@@ -10,12 +10,15 @@ from eventsnn.engine.layout import (
     DELIVERY,
     DONE,
     FULL,
+    HALF_BIT,
     L_CHANNELS,
     L_FIRST,
+    LAYER_BIT,
     NET,
+    NUMBER_BIT,
+    PROJECTION_BIT,
     Q_TARGET,
     REFRACTORY,
-    RESTS_UNTIL,
     S_CAUSE,
     S_EVENT,
     S_MEMBER,
@@ -24,8 +27,8 @@ from eventsnn.engine.layout import (
     S_STEP,
     S_TICK,
     SENT,
+    SIGN_BIT,
     WINDOW,
-    WINDOW_END,
 )
 from eventsnn.engine.order import WHOLE, Parcel, place, splitmix64
 from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SHORT, SPIKES, STEP, TAKEN, UNDER_WAY, put
@@ -57,8 +60,8 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
     """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and half."""
     at = state.at
     first, last = net.out_first[layer], net.out_first[layer + 1]
-    neuron, nth = number - net.layers[layer, L_FIRST], state.memory[number, SENT]
-    what = (number << 25) | ((1 if sign < 0 else 0) << 4) | DELIVERY
+    neuron, nth = number - net.layers[layer, L_FIRST], np.int64(state.memory[number, SENT])
+    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | ((1 if sign < 0 else 0) << SIGN_BIT) | DELIVERY
     one_for_all = order.halves == WHOLE and rules.delay_kind != 1
     halves = 1 if order.halves == WHOLE else 2
     part = 0
@@ -76,14 +79,14 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
             elif rules.delay_kind == 2:
                 delay += delays[number]
             which = 0 if one_for_all else q + 1
-            put(state.heap, state.fifo, at, 2 * (at[NOW] + delay), key, what | (half << 2) | (which << 5), seq)
+            put(state.heap, state.fifo, at, 2 * (at[NOW] + delay), key, what | (half << HALF_BIT) | (which << PROJECTION_BIT), seq)
             at[UNDER_WAY] += 1
 
 
 @inner_kernel
 def rests(rules, state, number):
     """Whether a neuron is in its refractory period; without one its memory, which is seldom in cache, is not asked."""
-    return rules.refractory > 0 and state.at[NOW] < state.memory[number, RESTS_UNTIL]
+    return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
 
 
 @inner_kernel
@@ -92,13 +95,13 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
         return
-    if rules.window > 0 and memory[number, WINDOW_END] >= 0:
-        memory[number, WINDOW_END] = -1
+    if rules.window > 0 and state.window_end[number] >= 0:
+        state.window_end[number] = -1
         at[UNDER_WAY] -= 1
     while True:
-        p = v[number]
-        state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, memory[number, NET])
-        n = emit(neuron, layer, p, memory[number, NET])
+        p, net_spikes = v[number], np.int64(memory[number, NET])
+        state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, net_spikes)
+        n = emit(neuron, layer, p, net_spikes)
         if n == 0:
             return
         if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
@@ -116,8 +119,8 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
             return
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
-            memory[number, RESTS_UNTIL] = ends
-            put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << 25) | REFRACTORY, -1)
+            state.rests_until[number] = ends
+            put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY, -1)
             return
 
 
@@ -152,7 +155,7 @@ def window_maximum(net, state, layer, unit):
 @inner_kernel
 def follow(net, order, rules, delays, state, layer, number, highest, cause):
     """A pool unit sends the change of its maximum (semantics, section 10), which is its potential and its net spikes."""
-    at, held = state.at, state.memory[number, NET]
+    at, held = state.at, np.int64(state.memory[number, NET])
     n = highest - held
     if n == 0:
         return
@@ -177,9 +180,9 @@ def digest_spike(digests, layer, step, neuron, sign, member):
 
 
 @inner_kernel
-def open_window(rules, state, number):
+def open_window(rules, state, layer, number):
     """The first arrival since a neuron's last evaluation: the next comes when the window ends."""
     at, ends = state.at, state.at[NOW] + rules.window
-    state.memory[number, WINDOW_END] = ends
+    state.window_end[number] = ends
     at[UNDER_WAY] += 1
-    put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << 25) | WINDOW, -1)
+    put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW, -1)

@@ -7,10 +7,12 @@ import numpy as np
 
 DONE, FULL, TOO_MANY, OVERFLOW = range(4)
 DRIVE, EVENTS, EVALUATE, INPUTS = range(4)
-# what an event is: bits 0-1 kind, 2-3 half, 4 sign, 5-24 projection + 1 (0: all), 25 and up the neuron's number
+# what an event is: bits 0-1 kind, 2-3 half, 4 sign, then projection + 1 (0: all), layer and number of the neuron, from these bits on
 DELIVERY, WINDOW, REFRACTORY = 0, 1, 2
+HALF_BIT, SIGN_BIT, PROJECTION_BIT, LAYER_BIT, NUMBER_BIT = 2, 4, 5, 19, 31
+PROJECTIONS, LAYERS = 2**(LAYER_BIT - PROJECTION_BIT) - 1, 2**(NUMBER_BIT - LAYER_BIT) - 1
 # columns: of the memory of neurons, of layers, projections and runs in EventTables, of the records
-NET, SENT, RESTS_UNTIL, WINDOW_END = range(4)
+NET, SENT = range(2)
 L_CHANNELS, L_FIRST = range(2)
 Q_TARGET, Q_CI, Q_CO, Q_STRIDE, Q_FIRST = range(5)
 R_TO, R_ROW, R_WIDTH = range(3)
@@ -80,10 +82,10 @@ class Band(NamedTuple):
 class State(NamedTuple):
     """All that a run is, between two events.
 
-    at: int64, the scalars named in `queue`. v: potentials [neurons]. memory: int64 [neurons, 4], net
-    spikes, spikes of either sign, ticks until which it rests and when its window ends (-1: none open).
-    tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive
-    and order-free. mute: uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units were
+    at: int64, the scalars named in `queue`. v: potentials [neurons]. memory: int32 [neurons, 2], net spikes and spikes of either
+    sign. rests_until, window_end: int64 [neurons], ticks (-1: no window is open), empty where time has no refractory period or no
+    window. tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and
+    order-free. mute: uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units were
     sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after its start, input's number,
     sign; input_first: int64 [T + 1]. found: scratch, which potentials left the band. heap, fifo: the queue.
     spike_record int64 [R, 7], spike_potentials [R, 2] and delivery_record int64 [R, 5]: what was recorded since the caller
@@ -93,6 +95,8 @@ class State(NamedTuple):
     at: np.ndarray
     v: np.ndarray
     memory: np.ndarray
+    rests_until: np.ndarray
+    window_end: np.ndarray
     tallies: np.ndarray
     digests: np.ndarray
     mute: np.ndarray

@@ -2,32 +2,33 @@
 
 An event is a row of five int64: moment = 2 * tick + phase (deliveries 0 before evaluations 1), key,
 number (counts all that was ever put in), what, spike. What is due at once with key 0 goes through the
-FIFO, which is in order by itself; the rest through the heap. The next event is the smaller head.
+FIFO, which is in order by itself, and whose rows are number, what and spike: it is empty before the clock
+goes on. The rest goes through the heap. The next event is the smaller head.
 """
 import numpy as np
 
 from eventsnn.jit import inner_kernel
 
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
-WIDTH = 5
+F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # places in the array `at`, the engine's scalars
-NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, SHORT = range(13)
-SCALARS = 13
+NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, DRIVEN, SHORT = range(14)
+SCALARS = 14
 
 
 def queue_arrays(capacity):
-    """(heap, fifo), each int64 [capacity, 5]; capacity: a power of two."""
-    return np.zeros((capacity, WIDTH), np.int64), np.zeros((capacity, WIDTH), np.int64)
+    """(heap, fifo), int64 [capacity, 5] and [capacity, 3]; capacity: a power of two."""
+    return np.zeros((capacity, 5), np.int64), np.zeros((capacity, 3), np.int64)
 
 
 @inner_kernel
-def before(a, i, b, j):
-    """Whether row i of a comes before row j of b."""
-    if a[i, 0] != b[j, 0]:
-        return a[i, 0] < b[j, 0]
-    if a[i, 1] != b[j, 1]:
-        return a[i, 1] < b[j, 1]
-    return a[i, 2] < b[j, 2]
+def before(heap, i, j):
+    """Whether row i of the heap comes before row j."""
+    if heap[i, MOMENT] != heap[j, MOMENT]:
+        return heap[i, MOMENT] < heap[j, MOMENT]
+    if heap[i, KEY] != heap[j, KEY]:
+        return heap[i, KEY] < heap[j, KEY]
+    return heap[i, NUMBER] < heap[j, NUMBER]
 
 
 @inner_kernel
@@ -38,79 +39,75 @@ def put(heap, fifo, at, moment, key, what, spike):
     if key == 0 and moment == 2 * at[NOW]:
         i = at[FIFO_TAIL] & (fifo.shape[0] - 1)
         at[FIFO_TAIL] += 1
-        fifo[i, 0], fifo[i, 1], fifo[i, 2], fifo[i, 3], fifo[i, 4] = moment, key, number, what, spike
+        fifo[i, F_NUMBER], fifo[i, F_WHAT], fifo[i, F_SPIKE] = number, what, spike
         return
     i = at[HEAP]
     at[HEAP] += 1
-    heap[i, 0], heap[i, 1], heap[i, 2], heap[i, 3], heap[i, 4] = moment, key, number, what, spike
     while i > 0:
         parent = (i - 1) >> 1
-        if not before(heap, i, heap, parent):
-            break
-        _swap(heap, i, parent)
+        if moment > heap[parent, MOMENT] or moment == heap[parent, MOMENT] and key >= heap[parent, KEY]:
+            break  # of equals, the one that came last goes last
+        _copy(heap, parent, i)
         i = parent
+    heap[i, MOMENT], heap[i, KEY], heap[i, NUMBER], heap[i, WHAT], heap[i, SPIKE] = moment, key, number, what, spike
 
 
 @inner_kernel
-def from_fifo(heap, fifo, at):
-    """Whether the next event is the FIFO's; the queue is not empty."""
-    if at[FIFO_HEAD] == at[FIFO_TAIL]:
-        return False
-    return at[HEAP] == 0 or before(fifo, at[FIFO_HEAD] & (fifo.shape[0] - 1), heap, 0)
+def next_moment(heap, fifo, at):
+    """(moment of the next event, whether it is the FIFO's); -1 if there is none."""
+    head, size = at[FIFO_HEAD], at[HEAP]
+    if head == at[FIFO_TAIL]:
+        return (heap[0, MOMENT], False) if size > 0 else (-1, False)
+    moment = 2 * at[NOW]
+    if size == 0 or heap[0, MOMENT] > moment:
+        return moment, True
+    first = heap[0, KEY] > 0 or heap[0, KEY] == 0 and heap[0, NUMBER] > fifo[head & (fifo.shape[0] - 1), F_NUMBER]
+    return moment, first
 
 
 @inner_kernel
-def next_tick(heap, fifo, at):
-    """The tick of the next event, or -1 if there is none."""
-    if at[FIFO_HEAD] == at[FIFO_TAIL] and at[HEAP] == 0:
-        return -1
-    if from_fifo(heap, fifo, at):
-        return fifo[at[FIFO_HEAD] & (fifo.shape[0] - 1), 0] >> 1
-    return heap[0, 0] >> 1
-
-
-@inner_kernel
-def take(heap, fifo, at):
-    """Remove the next event; returns (moment, what, spike). The queue is not empty."""
-    if from_fifo(heap, fifo, at):
+def take(heap, fifo, at, from_fifo):
+    """Remove the next event, which is the FIFO's or not (`next_moment`); returns (what, spike). The queue is not empty."""
+    if from_fifo:
         i = at[FIFO_HEAD] & (fifo.shape[0] - 1)
         at[FIFO_HEAD] += 1
-        return fifo[i, 0], fifo[i, 3], fifo[i, 4]
-    moment, what, spike = heap[0, 0], heap[0, 3], heap[0, 4]
+        if at[FIFO_HEAD] == at[FIFO_TAIL]:
+            at[FIFO_HEAD] = at[FIFO_TAIL] = 0  # the same few rows again, which are in cache
+        return fifo[i, F_WHAT], fifo[i, F_SPIKE]
+    what, spike = heap[0, WHAT], heap[0, SPIKE]
     at[HEAP] -= 1
-    size = at[HEAP]
-    for x in range(5):
-        heap[0, x] = heap[size, x]
-    i = 0
+    size, i = at[HEAP], 0
     while True:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and before(heap, child + 1, heap, child):
+        if child + 1 < size and before(heap, child + 1, child):
             child += 1
-        if not before(heap, child, heap, i):
+        if not before(heap, child, size):
             break
-        _swap(heap, i, child)
+        _copy(heap, child, i)
         i = child
-    return moment, what, spike
+    _copy(heap, size, i)
+    return what, spike
 
 
 @inner_kernel
-def _swap(heap, i, j):
+def _copy(heap, i, j):
+    """Row j becomes row i."""
     for x in range(5):
-        heap[i, x], heap[j, x] = heap[j, x], heap[i, x]
+        heap[j, x] = heap[i, x]
 
 
 def longer_heap(heap, at):
     """The heap with twice the room."""
-    longer = np.zeros((2 * len(heap), WIDTH), np.int64)
+    longer = np.zeros((2 * len(heap), heap.shape[1]), np.int64)
     longer[:at[HEAP]] = heap[:at[HEAP]]
     return longer
 
 
 def longer_fifo(fifo, at):
     """The FIFO with twice the room, unrolled to start at 0."""
-    longer = np.zeros((2 * len(fifo), WIDTH), np.int64)
+    longer = np.zeros((2 * len(fifo), fifo.shape[1]), np.int64)
     first, waiting = at[FIFO_HEAD] % len(fifo), at[FIFO_TAIL] - at[FIFO_HEAD]
     until_end = min(waiting, len(fifo) - first)
     longer[:until_end] = fifo[first:first + until_end]

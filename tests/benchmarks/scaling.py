@@ -16,7 +16,7 @@ import measuring
 import numpy as np
 
 import eventsnn
-from eventsnn.engine.queue import SCALARS, put, queue_arrays, take
+from eventsnn.engine.queue import SCALARS, next_moment, put, queue_arrays, take
 from eventsnn.graph import Graph, Node
 from eventsnn.jit import inner_kernel
 from eventsnn.simulation import Simulation
@@ -108,7 +108,8 @@ def put_and_take(heap, fifo, at, times, taking):
     for i in range(times.size):
         put(heap, fifo, at, moment + 2 * times[i], 0, i, i)
         if taking:
-            moment, _, _ = take(heap, fifo, at)
+            moment, from_fifo = next_moment(heap, fifo, at)
+            take(heap, fifo, at, from_fifo)
 
 
 if __name__ == "__main__":
