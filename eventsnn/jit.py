@@ -40,9 +40,9 @@ def kernel(function):
 
 
 def inner_kernel(function):
-    """A kernel called by kernels, which allocates nothing: compiled into its callers, cached with them, and without
-    reference counts, which cost more than the work of a short row."""
-    return _compile(function, None, _nrt=False)
+    """A kernel called by kernels, which allocates nothing: always inlined into its callers, cached with them, and without
+    reference counts. A call would copy every array of every NamedTuple, and cost more than the work of a short row, as counts would."""
+    return _compile(function, None, _nrt=False, forceinline=True)
 
 
 def specialised(dispatcher, *constants):
