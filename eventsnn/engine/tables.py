@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsnn.engine.layout import EventTables
+from eventsnn.engine.vectors import aligned
 from eventsnn.network import INPUT
 
 CHUNK = 2**20  # weights that are quantised at once
@@ -56,7 +57,7 @@ def build(network, quantise, dtype):
     channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
     projections = [p for p in network.projections if p.source != INPUT]
     first_tap, tap_base, site, row = [], [], [], []
-    weights = np.empty(sum(p.map.blocks.size for p in projections) + int(channels.max()), dtype)
+    weights = aligned(sum(p.map.blocks.size for p in projections) + int(channels.max()), dtype)
     taps = rows = 0
     for p in projections:
         blocks = p.map.blocks
@@ -111,7 +112,7 @@ def build_events(network, quantise, dtype, inputs=False):
     projections = [p for p in network.projections if p.source != INPUT]
     projections += [p for p in network.projections if p.source == INPUT and inputs]
     rows, first_run, runs = [], [], []
-    weights = np.empty(sum(p.map.blocks.size for p in projections), dtype)
+    weights = aligned(sum(p.map.blocks.size for p in projections), dtype)
     at = 0
     for p in projections:
         count, groups, ci, co = p.map.blocks.shape

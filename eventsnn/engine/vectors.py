@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -15,6 +16,15 @@ from numba.extending import intrinsic
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
 NARROW, WIDE = 16, 64  # numbers that are added up at once
 BLOCKS = (64, 16, 4, 1)  # numbers that are added and tested at once, the longest that fit first
+
+
+def aligned(size, dtype):
+    """An array [size], not filled, that begins where a vector may: numpy's begin anywhere, and each vector across two lines of the
+    cache costs twice."""
+    dtype = np.dtype(dtype)
+    room = np.empty(size * dtype.itemsize + BYTES, np.uint8)
+    first = -room.ctypes.data % BYTES
+    return room[first:first + size * dtype.itemsize].view(dtype)
 
 
 def _lanes(words, whole, floating):
