@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eventsnn.checks import InputError
-from eventsnn.engine.order import CLOCKED
+from eventsnn.engine.order import CLOCKED, is_kind
 from eventsnn.network import INPUT
 from eventsnn.neurons.contract import emit, most, settle
 
@@ -68,7 +68,7 @@ def fired_by_input(trace, spikes):
 
 def is_clocked(simulation):
     """Whether neurons are evaluated once, at the end of each step."""
-    return getattr(simulation.order, "kind", None) == CLOCKED
+    return is_kind(simulation.order, CLOCKED)
 
 
 def quantum(simulation):

@@ -221,12 +221,13 @@ class Simulation:
         """
         if max(drive.max().item(), -drive.min().item()) > self.margin:
             raise Overflow(f"drive of more than {self.margin} at once")
-        record, clocked = int(sink is not None), int(getattr(self.order, "kind", None) == policies.CLOCKED)
+        record, clocked = int(sink is not None), int(policies.is_kind(self.order, policies.CLOCKED))
         t = self.time
         most = min(t.max_events or max(10**6, (64 if t.window or t.refractory else 8) * self.network.neurons * self.steps), MAX_EVENTS)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
+        at_once = int(policies.is_kind(order or self.order, policies.FIFO, policies.CLOCKED) and not delay_kind)
         rules = layout.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
-                            delay_kind, self.most_spikes, self.most_parcels, most, number)
+                            delay_kind, self.most_spikes, self.most_parcels, at_once, most, number)
         delays = self.delays if order is None else np.zeros_like(self.delays)  # a given order knows them already
         return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band, np.atleast_2d(drive), self.resting,
                         steps=steps or self.steps, ticks=t.ticks, drive_steps=self.drive_steps, mute=mute, inputs=inputs, sink=sink,

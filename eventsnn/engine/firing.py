@@ -31,7 +31,7 @@ from eventsnn.engine.layout import (
     WINDOW,
 )
 from eventsnn.engine.order import WHOLE, Parcel, place, splitmix64
-from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SHORT, SPIKES, STEP, TAKEN, UNDER_WAY, put
+from eventsnn.engine.queue import DELIVERED, FIFO_HEAD, FIFO_TAIL, HEAP, NOW, RECORDED, SHORT, SPIKES, STEP, TAKEN, UNDER_WAY, append, put
 from eventsnn.jit import inner_kernel
 from eventsnn.neurons.contract import emit, settle, tie
 
@@ -59,9 +59,13 @@ def room_for_one(rules, state):
 def send(net, order, rules, delays, state, layer, number, sign, seq):
     """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and half."""
     at = state.at
+    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | ((1 if sign < 0 else 0) << SIGN_BIT) | DELIVERY
+    if rules.at_once:  # the usual case; what follows comes to the same
+        append(state.fifo, at, what, seq)
+        at[UNDER_WAY] += 1
+        return
     first, last = net.out_first[layer], net.out_first[layer + 1]
     neuron, nth = number - net.layers[layer, L_FIRST], np.int64(state.memory[number, SENT])
-    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | ((1 if sign < 0 else 0) << SIGN_BIT) | DELIVERY
     one_for_all = order.halves == WHOLE and rules.delay_kind != 1
     halves = 1 if order.halves == WHOLE else 2
     part = 0

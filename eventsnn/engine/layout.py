@@ -54,7 +54,8 @@ class Rules(NamedTuple):
     """Time's settings. refractory, window: ticks; barrier, clocked, record: 0 or 1.
 
     delay_kind: 0 none, 1 by projection, 2 by neuron, in ticks in `delays`. most_spikes: what one event
-    can bring at most; most_parcels: the deliveries of one spike. image: its number in the data set.
+    can bring at most; most_parcels: the deliveries of one spike. at_once: 1 where it is one delivery without delay, in the order of
+    emission. image: its number in the data set.
     """
 
     refractory: int
@@ -65,6 +66,7 @@ class Rules(NamedTuple):
     delay_kind: int
     most_spikes: int
     most_parcels: int
+    at_once: int
     max_events: int
     image: int
 

@@ -113,6 +113,11 @@ class Order(NamedTuple):
         return 0, 0  # in the order of emission: fifo, delays, clocked
 
 
+def is_kind(order, *kinds):
+    """Whether a policy is one of these that come with eventsnn."""
+    return isinstance(order, Order) and order.kind in kinds
+
+
 @inner_kernel
 def lifo(order, spike):
     """The deepest layer first, in it the latest spike first."""

@@ -32,16 +32,22 @@ def before(heap, i, j):
 
 
 @inner_kernel
+def append(fifo, at, what, spike):
+    """Put in an event that is due at once, with key 0."""
+    i = at[FIFO_TAIL] & (fifo.shape[0] - 1)
+    fifo[i, F_NUMBER], fifo[i, F_WHAT], fifo[i, F_SPIKE] = at[PUT], what, spike
+    at[PUT] += 1
+    at[FIFO_TAIL] += 1
+
+
+@inner_kernel
 def put(heap, fifo, at, moment, key, what, spike):
     """Put an event in. The caller has made sure of room."""
-    number = at[PUT]
-    at[PUT] += 1
     if key == 0 and moment == 2 * at[NOW]:
-        i = at[FIFO_TAIL] & (fifo.shape[0] - 1)
-        at[FIFO_TAIL] += 1
-        fifo[i, F_NUMBER], fifo[i, F_WHAT], fifo[i, F_SPIKE] = number, what, spike
+        append(fifo, at, what, spike)
         return
-    i = at[HEAP]
+    number, i = at[PUT], at[HEAP]
+    at[PUT] += 1
     at[HEAP] += 1
     while i > 0:
         parent = (i - 1) >> 1
