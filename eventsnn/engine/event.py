@@ -84,30 +84,30 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         low, high = (band.floor, band.ceiling) if silent else (band.low, band.high)
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
-        operations = 0
+        operations = pairs = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
             to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
             if half == 0 and negative == 0:
-                added, found = add_run(v, to, weights, row, width, half, low, high, state.found)
+                added, pairs = add_run(v, to, weights, row, width, half, low, high, state.found, pairs)
             elif half == 0:
-                added, found = subtract_run(v, to, weights, row, width, half, low, high, state.found)
+                added, pairs = subtract_run(v, to, weights, row, width, half, low, high, state.found, pairs)
             elif negative == 0:
-                added, found = add_half_run(v, to, weights, row, width, half, low, high, state.found)
+                added, pairs = add_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
             else:
-                added, found = subtract_half_run(v, to, weights, row, width, half, low, high, state.found)
+                added, pairs = subtract_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
             operations += added
             if rules.window > 0 and not silent:
                 open_windows(net, rules, state, target, to, row, width, negative, half)
-            for pair in range(found):
-                first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
-                while outside:
-                    x = first_outside + lowest_bit(outside)
-                    outside &= outside - np.uint64(1)
-                    p = v[x]
-                    overflow |= p < band.floor or p > band.ceiling
-                    can_fire = p >= band.high or memory[x, NET] > 0
-                    if can_fire and not silent and rules.window == 0 and not rests(rules, state, x):
-                        evaluate(net, neuron, order, rules, delays, state, target, x, cause)
+        for pair in range(pairs):
+            first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
+            while outside:
+                x = first_outside + lowest_bit(outside)
+                outside &= outside - np.uint64(1)
+                p = v[x]
+                overflow |= p < band.floor or p > band.ceiling
+                can_fire = p >= band.high or memory[x, NET] > 0
+                if can_fire and not silent and rules.window == 0 and not rests(rules, state, x):
+                    evaluate(net, neuron, order, rules, delays, state, target, x, cause)
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
     return overflow
@@ -139,7 +139,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         while number < end:
             if number >= at[DRIVEN]:
                 width = min(AT_ONCE, end - number)
-                _, found = add_run(v, number, drive, number, width, 0, low, high, state.found)
+                _, found = add_run(v, number, drive, number, width, 0, low, high, state.found, 0)
                 at[DRIVEN] = number + width
                 if found == 0 and rules.window == 0:
                     number += width

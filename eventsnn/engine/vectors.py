@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
 NARROW, WIDE = 16, 64  # numbers that are added up at once
-BLOCKS = (64, 16, 4, 1)  # numbers that are added and tested at once, the longest that fit first
+BLOCKS = (64, 32, 16, 8, 4, 2, 1)  # numbers that are added and tested at once, the longest that fit first
 
 
 def aligned(size, dtype):
@@ -77,14 +77,15 @@ def _code(instructions, lanes, context, builder, signature, args):
 
 def _run(words, whole, floating, by_sign):
     """An intrinsic that changes a run of potentials by one row with these two instructions, and tests them."""
-    def change(context, v, at, weights, row, width, half, low, high, found):
-        signature = types.UniTuple(types.int64, 2)(v, at, weights, row, width, half, low, high, found)
+    def change(context, v, at, weights, row, width, half, low, high, found, pairs):
+        signature = types.UniTuple(types.int64, 2)(v, at, weights, row, width, half, low, high, found, pairs)
         return signature, partial(_run_code, (whole, floating), by_sign)
     change.__doc__ = f"""v[at:at + width] {words} weights[row:row + width]{", the charges of one sign" if by_sign else ""}.
 
-    half: 1: charges >= 0, 2: charges < 0{"" if by_sign else " (not looked at here)"}. Returns how many were added, and how many pairs
-    are now in `found`, int64: in pair k the bits of found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are
-    >= high or <= low. The slices must lie inside the arrays, and `found` have room for 2 * width numbers: nothing is checked.
+    half: 1: charges >= 0, 2: charges < 0{"" if by_sign else " (not looked at here)"}. found: int64, `pairs` pairs of numbers, to which
+    more are added: the bits of found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are >= high or <= low.
+    Returns how many charges were added, and how many pairs there are now. The slices must lie inside the arrays, and `found` have room
+    for 2 * width more numbers: nothing is checked.
     """
     return intrinsic(change)
 
@@ -99,14 +100,14 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
     whole = isinstance(number, types.Integer)
     v, weights, found = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 8))
     at, row, width, half, low, high = args[1], args[3], args[4], args[5], args[6], args[7]
-    done, count, pairs = (cgutils.alloca_once_value(builder, word(0)) for _ in range(3))
+    done, count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), word(0), args[9]))
     compare = partial(_compare, builder, whole)
 
     def block(lanes):
         """The next `lanes` numbers."""
         vector = ir.VectorType(context.get_data_type(number), min(lanes, BYTES * 8 // number.bitwidth))
         lowest, highest, none = _spread(builder, low, vector), _spread(builder, high, vector), ir.Constant(vector, None)
-        first, outside, taken = builder.load(done), [], builder.load(count)
+        first, after, taken = builder.load(done), [], builder.load(count)
         for part in range(0, lanes, vector.count):
             place = builder.add(first, word(part))
             to, given = (builder.bitcast(builder.gep(array, [builder.add(start, place)]), vector.as_pointer())
@@ -120,15 +121,17 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
                 p = builder.select(mine, p, before)
                 taken = builder.add(taken, builder.ctpop(_bits(builder, mine)))
             builder.store(p, to, align=number.bitwidth // 8)
-            outside.append(builder.or_(compare(">=", p, highest), compare("<=", p, lowest)))
+            after.append(p)
         builder.store(taken if by_sign else builder.add(taken, word(lanes)), count)
-        any_outside = reduce(builder.or_, outside)
-        with builder.if_then(builder.icmp_unsigned("!=", _bits(builder, any_outside), word(0)), likely=False):
+        most, least = (reduce(lambda a, b, sign=sign: builder.select(compare(sign, a, b), a, b), after) for sign in "><")
+        outside = builder.or_(compare(">=", most, highest), compare("<=", least, lowest))
+        with builder.if_then(builder.icmp_unsigned("!=", _bits(builder, outside), word(0)), likely=False):
+            masks = [builder.or_(compare(">=", p, highest), compare("<=", p, lowest)) for p in after]
             pair = builder.load(pairs)
             entry = builder.gep(found, [builder.shl(pair, word(1))])
             builder.store(builder.add(at, first), entry)
             builder.store(reduce(builder.or_, (builder.shl(_bits(builder, mask), word(vector.count * k))
-                                               for k, mask in enumerate(outside))), builder.gep(entry, [word(1)]))
+                                               for k, mask in enumerate(masks))), builder.gep(entry, [word(1)]))
             builder.store(builder.add(pair, word(1)), pairs)
         builder.store(builder.add(first, word(lanes)), done)
 
@@ -139,7 +142,7 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
         builder.cbranch(builder.icmp_signed("<=", builder.add(builder.load(done), word(lanes)), width), body, end)
         builder.position_at_end(body)
         block(lanes)
-        builder.branch(head)
+        builder.branch(head if lanes == BLOCKS[0] else end)  # the shorter ones come once at most
         builder.position_at_end(end)
     return context.make_tuple(builder, signature.return_type, (builder.load(count), builder.load(pairs)))
 
