@@ -15,8 +15,9 @@ from eventsnn import neurons
 from eventsnn.checks import InputError
 from eventsnn.engine import layout, tables
 from eventsnn.engine import order as policies
-from eventsnn.engine.clocked import run_image
+from eventsnn.engine.clocked import run_layers
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
+from eventsnn.engine.vectors import aligned
 from eventsnn.jit import specialised
 from eventsnn.network import INPUT, Network
 
@@ -60,7 +61,7 @@ class Batch:
 
 
 class ClockedRun(NamedTuple):
-    """What one image leaves in clocked time for `steps` steps; see `engine.clocked.run_image` for the arrays."""
+    """What one image leaves in clocked time for `steps` steps; see `engine.clocked.run_layers` for the arrays."""
 
     v: np.ndarray
     s: np.ndarray
@@ -152,7 +153,7 @@ class Simulation:
     def _prepare(self):
         self.neuron = self._make_neuron(self.arithmetic.one)
         if self.engine == "clocked":
-            self.tables = tables.build(self.network, self.blocks, self.arithmetic.dtype)
+            self.tables = tables.build(self.network, self.blocks, self.arithmetic.dtype, max(self.steps, self.srp))
         else:
             self.tables = tables.build_events(self.network, self.blocks, self.arithmetic.dtype, self.encoding.kind == "events")
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
@@ -270,10 +271,17 @@ class Simulation:
             neurons = self.tables.first_neuron[given]
             for field, kept in (("v", neurons), ("s", neurons), ("spikes", given), ("operations", given), ("ties", given)):
                 getattr(run, field)[:kept] = getattr(before, field)[:kept]
-            run = run._replace(log=before.log, first=before.first)
-        log, first = specialised(run_image, self.neuron)(
-            self.tables, self.neuron, drive, min(self.drive_steps, steps), *run[:-2], given, *run[-2:])
-        return run._replace(log=log, first=first)
+        cells = self.tables.first_site * steps
+        first, back = np.zeros(cells[-1] + 1, np.int64), np.zeros(cells[-1], np.uint8)
+        if given:
+            first[:cells[given] + 1] = before.first[:cells[given] + 1]
+            run = run._replace(log=before.log[:first[cells[given]]].copy())
+            negative = np.flatnonzero(run.log < 0)
+            back[np.searchsorted(first, negative, side="right") - 1] = 1
+        charge = aligned(self.tables.charges, self.arithmetic.dtype)
+        log = specialised(run_layers, self.neuron)(
+            self.tables, self.neuron, drive, min(self.drive_steps, steps), *run[:-2], run.log, first, back, charge, given, layers, 0, 1)
+        return run._replace(log=log[:first[-1]], first=first)
 
     def clocked_image(self, image, number=0):
         """One image in clocked time: (its `ClockedRun`, its drive, what SRP's first stage cost, int64 [2, L], or None)."""

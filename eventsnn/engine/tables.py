@@ -4,7 +4,8 @@ A tap says: what site `tap_site` of the source fires reaches this target site th
 starts at `tap_row` in `weights`. A spike of source channel c then brings the row of `co` weights at
 tap_row + c * co to the target channels (c // ci) * co, … (ci, co: channels a group). Rows are what a
 processor adds fast: contiguous in memory and in the potentials. Taps of a target site are in the
-order of source sites, so charges arrive in the order of source neurons.
+order of source sites, so charges arrive in the order of source neurons. Target sites are worked on in blocks
+of neighbours; in a block, taps through the same weights stand side by side where that order allows it.
 """
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from eventsnn.engine.layout import EventTables
 from eventsnn.engine.vectors import aligned
 from eventsnn.network import INPUT
 
+BLOCK, CHARGES = 32, 2**16  # the most target sites at once, and the most of their charges in all steps
 CHUNK = 2**20  # weights that are quantised at once
 
 
@@ -24,10 +26,11 @@ class ProjectionTables(NamedTuple):
     """Layers l = 0..L-1 (the readout last); projections q sorted by target; taps by (q, target site).
 
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L + 1],
-    projections of a target. source, target, ci, co: int64 [Q]. first_tap: int64, for projection q and target
-    site r at tap_base[q] + r. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
+    projections of a target. block: int64 [L], sites of a layer's blocks (the last may be shorter; 1 where it pools). source,
+    target, ci, co: int64 [Q]. first_tap: int64, for projection q and block b of its target at tap_base[q] + b. tap_to: int32
+    [taps], target site, from the block's first. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
     dtype, the rows of all blocks, then zeros for one row. pools: uint8 [L], 1 for max pooling. largest_window: the
-    most members of a pool's window times its channels.
+    most members of a pool's window times its channels. charges: the most charges of a block.
     """
 
     channels: np.ndarray
@@ -35,36 +38,44 @@ class ProjectionTables(NamedTuple):
     first_neuron: np.ndarray
     first_site: np.ndarray
     into: np.ndarray
+    block: np.ndarray
     source: np.ndarray
     target: np.ndarray
     ci: np.ndarray
     co: np.ndarray
     tap_base: np.ndarray
     first_tap: np.ndarray
+    tap_to: np.ndarray
     tap_site: np.ndarray
     tap_row: np.ndarray
     weights: np.ndarray
     pools: np.ndarray
     largest_window: int
+    charges: int
 
 
-def build(network, quantise, dtype):
+def build(network, quantise, dtype, steps):
     """Flat arrays of the projections between layers (the input's are drive, not spikes).
 
-    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's `dtype`.
+    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's `dtype`. steps: T, which says what fits a cache.
     """
     grids = [layer.grid for layer in network.layers]
     channels, sites = np.array([g[0] for g in grids], np.int64), np.array([g[1] * g[2] for g in grids], np.int64)
     projections = [p for p in network.projections if p.source != INPUT]
-    first_tap, tap_base, site, row = [], [], [], []
+    block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, BLOCK))
+    block[pools_of(network) > 0] = 1
+    first_tap, tap_base, to, site, row = [], [], [], [], []
     weights = aligned(sum(p.map.blocks.size for p in projections) + int(channels.max()), dtype)
     taps = rows = 0
     for p in projections:
         blocks = p.map.blocks
         tap_base.append(sum(map(len, first_tap)))
-        first_tap.append(taps + np.searchsorted(p.map.r, np.arange(p.map.sites[1] + 1)))
-        site.append(p.map.p.astype(np.int32))
-        row.append(rows + p.map.k * blocks[0].size)
+        at_once = block[p.target]
+        order, in_block = _in_blocks(p.map, at_once)
+        first_tap.append(taps + np.searchsorted(in_block, np.arange(-(-p.map.sites[1] // at_once) + 1)))
+        to.append((p.map.r[order] % at_once).astype(np.int32))
+        site.append(p.map.p[order].astype(np.int32))
+        row.append(rows + p.map.k[order] * blocks[0].size)
         into = weights[rows:rows + blocks.size].reshape(blocks.shape)
         for first, part in _in_parts(p, quantise):
             into[first:first + len(part)] = part
@@ -73,14 +84,26 @@ def build(network, quantise, dtype):
     weights[rows:] = 0
     return ProjectionTables(
         channels, sites, _firsts(channels * sites), _firsts(sites),
-        np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64),
+        np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64), block,
         np.array([p.source for p in projections], np.int64),
         np.array([p.target for p in projections], np.int64),
         np.array([p.map.blocks.shape[2] for p in projections], np.int64),
         np.array([p.map.blocks.shape[3] for p in projections], np.int64),
-        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(site), np.concatenate(row), weights,
+        np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(to), np.concatenate(site), np.concatenate(row), weights,
         pools_of(network), max([0, *(int(np.bincount(p.map.r).max()) * grids[p.target][0] for p in projections
-                                     if network.layers[p.target].pools)]))
+                                     if network.layers[p.target].pools)]),
+        int((block * channels).max()) * steps)
+
+
+def _in_blocks(map, at_once):
+    """(the order of a map's taps, the block of each): by blocks of so many target sites, in them by block of weights, or where the taps
+    of one site would not stay in the order of source sites, by their place in it."""
+    block, same = map.r // at_once, map.r[1:] == map.r[:-1]
+    by = map.k
+    if (np.diff(by)[same] < 0).any():
+        by = np.arange(len(map.r)) - np.searchsorted(map.r, map.r)
+    order = np.lexsort((map.r, by, block))
+    return order, block[order]
 
 
 def _in_parts(projection, quantise):

@@ -1,6 +1,6 @@
 """The two inner loops of the engines as vector code, written out in LLVM's own terms.
 
-`add_lanes` and `subtract_lanes` keep the sum of many rows in registers (clocked time); `add_run`, `subtract_run` and their halves
+`add_rows` and `subtract_rows` keep the sum of many rows in registers (clocked time); `add_run`, `subtract_run` and their halves
 add one row and say which potentials left a band (asynchronous time). What numba makes of plain loops loads and stores the sum for
 every few rows, tests at each call whether the arrays overlap, and has no masks.
 """
@@ -14,8 +14,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
-NARROW, WIDE = 16, 64  # numbers that are added up at once
-BLOCKS = (64, 32, 16, 8, 4, 2, 1)  # numbers that are added and tested at once, the longest that fit first
+REGISTERS = 16  # vectors that are added up at once
+TESTED = 64  # numbers that are added and tested at once
 
 
 def aligned(size, dtype):
@@ -27,52 +27,77 @@ def aligned(size, dtype):
     return room[first:first + size * dtype.itemsize].view(dtype)
 
 
-def _lanes(words, whole, floating):
+def _rows(words, whole, floating):
     """An intrinsic that changes a slice by row after row with these two instructions of LLVM's."""
-    def change(context, charge, at, weights, offset, rows, count, lanes):
-        signature = types.void(charge, at, weights, offset, rows, count, lanes)
-        return (signature, partial(_code, (whole, floating), lanes.literal_value)) if isinstance(lanes, types.IntegerLiteral) else None
-    change.__doc__ = f"""charge[at:at + lanes] {words} weights[rows[i] + offset:rows[i] + offset + lanes], for i = 0, …, count - 1 in turn.
+    def change(context, charge, at, weights, row, width, log, first, end):
+        return types.void(charge, at, weights, row, width, log, first, end), partial(_rows_code, (whole, floating))
+    change.__doc__ = f"""charge[at:at + width] {words} weights[row + c * width:][:width], for the channels c of log[first:end] in turn.
 
-    lanes: NARROW or WIDE, a constant. Nothing is checked: the slices must lie inside the arrays.
+    log: int32{", ~c standing for channel c" if whole == "sub" else ""}. Nothing is checked: the slices must lie inside the arrays.
     """
     return intrinsic(change)
 
 
-add_lanes, subtract_lanes = _lanes("+=", "add", "fadd"), _lanes("-=", "sub", "fsub")
+add_rows, subtract_rows = _rows("+=", "add", "fadd"), _rows("-=", "sub", "fsub")
 
 
-def _code(instructions, lanes, context, builder, signature, args):
-    """All sums in registers, one loop over the rows."""
-    number = signature.args[0].dtype
-    item, size, word = context.get_data_type(number), context.get_abi_sizeof(context.get_data_type(number)), ir.IntType(64)
-    vector = ir.VectorType(item, min(lanes, BYTES // size))
-    parts = range(0, lanes, vector.count)
+def _rows_code(instructions, context, builder, signature, args):
+    """The sums of as many numbers as registers hold, in one loop over the rows; then the next numbers."""
+    number, word = signature.args[0].dtype, ir.IntType(64)
+    item, size = context.get_data_type(number), number.bitwidth // 8
     change = getattr(builder, instructions[0 if isinstance(number, types.Integer) else 1])
-    charge, weights, rows = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 4))
-    at, offset, count = args[1], args[3], args[5]
+    charge, weights, log = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 5))
+    at, row, width, first, end = args[1], args[3], args[4], args[6], args[7]
 
-    def place(start, part):
-        return builder.bitcast(builder.gep(start, [word(part)]), vector.as_pointer())
+    def block(lanes, done):
+        """The next `lanes` numbers."""
+        vector = ir.VectorType(item, min(lanes, BYTES // size))
+        parts = [word(part) for part in range(0, lanes, vector.count)]
 
-    to = builder.gep(charge, [at])
-    before = [builder.load(place(to, part), align=size) for part in parts]
-    entry, head, body, end = builder.block, builder.append_basic_block(), builder.append_basic_block(), builder.append_basic_block()
-    builder.branch(head)
-    builder.position_at_end(head)
-    i, sums = builder.phi(word), [builder.phi(vector) for _ in parts]
-    builder.cbranch(builder.icmp_signed("<", i, count), body, end)
-    builder.position_at_end(body)
-    row = builder.gep(weights, [builder.add(builder.load(builder.gep(rows, [i])), offset)])
-    after = [change(so_far, builder.load(place(row, part), align=size)) for so_far, part in zip(sums, parts)]
-    for phi, first, next_one in zip((i, *sums), (word(0), *before), (builder.add(i, word(1)), *after)):
-        phi.add_incoming(first, entry)
-        phi.add_incoming(next_one, body)
-    builder.branch(head)
-    builder.position_at_end(end)
-    for part, total in zip(parts, sums):
-        builder.store(total, place(to, part), align=size)
+        def places(start):
+            return [builder.bitcast(builder.gep(start, [part]), vector.as_pointer()) for part in parts]
+
+        sums_at = places(builder.gep(charge, [builder.add(at, done)]))
+        before = [builder.load(place, align=size) for place in sums_at]
+        entry, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i, sums = builder.phi(word), [builder.phi(vector) for _ in parts]
+        builder.cbranch(builder.icmp_signed("<", i, end), body, after)
+        builder.position_at_end(body)
+        channel = builder.sext(builder.load(builder.gep(log, [i])), word)
+        channel = builder.not_(channel) if instructions[0] == "sub" else channel
+        given = places(builder.gep(weights, [builder.add(builder.add(row, done), builder.mul(channel, width))]))
+        totals = [change(so_far, builder.load(place, align=size)) for so_far, place in zip(sums, given)]
+        for phi, start, next_one in zip((i, *sums), (first, *before), (builder.add(i, word(1)), *totals)):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(next_one, body)
+        builder.branch(head)
+        builder.position_at_end(after)
+        for place, total in zip(sums_at, sums):
+            builder.store(total, place, align=size)
+
+    _in_blocks(builder, REGISTERS * BYTES // size, width, block)
     return context.get_dummy_value()
+
+
+def _in_blocks(builder, longest, width, block):
+    """Code that calls block(lanes, first) for consecutive parts of 0, …, width - 1: as many of the longest as fit, then of half the
+    length, and so on down to 1."""
+    word, lanes = ir.IntType(64), longest
+    done = cgutils.alloca_once_value(builder, word(0))
+    while lanes:
+        head, body, end = (builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        first = builder.load(done)
+        builder.cbranch(builder.icmp_signed("<=", builder.add(first, word(lanes)), width), body, end)
+        builder.position_at_end(body)
+        block(lanes, first)
+        builder.store(builder.add(first, word(lanes)), done)
+        builder.branch(head if lanes == longest else end)  # the shorter ones come once at most
+        builder.position_at_end(end)
+        lanes //= 2
 
 
 def _run(words, whole, floating, by_sign):
@@ -100,14 +125,14 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
     whole = isinstance(number, types.Integer)
     v, weights, found = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 8))
     at, row, width, half, low, high = args[1], args[3], args[4], args[5], args[6], args[7]
-    done, count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), word(0), args[9]))
+    count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), args[9]))
     compare = partial(_compare, builder, whole)
 
-    def block(lanes):
+    def block(lanes, first):
         """The next `lanes` numbers."""
         vector = ir.VectorType(context.get_data_type(number), min(lanes, BYTES * 8 // number.bitwidth))
         lowest, highest, none = _spread(builder, low, vector), _spread(builder, high, vector), ir.Constant(vector, None)
-        first, after, taken = builder.load(done), [], builder.load(count)
+        after, taken = [], builder.load(count)
         for part in range(0, lanes, vector.count):
             place = builder.add(first, word(part))
             to, given = (builder.bitcast(builder.gep(array, [builder.add(start, place)]), vector.as_pointer())
@@ -133,17 +158,8 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
             builder.store(reduce(builder.or_, (builder.shl(_bits(builder, mask), word(vector.count * k))
                                                for k, mask in enumerate(masks))), builder.gep(entry, [word(1)]))
             builder.store(builder.add(pair, word(1)), pairs)
-        builder.store(builder.add(first, word(lanes)), done)
 
-    for lanes in BLOCKS:
-        head, body, end = (builder.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        builder.cbranch(builder.icmp_signed("<=", builder.add(builder.load(done), word(lanes)), width), body, end)
-        builder.position_at_end(body)
-        block(lanes)
-        builder.branch(head if lanes == BLOCKS[0] else end)  # the shorter ones come once at most
-        builder.position_at_end(end)
+    _in_blocks(builder, TESTED, width, block)
     return context.make_tuple(builder, signature.return_type, (builder.load(count), builder.load(pairs)))
 
 
