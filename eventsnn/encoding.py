@@ -83,9 +83,7 @@ def rows(simulation, image, number=0, stage=0):
     encoding, network, arithmetic = simulation.encoding, simulation.network, simulation.arithmetic
     steps = simulation.srp if stage else simulation.steps
 
-    def given(image):
-        return drive_of(network, arithmetic, image, simulation.scales)
-    bias = given(np.zeros(network.graph.input_shape)) if encoding.kind != "constant" or encoding.bias_once else None
+    bias = simulation.bias
     if encoding.kind in ("rate", "events"):
         if encoding.kind == "events" and simulation.engine == "event":
             return bias[None]
@@ -96,7 +94,7 @@ def rows(simulation, image, number=0, stage=0):
             if spikes.any():
                 add_inputs(network, simulation.blocks, spikes, result[step])
         return result
-    total = given(network.graph.preprocessing(image[None])[0])
+    total = drive_of(network, arithmetic, network.graph.preprocessing(image[None])[0], simulation.scales, bias)
     if encoding.kind == "constant":
         return np.stack([total, total - bias]) if encoding.bias_once else total[None]
     count = encoding.parts(network)

@@ -16,6 +16,7 @@ from eventsnn.checks import InputError
 from eventsnn.engine import layout, tables
 from eventsnn.engine import order as policies
 from eventsnn.engine.clocked import run_layers
+from eventsnn.engine.drive import bias_of
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
 from eventsnn.engine.vectors import aligned
 from eventsnn.jit import specialised
@@ -156,6 +157,7 @@ class Simulation:
             self.tables = tables.build(self.network, self.blocks, self.arithmetic.dtype, max(self.steps, self.srp))
         else:
             self.tables = tables.build_events(self.network, self.blocks, self.arithmetic.dtype, self.encoding.kind == "events")
+        self.bias = bias_of(self.network, self.arithmetic, self.scales)
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
         if self.engine == "event":
             self.order = policies.make(self.time, self.seed)

@@ -14,13 +14,14 @@ def add_charge(p, r, row, ci, co, blocks, x, out):
 
     A library's matrix product may add in another order on another machine; this one never does.
     """
-    channels = x.shape[1]
+    channels, width, flat, values = x.shape[1], np.uint64(co), out.reshape(-1), x.reshape(-1)
     for tap in range(p.size):
         for c in range(channels):
-            value, start, to = x[p[tap], c], row[tap] + c * co, c // ci * co
+            value = values[p[tap] * channels + c]
+            start, to = np.uint64(row[tap] + c * co), np.uint64(r[tap] * out.shape[1] + c // ci * co)
             if value != 0:
-                for i in range(co):
-                    out[r[tap], to + i] += value * blocks[start + i]
+                for i in range(width):
+                    flat[to + i] += value * blocks[start + i]
 
 
 @kernel
@@ -38,23 +39,30 @@ def by_site(image):
     return np.ascontiguousarray(image.reshape(len(image), -1).T)
 
 
-def drive_of(network, arithmetic, image, scales):
+def bias_of(network, arithmetic, scales):
+    """What arrives whatever the image is: the biases, in the arithmetic's dtype, [neurons], readout included.
+
+    scales: q per normalised threshold, float64 [layers].
+    """
+    return np.concatenate([arithmetic.quantise(layer.bias * scale).reshape(-1) for layer, scale in zip(network.layers, scales)])
+
+
+def drive_of(network, arithmetic, image, scales, bias):
     """What one presentation of an image brings: W x + b to layers that see the input, b to the others.
 
-    image: preprocessed [C, H, W]. scales: q per normalised threshold, float64 [layers]. Returns the arithmetic's
-    dtype, [neurons], readout included.
+    image: preprocessed [C, H, W]. scales, bias: see `bias_of`. Returns the arithmetic's dtype, [neurons], readout included.
     """
-    x = by_site(image).astype(np.float64)
-    parts = []
+    x, result, first = by_site(image).astype(np.float64), bias.copy(), 0
     for i, layer in enumerate(network.layers):
-        total = layer.bias
-        for p in network.into(i):
-            if p.source == INPUT:
-                blocks = p.map.blocks
-                total = np.ascontiguousarray(total).copy()
-                add_charge(p.map.p, p.map.r, p.map.k * blocks[0].size, blocks.shape[2], blocks.shape[3], blocks.reshape(-1), x, total)
-        parts.append(arithmetic.quantise(total * scales[i]).reshape(-1))
-    return np.concatenate(parts)
+        seen = [p for p in network.into(i) if p.source == INPUT]
+        total = np.array(layer.bias) if seen else None
+        for p in seen:
+            blocks = p.map.blocks
+            add_charge(p.map.p, p.map.r, p.map.k * blocks[0].size, blocks.shape[2], blocks.shape[3], blocks.reshape(-1), x, total)
+        if seen:
+            result[first:first + layer.size] = arithmetic.quantise(total * scales[i]).reshape(-1)
+        first += layer.size
+    return result
 
 
 def add_inputs(network, blocks_of, spikes, out):

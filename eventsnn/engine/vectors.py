@@ -59,7 +59,7 @@ def _rows_code(instructions, context, builder, signature, args):
 
         sums_at = places(builder.gep(charge, [builder.add(at, done)]))
         before = [builder.load(place, align=size) for place in sums_at]
-        entry, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+        entry, head, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block(), builder.append_basic_block()
         builder.branch(head)
         builder.position_at_end(head)
         i, sums = builder.phi(word), [builder.phi(vector) for _ in parts]
