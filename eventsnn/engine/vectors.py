@@ -85,7 +85,7 @@ def _in_blocks(builder, longest, width, block):
     """Code that calls block(lanes, first) for consecutive parts of 0, …, width - 1: as many of the longest as fit, then of half the
     length, and so on down to 1."""
     word, lanes = ir.IntType(64), longest
-    done = cgutils.alloca_once_value(builder, word(0))
+    done, finish = cgutils.alloca_once_value(builder, word(0)), builder.append_basic_block()
     while lanes:
         head, body, end = (builder.append_basic_block() for _ in range(3))
         builder.branch(head)
@@ -94,10 +94,13 @@ def _in_blocks(builder, longest, width, block):
         builder.cbranch(builder.icmp_signed("<=", builder.add(first, word(lanes)), width), body, end)
         builder.position_at_end(body)
         block(lanes, first)
-        builder.store(builder.add(first, word(lanes)), done)
-        builder.branch(head if lanes == longest else end)  # the shorter ones come once at most
+        after = builder.add(first, word(lanes))
+        builder.store(after, done)
+        builder.cbranch(builder.icmp_signed("==", after, width), finish, head if lanes == longest else end)  # shorter ones come once
         builder.position_at_end(end)
         lanes //= 2
+    builder.branch(finish)
+    builder.position_at_end(finish)
 
 
 def _run(words, whole, floating, by_sign):
