@@ -5,7 +5,6 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from eventsnn import neurons
 from eventsnn.checks import InputError
 from eventsnn.engine import layout, tables
 from eventsnn.engine import order as policies
-from eventsnn.engine.clocked import run_layers
+from eventsnn.engine.clocked_driver import run_clocked
 from eventsnn.engine.drive import bias_of
 from eventsnn.engine.driver import EventRun, Overflow, TooManyEvents
-from eventsnn.engine.vectors import aligned
-from eventsnn.jit import specialised
 from eventsnn.network import INPUT, Network
 
 ENGINES = ("clocked", "event")
@@ -59,25 +56,6 @@ class Batch:
         """One batch from several, in order."""
         parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}
         return cls(**{name: None if p[0] is None else np.concatenate(p) for name, p in parts.items()})
-
-
-class ClockedRun(NamedTuple):
-    """What one image leaves in clocked time for `steps` steps; see `engine.clocked.run_layers` for the arrays."""
-
-    v: np.ndarray
-    s: np.ndarray
-    mute: np.ndarray
-    spikes: np.ndarray
-    operations: np.ndarray
-    ties: np.ndarray
-    readout: np.ndarray
-    log: np.ndarray
-    first: np.ndarray
-
-    @property
-    def sent(self):
-        """Net spikes that were sent, int64 [neurons]; the readout's are 0."""
-        return np.where(self.mute, 0, self.s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +126,7 @@ class Simulation:
             most=int(type(sample).most(sample)), limits=limits, signed=sample.signed, fraction_bits=fraction_bits,
             drive_steps=1 if self.encoding.kind == "even" else None, pixel_range=self.encoding.range(ends, inputs))
         self.scales = self.quanta * [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
-        self._make_neuron, self._wide = make, None
+        self._make_neuron, self._wide, self._log_room = make, None, 0
         self._prepare()
 
     def _prepare(self):
@@ -236,12 +214,13 @@ class Simulation:
                         steps=steps or self.steps, ticks=t.ticks, drive_steps=self.drive_steps, mute=mute, inputs=inputs, sink=sink,
                         names=[layer.name for layer in self.network.layers])
 
-    def run(self, pixels, *, numbers=None, neurons=False, sinks=None):
+    def run(self, pixels, *, numbers=None, neurons=False, sinks=None, threads=1):
         """Simulate raw images [N, C, H, W], one after the other. Returns a Batch; `neurons` adds counts, potentials and masks.
 
         For encoding "events" `pixels` is a list of input events [E, 4], see `encoding.events_of`.
         numbers: their positions in the data set (default 0, 1, …), on which randomness depends. sinks: one for each
-        image, called with records (event engine). Raises InputError if max_events did not suffice.
+        image, called with records (event engine). threads: how many share an image (clocked engine). Raises InputError if max_events
+        did not suffice.
         """
         layers, size, count, dtype = len(self.network.layers), len(self.resting), len(pixels), self.result_dtype
         batch = Batch(np.zeros((count, self.steps, self.network.readout.size), dtype),
@@ -252,51 +231,34 @@ class Simulation:
                       *((np.zeros((count, size), kind) for kind in (np.int64, dtype, bool)) if neurons else (None, None, None)))
         for i, image in enumerate(pixels):
             number = i if numbers is None else int(numbers[i])
-            v, s, mute, drive = (self._event_image if self.engine == "event" else self._clocked_image)(
-                batch, i, image, number, sinks[i] if sinks else None)
+            if self.engine == "event":
+                v, s, mute, drive = self._event_image(batch, i, image, number, sinks[i] if sinks else None)
+            else:
+                v, s, mute, drive = self._clocked_image(batch, i, image, number, threads)
             batch.t_eq[i] = self.equilibrium(batch.spikes[i], drive, image)
             if neurons:
                 batch.counts[i], batch.potentials[i], batch.masks[i] = np.where(mute, 0, s), v, mute == 0
         return batch
 
-    def clocked_run(self, drive, *, steps=None, mute=None, given=0, before=None):
-        """The `ClockedRun` of one image with this drive, [D, neurons].
+    def clocked_run(self, drive, *, steps=None, **settings):
+        """The `ClockedRun` of one image with this drive, [D, neurons]; steps: of the run (None: T); settings: those of `run_clocked`."""
+        run = run_clocked(self.tables, self.neuron, drive, self.drive_steps, self.resting, steps or self.steps, room=self._log_room,
+                          **settings)
+        self._log_room = max(self._log_room, len(run.log))
+        return run
 
-        steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not sent. before: an earlier run of the image for as
-        many steps; its first `given` layers stay as they are there, and only the others run on their spikes.
-        """
-        layers, size, steps = len(self.network.layers), len(self.resting), steps or self.steps
-        run = ClockedRun(self.resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.uint8) if mute is None else mute,
-                         *(np.zeros((layers, steps), np.int64) for _ in range(2)), np.zeros(layers, np.int64),
-                         np.zeros((steps, self.network.readout.size), self.arithmetic.dtype), np.zeros(0, np.int32), np.zeros(1, np.int64))
-        if before is not None:
-            neurons = self.tables.first_neuron[given]
-            for field, kept in (("v", neurons), ("s", neurons), ("spikes", given), ("operations", given), ("ties", given)):
-                getattr(run, field)[:kept] = getattr(before, field)[:kept]
-        cells = self.tables.first_site * steps
-        first, back = np.zeros(cells[-1] + 1, np.int64), np.zeros(cells[-1], np.uint8)
-        if given:
-            first[:cells[given] + 1] = before.first[:cells[given] + 1]
-            run = run._replace(log=before.log[:first[cells[given]]].copy())
-            negative = np.flatnonzero(run.log < 0)
-            back[np.searchsorted(first, negative, side="right") - 1] = 1
-        charge = aligned(self.tables.charges, self.arithmetic.dtype)
-        log = specialised(run_layers, self.neuron)(
-            self.tables, self.neuron, drive, min(self.drive_steps, steps), *run[:-2], run.log, first, back, charge, given, layers, 0, 1)
-        return run._replace(log=log[:first[-1]], first=first)
-
-    def clocked_image(self, image, number=0):
+    def clocked_image(self, image, number=0, threads=1):
         """One image in clocked time: (its `ClockedRun`, its drive, what SRP's first stage cost, int64 [2, L], or None)."""
         mute, cost = None, None
         if self.srp:
-            before = self.clocked_run(self.drive(image, number, 1), steps=self.srp)
+            before = self.clocked_run(self.drive(image, number, 1), steps=self.srp, threads=threads)
             mute, cost = self.silenced(before.v), np.stack([before.spikes.sum(axis=1), before.operations.sum(axis=1)])
         drive = self.drive(image, number)
-        return self.clocked_run(drive, mute=mute), drive, cost
+        return self.clocked_run(drive, mute=mute, threads=threads), drive, cost
 
-    def _clocked_image(self, batch, i, image, number, sink=None):
+    def _clocked_image(self, batch, i, image, number, threads):
         """One image in clocked time into place i of a Batch; returns (v, s, mute, drive)."""
-        run, drive, cost = self.clocked_image(image, number)
+        run, drive, cost = self.clocked_image(image, number, threads)
         batch.readout[i], batch.spikes[i], batch.operations[i], batch.ties[i] = run.readout, run.spikes, run.operations, run.ties
         if self.srp:
             batch.stage_one[i] = cost
@@ -362,21 +324,26 @@ class Simulation:
         return run
 
     def stream(self, pixels, *, numbers=None, workers=None, batch=16, neurons=False, sinks=None):
-        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core)."""
-        starts = range(0, len(pixels), max(1, batch))
+        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core).
+
+        batch: images of a slice, at most. Where there are fewer images than threads, threads share images (clocked engine).
+        """
+        workers = workers or cores()
+        batch = max(1, min(batch, -(-len(pixels) // workers)))
+        starts, threads = range(0, len(pixels), batch), max(1, workers // max(1, len(pixels)))
         numbers = np.arange(len(pixels)) if numbers is None else numbers
-        pool = ThreadPoolExecutor(workers or cores())
+        pool = ThreadPoolExecutor(workers)
 
         def start(at):
             part = slice(at, at + batch)
-            return pool.submit(self.run, pixels[part], numbers=numbers[part], neurons=neurons, sinks=sinks and sinks[part])
+            return pool.submit(self.run, pixels[part], numbers=numbers[part], neurons=neurons, sinks=sinks and sinks[part], threads=threads)
         try:
-            waiting = [(at, start(at)) for at in starts[:1]]  # the first one compiles alone
-            waiting[0][1].result()
-            ahead = iter(starts[1:])
-            while waiting:
-                while len(waiting) < 2 * (workers or cores()) and (at := next(ahead, None)) is not None:
+            waiting, ahead = [], iter(starts)
+            while True:
+                while len(waiting) < 2 * workers and (at := next(ahead, None)) is not None:
                     waiting.append((at, start(at)))
+                if not waiting:
+                    return
                 at, future = waiting.pop(0)
                 yield at, future.result()
         finally:

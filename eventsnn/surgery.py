@@ -242,15 +242,16 @@ def train_of(simulation, run, layer):
 def _with_train(simulation, run, layer, train):
     """A `ClockedRun` whose layers up to this one are those of `run`, with the spikes of `train` [T, neurons] for the layer's own."""
     steps, tables, here = len(train), simulation.tables, columns_of(simulation.network, layer)
-    cell = tables.first_site[layer] * steps
+    site, begins = tables.first_site[layer], run.begins.copy()
     cells = train.reshape(steps, tables.sites[layer], -1).swapaxes(0, 1).reshape(-1, tables.channels[layer])  # by site and step
     at, channel = np.nonzero(cells)
-    count, start = cells[at, channel], run.first[cell]
+    count, start = cells[at, channel], begins[site, 0]
     s, mute, spikes = run.s.copy(), run.mute.copy(), run.spikes.copy()
     s[here], mute[here], spikes[layer] = train.sum(axis=0), 0, abs(train).sum(axis=1)
     log = np.repeat(np.where(count > 0, channel, ~channel), abs(count)).astype(np.int32)
-    return run._replace(s=s, mute=mute, spikes=spikes, log=np.concatenate([run.log[:start], log]),
-                        first=np.concatenate([run.first[:cell + 1], start + np.cumsum(abs(cells).sum(axis=1))]))
+    ends = start + np.cumsum(abs(cells).sum(axis=1)).reshape(-1, steps)
+    begins[site:site + len(ends)] = np.concatenate([np.append(start, ends[:-1, -1])[:, None], ends], axis=1)
+    return run._replace(s=s, mute=mute, spikes=spikes, log=np.concatenate([run.log[:start], log]), begins=begins)
 
 
 def _targets(network):

@@ -7,7 +7,7 @@ from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
 from eventsnn.encoding import Encoding, events_of
-from eventsnn.engine import tables
+from eventsnn.engine import clocked_driver, tables
 from eventsnn.network import INPUT
 from eventsnn.simulate import Simulation, pixel_range
 from eventsnn.simulation import Time
@@ -108,6 +108,42 @@ def test_workers_and_batches_change_nothing(seed):
     for workers, batch in ((2, 1), (3, 4), (5, 2)):
         other = network.run(pixels, steps=STEPS, workers=workers, batch=batch, neurons=True).batch
         assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one.ARRAYS)
+
+
+@pytest.mark.parametrize("neuron", ["if", "snm", "gn"])
+@pytest.mark.parametrize("seed", range(4))
+def test_threads_that_share_an_image_change_nothing(seed, neuron):
+    simulation, pixels = simulation_of(seed, neuron=neuron)
+    drive = simulation.drive(pixels[0])
+    alone = simulation.clocked_run(drive)
+    for threads in (2, 3):
+        shared = simulation.clocked_run(drive, threads=threads)
+        for name in ("v", "s", "spikes", "operations", "ties", "readout"):
+            assert np.array_equal(getattr(shared, name), getattr(alone, name)), name
+        for ours, theirs in zip(shared.begins.tolist(), alone.begins.tolist()):
+            assert shared.log[ours[0]:ours[-1]].tolist() == alone.log[theirs[0]:theirs[-1]].tolist()
+            assert np.diff(ours).tolist() == np.diff(theirs).tolist()
+    batches = [batch for _, batch in simulation.stream(pixels[:1], workers=2)]
+    assert len(batches) == 1 and batches[0].operations.sum() == alone.operations.sum() > 0
+
+
+def test_a_log_without_room_is_tried_again():
+    simulation, pixels = simulation_of(0, neuron="gn")
+    drive = simulation.drive(pixels[0])
+    enough = simulation.clocked_run(drive)
+    calls = []
+    kernel = clocked_driver.run_layers
+
+    def counted(*args):
+        calls.append(args)
+        return kernel(*args) and len(calls) > 3
+    for threads in (1, 2):
+        calls.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clocked_driver, "specialised", lambda *_: counted)
+            again = simulation.clocked_run(drive, threads=threads)
+        assert again.readout.tolist() == enough.readout.tolist() and len(again.log) >= 4 * len(enough.log) // threads
+        assert np.array_equal(again.spikes, enough.spikes)
 
 
 def test_more_bits_come_closer_to_float64():

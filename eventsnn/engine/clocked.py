@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.engine.vectors import add_rows, subtract_rows
+from eventsnn.engine.vectors import add_rows, load, store, subtract_rows
 from eventsnn.jit import inner_kernel, kernel
 from eventsnn.neurons.contract import emit, most, settle, tie
 
@@ -30,13 +30,13 @@ def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, en
 
 
 @inner_kernel
-def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, log_first, back, out, fired, charge, emitted, spikes,
+def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, begins, fired, back, charge, emitted, spikes,
               operations, readout):
-    """Run a layer's block of sites through all steps; `out` has room for all their spikes.
+    """Run a layer's block of sites through all steps; the log has room for all their spikes.
 
-    last: the steps in which anything can arrive; where a site is quiet after them, it stays so. back: uint8, whether a site and step
-    has negative spikes. out: where spikes are written, from `fired` on. charge, emitted: scratch; the rest as in `run_layers`. Returns
-    (spikes in `out`, ties).
+    last: the steps in which anything can arrive; where a site is quiet after them, it stays so. fired: where the next spike goes in the
+    log. spikes, operations: int64 [T], of the layer. charge, emitted: scratch; the rest as in `run_layers`. Returns (where the next spike
+    goes, ties).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     first_site, weights = net.first_site[layer], net.weights
@@ -54,21 +54,21 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
         dense = per_group == net.channels[source]
         for tap in range(net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]):
             row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels
-            cell = (net.first_site[source] + net.tap_site[tap]) * steps
-            first = log_first[cell]
+            site = net.first_site[source] + net.tap_site[tap]
+            first = begins[site, 0]
             for step in range(last):
-                after = log_first[cell + step + 1]
+                after = begins[site, step + 1]
                 if first < after:
-                    if dense and not back[cell + step]:
+                    if dense and not back[site, step]:
                         add_rows(charge, to + step * channels, weights, row, width, log, first, after)
                     else:
                         add_spikes(charge, to + step * channels, weights, row, width, per_group, dense, log, first, after)
-                    operations[layer, step] += (after - first) * width
+                    operations[step] += (after - first) * width
                 first = after
     ties = 0
     for site in range(begin, end):
-        at, cell, so_far = net.first_neuron[layer] + site * channels, (first_site + site) * steps, (site - begin) * steps * channels
-        first_here, quiet = np.uint64(at), False
+        at, so_far, quiet = net.first_neuron[layer] + site * channels, (site - begin) * steps * channels, False
+        first_here, begins[first_site + site, 0] = np.uint64(at), fired
         for step in range(steps):
             before, met, changed, taken_back, to = fired, 0, 0, 0, so_far + step * channels
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
@@ -84,14 +84,14 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
                 v[at + c] += charge[to + c]
             if changed and most(neuron) == 1:
                 for c in range(channels):  # without a branch: the next one writes over what was none
-                    out[np.uint64(fired)] = c ^ (emitted[c] >> 31)
+                    log[np.uint64(fired)] = c ^ (emitted[c] >> 31)
                     fired += emitted[c] != 0
             elif changed:
                 for c in range(channels):
                     for _ in range(abs(emitted[c])):
-                        out[fired] = c if emitted[c] > 0 else ~c
+                        log[fired] = c if emitted[c] > 0 else ~c
                         fired += 1
-            back[cell + step] = taken_back > 0
+            back[first_site + site, step] = taken_back > 0
             ties += met
             if step >= last and changed == 0 and not quiet:  # so it goes on, and meets the same thresholds in every step
                 quiet = True
@@ -99,28 +99,28 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
             if is_readout:
                 for c in range(channels):
                     readout[step, site * channels + c] = v[at + c]
-            spikes[layer, step] += fired - before
-            log_first[cell + step + 1] = fired
+            spikes[step] += fired - before
+            begins[first_site + site, step + 1] = fired
     return fired, ties
 
 
 @inner_kernel
-def run_pool(net, layer, site, v, s, log, log_first, back, out, fired, sums, spikes, steps):
+def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
     """Max pooling at one site: each unit sends the change of the maximum of its window's net spikes (semantics, section 10).
 
-    sums: scratch, net spikes of the members of a window, by member and channel. v, s: the maximum. Returns the number of
-    spikes in `out`.
+    sums: scratch, net spikes of the members of a window, by member and channel. v, s: the maximum. The rest as in `run_block`. Returns
+    where the next spike goes.
     """
-    channels, q = net.channels[layer], net.into[layer]
-    source_site = net.first_site[net.source[q]]
+    channels, q, here = net.channels[layer], net.into[layer], net.first_site[layer] + site
     at, taps = net.first_neuron[layer] + site * channels, net.tap_base[q] + site
     tap_from, tap_to = net.first_tap[taps], net.first_tap[taps + 1]
     sums[:(tap_to - tap_from) * channels] = 0
-    for step in range(steps):
+    begins[here, 0] = fired
+    for step in range(spikes.size):
         before, arrived = fired, 0
         for tap in range(tap_from, tap_to):
-            cell = (source_site + net.tap_site[tap]) * steps + step
-            for i in range(log_first[cell], log_first[cell + 1]):
+            source = net.first_site[net.source[q]] + net.tap_site[tap]
+            for i in range(begins[source, step], begins[source, step + 1]):
                 c = log[i]
                 arrived += 1
                 if c >= 0:
@@ -133,60 +133,65 @@ def run_pool(net, layer, site, v, s, log, log_first, back, out, fired, sums, spi
                 highest = max(highest, sums[member * channels + c])
             n = highest - s[at + c]
             for _ in range(abs(n)):
-                out[fired] = c if n > 0 else ~c
+                log[fired] = c if n > 0 else ~c
                 fired += 1
-            back[(net.first_site[layer] + site) * steps + step] |= n < 0
+            back[here, step] |= n < 0
             s[at + c] = v[at + c] = highest
-        spikes[layer, step] += fired - before
-        log_first[(net.first_site[layer] + site) * steps + step + 1] = fired
+        spikes[step] += fired - before
+        begins[here, step + 1] = fired
     return fired
 
 
 @inner_kernel
-def last_arrival(net, layer, drive_steps, spikes, steps):
+def last_arrival(net, layer, drive_steps, spikes):
     """The number of steps after which nothing arrives at a layer any more: neither drive nor its sources' spikes."""
+    parts, _, steps = spikes.shape
     last = min(drive_steps, steps)
     for q in range(net.into[layer], net.into[layer + 1]):
-        for step in range(last, steps):
-            if spikes[net.source[q], step] > 0:
-                last = step + 1
+        for part in range(parts):
+            for step in range(last, steps):
+                if spikes[part, net.source[q], step] > 0:
+                    last = step + 1
     return last
 
 
 @kernel
-def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, ties, readout, log, log_first, back, charge, first, end,
-               part, parts):
-    """Simulate one image in clocked time for readout.shape[0] steps: layers `first` to `end` - 1, or of one layer the sites of
-    one part of `parts`.
+def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, ties, readout, log, begins, back, charge, emitted, sums,
+               given, part, done):
+    """Simulate one image in clocked time for readout.shape[0] steps; or of each layer one part of its sites, while others call this with
+    the same arrays for the other parts.
 
-    net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row min(t, D - 1).
-    v: potentials [neurons], s: net spikes int64 [neurons], 0 at first, both read and written. mute: uint8
-    [neurons], 1 where spikes are neither sent nor counted. spikes, operations: int64 [L, T] (operations by target layer), ties:
-    int64 [L], readout: [T, classes], the charge that has arrived so far; spikes, operations and ties are added to.
-    log, log_first: int32, int64: the spikes of site number p (over all layers) in step t are
-    log[log_first[p * T + t]:log_first[p * T + t + 1]], as channels c, or ~c where negative; there are those of the layers before.
-    back: uint8 [sites * T], whether any is negative. charge: scratch, `net.charges` numbers. Returns the log with the spikes of these
-    layers (and room); of a part, its spikes alone, and log_first counts from 0 in its sites.
+    net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row min(t, D - 1). v: potentials [neurons],
+    s: net spikes int64 [neurons], 0 at first, both read and written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted.
+    spikes, operations: int64 [parts, L, T] (operations by target layer), ties: int64 [parts, L], 0 at first. readout: [T, classes], the
+    charge that has arrived so far. log: int32, begins: int64 [sites, T + 1]: the spikes of site number p (over all layers) in step t are
+    log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative; each part has an equal share of the log. back: uint8
+    [sites, T], 1 where any is negative. charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
+    run; their spikes are in the log of the only part. done: int64 [parts + 1], 0 at first: the layers that each part has done; the last
+    is set to make all stop. Returns whether the log had room.
     """
-    steps = readout.shape[0]
-    emitted, sums = np.empty(net.channels.max(), np.int32), np.empty(net.largest_window, np.int64)
-    out = log if parts == 1 else np.empty(0, np.int32)
-    fired = 0
-    for layer in range(first, end):
+    parts, layers, steps = spikes.shape
+    share = log.size // parts
+    fired, end = share * part, share * (part + 1)
+    if given:
+        fired = begins[net.first_site[given] - 1, steps]
+    for layer in range(given, layers):
         blocks = -(-net.sites[layer] // net.block[layer])
-        fired = log_first[net.first_site[layer] * steps] if parts == 1 else 0
-        room = net.block[layer] * steps * net.channels[layer] * most(neuron) + 1  # what a block can bring, and one that is written over
-        last = last_arrival(net, layer, drive_steps, spikes, steps)
+        room = net.block[layer] * steps * net.channels[layer] * most(neuron) + 1  # what a block brings, and one that is written over
+        last = last_arrival(net, layer, drive_steps, spikes)
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
-            if out.size - fired < room:
-                longer = np.empty(max(2 * out.size, fired + room), np.int32)
-                longer[:fired] = out[:fired]
-                out = longer
+            if end - fired < room:
+                store(done, parts, 1)
+                return False
             if net.pools[layer]:
-                fired = run_pool(net, layer, block, v, s, log, log_first, back, out, fired, sums, spikes, steps)
+                fired = run_pool(net, layer, block, v, s, log, begins, fired, back, sums, spikes[part, layer])
             else:
-                fired, met = run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, log_first, back, out, fired,
-                                       charge, emitted, spikes, operations, readout)
-                ties[layer] += met
-        log = out if parts == 1 else log
-    return out if parts == 1 else out[:fired]
+                fired, met = run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, begins, fired, back, charge,
+                                       emitted, spikes[part, layer], operations[part, layer], readout)
+                ties[part, layer] += met
+        store(done, part, layer + 1)
+        for other in range(parts):
+            while load(done, other) <= layer:
+                if load(done, parts):
+                    return False
+    return True

@@ -182,6 +182,25 @@ def _spread(builder, value, vector):
 
 
 @intrinsic
+def load(context, array, i):
+    """array[i], int64, as another thread has stored it last, with all that it wrote before."""
+    def code(context, builder, signature, args):
+        place = builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+        return builder.load_atomic(place, "acquire", 8)
+    return types.int64(array, i), code
+
+
+@intrinsic
+def store(context, array, i, value):
+    """array[i] = value, int64, for other threads to `load`."""
+    def code(context, builder, signature, args):
+        place = builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+        builder.store_atomic(args[2], place, "release", 8)
+        return context.get_dummy_value()
+    return types.void(array, types.int64, types.int64), code
+
+
+@intrinsic
 def lowest_bit(context, mask):
     """The number of the lowest bit of a uint64 that is set; it must not be 0."""
     def code(context, builder, signature, args):

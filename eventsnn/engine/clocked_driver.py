@@ -1,0 +1,89 @@
+"""Drives the clocked kernel: gives it its arrays, room for the spikes, and threads that share an image."""
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from eventsnn.engine.clocked import run_layers
+from eventsnn.engine.vectors import aligned
+from eventsnn.jit import specialised
+from eventsnn.neurons.contract import most
+
+
+class ClockedRun(NamedTuple):
+    """What one image leaves in clocked time; see `engine.clocked.run_layers` for the arrays. In the log of one thread spikes lie site by
+    site, step by step."""
+
+    v: np.ndarray
+    s: np.ndarray
+    mute: np.ndarray
+    spikes: np.ndarray
+    operations: np.ndarray
+    ties: np.ndarray
+    readout: np.ndarray
+    log: np.ndarray
+    begins: np.ndarray
+
+    @property
+    def sent(self):
+        """Net spikes that were sent, int64 [neurons]; the readout's are 0."""
+        return np.where(self.mute, 0, self.s)
+
+    @property
+    def first(self):
+        """int64 [sites * T + 1]: where the spikes of each site and step begin in the log of one thread; the end of each is the next."""
+        return np.append(self.begins[:, :-1], self.begins[-1, -1])
+
+
+def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, given=0, before=None, threads=1, room=0):
+    """The `ClockedRun` of one image for `steps` steps.
+
+    net: ProjectionTables. drive: [D, neurons], of the first `drive_steps` steps. resting: v(0). mute: uint8 [neurons], 1 where spikes are
+    not sent. before: an earlier run of the image for as many steps, on one thread; its first `given` layers stay as they are there, and
+    only the others run on their spikes. threads: how many share each layer; they change nothing but the time. room: spikes that the log
+    should hold; where it cannot, the image is run again with twice the room.
+    """
+    layers, size, sites = len(net.sites), len(resting), int(net.first_site[-1])
+    least = int((net.block * net.channels).max()) * steps * most(neuron) + 1
+    while True:
+        run = ClockedRun(resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.uint8) if mute is None else mute,
+                         *(np.zeros((threads, layers, steps), np.int64) for _ in range(2)), np.zeros((threads, layers), np.int64),
+                         np.zeros((steps, int(net.channels[-1] * net.sites[-1])), resting.dtype),
+                         np.empty(max(room, 2 * least * threads), np.int32), np.zeros((sites, steps + 1), np.int64))
+        back = np.zeros((sites, steps), np.uint8)
+        if given:
+            _keep(net, before, given, run, back)
+        if _in_threads(specialised(run_layers, neuron), net, neuron, drive, min(drive_steps, steps), run, back, given, threads):
+            return run._replace(spikes=run.spikes.sum(axis=0), operations=run.operations.sum(axis=0), ties=run.ties.sum(axis=0))
+        room = 2 * len(run.log)
+
+
+def _keep(net, before, given, run, back):
+    """Copy the first `given` layers of another run, and mark their sites' negative spikes."""
+    neurons, sites = net.first_neuron[given], net.first_site[given]
+    for field, kept in (("v", neurons), ("s", neurons), ("begins", sites), ("log", before.begins[sites - 1, -1])):
+        getattr(run, field)[:kept] = getattr(before, field)[:kept]
+    for field in ("spikes", "operations", "ties"):
+        getattr(run, field)[0, :given] = getattr(before, field)[:given]
+    first = before.first[:sites * back.shape[1] + 1]
+    back.reshape(-1)[np.searchsorted(first, np.flatnonzero(before.log[:first[-1]] < 0), side="right") - 1] = 1
+
+
+def _in_threads(kernel, net, neuron, drive, drive_steps, run, back, given, threads):
+    """Call the kernel once for each part, in threads of their own but for the first; returns whether the log had room."""
+    done = np.zeros(threads + 1, np.int64)
+
+    def part(number):
+        scratch = aligned(net.charges, run.v.dtype), np.zeros(net.channels.max(), np.int32), np.zeros(net.largest_window, np.int64)
+        return kernel(net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done)
+    if threads == 1:
+        return part(0)
+    with ThreadPoolExecutor(threads - 1) as pool:
+        try:
+            others = [pool.submit(part, number) for number in range(1, threads)]
+            return all([part(0), *(future.result() for future in others)])
+        except BaseException:
+            done[-1] = 1  # nobody waits for a part that cannot be
+            raise
