@@ -244,7 +244,7 @@ class Simulation:
         """The `ClockedRun` of one image with this drive, [D, neurons]; steps: of the run (None: T); settings: those of `run_clocked`."""
         run = run_clocked(self.tables, self.neuron, drive, self.drive_steps, self.resting, steps or self.steps, room=self._log_room,
                           **settings)
-        self._log_room = max(self._log_room, len(run.log))
+        self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
         return run
 
     def clocked_image(self, image, number=0, threads=1):

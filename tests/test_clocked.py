@@ -142,8 +142,8 @@ def test_a_log_without_room_is_tried_again():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(clocked_driver, "specialised", lambda *_: counted)
             again = simulation.clocked_run(drive, threads=threads)
-        assert again.readout.tolist() == enough.readout.tolist() and len(again.log) >= 4 * len(enough.log) // threads
-        assert np.array_equal(again.spikes, enough.spikes)
+        assert again.readout.tolist() == enough.readout.tolist()
+        assert np.array_equal(again.spikes, enough.spikes) and len(calls) >= 4
 
 
 def test_more_bits_come_closer_to_float64():

@@ -46,18 +46,20 @@ def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, g
     should hold; where it cannot, the image is run again with twice the room.
     """
     layers, size, sites = len(net.sites), len(resting), int(net.first_site[-1])
-    least = int((net.block * net.channels).max()) * steps * most(neuron) + 1
+    room = max(room, 2 * threads * (int((net.block * net.channels).max()) * steps * most(neuron) + 1))
+    room += len(before.log) if given else 0
     while True:
         run = ClockedRun(resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.uint8) if mute is None else mute,
                          *(np.zeros((threads, layers, steps), np.int64) for _ in range(2)), np.zeros((threads, layers), np.int64),
                          np.zeros((steps, int(net.channels[-1] * net.sites[-1])), resting.dtype),
-                         np.empty(max(room, 2 * least * threads), np.int32), np.zeros((sites, steps + 1), np.int64))
+                         np.empty(room, np.int32), np.zeros((sites, steps + 1), np.int64))
         back = np.zeros((sites, steps), np.uint8)
         if given:
             _keep(net, before, given, run, back)
         if _in_threads(specialised(run_layers, neuron), net, neuron, drive, min(drive_steps, steps), run, back, given, threads):
-            return run._replace(spikes=run.spikes.sum(axis=0), operations=run.operations.sum(axis=0), ties=run.ties.sum(axis=0))
-        room = 2 * len(run.log)
+            counts = {name: getattr(run, name).sum(axis=0) for name in ("spikes", "operations", "ties")}
+            return run._replace(log=run.log[:run.begins[-1, -1]] if threads == 1 else run.log, **counts)
+        room *= 2
 
 
 def _keep(net, before, given, run, back):

@@ -1,10 +1,11 @@
 """Clocked time against SpikingJelly, a plain torch loop, and the limit: the same additions by hand in C (limit.c).
 
-    python tests/benchmarks/clocked.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8 --limit 64
+    python tests/benchmarks/clocked.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8,32 --limit 64
 
-Same network, images, T and cores, measured in turn in one run: milliseconds an image (median, lowest and highest of the repeats). Batch 1
-is one image after the other (eight of them); we run an image on one core, torch on all. In a batch torch stacks the images, and each of
-our cores takes whole ones. SpikingJelly runs in its multi-step mode. "limit in C" adds up what our spikes bring, and checks that the
+Same network, images, T and cores, measured in turn in one run: milliseconds an image (median, lowest and highest of the repeats); a
+table for each T and batch. Batch 1 is one image after the other (eight of them); we run an image on one core, torch on all. In a batch
+torch stacks the images, as many at once as prove fastest, and each of our cores takes whole ones. SpikingJelly runs in both its modes:
+all steps of a layer at once (multi), and all layers of a step (single). "limit in C" adds up what our spikes bring, and checks that the
 sums are ours; its neurons do not fire. Giga operations a second count our additions, whatever torch multiplies. Needs torch and
 spikingjelly for their rows, gcc for the limit's.
 """
@@ -24,6 +25,10 @@ from eventsnn.simulation import Simulation
 ONE_BY_ONE = 8  # images at batch 1
 
 
+JELLY = {"SpikingJelly multi, float32": "m", "SpikingJelly single, float32": "s"}
+LOOPS = ("torch loop, float32", "torch loop, bfloat16")
+
+
 def main(argv=None):
     parser = measuring.options(__doc__)
     parser.add_argument("--batches", default="1,64", help="batch sizes, separated by commas")
@@ -35,24 +40,25 @@ def study(args):
     batches = whole_numbers(args.batches, "--batches")
     network = eventsnn.convert(eventsnn.load(args.net))
     images = eventsnn.load_images(args.data, limit=args.limit)
-    simulation = Simulation(network, steps=args.steps)
-    dense = torch_ways(network, args)
+    simulation, dense = Simulation(network, steps=args.steps), torch_ways(network, args.steps, args.cores)
     limit = compiled()
     for batch in batches:
         pixels = images.pixels[:batch if batch > 1 else ONE_BY_ONE]
         print_table(args, batch, simulation, dense, limit, pixels)
 
 
-def torch_ways(network, args):
+def torch_ways(network, steps, cores):
     """Name -> `Dense`, or None where what it needs is not installed."""
-    names = ["SpikingJelly, float32", "torch loop, float32", "torch loop, bfloat16"]
-    if not measuring.version("torch"):
-        return dict.fromkeys(names)
-    import torch
-    from dense import Dense
-    torch.set_num_threads(args.cores)
-    jelly = Dense(network, args.steps, jelly=True) if measuring.version("spikingjelly") else None
-    return dict(zip(names, [jelly, *(Dense(network, args.steps, dtype) for dtype in (torch.float32, torch.bfloat16))]))
+    ways = dict.fromkeys((*JELLY, *LOOPS))
+    if measuring.version("torch"):
+        import torch
+        from dense import Dense, keep_memory
+        keep_memory()
+        torch.set_num_threads(cores)
+        if measuring.version("spikingjelly"):
+            ways |= {name: Dense(network, steps, jelly=mode) for name, mode in JELLY.items()}
+        ways |= {name: Dense(network, steps, getattr(torch, name.split()[-1])) for name in LOOPS}
+    return ways
 
 
 def print_table(args, batch, simulation, dense, limit, pixels):
@@ -66,6 +72,7 @@ def print_table(args, batch, simulation, dense, limit, pixels):
     counts = {ours: spikes, "limit in C": spikes}
     for name, net in dense.items():
         if net is not None:
+            net.choose(ready[0])
             ways[name] = lambda net=net: [net(x) for x in ready]
             counts[name] = sum(net.spikes(x) for x in ready)
     if limit:
@@ -75,11 +82,12 @@ def print_table(args, batch, simulation, dense, limit, pixels):
     for name in (ours, *dense, "limit in C"):
         if name in ways:
             off = np.abs(counts[name] - spikes) / np.maximum(spikes, 1)
-            more = {"spikes": f"{counts[name].sum() / len(pixels):,.0f}", "largest difference in a layer": f"{off.max():.2%}"}
+            more = {"at once": dense[name].at_once if name in dense else 1, "spikes": f"{counts[name].sum() / len(pixels):,.0f}",
+                    "largest difference in a layer": f"{off.max():.2%}"}
             rows.append(measuring.row(name, seconds[name], seconds[ours], each=len(pixels), operations=operations, **more))
         else:
             rows.append(measuring.absent(name))
-    measuring.show(f"batch {batch}, T = {args.steps}, {len(pixels)} images: an image", rows)
+    measuring.show(f"batch {batch}, T = {simulation.steps}, {len(pixels)} images: an image", rows)
 
 
 def in_threads(calls, workers):

@@ -1,5 +1,8 @@
-"""The same spiking network in torch: a plain loop over steps, and SpikingJelly's multi-step mode. Needs torch."""
+"""The same spiking network in torch: a plain loop over steps, and SpikingJelly in both its step modes. Needs torch."""
 from __future__ import annotations
+
+import ctypes
+import time
 
 import numpy as np
 import torch
@@ -14,11 +17,12 @@ class Dense:
     """A network's graph step by step: BatchNormalization folded into convolutions, thresholds into the weights behind them, what does
     not depend on spikes computed once. IF neurons, soft reset, v(0) = theta / 2, p >= theta.
 
-    steps: T. dtype: torch's. jelly: whether to use SpikingJelly's IFNode, all steps of a layer at once.
+    steps: T. dtype: torch's. jelly: SpikingJelly's step mode, "s" or "m" (all steps of a layer at once), or None for neurons of our own.
     """
 
-    def __init__(self, network, steps, dtype=torch.float32, jelly=False):
-        self.graph, self.steps, self.dtype, self.jelly, self.watched = network.graph, steps, dtype, jelly, None
+    def __init__(self, network, steps, dtype=torch.float32, jelly=None):
+        self.graph, self.steps, self.dtype, self.jelly = network.graph, steps, dtype, jelly
+        self.watched, self.resets, self.at_once = None, [], None
         thetas = {layer.name: layer.theta for layer in network.spiking}
         if any(np.ndim(theta) for theta in thetas.values()):
             raise InputError("torch", "one threshold a layer", "one a neuron")
@@ -32,20 +36,41 @@ class Dense:
                 self.before.add(node.name)
 
     def __call__(self, x):
-        """Preprocessed images, float32 [N, C, H, W] -> the readout, [N, classes]."""
+        """Preprocessed images, float32 [N, C, H, W] -> the readout, [N, classes], `at_once` images after the other (None: all together)."""
         with torch.inference_mode():
-            values = {self.graph.input: torch.as_tensor(x, dtype=self.dtype)}
-            for node in self.graph.nodes:
-                if node.name in self.before:
-                    values[node.name] = self.operations[node.name](*(values[name] for name in node.inputs))
-            self.potentials, total = {}, 0
-            if self.jelly:
-                used = {name for node in self.graph.nodes if node.name not in self.before for name in node.inputs}
-                values = {name: y.expand(self.steps, *y.shape).flatten(0, 1) for name, y in values.items() if name in used}
-                return self._advance(values).unflatten(0, (self.steps, -1)).mean(0) * self.scale[self.graph.output]
-            for _ in range(self.steps):
-                total = total + self._advance(dict(values))
-            return total / self.steps * self.scale[self.graph.output]
+            x = torch.as_tensor(x, dtype=self.dtype).to(memory_format=torch.channels_last)  # torch's advice for processors
+            return torch.cat([self._run(part) for part in x.split(self.at_once or len(x))])
+
+    def _run(self, x):
+        values = {self.graph.input: x}
+        for node in self.graph.nodes:
+            if node.name in self.before:
+                values[node.name] = self.operations[node.name](*(values[name] for name in node.inputs))
+        for reset in self.resets:
+            reset()
+        self.potentials, self.images, total = {}, len(x), 0
+        if self.jelly == "m":
+            used = {name for node in self.graph.nodes if node.name not in self.before and not node.is_activation for name in node.inputs}
+            values = {name: self._in_all_steps(y).flatten(0, 1) if name in used else y for name, y in values.items()}
+            return self._advance(values).unflatten(0, (self.steps, -1)).mean(0) * self.scale[self.graph.output]
+        for _ in range(self.steps):
+            total = total + self._advance(dict(values))
+        return total / self.steps * self.scale[self.graph.output]
+
+    def choose(self, x):
+        """Find how many images at once are fastest, where x is a batch."""
+        seconds = {}
+        for count in sorted({len(x), *(n for n in (4, 16) if n < len(x))}):
+            self.at_once = count
+            self(x)
+            start = time.perf_counter()
+            self(x)
+            seconds[count] = time.perf_counter() - start
+        self.at_once = min(seconds, key=seconds.get)
+
+    def _in_all_steps(self, y):
+        """[N, ...], the same in every step -> [T, N, ...] without a copy; [T * N, ...] likewise."""
+        return y.expand(self.steps, *y.shape) if len(y) == self.images else y.unflatten(0, (self.steps, -1))
 
     def spikes(self, x):
         """All spikes of the images, by layer."""
@@ -65,13 +90,13 @@ class Dense:
     def _neurons(self, theta):
         if self.jelly:
             from spikingjelly.activation_based.neuron import IFNode
-            node = IFNode(theta, None, step_mode="m").eval()
+            node = IFNode(theta, None, step_mode=self.jelly).eval()
 
-            def jelly(y):
+            def reset():
                 node.reset()
                 node.v = theta / 2
-                return node(y.unflatten(0, (self.steps, -1))).flatten(0, 1)
-            return jelly
+            self.resets.append(reset)
+            return node if self.jelly == "s" else lambda y: node(self._in_all_steps(y)).flatten(0, 1)
         place = len(self.operations)
 
         def fire(y):
@@ -96,6 +121,7 @@ class Dense:
             top, left, bottom, right = attrs.get("pads", (0, 0, 0, 0))
             if (top, left) != (bottom, right) or set(attrs.get("dilations", (1, 1))) != {1}:
                 raise InputError(node.name, "equal padding and no dilation", attrs)
+            weight = weight.to(memory_format=torch.channels_last)
             return lambda x: F.conv2d(x, weight, bias, attrs.get("strides", 1), (top, left), 1, attrs.get("group", 1))
         if node.op == "BatchNormalization":
             if node.name in self.folded["gone"]:
@@ -128,3 +154,12 @@ def _folded(graph):
             found[node.inputs[0]] = factor * scale, (shift - node.params["input_mean"]) * scale + node.params["B"]
             found["gone"].add(node.name)
     return found
+
+
+def keep_memory():
+    """Let glibc keep the memory of large arrays. It gives them back otherwise, and the system clears new pages for every layer of every
+    run, which at T = 32 and 64 images takes longer than the sums."""
+    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
+    for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
+        if allocator:
+            allocator(option, value)

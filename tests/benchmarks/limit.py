@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from eventsnn.checks import InputError
+from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.integrate_and_fire import IF
 
 FLAGS = ("-O3", "-march=native", "-fwrapv", "-shared", "-fPIC")
@@ -33,12 +34,10 @@ class Limit:
     def clocked(self, simulation, run, drive):
         """A function that adds up all charge of one image; its spikes are those of the `ClockedRun`. Checks that the sums are ours."""
         t, steps = _plain(simulation), simulation.steps
-        listed = max(int(run.operations[t.target[q]].sum() // t.co[q]) for q in range(len(t.co)))
-        rows, first_row = np.empty(listed + 1, np.int32), np.empty(t.sites.max() * steps + 1, np.int64)
-        sums = np.zeros(len(run.v), np.int32)
-        args = [len(t.sites), steps, t.channels, t.sites, t.first_neuron, t.first_site, t.into, t.source, t.ci, t.co, t.tap_base,
-                t.first_tap, t.tap_site, t.tap_row, t.weights, run.log, run.first, rows, first_row, sums]
-        call = self._bound("clocked", args)
+        charge, sums = aligned(t.charges, np.int32), copied(np.zeros(len(run.v), np.int32))
+        call = self._bound("clocked", [
+            len(t.sites), steps, t.channels, t.sites, t.first_neuron, t.first_site, t.into, t.block, t.source, t.ci, t.co, t.tap_base,
+            t.first_tap, t.tap_to, t.tap_site, t.tap_row, t.weights, run.log, run.first, charge, sums])
         call()
         given = drive[np.minimum(np.arange(min(steps, simulation.drive_steps)), len(drive) - 1)].astype(np.int64).sum(axis=0)
         arrived = run.v.astype(np.int64) - simulation.resting - given + run.s * int(simulation.arithmetic.one)
@@ -52,11 +51,11 @@ class Limit:
         t, state = _plain(simulation), run.state
         inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         numbers, first = np.ascontiguousarray(inputs[:, 2]), np.searchsorted(inputs[:, 0], np.arange(simulation.steps + 1)).astype(np.int64)
-        v, counts = simulation.resting.copy(), np.zeros(len(state.v), np.int64)
-        queue = np.zeros(int(state.tallies[0].sum()) + len(inputs), np.int64)
+        v, counts = copied(simulation.resting), copied(np.zeros(len(state.v), np.int32))
+        queue, log = np.zeros(int(state.tallies[0].sum()) + len(inputs), np.int64), np.zeros((len(v), 2), np.int64)
         call = self._bound("event", [
             simulation.steps, t.readout, t.layers, t.layer_of, t.out_first, t.out, t.projections, t.first_run, t.runs, t.weights,
-            np.ascontiguousarray(run.drive[0]), numbers, first, int(simulation.arithmetic.one), v, counts, queue, len(queue)])
+            copied(run.drive[0]), numbers, first, int(simulation.arithmetic.one), v, counts, log, queue, len(queue)])
 
         def again():
             v[:], counts[:] = simulation.resting, 0
@@ -68,12 +67,18 @@ class Limit:
     def _bound(self, name, args):
         """A call of a kernel with these arguments, which it keeps alive."""
         function = getattr(self.kernels, name)
-        given = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else (ctypes.c_int32 if name == "event" and i == 13 else
-                 ctypes.c_int64)(int(a)) for i, a in enumerate(args)]
+        given = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_int64(int(a)) for a in args]
 
         def call(kept=args):
             return function(*given)
         return call
+
+
+def copied(array):
+    """A copy that begins where a vector may."""
+    copy = aligned(array.size, array.dtype)
+    copy[:] = array
+    return copy
 
 
 def _plain(simulation):

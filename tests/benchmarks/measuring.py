@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from eventsnn.checks import InputError
+from eventsnn.scripts import whole_numbers
 from eventsnn.simulation import cores
 from eventsnn.tables import text_table
 
 
-def options(words, *, steps=8, limit=64):
+def options(words, *, limit=64):
     """An ArgumentParser with what all benchmarks ask for; words: the script's docstring."""
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
     parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--steps", type=int, default=steps, help="T")
+    parser.add_argument("--steps", default="8", help="T; several, separated by commas, are measured one after the other")
     parser.add_argument("--limit", type=int, default=limit, help="number of images")
     parser.add_argument("--repeats", type=int, default=5, help="how often each is measured, in turn")
     parser.add_argument("--cores", type=int, default=cores(), help="processor cores to use")
@@ -29,14 +30,16 @@ def options(words, *, steps=8, limit=64):
 
 
 def run(study, parser, argv=None):
-    """Print the machine and call study(args); returns the exit status: 0, or 2 after one line for wrong input."""
+    """Print the machine and call study(args) for each T; returns the exit status: 0, or 2 after one line for wrong input."""
     args = parser.parse_args(argv)
     try:
-        for name in ("steps", "limit", "repeats", "cores"):
+        for name in ("limit", "repeats", "cores"):
             if getattr(args, name) < 1:
                 raise InputError(f"--{name}", "a whole number from 1", getattr(args, name))
+        every = whole_numbers(args.steps, "--steps")
         print(machine(args.cores))
-        study(args)
+        for args.steps in every:
+            study(args)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
