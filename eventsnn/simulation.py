@@ -326,11 +326,11 @@ class Simulation:
     def stream(self, pixels, *, numbers=None, workers=None, batch=16, neurons=False, sinks=None):
         """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core).
 
-        batch: images of a slice, at most. Where there are fewer images than threads, threads share images (clocked engine).
+        batch: images of a slice. Where there are fewer slices than threads, threads share images (clocked engine).
         """
         workers = workers or cores()
-        batch = max(1, min(batch, -(-len(pixels) // workers)))
-        starts, threads = range(0, len(pixels), batch), max(1, workers // max(1, len(pixels)))
+        starts = range(0, len(pixels), max(1, batch))
+        threads = max(1, workers // max(1, len(starts)))
         numbers = np.arange(len(pixels)) if numbers is None else numbers
         pool = ThreadPoolExecutor(workers)
 
@@ -397,6 +397,11 @@ def hash_of(arrays):
     for array in arrays:
         digest.update(np.ascontiguousarray(array, "<f8").tobytes())
     return digest.hexdigest()[:12]
+
+
+def fair(batch, images, workers=None):
+    """So many images a slice, or fewer where some of the threads (None: one a core) would get none."""
+    return max(1, min(batch, images // (workers or cores())))
 
 
 def cores():
