@@ -20,6 +20,7 @@ from eventsnn.checks import InputError
 from eventsnn.operators import IDENTITIES, resize_indices, spatial_pads, window_of
 
 BLOCK = 2**21  # bytes of convolution columns at a time: about the size of a second-level cache
+WEIGHTS = 2**23  # of a Gemm that are copied at a time where x has another dtype
 CHUNK = 2**26  # bytes of the largest activation that `predict` holds at a time, for each thread
 
 
@@ -190,9 +191,14 @@ def _padded(x, pads, value=0):
 
 
 def _gemm(node, x):
-    weight = node.params["B"].astype(x.dtype, copy=False)
-    # one vector-matrix product an image: a product over the batch would round as the batch's size has it
-    y = (x[:, None] @ (weight.T if node.attrs.get("transB", 0) else weight))[:, 0]
+    weight = node.params["B"].T if node.attrs.get("transB", 0) else node.params["B"]
+    # some outputs at a time, as there can be 10^8 weights to copy; BLAS takes up to 64 together, so that rounding stays as it was
+    part = max(1, WEIGHTS // len(weight) // 64) * 64
+    y = np.empty((len(x), weight.shape[1]), x.dtype)
+    for first in range(0, weight.shape[1], part):
+        matrix = weight[:, first:first + part].astype(x.dtype, copy=False)
+        # one vector-matrix product an image: a product over the batch would round as the batch's size has it
+        y[:, first:first + part] = (x[:, None] @ matrix)[:, 0]
     return y + node.params["C"].astype(x.dtype) if "C" in node.params else y
 
 

@@ -39,7 +39,8 @@ class Arithmetic:
         """Values in thresholds -> the arithmetic's numbers, rounded to the nearest (halves to even)."""
         if self.dtype.kind == "f":
             return np.asarray(values, self.dtype)
-        return np.rint(np.ldexp(np.asarray(values, np.float64), self.fraction_bits)).astype(self.dtype)
+        scaled = np.asarray(np.ldexp(np.asarray(values, np.float64), self.fraction_bits))
+        return np.rint(scaled, out=scaled).astype(self.dtype)
 
     def scale(self, network, target):
         """The factor from thresholds to a layer's own units: 1, and 2^-e for the readout."""
@@ -98,13 +99,13 @@ def factors(quanta, projection):
     return quanta[projection.target] / (1 if projection.source == INPUT else quanta[projection.source])
 
 
-def _sums(blocks, factor, above, below):
+def _sums(m, factor, above, below):
     """What each block brings each target where positive weights meet the input `above` and negative ones `below`, some blocks at a
     time, as there can be 10^8 weights: float64 [K, target channels]."""
-    many = max(1, CHUNK // blocks[0].size)
-    parts = (blocks[first:first + many] for first in range(0, len(blocks), many))
+    many = max(1, CHUNK // m.weights[0].size)
+    parts = (m.some(slice(first, first + many)).blocks for first in range(0, len(m.weights), many))
     sums = [(np.maximum(part, 0) * factor * above + np.minimum(part, 0) * factor * below).sum(2) for part in parts]
-    return np.concatenate(sums).reshape(len(blocks), -1)
+    return np.concatenate(sums).reshape(len(m.weights), -1)
 
 
 def _reach(network, target, steps, initial, pixel_range, quanta, most, limits, signed, drive_steps):
@@ -123,14 +124,14 @@ def _reach(network, target, steps, initial, pixel_range, quanta, most, limits, s
     for p in network.into(target):
         m, factor = p.map, factors(quanta, p)
         if p.source == INPUT:
-            lowest_pixel, highest_pixel = (x.reshape(m.blocks.shape[1], -1, 1) for x in pixel_range)
-            np.add.at(low, m.r, _sums(m.blocks, factor, lowest_pixel, highest_pixel)[m.k])
-            np.add.at(high, m.r, _sums(m.blocks, factor, highest_pixel, lowest_pixel)[m.k])
+            lowest_pixel, highest_pixel = (x.reshape(m.weights.shape[1], -1, 1) for x in pixel_range)
+            np.add.at(low, m.r, _sums(m, factor, lowest_pixel, highest_pixel)[m.k])
+            np.add.at(high, m.r, _sums(m, factor, highest_pixel, lowest_pixel)[m.k])
         else:
             times = most if limits is None else limits[p.source]
-            np.add.at(up, m.r, times * _sums(m.blocks, factor, 1, 0)[m.k])
-            np.add.at(down, m.r, -times * _sums(m.blocks, factor, 0, 1)[m.k])
-            np.add.at(fan_in, m.r, times * m.blocks.shape[2])
+            np.add.at(up, m.r, times * _sums(m, factor, 1, 0)[m.k])
+            np.add.at(down, m.r, -times * _sums(m, factor, 0, 1)[m.k])
+            np.add.at(fan_in, m.r, times * m.weights.shape[2])
     fires, high, low = target < len(network.layers) - 1, np.maximum(high, 0), np.maximum(-low, 0)
     if limits is not None:
         highest = max(1, initial) * fires + up + drive_steps * high

@@ -33,12 +33,12 @@ def incoming(simulation, layer, neuron):
     for number, p in enumerate(spiking + inputs):
         if p.target != layer:
             continue
-        _, _, ci, co = p.map.blocks.shape
+        _, _, ci, co = p.map.weights.shape
         site, channel = divmod(neuron, network.layers[layer].grid[0])
         group, output = divmod(channel, co)
         taps = slice(*np.searchsorted(p.map.r, [site, site + 1]))
-        one_output = p.map.blocks[p.map.k[taps], group, :, output][:, None, :, None]
-        weights = simulation.blocks(replace(p, map=replace(p.map, blocks=one_output)))[:, 0, :, 0]
+        one_output = p.map.weights[p.map.k[taps], group, :, output][:, None, :, None]
+        weights = simulation.blocks(replace(p, map=replace(p.map, weights=one_output)))[:, 0, :, 0]
         shape = p.map.sites[0], p.map.channels[0]
         charge, reached = np.zeros(shape, weights.dtype), np.zeros(shape, bool)
         charge[p.map.p[taps], group * ci:(group + 1) * ci] = weights

@@ -174,16 +174,22 @@ def deviation(network, pixels):
     targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking]
     targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
     silent = {layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name]) for layer in network.layers if np.ndim(layer.theta)}
-    outputs = ann.forward(graph, x, keep=(*names, *targets, graph.input), dtype=np.float64, silent=silent)
+    keep = {*names, *targets, graph.input}
+    batch = max(1, CHUNK // sum(int(np.prod(graph.shapes[name])) for name in keep))
+    errors, largest = np.zeros(len(targets)), np.full(len(targets), 1e-300)
+    for start in range(0, len(x), batch):
+        outputs = ann.forward(graph, x[start:start + batch], keep=keep, dtype=np.float64, silent=silent)
+        for i, (layer, target) in enumerate(zip(network.layers, targets)):
+            total = np.repeat(layer.bias[None], len(outputs[graph.input]), axis=0)
+            for p in network.into(i):
+                source, theta = (graph.input, 1.0) if p.source == INPUT else (names[p.source], network.layers[p.source].theta)
+                apply = partial(linear.largest, p.map) if layer.pools else p.map
+                total += apply(_by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf))
+            expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
+            errors[i] = np.maximum(errors[i], np.abs(total * layer.theta - expected).max())
+            largest[i] = np.maximum(largest[i], np.abs(expected).max())
     worst, where = 0.0, network.readout.name
-    for i, (layer, target) in enumerate(zip(network.layers, targets)):
-        total = np.repeat(layer.bias[None], len(x), axis=0)
-        for p in network.into(i):
-            source, theta = (graph.input, 1.0) if p.source == INPUT else (names[p.source], network.layers[p.source].theta)
-            apply = partial(linear.largest, p.map) if layer.pools else p.map
-            total += apply(_by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf))
-        expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
-        error = np.abs(total * layer.theta - expected).max() / max(np.abs(expected).max(), 1e-300)
+    for layer, error in zip(network.layers, errors / largest):
         if not error <= worst:
             worst, where = float(error), layer.name
     return worst, where

@@ -10,7 +10,7 @@ into the weights behind it, and at zero-padded borders everything stays exact.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -25,7 +25,8 @@ MAX_PAIRS = 2**26
 class LinearMap:
     """target[r, :] = sum over taps of source[p, :] @ blocks[k], block-diagonal in G groups.
 
-    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. blocks: float64 [K, G, ci, co].
+    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co], the blocks themselves where factor is
+    None; else a network's own weights in float32, which are multiplied by the factor in float64 when the blocks are asked for.
     Sites are counted row by row; channels are the last axis on both sides.
     """
 
@@ -33,34 +34,43 @@ class LinearMap:
     p: np.ndarray
     r: np.ndarray
     k: np.ndarray
-    blocks: np.ndarray
+    weights: np.ndarray
+    factor: float | None = None
+
+    @property
+    def blocks(self):
+        """float64 [K, G, ci, co]."""
+        return self._multiplied(self.weights)
+
+    def _multiplied(self, weights):
+        return weights if self.factor is None else np.multiply(weights, self.factor, dtype=np.float64, order="C")
+
+    def some(self, which):
+        """The map with the blocks `which` (an index) alone: for their numbers, its taps mean nothing."""
+        return replace(self, weights=self.weights[which])
 
     @property
     def channels(self):
         """(source channels, target channels)."""
-        _, groups, ci, co = self.blocks.shape
+        _, groups, ci, co = self.weights.shape
         return groups * ci, groups * co
 
     def __call__(self, x):
         """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the numbers of the blocks."""
-        count, groups, ci, co = self.blocks.shape
-        out = np.zeros((len(x), self.sites[1], groups * co), self.blocks.dtype)
+        count, groups, ci, co = self.weights.shape
+        out = np.zeros((len(x), self.sites[1], groups * co), self.weights.dtype if self.factor is None else np.float64)
         order = np.argsort(self.k, kind="stable")
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
             taps = order[bounds[k]:bounds[k + 1]]
             part = x[:, self.p[taps]].reshape(len(x), len(taps), groups, 1, ci)
-            moved = np.matmul(part, self.blocks[k]).reshape(len(x), len(taps), groups * co)
+            moved = np.matmul(part, self._multiplied(self.weights[k])).reshape(len(x), len(taps), groups * co)
             r = self.r[taps]  # sorted, as taps keep their order
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
             else:
                 np.add.at(out, (slice(None), r), moved)
         return out
-
-    def scaled(self, factor):
-        """The map times a number."""
-        return LinearMap(self.sites, self.p, self.r, self.k, self.blocks * factor)
 
     def normalised(self, source, target):
         """Each weight times its source's threshold, divided by its target's (weight normalisation, DNISNM eq. 18).
@@ -70,8 +80,9 @@ class LinearMap:
         taps. They lie source by source, targets backwards, as the event engine's runs want them.
         """
         if np.ndim(source) == np.ndim(target) == 0:
-            return self.scaled(source / target)
-        (count, groups), (ci, co) = (len(self.p), self.blocks.shape[1]), self.blocks.shape[2:]
+            factor = source / target
+            return replace(self, weights=self.weights * factor) if self.factor is None else replace(self, factor=self.factor * factor)
+        (count, groups), (ci, co) = (len(self.p), self.weights.shape[1]), self.weights.shape[2:]
         order = np.lexsort((-self.r, self.p))
         k = np.empty(count, np.int64)
         k[order] = np.arange(count)
@@ -124,6 +135,8 @@ def regroup(blocks, groups):
 
 def compose(first, then):
     """The map that applies `first` and then `then`."""
+    if _is_identity(first):
+        return then
     starts = np.searchsorted(first.r, np.arange(first.sites[1] + 1))
     fan_in = np.diff(starts)[then.p]
     total = int(fan_in.sum())
@@ -132,10 +145,15 @@ def compose(first, then):
                          "put an activation between them")
     b = np.repeat(np.arange(len(then.p)), fan_in)
     a = starts[then.p][b] + np.arange(total) - np.repeat(np.cumsum(fan_in) - fan_in, fan_in)
-    pair = first.k[a] * len(then.blocks) + then.k[b]
+    pair = first.k[a] * len(then.weights) + then.k[b]
     used, pair = np.unique(pair, return_inverse=True)
-    blocks = _products(first.blocks, then.blocks, used // len(then.blocks), used % len(then.blocks))
+    blocks = _products(first.blocks, then.blocks, used // len(then.weights), used % len(then.weights))
     return make_map((first.sites[0], then.sites[1]), first.p[a], then.r[b], pair.reshape(-1), blocks)
+
+
+def _is_identity(m):
+    return m.weights.shape[::2] == (1, 1) and m.weights.shape[3] == 1 and len(m.p) == m.sites[0] == m.sites[1] and bool(
+        (m.p == m.r).all() and (m.weights == 1).all())
 
 
 def _products(a, b, i, j):
@@ -155,7 +173,7 @@ def add(maps):
     """The sum of maps with the same source and target."""
     if len(maps) == 1:
         return maps[0]
-    groups = reduce(np.gcd, (m.blocks.shape[1] for m in maps))
+    groups = reduce(np.gcd, (m.weights.shape[1] for m in maps))
     blocks = [regroup(m.blocks, int(groups)) for m in maps]
     offsets = np.cumsum([0] + [len(b) for b in blocks[:-1]])
     joined = [np.concatenate([getattr(m, name) for m in maps]) for name in ("p", "r")]
@@ -194,6 +212,15 @@ def window_taps(grid, window):
     return (y * width + x)[inside], (oy * window.out[1] + ox)[inside], (ky * kw + kx)[inside]
 
 
+def _of_graph(sites, p, r, k, weights):
+    """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the memory, or none where rows can be
+    read where they are."""
+    if weights.dtype != np.float32:
+        return make_map(sites, p, r, k, np.ascontiguousarray(weights, np.float64))
+    rows = weights.strides[-1] == weights.itemsize
+    return replace(make_map(sites, p, r, k, weights if rows else np.ascontiguousarray(weights)), factor=1.0)
+
+
 def convolution(node, grid):
     """Conv: one block for each tap of the kernel."""
     window = window_of(node, grid)
@@ -201,7 +228,7 @@ def convolution(node, grid):
     weight, group = node.params["W"], node.attrs.get("group", 1)
     out, ci = weight.shape[:2]
     blocks = weight.reshape(group, out // group, ci, -1).transpose(3, 0, 2, 1)
-    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, np.ascontiguousarray(blocks, np.float64))
+    return _of_graph((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, blocks)
 
 
 def average_pool(node, grid):
@@ -269,7 +296,7 @@ def gemm(node, grid):
     weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
     sites = np.arange(grid[1] * grid[2])
     blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
-    return make_map((len(sites), 1), sites, np.zeros_like(sites), sites, np.ascontiguousarray(blocks, np.float64))
+    return _of_graph((len(sites), 1), sites, np.zeros_like(sites), sites, blocks)
 
 
 def flattening(grid):

@@ -7,7 +7,7 @@ units (semantics, section 10).
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,7 +106,7 @@ class Network:
         """The number of synapses that spikes can cross (neither drive from the input nor a pool's window has any)."""
         total = 0
         for projection in self.projections:
-            _, groups, ci, co = projection.map.blocks.shape
+            _, groups, ci, co = projection.map.weights.shape
             if projection.source != INPUT and not self.layers[projection.target].pools:
                 total += len(projection.map.k) * groups * ci * co
         return total
@@ -202,11 +202,17 @@ def connect(graph, thetas):
 def _normalised(graph, layers, projections):
     """Projections of (source, target, map) with each map in the thresholds of the layers it joins."""
     thetas = {INPUT: 1.0, **{i: layer.theta for i, layer in enumerate(layers)}}
-    weights = sum(len(m.k) * m.blocks[0].size for s, t, m in projections if np.ndim(thetas[s]) or np.ndim(thetas[t]))
+    weights = sum(len(m.k) * m.weights[0].size for s, t, m in projections if np.ndim(thetas[s]) or np.ndim(thetas[t]))
     if weights > MAX_WEIGHTS:
         raise InputError(f"{graph.source}: thresholds", f"at most {MAX_WEIGHTS:,} weights", f"{weights:,}: with one threshold a "
                          "neuron no two synapses share a weight", "choose a rule with one threshold a layer: 'max' or 'percentile'")
-    return tuple(Projection(s, t, m if layers[t].pools else m.normalised(thetas[s], thetas[t])) for s, t, m in projections)
+    normalised = []
+    while projections:  # a map goes before the next is normalised
+        s, t, m = projections.pop(0)
+        m = m if layers[t].pools else m.normalised(thetas[s], thetas[t])
+        # the input's blocks are asked for with every image
+        normalised.append(Projection(s, t, replace(m, weights=m.blocks, factor=None) if s == INPUT else m))
+    return tuple(normalised)
 
 
 def _pooled(graph, node):

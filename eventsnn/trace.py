@@ -222,6 +222,7 @@ class TraceFile:
         self.writer.shutdown(cancel_futures=True)
         self.file.close()
         self.disk.file.close()
+        self.groups, self.held = None, {}  # a run keeps the sinks of all its images
 
     def __call__(self, spikes, potentials, deliveries):
         if not self.disk:

@@ -1,11 +1,16 @@
 """The projections are the graph's linear paths, exactly: every operator, every way to join them."""
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
-from eventsnn import InputError, conversion, convert
+from eventsnn import InputError, arithmetic, conversion, convert
+from eventsnn.engine import tables
 from eventsnn.linear import compose, regroup
 from eventsnn.network import INPUT
+from eventsnn.simulation import Simulation
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -50,10 +55,62 @@ def test_random_graphs_have_layers_with_several_targets():
 def test_the_check_notices_a_wrong_weight():
     rng = np.random.default_rng(1)
     graph = random_graph(rng)
-    network = convert(graph)
-    network.projections[-1].map.blocks[0, 0, 0, 0] += 1e-3
+    network, pixels = convert(graph), random_pixels(rng, graph)
+    *others, last = network.projections
+    wrong = last.map.blocks.copy()
+    wrong[0, 0, 0, 0] += 1e-3
+    network = replace(network, projections=(*others, replace(last, map=replace(last.map, weights=wrong, factor=None))))
     with pytest.raises(ArithmeticError, match="readout"):
-        conversion.check(network, random_pixels(rng, graph))
+        conversion.check(network, pixels)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_check_may_take_some_images_at_a_time(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    network, pixels = convert(graph), random_pixels(rng, graph, 5)
+    whole = conversion.deviation(network, pixels)
+    monkeypatch.setattr(conversion, "CHUNK", 1)
+    assert conversion.deviation(network, pixels) == whole
+
+
+def with_weights(graph, dtype):
+    nodes = (replace(node, params={role: array.astype(dtype) for role, array in node.params.items()}) for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
+
+
+@pytest.mark.parametrize("settings", ({}, {"thresholds": "dni"}))
+@pytest.mark.parametrize("seed", range(20))
+def test_weights_kept_in_float32_are_the_same_to_the_last_bit(seed, settings):
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 3)
+    kept, wide = (convert(with_weights(graph, dtype), calibration=pixels, **settings) for dtype in (np.float32, np.float64))
+    for a, b in zip(kept.projections, wide.projections, strict=True):
+        assert b.map.factor is None and b.map.weights.dtype == a.map.blocks.dtype == np.float64
+        assert all(np.array_equal(getattr(a.map, name), getattr(b.map, name)) for name in ("p", "r", "k", "blocks"))
+
+
+@pytest.mark.parametrize("transposed, most", ((0, 1.4), (1, 2.4)))
+def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
+    """Whole numbers for the engine, and a copy only where rows do not lie together; never all weights in float64."""
+    monkeypatch.setattr(tables, "CHUNK", 2**16)
+    monkeypatch.setattr(arithmetic, "CHUNK", 2**16)
+    monkeypatch.setattr(conversion.ann, "WEIGHTS", 2**16)
+    rng = np.random.default_rng(0)
+    b = Builder(rng, (4, 8, 8))
+    x = b.add("Flatten", [b.activation(b.conv("input", 64, pads=[1, 1, 1, 1]), "QCFS")])
+    weight = b.weights(1024, 64 * 8 * 8)
+    x = b.add("Gemm", [x], {"transB": transposed}, {"B": weight if transposed else np.ascontiguousarray(weight.T)})
+    graph = b.graph(b.gemm(b.activation(x, "QCFS")))
+    pixels = random_pixels(rng, graph)
+    tracemalloc.start()
+    network = convert(graph)
+    conversion.check(network, pixels)
+    simulation = Simulation(network, steps=4, fraction_bits=10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert weight.nbytes < simulation.tables.weights.nbytes < peak < most * weight.nbytes
 
 
 def test_batch_normalisation_behind_an_activation_is_exact_at_padded_borders():

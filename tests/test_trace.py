@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,20 @@ def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, ch
         assert {d.chunks for group in (*file["spikes"].values(), file["deliveries"]) for d in group.values()} == {(chunk,)}
     read = read_trace(tmp_path / "t.h5", simulation)
     assert len(spikes) == 500 and np.array_equal(read.spikes, spikes) and np.array_equal(read.deliveries, deliveries)
+
+
+def test_a_finished_file_keeps_no_records(tmp_path):
+    """Memory does not grow with the images, whose sinks all live until a run's end."""
+    simulation, pixels = prepared(11, neuron="snm")
+    recorder = Recorder()
+    simulation.run_events(pixels[0], 0, recorder)
+    sinks = [TraceFile(tmp_path / f"{i}.h5", simulation, i) for i in range(9)]
+    simulation.run(pixels[:1], sinks=sinks[:1])  # compiles
+    tracemalloc.start()
+    simulation.run(pixels[:1].repeat(8, axis=0), sinks=sinks[1:])
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(recorder.records()[0]) > 500 and kept < 2 * sum(array.nbytes for array in recorder.records())
 
 
 def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):

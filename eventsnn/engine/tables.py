@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.engine.layout import EventTables
+from eventsnn.checks import InputError
+from eventsnn.engine.layout import LAYERS, PROJECTIONS, EventTables
 from eventsnn.engine.vectors import aligned
 from eventsnn.network import INPUT
 
@@ -65,10 +66,10 @@ def build(network, quantise, dtype, steps):
     block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, BLOCK))
     block[pools_of(network) > 0] = 1
     first_tap, tap_base, to, site, row = [], [], [], [], []
-    weights = aligned(sum(p.map.blocks.size for p in projections) + int(channels.max()), dtype)
+    weights = aligned(sum(p.map.weights.size for p in projections) + int(channels.max()), dtype)
     taps = rows = 0
     for p in projections:
-        blocks = p.map.blocks
+        blocks = p.map.weights
         tap_base.append(sum(map(len, first_tap)))
         at_once = block[p.target]
         order, in_block = _in_blocks(p.map, at_once)
@@ -87,8 +88,8 @@ def build(network, quantise, dtype, steps):
         np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64), block,
         np.array([p.source for p in projections], np.int64),
         np.array([p.target for p in projections], np.int64),
-        np.array([p.map.blocks.shape[2] for p in projections], np.int64),
-        np.array([p.map.blocks.shape[3] for p in projections], np.int64),
+        np.array([p.map.weights.shape[2] for p in projections], np.int64),
+        np.array([p.map.weights.shape[3] for p in projections], np.int64),
         np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(to), np.concatenate(site), np.concatenate(row), weights,
         pools_of(network), max([0, *(int(np.bincount(p.map.r).max()) * grids[p.target][0] for p in projections
                                      if network.layers[p.target].pools)]),
@@ -108,10 +109,10 @@ def _in_blocks(map, at_once):
 
 def _in_parts(projection, quantise):
     """Yield (number of the first, blocks) for some of a projection's quantised blocks at a time, as there can be 10^8 weights."""
-    blocks = projection.map.blocks
-    many = max(1, CHUNK // max(blocks[0].size, 1))
-    for first in range(0, len(blocks), many):
-        yield first, quantise(replace(projection, map=replace(projection.map, blocks=blocks[first:first + many])))
+    weights = projection.map.weights
+    many = max(1, CHUNK // max(weights[0].size, 1))
+    for first in range(0, len(weights), many):
+        yield first, quantise(replace(projection, map=projection.map.some(slice(first, first + many))))
 
 
 def pools_of(network):
@@ -134,11 +135,14 @@ def build_events(network, quantise, dtype, inputs=False):
     first = _firsts([c * h * w for c, h, w in grids])
     projections = [p for p in network.projections if p.source != INPUT]
     projections += [p for p in network.projections if p.source == INPUT and inputs]
+    if len(grids) > LAYERS or len(projections) >= PROJECTIONS:
+        raise InputError("event engine", f"at most {LAYERS} layers and {PROJECTIONS - 1} projections",
+                         f"{len(grids)} and {len(projections)}", "choose --engine clocked")
     rows, first_run, runs = [], [], []
-    weights = aligned(sum(p.map.blocks.size for p in projections), dtype)
+    weights = aligned(sum(p.map.weights.size for p in projections), dtype)
     at = 0
     for p in projections:
-        count, groups, ci, co = p.map.blocks.shape
+        count, groups, ci, co = p.map.weights.shape
         channels = grids[p.target][0]
         order = np.lexsort((p.map.r, p.map.p))
         source, target, block = p.map.p[order], p.map.r[order], count - 1 - p.map.k[order]
@@ -150,11 +154,11 @@ def build_events(network, quantise, dtype, inputs=False):
         rows.append((p.target, ci, co, count * co, sum(map(len, first_run))))
         first_run.append(sum(map(len, runs)) + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
         runs.append(np.stack([first[p.target] + target[start] * channels, at + block[start] * co, length * co], axis=1))
-        into = weights[at:at + p.map.blocks.size].reshape(groups * ci, count, co)
+        into = weights[at:at + p.map.weights.size].reshape(groups * ci, count, co)
         for before, part in _in_parts(p, quantise):
             n, end = len(part), count - before
             into[:, end - n:end] = part[::-1].reshape(n, groups * ci, co).transpose(1, 0, 2)
-        at += p.map.blocks.size
+        at += p.map.weights.size
     readout = len(network.layers) - 1
     sources = np.array([readout + 1 if p.source == INPUT else p.source for p in projections], np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
