@@ -169,7 +169,8 @@ def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if"
     numbers = getattr(images, "indices", np.arange(len(pixels)))
     began, parts = clock.perf_counter(), []
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
-        for _, part in simulation.stream(pixels, numbers=numbers, workers=workers, batch=fair(batch, len(pixels), workers), neurons=neurons):
+        size = fair(batch, len(pixels), workers)
+        for _, part in simulation.stream(pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons):
             parts.append(part)
             bar.update(len(part.readout))
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)

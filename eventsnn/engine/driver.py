@@ -60,10 +60,13 @@ class EventRun:
         self.inputs = inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         records = rules.most_spikes + RECORDS if rules.record else 0
         capacity = 1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
-        v = aligned(size, resting.dtype)
+        v, lows = aligned(size, resting.dtype), band.floor
         v[:] = resting
+        if band.low > band.floor:
+            lows = aligned(size, resting.dtype)
+            lows[:] = band.floor
         self.state = layout.State(
-            np.zeros(SCALARS, np.int64), v, np.zeros((size, 2), np.int32), np.zeros(size if rules.refractory else 0, np.int64),
+            np.zeros(SCALARS, np.int64), v, np.zeros((size, 2), np.int32), lows, np.zeros(size if rules.refractory else 0, np.int64),
             np.full(size if rules.window else 0, -1), np.zeros((3, layers, steps), np.int64), np.zeros((2, layers, steps), np.uint64), mute,
             np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
             np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.engine.firing import evaluate, follow, open_window, rests, room_for_one, window_maximum
+from eventsnn.engine.firing import evaluate, follow, open_window, room_for_one, window_maximum
 from eventsnn.engine.layout import (
     D_EVENT,
     D_PART,
@@ -81,7 +81,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                         follow(net, order, rules, delays, state, target, x, top, cause)
             continue
         silent = target == net.readout or rules.clocked == 1
-        low, high = (band.floor, band.ceiling) if silent else (band.low, band.high)
+        low, high = state.lows, band.ceiling if silent else band.high
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
         operations = pairs = 0
@@ -103,11 +103,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
             while outside:
                 x = first_outside + lowest_bit(outside)
                 outside &= outside - np.uint64(1)
-                p = v[x]
-                overflow |= p < band.floor or p > band.ceiling
-                can_fire = p >= band.high or memory[x, NET] > 0
-                if can_fire and not silent and rules.window == 0 and not rests(rules, state, x):
-                    evaluate(net, neuron, order, rules, delays, state, target, x, cause)
+                overflow |= v[x] < band.floor or v[x] > band.ceiling
+                if not silent and rules.window == 0:
+                    evaluate(net, neuron, order, rules, delays, band, state, target, x, cause)
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
     return overflow
@@ -134,12 +132,12 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         if net.pools[layer] >= 0:
             continue
         silent = layer == readout or rules.clocked == 1
-        low, high = (band.floor, band.ceiling) if silent else (band.low, band.high)
+        high = band.ceiling if silent else band.high
         number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
         while number < end:
             if number >= at[DRIVEN]:
                 width = min(AT_ONCE, end - number)
-                _, found = add_run(v, number, drive, number, width, 0, low, high, state.found, 0)
+                _, found = add_run(v, number, drive, number, width, 0, state.lows, high, state.found, 0)
                 at[DRIVEN] = number + width
                 if found == 0 and rules.window == 0:
                     number += width
@@ -153,8 +151,8 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
             if rules.window > 0 and not silent:
                 if state.window_end[number] < 0:
                     open_window(rules, state, layer, number)
-            elif (p >= high or p <= low) and not silent:
-                evaluate(net, neuron, order, rules, delays, state, layer, number, -1)
+            elif (p >= high or p <= band.low) and not silent:
+                evaluate(net, neuron, order, rules, delays, band, state, layer, number, -1)
             number += 1
     at[CURSOR] = at[DRIVEN] = 0
     return DONE
@@ -187,7 +185,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         else:
             number = what >> NUMBER_BIT
             if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
-                evaluate(net, neuron, order, rules, delays, state, (what >> LAYER_BIT) & LAYERS, number, -1)
+                evaluate(net, neuron, order, rules, delays, band, state, (what >> LAYER_BIT) & LAYERS, number, -1)
 
 
 @inner_kernel
@@ -211,7 +209,7 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
             at[CURSOR] = number
             at[TAKEN] -= 1
             return FULL
-        evaluate(net, neuron, order, rules, delays, state, layer, number, -1)
+        evaluate(net, neuron, order, rules, delays, band, state, layer, number, -1)
     at[CURSOR] = 0
     return DONE
 

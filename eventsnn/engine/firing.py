@@ -5,6 +5,8 @@ The caller of `evaluate` and `follow` has made sure of room, see `room_for_one`.
 from __future__ import annotations
 
 import numpy as np
+from numba.core import types
+from numba.extending import overload
 
 from eventsnn.engine.layout import (
     DELIVERY,
@@ -93,8 +95,23 @@ def rests(rules, state, number):
     return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
 
 
+def set_low(lows, number, low):
+    """lows[number] = low, where each neuron has its own."""
+    if np.ndim(lows):
+        lows[number] = low
+
+
+@overload(set_low, inline="always")
+def _set_low(lows, number, low):
+    if isinstance(lows, types.Array):
+        def each(lows, number, low):
+            lows[number] = low
+        return each
+    return lambda lows, number, low: None
+
+
 @inner_kernel
-def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
+def evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause):
     """Evaluate one neuron: it fires while its model says so (semantics 5.2)."""
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
@@ -121,6 +138,7 @@ def evaluate(net, neuron, order, rules, delays, state, layer, number, cause):
         memory[number, NET] += n
         if rules.clocked:
             return
+        set_low(state.lows, number, band.low if memory[number, NET] > 0 else band.floor)
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends

@@ -85,7 +85,9 @@ class State(NamedTuple):
     """All that a run is, between two events.
 
     at: int64, the scalars named in `queue`. v: potentials [neurons]. memory: int32 [neurons, 2], net spikes and spikes of either
-    sign. rests_until, window_end: int64 [neurons], ticks (-1: no window is open), empty where time has no refractory period or no
+    sign. lows: the arithmetic's dtype [neurons], at or below which a potential may fire or is near overflow, the band's low
+    where net spikes are positive (not in order clocked) and else its floor; or its floor alone, where nothing fires below the band.
+    rests_until, window_end: int64 [neurons], ticks (-1: no window is open), empty where time has no refractory period or no
     window. tallies: int64 [3, L, T], spikes, synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and
     order-free. mute: uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units were
     sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after its start, input's number,
@@ -97,6 +99,7 @@ class State(NamedTuple):
     at: np.ndarray
     v: np.ndarray
     memory: np.ndarray
+    lows: np.ndarray
     rests_until: np.ndarray
     window_end: np.ndarray
     tallies: np.ndarray

@@ -112,6 +112,7 @@ def _run(words, whole, floating, by_sign):
 
     half: 1: charges >= 0, 2: charges < 0{"" if by_sign else " (not looked at here)"}. found: int64, `pairs` pairs of numbers, to which
     more are added: the bits of found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are >= high or <= low.
+    low: a number, or one for each potential.
     Returns how many charges were added, and how many pairs there are now. The slices must lie inside the arrays, and `found` have room
     for 2 * width more numbers: nothing is checked.
     """
@@ -128,14 +129,16 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
     whole = isinstance(number, types.Integer)
     v, weights, found = (context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 8))
     at, row, width, half, low, high = args[1], args[3], args[4], args[5], args[6], args[7]
+    each = isinstance(signature.args[6], types.Array)
+    lows = context.make_array(signature.args[6])(context, builder, low).data if each else None
     count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), args[9]))
     compare = partial(_compare, builder, whole)
 
     def block(lanes, first):
         """The next `lanes` numbers."""
         vector = ir.VectorType(context.get_data_type(number), min(lanes, BYTES * 8 // number.bitwidth))
-        lowest, highest, none = _spread(builder, low, vector), _spread(builder, high, vector), ir.Constant(vector, None)
-        after, taken = [], builder.load(count)
+        highest, none = _spread(builder, high, vector), ir.Constant(vector, None)
+        after, lowest, taken = [], [], builder.load(count)
         for part in range(0, lanes, vector.count):
             place = builder.add(first, word(part))
             to, given = (builder.bitcast(builder.gep(array, [builder.add(start, place)]), vector.as_pointer())
@@ -150,11 +153,14 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
                 taken = builder.add(taken, builder.ctpop(_bits(builder, mine)))
             builder.store(p, to, align=number.bitwidth // 8)
             after.append(p)
+            lowest.append(builder.load(builder.bitcast(builder.gep(lows, [builder.add(at, place)]), vector.as_pointer()),
+                                       align=number.bitwidth // 8) if each else _spread(builder, low, vector))
         builder.store(taken if by_sign else builder.add(taken, word(lanes)), count)
         most, least = (reduce(lambda a, b, sign=sign: builder.select(compare(sign, a, b), a, b), after) for sign in "><")
-        outside = builder.or_(compare(">=", most, highest), compare("<=", least, lowest))
+        below = reduce(builder.or_, map(partial(compare, "<="), after, lowest)) if each else compare("<=", least, lowest[0])
+        outside = builder.or_(compare(">=", most, highest), below)
         with builder.if_then(builder.icmp_unsigned("!=", _bits(builder, outside), word(0)), likely=False):
-            masks = [builder.or_(compare(">=", p, highest), compare("<=", p, lowest)) for p in after]
+            masks = [builder.or_(compare(">=", p, highest), compare("<=", p, bound)) for p, bound in zip(after, lowest)]
             pair = builder.load(pairs)
             entry = builder.gep(found, [builder.shl(pair, word(1))])
             builder.store(builder.add(at, first), entry)
