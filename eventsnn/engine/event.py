@@ -114,7 +114,10 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
 @inner_kernel
 def open_windows(net, rules, state, target, to, row, width, negative, half):
     """The windows of the targets that a run of charges, or its half of one sign, reached."""
-    for x in range(width):
+    ends, first = np.int64(0), np.uint64(to)
+    for x in range(np.uint64(width)):
+        ends |= state.window_end[first + x]
+    for x in range(width if ends < 0 else 0):  # somewhere no window is open
         charge = -net.weights[row + x] if negative else net.weights[row + x]
         if state.window_end[to + x] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
             open_window(rules, state, target, to + x)
