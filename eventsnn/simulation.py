@@ -119,11 +119,14 @@ class Simulation:
         ends = network.graph.preprocessing(np.stack([np.full((c, 1, 1), p) for p in pixel_range])).astype(np.float64)[:, :, 0, 0]
         self.input_unit = self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())
         sample = make(1)
+        if (most := int(type(sample).most(sample))) * max(steps, srp) >= 2**31:
+            raise InputError("neuron", "fewer than 2^31 spikes in all steps", f"up to {most:,} in each of {max(steps, srp):,}",
+                             "choose fewer steps")
         self.scales = self.quanta = neurons.quanta(sample, network)
         limits = getattr(sample, "limits", None)
         self.arithmetic = numbers.choose(
             network, kind=arithmetic, steps=max(steps, srp), initial=max(float(np.abs(v).max()) for v in self.initial), quanta=self.quanta,
-            most=int(type(sample).most(sample)), limits=limits, signed=sample.signed, fraction_bits=fraction_bits,
+            most=most, limits=limits, signed=sample.signed, fraction_bits=fraction_bits,
             drive_steps=1 if self.encoding.kind == "even" else None, pixel_range=self.encoding.range(ends, inputs))
         self.scales = self.quanta * [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
         self._make_neuron, self._wide, self._log_room = make, None, 0

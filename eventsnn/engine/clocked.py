@@ -70,15 +70,16 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
         at, so_far, quiet = net.first_neuron[layer] + site * channels, (site - begin) * steps * channels, False
         first_here, begins[first_site + site, 0] = np.uint64(at), fired
         for step in range(steps):
-            before, met, changed, taken_back, to = fired, 0, 0, 0, so_far + step * channels
+            before, to = fired, so_far + step * channels
+            met = changed = taken_back = np.int32(0)  # all in 32 bits, like s and most potentials: half as many vectors
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
                 p = v[first_here + c] + charge[np.uint64(to) + c]
                 n = emit(neuron, layer, p, s[first_here + c])
-                met += tie(neuron, layer, p, s[first_here + c])
+                met = np.int32(met + tie(neuron, layer, p, s[first_here + c]))
                 v[first_here + c] = settle(neuron, p, n) if n != 0 else p
                 s[first_here + c] += n
-                changed += n != 0
-                taken_back += n < 0
+                changed = np.int32(changed + (n != 0))
+                taken_back = np.int32(taken_back + (n < 0))
                 emitted[c] = n if mute[first_here + c] == 0 else 0
             for c in range(channels if is_readout else 0):
                 v[at + c] += charge[to + c]
@@ -162,7 +163,7 @@ def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, 
     the same arrays for the other parts.
 
     net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row min(t, D - 1). v: potentials [neurons],
-    s: net spikes int64 [neurons], 0 at first, both read and written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted.
+    s: net spikes int32 [neurons], 0 at first, both read and written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted.
     spikes, operations: int64 [parts, L, T] (operations by target layer), ties: int64 [parts, L], 0 at first. readout: [T, classes], the
     charge that has arrived so far. log: int32, begins: int64 [sites, T + 1]: the spikes of site number p (over all layers) in step t are
     log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative; each part has an equal share of the log. back: uint8

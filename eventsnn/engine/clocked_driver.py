@@ -29,7 +29,7 @@ class ClockedRun(NamedTuple):
     @property
     def sent(self):
         """Net spikes that were sent, int64 [neurons]; the readout's are 0."""
-        return np.where(self.mute, 0, self.s)
+        return np.where(self.mute, 0, self.s).astype(np.int64)
 
     @property
     def first(self):
@@ -49,7 +49,7 @@ def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, g
     room = max(room, 2 * threads * (int((net.block * net.channels).max()) * steps * most(neuron) + 1))
     room += len(before.log) if given else 0
     while True:
-        run = ClockedRun(resting.copy(), np.zeros(size, np.int64), np.zeros(size, np.uint8) if mute is None else mute,
+        run = ClockedRun(resting.copy(), np.zeros(size, np.int32), np.zeros(size, np.uint8) if mute is None else mute,
                          *(np.zeros((threads, layers, steps), np.int64) for _ in range(2)), np.zeros((threads, layers), np.int64),
                          np.zeros((steps, int(net.channels[-1] * net.sites[-1])), resting.dtype),
                          np.empty(room, np.int32), np.zeros((sites, steps + 1), np.int64))

@@ -40,7 +40,7 @@ class Limit:
             t.first_tap, t.tap_to, t.tap_site, t.tap_row, t.weights, run.log, run.first, charge, sums])
         call()
         given = drive[np.minimum(np.arange(min(steps, simulation.drive_steps)), len(drive) - 1)].astype(np.int64).sum(axis=0)
-        arrived = run.v.astype(np.int64) - simulation.resting - given + run.s * int(simulation.arithmetic.one)
+        arrived = run.v.astype(np.int64) - simulation.resting - given + run.s.astype(np.int64) * int(simulation.arithmetic.one)
         if (sums != arrived.astype(np.int32)).any():
             raise AssertionError("limit.c adds up other charge than the clocked engine")
         return call
