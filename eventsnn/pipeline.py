@@ -29,7 +29,7 @@ from eventsnn.graph import with_preprocessing
 from eventsnn.readers import load
 from eventsnn.report import report
 from eventsnn.simulate import check_images, pixel_range
-from eventsnn.simulation import Simulation, fair
+from eventsnn.simulation import Simulation
 from eventsnn.trace import Recorder, TraceFile
 
 CHECKED_IMAGES = 8
@@ -236,8 +236,7 @@ def simulate(simulation, images, folder, settings, say):
             first, before = int(stretch[0]), time.perf_counter() - compiling.seconds
             sinks = trace_files(simulation, images, folder, settings, stretch) if settings.trace == "spikes" else None
             for start, batch in simulation.stream(images.pixels[first:first + len(stretch)], numbers=images.indices[stretch],
-                                                  workers=settings.workers, sinks=sinks,
-                                                  batch=fair(settings.batch, len(stretch), settings.workers)):
+                                                  workers=settings.workers, batch=settings.batch, sinks=sinks):
                 now = time.perf_counter() - compiling.seconds
                 folder.add(first + start, batch, now - before)
                 before = now

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from eventsnn.checks import InputError
 from eventsnn.compat import with_preset
 from eventsnn.encoding import Encoding, events_of
-from eventsnn.simulation import Batch, Simulation, Time, fair
+from eventsnn.simulation import Batch, Simulation, Time, cores
 from eventsnn.tables import dataset, html_table, optional
 
 
@@ -169,7 +169,7 @@ def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if"
     numbers = getattr(images, "indices", np.arange(len(pixels)))
     began, parts = clock.perf_counter(), []
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
-        size = fair(batch, len(pixels), workers)
+        size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
         for _, part in simulation.stream(pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons):
             parts.append(part)
             bar.update(len(part.readout))

@@ -402,11 +402,6 @@ def hash_of(arrays):
     return digest.hexdigest()[:12]
 
 
-def fair(batch, images, workers=None):
-    """So many images a slice, or fewer where some of the threads (None: one a core) would get none."""
-    return max(1, min(batch, images // (workers or cores())))
-
-
 def cores():
     """The number of processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
