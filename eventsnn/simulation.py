@@ -333,7 +333,7 @@ class Simulation:
         """
         workers = workers or cores()
         starts = range(0, len(pixels), max(1, batch))
-        threads = max(1, workers // max(1, len(starts)))
+        threads = max(1, min(workers, cores()) // max(1, len(starts)))
         numbers = np.arange(len(pixels)) if numbers is None else numbers
         pool = ThreadPoolExecutor(workers)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.engine.vectors import add_rows, load, store, subtract_rows
+from eventsnn.engine.vectors import add_rows, give_way, load, store, subtract_rows
 from eventsnn.jit import inner_kernel, kernel
 from eventsnn.neurons.contract import emit, most, settle, tie
 
@@ -195,4 +195,5 @@ def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, 
             while load(done, other) <= layer:
                 if load(done, parts):
                     return False
+                give_way()
     return True

@@ -6,6 +6,7 @@ every few rows, tests at each call whether the arrays overlap, and has no masks.
 """
 from __future__ import annotations
 
+import os
 from functools import partial, reduce
 
 import numpy as np
@@ -204,6 +205,17 @@ def store(context, array, i, value):
         builder.store_atomic(args[2], place, "release", 8)
         return context.get_dummy_value()
     return types.void(array, types.int64, types.int64), code
+
+
+@intrinsic
+def give_way(context):
+    """Let another thread have the processor, where the system has a call for that."""
+    def code(context, builder, signature, args):
+        if hasattr(os, "sched_yield"):
+            yields = ir.FunctionType(ir.IntType(32), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, yields, "sched_yield"), [])
+        return context.get_dummy_value()
+    return types.void(), code
 
 
 @intrinsic
