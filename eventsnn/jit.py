@@ -41,8 +41,17 @@ def kernel(function):
 
 def inner_kernel(function):
     """A kernel called by kernels, which allocates nothing: always inlined into its callers, cached with them, and without
-    reference counts. A call would copy every array of every NamedTuple, and cost more than the work of a short row, as counts would."""
-    return _compile(function, None, _nrt=False, forceinline=True)
+    reference counts. A call would copy every array of every NamedTuple, and cost more than the work of a short row, as counts would.
+
+    Also without the code by which Python and C would call it, which takes tables and state apart and half of the time of
+    compiling; called from Python it raises TypeError.
+    """
+    inner = _compile(function, None, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+    def refuse(*_, **__):
+        raise TypeError(f"{function.__name__} can be called by kernels only")
+    inner._insert, inner._compile_for_args = lambda *_: None, refuse  # numba's own would call what is not there
+    return inner
 
 
 def specialised(dispatcher, *constants):

@@ -4,6 +4,7 @@ import pytest
 import twin
 from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import random_graph, random_pixels
+from numba import njit
 
 from eventsnn import InputError, convert, load, load_images
 from eventsnn.engine import layout, order
@@ -186,17 +187,35 @@ def test_seed_and_image_decide_the_random_order():
     assert run[0, 0] != run[1, 0] and run[0, 0] != run[0, 1]
 
 
+@njit
+def firsts(n):
+    """Of how many among n seeds the first spike comes before the second."""
+    return sum([order.spike_hash(seed, 0, 0) < order.spike_hash(seed, 0, 1) for seed in range(n)])
+
+
 def test_random_ties_are_fair():
     """Of two spikes emitted together, either is delivered first with probability 1/2 (4 standard deviations)."""
     n = 20_000
-    first = sum(order.spike_hash(seed, 0, 0) < order.spike_hash(seed, 0, 1) for seed in range(n))
-    assert abs(first - n / 2) < 4 * np.sqrt(n) / 2
+    assert abs(firsts(n) - n / 2) < 4 * np.sqrt(n) / 2
+
+
+@njit
+def splitmix64(x):
+    return order.splitmix64(x)
 
 
 def test_splitmix_is_the_published_one():
     """The first outputs of SplitMix64 from state 0 are those of its reference implementation."""
-    assert order.splitmix64(np.uint64(0)) == 0xE220A8397B1DCDAF
-    assert order.splitmix64(np.uint64(0x9E3779B97F4A7C15)) == 0x6E789E6AA1B965F4
+    assert splitmix64(np.uint64(0)) == 0xE220A8397B1DCDAF
+    assert splitmix64(np.uint64(0x9E3779B97F4A7C15)) == 0x6E789E6AA1B965F4
+
+
+def test_an_inner_kernel_refuses_python():
+    """There is no machine code by which Python could call it, also once a kernel has had it compiled."""
+    splitmix64(np.uint64(0))
+    for state in np.uint64(0), 0:
+        with pytest.raises(TypeError, match="splitmix64 can be called by kernels only"):
+            order.splitmix64(state)
 
 
 def test_overflow_in_32_bits_repeats_in_64():

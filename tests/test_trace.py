@@ -1,6 +1,7 @@
 """Traces on disk and in memory, digests, and policies and models from outside the package."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from test_record import Full
 
 import eventsnn
 from eventsnn import InputError, columns, convert, load, trace
+from eventsnn.jit import cache_dir
 from eventsnn.run import main
 from eventsnn.simulate import pixel_range
 from eventsnn.simulation import Simulation, Time
@@ -363,6 +365,12 @@ def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
     assert "act9" in capsys.readouterr().err
 
 
+def copy_cache(folder):
+    """This session's compiled kernels in another folder, but for those of classes from outside the package."""
+    here = Path(cache_dir())
+    shutil.copytree(here, folder / here.name, ignore=shutil.ignore_patterns("outside-*"))
+
+
 def test_classes_that_are_gone_do_not_spoil_the_cache(tmp_path):
     """A second process, which cannot import the first one's neuron, runs from the same cache; a changed file recompiles."""
     script = """
@@ -392,6 +400,7 @@ own = net.run(images, steps=4, neuron=mine.Mine, workers=1)
 print(int(own.spikes.sum()), int(net.run(images, steps=4, workers=1).spikes.sum()))
 """
     network = Path(eventsnn.__file__).parent / "sample" / "network.h5"
+    copy_cache(tmp_path / "cache")
     environment = {**os.environ, "EVENTSNN_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(Path(eventsnn.__file__).parents[1])}
 
     def process(folder, factor):
@@ -420,6 +429,7 @@ with events.install_recorder("numba:compile") as compiled:
 print("compiled", len(compiled.buffer))
 """
     root = Path(eventsnn.__file__).parents[1]
+    copy_cache(tmp_path)
     environment = {**os.environ, "EVENTSNN_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(root), str(root / "examples")])}
     outputs = []
     for _ in range(2):

@@ -50,6 +50,7 @@ from eventsnn.jit import inner_kernel, kernel
 PART = 2**(LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
 AT_ONCE = 64  # neurons whose drive is added at once
+NO_SPIKE = np.int64(-1)  # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by itself
 
 
 @inner_kernel
@@ -155,7 +156,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
                 if state.window_end[number] < 0:
                     open_window(rules, state, layer, number)
             elif (p >= high or p <= band.low) and not silent:
-                evaluate(net, neuron, order, rules, delays, band, state, layer, number, -1)
+                evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
             number += 1
     at[CURSOR] = at[DRIVEN] = 0
     return DONE
@@ -188,7 +189,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         else:
             number = what >> NUMBER_BIT
             if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
-                evaluate(net, neuron, order, rules, delays, band, state, (what >> LAYER_BIT) & LAYERS, number, -1)
+                evaluate(net, neuron, order, rules, delays, band, state, (what >> LAYER_BIT) & LAYERS, number, NO_SPIKE)
 
 
 @inner_kernel
@@ -204,7 +205,7 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
                     at[CURSOR] = number
                     at[TAKEN] -= 1
                     return FULL
-                follow(net, order, rules, delays, state, layer, number, highest, -1)
+                follow(net, order, rules, delays, state, layer, number, highest, NO_SPIKE)
             continue
         if band.low < state.v[number] < band.high:
             continue
@@ -212,7 +213,7 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
             at[CURSOR] = number
             at[TAKEN] -= 1
             return FULL
-        evaluate(net, neuron, order, rules, delays, band, state, layer, number, -1)
+        evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
     at[CURSOR] = 0
     return DONE
 

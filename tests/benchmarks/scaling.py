@@ -18,7 +18,7 @@ import numpy as np
 import eventsnn
 from eventsnn.engine.queue import SCALARS, next_moment, put, queue_arrays, take
 from eventsnn.graph import Graph, Node
-from eventsnn.jit import inner_kernel
+from eventsnn.jit import kernel
 from eventsnn.simulation import Simulation
 
 SIDE, CHANNELS, ACTIVITY = 16, 64, 0.1  # of the convolution, where nothing else is said
@@ -101,7 +101,7 @@ def moves(times, waiting):
     return time.perf_counter() - start
 
 
-@inner_kernel
+@kernel
 def put_and_take(heap, fifo, at, times, taking):
     """Put in an event for each time, and take one out after each if `taking`."""
     moment = 0
