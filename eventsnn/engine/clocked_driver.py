@@ -11,6 +11,8 @@ from eventsnn.engine.vectors import aligned
 from eventsnn.jit import specialised
 from eventsnn.neurons.contract import most
 
+FIRST_ROOM = 2**26  # spikes; the most that the log is made for before any image has told how many there are
+
 
 class ClockedRun(NamedTuple):
     """What one image leaves in clocked time; see `engine.clocked.run_layers` for the arrays. In the log of one thread spikes lie site by
@@ -46,7 +48,7 @@ def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, g
     should hold; where it cannot, the image is run again with twice the room.
     """
     layers, size, sites = len(net.sites), len(resting), int(net.first_site[-1])
-    room = max(room, 2 * threads * (int((net.block * net.channels).max()) * steps * most(neuron) + 1))
+    room = max(room, min(size * steps // 4, FIRST_ROOM), 2 * threads * (int((net.block * net.channels).max()) * steps * most(neuron) + 1))
     room += len(before.log) if given else 0
     while True:
         run = ClockedRun(resting.copy(), np.zeros(size, np.int32), np.zeros(size, np.uint8) if mute is None else mute,
