@@ -17,9 +17,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from eventsnn.batch import Batch
 from eventsnn.checks import InputError
 from eventsnn.imagefiles import FOREIGN
-from eventsnn.simulation import Batch
 
 try:
     import fcntl

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from tqdm import tqdm
 
+from eventsnn.batch import Batch
 from eventsnn.checks import InputError
 from eventsnn.compat import with_preset
 from eventsnn.encoding import Encoding, events_of
-from eventsnn.simulation import Batch, Simulation, Time, cores
+from eventsnn.simulation import Simulation, Time, cores
 from eventsnn.tables import dataset, html_table, optional
 
 

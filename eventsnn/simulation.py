@@ -11,6 +11,7 @@ import numpy as np
 from eventsnn import arithmetic as numbers
 from eventsnn import encoding as encodings
 from eventsnn import neurons
+from eventsnn.batch import Batch
 from eventsnn.checks import InputError
 from eventsnn.engine import layout, tables
 from eventsnn.engine import order as policies
@@ -23,39 +24,6 @@ ENGINES = ("clocked", "event")
 MAX_STEPS = 2**16
 TICKS = 1024
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
-
-
-@dataclass
-class Batch:
-    """What N images left, image by image. T: steps, L: layers (the readout last).
-
-    readout: `Simulation.result_dtype` [N, T, classes], charge that has arrived after each step. spikes:
-    int64 [N, L, T], of either sign. operations: int64 [N, L, T], synaptic operations by target layer.
-    ties: int64 [N, L], evaluations in which p met a threshold exactly. digests: uint64 [N, 2, L, T], hashes
-    of the spikes, order-sensitive and order-free (event engine; else None). t_eq: int64 [N], the last step in which a neuron
-    fired or charge arrived anywhere (semantics, section 8). stage_one: int64 [N, 2, L], spikes and operations of SRP's first
-    stage; None without. counts, potentials: [N, neurons], net spikes that were sent and v(T), layer after layer, readout
-    included; masks: bool [N, neurons], which may send (SRP); None unless asked for.
-    """
-
-    readout: np.ndarray
-    spikes: np.ndarray
-    operations: np.ndarray
-    ties: np.ndarray
-    t_eq: np.ndarray
-    digests: np.ndarray | None = None
-    stage_one: np.ndarray | None = None
-    counts: np.ndarray | None = None
-    potentials: np.ndarray | None = None
-    masks: np.ndarray | None = None
-
-    ARRAYS = ("readout", "spikes", "operations", "ties", "t_eq", "digests", "stage_one", "counts", "potentials", "masks")
-
-    @classmethod
-    def join(cls, batches):
-        """One batch from several, in order."""
-        parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}
-        return cls(**{name: None if p[0] is None else np.concatenate(p) for name, p in parts.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,12 +27,13 @@ import numpy as np
 from tqdm import tqdm
 
 from eventsnn import ann
+from eventsnn.batch import Batch
 from eventsnn.checks import InputError
 from eventsnn.equivalence import arrived, staircases
 from eventsnn.errors import CHUNK, all_drive, columns_of, prepare, top_of
 from eventsnn.neurons.contract import most
 from eventsnn.simulate import Result, check_images
-from eventsnn.simulation import Batch, Simulation, cores
+from eventsnn.simulation import Simulation, cores
 from eventsnn.tables import ByLayer, wilson
 
 COUNTS = ("own", "ideal", "ann")

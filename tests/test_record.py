@@ -9,8 +9,8 @@ import pytest
 from matplotlib import image
 
 from eventsnn import InputError, plots, record, tables
+from eventsnn.batch import Batch
 from eventsnn.record import FILES, Folder, Totals
-from eventsnn.simulation import Batch
 
 LAYERS, STEPS, CLASSES = 3, 4, 5
 
