@@ -181,7 +181,8 @@ class Simulation:
         rules = layout.Rules(t.in_ticks(t.refractory, "refractory"), t.in_ticks(t.window, "window"), int(t.barrier), clocked, record,
                             delay_kind, self.most_spikes, self.most_parcels, at_once, most, number)
         delays = self.delays if order is None else np.zeros_like(self.delays)  # a given order knows them already
-        return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band, np.atleast_2d(drive), self.resting,
+        return EventRun(self.tables, self.neuron, order or self.order, rules, delays, self.band,
+                        np.ascontiguousarray(np.atleast_2d(drive), self.resting.dtype), self.resting,
                         steps=steps or self.steps, ticks=t.ticks, drive_steps=self.drive_steps, mute=mute, inputs=inputs, sink=sink,
                         names=[layer.name for layer in self.network.layers])
 

@@ -1,4 +1,6 @@
 """The clocked engine against the naive twin, count for count, and the laws that hold in clocked time."""
+import time
+
 import numpy as np
 import pytest
 import twin
@@ -153,6 +155,23 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
         assert np.array_equal(getattr(again, name), getattr(enough, name)), name
 
 
+def test_a_thread_that_fails_stops_the_others():
+    simulation, pixels = simulation_of(0)
+
+    def kernel(*args):
+        part, done = args[-2:]
+        if part == 1:
+            raise MemoryError
+        for _ in range(500):
+            if done[-1]:
+                return False
+            time.sleep(0.01)
+        raise AssertionError("it waits for ever")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(clocked_driver, "specialised", lambda *_: kernel)
+        simulation.clocked_run(simulation.drive(pixels[0]), threads=3)
+
+
 def test_more_bits_come_closer_to_float64():
     """At F bits a weight is off by at most 2^-(F + 1), so potentials of a layer without history converge."""
     simulation, pixels = simulation_of(60, arithmetic="float64")
@@ -238,8 +257,7 @@ def test_tables_hold_each_weight_once_however_they_are_filled(seed, engine, monk
     """Also where spikes can be negative: there are no negated copies."""
     whole, pixels = simulation_of(seed, neuron="snm", engine=engine)
     blocks = [p.map.blocks.size for p in whole.network.projections if p.source != INPUT]
-    padding = max(layer.grid[0] for layer in whole.network.layers) if engine == "clocked" else 0
-    assert whole.tables.weights.size == sum(blocks) + padding and whole.tables.weights.dtype == whole.arithmetic.dtype
+    assert whole.tables.weights.size == sum(blocks) and whole.tables.weights.dtype == whole.arithmetic.dtype
     for chunk in (1, 50):
         monkeypatch.setattr(tables, "CHUNK", chunk)
         parts, _ = simulation_of(seed, neuron="snm", engine=engine)

@@ -30,6 +30,7 @@ CASES = {
     "refractory": ({"refractory": 1.0}, {"order": twin.fifo, "refractory": 1024}),
     "refractory, random": ({"order": "random", "refractory": 0.25}, {"order": twin.random(5, 3), "refractory": 256}),
     "window": ({"order": "jitter", "jitter": "uniform:0.5", "window": 0.25}, {"order": twin.jitter(5, 0, 512, 3), "window": 256}),
+    "window, fifo": ({"window": 1.25}, {"order": twin.fifo, "window": 1280}),
     "window, refractory, free": (
         {"order": "jitter", "jitter": "uniform:1", "window": 0.75, "refractory": 1.5, "barrier": False},
         {"order": twin.jitter(5, 0, 1024, 3), "window": 768, "refractory": 1536, "barrier": False}),
@@ -218,16 +219,17 @@ def test_an_inner_kernel_refuses_python():
             order.splitmix64(state)
 
 
-def test_overflow_in_32_bits_repeats_in_64():
+@pytest.mark.parametrize(("steps", "bits"), [(1, 20), (6, 24)])
+def test_overflow_in_32_bits_repeats_in_64(steps, bits):
     """Excitatory first makes potentials fall far; the run must come out as if they had been wide all along."""
     rng = np.random.default_rng(303)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 2)
     network = convert(graph)
-    settings = dict(steps=6, engine="event", order="excitatory_first", initial=30.0, neurons=True)
-    narrow = network.run(pixels, fraction_bits=24, **settings)
+    settings = dict(steps=steps, engine="event", order="excitatory_first", initial=30.0, neurons=True)
+    narrow = network.run(pixels, fraction_bits=bits, **settings)
     assert narrow.simulation.arithmetic.dtype == np.int32
-    narrow.simulation.band = narrow.simulation.band._replace(floor=np.int32(-(2**24)))
+    narrow.simulation.band = narrow.simulation.band._replace(floor=np.int32(-(2**bits)))
     again = narrow.simulation.run(pixels, neurons=True)
     assert narrow.simulation._wide.arithmetic.dtype == np.int64
     for name in ("spikes", "counts", "potentials", "digests"):
@@ -294,3 +296,15 @@ def test_drive_that_32_bits_cannot_add_safely_runs_in_64():
     assert simulation.arithmetic.dtype == np.int32 and trace.simulation.arithmetic.dtype == np.int64
     first = trace.of(0, 0)
     assert len(first) == (int(simulation.resting[0]) + 2 * int(drive[0])) // simulation.arithmetic.one.item() > 10
+
+
+def test_drive_may_come_in_other_integers():
+    """Kernels read it as the numbers that they compute in, whatever it is."""
+    rng = np.random.default_rng(303)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 1)
+    simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
+    drive = np.repeat(simulation.drive(pixels[0]), 2, axis=0)
+    runs = [simulation.event_run(each).run() for each in (drive, drive.astype(np.int64), np.asfortranarray(drive))]
+    assert drive.dtype == np.int32 and runs[0].readout.any()
+    assert all(np.array_equal(run.readout, runs[0].readout) and np.array_equal(run.state.v, runs[0].state.v) for run in runs)

@@ -99,6 +99,31 @@ def test_order_clocked_is_the_clocked_engine(model):
             assert np.array_equal(getattr(a, name), getattr(b, name)), (seed, name)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_threads_that_share_an_image_change_nothing(model):
+    """Also behind pools, and where other parts' spikes come after drive has ended."""
+    for seed in range(24, 28):
+        simulation, pixels = simulation_of(seed, model, make=pooled_graph, encoding=Encoding(kind="even", release=1))
+        drive = simulation.drive(pixels[0])
+        alone = simulation.clocked_run(drive)
+        assert alone.spikes[:, 1:].any()
+        for threads in (2, 3):
+            shared = simulation.clocked_run(drive, threads=threads)
+            for name in ("v", "s", "spikes", "operations", "ties", "readout"):
+                assert np.array_equal(getattr(shared, name), getattr(alone, name)), (seed, threads, name)
+
+
+def test_a_neuron_at_rest_meets_its_threshold_in_every_step():
+    """Half a threshold is two spikes, in steps 1 and 2: p is q in step 2, and 0 from step 3 on."""
+    b = Builder(np.random.default_rng(0), (1, 1, 1))
+    conv = b.add("Conv", ["input"], {"kernel_shape": [1, 1]}, {"W": np.ones((1, 1, 1, 1), np.float32)})
+    graph = b.graph(b.gemm(b.add("Flatten", [b.add("QCFS", [conv], {"lambda": 1.0, "levels": 4})]), 2))
+    pixels, options = np.full((1, 1, 1, 1), 0.5, np.float32), dict(steps=7, initial=0, encoding=Encoding(kind="even", release=1))
+    for engine in ({}, {"engine": "event", "time": Time(order="clocked")}):
+        batch = Simulation(convert(graph), neuron="st-bif", pixel_range=(0, 1), **options, **engine).run(pixels)
+        assert batch.spikes[0, 0].tolist() == [1, 1, 0, 0, 0, 0, 0] and batch.ties[0].tolist() == [6, 0]
+
+
 def test_one_member_is_if():
     """Law 5: GN with tau = 1 is IF, in both engines."""
     for options in ({}, {"engine": "event"}):

@@ -11,6 +11,7 @@ from networks import mobile_graph, random_graph, random_pixels
 from test_models import models_of, pooled_graph, quantised_graph
 
 from eventsnn import InputError, ann, convert, errors, surgery
+from eventsnn.equivalence import arrived as arrived_at
 from eventsnn.equivalence import staircases
 from eventsnn.graph import Graph, Node
 from eventsnn.simulate import Simulation, pixel_range
@@ -160,6 +161,23 @@ def test_replaced_layers_do_what_they_do_in_the_twin(model, counts, times):
             assert [[int(x) for x in steps] for steps in result.spikes[n][:-1]] == expected[:-1]
             others = [i for i in range(len(network.layers)) if i not in {layer for layer, _, _ in plan}]
             assert result.operations[n, others].sum() == outcome.synaptic_operations
+
+
+def test_spikes_that_were_added_may_be_followed_by_negative_ones():
+    """A replaced layer's last spike of all can be negative; the charge that arrives behind it is what its spikes are worth."""
+    network, pixels = network_of(72, images=1)
+    simulation = Simulation(network, steps=7, neuron="snm", pixel_range=(-1, 2))
+    run, drive, _ = simulation.clocked_image(pixels[0])
+    for layer in targets_of(network).values():
+        train = surgery.train_of(simulation, run, layer)
+        train[:, -1], train[:, 0] = [1, 0, 0, 0, 0, 0, -1], 1
+        before = surgery._with_train(simulation, run, layer, train)
+        again = simulation.clocked_run(drive, mute=before.mute, given=layer + 1, before=before)
+        for i in range(layer + 1, len(network.layers)):
+            here = errors.columns_of(network, i)
+            arrived = errors.all_drive(simulation, pixels[0], 0)[here] + arrived_at(simulation, i, again.sent[None])[0]
+            kept = again.v[here] + simulation.arithmetic.one.item() * again.s[here].astype(np.int64)
+            assert np.array_equal(kept, simulation.resting[here] + arrived), (layer, i)
 
 
 # --- counts ---

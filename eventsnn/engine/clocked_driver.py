@@ -48,7 +48,8 @@ def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, g
     should hold; where it cannot, the image is run again with twice the room.
     """
     layers, size, sites = len(net.sites), len(resting), int(net.first_site[-1])
-    room = max(room, min(size * steps // 4, FIRST_ROOM), 2 * threads * (int((net.block * net.channels).max()) * steps * most(neuron) + 1))
+    charges = int((net.block * net.channels).max()) * steps  # of a block, at most
+    room = max(room, min(size * steps // 4, FIRST_ROOM), 2 * threads * (charges * most(neuron) + 1))
     room += len(before.log) if given else 0
     while True:
         run = ClockedRun(resting.copy(), np.zeros(size, np.int32), np.zeros(size, np.uint8) if mute is None else mute,
@@ -58,7 +59,7 @@ def run_clocked(net, neuron, drive, drive_steps, resting, steps, *, mute=None, g
         back = np.zeros((sites, steps), np.uint8)
         if given:
             _keep(net, before, given, run, back)
-        if _in_threads(specialised(run_layers, neuron), net, neuron, drive, min(drive_steps, steps), run, back, given, threads):
+        if _in_threads(specialised(run_layers, neuron), net, neuron, drive, min(drive_steps, steps), run, back, charges, given, threads):
             counts = {name: getattr(run, name).sum(axis=0) for name in ("spikes", "operations", "ties")}
             return run._replace(log=run.log[:run.begins[-1, -1]] if threads == 1 else run.log, **counts)
         room *= 2
@@ -71,17 +72,21 @@ def _keep(net, before, given, run, back):
         getattr(run, field)[:kept] = getattr(before, field)[:kept]
     for field in ("spikes", "operations", "ties"):
         getattr(run, field)[0, :given] = getattr(before, field)[:given]
-    first = before.first[:sites * back.shape[1] + 1]
+    first = np.append(before.begins[:sites, :-1], before.begins[sites - 1, -1])  # what comes behind may be of another log
     back.reshape(-1)[np.searchsorted(first, np.flatnonzero(before.log[:first[-1]] < 0), side="right") - 1] = 1
 
 
-def _in_threads(kernel, net, neuron, drive, drive_steps, run, back, given, threads):
+def _in_threads(kernel, net, neuron, drive, drive_steps, run, back, charges, given, threads):
     """Call the kernel once for each part, in threads of their own but for the first; returns whether the log had room."""
     done = np.zeros(threads + 1, np.int64)
 
     def part(number):
-        scratch = aligned(net.charges, run.v.dtype), np.zeros(net.channels.max(), np.int32), np.zeros(net.largest_window, np.int64)
-        return kernel(net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done)
+        try:
+            scratch = aligned(charges, run.v.dtype), np.zeros(net.channels.max(), np.int32), np.zeros(net.largest_window, np.int64)
+            return kernel(net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done)
+        except BaseException:
+            done[-1] = 1  # nobody waits for a part that cannot be
+            raise
     if threads == 1:
         return part(0)
     with ThreadPoolExecutor(threads - 1) as pool:

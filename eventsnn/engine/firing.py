@@ -91,7 +91,7 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
 
 @inner_kernel
 def rests(rules, state, number):
-    """Whether a neuron is in its refractory period; without one its memory, which is seldom in cache, is not asked."""
+    """Whether a neuron is in its refractory period; without one nobody keeps until when."""
     return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
 
 

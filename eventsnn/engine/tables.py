@@ -30,8 +30,8 @@ class ProjectionTables(NamedTuple):
     projections of a target. block: int64 [L], sites of a layer's blocks (the last may be shorter; 1 where it pools). source,
     target, ci, co: int64 [Q]. first_tap: int64, for projection q and block b of its target at tap_base[q] + b. tap_to: int32
     [taps], target site, from the block's first. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's
-    dtype, the rows of all blocks, then zeros for one row. pools: uint8 [L], 1 for max pooling. largest_window: the
-    most members of a pool's window times its channels. charges: the most charges of a block.
+    dtype, the rows of all blocks. pools: uint8 [L], 1 for max pooling. largest_window: the
+    most members of a pool's window times its channels.
     """
 
     channels: np.ndarray
@@ -52,7 +52,6 @@ class ProjectionTables(NamedTuple):
     weights: np.ndarray
     pools: np.ndarray
     largest_window: int
-    charges: int
 
 
 def build(network, quantise, dtype, steps):
@@ -66,7 +65,7 @@ def build(network, quantise, dtype, steps):
     block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, BLOCK))
     block[pools_of(network) > 0] = 1
     first_tap, tap_base, to, site, row = [], [], [], [], []
-    weights = aligned(sum(p.map.weights.size for p in projections) + int(channels.max()), dtype)
+    weights = aligned(sum(p.map.weights.size for p in projections), dtype)
     taps = rows = 0
     for p in projections:
         blocks = p.map.weights
@@ -82,7 +81,6 @@ def build(network, quantise, dtype, steps):
             into[first:first + len(part)] = part
         taps += len(p.map.p)
         rows += blocks.size
-    weights[rows:] = 0
     return ProjectionTables(
         channels, sites, _firsts(channels * sites), _firsts(sites),
         np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(np.int64), block,
@@ -92,8 +90,7 @@ def build(network, quantise, dtype, steps):
         np.array([p.map.weights.shape[3] for p in projections], np.int64),
         np.array(tap_base, np.int64), np.concatenate(first_tap), np.concatenate(to), np.concatenate(site), np.concatenate(row), weights,
         pools_of(network), max([0, *(int(np.bincount(p.map.r).max()) * grids[p.target][0] for p in projections
-                                     if network.layers[p.target].pools)]),
-        int((block * channels).max()) * steps)
+                                     if network.layers[p.target].pools)]))
 
 
 def _in_blocks(map, at_once):
