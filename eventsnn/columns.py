@@ -9,6 +9,7 @@ import zlib
 
 import h5py
 import numpy as np
+from h5py._objects import phil
 
 CHUNK = 2**14  # rows
 LEVEL = 1
@@ -41,7 +42,9 @@ class Columns:
             dataset.set_extent((self.length,))
             values = values.astype(dataset.dtype, copy=False)
             for at in range(0, len(values), CHUNK):
-                dataset.write_direct_chunk((first + at,), self._compressed(name, values[at:at + CHUNK]))
+                chunk = self._compressed(name, values[at:at + CHUNK])
+                with phil:  # before version 3.16 h5py does not take its lock for this call
+                    dataset.write_direct_chunk((first + at,), chunk)
 
     def _compressed(self, name, values):
         """A chunk as HDF5 stores it: the first bytes of all values, then the second and so on; filled up with zeros."""
