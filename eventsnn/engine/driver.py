@@ -7,16 +7,20 @@ import numpy as np
 
 from eventsnn.engine import event, layout
 from eventsnn.engine.queue import (
+    BEGAN,
     DELIVERED,
     F_WHAT,
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
+    INPUT,
+    INPUT_END,
     NOW,
     RECORDED,
     SCALARS,
     SHORT,
     STEP,
+    UNDER_WAY,
     WHAT,
     longer_fifo,
     longer_heap,
@@ -99,9 +103,9 @@ class EventRun:
         at, step, end = self.state.at, self.step_number, self.start + self.ticks
         if not self.inside:
             self.starts[step] = at[NOW] = self.start
-            if (count := self.state.input_first[step + 1] - self.state.input_first[step]):
-                self._grow(count)
-                self._advance(layout.INPUTS, step)
+            at[BEGAN] = self.start
+            at[INPUT], at[INPUT_END] = self.state.input_first[step:step + 2]
+            at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
             if step < self.drive_steps:
                 self._advance(layout.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
             self.inside = True
@@ -130,8 +134,8 @@ class EventRun:
         if self.state.at[SHORT]:
             raise Overflow(f"an event in step {self.step_number + 1} brought more spikes than its bound")
 
-    def _grow(self, more=0):
-        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1 + more
+    def _grow(self):
+        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1
         if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
             raise TooManyEvents(f"more than {MAX_WAITING:,} events wait: firing multiplies ({self._still_firing()})")
         while len(self.state.heap) - at[HEAP] < needed:

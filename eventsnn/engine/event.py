@@ -21,7 +21,6 @@ from eventsnn.engine.layout import (
     EVENTS,
     FULL,
     HALF_BIT,
-    INPUTS,
     L_CHANNELS,
     L_FIRST,
     LAYER_BIT,
@@ -43,12 +42,11 @@ from eventsnn.engine.layout import (
     SIGN_BIT,
     TOO_MANY,
 )
-from eventsnn.engine.queue import CURSOR, DELIVERED, DRIVEN, NOW, STEP, TAKEN, UNDER_WAY, next_moment, put, take
+from eventsnn.engine.queue import BEGAN, CURSOR, DELIVERED, DRIVEN, INPUT, INPUT_END, NOW, STEP, TAKEN, UNDER_WAY, next_moment, take
 from eventsnn.engine.vectors import add_half_run, add_run, lowest_bit, subtract_half_run, subtract_run
 from eventsnn.jit import inner_kernel, kernel
 
 PART = 2**(LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
-FIRST = -(2**62)  # key of input events: before all spikes that are due at the same tick
 AT_ONCE = 64  # neurons whose drive is added at once
 NO_SPIKE = np.int64(-1)  # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by itself
 
@@ -168,13 +166,23 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
     at = state.at
     while True:
         moment, from_fifo = next_moment(state.heap, state.fifo, at)
+        given = at[INPUT]  # input events come before all that is due at the same tick
+        from_input = given < at[INPUT_END] and (moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment)
+        if from_input:
+            moment = 2 * (at[BEGAN] + state.inputs[given, 0])
         if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
             return DONE
         if room_for_one(rules, state) != DONE:
             return FULL
         if at[TAKEN] == rules.max_events:
             return TOO_MANY
-        what, spike = take(state.heap, state.fifo, at, from_fifo)
+        if from_input:
+            number, negative = state.v.size + state.inputs[given, 1], 1 if state.inputs[given, 2] < 0 else 0
+            what = (number << NUMBER_BIT) | ((net.readout + 1) << LAYER_BIT) | (negative << SIGN_BIT) | DELIVERY
+            spike = -2 - given
+            at[INPUT] += 1
+        else:
+            what, spike = take(state.heap, state.fifo, at, from_fifo)
         at[NOW] = moment >> 1
         at[TAKEN] += 1
         if what & 3 == DELIVERY:
@@ -218,30 +226,15 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     return DONE
 
 
-@inner_kernel
-def add_inputs(net, state, step):
-    """Put the input events of a step into the queue; the caller has made sure of room."""
-    at, neurons = state.at, state.v.size
-    for i in range(state.input_first[step], state.input_first[step + 1]):
-        what = ((neurons + state.inputs[i, 1]) << NUMBER_BIT) | ((net.readout + 1) << LAYER_BIT) | DELIVERY
-        what |= (1 if state.inputs[i, 2] < 0 else 0) << SIGN_BIT
-        put(state.heap, state.fifo, at, 2 * (at[NOW] + state.inputs[i, 0]), FIRST, what, -2 - i)
-        at[UNDER_WAY] += 1
-
-
 @kernel
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
-    """Do one task: DRIVE (drive arrives), INPUTS (events of step `argument` are put in), EVENTS (run until tick `argument`)
-    or EVALUATE (layer `argument`).
+    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`).
 
     Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
     band. One entry for all, so that a model and an order are compiled once.
     """
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive)
-    if task == INPUTS:
-        add_inputs(net, state, argument)
-        return DONE
     if task == EVENTS:
         return run_until(net, neuron, order, rules, delays, band, state, argument)
     return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 DONE, FULL, TOO_MANY, OVERFLOW = range(4)
-DRIVE, EVENTS, EVALUATE, INPUTS = range(4)
+DRIVE, EVENTS, EVALUATE = range(3)
 # what an event is: bits 0-1 kind, 2-3 half, 4 sign, then projection + 1 (0: all), layer and number of the neuron, from these bits on
 DELIVERY, WINDOW, REFRACTORY = 0, 1, 2
 HALF_BIT, SIGN_BIT, PROJECTION_BIT, LAYER_BIT, NUMBER_BIT = 2, 4, 5, 19, 31

@@ -3,7 +3,7 @@
 An event is a row of five int64: moment = 2 * tick + phase (deliveries 0 before evaluations 1), key,
 number (counts all that was ever put in), what, spike. What is due at once with key 0 goes through the
 FIFO, which is in order by itself, and whose rows are number, what and spike: it is empty before the clock
-goes on. The rest goes through the heap. The next event is the smaller head.
+goes on. The rest goes through the heap. The next event is the smaller head. Input events stand in a list of their own.
 """
 import numpy as np
 
@@ -12,8 +12,9 @@ from eventsnn.jit import inner_kernel
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
 F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # places in the array `at`, the engine's scalars
-NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, DRIVEN, SHORT = range(14)
-SCALARS = 14
+(NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, DRIVEN, SHORT, BEGAN, INPUT,
+ INPUT_END) = range(17)
+SCALARS = 17
 
 
 def queue_arrays(capacity):
