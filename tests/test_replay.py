@@ -22,8 +22,9 @@ HALVES = {"excitatory_first": (twin.EXCITATORY, twin.INHIBITORY), "window, halve
 
 
 def same_run(one, other):
-    """Whether two runs are equal to the last array of their state, the records apart."""
-    kept = [name for name in one.state._fields if name not in ("at", "heap", "fifo", "spike_record", "spike_potentials", "delivery_record")]
+    """Whether two runs are equal to the last array of their state, scratch and records apart."""
+    apart = "at", "found", "heap", "fifo", "spike_record", "spike_potentials", "delivery_record"
+    kept = [name for name in one.state._fields if name not in apart]
     return np.array_equal(one.readout, other.readout) and all(np.array_equal(getattr(one.state, n), getattr(other.state, n)) for n in kept)
 
 

@@ -74,8 +74,8 @@ class EventRun:
             np.full(size if rules.window else 0, -1), np.zeros((3, layers, steps), np.int64), np.zeros((2, layers, steps), np.uint64), mute,
             np.zeros(net.sums, np.int64), np.ascontiguousarray(inputs[:, 1:]),
             np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
-            np.zeros(2 * rules.most_spikes, np.int64), *queue_arrays(capacity),
-            np.zeros((records, 7), np.int64), np.zeros((records, 2), resting.dtype), np.zeros((records, 5), np.int64))
+            np.empty(2 * rules.most_spikes, np.int64), *queue_arrays(capacity),
+            np.empty((records, 7), np.int64), np.empty((records, 2), resting.dtype), np.empty((records, 5), np.int64))
         self.readout = np.zeros((steps, size - net.layers[net.readout, layout.L_FIRST]), resting.dtype)
         self.starts, self.inside = np.zeros(steps, np.int64), False
 

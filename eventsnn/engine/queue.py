@@ -19,7 +19,7 @@ SCALARS = 17
 
 def queue_arrays(capacity):
     """(heap, fifo), int64 [capacity, 5] and [capacity, 3]; capacity: a power of two."""
-    return np.zeros((capacity, 5), np.int64), np.zeros((capacity, 3), np.int64)
+    return np.empty((capacity, 5), np.int64), np.empty((capacity, 3), np.int64)  # not filled: most of it is seldom used
 
 
 @inner_kernel
@@ -107,14 +107,14 @@ def _copy(heap, i, j):
 
 def longer_heap(heap, at):
     """The heap with twice the room."""
-    longer = np.zeros((2 * len(heap), heap.shape[1]), np.int64)
+    longer = np.empty((2 * len(heap), heap.shape[1]), np.int64)
     longer[:at[HEAP]] = heap[:at[HEAP]]
     return longer
 
 
 def longer_fifo(fifo, at):
     """The FIFO with twice the room, unrolled to start at 0."""
-    longer = np.zeros((2 * len(fifo), fifo.shape[1]), np.int64)
+    longer = np.empty((2 * len(fifo), fifo.shape[1]), np.int64)
     first, waiting = at[FIFO_HEAD] % len(fifo), at[FIFO_TAIL] - at[FIFO_HEAD]
     until_end = min(waiting, len(fifo) - first)
     longer[:until_end] = fifo[first:first + until_end]
