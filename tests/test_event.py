@@ -259,11 +259,14 @@ def test_the_queue_grows():
     b = Builder(np.random.default_rng(305), (1, 64, 64))
     graph = b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")])))
     graph.nodes[0].params["W"][:], graph.nodes[0].params["B"][:] = 0, 10
-    network = convert(graph)
+    network, readouts, image = convert(graph), [], np.zeros((1, 1, 64, 64), np.uint8)
     for policy in ("fifo", "random"):
-        result = network.run(np.zeros((1, 1, 64, 64), np.uint8), steps=1, engine="event", order=policy, initial=0)
+        result = network.run(image, steps=1, engine="event", order=policy, initial=0)
         size, theta = network.layers[0].size, network.layers[0].theta
         assert result.spikes[0, 0, 0] == size * int(10 / theta)
+        assert result.spikes[0, 0, 0] > len(result.simulation.event_run(np.zeros(len(result.simulation.resting), np.int32)).state.fifo)
+        readouts.append(result.batch.readout.tolist())
+    assert readouts[0] == readouts[1], "each spike arrives, none is written over by another"
 
 
 @pytest.mark.parametrize("bad", [
