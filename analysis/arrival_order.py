@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import errors, scripts
-from eventsnn.plots import BLUE, CASES, ORANGE
-from eventsnn.simulate import run
-from eventsnn.tables import text_table, wilson, write_csv
+from eventsnn.result import run
+from eventsnn.studies import errors, scripts
+from eventsnn.views.plots import BLUE, CASES, ORANGE
+from eventsnn.views.tables import text_table, wilson, write_csv
 
 ORDERS = {
     "clocked": dict(order="clocked"),

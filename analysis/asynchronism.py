@@ -24,13 +24,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import eventsnn
-from eventsnn import asynchronism, scripts
-from eventsnn.microscope import DRIVE, ITSELF, observe
 from eventsnn.neurons import IF, SNM
 from eventsnn.neurons.contract import emit, settle
-from eventsnn.plots import BLUE, ORANGE
-from eventsnn.tables import text_table, write_csv
-from eventsnn.trace import record
+from eventsnn.studies import asynchronism, scripts
+from eventsnn.trace.microscope import DRIVE, ITSELF, observe
+from eventsnn.trace.trace import record
+from eventsnn.views.plots import BLUE, ORANGE
+from eventsnn.views.tables import text_table, write_csv
 
 GREEN = "#009E73"
 PREDICTORS = {"in run": ("inversions in the whole run", BLUE, "o-"), "weighted": ("inversions in steps, by charge", GREEN, "s--"),

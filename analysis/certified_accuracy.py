@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 import eventsnn
-from eventsnn import scripts
-from eventsnn.certified import certify, share
-from eventsnn.intervals import LIMIT
-from eventsnn.simulate import report_steps
-from eventsnn.tables import text_table, write_csv
+from eventsnn.result import report_steps
+from eventsnn.studies import scripts
+from eventsnn.studies.certified import certify, share
+from eventsnn.studies.intervals import LIMIT
+from eventsnn.views.tables import text_table, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 

@@ -20,12 +20,13 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, scripts
-from eventsnn.checks import InputError
-from eventsnn.equivalence import quantised
-from eventsnn.simulate import pixel_range, run
-from eventsnn.simulation import Simulation
-from eventsnn.tables import text_table, write_csv
+from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
+from eventsnn.result import pixel_range, run
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies import scripts
+from eventsnn.studies.equivalence import quantised
+from eventsnn.views.tables import text_table, write_csv
 
 ORDERS = {
     "clocked engine": {},

@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import eventsnn
-from eventsnn import errors, scripts
-from eventsnn.plots import CASES
-from eventsnn.tables import text_table, write_csv
+from eventsnn.studies import errors, scripts
+from eventsnn.views.plots import CASES
+from eventsnn.views.tables import text_table, write_csv
 
 
 def draw(results, title):

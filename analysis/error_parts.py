@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import errors, scripts
-from eventsnn.tables import text_table, write_csv
+from eventsnn.studies import errors, scripts
+from eventsnn.views.tables import text_table, write_csv
 
 COLOURS = {"clipping": "#CC79A7", "quantisation": "#009E73", "unevenness": "#D55E00", "inherited": "#9AD0F0"}
 REST = 256  # steps within which ST-BIF comes to rest

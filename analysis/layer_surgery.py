@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import eventsnn
-from eventsnn import scripts, surgery
-from eventsnn.plots import BLUE, ORANGE
-from eventsnn.tables import text_table, write_csv
+from eventsnn.studies import scripts, surgery
+from eventsnn.views.plots import BLUE, ORANGE
+from eventsnn.views.tables import text_table, write_csv
 
 COLOURS = {"counts": ORANGE, "timing": BLUE}
 MEANINGS = {"counts": "wrong counts", "timing": "wrong timing"}

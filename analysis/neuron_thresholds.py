@@ -23,11 +23,12 @@ from matplotlib.ticker import StrMethodFormatter
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, scripts
-from eventsnn.checks import InputError
-from eventsnn.conversion import needs_calibration
-from eventsnn.simulate import report_steps, run
-from eventsnn.tables import text_table, write_csv
+from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
+from eventsnn.network.convert import needs_calibration
+from eventsnn.result import report_steps, run
+from eventsnn.studies import scripts
+from eventsnn.views.tables import text_table, write_csv
 
 CHUNK = 16  # images whose activations are held at a time
 

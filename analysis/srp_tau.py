@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
-from eventsnn import ann, scripts
-from eventsnn.checks import InputError
-from eventsnn.simulate import report_steps, run
-from eventsnn.tables import text_table, write_csv
+from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
+from eventsnn.result import report_steps, run
+from eventsnn.studies import scripts
+from eventsnn.views.tables import text_table, write_csv
 
 
 def draw(rows, ann_accuracy, title):

@@ -8,9 +8,9 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_WHERE = {"load": "eventsnn.readers", "load_torch": "eventsnn.readers.torch_module", "save": "eventsnn.readers",
-          "convert": "eventsnn.conversion", "load_images": "eventsnn.data", "InputError": "eventsnn.checks",
-          "Swap": "eventsnn.edits", "Move": "eventsnn.edits", "Drop": "eventsnn.edits", "Delay": "eventsnn.edits"}
+_WHERE = {"load": "eventsnn.readers", "load_torch": "eventsnn.readers.torch.module", "save": "eventsnn.readers",
+          "convert": "eventsnn.network.convert", "load_images": "eventsnn.data.images", "InputError": "eventsnn.exceptions",
+          "Swap": "eventsnn.trace.edits", "Move": "eventsnn.trace.edits", "Drop": "eventsnn.trace.edits", "Delay": "eventsnn.trace.edits"}
 __all__ = [*_WHERE]
 
 

@@ -11,10 +11,11 @@ import sys
 
 import numpy as np
 
-from eventsnn import conversion, tables
-from eventsnn.checks import InputError, one_line
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.network import convert as conversion
 from eventsnn.readers import identify, load
 from eventsnn.run import start
+from eventsnn.views import tables
 
 CHECKED_IMAGES = 2
 COLUMNS = {"inputs": ("from", ""), "parameters": ("parameters", ","), "of": ("settings", "")}

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from shutil import get_terminal_size
 
 import eventsnn
-from eventsnn.checks import InputError, one_line
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.settings import GROUPS, Settings, option_of, read
 
 DESCRIPTION = """\
@@ -91,7 +91,7 @@ def main(argv=None):
     """Run the command line; returns the exit status: 0, 2 for wrong input, 130 when interrupted."""
     try:
         settings = settings_of(argv)
-        from eventsnn.pipeline import run
+        from eventsnn.runs.pipeline import run
         run(settings)
     except InputError as error:
         return _fail(error)

@@ -7,8 +7,8 @@ import math
 import re
 from dataclasses import dataclass, field, fields
 
-from eventsnn.checks import InputError
-from eventsnn.compat import PRESETS, preset
+from eventsnn.exceptions import InputError
+from eventsnn.network.presets import PRESETS, preset
 
 GROUPS = {"input": "what to run", "conversion": "from ANN to SNN", "simulation": "simulation", "running": "how to run it",
           "output": "what to leave and to say"}
@@ -203,7 +203,7 @@ class Settings:
     @property
     def time(self):
         """The event engine's `simulation.Time`."""
-        from eventsnn.simulation import Time
+        from eventsnn.simulation.simulation import Time
         if self.engine != "event":
             return None
         return Time(order=self.order, barrier=not self.free_running, refractory=self.refractory, window=self.window, jitter=self.jitter,

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from eventsnn import convert
-from eventsnn.explain import explain_neuron, explain_spike
-from eventsnn.graph import Graph, Node
-from eventsnn.microscope import plot
-from eventsnn.plots import save
-from eventsnn.replay import Move, play, replay
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import record
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace.explain import explain_neuron, explain_spike
+from eventsnn.trace.microscope import plot
+from eventsnn.trace.replay import Move, play, replay
+from eventsnn.trace.trace import record
+from eventsnn.views.plots import save
 
 SEEDS = 200
 SLOT = 0.2  # of a step: how far apart spikes are in DNISNM's figures

@@ -2,8 +2,8 @@
 import numpy as np
 import twin
 
-from eventsnn.linear import LinearMap
-from eventsnn.network import INPUT
+from eventsnn.network.linear import LinearMap
+from eventsnn.network.network import INPUT
 
 
 def twin_net(simulation):

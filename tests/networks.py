@@ -1,7 +1,7 @@
 """Small random networks of every operator and topology, for tests."""
 import numpy as np
 
-from eventsnn.graph import Graph, Node
+from eventsnn.ann.graph import Graph, Node
 
 MAP_OPERATORS = ("conv", "grouped", "depthwise", "strided", "pool", "pool3", "bn", "pad", "resize", "identity")
 

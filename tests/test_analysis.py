@@ -11,12 +11,14 @@ from test_cli import small_graph
 from test_worked_examples import examples
 
 import eventsnn
-from eventsnn import ann, asynchronism, errors, load, surgery
-from eventsnn.conversion import choose_thresholds
-from eventsnn.equivalence import quantised
-from eventsnn.microscope import observe
+from eventsnn import load
+from eventsnn.ann import forward as ann
+from eventsnn.network.convert import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
+from eventsnn.studies import asynchronism, errors, surgery
+from eventsnn.studies.equivalence import quantised
+from eventsnn.trace.microscope import observe
 
 ANALYSIS = Path(__file__).parents[1] / "analysis"
 
@@ -249,7 +251,7 @@ def test_gn_members(tmp_path, capsys):
 
 
 def test_neuron_thresholds(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("eventsnn.scripts.CALIBRATION", 40)
+    monkeypatch.setattr("eventsnn.studies.scripts.CALIBRATION", 40)
     tables = run("neuron_thresholds", tmp_path, "--limit", str(IMAGES), "--steps", "4", "--rules", "own,90,dni", "--layers", "act2,act5")
     assert (tmp_path / "latency.png").stat().st_size > 10_000 and (tmp_path / "latency.svg").exists()
     graph, train = load("sample"), eventsnn.load_images("sample", split="train", limit=40)

@@ -7,10 +7,10 @@ import weakref
 import numpy as np
 import pytest
 
-from eventsnn import ann
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph, Node, Preprocessing
-from eventsnn.operators import ACTIVATIONS, IDENTITIES, OPERATORS, infer_shape
+from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Graph, Node, Preprocessing
+from eventsnn.ann.operators import ACTIVATIONS, IDENTITIES, OPERATORS, infer_shape
+from eventsnn.exceptions import InputError
 
 
 def run(op, x, attrs=None, params=None):

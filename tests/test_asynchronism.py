@@ -8,14 +8,15 @@ from test_worked_examples import examples
 from traced import traced
 
 import eventsnn
-from eventsnn import InputError, asynchronism, convert
-from eventsnn.encoding import Encoding, events_of
-from eventsnn.explain import explain_neuron
-from eventsnn.microscope import DRIVE, ITSELF
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.tables import text_table
-from eventsnn.trace import TraceFile, read_trace, record
+from eventsnn import InputError, convert
+from eventsnn.result import pixel_range
+from eventsnn.simulation.encoding import Encoding, events_of
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.studies import asynchronism
+from eventsnn.trace.explain import explain_neuron
+from eventsnn.trace.microscope import DRIVE, ITSELF
+from eventsnn.trace.trace import TraceFile, read_trace, record
+from eventsnn.views.tables import text_table
 
 BOUNDS = (("fewest", "most", "in_steps"), ("fewest_any", "most_any", "in_any"))
 

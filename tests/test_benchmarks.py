@@ -8,8 +8,8 @@ import pytest
 from networks import random_graph, random_pixels
 
 import eventsnn
-from eventsnn.graph import Graph, Node
-from eventsnn.simulate import Simulation, pixel_range
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.result import Simulation, pixel_range
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="the limit needs gcc")
 IN_C = ["limit in C"] if shutil.which("gcc") else []

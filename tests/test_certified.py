@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from networks import Builder, random_graph, random_pixels, skipping_graph, yolo_graph
 from test_models import pooled_graph, quantised_graph
 
-from eventsnn import InputError, certified, convert, intervals
-from eventsnn.certified import certify
-from eventsnn.data import Images
-from eventsnn.encoding import Encoding
-from eventsnn.graph import Graph, Node
+from eventsnn import InputError, convert
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.data.images import Images
 from eventsnn.neurons import IF
 from eventsnn.neurons.contract import emit, settle
-from eventsnn.simulate import pixel_range, run
-from eventsnn.simulation import Simulation
+from eventsnn.result import pixel_range, run
+from eventsnn.simulation.encoding import Encoding
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies import certified, intervals
+from eventsnn.studies.certified import certify
 
 MODELS = {"if": {}, "snm": {}, "gn": dict(tau=3), "st-bif": {}}
 

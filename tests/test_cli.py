@@ -18,10 +18,14 @@ from matplotlib import image
 from networks import Builder
 
 import eventsnn
-from eventsnn import ann, conversion, pipeline, plots, record
+from eventsnn.ann import forward as ann
+from eventsnn.network import convert as conversion
 from eventsnn.readers import write_native
-from eventsnn.record import FILES, Folder
 from eventsnn.run import main
+from eventsnn.runs import folder as record
+from eventsnn.runs import pipeline
+from eventsnn.runs.folder import FILES, Folder
+from eventsnn.views import plots
 
 ROOT = Path(eventsnn.__file__).parents[1]
 
@@ -399,7 +403,8 @@ SLOW = ("--steps", 4, "--batch", 4, "--workers", 1)
 # a process that runs the command line and dies at its third batch; {death} is Python
 DIES = """
 import os, signal, sys
-from eventsnn import record, run
+from eventsnn import run
+from eventsnn.runs import folder as record
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
 add, count = record.Folder.add, []
 def die(folder, *batch):
@@ -523,7 +528,7 @@ def test_earlier_results_stay_until_the_new_ones_are_complete(capsys, here, file
     with monkeypatch.context() as patch:
         def fail(*_):
             raise OSError(28, "No space left on device")
-        patch.setattr(eventsnn.tables, "write_csv", fail)
+        patch.setattr(eventsnn.views.tables, "write_csv", fail)
         assert main([str(a) for a in (*arguments_of(files, "a"), "--initial", 0)]) == 2
     assert_one_line(capsys.readouterr().err, ["No space left on device", "make room", "a.partial"])
     assert (here / "a" / "summary.json").read_text() == before and sorted(os.listdir(here / "a")) == sorted(FILES)
@@ -814,7 +819,8 @@ def refuse(error):
     return refusing
 
 
-@pytest.mark.parametrize("where", ["pipeline.load_images", "ann.predict", "record.write_hdf5", "tables.write_csv", "record.np.savez"])
+@pytest.mark.parametrize("where", ["runs.pipeline.load_images", "ann.forward.predict", "runs.folder.write_hdf5", "views.tables.write_csv",
+                                   "runs.folder.np.savez"])
 @pytest.mark.parametrize("error, words", [
     (OSError(28, "No space left on device"), ["room", "No space left on device", "the same command then goes on"]),
     (PermissionError(13, "Permission denied", "some/where"), ["some/where", "Permission denied", "check the path"]),
@@ -825,7 +831,7 @@ def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, 
         patch.setattr(f"eventsnn.{where}", refuse(error))
         assert main([str(a) for a in arguments]) == 2
     assert_one_line(capsys.readouterr().err, words)
-    begun = where in ("record.write_hdf5", "tables.write_csv")
+    begun = where in ("runs.folder.write_hdf5", "views.tables.write_csv")
     assert listing(here) == (["a.partial", *(f"a.partial/{n}" for n in ("identity.json", "lock", "part-0-30.npz"))] if begun else [])
     assert ("going on" in succeeds(capsys, *arguments)) is begun
     assert listing(here) == ["a", *(f"a/{name}" for name in sorted(FILES))]
@@ -953,7 +959,8 @@ def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
 
 SLOW_RUN = """
 import sys, time
-from eventsnn import run, simulation
+from eventsnn import run
+from eventsnn.simulation import simulation
 simulate = simulation.Simulation.run
 def slow(self, pixels, **options):
     time.sleep({seconds})

@@ -8,11 +8,12 @@ from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
-from eventsnn.encoding import Encoding, events_of
-from eventsnn.engine import clocked_driver, tables
-from eventsnn.network import INPUT
-from eventsnn.simulate import Simulation, pixel_range
-from eventsnn.simulation import Time
+from eventsnn.engine.clocked import driver as clocked_driver
+from eventsnn.network.network import INPUT
+from eventsnn.result import Simulation, pixel_range
+from eventsnn.simulation import compile as tables
+from eventsnn.simulation.encoding import Encoding, events_of
+from eventsnn.simulation.simulation import Time
 
 STEPS = 6
 

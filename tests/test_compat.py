@@ -7,12 +7,12 @@ import pytest
 from networks import Builder, random_pixels
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.compat import PRESETS
-from eventsnn.encoding import Encoding
-from eventsnn.equivalence import quantised
+from eventsnn.network.presets import PRESETS
 from eventsnn.readers import write_native
+from eventsnn.result import run
 from eventsnn.run import main
-from eventsnn.simulate import run
+from eventsnn.simulation.encoding import Encoding
+from eventsnn.studies.equivalence import quantised
 
 COMMON = {"srp-code": {"srp": 2}, "gn-code": {"tau": 2}, "spikezip-code": {"steps": 40}}
 

@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 from networks import Builder, random_graph, random_pixels
 
-from eventsnn import InputError, ann, conversion, convert, network
-from eventsnn.network import INPUT
+from eventsnn import InputError, convert
+from eventsnn.ann import forward as ann
+from eventsnn.network import convert as conversion
+from eventsnn.network import network
+from eventsnn.network.network import INPUT
 
 POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
 WIDE = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}

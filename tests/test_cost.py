@@ -9,11 +9,11 @@ from networks import Builder, random_graph, random_pixels
 from test_models import pooled_graph, quantised_graph
 
 from eventsnn import convert, load, load_images
-from eventsnn.cost import MEANING, costs, macs
 from eventsnn.readers import write_native
+from eventsnn.result import pixel_range
 from eventsnn.run import main
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.cost import MEANING, costs, macs
 
 
 def residual_graph():

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from eventsnn import imagefiles
-from eventsnn.checks import InputError
-from eventsnn.data import Images, load_images
+from eventsnn.data import formats as imagefiles
+from eventsnn.data.images import Images, load_images
+from eventsnn.exceptions import InputError
 
 CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 

@@ -6,8 +6,9 @@ import pytest
 from networks import random_pixels
 from test_models import quantised_graph
 
-from eventsnn import InputError, convert, errors
-from eventsnn.data import Images
+from eventsnn import InputError, convert
+from eventsnn.data.images import Images
+from eventsnn.studies import errors
 
 
 def network_and_images(count=3):

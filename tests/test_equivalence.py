@@ -10,10 +10,10 @@ from test_cli import small_graph
 from test_models import quantised_graph
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.equivalence import quantised
 from eventsnn.readers import write_native
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation
+from eventsnn.result import pixel_range
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.equivalence import quantised
 
 
 def load_study(name):

@@ -8,11 +8,13 @@ from networks import random_graph, random_pixels
 from test_models import pooled_graph, quantised_graph
 from test_worked_examples import examples
 
-from eventsnn import InputError, ann, convert, errors
-from eventsnn.graph import Graph, Node
-from eventsnn.linear import LinearMap, largest
-from eventsnn.network import INPUT
-from eventsnn.tables import text_table
+from eventsnn import InputError, convert
+from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.network.linear import LinearMap, largest
+from eventsnn.network.network import INPUT
+from eventsnn.studies import errors
+from eventsnn.views.tables import text_table
 
 MODELS = {
     "if": {}, "if from 0.2": dict(initial=0.2), "srp": dict(srp=3), "snm": dict(neuron="snm"), "hard reset": dict(neuron="if-hard"),

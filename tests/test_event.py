@@ -7,12 +7,12 @@ from networks import random_graph, random_pixels
 from numba import njit
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.engine import layout, order
-from eventsnn.engine.driver import Overflow
-from eventsnn.replay import play
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import Recorder
+from eventsnn.engine.event import layout, order
+from eventsnn.engine.event.driver import Overflow
+from eventsnn.result import pixel_range
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace.replay import play
+from eventsnn.trace.trace import Recorder
 
 STEPS = 4
 TICKS = 1024

@@ -9,13 +9,14 @@ from test_event import CASES
 from test_worked_examples import examples
 from traced import traced
 
-from eventsnn import InputError, bounds
-from eventsnn.explain import explain_neuron, explain_spike
-from eventsnn.microscope import DRIVE, ITSELF, observe
-from eventsnn.replay import play
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import record
+from eventsnn import InputError
+from eventsnn.result import pixel_range
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace import bounds
+from eventsnn.trace.explain import explain_neuron, explain_spike
+from eventsnn.trace.microscope import DRIVE, ITSELF, observe
+from eventsnn.trace.replay import play
+from eventsnn.trace.trace import record
 
 
 def fires(potential, charges, theta):

@@ -9,14 +9,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
-from eventsnn import InputError, conversion, linear
-from eventsnn.encoding import Encoding
+from eventsnn import InputError
+from eventsnn.ann.graph import Node
+from eventsnn.ann.operators import window_of
 from eventsnn.export import kernels, nir
-from eventsnn.graph import Node
+from eventsnn.network import convert as conversion
+from eventsnn.network import linear
 from eventsnn.neurons.integrate_and_fire import IF
-from eventsnn.operators import window_of
 from eventsnn.settings import Settings
-from eventsnn.simulation import Simulation, Time
+from eventsnn.simulation.encoding import Encoding
+from eventsnn.simulation.simulation import Simulation, Time
 
 STEPS = 5
 

@@ -7,8 +7,8 @@ from networks import random_pixels, skipping_graph
 import eventsnn
 from eventsnn import InputError, convert
 from eventsnn.export import spikes
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import TraceFile, record
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace.trace import TraceFile, record
 
 NUMBER = 7
 

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from eventsnn import inspect, run
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph
+from eventsnn.ann.graph import Graph
+from eventsnn.exceptions import InputError
 from eventsnn.readers import load, read_native, write_native
 
 MUTANTS = 2000

@@ -6,7 +6,7 @@ import pytest
 from networks import Builder
 
 from eventsnn import convert
-from eventsnn.simulate import run
+from eventsnn.result import run
 
 STEPS = 8
 RUNS = {

@@ -10,12 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
-import eventsnn.readers.keras_config as keras_config
-from eventsnn import ann, conversion
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph, with_preprocessing
+from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Graph, with_preprocessing
+from eventsnn.exceptions import InputError
+from eventsnn.network import convert as conversion
 from eventsnn.readers import load
-from eventsnn.readers.architectures import ARCHITECTURES
+from eventsnn.readers.keras import config as keras_config
+from eventsnn.readers.keras.architectures import ARCHITECTURES
 from eventsnn.run import main
 from eventsnn.settings import Settings
 

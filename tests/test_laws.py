@@ -10,14 +10,15 @@ from networks import mobile_graph, random_pixels, yolo_graph
 from test_event import CASES
 from test_models import MODELS, models_of, pooled_graph, quantised_graph
 
-from eventsnn import ann, convert
-from eventsnn.engine import layout
-from eventsnn.equivalence import quantised
-from eventsnn.linear import LinearMap
-from eventsnn.network import INPUT, connect
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import Recorder
+from eventsnn import convert
+from eventsnn.ann import forward as ann
+from eventsnn.engine.event import layout
+from eventsnn.network.linear import LinearMap
+from eventsnn.network.network import INPUT, connect
+from eventsnn.result import pixel_range
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.studies.equivalence import quantised
+from eventsnn.trace.trace import Recorder
 
 STEPS = 5
 WAYS = ["engine", *CASES]

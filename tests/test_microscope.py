@@ -12,10 +12,10 @@ from test_event import CASES
 from traced import traced
 
 from eventsnn import InputError
-from eventsnn.arrivals import incoming
-from eventsnn.microscope import DRIVE, ITSELF, observe, plot
 from eventsnn.neurons import IF
-from eventsnn.trace import TraceFile, read_trace
+from eventsnn.trace.arrivals import incoming
+from eventsnn.trace.microscope import DRIVE, ITSELF, observe, plot
+from eventsnn.trace.trace import TraceFile, read_trace
 
 
 @pytest.mark.parametrize("model", ["if", "snm"])

@@ -7,15 +7,15 @@ from networks import Builder, random_graph, random_pixels
 from test_event import CASES, assert_same, both
 
 from eventsnn import InputError, convert
-from eventsnn.encoding import Encoding, events_of
-from eventsnn.explain import explain_spike
-from eventsnn.microscope import observe
 from eventsnn.neurons import STBIF
 from eventsnn.neurons.contract import emit, settle
-from eventsnn.replay import replay
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import TraceFile, read_trace, record
+from eventsnn.result import pixel_range
+from eventsnn.simulation.encoding import Encoding, events_of
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace.explain import explain_spike
+from eventsnn.trace.microscope import observe
+from eventsnn.trace.replay import replay
+from eventsnn.trace.trace import TraceFile, read_trace, record
 
 STEPS = 5
 MODELS = {"st-bif": {}, "gn": {"tau": 3}, "gn of 6": {"tau": 6}}
@@ -136,7 +136,7 @@ def test_one_member_is_if():
 @pytest.mark.parametrize("levels", [4, 8])
 def test_members_as_many_as_levels_are_the_quantised_network(levels):
     """Law 7: GN with tau = L, theta = lambda, is the QCFS network itself after one clocked step."""
-    from eventsnn import ann
+    from eventsnn.ann import forward as ann
     for seed in range(40, 44):
         rng = np.random.default_rng(seed)
         graph = quantised_graph(rng)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import eventsnn.readers.native as native
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph, Node, Preprocessing
+from eventsnn.ann.graph import Graph, Node, Preprocessing
+from eventsnn.exceptions import InputError
 from eventsnn.readers import load, read_native, write_native
 
 

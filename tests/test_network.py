@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
-from eventsnn import InputError, arithmetic, conversion, convert
-from eventsnn.engine import tables
-from eventsnn.linear import compose, regroup
-from eventsnn.network import INPUT
-from eventsnn.simulation import Simulation
+from eventsnn import InputError, convert
+from eventsnn.network import convert as conversion
+from eventsnn.network.linear import compose, regroup
+from eventsnn.network.network import INPUT
+from eventsnn.simulation import arithmetic
+from eventsnn.simulation import compile as tables
+from eventsnn.simulation.simulation import Simulation
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -158,7 +160,7 @@ def test_composition_is_matrix_multiplication():
     rng = np.random.default_rng(8)
     b = Builder(rng)
     b.activation(b.conv("input", 4, pads=[1, 1, 1, 1]), "QCFS")
-    from eventsnn import linear
+    from eventsnn.network import linear
     first = linear.convolution(b.nodes[0], (2, 6, 6))
     pool = b.add("AveragePool", [b.nodes[1].name], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
     then = linear.average_pool(b.nodes[2], (4, 6, 6))

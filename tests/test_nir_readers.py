@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from networks import Builder, random_graph
 
-from eventsnn import conversion
 from eventsnn.export import nir as export
-from eventsnn.simulation import Simulation
+from eventsnn.network import convert as conversion
+from eventsnn.simulation.simulation import Simulation
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]  # of packages that are not ours
 with warnings.catch_warnings():

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eventsnn import ann, conversion
-from eventsnn.checks import InputError
+from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
+from eventsnn.network import convert as conversion
 from eventsnn.readers import load, write_native
 
 onnx = pytest.importorskip("onnx")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from eventsnn import InputError, plots, record, tables
-from eventsnn.batch import Batch
-from eventsnn.record import FILES, Folder, Totals
+from eventsnn import InputError
+from eventsnn.runs import folder as record
+from eventsnn.runs.folder import FILES, Folder, Totals
+from eventsnn.simulation.batch import Batch
+from eventsnn.views import plots, tables
 
 LAYERS, STEPS, CLASSES = 3, 4, 5
 
@@ -445,8 +447,8 @@ def test_provenance_is_json_of_any_length(tmp_path):
     from networks import Builder
 
     from eventsnn import convert
-    from eventsnn.data import Images
-    from eventsnn.simulation import Simulation
+    from eventsnn.data.images import Images
+    from eventsnn.simulation.simulation import Simulation
     b = Builder(np.random.default_rng(0))
     x = b.activation(b.conv("input", 2), "QCFS")
     simulation = Simulation(convert(b.graph(b.gemm(b.add("Flatten", [x])))), steps=2)

@@ -10,12 +10,26 @@ from test_worked_examples import examples
 from traced import IMAGE, traced
 
 from eventsnn import InputError
-from eventsnn.edits import edited, named
-from eventsnn.engine.queue import HEAP, TAKEN
-from eventsnn.microscope import DRIVE, observe
-from eventsnn.replay import Delay, Drop, Move, Swap, branch, first_difference, play, recorded_order, replay, run_at, spread, start, state_at
-from eventsnn.simulation import Time
-from eventsnn.trace import Recorder, spike_type, structured
+from eventsnn.engine.event.queue import HEAP, TAKEN
+from eventsnn.simulation.simulation import Time
+from eventsnn.trace.edits import edited, named
+from eventsnn.trace.microscope import DRIVE, observe
+from eventsnn.trace.replay import (
+    Delay,
+    Drop,
+    Move,
+    Swap,
+    branch,
+    first_difference,
+    play,
+    recorded_order,
+    replay,
+    run_at,
+    spread,
+    start,
+    state_at,
+)
+from eventsnn.trace.trace import Recorder, spike_type, structured
 
 HALVES = {"excitatory_first": (twin.EXCITATORY, twin.INHIBITORY), "window, halves": (twin.EXCITATORY, twin.INHIBITORY),
           "inhibitory_first": (twin.INHIBITORY, twin.EXCITATORY)}

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from networks import mobile_graph, random_graph, random_pixels
 from test_models import models_of, pooled_graph, quantised_graph
 
-from eventsnn import InputError, ann, convert, errors, surgery
-from eventsnn.equivalence import arrived as arrived_at
-from eventsnn.equivalence import staircases
-from eventsnn.graph import Graph, Node
-from eventsnn.simulate import Simulation, pixel_range
-from eventsnn.tables import text_table, wilson
+from eventsnn import InputError, convert
+from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.result import Simulation, pixel_range
+from eventsnn.studies import errors, surgery
+from eventsnn.studies.equivalence import arrived as arrived_at
+from eventsnn.studies.equivalence import staircases
+from eventsnn.views.tables import text_table, wilson
 
 MODELS = {
     "if": dict(steps=5), "if from 0.2": dict(steps=5, initial=0.2), "snm": dict(steps=7, neuron="snm"),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import eventsnn
-from eventsnn import ann, conversion
-from eventsnn.checks import InputError
-from eventsnn.graph import Preprocessing
+from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Preprocessing
+from eventsnn.exceptions import InputError
+from eventsnn.network import convert as conversion
 
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")

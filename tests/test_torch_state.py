@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from eventsnn import ann
-from eventsnn.checks import InputError
+from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
 from eventsnn.readers import load
 
 FILES = Path(__file__).parent / "files" / "torch"

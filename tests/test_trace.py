@@ -16,12 +16,14 @@ from networks import Builder, random_graph, random_pixels
 from test_record import Full
 
 import eventsnn
-from eventsnn import InputError, columns, convert, load, trace
-from eventsnn.jit import cache_dir
+from eventsnn import InputError, convert, load
+from eventsnn.engine.jit import cache_dir
+from eventsnn.files import columns
+from eventsnn.result import pixel_range
 from eventsnn.run import main
-from eventsnn.simulate import pixel_range
-from eventsnn.simulation import Simulation, Time
-from eventsnn.trace import COLUMNS, Recorder, TraceFile, read_trace, record
+from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.trace import trace
+from eventsnn.trace.trace import COLUMNS, Recorder, TraceFile, read_trace, record
 
 STEPS = 5
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eventsnn import bounds
-from eventsnn.explain import explain_neuron, explain_spike
-from eventsnn.microscope import DRIVE, ITSELF, observe
-from eventsnn.replay import replay
+from eventsnn.trace import bounds
+from eventsnn.trace.explain import explain_neuron, explain_spike
+from eventsnn.trace.microscope import DRIVE, ITSELF, observe
+from eventsnn.trace.replay import replay
 
 
 def load_example():

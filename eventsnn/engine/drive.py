@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.engine.order import spike_hash
-from eventsnn.jit import kernel
-from eventsnn.network import INPUT
+from eventsnn.engine.event.order import spike_hash
+from eventsnn.engine.jit import kernel
+from eventsnn.network.network import INPUT
 
 
 @kernel

@@ -1,5 +1,5 @@
 """The ends of what may arrive, where of each source only an interval of spike counts is known."""
-from eventsnn.jit import kernel
+from eventsnn.engine.jit import kernel
 
 
 @kernel

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.checks import InputError
-from eventsnn.linear import regroup
+from eventsnn.exceptions import InputError
+from eventsnn.network.linear import regroup
 
 MAX_WEIGHTS = 2**27
 

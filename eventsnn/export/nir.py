@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 
 import eventsnn
-from eventsnn.checks import InputError
-from eventsnn.export.files import new_hdf5
+from eventsnn.exceptions import InputError
 from eventsnn.export.kernels import convolution, matrix
-from eventsnn.network import INPUT
+from eventsnn.files.writing import new_hdf5
+from eventsnn.network.network import INPUT
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 
 VERSION = "1.0.8"  # of the package whose layout this is

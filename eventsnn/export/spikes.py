@@ -12,10 +12,10 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from eventsnn.checks import InputError
-from eventsnn.export.files import new_file, new_hdf5
-from eventsnn.readers.hdf5 import open_hdf5
-from eventsnn.trace import Trace
+from eventsnn.exceptions import InputError
+from eventsnn.files.reading import open_hdf5
+from eventsnn.files.writing import new_file, new_hdf5
+from eventsnn.trace.trace import Trace
 
 SORTINGS = {"none": 0, "by_id": 1, "by_time": 2}
 MAGIC, VERSION = 0x0A7A, (0, 1)  # of SONATA files

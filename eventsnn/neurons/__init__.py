@@ -3,7 +3,7 @@ from functools import partial
 
 import numpy as np
 
-from eventsnn.checks import InputError
+from eventsnn.exceptions import InputError
 from eventsnn.neurons.bipolar import STBIF
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import h5py
 
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph
-from eventsnn.readers import keras, native, torch_state
-from eventsnn.readers.hdf5 import check_file, child, open_hdf5
-from eventsnn.readers.keras_weights import LAYER_GROUPS
+from eventsnn.ann.graph import Graph
+from eventsnn.exceptions import InputError
+from eventsnn.files.reading import check_file, child, open_hdf5
+from eventsnn.readers import native
+from eventsnn.readers.keras import model as keras
+from eventsnn.readers.keras.weights import LAYER_GROUPS
 from eventsnn.readers.native import read_native, write_native
-from eventsnn.readers.onnx import read_onnx
+from eventsnn.readers.onnx.model import read_onnx
+from eventsnn.readers.torch import state as torch_state
 
 __all__ = ["load", "read_native", "save", "write_native"]
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import h5py
 import numpy as np
 
-from eventsnn.checks import InputError
-from eventsnn.graph import MAX_NODES, Graph, Node, Preprocessing
-from eventsnn.readers.hdf5 import FAILURES, MAX_ARRAYS, child, json_of, numbers, open_hdf5, plain, read_array, read_text, text_of, told
+from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
+from eventsnn.exceptions import InputError
+from eventsnn.files.reading import FAILURES, MAX_ARRAYS, child, json_of, numbers, open_hdf5, plain, read_array, read_text, text_of, told
 
 FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph

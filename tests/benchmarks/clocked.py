@@ -19,8 +19,8 @@ import numpy as np
 from limit import compiled
 
 import eventsnn
-from eventsnn.scripts import whole_numbers
-from eventsnn.simulation import Simulation
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.scripts import whole_numbers
 
 ONE_BY_ONE = 8  # images at batch 1
 

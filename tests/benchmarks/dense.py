@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from eventsnn.checks import InputError
-from eventsnn.linear import batch_scale
-from eventsnn.operators import IDENTITIES
+from eventsnn.ann.operators import IDENTITIES
+from eventsnn.exceptions import InputError
+from eventsnn.network.linear import batch_scale
 
 
 class Dense:

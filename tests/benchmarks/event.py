@@ -20,11 +20,11 @@ import others
 from limit import compiled
 
 import eventsnn
-from eventsnn import linear
-from eventsnn.checks import InputError
-from eventsnn.graph import Graph, Node, Preprocessing
-from eventsnn.network import INPUT, Network, Projection
-from eventsnn.simulation import Simulation, Time
+from eventsnn.ann.graph import Graph, Node, Preprocessing
+from eventsnn.exceptions import InputError
+from eventsnn.network import linear
+from eventsnn.network.network import INPUT, Network, Projection
+from eventsnn.simulation.simulation import Simulation, Time
 
 
 def main(argv=None):

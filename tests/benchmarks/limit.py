@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eventsnn.checks import InputError
 from eventsnn.engine.vectors import aligned
+from eventsnn.exceptions import InputError
 from eventsnn.neurons.integrate_and_fire import IF
 
 FLAGS = ("-O3", "-march=native", "-fwrapv", "-shared", "-fPIC")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eventsnn.checks import InputError
-from eventsnn.scripts import whole_numbers
-from eventsnn.simulation import cores
-from eventsnn.tables import text_table
+from eventsnn.exceptions import InputError
+from eventsnn.simulation.simulation import cores
+from eventsnn.studies.scripts import whole_numbers
+from eventsnn.views.tables import text_table
 
 
 def options(words, *, limit=64):

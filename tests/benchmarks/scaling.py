@@ -16,10 +16,10 @@ import measuring
 import numpy as np
 
 import eventsnn
-from eventsnn.engine.queue import SCALARS, next_moment, put, queue_arrays, take
-from eventsnn.graph import Graph, Node
-from eventsnn.jit import kernel
-from eventsnn.simulation import Simulation
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.engine.event.queue import SCALARS, next_moment, put, queue_arrays, take
+from eventsnn.engine.jit import kernel
+from eventsnn.simulation.simulation import Simulation
 
 SIDE, CHANNELS, ACTIVITY = 16, 64, 0.1  # of the convolution, where nothing else is said
 ACTIVITIES, WIDTHS, STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), (16, 32, 64, 128, 256), (1, 2, 4, 8, 16, 32)

@@ -1,0 +1,224 @@
+"""A neuron or a pool unit is evaluated: it fires, its spikes are recorded, counted and put into the queue.
+
+The caller of `evaluate` and `follow` has made sure of room, see `room_for_one`.
+"""
+from __future__ import annotations
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+
+from eventsnn.engine.event.layout import (
+    DELIVERY,
+    DONE,
+    FULL,
+    HALF_BIT,
+    L_CHANNELS,
+    L_FIRST,
+    LAYER_BIT,
+    NET,
+    NUMBER_BIT,
+    PROJECTION_BIT,
+    Q_TARGET,
+    REFRACTORY,
+    S_CAUSE,
+    S_EVENT,
+    S_MEMBER,
+    S_NEURON,
+    S_SIGN,
+    S_STEP,
+    S_TICK,
+    SENT,
+    SIGN_BIT,
+    WINDOW,
+)
+from eventsnn.engine.event.order import WHOLE, Parcel, place, splitmix64
+from eventsnn.engine.event.queue import (
+    DELIVERED,
+    FIFO_HEAD,
+    FIFO_TAIL,
+    HEAP,
+    NOW,
+    RECORDED,
+    SHORT,
+    SPIKES,
+    STEP,
+    TAKEN,
+    UNDER_WAY,
+    append,
+    put,
+)
+from eventsnn.engine.jit import inner_kernel
+from eventsnn.neurons.contract import emit, settle, tie
+
+
+@inner_kernel
+def has_room(rules, state, spikes, parcels):
+    """Whether the buffers can take so many more spikes and parcels."""
+    at = state.at
+    if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
+        return False
+    return state.heap.shape[0] - at[HEAP] >= parcels and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= parcels
+
+
+@inner_kernel
+def room_for_one(rules, state):
+    """DONE, or FULL if the buffers might not hold what one more event brings."""
+    if rules.record and state.delivery_record.shape[0] == state.at[DELIVERED]:
+        return FULL
+    if has_room(rules, state, rules.most_spikes, rules.most_spikes * rules.most_parcels + 1):
+        return DONE
+    return FULL
+
+
+@inner_kernel
+def send(net, order, rules, delays, state, layer, number, sign, seq):
+    """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and half."""
+    at = state.at
+    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | ((1 if sign < 0 else 0) << SIGN_BIT) | DELIVERY
+    if rules.at_once:  # the usual case; what follows comes to the same
+        append(state.fifo, at, what, seq)
+        at[UNDER_WAY] += 1
+        return
+    first, last = net.out_first[layer], net.out_first[layer + 1]
+    neuron, nth = number - net.layers[layer, L_FIRST], np.int64(state.memory[number, SENT])
+    one_for_all = order.halves == WHOLE and rules.delay_kind != 1
+    halves = 1 if order.halves == WHOLE else 2
+    part = 0
+    for i in range(first, min(first + 1, last) if one_for_all else last):
+        q = net.out[i]
+        for waits in range(halves):
+            half = 0 if halves == 1 else 1 + (order.halves + waits + 1) % 2
+            target = -1 if one_for_all else net.projections[q, Q_TARGET]
+            delay, key = place(order, Parcel(seq, layer, neuron, nth, number, target, waits, part, rules.image))
+            part += 1
+            if delay < 0:
+                continue
+            if rules.delay_kind == 1:
+                delay += delays[q]
+            elif rules.delay_kind == 2:
+                delay += delays[number]
+            which = 0 if one_for_all else q + 1
+            put(state.heap, state.fifo, at, 2 * (at[NOW] + delay), key, what | (half << HALF_BIT) | (which << PROJECTION_BIT), seq)
+            at[UNDER_WAY] += 1
+
+
+@inner_kernel
+def rests(rules, state, number):
+    """Whether a neuron is in its refractory period; without one nobody keeps until when."""
+    return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
+
+
+def set_low(lows, number, low):
+    """lows[number] = low, where each neuron has its own."""
+    if np.ndim(lows):
+        lows[number] = low
+
+
+@overload(set_low, inline="always")
+def _set_low(lows, number, low):
+    if isinstance(lows, types.Array):
+        def each(lows, number, low):
+            lows[number] = low
+        return each
+    return lambda lows, number, low: None
+
+
+@inner_kernel
+def evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause):
+    """Evaluate one neuron: it fires while its model says so (semantics 5.2)."""
+    at, v, memory = state.at, state.v, state.memory
+    if rests(rules, state, number):
+        return
+    if rules.window > 0 and state.window_end[number] >= 0:
+        state.window_end[number] = -1
+        at[UNDER_WAY] -= 1
+    while True:
+        p, net_spikes = v[number], np.int64(memory[number, NET])
+        state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, net_spikes)
+        n = emit(neuron, layer, p, net_spikes)
+        if n == 0:
+            return
+        if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
+            at[SHORT] = 1  # the caller refuses the result
+            return
+        sign = 1 if n > 0 else -1
+        for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
+            if rules.record:
+                state.spike_potentials[at[RECORDED], 0] = p if member == 1 else settle(neuron, p, sign * (member - 1))
+                state.spike_potentials[at[RECORDED], 1] = settle(neuron, p, sign * member)
+            fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+        v[number] = settle(neuron, p, n)
+        memory[number, NET] += n
+        if rules.clocked:
+            return
+        set_low(state.lows, number, band.low if memory[number, NET] > 0 else band.floor)
+        if rules.refractory > 0:
+            ends = at[NOW] + rules.refractory
+            state.rests_until[number] = ends
+            put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY, -1)
+            return
+
+
+@inner_kernel
+def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
+    """One spike: recorded (but for its potentials), counted and sent."""
+    at, seq = state.at, state.at[SPIKES]
+    at[SPIKES] += 1
+    if rules.record:
+        i, record = at[RECORDED], state.spike_record
+        at[RECORDED] += 1
+        record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
+        record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = number, sign, member, cause
+    digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
+    state.tallies[0, layer, at[STEP]] += 1
+    send(net, order, rules, delays, state, layer, number, sign, seq)
+    state.memory[number, SENT] += 1
+
+
+@inner_kernel
+def window_maximum(net, state, layer, unit):
+    """The largest net sum of spikes over the window of a layer's pool unit (its number in the layer)."""
+    channels = net.layers[layer, L_CHANNELS]
+    site = unit // channels
+    first, last = net.window_first[net.window_base[layer] + site], net.window_first[net.window_base[layer] + site + 1]
+    highest = state.sums[net.windows[first] + unit - site * channels]
+    for i in range(first + 1, last):
+        highest = max(highest, state.sums[net.windows[i] + unit - site * channels])
+    return highest
+
+
+@inner_kernel
+def follow(net, order, rules, delays, state, layer, number, highest, cause):
+    """A pool unit sends the change of its maximum (semantics, section 10), which is its potential and its net spikes."""
+    at, held = state.at, np.int64(state.memory[number, NET])
+    n = highest - held
+    if n == 0:
+        return
+    if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
+        at[SHORT] = 1
+        return
+    sign = 1 if n > 0 else -1
+    for member in range(1, abs(n) + 1):
+        if rules.record:
+            state.spike_potentials[at[RECORDED], 0] = held + sign * (member - 1)
+            state.spike_potentials[at[RECORDED], 1] = held + sign * member
+        fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+    state.v[number] = state.memory[number, NET] = highest
+
+
+@inner_kernel
+def digest_spike(digests, layer, step, neuron, sign, member):
+    """Add a spike to its layer's and step's hashes: [0] depends on the order of spikes, [1] does not."""
+    h = splitmix64(np.uint64((neuron << 9) | (member << 1) | (1 if sign < 0 else 0)))
+    digests[0, layer, step] = splitmix64(digests[0, layer, step] ^ h)
+    digests[1, layer, step] += h
+
+
+@inner_kernel
+def open_window(rules, state, layer, number):
+    """The first arrival since a neuron's last evaluation: the next comes when the window ends."""
+    at, ends = state.at, state.at[NOW] + rules.window
+    state.window_end[number] = ends
+    at[UNDER_WAY] += 1
+    put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW, -1)

@@ -1,0 +1,240 @@
+"""The event engine: asynchronous time to the letter (semantics, section 5), one spike after the other.
+
+The kernels trust their arguments, allocate nothing and never call back: when a buffer has no room for
+what one more event could bring, they return a code, the caller makes room and calls again. All state
+is in arrays, so a run can be stopped and copied between any two events.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_maximum
+from eventsnn.engine.event.layout import (
+    D_EVENT,
+    D_PART,
+    D_SPIKE,
+    D_STEP,
+    D_TICK,
+    DELIVERY,
+    DONE,
+    DRIVE,
+    EVENTS,
+    FULL,
+    HALF_BIT,
+    L_CHANNELS,
+    L_FIRST,
+    LAYER_BIT,
+    LAYERS,
+    NET,
+    NUMBER_BIT,
+    OVERFLOW,
+    PROJECTION_BIT,
+    PROJECTIONS,
+    Q_CI,
+    Q_CO,
+    Q_FIRST,
+    Q_STRIDE,
+    Q_TARGET,
+    R_ROW,
+    R_TO,
+    R_WIDTH,
+    REFRACTORY,
+    SIGN_BIT,
+    TOO_MANY,
+)
+from eventsnn.engine.event.queue import BEGAN, CURSOR, DELIVERED, DRIVEN, INPUT, INPUT_END, NOW, STEP, TAKEN, UNDER_WAY, next_moment, take
+from eventsnn.engine.jit import inner_kernel, kernel
+from eventsnn.engine.vectors import add_half_run, add_run, lowest_bit, subtract_half_run, subtract_run
+
+PART = 2**(LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
+AT_ONCE = 64  # neurons whose drive is added at once
+NO_SPIKE = np.int64(-1)  # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by itself
+
+
+@inner_kernel
+def deliver(net, neuron, order, rules, delays, band, state, what, spike):
+    """Deliver a spike to its targets in index order; returns whether a potential came near overflow."""
+    at, v, memory, weights = state.at, state.v, state.memory, net.weights
+    number, layer, which = what >> NUMBER_BIT, (what >> LAYER_BIT) & LAYERS, (what >> PROJECTION_BIT) & PROJECTIONS
+    half, negative, cause = (what >> HALF_BIT) & 3, (what >> SIGN_BIT) & 1, max(spike, -1)
+    site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
+    c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
+    overflow = False
+    for i in range(net.out_first[layer], net.out_first[layer + 1]):
+        q = net.out[i]
+        if which != 0 and q != which - 1:
+            continue
+        target = net.projections[q, Q_TARGET]
+        first = net.projections[q, Q_FIRST] + site
+        if net.pools[target] >= 0:
+            if half == 0 or (half == 2) == (negative == 1):
+                sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]
+                state.sums[sum_at] += 1 - 2 * negative
+                for run in range(net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0):
+                    x = net.runs[run, R_TO] + c
+                    held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
+                    if negative == 0 and mine > held:
+                        follow(net, order, rules, delays, state, target, x, mine, cause)
+                    elif negative == 1 and mine + 1 == held:
+                        top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
+                        follow(net, order, rules, delays, state, target, x, top, cause)
+            continue
+        silent = target == net.readout or rules.clocked == 1
+        low, high = state.lows, band.ceiling if silent else band.high
+        group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
+        offset = c * net.projections[q, Q_STRIDE]
+        operations = pairs = 0
+        for run in range(net.first_run[first], net.first_run[first + 1]):
+            to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
+            if half == 0 and negative == 0:
+                added, pairs = add_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+            elif half == 0:
+                added, pairs = subtract_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+            elif negative == 0:
+                added, pairs = add_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+            else:
+                added, pairs = subtract_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+            operations += added
+            if rules.window > 0 and not silent:
+                open_windows(net, rules, state, target, to, row, width, negative, half)
+        for pair in range(pairs):
+            first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
+            while outside:
+                x = first_outside + lowest_bit(outside)
+                outside &= outside - np.uint64(1)
+                overflow |= v[x] < band.floor or v[x] > band.ceiling
+                if not silent and rules.window == 0:
+                    evaluate(net, neuron, order, rules, delays, band, state, target, x, cause)
+        if spike >= 0:
+            state.tallies[1, target, at[STEP]] += operations
+    return overflow
+
+
+@inner_kernel
+def open_windows(net, rules, state, target, to, row, width, negative, half):
+    """The windows of the targets that a run of charges, or its half of one sign, reached."""
+    ends, first = np.int64(0), np.uint64(to)
+    for x in range(np.uint64(width)):
+        ends |= state.window_end[first + x]
+    for x in range(width if ends < 0 else 0):  # somewhere no window is open
+        charge = -net.weights[row + x] if negative else net.weights[row + x]
+        if state.window_end[to + x] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
+            open_window(rules, state, target, to + x)
+
+
+@inner_kernel
+def begin_step(net, neuron, order, rules, delays, band, state, drive):
+    """The drive of a step arrives: layers in order, neurons in index order (semantics 5.1).
+
+    drive: [neurons]. It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is looked at.
+    Called again after FULL, it goes on where it was (at[CURSOR]).
+    """
+    at, v, readout = state.at, state.v, net.readout
+    for layer in range(readout + 1):
+        if net.pools[layer] >= 0:
+            continue
+        silent = layer == readout or rules.clocked == 1
+        high = band.ceiling if silent else band.high
+        number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
+        while number < end:
+            if number >= at[DRIVEN]:
+                width = min(AT_ONCE, end - number)
+                _, found = add_run(v, number, drive, number, width, 0, state.lows, high, state.found, 0)
+                at[DRIVEN] = number + width
+                if found == 0 and rules.window == 0:
+                    number += width
+                    continue
+            if room_for_one(rules, state) != DONE:
+                at[CURSOR] = number
+                return FULL
+            p = v[number]
+            if p < band.floor or p > band.ceiling:
+                return OVERFLOW
+            if rules.window > 0 and not silent:
+                if state.window_end[number] < 0:
+                    open_window(rules, state, layer, number)
+            elif (p >= high or p <= band.low) and not silent:
+                evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+            number += 1
+    at[CURSOR] = at[DRIVEN] = 0
+    return DONE
+
+
+@inner_kernel
+def run_until(net, neuron, order, rules, delays, band, state, end):
+    """Take events from the queue that are due before tick `end` (with a barrier: until none is under way)."""
+    at = state.at
+    while True:
+        moment, from_fifo = next_moment(state.heap, state.fifo, at)
+        given = at[INPUT]  # input events come before all that is due at the same tick
+        from_input = given < at[INPUT_END] and (moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment)
+        if from_input:
+            moment = 2 * (at[BEGAN] + state.inputs[given, 0])
+        if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+            return DONE
+        if room_for_one(rules, state) != DONE:
+            return FULL
+        if at[TAKEN] == rules.max_events:
+            return TOO_MANY
+        if from_input:
+            number, negative = state.v.size + state.inputs[given, 1], 1 if state.inputs[given, 2] < 0 else 0
+            what = (number << NUMBER_BIT) | ((net.readout + 1) << LAYER_BIT) | (negative << SIGN_BIT) | DELIVERY
+            spike = -2 - given
+            at[INPUT] += 1
+        else:
+            what, spike = take(state.heap, state.fifo, at, from_fifo)
+        at[NOW] = moment >> 1
+        at[TAKEN] += 1
+        if what & 3 == DELIVERY:
+            at[UNDER_WAY] -= 1
+            if rules.record:
+                i, record = at[DELIVERED], state.delivery_record
+                at[DELIVERED] += 1
+                record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = at[TAKEN], at[NOW], at[STEP]
+                record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
+            if deliver(net, neuron, order, rules, delays, band, state, what, spike):
+                return OVERFLOW
+        else:
+            number = what >> NUMBER_BIT
+            if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
+                evaluate(net, neuron, order, rules, delays, band, state, (what >> LAYER_BIT) & LAYERS, number, NO_SPIKE)
+
+
+@inner_kernel
+def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
+    """Order `clocked`: evaluate a layer's neurons in index order, once each (at[CURSOR] as in begin_step)."""
+    at = state.at
+    for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
+        at[TAKEN] += 1
+        if net.pools[layer] >= 0:
+            highest = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
+            if highest != state.memory[number, NET]:
+                if room_for_one(rules, state) != DONE:
+                    at[CURSOR] = number
+                    at[TAKEN] -= 1
+                    return FULL
+                follow(net, order, rules, delays, state, layer, number, highest, NO_SPIKE)
+            continue
+        if band.low < state.v[number] < band.high:
+            continue
+        if room_for_one(rules, state) != DONE:
+            at[CURSOR] = number
+            at[TAKEN] -= 1
+            return FULL
+        evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+    at[CURSOR] = 0
+    return DONE
+
+
+@kernel
+def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
+    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`).
+
+    Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
+    band. One entry for all, so that a model and an order are compiled once.
+    """
+    if task == DRIVE:
+        return begin_step(net, neuron, order, rules, delays, band, state, drive)
+    if task == EVENTS:
+        return run_until(net, neuron, order, rules, delays, band, state, argument)
+    return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

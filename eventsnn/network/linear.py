@@ -1,0 +1,324 @@
+"""Linear maps between layers, as sparse sums of shared weight blocks.
+
+Between two layers there may be any composition of linear operators. Each of them, and so each
+composition, moves charge from a source site (a position y, x) to a target site through one of a few
+weight blocks over channels. A `LinearMap` is the list of (source site, target site, block number)
+and the blocks themselves: a 3x3 convolution has 9 blocks whatever the size of the image, average
+pooling and BatchNormalization have one, a Gemm behind a Flatten has one for each position.
+Composition multiplies blocks, so BatchNormalization folds itself (TCL eq. 7), pooling disappears
+into the weights behind it, and at zero-padded borders everything stays exact.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from eventsnn.ann.operators import IDENTITIES, resize_indices, spatial_pads, window_of
+from eventsnn.exceptions import InputError
+
+MAX_PAIRS = 2**26
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """target[r, :] = sum over taps of source[p, :] @ blocks[k], block-diagonal in G groups.
+
+    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co], the blocks themselves where factor is
+    None; else a network's own weights in float32, which are multiplied by the factor in float64 when the blocks are asked for.
+    Sites are counted row by row; channels are the last axis on both sides.
+    """
+
+    sites: tuple[int, int]
+    p: np.ndarray
+    r: np.ndarray
+    k: np.ndarray
+    weights: np.ndarray
+    factor: float | None = None
+
+    @property
+    def blocks(self):
+        """float64 [K, G, ci, co]."""
+        return self._multiplied(self.weights)
+
+    def _multiplied(self, weights):
+        return weights if self.factor is None else np.multiply(weights, self.factor, dtype=np.float64, order="C")
+
+    def some(self, which):
+        """The map with the blocks `which` (an index) alone: for their numbers, its taps mean nothing."""
+        return replace(self, weights=self.weights[which])
+
+    @property
+    def channels(self):
+        """(source channels, target channels)."""
+        _, groups, ci, co = self.weights.shape
+        return groups * ci, groups * co
+
+    def __call__(self, x):
+        """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the numbers of the blocks."""
+        count, groups, ci, co = self.weights.shape
+        out = np.zeros((len(x), self.sites[1], groups * co), self.weights.dtype if self.factor is None else np.float64)
+        order = np.argsort(self.k, kind="stable")
+        bounds = np.searchsorted(self.k[order], np.arange(count + 1))
+        for k in range(count):
+            taps = order[bounds[k]:bounds[k + 1]]
+            part = x[:, self.p[taps]].reshape(len(x), len(taps), groups, 1, ci)
+            moved = np.matmul(part, self._multiplied(self.weights[k])).reshape(len(x), len(taps), groups * co)
+            r = self.r[taps]  # sorted, as taps keep their order
+            if len(r) and (r[1:] != r[:-1]).all():
+                out[:, r] += moved
+            else:
+                np.add.at(out, (slice(None), r), moved)
+        return out
+
+    def normalised(self, source, target):
+        """Each weight times its source's threshold, divided by its target's (weight normalisation, DNISNM eq. 18).
+
+        source, target: a float for all neurons, or float64 [sites, C]; 0 stands for a neuron that never fires:
+        it gets no charge and gives none. With arrays no two synapses share a weight any more: there are as many blocks as
+        taps. They lie source by source, targets backwards, as the event engine's runs want them.
+        """
+        if np.ndim(source) == np.ndim(target) == 0:
+            factor = source / target
+            return replace(self, weights=self.weights * factor) if self.factor is None else replace(self, factor=self.factor * factor)
+        (count, groups), (ci, co) = (len(self.p), self.weights.shape[1]), self.weights.shape[2:]
+        order = np.lexsort((-self.r, self.p))
+        k = np.empty(count, np.int64)
+        k[order] = np.arange(count)
+        blocks = self.blocks[self.k[order]]  # the only large array: the rest happens in place
+        blocks *= source if np.ndim(source) == 0 else source[self.p[order]].reshape(count, groups, ci, 1)
+        blocks /= target if np.ndim(target) == 0 else np.where(target, target, np.inf)[self.r[order]].reshape(count, groups, 1, co)
+        return LinearMap(self.sites, self.p, self.r, k, blocks)
+
+    def dense(self):
+        """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
+        (c, d), (sources, targets) = self.channels, self.sites
+        matrix = np.zeros((sources, c, targets, d))
+        full = regroup(self.blocks, 1)[:, 0]
+        for p, r, k in zip(self.p, self.r, self.k):
+            matrix[p, :, r, :] = full[k]
+        return matrix.reshape(sources * c, targets * d)
+
+
+def make_map(sites, p, r, k, blocks):
+    """A LinearMap from taps in any order; taps that share (r, p) are added up."""
+    order = np.lexsort((k, p, r))
+    p, r, k = (np.asarray(x, np.int64)[order] for x in (p, r, k))
+    first = np.ones(len(p), bool)
+    first[1:] = (p[1:] != p[:-1]) | (r[1:] != r[:-1])
+    if first.all():
+        used, k = np.unique(k, return_inverse=True)
+        return LinearMap(sites, p, r, k.reshape(-1), blocks if len(used) == len(blocks) else blocks[used])
+    start = np.flatnonzero(first)
+    size = np.diff(np.append(start, len(p)))
+    members = np.full((len(start), size.max()), -1, np.int64)
+    group = np.cumsum(first) - 1
+    members[group, np.arange(len(p)) - start[group]] = k
+    sums, k = np.unique(members, axis=0, return_inverse=True)
+    summed = np.stack([blocks[row[row >= 0]].sum(axis=0) for row in sums])
+    return LinearMap(sites, p[start], r[start], k.reshape(-1), summed)
+
+
+def regroup(blocks, groups):
+    """The same block-diagonal matrices in fewer groups (a divisor of theirs)."""
+    count, old, ci, co = blocks.shape
+    if old == groups:
+        return blocks
+    ratio = old // groups
+    wide = np.zeros((count, groups, ratio, ci, ratio, co))
+    parts = blocks.reshape(count, groups, ratio, ci, co)
+    for i in range(ratio):
+        wide[:, :, i, :, i, :] = parts[:, :, i]
+    return wide.reshape(count, groups, ratio * ci, ratio * co)
+
+
+def compose(first, then):
+    """The map that applies `first` and then `then`."""
+    if _is_identity(first):
+        return then
+    starts = np.searchsorted(first.r, np.arange(first.sites[1] + 1))
+    fan_in = np.diff(starts)[then.p]
+    total = int(fan_in.sum())
+    if total > MAX_PAIRS:
+        raise InputError("linear path", f"at most {MAX_PAIRS:,} pairs of taps where two linear operators meet", f"{total:,}",
+                         "put an activation between them")
+    b = np.repeat(np.arange(len(then.p)), fan_in)
+    a = starts[then.p][b] + np.arange(total) - np.repeat(np.cumsum(fan_in) - fan_in, fan_in)
+    pair = first.k[a] * len(then.weights) + then.k[b]
+    used, pair = np.unique(pair, return_inverse=True)
+    blocks = _products(first.blocks, then.blocks, used // len(then.weights), used % len(then.weights))
+    return make_map((first.sites[0], then.sites[1]), first.p[a], then.r[b], pair.reshape(-1), blocks)
+
+
+def _is_identity(m):
+    return m.weights.shape[::2] == (1, 1) and m.weights.shape[3] == 1 and len(m.p) == m.sites[0] == m.sites[1] and bool(
+        (m.p == m.r).all() and (m.weights == 1).all())
+
+
+def _products(a, b, i, j):
+    """a[i] @ b[j] for each pair, in as many groups as both allow; scaling stays a scaling."""
+    ga, gb = a.shape[1], b.shape[1]
+    if ga == gb:
+        return np.matmul(a[i], b[j])
+    if a.shape[2:] == (1, 1):
+        return a[i].reshape(len(i), gb, -1, 1) * b[j]
+    if b.shape[2:] == (1, 1):
+        return a[i] * b[j].reshape(len(i), ga, 1, -1)
+    groups = int(np.gcd(ga, gb))
+    return np.matmul(regroup(a, groups)[i], regroup(b, groups)[j])
+
+
+def add(maps):
+    """The sum of maps with the same source and target."""
+    if len(maps) == 1:
+        return maps[0]
+    groups = reduce(np.gcd, (m.weights.shape[1] for m in maps))
+    blocks = [regroup(m.blocks, int(groups)) for m in maps]
+    offsets = np.cumsum([0] + [len(b) for b in blocks[:-1]])
+    joined = [np.concatenate([getattr(m, name) for m in maps]) for name in ("p", "r")]
+    k = np.concatenate([m.k + o for m, o in zip(maps, offsets)])
+    return make_map(maps[0].sites, *joined, k, np.concatenate(blocks))
+
+
+# --- one operator at a time ------------------------------------------------------------------
+
+
+def identity(grid):
+    """The identity on a grid (C, H, W)."""
+    return scaling(grid, np.ones(grid[0]))
+
+
+def scaling(grid, factors):
+    """Multiply each channel by its factor; float64 [C]."""
+    sites = np.arange(grid[1] * grid[2])
+    return LinearMap((len(sites),) * 2, sites, sites, np.zeros(len(sites), np.int64),
+                     np.asarray(factors, np.float64).reshape(1, grid[0], 1, 1))
+
+
+def scaling_of_neurons(grid, factors):
+    """Multiply each neuron by its own factor; float64 [H * W, C]."""
+    sites = np.arange(grid[1] * grid[2])
+    return make_map((len(sites),) * 2, sites, sites, sites, np.asarray(factors, np.float64).reshape(len(sites), grid[0], 1, 1))
+
+
+def window_taps(grid, window):
+    """(source site, target site, tap number) of a sliding window; padding is left out."""
+    (height, width), (kh, kw) = grid[1:], window.kernel
+    oy, ox, ky, kx = np.meshgrid(np.arange(window.out[0]), np.arange(window.out[1]), np.arange(kh), np.arange(kw), indexing="ij")
+    y = oy * window.strides[0] + ky * window.dilations[0] - window.pads[0]
+    x = ox * window.strides[1] + kx * window.dilations[1] - window.pads[1]
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    return (y * width + x)[inside], (oy * window.out[1] + ox)[inside], (ky * kw + kx)[inside]
+
+
+def _of_graph(sites, p, r, k, weights):
+    """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the memory, or none where rows can be
+    read where they are."""
+    if weights.dtype != np.float32:
+        return make_map(sites, p, r, k, np.ascontiguousarray(weights, np.float64))
+    rows = weights.strides[-1] == weights.itemsize
+    return replace(make_map(sites, p, r, k, weights if rows else np.ascontiguousarray(weights)), factor=1.0)
+
+
+def convolution(node, grid):
+    """Conv: one block for each tap of the kernel."""
+    window = window_of(node, grid)
+    p, r, k = window_taps(grid, window)
+    weight, group = node.params["W"], node.attrs.get("group", 1)
+    out, ci = weight.shape[:2]
+    blocks = weight.reshape(group, out // group, ci, -1).transpose(3, 0, 2, 1)
+    return _of_graph((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, blocks)
+
+
+def average_pool(node, grid):
+    """AveragePool: one scaling for each number of pixels that a window covers."""
+    window = window_of(node, grid)
+    p, r, _ = window_taps(grid, window)
+    area = np.bincount(r, minlength=window.out[0] * window.out[1])
+    if node.attrs.get("count_include_pad", 0):
+        area[:] = window.kernel[0] * window.kernel[1]
+    sizes, k = np.unique(area[r], return_inverse=True)
+    blocks = np.broadcast_to(1.0 / sizes[:, None, None, None], (len(sizes), grid[0], 1, 1))
+    return make_map((grid[1] * grid[2], len(area)), p, r, k.reshape(-1), np.ascontiguousarray(blocks))
+
+
+def max_pool(node, grid):
+    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear: see `largest`."""
+    window = window_of(node, grid)
+    p, r, _ = window_taps(grid, window)
+    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+
+
+def largest(windows, x):
+    """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target sites, C]."""
+    starts = np.searchsorted(windows.r, np.arange(windows.sites[1]))
+    return np.maximum.reduceat(x[:, windows.p] * windows.blocks[windows.k, :, 0, 0], starts, axis=1)
+
+
+def global_average_pool(node, grid):
+    sites = grid[1] * grid[2]
+    taps = np.zeros(sites, np.int64)
+    return make_map((sites, 1), np.arange(sites), taps, taps, np.full((1, grid[0], 1, 1), 1.0 / sites))
+
+
+def pad(node, grid):
+    top, left, bottom, right = spatial_pads(node)
+    width = grid[2] + left + right
+    y, x = np.divmod(np.arange(grid[1] * grid[2]), grid[2])
+    p = np.arange(len(y))
+    return make_map((len(p), (grid[1] + top + bottom) * width), p, (y + top) * width + x + left, np.zeros_like(p),
+                    np.ones((1, grid[0], 1, 1)))
+
+
+def resize(node, grid):
+    rows, columns = resize_indices(node, grid)
+    p = (rows[:, None] * grid[2] + columns[None, :]).reshape(-1)
+    return make_map((grid[1] * grid[2], len(p)), p, np.arange(len(p)), np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+
+
+def batch_normalization(node, grid, flat):
+    """The scale of BatchNormalization (TCL eq. 6): one factor a channel, or a neuron where flat."""
+    factors = batch_scale(node)
+    if not flat:
+        return scaling(grid, factors)
+    return scaling_of_neurons(grid, factors.reshape(grid[0], -1).T)
+
+
+def batch_scale(node):
+    """gamma / sqrt(var + epsilon), float64 [C]."""
+    variance = np.asarray(node.params["input_var"], np.float64) + node.attrs.get("epsilon", 1e-5)
+    return np.asarray(node.params["scale"], np.float64) / np.sqrt(variance)
+
+
+def gemm(node, grid):
+    """Gemm on a flattened grid: one block for each site."""
+    weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
+    sites = np.arange(grid[1] * grid[2])
+    blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
+    return _of_graph((len(sites), 1), sites, np.zeros_like(sites), sites, blocks)
+
+
+def flattening(grid):
+    """From (C, H, W) to (C*H*W, 1, 1) in ONNX's order: only where two flat vectors meet."""
+    channels, sites = grid[0], grid[1] * grid[2]
+    if channels * channels * sites * sites > 2**27:
+        raise InputError("flattened maps that are added or joined", "at most 11,585 values", f"{channels * sites:,}",
+                         "add or join them before the Flatten")
+    blocks = np.zeros((sites, 1, channels, channels * sites))
+    for site in range(sites):
+        blocks[site, 0, np.arange(channels), np.arange(channels) * sites + site] = 1
+    at = np.arange(sites)
+    return make_map((sites, 1), at, np.zeros_like(at), at, blocks)
+
+
+def placing(grid, offset, total):
+    """Put the channels of a grid at `offset` among `total` channels (Concat)."""
+    block = np.zeros((1, 1, grid[0], total))
+    block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1
+    sites = np.arange(grid[1] * grid[2])
+    return LinearMap((len(sites),) * 2, sites, sites, np.zeros(len(sites), np.int64), block)
+
+
+SIMPLE = {"Conv": convolution, "AveragePool": average_pool, "GlobalAveragePool": global_average_pool, "Pad": pad, "Resize": resize}
+LINEAR = (*SIMPLE, "Gemm", "BatchNormalization", "Flatten", "Add", "Concat", "Softmax", *IDENTITIES)

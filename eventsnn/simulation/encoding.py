@@ -1,0 +1,164 @@
+"""How an image becomes charge: what arrives at the beginning of each step, or at the times of input events (semantics, section 3)."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eventsnn.engine.drive import add_inputs, by_site, drive_of, even_parts, rate_spikes
+from eventsnn.exceptions import InputError
+
+KINDS = ("constant", "even", "rate", "events")
+MAX_ROWS = 2**31  # bytes of drive for one image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """kind: one of KINDS. release: n of `even`, the steps over which input and biases are spread (None: the most levels of an
+    activation, SpikeZIP 3.2). bias_once: biases arrive whole in step 1, as in some authors' code. unit: the input that one event of
+    `events` stands for, in the network's own units (after preprocessing)."""
+
+    kind: str = "constant"
+    release: int | None = None
+    bias_once: bool = False
+    unit: float = 1.0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise InputError("encoding", f"one of {', '.join(KINDS)}", repr(self.kind))
+        if self.release is not None and not (isinstance(self.release, (int, np.integer)) and 1 <= self.release <= 2**16):
+            raise InputError("release", "a whole number of steps from 1 to 65,536", repr(self.release))
+        if self.release is not None and self.kind != "even":
+            raise InputError("release", "encoding 'even'", f"encoding {self.kind!r}", "choose --encoding even, or leave --release out")
+        if self.bias_once and self.kind not in ("constant", "even"):
+            raise InputError("bias_once", "encoding 'constant' or 'even'", f"encoding {self.kind!r}",
+                             "with spiking inputs biases come in every step: leave it out")
+        if not (np.isfinite(self.unit) and self.unit > 0):
+            raise InputError("unit", "a number above 0", self.unit)
+
+    @property
+    def divides(self):
+        """Whether the readout is an average over steps (not for `even`, where all charge comes once)."""
+        return self.kind != "even"
+
+    def parts(self, network):
+        """n of `even`."""
+        if self.release is not None:
+            return int(self.release)
+        levels = [layer.node.attrs["levels"] for layer in network.spiking if "levels" in layer.node.attrs]
+        if not levels:
+            raise InputError("encoding 'even'", "activations with levels (QCFS, QuantRelu), or the number of steps to release the input in",
+                             "a network without levels", "give --release N")
+        return max(levels)
+
+    def drive_steps(self, network, steps):
+        """The number of steps in which drive arrives."""
+        return min(self.parts(network), steps) if self.kind == "even" else steps
+
+    def range(self, ends, inputs=None):
+        """(lowest, highest) input in one step, each float64 [C], for preprocessed pixels between `ends` [2, C] or these events."""
+        if self.kind == "rate":
+            return np.full(ends.shape[1], -np.abs(ends).max()), np.full(ends.shape[1], np.abs(ends).max())
+        if self.kind == "events":
+            most = max((int(np.unique(e[:, [0, 2]], axis=0, return_counts=True)[1].max()) for e in inputs or () if len(e)), default=0)
+            return np.full(ends.shape[1], -most * self.unit), np.full(ends.shape[1], most * self.unit)
+        return ends.min(axis=0), ends.max(axis=0)
+
+    def describe(self, network):
+        """In words, for the results' provenance."""
+        bias = "biases whole in step 1" if self.bias_once else "biases likewise"
+        return {"constant": "constant: W x + b of layers that see the input, b of every other, at the beginning of each step"
+                + (", but biases in step 1 only" if self.bias_once else ""),
+                "even": f"even: W x in {self.parts(network) if self.kind == 'even' else 0} parts, in as many steps, {bias}, then nothing",
+                "rate": "rate: each input value x fires sign(x) with probability |x| / x_max in each step; biases in each step",
+                "events": f"events: the user's own, each worth an input of {self.unit:g}; biases in each step"}[self.kind]
+
+
+def rows(simulation, image, number=0, stage=0):
+    """Drive of one image, [D, neurons] in the arithmetic's numbers: what arrives at the beginning of step t is row min(t, D - 1).
+
+    image: raw pixels [C, H, W], or input events [E, 4] (`events_of`). number: the image's, for randomness, as stage is (1: SRP's
+    first one).
+    """
+    encoding, network, arithmetic = simulation.encoding, simulation.network, simulation.arithmetic
+    steps = simulation.srp if stage else simulation.steps
+
+    bias = simulation.bias
+    if encoding.kind in ("rate", "events"):
+        if encoding.kind == "events" and simulation.engine == "event":
+            return bias[None]
+        _check_size(bias, steps)
+        result = np.repeat(bias[None], steps, axis=0)
+        x = None if encoding.kind == "events" else by_site(network.graph.preprocessing(image[None])[0])
+        for step, spikes in enumerate(_spikes(simulation, image, x, number, stage, steps)):
+            if spikes.any():
+                add_inputs(network, simulation.blocks, spikes, result[step])
+        return result
+    total = drive_of(network, arithmetic, network.graph.preprocessing(image[None])[0], simulation.scales, bias)
+    if encoding.kind == "constant":
+        return np.stack([total, total - bias]) if encoding.bias_once else total[None]
+    count = encoding.parts(network)
+    _check_size(bias, count)
+    parts = even_parts(total - bias if encoding.bias_once else total, count)
+    if encoding.bias_once:
+        parts[0] += bias
+    return np.concatenate([parts, np.zeros_like(parts[:1])])
+
+
+def _spikes(simulation, image, x, number, stage, steps):
+    """The input's spikes of each step, whole numbers [sites, C]."""
+    c, h, w = simulation.network.graph.input_shape
+    for step in range(steps):
+        spikes = np.zeros((h * w, c), np.int64)
+        if x is None:
+            mine = image[image[:, 0] == step]
+            np.add.at(spikes.reshape(-1), mine[:, 2], mine[:, 3])
+        else:
+            rate_spikes(x, simulation.input_unit, simulation.seed, number, step + (stage << 32), spikes)
+        yield spikes
+
+
+def _check_size(row, count):
+    if row.nbytes * count > MAX_ROWS:
+        raise InputError("encoding", f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image", f"{row.nbytes * count / 2**30:.1f} GiB",
+                         "choose fewer steps, or a shorter release")
+
+
+def events_of(given, shape, steps, ticks):
+    """Input events as int64 [E, 4], in the order of time: step, ticks after its start, input's number (channels last), sign.
+
+    given: rows (time in steps, input index c * H * W + y * W + x, sign) as a list or array [E, 3], or an AER array, structured with
+    fields t (steps), x, y and p: with two input channels p (0, 1) is the channel, with one it is the sign (0 and -1: negative).
+    Events at one time keep their order. Raises InputError for events outside the input or outside 0 <= time < steps.
+    """
+    c, h, w = shape
+    given = np.asarray(given) if not isinstance(given, np.ndarray) else given
+    if given.dtype.names:
+        missing = {"t", "x", "y", "p"} - set(given.dtype.names)
+        if missing:
+            raise InputError("events", "an AER array with fields x, y, t, p", f"no {', '.join(sorted(missing))}")
+        if c > 2:
+            raise InputError("events", "a network with one or two input channels for x, y, t, p", f"{c} channels",
+                             "give (time, input index, sign) instead")
+        time, x, y, p = (given[name].astype(np.float64) for name in ("t", "x", "y", "p"))
+        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h) & np.isin(p, (-1, 0, 1) if c == 1 else (0, 1))
+        channel, sign = (np.where(inside, p, 0), np.ones(len(p))) if c == 2 else (np.zeros(len(p)), np.where(p > 0, 1, -1))
+        site = y * w + x
+    else:
+        if given.size == 0:
+            given = np.zeros((0, 3))
+        if given.ndim != 2 or given.shape[1] != 3 or given.dtype.kind not in "iuf":
+            raise InputError("events", "rows (time, input index, sign), or an AER array with fields x, y, t, p",
+                             f"an array of shape {list(given.shape)} and type {given.dtype}")
+        time, at, sign = given.astype(np.float64).T
+        inside = (at >= 0) & (at < c * h * w) & (at == np.floor(at)) & np.isin(sign, (-1, 1))
+        channel, site = np.divmod(np.where(inside, at, 0), h * w)
+    inside &= (time >= 0) & (time < steps)
+    if not inside.all():
+        first = int(np.argmin(inside))
+        raise InputError("events", f"times from 0 to {steps} (excluded), inputs inside {c}x{h}x{w} and signs of 1 or -1",
+                         f"event {first}: {given[first].tolist()}", "times count in steps")
+    at = np.floor(time * ticks).astype(np.int64)
+    rows = np.stack([at // ticks, at % ticks, (site * c + channel).astype(np.int64), sign.astype(np.int64)], axis=1)
+    return rows[np.argsort(at, kind="stable")]
+
