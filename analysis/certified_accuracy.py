@@ -19,11 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 import eventsnn
-from eventsnn.result import report_steps
 from eventsnn.studies import scripts
 from eventsnn.studies.certified import certify, share
 from eventsnn.studies.intervals import LIMIT
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import report_steps, text_table, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 

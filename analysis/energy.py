@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 import eventsnn
 from eventsnn.ann import forward as ann
-from eventsnn.result import report_steps, run
+from eventsnn.result import run
 from eventsnn.studies import cost, scripts
-from eventsnn.views.tables import in_unit, text_table, write_csv
+from eventsnn.views.tables import in_unit, report_steps, text_table, write_csv
 
 ENERGIES = {"counted": ("counted, 0.9 / 4.6 pJ", "-"), "dnisnm": ("DNISNM eq. 26", ":"), "spikezip": ("SpikeZIP, 77 fJ / 12.5 pJ", "--")}
 

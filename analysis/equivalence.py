@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 import eventsnn
 from eventsnn.ann import forward as ann
+from eventsnn.data.images import pixel_range
 from eventsnn.exceptions import InputError
-from eventsnn.result import pixel_range, run
+from eventsnn.result import run
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised

@@ -19,9 +19,9 @@ from tqdm import tqdm
 import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.neurons import GN
-from eventsnn.result import report_steps, run
+from eventsnn.result import run
 from eventsnn.studies import scripts
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import report_steps, text_table, write_csv
 
 CURVE_STEPS = 4  # GN Fig. 2
 INPUTS = np.arange(-0.1, 1.25, 1 / 512) + 1 / 1024  # between the stairs' edges, never on them

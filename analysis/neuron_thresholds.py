@@ -25,10 +25,10 @@ from tqdm import tqdm
 import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.network.convert import needs_calibration
-from eventsnn.result import report_steps, run
+from eventsnn.network.thresholds import needs_calibration
+from eventsnn.result import run
 from eventsnn.studies import scripts
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import report_steps, text_table, write_csv
 
 CHUNK = 16  # images whose activations are held at a time
 

@@ -16,9 +16,9 @@ from tqdm import tqdm
 import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.result import report_steps, run
+from eventsnn.result import run
 from eventsnn.studies import scripts
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import report_steps, text_table, write_csv
 
 
 def draw(rows, ann_accuracy, title):

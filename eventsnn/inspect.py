@@ -11,10 +11,11 @@ import sys
 
 import numpy as np
 
+from eventsnn.console import start
 from eventsnn.exceptions import InputError, one_line
+from eventsnn.network import check, thresholds
 from eventsnn.network import convert as conversion
 from eventsnn.readers import identify, load
-from eventsnn.run import start
 from eventsnn.views import tables
 
 CHECKED_IMAGES = 2
@@ -56,10 +57,10 @@ def _conversion(graph):
     pre, noise = graph.preprocessing, np.random.default_rng(0).normal(size=(CHECKED_IMAGES, *graph.input_shape))
     std, mean = (np.reshape(values, (-1, 1, 1)) for values in (pre.std, pre.mean))
     pixels = ((noise * std + mean) / pre.scale).astype(np.float32)
-    needed, rules = conversion.needs_calibration(graph, "auto"), conversion.describe_rules(graph, "auto", 99.9)
+    needed, rules = thresholds.needs_calibration(graph, "auto"), thresholds.describe_rules(graph, "auto", 99.9)
     # the linear paths between layers are the same for all thresholds: any will do
     network = conversion.convert(graph, thresholds="max" if needed else "auto", calibration=pixels)
-    worst, where = conversion.check(network, pixels)
+    worst, where = check.check(network, pixels)
     yield (f"converts: yes, {len(network.spiking)} layers, {network.neurons:,} neurons, {network.synapses:,} synapses; thresholds: "
            f"{rules or 'none'}" + (", which needs calibration images (--data with a train split, or --calibration)" if needed else ""))
     for note in network.notes:

@@ -2,17 +2,19 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from tqdm import tqdm
 
+from eventsnn.data.images import check_images, pixel_range
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.encoding import Encoding, events_of
-from eventsnn.simulation.simulation import Simulation, Time, cores
-from eventsnn.views.tables import dataset, html_table, optional
+from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.simulation.time import Time
+from eventsnn.views.tables import dataset, html_table, optional, report_steps
 
 
 @dataclass
@@ -176,47 +178,3 @@ def run(network, images, *, labels=None, steps=32, engine="clocked", neuron="if"
             bar.update(len(part.readout))
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
 
-
-def exact(network, images, where, *, steps, **settings):
-    """(Simulation, raw pixels, their numbers) for a study of images in whole numbers, in which all spikes arrive in their step.
-
-    settings: of `Simulation` and `Time`. Raises InputError, naming `where`, for floating point, encoding "events" and free running.
-    """
-    pixels = getattr(images, "pixels", images)
-    check_images(network.graph, pixels)
-    time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    simulation = Simulation(network, steps=steps, pixel_range=pixel_range(pixels), time=Time(**time), **settings)
-    if simulation.arithmetic.kind != "fixed" or simulation.encoding.kind == "events" or not simulation.time.barrier:
-        raise InputError(where, "fixed point, images, and spikes that all arrive (a barrier)",
-                         f"arithmetic {simulation.arithmetic.kind}, encoding {simulation.encoding.kind}, barrier {simulation.time.barrier}")
-    return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
-
-
-def check_images(graph, pixels, labels=None, where="images"):
-    """Raise InputError unless raw pixels (and labels) fit the graph."""
-    expected = tuple(graph.input_shape)
-    if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
-        raise InputError(where, f"one or more images of shape [C, H, W] = {list(expected)} for {graph.source}",
-                         f"an array of shape {list(getattr(pixels, 'shape', ()))}", "give images of the size the network was trained on")
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise InputError(where, "finite pixels", "NaN or infinity")
-    if labels is None:
-        return
-    classes = int(np.prod(graph.shapes[graph.output]))
-    if len(labels) != len(pixels):
-        raise InputError(where, f"{len(pixels)} labels", len(labels))
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(where, f"labels from 0 to {classes - 1}, the outputs of {graph.source}", f"{labels.min()} to {labels.max()}",
-                         "give the data set the network was trained on")
-
-
-def pixel_range(pixels):
-    """(lowest, highest) raw pixel: of the type for whole numbers, of the given images for floating point."""
-    if pixels.dtype.kind in "iu":
-        return np.iinfo(pixels.dtype).min, np.iinfo(pixels.dtype).max
-    return float(pixels.min()), float(pixels.max())
-
-
-def report_steps(steps):
-    """1, 2, 4, … up to and including `steps`."""
-    return sorted({2**k for k in range(steps.bit_length()) if 2**k <= steps} | {steps})

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import re
 import sys
 from dataclasses import MISSING, fields
@@ -11,7 +9,8 @@ from difflib import get_close_matches
 from shutil import get_terminal_size
 
 import eventsnn
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.console import STOPPED, explain, fail, start
+from eventsnn.exceptions import InputError
 from eventsnn.settings import GROUPS, Settings, option_of, read
 
 DESCRIPTION = """\
@@ -26,9 +25,6 @@ A run that was stopped goes on where it was when the same command is given again
 EPILOG = """\
 exit status: 0 when all is well, 2 for wrong input (one line on standard error says what is wrong and what to do),
 130 when stopped by Ctrl-C"""
-
-
-STOPPED = 130  # 128 + SIGINT, as shells have it
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,52 +90,17 @@ def main(argv=None):
         from eventsnn.runs.pipeline import run
         run(settings)
     except InputError as error:
-        return _fail(error)
+        return fail(error)
     except MemoryError:
-        return _fail(InputError("memory", "room for the network, the images and --workers batches", "none left",
+        return fail(InputError("memory", "room for the network, the images and --workers batches", "none left",
                                 "use fewer --workers, a smaller --batch, fewer --steps or a --limit"))
     except OSError as error:
-        return _fail(_explain(error))
+        return fail(explain(error))
     except KeyboardInterrupt:
         print("eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr)
         return STOPPED
     return 0
 
 
-def _explain(error):
-    """The system's refusal as an InputError."""
-    where, found = error.filename or "files", error.strerror or error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return InputError(where, "room for the results", found, "make room; the same command then goes on from the last whole batch")
-    return InputError(where, "files that can be read and written", found, "check the path, its permissions and its disk")
-
-
-def _fail(error):
-    print(f"eventsnn: error: {one_line(error, 4000)}", file=sys.stderr)
-    return 2
-
-
-def start(main=main):
-    """What python -m eventsnn.run does, or another command: its main, on terminals and pipes of any kind."""
-    for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(errors="replace")  # names in files may hold what the terminal cannot show
-    try:
-        status = main()
-    except SystemExit as end:  # after --help and --version
-        status = end.code
-    except BrokenPipeError:  # nobody reads on, as in `… | head`
-        status = 0
-    except OSError as error:
-        status = _fail(_explain(error))
-    try:
-        sys.stdout.flush()
-    except OSError:  # nobody reads on, or there is no room; keep Python from trying once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if status == STOPPED:
-        sys.stderr.flush()
-        os._exit(status)  # at once: Python would wait for the threads' batches, which nobody wants any more
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(start())
+    sys.exit(start(main))

@@ -203,7 +203,7 @@ class Settings:
     @property
     def time(self):
         """The event engine's `simulation.Time`."""
-        from eventsnn.simulation.simulation import Time
+        from eventsnn.simulation.time import Time
         if self.engine != "event":
             return None
         return Time(order=self.order, barrier=not self.free_running, refractory=self.refractory, window=self.window, jitter=self.jitter,

@@ -17,7 +17,8 @@ import numpy as np
 
 from eventsnn import convert
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.trace.explain import explain_neuron, explain_spike
 from eventsnn.trace.microscope import plot
 from eventsnn.trace.replay import Move, play, replay

@@ -13,7 +13,7 @@ from test_worked_examples import examples
 import eventsnn
 from eventsnn import load
 from eventsnn.ann import forward as ann
-from eventsnn.network.convert import choose_thresholds
+from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
 from eventsnn.studies import asynchronism, errors, surgery

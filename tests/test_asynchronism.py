@@ -9,13 +9,15 @@ from traced import traced
 
 import eventsnn
 from eventsnn import InputError, convert
-from eventsnn.result import pixel_range
+from eventsnn.data.images import pixel_range
 from eventsnn.simulation.encoding import Encoding, events_of
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.studies import asynchronism
 from eventsnn.trace.explain import explain_neuron
+from eventsnn.trace.files import TraceFile, read_trace
 from eventsnn.trace.microscope import DRIVE, ITSELF
-from eventsnn.trace.trace import TraceFile, read_trace, record
+from eventsnn.trace.trace import record
 from eventsnn.views.tables import text_table
 
 BOUNDS = (("fewest", "most", "in_steps"), ("fewest_any", "most_any", "in_any"))

@@ -9,7 +9,8 @@ from networks import random_graph, random_pixels
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.result import Simulation, pixel_range
+from eventsnn.data.images import pixel_range
+from eventsnn.result import Simulation
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="the limit needs gcc")
 IN_C = ["limit in C"] if shutil.which("gcc") else []

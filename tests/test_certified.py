@@ -11,10 +11,10 @@ from test_models import pooled_graph, quantised_graph
 
 from eventsnn import InputError, convert
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.data.images import Images
+from eventsnn.data.images import Images, pixel_range
 from eventsnn.neurons import IF
 from eventsnn.neurons.contract import emit, settle
-from eventsnn.result import pixel_range, run
+from eventsnn.result import run
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import certified, intervals

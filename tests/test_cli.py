@@ -20,6 +20,7 @@ from networks import Builder
 import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.network import convert as conversion
+from eventsnn.network import thresholds
 from eventsnn.readers import write_native
 from eventsnn.run import main
 from eventsnn.runs import folder as record
@@ -337,7 +338,7 @@ def test_threshold_rules(capsys, here, files, no_pictures, rule):
         found = file["layers/theta"][:-1]
     graph = eventsnn.load(files / "net.h5")
     calibration = eventsnn.load_images(files / "data.npz", split="train", offset=3, limit=18).pixels
-    expected = conversion.choose_thresholds(graph, rule, 90.0, calibration)
+    expected = thresholds.choose_thresholds(graph, rule, 90.0, calibration)
     assert found.tolist() == [expected[node.name] for node in graph.activations]
     assert ("train:3-20" in [line for line in out.split("\n") if line.startswith("conversion")][0]) is (rule != "qcfs")
 
@@ -403,7 +404,7 @@ SLOW = ("--steps", 4, "--batch", 4, "--workers", 1)
 # a process that runs the command line and dies at its third batch; {death} is Python
 DIES = """
 import os, signal, sys
-from eventsnn import run
+from eventsnn import console, run
 from eventsnn.runs import folder as record
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
 add, count = record.Folder.add, []
@@ -413,7 +414,7 @@ def die(folder, *batch):
     if len(count) == 3:
         {death}
 record.Folder.add = die
-sys.exit(run.start())
+sys.exit(console.start(run.main))
 """
 
 
@@ -819,7 +820,7 @@ def refuse(error):
     return refusing
 
 
-@pytest.mark.parametrize("where", ["runs.pipeline.load_images", "ann.forward.predict", "runs.folder.write_hdf5", "views.tables.write_csv",
+@pytest.mark.parametrize("where", ["runs.pipeline.load_images", "ann.forward.predict", "runs.run_file.write_hdf5", "views.tables.write_csv",
                                    "runs.folder.np.savez"])
 @pytest.mark.parametrize("error, words", [
     (OSError(28, "No space left on device"), ["room", "No space left on device", "the same command then goes on"]),
@@ -831,14 +832,14 @@ def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, 
         patch.setattr(f"eventsnn.{where}", refuse(error))
         assert main([str(a) for a in arguments]) == 2
     assert_one_line(capsys.readouterr().err, words)
-    begun = where in ("runs.folder.write_hdf5", "views.tables.write_csv")
+    begun = where in ("runs.run_file.write_hdf5", "views.tables.write_csv")
     assert listing(here) == (["a.partial", *(f"a.partial/{n}" for n in ("identity.json", "lock", "part-0-30.npz"))] if begun else [])
     assert ("going on" in succeeds(capsys, *arguments)) is begun
     assert listing(here) == ["a", *(f"a/{name}" for name in sorted(FILES))]
 
 
 def test_a_defect_is_not_taken_for_wrong_input(here, files, monkeypatch):
-    monkeypatch.setattr(pipeline.conversion, "check", refuse(ArithmeticError("a defect")))
+    monkeypatch.setattr(pipeline.check, "check", refuse(ArithmeticError("a defect")))
     with pytest.raises(ArithmeticError, match="a defect"):
         main(["--net", str(files / "net.h5"), "--data", str(files / "data.npz")])
     assert listing(here) == []
@@ -959,14 +960,14 @@ def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
 
 SLOW_RUN = """
 import sys, time
-from eventsnn import run
+from eventsnn import console, run
 from eventsnn.simulation import simulation
 simulate = simulation.Simulation.run
 def slow(self, pixels, **options):
     time.sleep({seconds})
     return simulate(self, pixels, **options)
 simulation.Simulation.run = slow
-sys.exit(run.start())
+sys.exit(console.start(run.main))
 """
 
 

@@ -8,12 +8,13 @@ from compare import by_layer, twin_drive, twin_net, twin_start
 from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
+from eventsnn.data.images import pixel_range
 from eventsnn.engine.clocked import driver as clocked_driver
 from eventsnn.network.network import INPUT
-from eventsnn.result import Simulation, pixel_range
+from eventsnn.result import Simulation
 from eventsnn.simulation import compile as tables
 from eventsnn.simulation.encoding import Encoding, events_of
-from eventsnn.simulation.simulation import Time
+from eventsnn.simulation.time import Time
 
 STEPS = 6
 

@@ -5,8 +5,8 @@ from networks import Builder, random_graph, random_pixels
 
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
+from eventsnn.network import check, connect, linear, network, thresholds
 from eventsnn.network import convert as conversion
-from eventsnn.network import network
 from eventsnn.network.network import INPUT
 
 POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
@@ -34,7 +34,7 @@ def pooled_network(graph, **settings):
     pixels = pixels_for(graph)
     network = convert(graph, calibration=pixels, **settings)
     assert same_function(graph, network.graph, pixels) and not network.notes
-    assert conversion.deviation(network, pixels)[0] < 1e-12
+    assert check.deviation(network, pixels)[0] < 1e-12
     return network, pixels
 
 
@@ -59,7 +59,7 @@ def test_largest_is_the_maximum_over_each_window():
     pool = b.add("MaxPool", ["input"], {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 1, 0, 1], "dilations": [2, 1]})
     x = np.random.default_rng(2).normal(size=(3, 2, 8, 8))
     expected = ann.apply(b.nodes[0], [x])
-    found = conversion.linear.largest(conversion.linear.max_pool(b.nodes[0], (2, 8, 8)), x.reshape(3, 2, -1).transpose(0, 2, 1))
+    found = linear.largest(linear.max_pool(b.nodes[0], (2, 8, 8)), x.reshape(3, 2, -1).transpose(0, 2, 1))
     assert np.array_equal(found.transpose(0, 2, 1).reshape(3, *b.shapes[pool]), expected)
 
 
@@ -121,7 +121,7 @@ def test_the_check_notices_a_wrong_window():
     network = convert(finish(b, b.add("MaxPool", [b.activation(b.conv("input"))], POOL)))
     network.projections[1].map.p[0] += 1
     with pytest.raises(ArithmeticError, match="maxpool"):
-        conversion.check(network, pixels_for(network.graph))
+        check.check(network, pixels_for(network.graph))
 
 
 def theta_of(net, layer):
@@ -150,7 +150,7 @@ def test_dni_scales_every_synapse_by_its_own_thresholds(seed, dead):
         assert new.theta.max() == old.theta == most.max() and new.theta.shape == old.bias.shape
         assert np.array_equal(new.theta, np.where(most, most, old.theta if dead == "layer_max" else 0))
         assert np.allclose(new.bias * new.theta, np.where(new.theta, old.bias * old.theta, 0), rtol=1e-12)
-    assert conversion.deviation(net, random_pixels(rng, graph, 3))[0] < 1e-12
+    assert check.deviation(net, random_pixels(rng, graph, 3))[0] < 1e-12
     assert net.readout.theta == 1.0 and all(isinstance(layer.theta, float) for layer in layer_wise.layers)
     assert len(net.notes) == (dead == "silent" and any((layer.theta == 0).any() for layer in net.spiking))
 
@@ -175,7 +175,7 @@ def test_neurons_never_active_on_calibration_images():
     assert layer.scale == pytest.approx(layer.theta[layer.theta > 0].mean()) and silent.table()[0]["theta"] == layer.scale
     graph.nodes[0].params["B"][1] = 1  # now they are active, but stay silent
     changed = network.Network(silent.layers, silent.projections, graph)
-    assert conversion.deviation(changed, pixels)[0] < 1e-12
+    assert check.deviation(changed, pixels)[0] < 1e-12
 
 
 def test_a_silent_layer_is_an_error_whatever_the_dead_do():
@@ -190,9 +190,9 @@ def test_a_silent_layer_is_an_error_whatever_the_dead_do():
 
 def test_dni_says_how_many_weights_it_would_need(monkeypatch):
     graph = dying_graph(new(10, (1, 4, 4)))
-    monkeypatch.setattr(network, "MAX_WEIGHTS", 4 * 2 * 9 + 4 * 8)
+    monkeypatch.setattr(connect, "MAX_WEIGHTS", 4 * 2 * 9 + 4 * 8)
     convert(graph, calibration=pixels_for(graph), thresholds="dni")
-    monkeypatch.setattr(network, "MAX_WEIGHTS", 4 * 2 * 9 + 4 * 8 - 1)
+    monkeypatch.setattr(connect, "MAX_WEIGHTS", 4 * 2 * 9 + 4 * 8 - 1)
     with pytest.raises(InputError, match="104.*'percentile'"):
         convert(graph, calibration=pixels_for(graph), thresholds="dni")
     convert(graph, calibration=pixels_for(graph), thresholds="max")
@@ -207,7 +207,7 @@ def test_a_pool_counts_spikes_of_one_worth_only():
     graph.nodes[0].params["W"][:] = np.abs(graph.nodes[0].params["W"])
     net = convert(graph, calibration=bright, thresholds="dni")  # every neuron clips at lambda
     assert (net.layers[1].theta == np.float32(graph.nodes[1].attrs["lambda"])).all() and net.layers[1].theta.shape == (16, 2)
-    assert np.array_equal(net.projections[1].map.blocks, np.ones((1, 2, 1, 1))) and conversion.deviation(net, bright)[0] < 1e-12
+    assert np.array_equal(net.projections[1].map.blocks, np.ones((1, 2, 1, 1))) and check.deviation(net, bright)[0] < 1e-12
 
 
 def residual_graph(b, op="QCFS"):
@@ -249,7 +249,7 @@ def test_residual_connections_are_rerouted_as_in_spikezip():
     assert not same_function(graph, changed, pixels)
     net = convert(graph, residual="reroute")
     assert net.notes == (note,) and [layer.name for layer in net.spiking].count("qcfs9:shortcut") == 1
-    assert conversion.deviation(net, pixels)[0] < 1e-12
+    assert check.deviation(net, pixels)[0] < 1e-12
 
 
 @pytest.mark.parametrize("op", ("Relu", "QCFS"))
@@ -281,7 +281,7 @@ def test_the_output_fires_on_request(softmax):
     x = b.gemm(b.add("Flatten", [b.activation(b.conv("input"), "QCFS")]))
     graph = b.graph(b.add("Softmax", [x]) if softmax else x)
     pixels = pixels_for(graph)
-    assert conversion.needs_calibration(graph, "auto", "fires") and not conversion.needs_calibration(graph, "auto")
+    assert thresholds.needs_calibration(graph, "auto", "fires") and not thresholds.needs_calibration(graph, "auto")
     for rule in ("auto", "max", "dni"):
         net = convert(graph, readout="fires", thresholds=rule, calibration=pixels)
         fires, readout = net.layers[-2:]
@@ -290,7 +290,7 @@ def test_the_output_fires_on_request(softmax):
         if rule != "auto":
             assert np.max(fires.theta) == logits.max()
         worth = net.projections[-1].map.dense()
-        assert np.allclose(worth, np.diag(np.broadcast_to(fires.theta, (1, 4))[0])) and conversion.deviation(net, pixels)[0] < 1e-12
+        assert np.allclose(worth, np.diag(np.broadcast_to(fires.theta, (1, 4))[0])) and check.deviation(net, pixels)[0] < 1e-12
     with pytest.raises(InputError, match="adds, fires"):
         convert(graph, readout="spikes")
 

@@ -9,8 +9,8 @@ from networks import Builder, random_graph, random_pixels
 from test_models import pooled_graph, quantised_graph
 
 from eventsnn import convert, load, load_images
+from eventsnn.data.images import pixel_range
 from eventsnn.readers import write_native
-from eventsnn.result import pixel_range
 from eventsnn.run import main
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.cost import MEANING, costs, macs

@@ -10,8 +10,8 @@ from test_cli import small_graph
 from test_models import quantised_graph
 
 from eventsnn import InputError, convert, load, load_images
+from eventsnn.data.images import pixel_range
 from eventsnn.readers import write_native
-from eventsnn.result import pixel_range
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import quantised
 

@@ -12,8 +12,8 @@ from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.network.linear import LinearMap, largest
-from eventsnn.network.network import INPUT
-from eventsnn.studies import errors
+from eventsnn.network.network import INPUT, columns_of
+from eventsnn.studies import errors, setting
 from eventsnn.views.tables import text_table
 
 MODELS = {
@@ -128,10 +128,10 @@ def test_thresholds_of_each_neuron(dead):
 def test_the_average_input_is_that_of_law_1():
     """Rebuilt from drive and spikes, and from v(T) = v(0) + T x - q S, it is the same, to the last bit."""
     network, pixels = network_of(6, pooled_graph)
-    simulation, pixels, numbers = errors.prepare(network, pixels, 5, {"neuron": "snm"})
+    simulation, pixels, numbers = setting.prepare(network, pixels, 5, {"neuron": "snm"})
     for _, batch, totals in errors._chunks(simulation, pixels, numbers, False):
         for i, layer in enumerate(network.layers):
-            here = errors.columns_of(network, i)
+            here = columns_of(network, i)
             if not layer.pools:
                 charge = totals[:, here] + errors.arrived(simulation, i, batch.counts)
                 assert np.array_equal(charge - batch.counts[:, here] * simulation.arithmetic.one.item(), batch.potentials[:, here])

@@ -7,10 +7,12 @@ from networks import random_graph, random_pixels
 from numba import njit
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.engine.event import layout, order
+from eventsnn.data.images import pixel_range
+from eventsnn.engine import hashing
+from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Overflow
-from eventsnn.result import pixel_range
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.trace.replay import play
 from eventsnn.trace.trace import Recorder
 
@@ -191,7 +193,7 @@ def test_seed_and_image_decide_the_random_order():
 @njit
 def firsts(n):
     """Of how many among n seeds the first spike comes before the second."""
-    return sum([order.spike_hash(seed, 0, 0) < order.spike_hash(seed, 0, 1) for seed in range(n)])
+    return sum([hashing.spike_hash(seed, 0, 0) < hashing.spike_hash(seed, 0, 1) for seed in range(n)])
 
 
 def test_random_ties_are_fair():
@@ -202,7 +204,7 @@ def test_random_ties_are_fair():
 
 @njit
 def splitmix64(x):
-    return order.splitmix64(x)
+    return hashing.splitmix64(x)
 
 
 def test_splitmix_is_the_published_one():
@@ -216,7 +218,7 @@ def test_an_inner_kernel_refuses_python():
     splitmix64(np.uint64(0))
     for state in np.uint64(0), 0:
         with pytest.raises(TypeError, match="splitmix64 can be called by kernels only"):
-            order.splitmix64(state)
+            hashing.splitmix64(state)
 
 
 @pytest.mark.parametrize(("steps", "bits"), [(1, 20), (6, 24)])

@@ -10,8 +10,9 @@ from test_worked_examples import examples
 from traced import traced
 
 from eventsnn import InputError
-from eventsnn.result import pixel_range
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.data.images import pixel_range
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.trace import bounds
 from eventsnn.trace.explain import explain_neuron, explain_spike
 from eventsnn.trace.microscope import DRIVE, ITSELF, observe

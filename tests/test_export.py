@@ -18,7 +18,8 @@ from eventsnn.network import linear
 from eventsnn.neurons.integrate_and_fire import IF
 from eventsnn.settings import Settings
 from eventsnn.simulation.encoding import Encoding
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 
 STEPS = 5
 

@@ -7,8 +7,10 @@ from networks import random_pixels, skipping_graph
 import eventsnn
 from eventsnn import InputError, convert
 from eventsnn.export import spikes
-from eventsnn.simulation.simulation import Simulation, Time
-from eventsnn.trace.trace import TraceFile, record
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
+from eventsnn.trace.files import TraceFile
+from eventsnn.trace.trace import record
 
 NUMBER = 7
 

@@ -13,6 +13,7 @@ import pytest
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.exceptions import InputError
+from eventsnn.network import check
 from eventsnn.network import convert as conversion
 from eventsnn.readers import load
 from eventsnn.readers.keras import config as keras_config
@@ -33,7 +34,7 @@ def agrees(path, images, outputs, arch=None):
     assert np.abs(ann.predict(graph, images) - outputs).max() < 1e-5 * max(np.abs(outputs).max(), 0.1)
     assert np.ptp(outputs, axis=0).max() > 1e-3, "all images give the same"
     if max(graph.input_shape) < 100:  # for the sake of time
-        conversion.check(conversion.convert(graph, thresholds="max", calibration=images), images)
+        check.check(conversion.convert(graph, thresholds="max", calibration=images), images)
     return graph
 
 

@@ -12,11 +12,13 @@ from test_models import MODELS, models_of, pooled_graph, quantised_graph
 
 from eventsnn import convert
 from eventsnn.ann import forward as ann
+from eventsnn.data.images import pixel_range
 from eventsnn.engine.event import layout
+from eventsnn.network.connect import connect
 from eventsnn.network.linear import LinearMap
-from eventsnn.network.network import INPUT, connect
-from eventsnn.result import pixel_range
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.network.network import INPUT
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.trace import Recorder
 

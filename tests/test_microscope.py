@@ -14,8 +14,8 @@ from traced import traced
 from eventsnn import InputError
 from eventsnn.neurons import IF
 from eventsnn.trace.arrivals import incoming
+from eventsnn.trace.files import TraceFile, read_trace
 from eventsnn.trace.microscope import DRIVE, ITSELF, observe, plot
-from eventsnn.trace.trace import TraceFile, read_trace
 
 
 @pytest.mark.parametrize("model", ["if", "snm"])

@@ -7,15 +7,17 @@ from networks import Builder, random_graph, random_pixels
 from test_event import CASES, assert_same, both
 
 from eventsnn import InputError, convert
+from eventsnn.data.images import pixel_range
 from eventsnn.neurons import STBIF
 from eventsnn.neurons.contract import emit, settle
-from eventsnn.result import pixel_range
 from eventsnn.simulation.encoding import Encoding, events_of
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.trace.explain import explain_spike
+from eventsnn.trace.files import TraceFile, read_trace
 from eventsnn.trace.microscope import observe
 from eventsnn.trace.replay import replay
-from eventsnn.trace.trace import TraceFile, read_trace, record
+from eventsnn.trace.trace import record
 
 STEPS = 5
 MODELS = {"st-bif": {}, "gn": {"tau": 3}, "gn of 6": {"tau": 6}}

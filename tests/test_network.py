@@ -7,7 +7,8 @@ import pytest
 from networks import Builder, mobile_graph, random_graph, random_pixels, skipping_graph, yolo_graph
 
 from eventsnn import InputError, convert
-from eventsnn.network import convert as conversion
+from eventsnn.ann import forward as ann
+from eventsnn.network import check, thresholds
 from eventsnn.network.linear import compose, regroup
 from eventsnn.network.network import INPUT
 from eventsnn.simulation import arithmetic
@@ -19,7 +20,7 @@ from eventsnn.simulation.simulation import Simulation
 def test_projections_equal_the_graph(seed):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
-    assert conversion.deviation(convert(graph), random_pixels(rng, graph, 3))[0] < 1e-12
+    assert check.deviation(convert(graph), random_pixels(rng, graph, 3))[0] < 1e-12
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -32,10 +33,10 @@ def test_whole_architectures(seed, settings):
     for graph in graphs:
         pixels = random_pixels(rng, graph, 6)
         network = convert(graph, calibration=pixels, **settings)
-        assert conversion.deviation(network, pixels)[0] < 1e-12
+        assert check.deviation(network, pixels)[0] < 1e-12
         assert len(network.notes) == ("readout" in settings) + ("max_pooling" in settings and "MaxPool" in graph.count_operators())
         if not network.notes:
-            before, after = (conversion.ann.forward(g, pixels)[g.output] for g in (graph, network.graph))
+            before, after = (ann.forward(g, pixels)[g.output] for g in (graph, network.graph))
             assert np.array_equal(before, after)
 
 
@@ -63,7 +64,7 @@ def test_the_check_notices_a_wrong_weight():
     wrong[0, 0, 0, 0] += 1e-3
     network = replace(network, projections=(*others, replace(last, map=replace(last.map, weights=wrong, factor=None))))
     with pytest.raises(ArithmeticError, match="readout"):
-        conversion.check(network, pixels)
+        check.check(network, pixels)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -71,9 +72,9 @@ def test_the_check_may_take_some_images_at_a_time(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     network, pixels = convert(graph), random_pixels(rng, graph, 5)
-    whole = conversion.deviation(network, pixels)
-    monkeypatch.setattr(conversion, "CHUNK", 1)
-    assert conversion.deviation(network, pixels) == whole
+    whole = check.deviation(network, pixels)
+    monkeypatch.setattr(check, "CHUNK", 1)
+    assert check.deviation(network, pixels) == whole
 
 
 def with_weights(graph, dtype):
@@ -98,7 +99,7 @@ def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
     """Whole numbers for the engine, and a copy only where rows do not lie together; never all weights in float64."""
     monkeypatch.setattr(tables, "CHUNK", 2**16)
     monkeypatch.setattr(arithmetic, "CHUNK", 2**16)
-    monkeypatch.setattr(conversion.ann, "WEIGHTS", 2**16)
+    monkeypatch.setattr(ann, "WEIGHTS", 2**16)
     rng = np.random.default_rng(0)
     b = Builder(rng, (4, 8, 8))
     x = b.add("Flatten", [b.activation(b.conv("input", 64, pads=[1, 1, 1, 1]), "QCFS")])
@@ -108,7 +109,7 @@ def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
     pixels = random_pixels(rng, graph)
     tracemalloc.start()
     network = convert(graph)
-    conversion.check(network, pixels)
+    check.check(network, pixels)
     simulation = Simulation(network, steps=4, fraction_bits=10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -123,7 +124,7 @@ def test_batch_normalisation_behind_an_activation_is_exact_at_padded_borders():
     network = convert(graph)
     bias = network.layers[1].bias.reshape(6, 6, 2)
     assert not np.allclose(bias[0, 0], bias[3, 3]) and np.allclose(bias[2, 2], bias[3, 3])
-    assert conversion.deviation(network, random_pixels(np.random.default_rng(3), graph))[0] < 1e-12
+    assert check.deviation(network, random_pixels(np.random.default_rng(3), graph))[0] < 1e-12
 
 
 def test_weights_are_shared_and_pooling_costs_nothing():
@@ -145,7 +146,7 @@ def test_flat_vectors_that_meet():
     summed = b.add("Add", [b.add("Flatten", [b.conv(x, 2, 1)]), b.gemm(flat[1], 32)])
     output = b.add("Add", [b.gemm(b.bn(joined)), b.gemm(b.activation(summed, "QCFS"))])
     graph = b.graph(b.add("Softmax", [output]))
-    assert conversion.deviation(convert(graph), random_pixels(np.random.default_rng(6), graph))[0] < 1e-12
+    assert check.deviation(convert(graph), random_pixels(np.random.default_rng(6), graph))[0] < 1e-12
 
 
 def test_an_activation_as_output_is_read_out_spike_by_spike():
@@ -189,7 +190,7 @@ def test_max_pooling_is_replaced_by_average_on_request():
     pixels = random_pixels(np.random.default_rng(11), graph, 8)
     network = convert(graph, calibration=pixels, max_pooling="average")
     assert network.graph.nodes[2].op == "AveragePool" and "another function" in network.notes[0]
-    assert conversion.deviation(network, pixels)[0] < 1e-12
+    assert check.deviation(network, pixels)[0] < 1e-12
     with pytest.raises(InputError, match="exact, average"):
         convert(graph, calibration=pixels, max_pooling="refuse")
 
@@ -197,12 +198,12 @@ def test_max_pooling_is_replaced_by_average_on_request():
 def test_percentile_is_numpys_over_all_activations():
     graph = graph_with("Identity")
     pixels = random_pixels(np.random.default_rng(12), graph, 9)
-    values = conversion.ann.forward(graph, pixels, keep=(graph.activations[0].name,))[graph.activations[0].name]
+    values = ann.forward(graph, pixels, keep=(graph.activations[0].name,))[graph.activations[0].name]
     name = graph.activations[0].name
     for percentile in (80.0, 99.0, 99.9, 100.0):
-        theta = conversion.choose_thresholds(graph, "percentile", percentile, pixels)[name]
+        theta = thresholds.choose_thresholds(graph, "percentile", percentile, pixels)[name]
         assert theta == pytest.approx(np.percentile(values.astype(np.float64), percentile), rel=1e-6)
-    assert conversion.choose_thresholds(graph, "max", pixels=pixels)[name] == values.max()
+    assert thresholds.choose_thresholds(graph, "max", pixels=pixels)[name] == values.max()
 
 
 def test_own_thresholds():
@@ -211,7 +212,7 @@ def test_own_thresholds():
     names = [b.activation(x, op) for op in ("ClippedRelu", "QCFS", "QuantRelu")]
     total = b.add("Add", [b.add("Add", names[:2]), names[2]])
     graph = b.graph(b.gemm(b.add("Flatten", [total])))
-    thetas = conversion.choose_thresholds(graph, "auto")
+    thetas = thresholds.choose_thresholds(graph, "auto")
     assert [thetas[n] for n in names] == [graph.by_name[names[0]].attrs["lambda"], graph.by_name[names[1]].attrs["lambda"],
                                           graph.by_name[names[2]].attrs["scale"] * 4]
     with pytest.raises(InputError, match="QCFS.*'tcl'|tcl.*QCFS"):

@@ -7,6 +7,7 @@ import pytest
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
+from eventsnn.network import check
 from eventsnn.network import convert as conversion
 from eventsnn.readers import load, write_native
 
@@ -158,7 +159,7 @@ def test_files_of_exporters_give_the_frameworks_outputs(name, tmp_path):
     assert {node.params[role].dtype for node in graph.nodes for role in node.params if node.op in ("Conv", "Gemm")} == {np.dtype("f4")}
     assert not any(node.name.endswith("_output_0") for node in graph.nodes)
     network = conversion.convert(graph, calibration=there["x"])
-    assert conversion.check(network, there["x"])[0] < 1e-6
+    assert check.check(network, there["x"])[0] < 1e-6
     write_native(graph, tmp_path / "native.h5")
     assert load(tmp_path / "native.h5").hash == graph.hash
 

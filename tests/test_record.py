@@ -9,8 +9,11 @@ import pytest
 from matplotlib import image
 
 from eventsnn import InputError
+from eventsnn.files.writing import Patient
 from eventsnn.runs import folder as record
-from eventsnn.runs.folder import FILES, Folder, Totals
+from eventsnn.runs import run_file
+from eventsnn.runs.folder import FILES, Folder
+from eventsnn.runs.run_file import Totals
 from eventsnn.simulation.batch import Batch
 from eventsnn.views import plots, tables
 
@@ -335,13 +338,13 @@ class Full:
 @pytest.mark.parametrize("room", [0, 600, 5000, 200_000])
 def test_a_full_disk_is_an_error_that_python_survives(tmp_path, room):
     with open(tmp_path / "run.h5", "w+b", buffering=0) as disk:
-        with pytest.raises(OSError, match="No space left"), record.Patient(Full(disk, room)) as patient, h5py.File(patient, "w") as file:
+        with pytest.raises(OSError, match="No space left"), Patient(Full(disk, room)) as patient, h5py.File(patient, "w") as file:
             file.create_dataset("a", data=np.random.default_rng(0).normal(size=(200, 200)), chunks=(20, 20), compression="gzip")
 
 
 def test_a_disk_with_room_gets_the_very_file(tmp_path):
     values = np.arange(90_000).reshape(300, 300)
-    with (open(tmp_path / "run.h5", "w+b", buffering=0) as disk, record.Patient(Full(disk, 10**7)) as patient,
+    with (open(tmp_path / "run.h5", "w+b", buffering=0) as disk, Patient(Full(disk, 10**7)) as patient,
           h5py.File(patient, "w") as file):
         file.create_dataset("a", data=values, chunks=(20, 300), compression="gzip")
     with h5py.File(tmp_path / "run.h5") as file:
@@ -457,7 +460,7 @@ def test_provenance_is_json_of_any_length(tmp_path):
     with pytest.raises(ZeroDivisionError), Folder(tmp_path / "out") as folder:
         folder.start({})
         folder.add(0, simulation.run(images.pixels), 1.0)
-        totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, np.zeros((3, 4)), [2], provenance)
+        totals = run_file.write_hdf5(folder.results / "run.h5", folder, simulation, images, np.zeros((3, 4)), [2], provenance)
         with h5py.File(folder.results / "run.h5") as file:
             assert json.loads(file["provenance"][()]) == provenance and "images/label" not in file
             assert np.array_equal(file["readout"][()], simulation.run(images.pixels).readout)

@@ -11,7 +11,7 @@ from traced import IMAGE, traced
 
 from eventsnn import InputError
 from eventsnn.engine.event.queue import HEAP, TAKEN
-from eventsnn.simulation.simulation import Time
+from eventsnn.simulation.time import Time
 from eventsnn.trace.edits import edited, named
 from eventsnn.trace.microscope import DRIVE, observe
 from eventsnn.trace.replay import (

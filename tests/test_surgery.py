@@ -13,8 +13,10 @@ from test_models import models_of, pooled_graph, quantised_graph
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.result import Simulation, pixel_range
-from eventsnn.studies import errors, surgery
+from eventsnn.data.images import pixel_range
+from eventsnn.network.network import columns_of
+from eventsnn.result import Simulation
+from eventsnn.studies import errors, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
 from eventsnn.views.tables import text_table, wilson
@@ -50,7 +52,7 @@ def test_recorded_spikes_given_back_change_nothing(seed, model, make):
         assert all(np.array_equal(one, other) for one, other in zip(run, again))
     for layer in targets_of(network).values():
         train = surgery.train_of(simulation, run, layer)
-        assert np.array_equal(train.sum(axis=0), run.sent[errors.columns_of(network, layer)])
+        assert np.array_equal(train.sum(axis=0), run.sent[columns_of(network, layer)])
         assert np.array_equal(abs(train).sum(axis=1), run.spikes[layer])
     result = surgery.replace_layers(network, pixels, targets_of(network), counts="own", times="kept", neurons=True, **options)
     assert np.array_equal(result.batch.readout[0], run.readout) and np.array_equal(result.batch.counts[0], run.sent)
@@ -132,8 +134,8 @@ def ann_of(simulation, image, number=0):
     """(counts, readout) of the ANN with L := T, for one image, in the simulation's numbers: every neuron starts from half a spike."""
     half = np.repeat([simulation.arithmetic.one.item() // 2 if layer.node else 0 for layer in simulation.network.layers],
                      [layer.size for layer in simulation.network.layers])
-    tops = [errors.top_of(simulation, i) for i in range(len(simulation.network.layers))]
-    counts, readout = staircases(simulation, (errors.all_drive(simulation, image, number) + half)[None], tops)
+    tops = [setting.top_of(simulation, i) for i in range(len(simulation.network.layers))]
+    counts, readout = staircases(simulation, (setting.all_drive(simulation, image, number) + half)[None], tops)
     return counts[0], readout[0]
 
 
@@ -176,8 +178,8 @@ def test_spikes_that_were_added_may_be_followed_by_negative_ones():
         before = surgery._with_train(simulation, run, layer, train)
         again = simulation.clocked_run(drive, mute=before.mute, given=layer + 1, before=before)
         for i in range(layer + 1, len(network.layers)):
-            here = errors.columns_of(network, i)
-            arrived = errors.all_drive(simulation, pixels[0], 0)[here] + arrived_at(simulation, i, again.sent[None])[0]
+            here = columns_of(network, i)
+            arrived = setting.all_drive(simulation, pixels[0], 0)[here] + arrived_at(simulation, i, again.sent[None])[0]
             kept = again.v[here] + simulation.arithmetic.one.item() * again.s[here].astype(np.int64)
             assert np.array_equal(kept, simulation.resting[here] + arrived), (layer, i)
 
@@ -194,8 +196,8 @@ def test_all_layers_ideal_are_the_staircases(model, make, times):
     options = MODELS.get(model, dict(steps=5, neuron="if-hard", initial=0.3))
     found = surgery.replace_layers(network, pixels, targets_of(network), counts="ideal", times=times, neurons=True, **options)
     simulation = found.simulation
-    tops = [errors.top_of(simulation, i) for i in range(len(network.layers))]
-    totals = simulation.resting + np.stack([errors.all_drive(simulation, image, n) for n, image in enumerate(pixels)])
+    tops = [setting.top_of(simulation, i) for i in range(len(network.layers))]
+    totals = simulation.resting + np.stack([setting.all_drive(simulation, image, n) for n, image in enumerate(pixels)])
     counts, readout = staircases(simulation, totals, tops)
     assert np.array_equal(found.batch.counts, counts) and np.array_equal(found.batch.readout[:, -1], readout)
     found = surgery.replace_layers(network, pixels, targets_of(network), counts="ann", times=times, neurons=True, **options)

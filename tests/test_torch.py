@@ -9,6 +9,7 @@ import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Preprocessing
 from eventsnn.exceptions import InputError
+from eventsnn.network import check
 from eventsnn.network import convert as conversion
 
 pytestmark = pytest.mark.frameworks
@@ -103,7 +104,7 @@ def test_networks(module, shape):
     found, graph = deviation(randomise(module, 0).train(), shape)
     assert found < 1e-6
     pixels = np.random.default_rng(0).random((4, *shape), np.float32)
-    assert conversion.check(conversion.convert(graph, calibration=pixels), pixels)[0] < 1e-6
+    assert check.check(conversion.convert(graph, calibration=pixels), pixels)[0] < 1e-6
 
 
 def test_the_module_stays_as_it_is():

@@ -17,13 +17,15 @@ from test_record import Full
 
 import eventsnn
 from eventsnn import InputError, convert, load
+from eventsnn.data.images import pixel_range
 from eventsnn.engine.jit import cache_dir
 from eventsnn.files import columns
-from eventsnn.result import pixel_range
 from eventsnn.run import main
-from eventsnn.simulation.simulation import Simulation, Time
-from eventsnn.trace import trace
-from eventsnn.trace.trace import COLUMNS, Recorder, TraceFile, read_trace, record
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
+from eventsnn.trace import files
+from eventsnn.trace.files import TraceFile, read_trace
+from eventsnn.trace.trace import COLUMNS, Recorder, record, structured
 
 STEPS = 5
 
@@ -60,13 +62,13 @@ def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, ch
     recorder = Recorder()
     run, _ = simulation.run_events(pixels[0], 0, recorder)
     records = [array[:500] for array in recorder.records()]
-    for module in trace, columns:
+    for module in files, columns:
         monkeypatch.setattr(module, "CHUNK", chunk)
     sink = TraceFile(tmp_path / "t.h5", simulation, 0)
     for at in range(0, 500, block):
         sink(*(array[at:at + block] for array in records))
     sink.finish(simulation, run)
-    spikes, deliveries = trace.structured(simulation, 0, *records)
+    spikes, deliveries = structured(simulation, 0, *records)
     with h5py.File(tmp_path / "t.h5") as file:
         assert {d.chunks for group in (*file["spikes"].values(), file["deliveries"]) for d in group.values()} == {(chunk,)}
     read = read_trace(tmp_path / "t.h5", simulation)
@@ -114,7 +116,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_trace(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     arguments = ["--limit", "1", "--steps", "2", "--engine", "event", "--trace", "spikes", "--out", "r", "--quiet"]
     with monkeypatch.context() as patched:
-        patched.setattr(trace, "Patient", lambda file, patient=trace.Patient: patient(Full(file, room)))
+        patched.setattr(files, "Patient", lambda file, patient=files.Patient: patient(Full(file, room)))
         assert main(arguments) == 2
         simulation, pixels = prepared(13)
         with pytest.raises(OSError, match="No space left"):

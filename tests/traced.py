@@ -8,9 +8,10 @@ from networks import random_graph, random_pixels, skipping_graph
 from test_event import MODELS, STEPS, in_case
 
 from eventsnn import convert
+from eventsnn.data.images import pixel_range
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.result import pixel_range
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.trace.trace import Trace, record
 
 IMAGE = 3

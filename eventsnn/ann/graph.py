@@ -204,3 +204,10 @@ def _reachable(graph):
         if node.name in wanted:
             wanted.update(node.inputs)
     return tuple(node for node in graph.nodes if node.name in wanted)
+
+
+def fresh(name, taken):
+    """A name that is not taken yet: `name`, or with primes behind it."""
+    while name in taken:
+        name += "'"
+    return name

@@ -169,3 +169,28 @@ def _recognise_file(path):
     if head.startswith((b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")) or head[257:262] == b"ustar":
         raise InputError(path, "an .npz, HDF5, IDX or CIFAR file", "another kind of file", CONVERT)
     return imagefiles.read_cifar
+
+
+def check_images(graph, pixels, labels=None, where="images"):
+    """Raise InputError unless raw pixels (and labels) fit the graph."""
+    expected = tuple(graph.input_shape)
+    if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
+        raise InputError(where, f"one or more images of shape [C, H, W] = {list(expected)} for {graph.source}",
+                         f"an array of shape {list(getattr(pixels, 'shape', ()))}", "give images of the size the network was trained on")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InputError(where, "finite pixels", "NaN or infinity")
+    if labels is None:
+        return
+    classes = int(np.prod(graph.shapes[graph.output]))
+    if len(labels) != len(pixels):
+        raise InputError(where, f"{len(pixels)} labels", len(labels))
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(where, f"labels from 0 to {classes - 1}, the outputs of {graph.source}", f"{labels.min()} to {labels.max()}",
+                         "give the data set the network was trained on")
+
+
+def pixel_range(pixels):
+    """(lowest, highest) raw pixel: of the type for whole numbers, of the given images for floating point."""
+    if pixels.dtype.kind in "iu":
+        return np.iinfo(pixels.dtype).min, np.iinfo(pixels.dtype).max
+    return float(pixels.min()), float(pixels.max())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eventsnn.ann.graph import Node
+from eventsnn.ann.graph import Node, fresh
 from eventsnn.ann.operators import IDENTITIES
 from eventsnn.exceptions import InputError
 
@@ -162,13 +162,6 @@ def split_pools(graph):
             node = Node(node.name, "Concat", tuple(names[part] for part in node.inputs), {"axis": 1})
         nodes[node.name] = node
     return replace(graph, nodes=tuple(nodes.values())), ""
-
-
-def fresh(name, taken):
-    """A name that is not taken yet: `name`, or with primes behind it."""
-    while name in taken:
-        name += "'"
-    return name
 
 
 def _users(graph, node):

@@ -6,10 +6,9 @@ import re
 
 import numpy as np
 
-from eventsnn.ann.graph import MAX_NODES, Graph, Node
+from eventsnn.ann.graph import MAX_NODES, Graph, Node, fresh
 from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError
-from eventsnn.network.passes import fresh
 
 MAX_NAMES, MAX_KINDS = 8, 20  # of refusals, that the error tells
 

@@ -19,10 +19,12 @@ import numpy as np
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn.network import thresholds
+from eventsnn.network import check
 from eventsnn.ann import forward as ann
 from eventsnn.network import convert as conversion
 from eventsnn.runs import folder as record
-from eventsnn.trace.arrivals import neuron_number
+from eventsnn.network.network import neuron_number
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.data.images import load_images
 from eventsnn.simulation.encoding import Encoding
@@ -30,9 +32,10 @@ from eventsnn.export import nir, spikes
 from eventsnn.ann.graph import with_preprocessing
 from eventsnn.readers import load
 from eventsnn.runs.report import report
-from eventsnn.result import check_images, pixel_range
+from eventsnn.data.images import check_images, pixel_range
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.trace import Recorder, TraceFile
+from eventsnn.trace.trace import Recorder
+from eventsnn.trace.files import TraceFile
 
 CHECKED_IMAGES = 8
 
@@ -150,7 +153,7 @@ def hash_of_sources():
 
 def convert_checked(graph, images, settings, say):
     """The converted network and a description of the calibration images; says how far it is from the graph."""
-    needed = conversion.needs_calibration(graph, settings.thresholds, settings.readout)
+    needed = thresholds.needs_calibration(graph, settings.thresholds, settings.readout)
     try:
         calibration = load_calibration(graph, settings)
         pixels, last = calibration.pixels, calibration.indices[-1]
@@ -167,7 +170,7 @@ def convert_checked(graph, images, settings, say):
     network = conversion.convert(graph, thresholds=settings.thresholds, percentile=settings.percentile, calibration=pixels,
                                  dead=settings.dead, max_pooling=settings.max_pooling, residual=settings.residual,
                                  readout=settings.readout)
-    worst, where = conversion.check(network, pixels[:CHECKED_IMAGES])
+    worst, where = check.check(network, pixels[:CHECKED_IMAGES])
     for note in network.notes:
         say(f"note: {note}")
     say(f"conversion: {len(network.spiking)} layers, {network.neurons:,} neurons, {network.synapses:,} synapses; thresholds "

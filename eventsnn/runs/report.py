@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from eventsnn.runs import run_file
 from eventsnn.runs import folder as record
 from eventsnn.views import tables
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
-from eventsnn.result import report_steps
+from eventsnn.views.tables import report_steps
 from eventsnn.simulation.simulation import cores
 
 MEANING = {
@@ -32,7 +33,7 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
     """Write run.h5, CSVs, pictures and summary.json into the folder's `results`; print the tables; return the summary."""
     from eventsnn.views import plots
     steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
-    totals = record.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
+    totals = run_file.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
                                 settings.trace)
     layers = layer_rows(simulation, totals, len(images))
     softmax = graph_ends_in_softmax(simulation.network.graph)

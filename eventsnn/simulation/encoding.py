@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eventsnn.engine.drive import add_inputs, by_site, drive_of, even_parts, rate_spikes
+from eventsnn.engine.drive import add_charge, rate_spikes
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import INPUT
 
 KINDS = ("constant", "even", "rate", "events")
 MAX_ROWS = 2**31  # bytes of drive for one image
@@ -162,3 +163,53 @@ def events_of(given, shape, steps, ticks):
     rows = np.stack([at // ticks, at % ticks, (site * c + channel).astype(np.int64), sign.astype(np.int64)], axis=1)
     return rows[np.argsort(at, kind="stable")]
 
+
+def by_site(image):
+    """[C, H, W] -> [H * W, C]"""
+    return np.ascontiguousarray(image.reshape(len(image), -1).T)
+
+
+def bias_of(network, arithmetic, scales):
+    """What arrives whatever the image is: the biases, in the arithmetic's dtype, [neurons], readout included.
+
+    scales: q per normalised threshold, float64 [layers].
+    """
+    return np.concatenate([arithmetic.quantise(layer.bias * scale).reshape(-1) for layer, scale in zip(network.layers, scales)])
+
+
+def drive_of(network, arithmetic, image, scales, bias):
+    """What one presentation of an image brings: W x + b to layers that see the input, b to the others.
+
+    image: preprocessed [C, H, W]. scales, bias: see `bias_of`. Returns the arithmetic's dtype, [neurons], readout included.
+    """
+    x, result, first = by_site(image).astype(np.float64), bias.copy(), 0
+    for i, layer in enumerate(network.layers):
+        seen = [p for p in network.into(i) if p.source == INPUT]
+        total = np.array(layer.bias) if seen else None
+        for p in seen:
+            blocks = p.map.blocks
+            add_charge(p.map.p, p.map.r, p.map.k * blocks[0].size, blocks.shape[2], blocks.shape[3], blocks.reshape(-1), x, total)
+        if seen:
+            result[first:first + layer.size] = arithmetic.quantise(total * scales[i]).reshape(-1)
+        first += layer.size
+    return result
+
+
+def add_inputs(network, blocks_of, spikes, out):
+    """Add the charge of spiking inputs, whole numbers [sites, C], to `out` [neurons], with the arithmetic's own weights."""
+    first = 0
+    for i, layer in enumerate(network.layers):
+        for p in network.into(i):
+            if p.source == INPUT:
+                blocks = blocks_of(p)
+                add_charge(p.map.p, p.map.r, p.map.k * blocks[0].size, blocks.shape[2], blocks.shape[3], blocks.reshape(-1),
+                           spikes.astype(out.dtype), out[first:first + layer.size].reshape(len(layer.bias), -1))
+        first += layer.size
+
+
+def even_parts(total, count):
+    """`total` [neurons] in `count` rows that add up to it (SpikeZIP 3.2); whole numbers differ by at most 1, evenly spread."""
+    if total.dtype.kind == "f":
+        return np.repeat((total / total.dtype.type(count))[None], count, axis=0)
+    sums = np.arange(count + 1, dtype=np.int64)[:, None] * total.astype(np.int64) // count
+    return np.diff(sums, axis=0).astype(total.dtype)

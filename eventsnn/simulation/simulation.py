@@ -4,13 +4,12 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from eventsnn import neurons
 from eventsnn.engine.clocked.driver import run_clocked
-from eventsnn.engine.drive import bias_of
 from eventsnn.engine.event import layout
 from eventsnn.engine.event import order as policies
 from eventsnn.engine.event.driver import EventRun, Overflow, TooManyEvents
@@ -20,38 +19,11 @@ from eventsnn.simulation import arithmetic as numbers
 from eventsnn.simulation import compile as tables
 from eventsnn.simulation import encoding as encodings
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.encoding import bias_of
+from eventsnn.simulation.time import MAX_STEPS, Time, delays_of, describe_delays, describe_order, policy_of
 
 ENGINES = ("clocked", "event")
-MAX_STEPS = 2**16
-TICKS = 1024
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Time:
-    """Asynchronous time (semantics, section 5). Lengths are in steps; a step has `ticks` ticks.
-
-    order: a policy's name (`engine.order.NAMES`) or a NamedTuple like those in `engine.order`. jitter:
-    "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one
-    number, {(source, target): number} by layers' names, or one array for each spiking layer. max_events:
-    of one image, before it is an error; None: 8 for each neuron and step (64 where neurons have windows or
-    refractory periods, whose ends are events too), at least a million; never more than 2**31 - 1.
-    """
-
-    order: object = "fifo"
-    barrier: bool = True
-    refractory: float = 0.0
-    window: float = 0.0
-    jitter: str = "uniform:0.5"
-    delays: object = None
-    max_events: int | None = None
-    ticks: int = TICKS
-
-    def in_ticks(self, steps, where):
-        """A length in steps as whole ticks."""
-        if not 0 <= steps <= MAX_STEPS:
-            raise InputError(where, f"0 to {MAX_STEPS:,} steps", steps)
-        return int(round(steps * self.ticks))
 
 
 class Simulation:
@@ -110,8 +82,8 @@ class Simulation:
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
         if self.engine == "event":
-            self.order = policies.make(self.time, self.seed)
-            self.delay_kind, self.delays = policies.delays(self.time, self.network)
+            self.order = policy_of(self.time, self.seed)
+            self.delay_kind, self.delays = delays_of(self.time, self.network)
             self._limits()
 
     def _limits(self):
@@ -337,8 +309,8 @@ class Simulation:
         }
         if self.engine == "event":
             t = self.time
-            words |= {"order": policies.describe(t, self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
-                      "window_steps": t.window, "delays": policies.describe_delays(t.delays), "ticks_per_step": t.ticks,
+            words |= {"order": describe_order(t, self.order), "barrier": t.barrier, "refractory_steps": t.refractory,
+                      "window_steps": t.window, "delays": describe_delays(t.delays), "ticks_per_step": t.ticks,
                       "max_events": t.max_events or "8 for each neuron and step (64 with windows or refractory periods)"}
         return words
 

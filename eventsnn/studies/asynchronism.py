@@ -18,7 +18,7 @@ from eventsnn.engine.event.layout import L_FIRST
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies.errors import prepare
+from eventsnn.studies.setting import prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
 from eventsnn.trace.trace import record

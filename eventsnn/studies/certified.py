@@ -9,10 +9,10 @@ from tqdm import tqdm
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
-from eventsnn.result import exact, report_steps
 from eventsnn.studies import intervals
 from eventsnn.studies.intervals import Images, Spikes
-from eventsnn.views.tables import ByLayer, dataset, wilson
+from eventsnn.studies.setting import exact
+from eventsnn.views.tables import ByLayer, dataset, report_steps, wilson
 
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
 MAX_DENSE = 2**25  # weights to the readout, as one matrix

@@ -16,19 +16,17 @@ from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import columns_of
 from eventsnn.neurons import IF
-from eventsnn.result import exact
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived, staircases
+from eventsnn.studies.setting import CHUNK, _by_neuron, _theta, all_drive, prepare, top_of
 from eventsnn.views.tables import ByLayer, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
 CASES = (1, 2, 3, 4)
 LEVELS = ("steps", "own")
 TOLERANCE = 1e-9  # of a spike: closer than this, an output that is not a whole number of spikes counts as equal
-CHUNK = 2**22  # neurons, times images, that are held at a time
-
-
 @dataclass(repr=False)
 class Errors(ByLayer):
     """The error of every spiking layer and its parts, from `decompose`.
@@ -281,15 +279,6 @@ def _in_spikes(a, layer, top):
     return np.divide(a * top, theta, out=np.where(a > 0, np.inf, 0.0), where=theta != 0)
 
 
-def prepare(network, images, steps, settings, where="errors"):
-    """(Simulation, raw pixels, their numbers) for errors to be measured in, or what else needs whole numbers and average inputs."""
-    simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
-    if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
-        raise InputError(where, "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
-                         f"encoding {simulation.encoding.kind!r}", "give encoding='even', and steps enough to come to rest")
-    return simulation, pixels, numbers
-
-
 def _chunks(simulation, pixels, numbers, progress):
     """Yield (pixels, their Batch, v(0) and all drive of every neuron as int64 [n, neurons]) for some images at a time."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
@@ -299,31 +288,4 @@ def _chunks(simulation, pixels, numbers, progress):
             totals = simulation.resting + np.stack([all_drive(simulation, *each) for each in zip(part, numbers[start:start + size])])
             yield part, batch, totals
             bar.update(len(part))
-
-
-def all_drive(simulation, image, number):
-    """All that arrives at each neuron without a spike in T steps, int64 [neurons]."""
-    rows = simulation.drive(image, int(number)).astype(np.int64)
-    return rows[:simulation.steps].sum(axis=0) + max(0, simulation.steps - len(rows)) * rows[-1]
-
-
-def top_of(simulation, i):
-    """The spikes that stand for layer i's theta."""
-    return int(simulation.quanta[i]) * (simulation.steps if simulation.encoding.divides else 1)
-
-
-def _theta(layer):
-    """theta as a number, or one for each neuron."""
-    return layer.theta if np.ndim(layer.theta) == 0 else layer.theta.reshape(-1)
-
-
-def columns_of(network, i):
-    """Where layer i stands among all neurons."""
-    first = sum(layer.size for layer in network.layers[:i])
-    return slice(first, first + network.layers[i].size)
-
-
-def _by_neuron(values, layer):
-    """[N, C, H, W] or flat -> [N, neurons], channels last."""
-    return values.reshape(len(values), layer.grid[0], -1).transpose(0, 2, 1).reshape(len(values), -1)
 

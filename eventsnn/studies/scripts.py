@@ -10,8 +10,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 import eventsnn
 from eventsnn.exceptions import InputError
-from eventsnn.result import report_steps
-from eventsnn.views.tables import wilson
+from eventsnn.views.tables import report_steps, wilson
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#000000", "P"), ("#56B4E9", "X"),
          ("#999999", "p"))  # colour and marker of each line

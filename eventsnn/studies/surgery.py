@@ -27,13 +27,15 @@ import numpy as np
 from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
+from eventsnn.data.images import check_images
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import columns_of
 from eventsnn.neurons.contract import most
-from eventsnn.result import Result, check_images
+from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.studies.equivalence import arrived, staircases
-from eventsnn.studies.errors import CHUNK, all_drive, columns_of, prepare, top_of
+from eventsnn.studies.setting import CHUNK, all_drive, prepare, top_of
 from eventsnn.views.tables import ByLayer, wilson
 
 COUNTS = ("own", "ideal", "ann")

@@ -96,15 +96,6 @@ def total(charges):
     return charges.sum(dtype=np.int64 if charges.dtype.kind == "i" else np.float64).item()
 
 
-def neuron_number(layer, neuron):
-    """A neuron's number in a `network.Layer`, from its number or its position (c, y, x)."""
-    if isinstance(neuron, tuple) and len(neuron) == 3 and all(0 <= at < size for at, size in zip(neuron, layer.grid)):
-        return int(layer.neuron(*neuron))
-    if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
-        raise InputError("neuron", f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}", neuron)
-    return int(neuron)
-
-
 def check_complete(trace):
     """Raise InputError unless the trace has every spike and delivery."""
     if not trace.complete:

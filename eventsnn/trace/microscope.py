@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 
 from eventsnn.engine.event import layout
 from eventsnn.exceptions import InputError
-from eventsnn.network.network import INPUT
+from eventsnn.network.network import INPUT, neuron_number
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, neuron_number, total, worth
+from eventsnn.trace.arrivals import check_complete, fired_by_input, fired_by_itself, incoming, total, worth
 from eventsnn.views.plots import BLUE, ORANGE, WIDTH
 
 DRIVE, ITSELF, EVENT = -1, -2, -3  # sources that are no layer: drive, an evaluation of the neuron's own, an input event

@@ -107,3 +107,8 @@ def optional(name):
         return import_module(name)
     except ImportError:
         raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None
+
+
+def report_steps(steps):
+    """1, 2, 4, … up to and including `steps`."""
+    return sorted({2**k for k in range(steps.bit_length()) if 2**k <= steps} | {steps})

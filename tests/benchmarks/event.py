@@ -24,7 +24,8 @@ from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.network import INPUT, Network, Projection
-from eventsnn.simulation.simulation import Simulation, Time
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 
 
 def main(argv=None):

@@ -32,7 +32,7 @@ from eventsnn.engine.event.layout import (
     SIGN_BIT,
     WINDOW,
 )
-from eventsnn.engine.event.order import WHOLE, Parcel, place, splitmix64
+from eventsnn.engine.event.order import WHOLE, Parcel, place
 from eventsnn.engine.event.queue import (
     DELIVERED,
     FIFO_HEAD,
@@ -48,6 +48,7 @@ from eventsnn.engine.event.queue import (
     append,
     put,
 )
+from eventsnn.engine.hashing import splitmix64
 from eventsnn.engine.jit import inner_kernel
 from eventsnn.neurons.contract import emit, settle, tie
 

@@ -26,9 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from eventsnn.engine.hashing import spike_hash
 from eventsnn.engine.jit import inner_kernel
-from eventsnn.exceptions import InputError
-from eventsnn.network.network import INPUT
 
 WHOLE, EXCITATORY, INHIBITORY = 0, 1, 2
 
@@ -54,21 +53,6 @@ def place(order, spike):
 @overload(place)
 def _place(order, spike):
     return order.instance_class.place
-
-
-@inner_kernel
-def splitmix64(x):
-    """One output of SplitMix64 (Steele, Lea, Flood 2014) for the state x; uint64."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@inner_kernel
-def spike_hash(seed, image, seq):
-    """64 random bits that depend on nothing but (seed, image, spike); uint64."""
-    return splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ np.uint64(image)) ^ np.uint64(seq))
 
 
 KINDS = ("fifo", "lifo", "index", "random", "halves", "uniform", "exponential", "replay", "clocked")
@@ -178,71 +162,3 @@ def replay_order(first, parcels, delay, key, halves=WHOLE):
     """
     return Order(REPLAY, halves, first=first, parcels=parcels, delay=delay, key=key)
 
-
-NAMES = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked")
-
-
-def make(time, seed):
-    """The policy of a `simulation.Time`: by name, or a NamedTuple as given."""
-    order = time.order
-    if isinstance(order, tuple) and hasattr(type(order), "place"):
-        return order
-    if order not in NAMES:
-        raise InputError("order", f"one of {', '.join(NAMES)}", repr(order))
-    if order == "delays" and time.delays is None:
-        raise InputError("order 'delays'", "delays", "none", "give delays, in steps")
-    if order == "clocked" and (time.refractory or time.window or time.delays is not None):
-        raise InputError("order 'clocked'", "no refractory period, window or delays (a step is all three)", "some",
-                         "choose another order, such as fifo")
-    if order in ("excitatory_first", "inhibitory_first"):
-        return Order(HALVES, EXCITATORY if order == "excitatory_first" else INHIBITORY)
-    if order != "jitter":
-        return Order(KINDS.index("fifo" if order == "delays" else order), seed=seed)
-    kind, _, scale = str(time.jitter).partition(":")
-    try:
-        ticks = time.in_ticks(float(scale), "jitter")
-    except ValueError:
-        kind = ""
-    if kind == "uniform":
-        return Order(UNIFORM, seed=seed, high=ticks)
-    if kind == "exponential":
-        return Order(EXPONENTIAL, seed=seed, mean=float(ticks))
-    raise InputError("jitter", "uniform:X or exponential:X with X in steps", repr(time.jitter), "for example uniform:0.5")
-
-
-def describe(time, order):
-    """A policy in words."""
-    if not isinstance(order, Order):
-        return f"{type(order).__name__}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
-    return f"jitter {time.jitter}" if time.order == "jitter" else KINDS[order.kind] if order.kind != HALVES else str(time.order)
-
-
-def delays(time, network):
-    """(kind, ticks): 0 none, 1 by projection, 2 by neuron (semantics 5.3); int64 ticks."""
-    given = time.delays
-    projections = [p for p in network.projections if p.source != INPUT]
-    if given is None:
-        return 0, np.zeros(0, np.int64)
-    if isinstance(given, (int, float)):
-        return 1, np.full(len(projections), time.in_ticks(given, "delays"), np.int64)
-    if isinstance(given, dict):
-        names = [layer.name for layer in network.layers]
-        pairs = [(names[p.source], names[p.target]) for p in projections]
-        unknown = [pair for pair in given if pair not in pairs]
-        if unknown:
-            raise InputError("delays", f"pairs of layers that a projection joins, such as {pairs[0]}", unknown[0])
-        return 1, np.array([time.in_ticks(given.get(pair, 0), f"delay {pair}") for pair in pairs], np.int64)
-    sizes = [layer.size for layer in network.spiking]
-    if len(given) != len(sizes) or any(np.size(d) != n for d, n in zip(given, sizes)):
-        raise InputError("delays", f"one array for each spiking layer, of sizes {sizes}", [np.size(d) for d in given])
-    ticks = [time.in_ticks(float(x), "delays") for d in given for x in np.ravel(d)]
-    return 2, np.array(ticks + [0] * network.readout.size, np.int64)
-
-
-def describe_delays(given):
-    """Delays in words, for the results' provenance."""
-    if given is None:
-        return "none"
-    if isinstance(given, dict):
-        return {" > ".join(pair): steps for pair, steps in given.items()}
-    return f"{given:g} steps" if isinstance(given, (int, float)) else "one for each neuron"
