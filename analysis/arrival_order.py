@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import run
 from eventsnn.studies import errors, scripts
 from eventsnn.views.plots import BLUE, CASES, ORANGE
@@ -36,6 +37,7 @@ ORDERS = {
     "inhibitory first, 1 spike a step": dict(order="inhibitory_first", refractory=1.0),
     "excitatory first, 1 spike a step": dict(order="excitatory_first", refractory=1.0),
 }
+EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
@@ -45,9 +47,7 @@ def measure(network, images, steps, neuron, label, most=MOST, **time):
     """One row: accuracy with its interval, spikes and operations per image; an order under which firing explodes has none."""
     try:
         result = run(network, images, steps=steps, engine="event", neuron=neuron, max_events=most * network.neurons * steps, **time)
-    except eventsnn.InputError as error:
-        if error.where not in ("max_events", "potentials"):
-            raise
+    except EXPLOSIONS:
         return {"neuron": neuron, "order": label, "T": steps, "images": len(images), "accuracy": float("nan"), "low": float("nan"),
                 "high": float("nan"), "spikes": float("inf"), "operations": float("inf")}
     hits = round(result.accuracy() * len(images))
@@ -60,9 +60,7 @@ def cases(network, images, steps, neuron, label, **time):
     """One row a layer: neurons with unevenness error I in percent, by case; none where firing explodes."""
     try:
         found = errors.cases(network, images, steps=steps, engine="event", neuron=neuron, max_events=MOST * network.neurons * steps, **time)
-    except eventsnn.InputError as error:
-        if error.where not in ("max_events", "potentials"):
-            raise
+    except EXPLOSIONS:
         return []
     return [{"neuron": neuron, "order": label, "T": steps, "images": len(images), "layer": row["layer"], "neurons": row["neurons"],
              **{f"case {k}": row[f"I case {k}"] for k in CASES}, "error I": row["I"]} for row in found.layers]

@@ -97,7 +97,7 @@ def test_potentials_of_64_bits_and_a_trace_from_a_file(tmp_path):
     wide = run.simulation.wider()
     check(record(wide, run.pixels, 3)[1], every=5)
     file = TraceFile(tmp_path / "trace.h5", run.simulation, 3)
-    file.finish(*run.simulation.run_events(run.pixels, 3, file)[::-1])
+    run.simulation.image(run.pixels, 3, file)
     mine, its = (asynchronism.of_trace(trace) for trace in (run.trace, read_trace(tmp_path / "trace.h5", run.simulation)))
     for name in mine:
         assert all(np.array_equal(a, b) for a, b in zip(vars(mine[name]).values(), vars(its[name]).values()))
@@ -239,6 +239,6 @@ def test_traces_that_cannot_be_measured(tmp_path):
         asynchronism.of_trace(traced(610, arithmetic="float64").trace)
     run = traced(610)
     file = TraceFile(tmp_path / "part.h5", run.simulation, 3, steps=(0, 1))
-    file.finish(*run.simulation.run_events(run.pixels, 3, file)[::-1])
+    run.simulation.image(run.pixels, 3, file)
     with pytest.raises(InputError, match="trace: expected a trace of all layers"):
         asynchronism.of_trace(read_trace(tmp_path / "part.h5", run.simulation))

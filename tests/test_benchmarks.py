@@ -1,6 +1,7 @@
 """The scripts in tests/benchmarks run on the bundled network, their tables say what the engines count, and the limit in C checks itself."""
 import importlib
 import shutil
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import eventsnn
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.data.images import pixel_range
 from eventsnn.result import Simulation
+
+run_and_drive = attrgetter("run", "drive")
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="the limit needs gcc")
 IN_C = ["limit in C"] if shutil.which("gcc") else []
@@ -66,7 +69,7 @@ def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
     whole, layer = run(monkeypatch, capsys, "event", "--steps", "2").items()
     network, pixels = network_and(1)
     simulation = Simulation(network, steps=2, engine="event", fraction_bits=20)
-    spikes, operations = simulation.run_events(pixels[0])[0].state.tallies.sum(axis=(1, 2))[:2]
+    spikes, operations = simulation.image(pixels[0]).run.state.tallies.sum(axis=(1, 2))[:2]
     assert whole[0] == f"T = 2, 1 images, {spikes:,} spikes and {operations:,} operations each: an image"
     assert list(whole[1]) == ["eventsnn, fifo", *IN_C] and {told for _, told in whole[1].values()} == {operations}
     number = len(network.spiking) - 2
@@ -106,10 +109,10 @@ def test_the_limit_refuses_other_sums(engine):
     network, pixels = network_and(1)
     simulation = Simulation(network, steps=2, engine=engine, fraction_bits=20)
     limit = importlib.import_module("limit").compiled()
-    run = simulation.clocked_image(pixels[0])[:2] if engine == "clocked" else simulation.run_events(pixels[0])[:1]
+    run = run_and_drive(simulation.image(pixels[0])) if engine == "clocked" else (simulation.image(pixels[0]).run,)
     kernel = getattr(limit, engine)
     assert callable(kernel(simulation, *run))
-    weights = simulation.tables.weights
+    weights = simulation.engine.tables.weights
     weights += 1  # C adds up something else
     with pytest.raises(AssertionError, match="limit.c"):
         kernel(simulation, *run)
@@ -130,11 +133,12 @@ def test_the_limit_adds_up_networks_of_every_kind():
         simulation = Simulation(network, steps=3, pixel_range=pixel_range(pixels))
         if any(layer.pools for layer in network.layers):
             with pytest.raises(eventsnn.InputError, match="exact max pooling"):
-                limit.clocked(simulation, *simulation.clocked_image(pixels[0])[:2])
+                limit.clocked(simulation, *run_and_drive(simulation.image(pixels[0])))
             continue
-        limit.clocked(simulation, *simulation.clocked_image(pixels[0])[:2])
+        limit.clocked(simulation, *run_and_drive(simulation.image(pixels[0])))
         events = Simulation(network, steps=3, engine="event", pixel_range=pixel_range(pixels), fraction_bits=16)
-        run, ran = events.run_events(pixels[0])
+        found = events.image(pixels[0])
+        run, ran = found.run, found.ran
         if ran is events:
             limit.event(events, run)
             done += 1
@@ -151,9 +155,9 @@ def test_the_limit_fires_at_the_threshold_in_groups():
     network = eventsnn.convert(Graph(nodes, "input", "target", (4, 3, 3)))
     image, limit = rng.integers(0, 2, (4, 3, 3)).astype(np.uint8), importlib.import_module("limit").compiled()
     simulation = Simulation(network, steps=3, pixel_range=(0, 1), fraction_bits=20)
-    limit.clocked(simulation, *simulation.clocked_image(image)[:2])
+    limit.clocked(simulation, *run_and_drive(simulation.image(image)))
     events = Simulation(network, steps=3, engine="event", pixel_range=(0, 1), fraction_bits=20)
-    run, _ = events.run_events(image)
+    run = events.image(image).run
     limit.event(events, run)
     assert run.state.tallies[2, 1].sum() > 0
 

@@ -119,9 +119,9 @@ def test_workers_and_batches_change_nothing(seed):
 def test_threads_that_share_an_image_change_nothing(seed, neuron):
     simulation, pixels = simulation_of(seed, neuron=neuron)
     drive = simulation.drive(pixels[0])
-    alone = simulation.clocked_run(drive)
+    alone = simulation.engine.run(drive)
     for threads in (2, 3):
-        shared = simulation.clocked_run(drive, threads=threads)
+        shared = simulation.engine.run(drive, threads=threads)
         for name in ("v", "s", "spikes", "operations", "ties", "readout"):
             assert np.array_equal(getattr(shared, name), getattr(alone, name)), name
         for ours, theirs in zip(shared.begins.tolist(), alone.begins.tolist()):
@@ -142,7 +142,7 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
     pixels = random_pixels(np.random.default_rng(4), graph, 1)
     simulation = Simulation(convert(graph), steps=STEPS, initial=3, pixel_range=pixel_range(pixels))
     drive = simulation.drive(pixels[0])
-    enough, answers = simulation.clocked_run(drive), []
+    enough, answers = simulation.engine.run(drive), []
     assert enough.spikes.sum() > 0
 
     def watched(*args):
@@ -150,8 +150,8 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
         return answers[-1]
     monkeypatch.setattr(clocked_driver, "FIRST_ROOM", 0)
     monkeypatch.setattr(clocked_driver, "specialised", lambda *_: watched)
-    simulation._log_room = 0
-    again = simulation.clocked_run(drive, threads=threads)
+    simulation.engine._log_room = 0
+    again = simulation.engine.run(drive, threads=threads)
     assert not all(answers) and all(answers[-threads:])
     for name in ("v", "s", "spikes", "operations", "ties", "readout"):
         assert np.array_equal(getattr(again, name), getattr(enough, name)), name
@@ -171,7 +171,7 @@ def test_a_thread_that_fails_stops_the_others():
         raise AssertionError("it waits for ever")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(MemoryError):
         patch.setattr(clocked_driver, "specialised", lambda *_: kernel)
-        simulation.clocked_run(simulation.drive(pixels[0]), threads=3)
+        simulation.engine.run(simulation.drive(pixels[0]), threads=3)
 
 
 def test_more_bits_come_closer_to_float64():
@@ -259,11 +259,11 @@ def test_tables_hold_each_weight_once_however_they_are_filled(seed, engine, monk
     """Also where spikes can be negative: there are no negated copies."""
     whole, pixels = simulation_of(seed, neuron="snm", engine=engine)
     blocks = [p.map.blocks.size for p in whole.network.projections if p.source != INPUT]
-    assert whole.tables.weights.size == sum(blocks) and whole.tables.weights.dtype == whole.arithmetic.dtype
+    assert whole.engine.tables.weights.size == sum(blocks) and whole.engine.tables.weights.dtype == whole.arithmetic.dtype
     for chunk in (1, 50):
         monkeypatch.setattr(tables, "CHUNK", chunk)
         parts, _ = simulation_of(seed, neuron="snm", engine=engine)
-        assert all(np.array_equal(a, b) for a, b in zip(whole.tables, parts.tables))
+        assert all(np.array_equal(a, b) for a, b in zip(whole.engine.tables, parts.engine.tables))
 
 
 def test_lists_of_negative_spikes_may_be_long():

@@ -12,7 +12,7 @@ from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.network.linear import LinearMap, largest
-from eventsnn.network.network import INPUT, columns_of
+from eventsnn.network.network import INPUT
 from eventsnn.studies import errors, setting
 from eventsnn.views.tables import text_table
 
@@ -131,7 +131,7 @@ def test_the_average_input_is_that_of_law_1():
     simulation, pixels, numbers = setting.prepare(network, pixels, 5, {"neuron": "snm"})
     for _, batch, totals in errors._chunks(simulation, pixels, numbers, False):
         for i, layer in enumerate(network.layers):
-            here = columns_of(network, i)
+            here = network.columns(i)
             if not layer.pools:
                 charge = totals[:, here] + errors.arrived(simulation, i, batch.counts)
                 assert np.array_equal(charge - batch.counts[:, here] * simulation.arithmetic.one.item(), batch.potentials[:, here])

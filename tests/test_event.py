@@ -70,7 +70,8 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
     simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
                             pixel_range=pixel_range(pixels), **options)
     recorder = Recorder()
-    run, simulation = simulation.run_events(pixels[0], 3, recorder)
+    found = simulation.image(pixels[0], 3, recorder)
+    run, simulation = found.run, found.ran
     outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS,
                              models(simulation) if models else MODELS[model], **others)
     return simulation, run, recorder.records(), outcome
@@ -158,7 +159,7 @@ def test_recording_changes_nothing():
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
     simulation = Simulation(convert(graph), steps=STEPS, engine="event", time=Time(order="random"), pixel_range=pixel_range(pixels))
-    (quiet, _), (loud, _) = simulation.run_events(pixels[0]), simulation.run_events(pixels[0], sink=Recorder())
+    quiet, loud = simulation.image(pixels[0]).run, simulation.image(pixels[0], sink=Recorder()).run
     assert np.array_equal(quiet.state.digests, loud.state.digests) and quiet.state.digests.any()
 
 
@@ -169,10 +170,10 @@ def test_a_full_record_of_deliveries_is_handed_over():
     pixels = random_pixels(rng, graph, 1)
     simulation = Simulation(convert(graph), steps=STEPS, engine="event", pixel_range=pixel_range(pixels))
     recorder = Recorder()
-    run = simulation.event_run(simulation.drive(pixels[0]), sink=recorder)
+    run = simulation.engine.begin(simulation.drive(pixels[0]), sink=recorder)
     run.state = run.state._replace(delivery_record=run.state.delivery_record[:8].copy())
     run.run()
-    plain, _ = simulation.run_events(pixels[0])
+    plain = simulation.image(pixels[0]).run
     assert np.array_equal(run.state.digests, plain.state.digests)
     assert len(recorder.records()[2]) == len(recorder.records()[0]) == plain.state.tallies[0].sum()
 
@@ -185,7 +186,7 @@ def test_seed_and_image_decide_the_random_order():
     run = {}
     for seed, number in ((0, 0), (0, 0), (1, 0), (0, 1)):
         simulation = Simulation(network, steps=8, engine="event", time=Time(order="random"), seed=seed, pixel_range=pixel_range(pixels))
-        digest = simulation.run_events(pixels[0], number)[0].state.digests[0].tolist()
+        digest = simulation.image(pixels[0], number).run.state.digests[0].tolist()
         assert run.setdefault((seed, number), digest) == digest
     assert run[0, 0] != run[1, 0] and run[0, 0] != run[0, 1]
 
@@ -231,9 +232,10 @@ def test_overflow_in_32_bits_repeats_in_64(steps, bits):
     settings = dict(steps=steps, engine="event", order="excitatory_first", initial=30.0, neurons=True)
     narrow = network.run(pixels, fraction_bits=bits, **settings)
     assert narrow.simulation.arithmetic.dtype == np.int32
-    narrow.simulation.band = narrow.simulation.band._replace(floor=np.int32(-(2**bits)))
+    engine = narrow.simulation.engine
+    engine.bounds = engine.bounds._replace(band=engine.bounds.band._replace(floor=np.int32(-(2**bits))))
     again = narrow.simulation.run(pixels, neurons=True)
-    assert narrow.simulation._wide.arithmetic.dtype == np.int64
+    assert narrow.simulation.engine._wide.arithmetic.dtype == np.int64
     for name in ("spikes", "counts", "potentials", "digests"):
         assert np.array_equal(getattr(again, name), getattr(narrow.batch, name))
 
@@ -243,7 +245,7 @@ def test_what_only_64_bits_hold_comes_out_whole():
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
     result = convert(graph).run(pixels, steps=6, engine="event", order="excitatory_first", neurons=True)
-    run, _ = result.simulation.run_events(pixels[0])
+    run = result.simulation.image(pixels[0]).run
     assert result.simulation.arithmetic.dtype == np.int32 and np.abs(run.state.v).max() > 2**31
     assert np.array_equal(result.batch.potentials[0], run.state.v) and np.array_equal(result.batch.readout[0], run.readout)
 
@@ -266,7 +268,7 @@ def test_the_queue_grows():
         result = network.run(image, steps=1, engine="event", order=policy, initial=0)
         size, theta = network.layers[0].size, network.layers[0].theta
         assert result.spikes[0, 0, 0] == size * int(10 / theta)
-        assert result.spikes[0, 0, 0] > len(result.simulation.event_run(np.zeros(len(result.simulation.resting), np.int32)).state.fifo)
+        assert result.spikes[0, 0, 0] > len(result.simulation.engine.begin(np.zeros(len(result.simulation.resting), np.int32)).state.fifo)
         readouts.append(result.batch.readout.tolist())
     assert readouts[0] == readouts[1], "each spike arrives, none is written over by another"
 
@@ -294,9 +296,9 @@ def test_drive_that_32_bits_cannot_add_safely_runs_in_64():
     pixels = random_pixels(rng, graph, 1)
     simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
     drive = simulation.drive(pixels[0])[0]
-    drive[0] = simulation.margin + 1
+    drive[0] = simulation.engine.bounds.margin + 1
     with pytest.raises(Overflow, match="drive"):
-        simulation.event_run(drive)
+        simulation.engine.begin(drive)
     _, trace = play(simulation, drive)
     assert simulation.arithmetic.dtype == np.int32 and trace.simulation.arithmetic.dtype == np.int64
     first = trace.of(0, 0)
@@ -310,6 +312,6 @@ def test_drive_may_come_in_other_integers():
     pixels = random_pixels(rng, graph, 1)
     simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
     drive = np.repeat(simulation.drive(pixels[0]), 2, axis=0)
-    runs = [simulation.event_run(each).run() for each in (drive, drive.astype(np.int64), np.asfortranarray(drive))]
+    runs = [simulation.engine.begin(each).run() for each in (drive, drive.astype(np.int64), np.asfortranarray(drive))]
     assert drive.dtype == np.int32 and runs[0].readout.any()
     assert all(np.array_equal(run.readout, runs[0].readout) and np.array_equal(run.state.v, runs[0].state.v) for run in runs)

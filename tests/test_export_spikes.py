@@ -76,7 +76,7 @@ def test_spikes_of_some_layers_and_of_none(traced, tmp_path):
     trace, _ = traced
     simulation, names = trace.simulation, trace.names
     few = TraceFile(tmp_path / "few.h5", simulation, NUMBER, layers=[names[1]])
-    run, _ = simulation.run_events(np.zeros(simulation.network.graph.input_shape), 0, few)
+    run = simulation.image(np.zeros(simulation.network.graph.input_shape), 0, few).run
     few.finish(simulation, run)
     found, _ = spikes.populations(tmp_path / "few.h5")
     assert [(p.name, p.first) for p in found] == [(names[1], simulation.network.layers[0].size)]

@@ -167,7 +167,7 @@ def expected(images=IMAGES, kernel=KERNEL, dense=DENSE):
 
 @pytest.mark.parametrize("settings", [
     {}, {"version": "2.15.0"}, {"parts": 2}, {"parts": 3}, {"dtype": ">f4"}, {"dtype": ">f8"},
-    {"model": lambda entries: {"class_name": "Sequential", "config": {"name": "net", "layers": entries}}}], ids=str)
+    {"model": lambda entries: {"class_name": "Sequential", "config": {"name": "net", "layers": entries}}}], ids=["plain", "2.15", "two parts", "three parts", "f4", "f8", "named"])
 def test_a_sequential_model_of_old(tmp_path, settings):
     graph = load(write(tmp_path / "net.h5", old_layers(), **settings))
     assert np.allclose(ann.predict(graph, IMAGES), expected(), atol=1e-5)

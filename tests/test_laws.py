@@ -138,7 +138,8 @@ def test_law_1_conservation_while_spikes_are_under_way(model):
     for seed in range(1020, 1024):
         simulation, pixels = random_simulation(seed, quantised_graph, model, "free-running")
         recorder = Recorder()
-        run, simulation = simulation.run_events(pixels[0], 3, recorder)
+        found = simulation.image(pixels[0], 3, recorder)
+        run, simulation = found.run, found.ran
         spikes, _, deliveries = recorder.records()
         fired, delivered = np.zeros((2, len(simulation.resting)), np.int64)
         np.add.at(fired, spikes[:, layout.S_NEURON], spikes[:, layout.S_SIGN])

@@ -93,7 +93,7 @@ def test_steps_start_when_they_did(case):
     """A barrier waits for all that is under way; nothing else delays a step."""
     run = traced(482, case)
     began, simulation = [], run.simulation
-    again = simulation.event_run(simulation.drive(run.pixels), number=3)
+    again = simulation.engine.begin(simulation.drive(run.pixels), number=3)
     while again.step_number < simulation.steps:
         began.append(again.start)
         again.run_step()

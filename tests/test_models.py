@@ -107,10 +107,10 @@ def test_threads_that_share_an_image_change_nothing(model):
     for seed in range(24, 28):
         simulation, pixels = simulation_of(seed, model, make=pooled_graph, encoding=Encoding(kind="even", release=1))
         drive = simulation.drive(pixels[0])
-        alone = simulation.clocked_run(drive)
+        alone = simulation.engine.run(drive)
         assert alone.spikes[:, 1:].any()
         for threads in (2, 3):
-            shared = simulation.clocked_run(drive, threads=threads)
+            shared = simulation.engine.run(drive, threads=threads)
             for name in ("v", "s", "spikes", "operations", "ties", "readout"):
                 assert np.array_equal(getattr(shared, name), getattr(alone, name)), (seed, threads, name)
 
@@ -376,8 +376,8 @@ def test_traces_with_masks_and_input_events_come_back_from_files(tmp_path):
         replay(simulation, found, events[1:])
     silenced = int(np.flatnonzero(found.mute)[0])
     with pytest.raises(InputError, match="which SRP silenced"):
-        layer = int(simulation.tables.layer_of[silenced])
-        observe(found, layer, silenced - int(simulation.tables.layers[layer, 1]))
+        layer = int(simulation.network.layer_of[silenced])
+        observe(found, layer, silenced - int(simulation.network.first[layer]))
 
 
 @pytest.mark.parametrize("kind", ["constant", "even", "rate", "events"])

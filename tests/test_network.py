@@ -113,7 +113,7 @@ def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
     simulation = Simulation(network, steps=4, fraction_bits=10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert weight.nbytes < simulation.tables.weights.nbytes < peak < most * weight.nbytes
+    assert weight.nbytes < simulation.engine.tables.weights.nbytes < peak < most * weight.nbytes
 
 
 def test_batch_normalisation_behind_an_activation_is_exact_at_padded_borders():

@@ -410,7 +410,8 @@ def test_what_overflows_in_32_bits_is_played_in_64():
     run = traced(676, "random")
     narrow = run.simulation
     assert narrow.arithmetic.dtype == np.int32
-    narrow.band = narrow.band._replace(ceiling=np.int32(2**20))
+    engine = narrow.engine
+    engine.bounds = engine.bounds._replace(band=engine.bounds.band._replace(ceiling=np.int32(2**20)))
     again, trace = play(narrow, run.trace.drive, IMAGE)
     assert trace.simulation.arithmetic.dtype == np.int64 and again.state.v.dtype == np.int64
     assert all(np.array_equal(trace.spikes[name], run.trace.spikes[name]) for name in trace.spikes.dtype.names)

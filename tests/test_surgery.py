@@ -14,7 +14,6 @@ from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.data.images import pixel_range
-from eventsnn.network.network import columns_of
 from eventsnn.result import Simulation
 from eventsnn.studies import errors, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
@@ -46,13 +45,14 @@ def test_recorded_spikes_given_back_change_nothing(seed, model, make):
     network, pixels = network_of(seed, make, 1)
     options = MODELS.get(model, dict(steps=5, neuron="if-hard"))
     simulation = Simulation(network, pixel_range=pixel_range(pixels), **options)
-    run, drive, _ = simulation.clocked_image(pixels[0])
+    found = simulation.image(pixels[0])
+    run, drive = found.run, found.drive
     for layer in range(len(network.layers)):
-        again = simulation.clocked_run(drive, mute=run.mute, given=layer, before=run)
+        again = simulation.engine.run(drive, mute=run.mute, given=layer, before=run)
         assert all(np.array_equal(one, other) for one, other in zip(run, again))
     for layer in targets_of(network).values():
         train = surgery.train_of(simulation, run, layer)
-        assert np.array_equal(train.sum(axis=0), run.sent[columns_of(network, layer)])
+        assert np.array_equal(train.sum(axis=0), run.sent[network.columns(layer)])
         assert np.array_equal(abs(train).sum(axis=1), run.spikes[layer])
     result = surgery.replace_layers(network, pixels, targets_of(network), counts="own", times="kept", neurons=True, **options)
     assert np.array_equal(result.batch.readout[0], run.readout) and np.array_equal(result.batch.counts[0], run.sent)
@@ -141,7 +141,7 @@ def ann_of(simulation, image, number=0):
 
 def mask_of(simulation, image, number=0):
     """Which neurons may send: the network's own SRP mask, by layer."""
-    return [(mute == 0).tolist() for mute in by_layer(simulation, simulation.clocked_image(image, number)[0].mute)]
+    return [(mute == 0).tolist() for mute in by_layer(simulation, simulation.image(image, number).run.mute)]
 
 
 @pytest.mark.parametrize("times", surgery.TIMES)
@@ -171,14 +171,15 @@ def test_spikes_that_were_added_may_be_followed_by_negative_ones():
     """A replaced layer's last spike of all can be negative; the charge that arrives behind it is what its spikes are worth."""
     network, pixels = network_of(72, images=1)
     simulation = Simulation(network, steps=7, neuron="snm", pixel_range=(-1, 2))
-    run, drive, _ = simulation.clocked_image(pixels[0])
+    found = simulation.image(pixels[0])
+    run, drive = found.run, found.drive
     for layer in targets_of(network).values():
         train = surgery.train_of(simulation, run, layer)
         train[:, -1], train[:, 0] = [1, 0, 0, 0, 0, 0, -1], 1
         before = surgery._with_train(simulation, run, layer, train)
-        again = simulation.clocked_run(drive, mute=before.mute, given=layer + 1, before=before)
+        again = simulation.engine.run(drive, mute=before.mute, given=layer + 1, before=before)
         for i in range(layer + 1, len(network.layers)):
-            here = columns_of(network, i)
+            here = network.columns(i)
             arrived = setting.all_drive(simulation, pixels[0], 0)[here] + arrived_at(simulation, i, again.sent[None])[0]
             kept = again.v[here] + simulation.arithmetic.one.item() * again.s[here].astype(np.int64)
             assert np.array_equal(kept, simulation.resting[here] + arrived), (layer, i)

@@ -60,7 +60,7 @@ def test_records_may_come_in_blocks_of_any_size(tmp_path, monkeypatch, block, ch
     """Chunks are compressed outside HDF5, which must read them all the same."""
     simulation, pixels = prepared(11, neuron="snm")
     recorder = Recorder()
-    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    run = simulation.image(pixels[0], 0, recorder).run
     records = [array[:500] for array in recorder.records()]
     for module in files, columns:
         monkeypatch.setattr(module, "CHUNK", chunk)
@@ -79,7 +79,7 @@ def test_a_finished_file_keeps_no_records(tmp_path):
     """Memory does not grow with the images, whose sinks all live until a run's end."""
     simulation, pixels = prepared(11, neuron="snm")
     recorder = Recorder()
-    simulation.run_events(pixels[0], 0, recorder)
+    simulation.image(pixels[0], 0, recorder)
     sinks = [TraceFile(tmp_path / f"{i}.h5", simulation, i) for i in range(9)]
     simulation.run(pixels[:1], sinks=sinks[:1])  # compiles
     tracemalloc.start()
@@ -92,7 +92,7 @@ def test_a_finished_file_keeps_no_records(tmp_path):
 def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):
     simulation, pixels = prepared(12)
     recorder = Recorder()
-    run, _ = simulation.run_events(pixels[0], 0, recorder)
+    run = simulation.image(pixels[0], 0, recorder).run
     go_on, write, sent = threading.Event(), TraceFile._write, []
     monkeypatch.setattr(TraceFile, "_write", lambda self, *block: go_on.wait(60) and write(self, *block))
     sink = TraceFile(tmp_path / "t.h5", simulation, 0)
@@ -231,7 +231,8 @@ def test_selections_in_memory():
 def test_an_image_that_overflows_is_recorded_once(tmp_path):
     simulation, pixels = prepared(4, fraction_bits=24, initial=30.0)
     _, before = record(simulation, pixels[0])
-    simulation.band = simulation.band._replace(floor=np.int32(-(2**20)))
+    engine = simulation.engine
+    engine.bounds = engine.bounds._replace(band=engine.bounds.band._replace(floor=np.int32(-(2**20))))
     read = read_trace(to_file(tmp_path / "t.h5", simulation, pixels[0]), simulation)
     assert read.simulation.arithmetic.dtype == np.int64
     for name in ("seq", "tick", "neuron", "sign", "cause", "v_before", "v_after"):

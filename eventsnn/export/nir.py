@@ -66,7 +66,7 @@ def notes(simulation, target):
     if several and not reader.sums:
         lines.append(f"{name} computes another network: {len(several)} layers, such as {several[0]}, have several sources, and its loader "
                      "(nirtorch.load) adds some of them up a step late")
-    if simulation.engine == "event":
+    if simulation.engine.asynchronous:
         lines.append(f"{name} knows clocked time only: the order of arrival is in the metadata")
     return tuple(lines)
 
@@ -87,7 +87,7 @@ def check(simulation, target="generic"):
                          "choose --encoding constant")
     if simulation.srp:
         raise InputError("NIR", "one stage", f"SRP's first stage of {simulation.srp} steps", "leave --srp out")
-    if simulation.engine == "event" and (simulation.time.refractory or simulation.time.window):
+    if simulation.engine.asynchronous and (simulation.time.refractory or simulation.time.window):
         raise InputError("NIR", "neurons without refractory periods and windows, which it does not have",
                          f"refractory {simulation.time.refractory:g}, window {simulation.time.window:g}", "leave them out")
 

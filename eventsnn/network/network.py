@@ -108,6 +108,20 @@ class Network:
                 total += len(projection.map.k) * groups * ci * co
         return total
 
+    @cached_property
+    def first(self):
+        """Where each layer's neurons begin among all, readout included, and where they end: int64 [L + 1]."""
+        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(np.int64)
+
+    @cached_property
+    def layer_of(self):
+        """The layer of each neuron among all, readout included: int32 [neurons]."""
+        return np.repeat(np.arange(len(self.layers), dtype=np.int32), np.diff(self.first))
+
+    def columns(self, layer):
+        """Where the neurons of layer number `layer` stand among all: a slice."""
+        return slice(int(self.first[layer]), int(self.first[layer + 1]))
+
     def into(self, target):
         """The projections that arrive at layer number `target`."""
         return [p for p in self.projections if p.target == target]
@@ -133,10 +147,6 @@ class Network:
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def columns_of(network, i):
-    """Where layer i stands among all neurons."""
-    first = sum(layer.size for layer in network.layers[:i])
-    return slice(first, first + network.layers[i].size)
 
 
 def neuron_number(layer, neuron):

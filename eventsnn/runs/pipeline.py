@@ -1,7 +1,6 @@
 """A run from settings to results folder: load, convert, check, simulate, record."""
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -233,9 +232,7 @@ def simulate(simulation, images, folder, settings, say):
         return
     with Compiling(say) as compiling, say.bar(len(images), "SNN") as bar:
         # load what was compiled before, or compile: the seconds below are the simulation's own
-        brief = copy.copy(simulation)
-        brief.steps = 1
-        brief.run(images.pixels[:1], sinks=[Recorder()] if settings.trace == "spikes" else None)
+        simulation.warm_up(images.pixels[0], Recorder() if settings.trace == "spikes" else None)
         bar.update(len(images) - len(missing))
         for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
             first, before = int(stretch[0]), time.perf_counter() - compiling.seconds

@@ -33,6 +33,19 @@ class Batch:
     ARRAYS = ("readout", "spikes", "operations", "ties", "t_eq", "digests", "stage_one", "counts", "potentials", "masks")
 
     @classmethod
+    def empty(cls, count, layers, steps, classes, dtype, *, neurons=0, digests=False, stages=False):
+        """Room for `count` images. dtype: of readout and potentials. neurons: how many leave counts, potentials and masks (0: none do).
+        digests, stages: whether there are digests, and a first stage."""
+        return cls(
+            np.zeros((count, steps, classes), dtype), np.zeros((count, layers, steps), np.int64), np.zeros((count, layers, steps), np.int64),
+            np.zeros((count, layers), np.int64), np.zeros(count, np.int64),
+            digests=np.zeros((count, 2, layers, steps), np.uint64) if digests else None,
+            stage_one=np.zeros((count, 2, layers), np.int64) if stages else None,
+            counts=np.zeros((count, neurons), np.int64) if neurons else None,
+            potentials=np.zeros((count, neurons), dtype) if neurons else None,
+            masks=np.zeros((count, neurons), bool) if neurons else None)
+
+    @classmethod
     def join(cls, batches):
         """One batch from several, in order."""
         parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}

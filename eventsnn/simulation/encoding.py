@@ -10,7 +10,6 @@ from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT
 
 KINDS = ("constant", "even", "rate", "events")
-MAX_ROWS = 2**31  # bytes of drive for one image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,54 +74,21 @@ class Encoding:
                 "events": f"events: the user's own, each worth an input of {self.unit:g}; biases in each step"}[self.kind]
 
 
-def rows(simulation, image, number=0, stage=0):
-    """Drive of one image, [D, neurons] in the arithmetic's numbers: what arrives at the beginning of step t is row min(t, D - 1).
+def input_spikes(shape, steps, *, events=None, x=None, largest=1.0, seed=0, number=0, first=0):
+    """Yield the input's spikes of each step, whole numbers int64 [sites, C].
 
-    image: raw pixels [C, H, W], or input events [E, 4] (`events_of`). number: the image's, for randomness, as stage is (1: SRP's
-    first one).
+    shape: (C, H, W). events: the user's own, int64 [E, 4] (`events_of`); or else x: float [sites, C], preprocessed, of which each
+    value fires with probability min(1, |x| / largest), by a hash of seed, number (the image's) and step, counted from `first`.
     """
-    encoding, network, arithmetic = simulation.encoding, simulation.network, simulation.arithmetic
-    steps = simulation.srp if stage else simulation.steps
-
-    bias = simulation.bias
-    if encoding.kind in ("rate", "events"):
-        if encoding.kind == "events" and simulation.engine == "event":
-            return bias[None]
-        _check_size(bias, steps)
-        result = np.repeat(bias[None], steps, axis=0)
-        x = None if encoding.kind == "events" else by_site(network.graph.preprocessing(image[None])[0])
-        for step, spikes in enumerate(_spikes(simulation, image, x, number, stage, steps)):
-            if spikes.any():
-                add_inputs(network, simulation.blocks, spikes, result[step])
-        return result
-    total = drive_of(network, arithmetic, network.graph.preprocessing(image[None])[0], simulation.scales, bias)
-    if encoding.kind == "constant":
-        return np.stack([total, total - bias]) if encoding.bias_once else total[None]
-    count = encoding.parts(network)
-    _check_size(bias, count)
-    parts = even_parts(total - bias if encoding.bias_once else total, count)
-    if encoding.bias_once:
-        parts[0] += bias
-    return np.concatenate([parts, np.zeros_like(parts[:1])])
-
-
-def _spikes(simulation, image, x, number, stage, steps):
-    """The input's spikes of each step, whole numbers [sites, C]."""
-    c, h, w = simulation.network.graph.input_shape
+    c, h, w = shape
     for step in range(steps):
         spikes = np.zeros((h * w, c), np.int64)
-        if x is None:
-            mine = image[image[:, 0] == step]
+        if events is not None:
+            mine = events[events[:, 0] == step]
             np.add.at(spikes.reshape(-1), mine[:, 2], mine[:, 3])
         else:
-            rate_spikes(x, simulation.input_unit, simulation.seed, number, step + (stage << 32), spikes)
+            rate_spikes(x, largest, seed, number, step + first, spikes)
         yield spikes
-
-
-def _check_size(row, count):
-    if row.nbytes * count > MAX_ROWS:
-        raise InputError("encoding", f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image", f"{row.nbytes * count / 2**30:.1f} GiB",
-                         "choose fewer steps, or a shorter release")
 
 
 def events_of(given, shape, steps, ticks):

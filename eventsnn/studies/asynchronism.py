@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from tqdm import tqdm
 
-from eventsnn.engine.event.layout import L_FIRST
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
+from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.setting import prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
@@ -162,7 +162,7 @@ def of_trace(trace):
     simulation = trace.simulation
     if simulation.arithmetic.dtype.kind != "i" or simulation.srp:
         raise InputError("asynchronism", "fixed point, without SRP", f"arithmetic {simulation.arithmetic.kind}, srp {simulation.srp}")
-    found, first = _walked(trace), simulation.tables.layers[:, L_FIRST]
+    found, first = _walked(trace), simulation.network.first
     found["fired"] = np.zeros(len(simulation.resting), np.int64)
     np.add.at(found["fired"], first[trace.spikes["layer"]] + trace.spikes["neuron"], trace.spikes["sign"])
     layers = {}
@@ -191,7 +191,7 @@ def _walked(trace):
         least, largest = np.minimum(least, charge), np.maximum(largest, charge)
         here = Arrivals(*np.zeros((2, size), np.int64), *np.zeros((2, size), np.int32), np.zeros(size, np.int64), np.zeros(size),
                         late.copy(), least, largest)
-        walk(simulation.tables, *(column[ends[k]:ends[k + 1]] for column in deliveries), here)
+        walk(engine_of(simulation).tables, *(column[ends[k]:ends[k + 1]] for column in deliveries), here)
         driven += np.maximum(charge, 0)
         potential += charge
         lowest, highest = np.maximum(lowest, potential), np.maximum(highest, potential + here.excitation)
@@ -217,7 +217,7 @@ def _deliveries(trace):
     """What `walk` is given of all deliveries, input events among them, in their order; before it the step of each."""
     rows = np.concatenate([trace.deliveries, trace.input_deliveries])
     rows = rows[np.argsort(rows["event"], kind="stable")]
-    numbers = trace.simulation.tables.layers[trace.spikes["layer"], L_FIRST] + trace.spikes["neuron"]
+    numbers = trace.simulation.network.first[trace.spikes["layer"]] + trace.spikes["neuron"]
     signs = trace.spikes["sign"].astype(trace.simulation.arithmetic.dtype)
     if len(trace.input_deliveries):  # whose `spike` is -2 less the event's place in `inputs`: counted from behind, with one row to spare
         last = trace.inputs[::-1]

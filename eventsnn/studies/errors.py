@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.network.network import columns_of
 from eventsnn.neurons import IF
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived, staircases
@@ -94,7 +93,7 @@ def decompose(network, images, *, steps=8, keep=(), progress=False, **settings):
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         values = ann.forward(network.graph, network.graph.preprocessing(part), keep=names, dtype=np.float64)
         for i, layer in spiking:
-            here = columns_of(network, i)
+            here = network.columns(i)
             a, y = (_by_neuron(values[name], layer) for name in (layer.name, layer.node.inputs[0]))
             ideal = (totals[:, here] + arrived(simulation, i, batch.counts)) // simulation.arithmetic.one.item()
             parts = split(a, y, batch.counts[:, here], ideal, theta=_theta(layer), top=top_of(simulation, i), initial=simulation.initial[i])
@@ -188,13 +187,13 @@ def cases(network, images, *, steps=8, levels="steps", progress=False, **setting
         raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     counted = {i: _Counted(layer, top_of(simulation, i)) for i, layer in enumerate(network.spiking) if not layer.pools}
-    theorem_applies = levels == "steps" and simulation.engine == "clocked" and type(simulation.neuron) is IF and simulation.encoding.divides
+    theorem_applies = levels == "steps" and not simulation.engine.asynchronous and type(simulation.neuron) is IF and simulation.encoding.divides
     one = simulation.arithmetic.one.item()
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
         drive = totals - simulation.resting
         ann_spikes = _ann_spikes(simulation, part, drive, levels)
         for i, counts in counted.items():
-            here = columns_of(network, i)
+            here = network.columns(i)
             charge = drive[:, here] + arrived(simulation, i, batch.counts)
             recomputed = _quantised(charge, one, counts.top) if levels == "steps" else _own_output(counts.layer, charge, one, counts.top)
             conditions = batch.masks[:, here] & (2 * simulation.resting[here] == one) & theorem_applies
@@ -240,7 +239,7 @@ def _ann_spikes(simulation, pixels, drive, levels):
     spiking = [(i, layer) for i, layer in enumerate(network.spiking) if not layer.pools]
     if levels == "steps":
         counts, _ = staircases(simulation, drive + simulation.arithmetic.one.item() // 2, tops)
-        return {i: counts[:, columns_of(network, i)] for i, _ in spiking}
+        return {i: counts[:, network.columns(i)] for i, _ in spiking}
     values = ann.forward(network.graph, network.graph.preprocessing(pixels), keep=[layer.name for _, layer in spiking], dtype=np.float64)
     return {i: _in_spikes(_by_neuron(values[layer.name], layer), layer, tops[i]) for i, layer in spiking}
 

@@ -29,7 +29,6 @@ from tqdm import tqdm
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import check_images
 from eventsnn.exceptions import InputError
-from eventsnn.network.network import columns_of
 from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
@@ -168,13 +167,18 @@ class _Chunk:
 
     def __init__(self, simulation, pixels, numbers, start, pool, bar):
         self.simulation, self.pixels, self.start, self.pool, self.bar = simulation, pixels, start, pool, bar
-        self.runs, self.drives, self.stage_one = zip(*pool.map(simulation.clocked_image, pixels, map(int, numbers)))
+        self.runs, self.drives, self.stage_one = zip(*pool.map(self._alone, pixels, map(int, numbers)))
         self.given = np.stack([all_drive(simulation, *each) for each in zip(pixels, numbers)])  # charge that comes without a spike
         bar.update(len(pixels))
 
+    def _alone(self, image, number):
+        """(its `ClockedRun`, its drive, what SRP's first stage cost) of one image, as the network runs."""
+        found = self.simulation.image(image, number)
+        return found.run, found.drive, found.stage_one
+
     def counts(self, runs, layer, kind):
         """The counts, of COUNTS, of layer number `layer` behind the layers before it as they are in `runs`: int64 [images, neurons]."""
-        simulation, here = self.simulation, columns_of(self.simulation.network, layer)
+        simulation, here = self.simulation, self.simulation.network.columns(layer)
         if kind == "ann":
             return self.ann[:, here]
         if kind == "own":
@@ -199,7 +203,7 @@ class _Chunk:
         simulation = self.simulation
         train = timed(train_of(simulation, run, layer), counts, times, int(most(simulation.neuron)))
         before = _with_train(simulation, run, layer, train)
-        return simulation.clocked_run(drive, mute=before.mute, given=layer + 1, before=before)
+        return simulation.engine.run(drive, mute=before.mute, given=layer + 1, before=before)
 
     def batch(self, runs, neurons):
         """The runs as a `Batch`; neurons: with net spikes, potentials and masks."""
@@ -232,7 +236,7 @@ def timed(train, counts, times, most):
 
 def train_of(simulation, run, layer):
     """What each neuron of layer number `layer` sent in each step of a `ClockedRun`: int64 [T, neurons]."""
-    steps, tables = len(run.readout), simulation.tables
+    steps, tables = len(run.readout), simulation.engine.tables
     channels, sites, site = tables.channels[layer], tables.sites[layer], tables.first_site[layer]
     first = run.first[site * steps:(site + sites) * steps + 1]
     spikes = run.log[first[0]:first[-1]]
@@ -244,7 +248,7 @@ def train_of(simulation, run, layer):
 
 def _with_train(simulation, run, layer, train):
     """A `ClockedRun` whose layers up to this one are those of `run`, with the spikes of `train` [T, neurons] for the layer's own."""
-    steps, tables, here = len(train), simulation.tables, columns_of(simulation.network, layer)
+    steps, tables, here = len(train), simulation.engine.tables, simulation.network.columns(layer)
     site, begins = tables.first_site[layer], run.begins.copy()
     cells = train.reshape(steps, tables.sites[layer], -1).swapaxes(0, 1).reshape(-1, tables.channels[layer])  # by site and step
     at, channel = np.nonzero(cells)

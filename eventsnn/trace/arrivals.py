@@ -10,6 +10,7 @@ from eventsnn.engine.event.order import CLOCKED, is_kind
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT
 from eventsnn.neurons.contract import emit, most, settle
+from eventsnn.simulation.event import engine_of
 
 
 class Incoming(NamedTuple):
@@ -68,7 +69,7 @@ def fired_by_input(trace, spikes):
 
 def is_clocked(simulation):
     """Whether neurons are evaluated once, at the end of each step."""
-    return is_kind(simulation.order, CLOCKED)
+    return is_kind(engine_of(simulation).order, CLOCKED)
 
 
 def quantum(simulation):

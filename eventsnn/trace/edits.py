@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.engine.event import layout
 from eventsnn.engine.event.order import WHOLE, replay_order
 from eventsnn.exceptions import InputError
+from eventsnn.simulation.event import engine_of
 
 DROPPED = -1
 
@@ -41,9 +41,10 @@ class Delay(NamedTuple):
 
 def recorded_order(trace, edits=()):
     """The trace's list of deliveries, edited, as an order policy (`engine.order.replay_order`)."""
-    net, halves, spikes = trace.simulation.tables, trace.simulation.order.halves, trace.spikes
+    engine, spikes = engine_of(trace.simulation), trace.spikes
+    net, halves = engine.tables, engine.order.halves
     fan_out = np.diff(net.out_first)
-    parcels = np.minimum(fan_out, 1) if halves == WHOLE and trace.simulation.delay_kind != 1 else fan_out * (1 if halves == WHOLE else 2)
+    parcels = np.minimum(fan_out, 1) if halves == WHOLE and engine.delay_kind != 1 else fan_out * (1 if halves == WHOLE else 2)
     numbers = numbers_of(trace, spikes)
     first = np.append(0, np.cumsum(np.bincount(numbers, minlength=len(net.layer_of)) * parcels[net.layer_of]))
     place, tick = edited(trace, edits)
@@ -57,7 +58,7 @@ def recorded_order(trace, edits=()):
 
 def numbers_of(trace, spikes):
     """The spikes' neurons, by their numbers among all layers; int64."""
-    return trace.simulation.tables.layers[spikes["layer"], layout.L_FIRST] + spikes["neuron"]
+    return trace.simulation.network.first[spikes["layer"]] + spikes["neuron"]
 
 
 def nth_of(numbers):
@@ -71,7 +72,7 @@ def nth_of(numbers):
 
 def _part(trace, halves):
     """Which of its spike's parcels each delivery is (as `engine.event.send` counts them)."""
-    net, deliveries = trace.simulation.tables, trace.deliveries
+    net, deliveries = engine_of(trace.simulation).tables, trace.deliveries
     rank = np.zeros(len(net.out), np.int64)
     for layer in range(len(net.out_first) - 1):
         mine = net.out[net.out_first[layer]:net.out_first[layer + 1]]

@@ -91,7 +91,7 @@ def explain_spike(trace, seq):
         row = rows[(rows["event"] == spike["event"]) & (rows["source"] == EVENT)][0]
         return Chain(tuple(links), "input", row["charge"].item() / ones[number])
     drive = np.atleast_2d(trace.drive)
-    charge = drive[min(spike["step"], len(drive) - 1), simulation.tables.layers[number, 1] + neuron]
+    charge = drive[min(spike["step"], len(drive) - 1), simulation.network.first[number] + neuron]
     return Chain(tuple(links), "drive", charge.item() / ones[number])
 
 

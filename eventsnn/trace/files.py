@@ -38,7 +38,7 @@ class TraceFile:
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
         chosen = set(self.names if layers is None else layers) & {name for name, _ in neurons or zip(self.names, self.names)}
-        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.tables.layers[:, layout.L_FIRST]
+        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.network.first
         self.numbers = neurons and [first[self.names.index(name)] + number for name, number in neurons]
         self.complete, self.provenance, self.disk = layers is None and neurons is None and steps is None, provenance or {}, None
 
@@ -97,7 +97,7 @@ class TraceFile:
         """Take the kernel's records apart into groups, and write those that fill chunks."""
         if not self.groups:
             self._create(potentials.dtype)
-        layers = self.simulation.tables.layer_of[spikes[:, layout.S_NEURON]]
+        layers = self.simulation.network.layer_of[spikes[:, layout.S_NEURON]]
         keep = self.layers[layers]
         if self.numbers is not None:
             keep &= np.isin(spikes[:, layout.S_NEURON], self.numbers)
@@ -136,7 +136,7 @@ class TraceFile:
         seq, spikes, potentials = rows
         columns = spike_columns(seq, spikes, potentials)
         columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
-        columns["node_ids"] = spikes[:, layout.S_NEURON] - self.simulation.tables.layers[self.names.index(group), layout.L_FIRST]
+        columns["node_ids"] = spikes[:, layout.S_NEURON] - self.simulation.network.first[self.names.index(group)]
         return columns
 
     def finish(self, simulation, run):

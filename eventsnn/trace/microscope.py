@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eventsnn.engine.event import layout
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, neuron_number
 from eventsnn.simulation.simulation import Simulation
@@ -121,7 +120,7 @@ def observe(trace, layer, neuron):
     check_complete(trace)
     if simulation.network.layers[layer].pools:
         raise InputError("layer", "a layer of neurons", f"{trace.names[layer]}, which pools", "look at the layers before and after it")
-    number = int(simulation.tables.layers[layer, layout.L_FIRST]) + neuron
+    number = int(simulation.network.first[layer]) + neuron
     if trace.mute is not None and trace.mute[number]:
         raise InputError("neuron", "one that sends its spikes", f"{trace.names[layer]} {neuron}, which SRP silenced", "choose another")
     own = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)]

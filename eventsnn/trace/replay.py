@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eventsnn.engine.event.driver import EventRun, Overflow, TooManyEvents
+from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.exceptions import InputError
+from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
 from eventsnn.trace.trace import Recorder, Trace
@@ -135,7 +136,7 @@ def _inputs(inputs):
 def start(simulation, drive, number=0, order=None, sink=None, mute=None, inputs=None):
     """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps, neurons] with the last for all further.
     mute, inputs: as in a `Trace`."""
-    return simulation.event_run(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
+    return engine_of(simulation).begin(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
 
 
 def run_at(trace, number, edits=(), sink=None):
@@ -149,7 +150,7 @@ def run_at(trace, number, edits=(), sink=None):
     run = start(trace.simulation, trace.drive, trace.number, recorded_order(trace, edits), sink, trace.mute, trace.inputs)
     constants = run.constants
     run.constants = (*constants[:3], run.rules._replace(max_events=int(number) - 1), *constants[4:])
-    with suppress(TooManyEvents):
+    with suppress(StillFiring):
         run.run()
     run.constants = constants
     return run
@@ -199,14 +200,13 @@ def _list_again(state, trace, edits):
 def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
     """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where 32 do not suffice."""
     recorder = Recorder()
-    try:
-        run = start(simulation, drive, number, order, recorder, mute, inputs).run()
-    except Overflow as overflow:
-        if simulation.arithmetic.dtype != np.int32:
-            raise InputError("potentials", "sums that 64 bits hold", overflow, "choose fewer steps or fewer fraction bits") from None
-        return play(simulation.wider(), drive.astype(np.int64), number, order, mute, inputs)
-    except TooManyEvents as error:
-        raise InputError("max_events", "a queue that empties", error, "raise max_events, or choose a refractory period") from None
+    with plain_errors(simulation):
+        try:
+            run = start(simulation, drive, number, order, recorder, mute, inputs).run()
+        except Overflow:
+            if simulation.arithmetic.dtype != np.int32:
+                raise
+            return play(simulation.wider(), drive.astype(np.int64), number, order, mute, inputs)
     return run, recorder.trace(simulation, run, number)
 
 
@@ -241,7 +241,7 @@ def spread(trace, new):
     for sign, column in ((1, GAINED), (-1, LOST)):
         unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
         moved = nth_of(group[unit]) < moves[group[unit]]
-        layer, step = trace.simulation.tables.layer_of[kinds[unit, 0]], kinds[unit, 2]
+        layer, step = trace.simulation.network.layer_of[kinds[unit, 0]], kinds[unit, 2]
         np.add.at(table, (layer[~moved], step[~moved], column), 1)
         if column == LOST:
             np.add.at(table, (layer[moved], step[moved], MOVED), 1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from eventsnn.engine.event import layout
 from eventsnn.exceptions import InputError
+from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 
 NO_CAUSE = -1  # drive, or an evaluation of the neuron's own (end of a window or a refractory period)
@@ -52,8 +53,8 @@ def structured(simulation, first_seq, spikes, potentials, deliveries):
     """The kernel's records as structured arrays (spikes, deliveries)."""
     s, d = np.zeros(len(spikes), spike_type(potentials.dtype)), np.zeros(len(deliveries), DELIVERY)
     numbers = spikes[:, layout.S_NEURON]
-    s["layer"] = simulation.tables.layer_of[numbers]
-    s["neuron"] = numbers - simulation.tables.layers[s["layer"], layout.L_FIRST]
+    s["layer"] = simulation.network.layer_of[numbers]
+    s["neuron"] = numbers - simulation.network.first[s["layer"]]
     for rows, columns in ((s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)), (d, delivery_columns(deliveries))):
         for name, values in columns.items():
             rows[name] = values
@@ -163,9 +164,8 @@ def _drive(run):
 
 def record(simulation, pixels, number=0):
     """Run one raw image [C, H, W] and return (EventRun, Trace)."""
-    if simulation.engine != "event":
-        raise InputError("trace", "engine 'event'", f"engine {simulation.engine!r}", "choose --engine event")
+    engine_of(simulation)
     recorder = Recorder()
-    run, simulation = simulation.run_events(pixels, number, recorder)
-    return run, recorder.trace(simulation, run, number)
+    found = simulation.image(pixels, number, recorder)
+    return found.run, recorder.trace(found.ran, found.run, number)
 

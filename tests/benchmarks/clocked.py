@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 
 import measuring
 import numpy as np
@@ -21,6 +22,8 @@ from limit import compiled
 import eventsnn
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.scripts import whole_numbers
+
+run_and_drive = attrgetter("run", "drive")
 
 ONE_BY_ONE = 8  # images at batch 1
 
@@ -76,7 +79,7 @@ def print_table(args, batch, simulation, dense, limit, pixels):
             ways[name] = lambda net=net: [net(x) for x in ready]
             counts[name] = sum(net.spikes(x) for x in ready)
     if limit:
-        calls = [limit.clocked(simulation, *simulation.clocked_image(image)[:2]) for image in pixels]
+        calls = [limit.clocked(simulation, *run_and_drive(simulation.image(image))) for image in pixels]
         ways["limit in C"] = lambda: in_threads(calls, 1 if batch == 1 else args.cores)
     seconds, rows = measuring.alternate(ways, args.repeats), []
     for name in (ours, *dense, "limit in C"):

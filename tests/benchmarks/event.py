@@ -53,7 +53,7 @@ def whole_images(args, network, pixels, limit):
     simulation = Simulation(network, steps=args.steps, engine="event", fraction_bits=args.fraction_bits)
     runs = [in_32_bits(simulation, image) for image in pixels]
     tallies = sum(run.state.tallies for run in runs).sum(axis=(1, 2))
-    ways = {"eventsnn, fifo": lambda: [simulation.run_events(image) for image in pixels]}
+    ways = {"eventsnn, fifo": lambda: [simulation.image(image) for image in pixels]}
     if limit:
         calls = [limit.event(simulation, run) for run in runs]
         ways["limit in C"] = lambda: [call() for call in calls]
@@ -66,8 +66,9 @@ def whole_images(args, network, pixels, limit):
 
 def in_32_bits(simulation, image):
     """The `EventRun` of an image."""
-    run, ran = simulation.run_events(image)
-    if ran is not simulation or run.state.v.dtype != np.int32:
+    found = simulation.image(image)
+    run = found.run
+    if found.ran is not simulation or run.state.v.dtype != np.int32:
         raise InputError("potentials", "numbers that 32 bits hold", "larger ones", "choose fewer --fraction-bits")
     return run
 
@@ -83,7 +84,7 @@ def one_layer(args, network, image, number, limit):
                                 inputs=[events], fraction_bits=args.fraction_bits)
         run = in_32_bits(simulation, events)
         way = f"eventsnn, {neuron}, {order}"
-        ways[way] = lambda simulation=simulation: simulation.run_events(events)
+        ways[way] = lambda simulation=simulation: simulation.image(events)
         counts[way] = run.state.memory[:layer.size, 0].sum()
         if limit and by_hand not in ways:
             ways[by_hand], counts[by_hand] = limit.event(simulation, run, events), counts[way]
@@ -113,7 +114,7 @@ def isolated(source, layer, projection):
 def spikes_of(network, image, number, steps):
     """The spikes of a layer in a clocked run, as input events int64 [E, 4] (`encoding.events_of`)."""
     simulation = Simulation(network, steps=steps)
-    run, tables = simulation.clocked_image(image)[0], simulation.tables
+    run, tables = simulation.image(image).run, simulation.engine.tables
     first, last = (int(site) * steps for site in tables.first_site[number:number + 2])
     cell = np.repeat(np.arange(last - first), np.diff(run.first[first:last + 1]))
     inside = cell // steps * tables.channels[number] + run.log[run.first[first]:run.first[last]]

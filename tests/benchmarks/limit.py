@@ -86,6 +86,6 @@ def _plain(simulation):
     network = simulation.network
     if any(layer.pools for layer in network.layers):
         raise InputError("limit.c", "a network without exact max pooling", network.graph.source)
-    if simulation.tables.weights.dtype != np.int32 or type(simulation.neuron) is not IF:
+    if simulation.engine.tables.weights.dtype != np.int32 or type(simulation.neuron) is not IF:
         raise InputError("limit.c", "IF neurons in 32 bits", f"{simulation.neuron.words}, {simulation.arithmetic}", "choose fewer steps")
-    return simulation.tables
+    return simulation.engine.tables

@@ -34,8 +34,12 @@ RECORDS = 2**15
 MAX_WAITING = 2**24
 
 
-class TooManyEvents(RuntimeError):
-    """The queue did not empty within max_events; the message names the layers still firing."""
+class StillFiring(RuntimeError):
+    """The queue did not empty. step: in which, from 1. waiting: events in the queue. layers: numbers of those that still fire."""
+
+    def __init__(self, message, step, waiting, layers):
+        super().__init__(message)
+        self.step, self.waiting, self.layers = step, waiting, layers
 
 
 class Overflow(ArithmeticError):
@@ -93,7 +97,7 @@ class EventRun:
         return other
 
     def run(self):
-        """All steps that are left; returns self. Raises TooManyEvents or Overflow."""
+        """All steps that are left; returns self. Raises StillFiring or Overflow."""
         while self.step_number < self.steps:
             self.run_step()
         self.hand_over()
@@ -131,14 +135,14 @@ class EventRun:
             elif code == layout.OVERFLOW:
                 raise Overflow(f"a potential left the safe range of {self.state.v.dtype} in step {self.step_number + 1}")
             else:
-                raise TooManyEvents(f"the queue did not empty within max_events = {self.rules.max_events:,} ({self._still_firing()})")
+                raise self._still_firing(f"the queue did not empty within max_events = {self.rules.max_events:,}")
         if self.state.at[SHORT]:
             raise Overflow(f"an event in step {self.step_number + 1} brought more spikes than its bound")
 
     def _grow(self):
         at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1
         if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
-            raise TooManyEvents(f"more than {MAX_WAITING:,} events wait: firing multiplies ({self._still_firing()})")
+            raise self._still_firing(f"more than {MAX_WAITING:,} events wait: firing multiplies")
         while len(self.state.heap) - at[HEAP] < needed:
             self.state = self.state._replace(heap=longer_heap(self.state.heap, at))
         while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
@@ -152,11 +156,12 @@ class EventRun:
             self.sink(state.spike_record[:n].copy(), state.spike_potentials[:n].copy(), state.delivery_record[:at[DELIVERED]].copy())
         at[RECORDED] = at[DELIVERED] = 0
 
-    def _still_firing(self):
+    def _still_firing(self, what):
         at, state, net = self.state.at, self.state, self.constants[0]
         in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), F_WHAT]
         waiting = np.concatenate([state.heap[:at[HEAP], WHAT], in_fifo])
         layers = np.unique((waiting >> layout.LAYER_BIT) & layout.LAYERS)
         layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
-        return f"step {self.step_number + 1}, {len(waiting):,} events waiting; still firing: {names}"
+        step = self.step_number + 1
+        return StillFiring(f"{what} (step {step}, {len(waiting):,} events waiting; still firing: {names})", step, len(waiting), layers.tolist())
