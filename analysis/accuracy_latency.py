@@ -3,15 +3,19 @@
 SRP Tab. 1-4, GN Tab. 2, DNISNM Tab. 2 and 4, Fig. 7 and 8, SpikeZIP Tab. 3, on one's own network.
 
     python analysis/accuracy_latency.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 500
-    python analysis/accuracy_latency.py --net vgg16_relu.h5 --data cifar-10-batches-bin --steps 128 --models if+max+zero,if+max,if+dni
+    python analysis/accuracy_latency.py --net vgg16_relu.h5 --data cifar-10-batches-bin --steps 128
+    --models if+max+zero,if+max,if+dni
 
-Models: if, if-hard, snm, gn-N (GN, N members), st-bif (SpikeZIP; even release, then until nothing moves), each with any of +srp (SRP,
-4 steps first; their cost is in the figures), +dni (DNISNM's thresholds), +max (the layer's largest activation) and +zero (v(0) = 0).
-So DNISNM's Fig. 7 compares if+max+zero (RMP), if+max (OPI) and if+dni, its Fig. 8 if+max and snm+max. Thresholds not trained are found
-on 128 training images. The printed table has accuracies in percent with 95 % intervals, the best of all steps and the first T that
-reaches it (SpikeZIP Tab. 3), and the cost after the last step; the CSV also the loss, ANN less SNN (DNISNM Tab. 4), and the mean squared
-error of the readout. Writes accuracy_latency.csv, accuracy_latency.png and accuracy_latency.svg.
+Models: if, if-hard, snm, gn-N (GN, N members), st-bif (SpikeZIP; even release, then until nothing
+moves), each with any of +srp (SRP, 4 steps first; their cost is in the figures), +dni (DNISNM's
+thresholds), +max (the layer's largest activation) and +zero (v(0) = 0). So DNISNM's Fig. 7 compares
+if+max+zero (RMP), if+max (OPI) and if+dni, its Fig. 8 if+max and snm+max. Thresholds not trained
+are found on 128 training images. The printed table has accuracies in percent with 95 % intervals,
+the best of all steps and the first T that reaches it (SpikeZIP Tab. 3), and the cost after the last
+step; the CSV also the loss, ANN less SNN (DNISNM Tab. 4), and the mean squared error of the
+readout. Writes accuracy_latency.csv, accuracy_latency.png and accuracy_latency.svg.
 """
+
 from __future__ import annotations
 
 import sys
@@ -28,7 +32,12 @@ from eventsnn.studies import scripts
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
-WORDS = {"srp": ({}, {"srp": 4}), "dni": ({"thresholds": "dni"}, {}), "max": ({"thresholds": "max"}, {}), "zero": ({}, {"initial": 0.0})}
+WORDS = {
+    "srp": ({}, {"srp": 4}),
+    "dni": ({"thresholds": "dni"}, {}),
+    "max": ({"thresholds": "max"}, {}),
+    "zero": ({}, {"initial": 0.0}),
+}
 
 
 def options(name, steps):
@@ -49,18 +58,30 @@ def options(name, steps):
 
 
 def measure(graph, images, calibration, outputs, name, steps, progress):
-    """One row for each T (and "rest" for st-bif): accuracy, loss, mean squared error, cost; the best accuracy of all steps and its T."""
+    """One row for each T (and "rest" for st-bif): accuracy, loss, mean squared error, cost; the
+    best accuracy of all steps and its T.
+    """
     chosen, settings = options(name, steps)
-    result = run(eventsnn.convert(graph, calibration=calibration, **chosen), images, batch=4, progress=progress, **settings)
+    result = run(
+        eventsnn.convert(graph, calibration=calibration, **chosen),
+        images,
+        batch=4,
+        progress=progress,
+        **settings,
+    )
     last = settings["steps"]
     rows = scripts.by_step(result, dict.fromkeys([*report_steps(steps), last]))
     accuracies = [result.accuracy(t) for t in range(1, last + 1)]
     ann_accuracy = float(np.mean(outputs.argmax(axis=1) == images.labels))
     for row in rows:
-        row |= {"ann": ann_accuracy, "loss": ann_accuracy - row["accuracy"],
-                "mse": float(np.square(result.readout(row["T"]) - outputs).mean()),
-                "best": max(accuracies), "best T": accuracies.index(max(accuracies)) + 1,
-                "T_eq": float(result.batch.t_eq.mean()) if "encoding" in settings else None}
+        row |= {
+            "ann": ann_accuracy,
+            "loss": ann_accuracy - row["accuracy"],
+            "mse": float(np.square(result.readout(row["T"]) - outputs).mean()),
+            "best": max(accuracies),
+            "best T": accuracies.index(max(accuracies)) + 1,
+            "T_eq": float(result.batch.t_eq.mean()) if "encoding" in settings else None,
+        }
     if "encoding" in settings:
         rows[-1]["T"] = "rest"
     return [{"model": name, **row} for row in rows]
@@ -73,16 +94,29 @@ def draw(lines, ann_accuracy, title):
     scripts.draw_accuracy(left, lines, ann_accuracy)
     left.set_title(title, fontsize=10, parse_math=False)
     for (colour, marker), rows in zip(scripts.LOOKS * len(lines), lines.values()):
-        right.plot([row["T"] for row in rows], [row["mse"] for row in rows], color=colour, marker=marker, ms=4.5, lw=1.3)
+        right.plot(
+            [row["T"] for row in rows],
+            [row["mse"] for row in rows],
+            color=colour,
+            marker=marker,
+            ms=4.5,
+            lw=1.3,
+        )
     scripts.step_axis(right, max(row["T"] for rows in lines.values() for row in rows))
     scripts.error_axis(right, [row["mse"] for rows in lines.values() for row in rows])
-    figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8
+    )
     return figure
 
 
 def main(argv=None):
     parser = scripts.options(__doc__, limit=500, out="runs/accuracy_latency")
-    parser.add_argument("--models", default="if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif", help="names as above, separated by commas")
+    parser.add_argument(
+        "--models",
+        default="if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif",
+        help="names as above, separated by commas",
+    )
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     return scripts.run(study, parser, argv)
 
@@ -96,12 +130,23 @@ def study(args):
         write_csv(args.out / "accuracy_latency.csv", rows)
     timed = [row for row in rows if row["T"] != "rest"]
     title = f"{graph.meta.get('arch', 'network')}, {len(images)} images"
-    scripts.save(draw(scripts.grouped(timed, "model"), rows[0]["ann"], title), args.out, "accuracy_latency")
+    scripts.save(
+        draw(scripts.grouped(timed, "model"), rows[0]["ann"], title), args.out, "accuracy_latency"
+    )
     last = {row["model"]: row for row in rows}  # of the largest T, or of rest
     shown = scripts.side_by_side(timed, "model", scripts.interval)
     for row in shown:
-        row |= {key: last[row["model"]][key] for key in ("best", "best T", "T_eq", "spikes", "operations")}
-    print(text_table(shown, {"best": ("best", ".1%"), "T_eq": ("T_eq", ".1f")} | {k: (k, ",.0f") for k in ("spikes", "operations")}))
+        row |= {
+            key: last[row["model"]][key]
+            for key in ("best", "best T", "T_eq", "spikes", "operations")
+        }
+    print(
+        text_table(
+            shown,
+            {"best": ("best", ".1%"), "T_eq": ("T_eq", ".1f")}
+            | {k: (k, ",.0f") for k in ("spikes", "operations")},
+        )
+    )
     print(f"\nANN {rows[0]['ann']:.1%} on {len(images)} images; pictures and tables in {args.out}")
 
 

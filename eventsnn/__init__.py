@@ -1,16 +1,26 @@
 """eventsnn: an event-driven simulator of converted spiking networks, one spike at a time.
 
-    net = eventsnn.load("vgg16_qcfs.h5")
-    snn = eventsnn.convert(net)
-    result = snn.run(eventsnn.load_images("cifar-10-batches-bin", limit=100), steps=32)
+net = eventsnn.load("vgg16_qcfs.h5")
+snn = eventsnn.convert(net)
+result = snn.run(eventsnn.load_images("cifar-10-batches-bin", limit=100), steps=32)
 """
+
 from importlib import import_module
 
 __version__ = "0.1.0"
 
-_WHERE = {"load": "eventsnn.readers", "load_torch": "eventsnn.readers.torch.module", "save": "eventsnn.readers",
-          "convert": "eventsnn.network.convert", "load_images": "eventsnn.data.images", "InputError": "eventsnn.exceptions",
-          "Swap": "eventsnn.trace.edits", "Move": "eventsnn.trace.edits", "Drop": "eventsnn.trace.edits", "Delay": "eventsnn.trace.edits"}
+_WHERE = {
+    "load": "eventsnn.readers",
+    "load_torch": "eventsnn.readers.torch.module",
+    "save": "eventsnn.readers",
+    "convert": "eventsnn.network.convert",
+    "load_images": "eventsnn.data.images",
+    "InputError": "eventsnn.exceptions",
+    "Swap": "eventsnn.trace.edits",
+    "Move": "eventsnn.trace.edits",
+    "Drop": "eventsnn.trace.edits",
+    "Delay": "eventsnn.trace.edits",
+}
 __all__ = [*_WHERE]
 
 

@@ -1,4 +1,7 @@
-"""What every command does around its work: terminals and pipes of any kind, refusals in one line, exit statuses."""
+"""What every command does around its work: terminals and pipes of any kind, refusals in one line,
+exit statuses.
+"""
+
 from __future__ import annotations
 
 import errno
@@ -14,8 +17,18 @@ def explain(error):
     """The system's refusal as an InputError."""
     where, found = error.filename or "files", error.strerror or error
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return InputError(where, "room for the results", found, "make room; the same command then goes on from the last whole batch")
-    return InputError(where, "files that can be read and written", found, "check the path, its permissions and its disk")
+        return InputError(
+            where,
+            "room for the results",
+            found,
+            "make room; the same command then goes on from the last whole batch",
+        )
+    return InputError(
+        where,
+        "files that can be read and written",
+        found,
+        "check the path, its permissions and its disk",
+    )
 
 
 def fail(error):
@@ -26,7 +39,9 @@ def fail(error):
 def start(main):
     """Runs a command, its `main`, on terminals and pipes of any kind; returns the exit status."""
     for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(errors="replace")  # names in files may hold what the terminal cannot show
+        stream.reconfigure(
+            errors="replace"
+        )  # names in files may hold what the terminal cannot show
     try:
         status = main()
     except SystemExit as end:  # after --help and --version
@@ -41,5 +56,7 @@ def start(main):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if status == STOPPED:
         sys.stderr.flush()
-        os._exit(status)  # at once: Python would wait for the threads' batches, which nobody wants any more
+        os._exit(
+            status
+        )  # at once: Python would wait for the threads' batches, which nobody wants any more
     return status

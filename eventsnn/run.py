@@ -1,4 +1,7 @@
-"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32."""
+"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps
+32.
+"""
+
 from __future__ import annotations
 
 import argparse
@@ -36,24 +39,45 @@ class Parser(argparse.ArgumentParser):
         if where in options and options[where].metadata["kind"] is bool:
             raise InputError(where, "no value", _quoted(what), f"write {where} alone")
         if where in options:
-            raise InputError(where, "a value", "none", f"for example {options[where].metadata['example']}; one that begins with a dash "
-                             f"is written {where}=-…")
+            raise InputError(
+                where,
+                "a value",
+                "none",
+                f"for example {options[where].metadata['example']}; one that begins with a dash "
+                f"is written {where}=-…",
+            )
         names = re.findall(r"(?<!\S)-[^\s=]*", what)
-        near = get_close_matches(names[0], [*options, "--help", "--version"], 1, 0.7) if names else ()
+        near = (
+            get_close_matches(names[0], [*options, "--help", "--version"], 1, 0.7) if names else ()
+        )
         found = what if where == "unrecognized arguments" else message
-        raise InputError("command line", "options that --help lists", found, f"did you mean {near[0]}?" if near else
-                         "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH")
+        raise InputError(
+            "command line",
+            "options that --help lists",
+            found,
+            f"did you mean {near[0]}?"
+            if near
+            else "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH",
+        )
 
 
 def _quoted(message):
     """The part of argparse's message in quotes: what was found."""
-    return message[message.find("'"):] if "'" in message else message
+    return message[message.find("'") :] if "'" in message else message
 
 
 def parser():
     """The options are the fields of Settings; values stay text."""
-    p = Parser(prog="python -m eventsnn.run", usage="%(prog)s [option value …]", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
-               formatter_class=lambda prog: _Layout(prog, max_help_position=6, width=min(110, get_terminal_size().columns - 2)))
+    p = Parser(
+        prog="python -m eventsnn.run",
+        usage="%(prog)s [option value …]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=lambda prog: _Layout(
+            prog, max_help_position=6, width=min(110, get_terminal_size().columns - 2)
+        ),
+    )
     groups = {key: p.add_argument_group(title) for key, title in GROUPS.items()}
     metavars = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
     for f in fields(Settings):
@@ -64,8 +88,17 @@ def parser():
         if m["kind"] is bool:
             add(option_of(f), action="store_true", help=text)
         else:
-            add(option_of(f), metavar="{" + ",".join(m["choices"]) + "}" if m["choices"] else metavars[m["kind"]], help=text)
-    p.add_argument("--version", action="version", version=f"eventsnn {eventsnn.__version__}", help="print the version")
+            add(
+                option_of(f),
+                metavar="{" + ",".join(m["choices"]) + "}" if m["choices"] else metavars[m["kind"]],
+                help=text,
+            )
+    p.add_argument(
+        "--version",
+        action="version",
+        version=f"eventsnn {eventsnn.__version__}",
+        help="print the version",
+    )
     return p
 
 
@@ -73,14 +106,24 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
     """Help texts keep their line ends."""
 
     def _split_lines(self, text, width):
-        return [part for line in text.split("\n") for part in super(_Layout, self)._split_lines(line, width)]
+        return [
+            part
+            for line in text.split("\n")
+            for part in super(_Layout, self)._split_lines(line, width)
+        ]
 
 
 def settings_of(argv=None):
     """The Settings of a command line (default: this process's). Raises InputError."""
     given = parser().parse_args(argv)
     texts = {f: getattr(given, f.name) for f in fields(Settings)}
-    return Settings(**{f.name: read(f, text) if isinstance(text, str) else text for f, text in texts.items() if text is not None})
+    return Settings(
+        **{
+            f.name: read(f, text) if isinstance(text, str) else text
+            for f, text in texts.items()
+            if text is not None
+        }
+    )
 
 
 def main(argv=None):
@@ -88,16 +131,25 @@ def main(argv=None):
     try:
         settings = settings_of(argv)
         from eventsnn.runs.pipeline import run
+
         run(settings)
     except InputError as error:
         return fail(error)
     except MemoryError:
-        return fail(InputError("memory", "room for the network, the images and --workers batches", "none left",
-                                "use fewer --workers, a smaller --batch, fewer --steps or a --limit"))
+        return fail(
+            InputError(
+                "memory",
+                "room for the network, the images and --workers batches",
+                "none left",
+                "use fewer --workers, a smaller --batch, fewer --steps or a --limit",
+            )
+        )
     except OSError as error:
         return fail(explain(error))
     except KeyboardInterrupt:
-        print("eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr)
+        print(
+            "eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr
+        )
         return STOPPED
     return 0
 

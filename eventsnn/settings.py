@@ -1,4 +1,7 @@
-"""Everything a run depends on, in one frozen dataclass; the command line's options are its fields."""
+"""Everything a run depends on, in one frozen dataclass; the command line's options are its
+fields.
+"""
+
 from __future__ import annotations
 
 import hashlib
@@ -10,168 +13,513 @@ from dataclasses import dataclass, field, fields
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import PRESETS, preset
 
-GROUPS = {"input": "what to run", "conversion": "from ANN to SNN", "simulation": "simulation", "running": "how to run it",
-          "output": "what to leave and to say"}
+GROUPS = {
+    "input": "what to run",
+    "conversion": "from ANN to SNN",
+    "simulation": "simulation",
+    "running": "how to run it",
+    "output": "what to leave and to say",
+}
 
 
-def option(default, help, example, *, group, choices=None, kind=str, low=None, high=None, result=True):
+def option(
+    default, help, example, *, group, choices=None, kind=str, low=None, high=None, result=True
+):
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    kind: str, int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). group: its heading in
-    --help, a key of GROUPS. result: whether it can change the outcome.
+    kind: str, int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any
+    numbers). group: its heading in --help, a key of GROUPS. result: whether it can change the
+    outcome.
     """
-    return field(default=default, metadata=dict(help=help, example=example, group=group, choices=choices, kind=kind, low=low, high=high,
-                                                result=result))
+    return field(
+        default=default,
+        metadata=dict(
+            help=help,
+            example=example,
+            group=group,
+            choices=choices,
+            kind=kind,
+            low=low,
+            high=high,
+            result=result,
+        ),
+    )
 
 
 EXPORTS = ("nir", "sonata", "gdf")
-HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")  # a run is known by what these lead to
+HASHED = (
+    "net",
+    "arch",
+    "input_scale",
+    "input_mean",
+    "input_std",
+    "data",
+)  # a run is known by what these lead to
 # what says nothing without another option: name, the other's name and value
-EVENT_DETAILS = (("jitter", "order", "jitter"), ("trace_images", "trace", "spikes"), ("trace_layers", "trace", "spikes"),
-                 ("trace_neurons", "trace", "spikes"), ("trace_steps", "trace", "spikes"))
+EVENT_DETAILS = (
+    ("jitter", "order", "jitter"),
+    ("trace_images", "trace", "spikes"),
+    ("trace_layers", "trace", "spikes"),
+    ("trace_neurons", "trace", "spikes"),
+    ("trace_steps", "trace", "spikes"),
+)
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError for a value that is not allowed."""
+    """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError
+    for a value that is not allowed.
+    """
 
-    net: str = option("sample", "the trained network: a checkpoint file, or 'sample', the bundled one", "--net vgg16_qcfs.h5",
-                      group="input")
-    arch: str | None = option(None, "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, keras-mobilenet, or "
-                              "a .json file that Keras's model.to_json() gave; of a PyTorch state dict: vgg16, resnet18, resnet20, "
-                              "resnet34, with the levels L of its thresholds, or a mapping file (.json)",
-                              "--net resnet20.h5 --arch resnet20:L=8", group="input")
-    input_scale: float | None = option(None, "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: what "
-                                       "the network's file says, or else 1", "--input-scale 0.00392156862745098", group="input",
-                                       kind=float, low=1e-30, high=1e30)
-    input_mean: tuple[float, ...] = option((), "mean, one number or one a channel; default: the file's, or else 0",
-                                           "--input-mean 0.485,0.456,0.406", group="input", kind="numbers", low=-1e30, high=1e30)
-    input_std: tuple[float, ...] = option((), "std, one number or one a channel; default: the file's, or else 1", "--input-std 255",
-                                          group="input", kind="numbers", low=1e-30, high=1e30)
-    data: str = option("sample", "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
-                       "--data cifar-10-batches-bin", group="input")
-    split: str = option("test", "which part of --data to run on", "--split train", group="input", choices=("train", "test"))
-    limit: int | None = option(None, "run on the first N images only; default: all", "--limit 1000", group="input", kind=int, low=1)
+    net: str = option(
+        "sample",
+        "the trained network: a checkpoint file, or 'sample', the bundled one",
+        "--net vgg16_qcfs.h5",
+        group="input",
+    )
+    arch: str | None = option(
+        None,
+        "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, keras-mobilenet, or "
+        "a .json file that Keras's model.to_json() gave; of a PyTorch state dict: vgg16, resnet18, resnet20, "
+        "resnet34, with the levels L of its thresholds, or a mapping file (.json)",
+        "--net resnet20.h5 --arch resnet20:L=8",
+        group="input",
+    )
+    input_scale: float | None = option(
+        None,
+        "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: what "
+        "the network's file says, or else 1",
+        "--input-scale 0.00392156862745098",
+        group="input",
+        kind=float,
+        low=1e-30,
+        high=1e30,
+    )
+    input_mean: tuple[float, ...] = option(
+        (),
+        "mean, one number or one a channel; default: the file's, or else 0",
+        "--input-mean 0.485,0.456,0.406",
+        group="input",
+        kind="numbers",
+        low=-1e30,
+        high=1e30,
+    )
+    input_std: tuple[float, ...] = option(
+        (),
+        "std, one number or one a channel; default: the file's, or else 1",
+        "--input-std 255",
+        group="input",
+        kind="numbers",
+        low=1e-30,
+        high=1e30,
+    )
+    data: str = option(
+        "sample",
+        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
+        "--data cifar-10-batches-bin",
+        group="input",
+    )
+    split: str = option(
+        "test",
+        "which part of --data to run on",
+        "--split train",
+        group="input",
+        choices=("train", "test"),
+    )
+    limit: int | None = option(
+        None,
+        "run on the first N images only; default: all",
+        "--limit 1000",
+        group="input",
+        kind=int,
+        low=1,
+    )
 
-    thresholds: str = option("auto", "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), the largest "
-                             "activation on the calibration images (max), a percentile of them, each neuron's own largest activation "
-                             "(dni), or auto: the activation's own where it has one, else percentile", "--thresholds percentile",
-                             group="conversion",
-                             choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"))
-    percentile: float = option(99.9, "the percentile of a layer's activations that becomes its threshold, where the rule is percentile",
-                               "--percentile 99.99", group="conversion", kind=float, low=0.001, high=100)
-    dead: str = option("layer_max", "with dni, the threshold of neurons that are never active on the calibration images: the layer's "
-                       "largest, or none, which makes them silent", "--thresholds dni --dead silent", group="conversion",
-                       choices=("layer_max", "silent"))
-    calibration: str | None = option(None, "the images on which max, percentile and dni are found: split of --data and positions, from 0; "
-                                     "default: the first 128 of train", "--calibration train:0-511", group="conversion")
-    max_pooling: str = option("exact", "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average pooling, which "
-                              "makes it another function", "--max-pooling average", group="conversion", choices=("exact", "average"))
-    residual: str = option("keep", "what becomes of residual connections: keep, or reroute them behind the activation (SpikeZIP 3.3), "
-                           "which makes it another function, for networks trained so", "--residual reroute", group="conversion",
-                           choices=("keep", "reroute"))
-    readout: str = option("adds", "the output: adds up the charge that arrives, or fires, as neurons do", "--readout fires",
-                          group="conversion", choices=("adds", "fires"))
-    compat: str | None = option(None, "do as a paper's own code does where it differs from the paper; the README says how",
-                                "--compat srp-code --srp 4", group="conversion", choices=tuple(PRESETS))
+    thresholds: str = option(
+        "auto",
+        "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), the largest "
+        "activation on the calibration images (max), a percentile of them, each neuron's own largest activation "
+        "(dni), or auto: the activation's own where it has one, else percentile",
+        "--thresholds percentile",
+        group="conversion",
+        choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"),
+    )
+    percentile: float = option(
+        99.9,
+        "the percentile of a layer's activations that becomes its threshold, where the rule is percentile",
+        "--percentile 99.99",
+        group="conversion",
+        kind=float,
+        low=0.001,
+        high=100,
+    )
+    dead: str = option(
+        "layer_max",
+        "with dni, the threshold of neurons that are never active on the calibration images: the layer's "
+        "largest, or none, which makes them silent",
+        "--thresholds dni --dead silent",
+        group="conversion",
+        choices=("layer_max", "silent"),
+    )
+    calibration: str | None = option(
+        None,
+        "the images on which max, percentile and dni are found: split of --data and positions, from 0; "
+        "default: the first 128 of train",
+        "--calibration train:0-511",
+        group="conversion",
+    )
+    max_pooling: str = option(
+        "exact",
+        "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average pooling, which "
+        "makes it another function",
+        "--max-pooling average",
+        group="conversion",
+        choices=("exact", "average"),
+    )
+    residual: str = option(
+        "keep",
+        "what becomes of residual connections: keep, or reroute them behind the activation (SpikeZIP 3.3), "
+        "which makes it another function, for networks trained so",
+        "--residual reroute",
+        group="conversion",
+        choices=("keep", "reroute"),
+    )
+    readout: str = option(
+        "adds",
+        "the output: adds up the charge that arrives, or fires, as neurons do",
+        "--readout fires",
+        group="conversion",
+        choices=("adds", "fires"),
+    )
+    compat: str | None = option(
+        None,
+        "do as a paper's own code does where it differs from the paper; the README says how",
+        "--compat srp-code --srp 4",
+        group="conversion",
+        choices=tuple(PRESETS),
+    )
 
-    steps: int = option(32, "T, the number of time steps; each costs time, and accuracy grows with them", "--steps 64",
-                        group="simulation", kind=int, low=1, high=2**16)
-    report_steps: tuple[int, ...] = option((), "the numbers of steps to report accuracy for; default: 1, 2, 4, 8 and so on, and T",
-                                           "--report-steps 1,2,3,32", group="simulation", kind="steps", low=1)
-    initial: float = option(0.5, "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in levels)",
-                            "--initial 0", group="simulation", kind=float, low=-1000, high=1000)
-    arithmetic: str = option("fixed", "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
-                             "--arithmetic float64", group="simulation", choices=("fixed", "float32", "float64"))
-    fraction_bits: int | None = option(None, "F of fixed point; default: the largest for which no potential can overflow",
-                                       "--fraction-bits 16", group="simulation", kind=int, low=1, high=40)
-    neuron: str = option("if", "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), bipolar with "
-                         "a spike tracer (SpikeZIP), or group neurons (GN)", "--neuron snm", group="simulation",
-                         choices=("if", "if-hard", "snm", "st-bif", "gn"))
-    tau: int = option(4, "members of a group neuron", "--neuron gn --tau 8", group="simulation", kind=int, low=1, high=255)
-    srp: int = option(0, "steps of a first stage, after which neurons with a residual potential below 0 fall silent (SRP); 0: none",
-                      "--srp 4", group="simulation", kind=int, low=0, high=2**16)
-    srp_epsilon: float = option(0.0, "the least residual potential with which a neuron goes on sending, in thresholds",
-                                "--srp 4 --srp-epsilon 0.001", group="simulation", kind=float, low=-1000, high=1000)
-    encoding: str = option("constant", "how an image arrives: in every step; evenly, in N parts in as many steps; or as random spikes of "
-                           "the input, at rates that follow its values", "--encoding even --neuron st-bif", group="simulation",
-                           choices=("constant", "even", "rate"))
-    release: int | None = option(None, "encoding even: N; default: the most levels of an activation", "--encoding even --release 8",
-                                 group="simulation", kind=int, low=1, high=2**16)
-    bias_once: bool = option(False, "biases arrive whole in step 1, not in every step or part", "--encoding even --bias-once",
-                             group="simulation", kind=bool)
-    engine: str = option("clocked", "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by spike from a "
-                         "queue", "--engine event", group="simulation", choices=("clocked", "event"))
-    order: str = option("fifo", "event engine: in which order spikes that are due together arrive",
-                        "--engine event --order random", group="simulation",
-                        choices=("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked"))
-    jitter: str = option("uniform:0.5", "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
-                         "--engine event --order jitter --jitter exponential:0.2", group="simulation")
-    delay: float | None = option(None, "event engine: a delay of every projection, in steps", "--engine event --order delays --delay 0.25",
-                                 group="simulation", kind=float, low=0, high=2**16)
-    refractory: float = option(0.0, "event engine: the time after a spike in which a neuron cannot fire, in steps",
-                               "--engine event --refractory 1",
-                               group="simulation", kind=float, low=0, high=2**16)
-    window: float = option(0.0, "event engine: how long a neuron collects arrivals before it is evaluated, in steps",
-                           "--engine event --window 0.25",
-                           group="simulation", kind=float, low=0, high=2**16)
-    free_running: bool = option(False, "event engine: do not wait for the queue to empty before the next step's drive",
-                                "--engine event --free-running",
-                                group="simulation", kind=bool)
-    max_events: int | None = option(None, "event engine: events of one image before it is an error; default: 8 for each neuron and step",
-                                    "--engine event --max-events 1000000", group="simulation", kind=int, low=1)
-    seed: int = option(0, "seed of everything random", "--seed 7", group="simulation", kind=int, low=0, high=2**63 - 1)
+    steps: int = option(
+        32,
+        "T, the number of time steps; each costs time, and accuracy grows with them",
+        "--steps 64",
+        group="simulation",
+        kind=int,
+        low=1,
+        high=2**16,
+    )
+    report_steps: tuple[int, ...] = option(
+        (),
+        "the numbers of steps to report accuracy for; default: 1, 2, 4, 8 and so on, and T",
+        "--report-steps 1,2,3,32",
+        group="simulation",
+        kind="steps",
+        low=1,
+    )
+    initial: float = option(
+        0.5,
+        "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in levels)",
+        "--initial 0",
+        group="simulation",
+        kind=float,
+        low=-1000,
+        high=1000,
+    )
+    arithmetic: str = option(
+        "fixed",
+        "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
+        "--arithmetic float64",
+        group="simulation",
+        choices=("fixed", "float32", "float64"),
+    )
+    fraction_bits: int | None = option(
+        None,
+        "F of fixed point; default: the largest for which no potential can overflow",
+        "--fraction-bits 16",
+        group="simulation",
+        kind=int,
+        low=1,
+        high=40,
+    )
+    neuron: str = option(
+        "if",
+        "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), bipolar with "
+        "a spike tracer (SpikeZIP), or group neurons (GN)",
+        "--neuron snm",
+        group="simulation",
+        choices=("if", "if-hard", "snm", "st-bif", "gn"),
+    )
+    tau: int = option(
+        4,
+        "members of a group neuron",
+        "--neuron gn --tau 8",
+        group="simulation",
+        kind=int,
+        low=1,
+        high=255,
+    )
+    srp: int = option(
+        0,
+        "steps of a first stage, after which neurons with a residual potential below 0 fall silent (SRP); 0: none",
+        "--srp 4",
+        group="simulation",
+        kind=int,
+        low=0,
+        high=2**16,
+    )
+    srp_epsilon: float = option(
+        0.0,
+        "the least residual potential with which a neuron goes on sending, in thresholds",
+        "--srp 4 --srp-epsilon 0.001",
+        group="simulation",
+        kind=float,
+        low=-1000,
+        high=1000,
+    )
+    encoding: str = option(
+        "constant",
+        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random spikes of "
+        "the input, at rates that follow its values",
+        "--encoding even --neuron st-bif",
+        group="simulation",
+        choices=("constant", "even", "rate"),
+    )
+    release: int | None = option(
+        None,
+        "encoding even: N; default: the most levels of an activation",
+        "--encoding even --release 8",
+        group="simulation",
+        kind=int,
+        low=1,
+        high=2**16,
+    )
+    bias_once: bool = option(
+        False,
+        "biases arrive whole in step 1, not in every step or part",
+        "--encoding even --bias-once",
+        group="simulation",
+        kind=bool,
+    )
+    engine: str = option(
+        "clocked",
+        "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by spike from a "
+        "queue",
+        "--engine event",
+        group="simulation",
+        choices=("clocked", "event"),
+    )
+    order: str = option(
+        "fifo",
+        "event engine: in which order spikes that are due together arrive",
+        "--engine event --order random",
+        group="simulation",
+        choices=(
+            "fifo",
+            "lifo",
+            "index",
+            "random",
+            "excitatory_first",
+            "inhibitory_first",
+            "jitter",
+            "delays",
+            "clocked",
+        ),
+    )
+    jitter: str = option(
+        "uniform:0.5",
+        "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
+        "--engine event --order jitter --jitter exponential:0.2",
+        group="simulation",
+    )
+    delay: float | None = option(
+        None,
+        "event engine: a delay of every projection, in steps",
+        "--engine event --order delays --delay 0.25",
+        group="simulation",
+        kind=float,
+        low=0,
+        high=2**16,
+    )
+    refractory: float = option(
+        0.0,
+        "event engine: the time after a spike in which a neuron cannot fire, in steps",
+        "--engine event --refractory 1",
+        group="simulation",
+        kind=float,
+        low=0,
+        high=2**16,
+    )
+    window: float = option(
+        0.0,
+        "event engine: how long a neuron collects arrivals before it is evaluated, in steps",
+        "--engine event --window 0.25",
+        group="simulation",
+        kind=float,
+        low=0,
+        high=2**16,
+    )
+    free_running: bool = option(
+        False,
+        "event engine: do not wait for the queue to empty before the next step's drive",
+        "--engine event --free-running",
+        group="simulation",
+        kind=bool,
+    )
+    max_events: int | None = option(
+        None,
+        "event engine: events of one image before it is an error; default: 8 for each neuron and step",
+        "--engine event --max-events 1000000",
+        group="simulation",
+        kind=int,
+        low=1,
+    )
+    seed: int = option(
+        0,
+        "seed of everything random",
+        "--seed 7",
+        group="simulation",
+        kind=int,
+        low=0,
+        high=2**63 - 1,
+    )
 
-    workers: int | None = option(None, "threads; default: one for each core; never changes a result", "--workers 1", group="running",
-                                 kind=int, low=1, high=1024, result=False)
-    batch: int = option(16, "images that a thread takes at a time, and that are kept together when a run is stopped; never changes a "
-                        "result", "--batch 4", group="running", kind=int, low=1, high=10**6, result=False)
+    workers: int | None = option(
+        None,
+        "threads; default: one for each core; never changes a result",
+        "--workers 1",
+        group="running",
+        kind=int,
+        low=1,
+        high=1024,
+        result=False,
+    )
+    batch: int = option(
+        16,
+        "images that a thread takes at a time, and that are kept together when a run is stopped; never changes a "
+        "result",
+        "--batch 4",
+        group="running",
+        kind=int,
+        low=1,
+        high=10**6,
+        result=False,
+    )
 
-    out: str | None = option(None, "the results folder; default: runs/<network>-<id>, with equal ids for equal runs", "--out results/vgg16",
-                             group="output", result=False)
-    trace: str = option("counts", "what is kept of the spikes beside the tables: none, counts, and with the event engine digest (counts, "
-                        "and hashes for each layer and step) or spikes (these, and every spike and delivery, in one trace-<image>.h5 "
-                        "for each image)", "--engine event --trace spikes --limit 1",
-                        group="output", choices=("none", "counts", "digest", "spikes"))
-    trace_images: int = option(1, "of how many images, from the first, spikes are kept",
-                               "--engine event --trace spikes --trace-images 10", group="output", kind=int, low=1)
-    trace_layers: str | None = option(None, "keep the spikes of these layers only",
-                                      "--engine event --trace spikes --trace-layers act1,act5", group="output")
-    trace_neurons: str | None = option(None, "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
-                                       "--engine event --trace spikes --trace-neurons act1:17,act5:3/0/2", group="output")
-    trace_steps: str | None = option(None, "keep the spikes of these steps only, counted from 1",
-                                     "--engine event --trace spikes --trace-steps 1-4", group="output")
-    export: str | None = option(None, "files for other programs, in the results folder: nir, the network as network.nir, for other "
-                                "simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 (sonata) or spikes-<image>.gdf "
-                                "(gdf, text: neuron, counted from 1 over all layers, and time), where a step is 1 ms", "--export nir",
-                                group="output", result=False)
-    nir_for: str = option("generic", "the simulator that is to read network.nir: each resets and compares in its own way, of which notes "
-                          "warn", "--export nir --nir-for spikingjelly", group="output",
-                          choices=("generic", "sinabs", "spikingjelly", "snntorch", "norse"), result=False)
-    quiet: bool = option(False, "print nothing but errors, and show no progress", "--quiet --out results/vgg16", group="output",
-                         kind=bool, result=False)
-    json: bool = option(False, "print what is in summary.json, and nothing else, to standard output", "--json --limit 100",
-                        group="output", kind=bool, result=False)
+    out: str | None = option(
+        None,
+        "the results folder; default: runs/<network>-<id>, with equal ids for equal runs",
+        "--out results/vgg16",
+        group="output",
+        result=False,
+    )
+    trace: str = option(
+        "counts",
+        "what is kept of the spikes beside the tables: none, counts, and with the event engine digest (counts, "
+        "and hashes for each layer and step) or spikes (these, and every spike and delivery, in one trace-<image>.h5 "
+        "for each image)",
+        "--engine event --trace spikes --limit 1",
+        group="output",
+        choices=("none", "counts", "digest", "spikes"),
+    )
+    trace_images: int = option(
+        1,
+        "of how many images, from the first, spikes are kept",
+        "--engine event --trace spikes --trace-images 10",
+        group="output",
+        kind=int,
+        low=1,
+    )
+    trace_layers: str | None = option(
+        None,
+        "keep the spikes of these layers only",
+        "--engine event --trace spikes --trace-layers act1,act5",
+        group="output",
+    )
+    trace_neurons: str | None = option(
+        None,
+        "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
+        "--engine event --trace spikes --trace-neurons act1:17,act5:3/0/2",
+        group="output",
+    )
+    trace_steps: str | None = option(
+        None,
+        "keep the spikes of these steps only, counted from 1",
+        "--engine event --trace spikes --trace-steps 1-4",
+        group="output",
+    )
+    export: str | None = option(
+        None,
+        "files for other programs, in the results folder: nir, the network as network.nir, for other "
+        "simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 (sonata) or spikes-<image>.gdf "
+        "(gdf, text: neuron, counted from 1 over all layers, and time), where a step is 1 ms",
+        "--export nir",
+        group="output",
+        result=False,
+    )
+    nir_for: str = option(
+        "generic",
+        "the simulator that is to read network.nir: each resets and compares in its own way, of which notes "
+        "warn",
+        "--export nir --nir-for spikingjelly",
+        group="output",
+        choices=("generic", "sinabs", "spikingjelly", "snntorch", "norse"),
+        result=False,
+    )
+    quiet: bool = option(
+        False,
+        "print nothing but errors, and show no progress",
+        "--quiet --out results/vgg16",
+        group="output",
+        kind=bool,
+        result=False,
+    )
+    json: bool = option(
+        False,
+        "print what is in summary.json, and nothing else, to standard output",
+        "--json --limit 100",
+        group="output",
+        kind=bool,
+        result=False,
+    )
 
     def __post_init__(self):
         for f in fields(self):
             _check(f, getattr(self, f.name))
         self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
-            raise InputError("--report-steps", f"numbers up to --steps {self.steps}", ",".join(map(str, self.report_steps)),
-                             "raise --steps, or report earlier ones")
+            raise InputError(
+                "--report-steps",
+                f"numbers up to --steps {self.steps}",
+                ",".join(map(str, self.report_steps)),
+                "raise --steps, or report earlier ones",
+            )
         if self.fraction_bits is not None and self.arithmetic != "fixed":
-            raise InputError("--fraction-bits", "--arithmetic fixed", f"--arithmetic {self.arithmetic}",
-                             "floating point has no fraction bits to choose: leave one of the two options out")
+            raise InputError(
+                "--fraction-bits",
+                "--arithmetic fixed",
+                f"--arithmetic {self.arithmetic}",
+                "floating point has no fraction bits to choose: leave one of the two options out",
+            )
         _calibration_range(self.calibration)
         self._check_combinations()
-        changed = [f for f in fields(self) if f.name in EVENT_ONLY and getattr(self, f.name) != f.default
-                   or f.name == "trace" and self.trace in ("digest", "spikes")]
+        changed = [
+            f
+            for f in fields(self)
+            if f.name in EVENT_ONLY
+            and getattr(self, f.name) != f.default
+            or f.name == "trace"
+            and self.trace in ("digest", "spikes")
+        ]
         if self.engine != "event" and changed:
-            raise InputError(option_of(changed[0]), "--engine event", f"--engine {self.engine}",
-                             "only the event engine has an order of arrival")
-        self.trace_step_range, self.trace_neuron_places, self.exports  # noqa: B018 (checks the formats)
+            raise InputError(
+                option_of(changed[0]),
+                "--engine event",
+                f"--engine {self.engine}",
+                "only the event engine has an order of arrival",
+            )
+        for name in ("trace_step_range", "trace_neuron_places", "exports"):
+            getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
 
     def _apply_preset(self):
@@ -179,35 +527,69 @@ class Settings:
         for name, value in {**preset(self.compat).convert, **preset(self.compat).run}.items():
             f = next(f for f in fields(self) if f.name == name)
             if getattr(self, name) not in (f.default, value):
-                raise InputError(option_of(f), f"{value}, which --compat {self.compat} decides", getattr(self, name),
-                                 f"leave {option_of(f)} or --compat out")
+                raise InputError(
+                    option_of(f),
+                    f"{value}, which --compat {self.compat} decides",
+                    getattr(self, name),
+                    f"leave {option_of(f)} or --compat out",
+                )
             object.__setattr__(self, name, value)
         needs = preset(self.compat).needs
         if needs and not getattr(self, needs):
-            raise InputError(f"--compat {self.compat}", f"--{needs} N", f"--{needs} 0", "for example --compat srp-code --srp 4")
+            raise InputError(
+                f"--compat {self.compat}",
+                f"--{needs} N",
+                f"--{needs} 0",
+                "for example --compat srp-code --srp 4",
+            )
 
     def _check_combinations(self):
         """Raise InputError for options that say nothing without another."""
-        self._check_needs((("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni")))
+        self._check_needs(
+            (
+                ("release", "encoding", "even"),
+                ("tau", "neuron", "gn"),
+                ("dead", "thresholds", "dni"),
+            )
+        )
         if self.srp_epsilon and not self.srp:
-            raise InputError("--srp-epsilon", "--srp N, the steps of a first stage", "--srp 0", "for example --srp 4 --srp-epsilon 0.001")
+            raise InputError(
+                "--srp-epsilon",
+                "--srp N, the steps of a first stage",
+                "--srp 0",
+                "for example --srp 4 --srp-epsilon 0.001",
+            )
 
     def _check_needs(self, needs):
-        """Raise InputError for an option that was given without the value of another that it needs: (name, the other, value)."""
+        """Raise InputError for an option that was given without the value of another that it needs:
+        (name, the other, value).
+        """
         for name, needed, value in needs:
             f = next(f for f in fields(self) if f.name == name)
             if getattr(self, name) != f.default and getattr(self, needed) != value:
-                raise InputError(option_of(f), f"--{needed} {value}", f"--{needed} {getattr(self, needed)}",
-                                 f"for example {f.metadata['example']}")
+                raise InputError(
+                    option_of(f),
+                    f"--{needed} {value}",
+                    f"--{needed} {getattr(self, needed)}",
+                    f"for example {f.metadata['example']}",
+                )
 
     @property
     def time(self):
         """The event engine's `simulation.Time`."""
         from eventsnn.simulation.time import Time
+
         if self.engine != "event":
             return None
-        return Time(order=self.order, barrier=not self.free_running, refractory=self.refractory, window=self.window, jitter=self.jitter,
-                    delays=self.delay, max_events=self.max_events)
+        return Time(
+            order=self.order,
+            barrier=not self.free_running,
+            refractory=self.refractory,
+            window=self.window,
+            jitter=self.jitter,
+            delays=self.delay,
+            max_events=self.max_events,
+        )
 
     @property
     def trace_step_range(self):
@@ -220,20 +602,35 @@ class Settings:
         except ValueError:
             first = 0
         if not 1 <= first <= last <= self.steps:
-            raise InputError("--trace-steps", f"FIRST-LAST within 1-{self.steps}", repr(self.trace_steps),
-                             "for example --trace-steps 1-4")
+            raise InputError(
+                "--trace-steps",
+                f"FIRST-LAST within 1-{self.steps}",
+                repr(self.trace_steps),
+                "for example --trace-steps 1-4",
+            )
         return first - 1, last - 1
 
     @property
     def trace_neuron_places(self):
-        """[(layer's name, number or (c, y, x))] of the neurons whose spikes are kept; None for all."""
+        """[(layer's name, number or (c, y, x))] of the neurons whose spikes are kept; None for
+        all.
+        """
         if self.trace_neurons is None:
             return None
-        found = [re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII) for part in self.trace_neurons.split(",")]
+        found = [
+            re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
+            for part in self.trace_neurons.split(",")
+        ]
         if None in found:
-            raise InputError("--trace-neurons", "LAYER:NUMBER or LAYER:C/Y/X, separated by commas", repr(self.trace_neurons),
-                             "for example --trace-neurons act1:17,act5:3/0/2")
-        return [(m[1], int(m[2]) if m[3] is None else (int(m[2]), int(m[3]), int(m[4]))) for m in found]
+            raise InputError(
+                "--trace-neurons",
+                "LAYER:NUMBER or LAYER:C/Y/X, separated by commas",
+                repr(self.trace_neurons),
+                "for example --trace-neurons act1:17,act5:3/0/2",
+            )
+        return [
+            (m[1], int(m[2]) if m[3] is None else (int(m[2]), int(m[3]), int(m[4]))) for m in found
+        ]
 
     @property
     def exports(self):
@@ -241,13 +638,26 @@ class Settings:
         names = self.export.split(",") if self.export else []
         unknown = [name for name in names if name not in EXPORTS]
         if unknown:
-            raise InputError("--export", f"names among {', '.join(EXPORTS)}, separated by commas", repr(unknown[0]),
-                             "for example --export nir,gdf")
+            raise InputError(
+                "--export",
+                f"names among {', '.join(EXPORTS)}, separated by commas",
+                repr(unknown[0]),
+                "for example --export nir,gdf",
+            )
         if self.trace != "spikes" and set(names) - {"nir"}:
-            raise InputError("--export", f"--trace spikes for {self.export}", f"--trace {self.trace}",
-                             "for example --engine event --trace spikes --export gdf")
+            raise InputError(
+                "--export",
+                f"--trace spikes for {self.export}",
+                f"--trace {self.trace}",
+                "for example --engine event --trace spikes --export gdf",
+            )
         if self.nir_for != "generic" and "nir" not in names:
-            raise InputError("--nir-for", "--export nir", f"--export {self.export}" if names else "none", "for example --export nir")
+            raise InputError(
+                "--nir-for",
+                "--export nir",
+                f"--export {self.export}" if names else "none",
+                "for example --export nir",
+            )
         return names
 
     @property
@@ -260,7 +670,9 @@ class Settings:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["result"]}
 
     def id(self, *more):
-        """Eight hexadecimal digits: equal for runs that must give equal results. more: hashes of network and images."""
+        """Eight hexadecimal digits: equal for runs that must give equal results. more: hashes of
+        network and images.
+        """
         kept = {k: v for k, v in self.outcome().items() if k not in HASHED}
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
@@ -275,15 +687,21 @@ def option_of(f):
 
 def read(f, text):
     """The value of a field from the command line's text; Settings checks its range."""
-    expected = {int: "a whole number", float: "a number", "steps": "whole numbers separated by commas",
-                "numbers": "numbers separated by commas"}
+    expected = {
+        int: "a whole number",
+        float: "a number",
+        "steps": "whole numbers separated by commas",
+        "numbers": "numbers separated by commas",
+    }
     kind = f.metadata["kind"]
     try:
         if kind in LISTS:
             return tuple(LISTS[kind](part) for part in text.split(","))
         return kind(text) if kind in (int, float) else text
     except ValueError:
-        raise InputError(option_of(f), expected[kind], repr(text), f"for example {f.metadata['example']}") from None
+        raise InputError(
+            option_of(f), expected[kind], repr(text), f"for example {f.metadata['example']}"
+        ) from None
 
 
 def _check(f, value):
@@ -292,11 +710,19 @@ def _check(f, value):
         return
     kind, low, high = m["kind"], m["low"], m["high"]
     if kind in LISTS:
-        good = isinstance(value, tuple) and all(type(t) in (int, LISTS[kind]) and math.isfinite(t) for t in value)
-        expected, values = {int: "whole numbers", float: "numbers"}[LISTS[kind]], value if good else ()
+        good = isinstance(value, tuple) and all(
+            type(t) in (int, LISTS[kind]) and math.isfinite(t) for t in value
+        )
+        expected, values = (
+            {int: "whole numbers", float: "numbers"}[LISTS[kind]],
+            value if good else (),
+        )
     else:
         good = type(value) is kind or (kind is float and type(value) is int)
-        expected, values = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind], [value]
+        expected, values = (
+            {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind],
+            [value],
+        )
     if good and kind is float:
         good = math.isfinite(value)
     if good and m["choices"]:
@@ -321,6 +747,10 @@ def _calibration_range(text):
         if split not in ("train", "test") or not 0 <= first <= last < first + 100_000:
             raise ValueError
     except ValueError:
-        raise InputError("--calibration", "SPLIT:FIRST-LAST, at most 100,000 images", repr(text),
-                         "for example --calibration train:0-511: the first 512 images of the train split") from None
+        raise InputError(
+            "--calibration",
+            "SPLIT:FIRST-LAST, at most 100,000 images",
+            repr(text),
+            "for example --calibration train:0-511: the first 512 images of the train split",
+        ) from None
     return split, first, last

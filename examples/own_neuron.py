@@ -1,10 +1,13 @@
-"""A neuron model of one's own, in one file: neurons that fire bursts, run in both engines on the bundled network.
+"""A neuron model of one's own, in one file: neurons that fire bursts, run in both engines on the
+bundled network.
 
     python examples/own_neuron.py
 
-Burst neurons (Li and Zeng, Efficient and accurate conversion of spiking neural network with burst spikes, IJCAI 2022) may
-fire several spikes in a step while their potential suffices, so residual charge does not pile up.
+Burst neurons (Li and Zeng, Efficient and accurate conversion of spiking neural network with burst
+spikes, IJCAI 2022) may fire several spikes in a step while their potential suffices, so residual
+charge does not pile up.
 """
+
 from typing import NamedTuple
 
 import eventsnn
@@ -39,11 +42,20 @@ class Burst(NamedTuple):
 
 
 def main():
-    network, images = eventsnn.convert(eventsnn.load("sample")), eventsnn.load_images("sample", limit=100)
+    network, images = (
+        eventsnn.convert(eventsnn.load("sample")),
+        eventsnn.load_images("sample", limit=100),
+    )
     for neuron in ("if", Burst):
-        for time in ({}, {"engine": "event", "order": "clocked"}, {"engine": "event", "order": "random"}):
+        for time in (
+            {},
+            {"engine": "event", "order": "clocked"},
+            {"engine": "event", "order": "random"},
+        ):
             result = network.run(images, steps=8, neuron=neuron, **time)
-            print(f"{neuron if neuron == 'if' else 'burst':6} {time.get('order', 'clocked engine'):15} {result}")
+            print(
+                f"{neuron if neuron == 'if' else 'burst':6} {time.get('order', 'clocked engine'):15} {result}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,21 @@
 """Small random networks of every operator and topology, for tests."""
+
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
 
-MAP_OPERATORS = ("conv", "grouped", "depthwise", "strided", "pool", "pool3", "bn", "pad", "resize", "identity")
+MAP_OPERATORS = (
+    "conv",
+    "grouped",
+    "depthwise",
+    "strided",
+    "pool",
+    "pool3",
+    "bn",
+    "pad",
+    "resize",
+    "identity",
+)
 
 
 class Builder:
@@ -30,15 +42,30 @@ class Builder:
 
     def bn(self, x):
         n = self.shapes[x][0]
-        return self.add("BatchNormalization", [x], {"epsilon": 1e-3}, {
-            "scale": self.rng.uniform(0.5, 1.5, n).astype(np.float32), "B": self.rng.normal(0, 0.3, n).astype(np.float32),
-            "input_mean": self.rng.normal(0, 0.3, n).astype(np.float32), "input_var": self.rng.uniform(0.3, 2, n).astype(np.float32)})
+        return self.add(
+            "BatchNormalization",
+            [x],
+            {"epsilon": 1e-3},
+            {
+                "scale": self.rng.uniform(0.5, 1.5, n).astype(np.float32),
+                "B": self.rng.normal(0, 0.3, n).astype(np.float32),
+                "input_mean": self.rng.normal(0, 0.3, n).astype(np.float32),
+                "input_var": self.rng.uniform(0.3, 2, n).astype(np.float32),
+            },
+        )
 
     def gemm(self, x, out=4):
         transposed = int(self.rng.integers(2))
         weight = self.weights(out, self.shapes[x][0], size=2)
-        return self.add("Gemm", [x], {"transB": transposed}, {"B": weight if transposed else np.ascontiguousarray(weight.T),
-                                                             "C": self.rng.normal(0, 0.2, out).astype(np.float32)})
+        return self.add(
+            "Gemm",
+            [x],
+            {"transB": transposed},
+            {
+                "B": weight if transposed else np.ascontiguousarray(weight.T),
+                "C": self.rng.normal(0, 0.2, out).astype(np.float32),
+            },
+        )
 
     def linear(self, x, kind):
         """One linear operator on a map."""
@@ -46,12 +73,27 @@ class Builder:
         return {
             "conv": lambda: self.conv(x, 3, pads=[1, 1, 1, 1]),
             "grouped": lambda: self.conv(x, 2 * channels, group=channels, pads=[0, 1, 1, 0]),
-            "depthwise": lambda: self.conv(x, channels, 2, group=channels, bias=False, pads=[1, 0, 0, 1], dilations=[1, 2]),
+            "depthwise": lambda: self.conv(
+                x, channels, 2, group=channels, bias=False, pads=[1, 0, 0, 1], dilations=[1, 2]
+            ),
             "strided": lambda: self.conv(x, 4, 2, strides=[2, 1], pads=[1, 1, 0, 0]),
-            "pool": lambda: self.add("AveragePool", [x], {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]}),
-            "pool3": lambda: self.add("AveragePool", [x], {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1],
-                                                           "count_include_pad": 1}),
-            "bn": lambda: self.bn(x), "pad": lambda: self.add("Pad", [x], {"pads": [0, 0, 1, 0, 0, 0, 0, 2]}),
+            "pool": lambda: self.add(
+                "AveragePool",
+                [x],
+                {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 1, 1]},
+            ),
+            "pool3": lambda: self.add(
+                "AveragePool",
+                [x],
+                {
+                    "kernel_shape": [3, 3],
+                    "strides": [1, 1],
+                    "pads": [1, 1, 1, 1],
+                    "count_include_pad": 1,
+                },
+            ),
+            "bn": lambda: self.bn(x),
+            "pad": lambda: self.add("Pad", [x], {"pads": [0, 0, 1, 0, 0, 0, 0, 2]}),
             "resize": lambda: self.add("Resize", [x], {"scales": [1, 1, 2, 1]}),
             "identity": lambda: self.add(str(self.rng.choice(["Identity", "Dropout"])), [x]),
         }[kind]()
@@ -59,8 +101,13 @@ class Builder:
     def activation(self, x, op=None):
         op = op or str(self.rng.choice(["ClippedRelu", "QCFS", "QuantRelu"]))
         threshold = float(self.rng.uniform(0.5, 1.5))
-        attrs = {"ClippedRelu": {"lambda": threshold}, "QCFS": {"lambda": threshold, "levels": 4},
-                 "QuantRelu": {"scale": threshold / 4, "levels": 4}, "Relu": {}, "Clip": {"min": 0, "max": threshold}}[op]
+        attrs = {
+            "ClippedRelu": {"lambda": threshold},
+            "QCFS": {"lambda": threshold, "levels": 4},
+            "QuantRelu": {"scale": threshold / 4, "levels": 4},
+            "Relu": {},
+            "Clip": {"min": 0, "max": threshold},
+        }[op]
         return self.add(op, [x], attrs)
 
     def graph(self, output):
@@ -68,7 +115,8 @@ class Builder:
 
 
 def random_graph(rng):
-    """Two to four layers with random linear paths: residual adds, concatenations, several operators in a row.
+    """Two to four layers with random linear paths: residual adds, concatenations, several operators
+    in a row.
 
     Some layers reach the last ones past those between.
     """
@@ -77,7 +125,11 @@ def random_graph(rng):
     for _ in range(int(rng.integers(1, 4))):
         y = x
         for _ in range(int(rng.integers(1, 4))):
-            kinds = [k for k in MAP_OPERATORS if min(b.shapes[y][1:]) >= 3 or k in ("bn", "identity", "pad", "conv")]
+            kinds = [
+                k
+                for k in MAP_OPERATORS
+                if min(b.shapes[y][1:]) >= 3 or k in ("bn", "identity", "pad", "conv")
+            ]
             y = b.linear(y, str(rng.choice(kinds)))
         join = rng.integers(4)
         if join == 0 and b.shapes[y][1:] == b.shapes[x][1:]:
@@ -100,11 +152,15 @@ def random_graph(rng):
 
 
 def skipping_graph(rng):
-    """Three layers, of which the first reaches the other two and the readout, past the layers between; some weights are 0."""
+    """Three layers, of which the first reaches the other two and the readout, past the layers
+    between; some weights are 0.
+    """
     b = Builder(rng, (2, 4, 4))
     first = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
     second = b.activation(b.conv(first, 4, pads=[1, 1, 1, 1]))
-    third = b.activation(b.add("Add", [b.conv(second, 3, 1), b.conv(first, 3, pads=[1, 1, 1, 1], group=3)]))
+    third = b.activation(
+        b.add("Add", [b.conv(second, 3, 1), b.conv(first, 3, pads=[1, 1, 1, 1], group=3)])
+    )
     for node in b.nodes:
         if "W" in node.params:
             node.params["W"][rng.random(node.params["W"].shape) < 0.2] = 0
@@ -113,13 +169,23 @@ def skipping_graph(rng):
 
 
 def mobile_graph(rng):
-    """Inverted residual blocks as in MobileNet: depthwise and grouped convolutions, linear nodes between them, sums of several inputs."""
+    """Inverted residual blocks as in MobileNet: depthwise and grouped convolutions, linear nodes
+    between them, sums of several inputs.
+    """
     b = Builder(rng, (3, 8, 8))
 
     def block(x, out, stride=1, group=1):
         wide = b.activation(b.bn(b.conv(x, 2 * b.shapes[x][0], 1, group=group, bias=False)))
-        deep = b.conv(wide, b.shapes[wide][0], group=b.shapes[wide][0], bias=False, strides=[stride] * 2, pads=[1, 1, 1, 1])
+        deep = b.conv(
+            wide,
+            b.shapes[wide][0],
+            group=b.shapes[wide][0],
+            bias=False,
+            strides=[stride] * 2,
+            pads=[1, 1, 1, 1],
+        )
         return b.bn(b.conv(b.activation(b.bn(deep)), out, 1, bias=False))
+
     stem = b.activation(b.bn(b.conv("input", 4, pads=[1, 1, 1, 1])))
     first = block(stem, 4)
     second = b.add("Add", [block(first, 4, group=2), first, stem])
@@ -130,15 +196,20 @@ def mobile_graph(rng):
 
 
 def yolo_graph(rng, op):
-    """A detector as in YOLO: spatial pyramid pooling (max pools of max pools), a nearest Resize, a Concat neck, a head for each scale.
+    """A detector as in YOLO: spatial pyramid pooling (max pools of max pools), a nearest Resize, a
+    Concat neck, a head for each scale.
 
     Its max pools stand in front of an activation, behind one, and behind a Concat.
     """
     b = Builder(rng, (3, 8, 8))
-    half, same = {"kernel_shape": [2, 2], "strides": [2, 2]}, {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
+    half, same = (
+        {"kernel_shape": [2, 2], "strides": [2, 2]},
+        {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]},
+    )
 
     def conv(x, out, kernel=3):
         return b.activation(b.bn(b.conv(x, out, kernel, bias=False, pads=[kernel // 2] * 4)), op)
+
     one = conv("input", 3)
     two = conv(one, 3)
     fine = b.add("Concat", [one, two, b.add("Add", [one, two])])

@@ -1,4 +1,5 @@
 """The numpy forward pass against plain loops, hand-computed values, and itself in other batches."""
+
 import itertools
 import math
 import tracemalloc
@@ -14,7 +15,9 @@ from eventsnn.exceptions import InputError
 
 
 def run(op, x, attrs=None, params=None):
-    """Apply one node to x, a list of inputs or one; also checks that graph and forward pass agree on the shape."""
+    """Apply one node to x, a list of inputs or one; also checks that graph and forward pass agree
+    on the shape.
+    """
     inputs = x if isinstance(x, list) else [x]
     node = Node("node", op, tuple(f"x{i}" for i in range(len(inputs))), attrs or {}, params or {})
     expected = infer_shape(node, [i.shape[1:] for i in inputs], "test")
@@ -38,29 +41,44 @@ def pixel(x, n, c, row, column):
 
 def under(x, n, c, y, z, attrs):
     """[(i, j, value or None where padded)] of the window at output position y, z."""
-    (top, left, bottom, right), (sh, sw), (dh, dw) = (attrs[k] for k in ("pads", "strides", "dilations"))
-    return [(i, j, pixel(x, n, c, y * sh - top + i * dh, z * sw - left + j * dw))
-            for i in range(attrs["kernel_shape"][0]) for j in range(attrs["kernel_shape"][1])]
+    (top, left, bottom, right), (sh, sw), (dh, dw) = (
+        attrs[k] for k in ("pads", "strides", "dilations")
+    )
+    return [
+        (i, j, pixel(x, n, c, y * sh - top + i * dh, z * sw - left + j * dw))
+        for i in range(attrs["kernel_shape"][0])
+        for j in range(attrs["kernel_shape"][1])
+    ]
 
 
 def out_size(x, attrs):
     top, left, bottom, right = attrs["pads"]
     room = (x.shape[2] + top + bottom, x.shape[3] + left + right)
-    return [(r - (k - 1) * d - 1) // s + 1
-            for r, k, d, s in zip(room, attrs["kernel_shape"], attrs["dilations"], attrs["strides"])]
+    return [
+        (r - (k - 1) * d - 1) // s + 1
+        for r, k, d, s in zip(room, attrs["kernel_shape"], attrs["dilations"], attrs["strides"])
+    ]
 
 
 def random_window(rng, pool=False):
     """A random input [2, C, H, W] and attributes of a window that fits it."""
     while True:
-        attrs = {"kernel_shape": rng.integers(1, 4, 2).tolist(), "strides": rng.integers(1, 4, 2).tolist(),
-                 "dilations": rng.integers(1, 3, 2).tolist(), "pads": rng.integers(0, 3, 4).tolist()}
+        attrs = {
+            "kernel_shape": rng.integers(1, 4, 2).tolist(),
+            "strides": rng.integers(1, 4, 2).tolist(),
+            "dilations": rng.integers(1, 3, 2).tolist(),
+            "pads": rng.integers(0, 3, 4).tolist(),
+        }
         x = rng.standard_normal((2, int(rng.integers(1, 5)), *rng.integers(1, 8, 2)))
         reach = [(k - 1) * d + 1 for k, d in zip(attrs["kernel_shape"], attrs["dilations"])]
-        if min(out_size(x, attrs)) < 1 or (pool and any(p >= r for p, r in zip(attrs["pads"], reach + reach))):
+        if min(out_size(x, attrs)) < 1 or (
+            pool and any(p >= r for p, r in zip(attrs["pads"], reach + reach))
+        ):
             continue
         windows = itertools.product(range(out_size(x, attrs)[0]), range(out_size(x, attrs)[1]))
-        if not pool or all(any(v is not None for *_, v in under(x, 0, 0, y, z, attrs)) for y, z in windows):
+        if not pool or all(
+            any(v is not None for *_, v in under(x, 0, 0, y, z, attrs)) for y, z in windows
+        ):
             return x, attrs
 
 
@@ -71,8 +89,11 @@ def naive_conv(x, weight, bias, attrs):
     for n, m, y, z in np.ndindex(out.shape):
         first = m // (maps // attrs["group"]) * depth
         out[n, m, y, z] = (0 if bias is None else bias[m]) + sum(
-            weight[m, c, i, j] * value for c in range(depth)
-            for i, j, value in under(x, n, first + c, y, z, attrs) if value is not None)
+            weight[m, c, i, j] * value
+            for c in range(depth)
+            for i, j, value in under(x, n, first + c, y, z, attrs)
+            if value is not None
+        )
     return out
 
 
@@ -137,7 +158,9 @@ def test_pools_are_the_plain_loops(seed):
 def test_pools_by_hand():
     x = np.array([[-4.0, -3.0], [-2.0, -1.0]]).reshape(1, 1, 2, 2)
     attrs = {"kernel_shape": [2, 2], "pads": [1, 1, 0, 0], "strides": [2, 2]}
-    assert run("MaxPool", x, attrs).tolist() == [[[[-4]]]], "padding must not win over negative values"
+    assert run("MaxPool", x, attrs).tolist() == [[[[-4]]]], (
+        "padding must not win over negative values"
+    )
     assert run("AveragePool", x, attrs).tolist() == [[[[-4]]]]
     assert run("AveragePool", x, attrs | {"count_include_pad": 1}).tolist() == [[[[-1]]]]
     assert run("GlobalAveragePool", x).tolist() == [[[[-2.5]]]]
@@ -147,8 +170,15 @@ def test_pools_by_hand():
 @pytest.mark.parametrize("bias", (False, True))
 def test_gemm_is_the_plain_loop(transposed, bias):
     rng = np.random.default_rng(transposed)
-    x, weight, shift = rng.standard_normal((3, 5)), rng.standard_normal((5, 4)), rng.standard_normal(4)
-    expected = [[sum(x[n, k] * weight[k, m] for k in range(5)) + bias * shift[m] for m in range(4)] for n in range(3)]
+    x, weight, shift = (
+        rng.standard_normal((3, 5)),
+        rng.standard_normal((5, 4)),
+        rng.standard_normal(4),
+    )
+    expected = [
+        [sum(x[n, k] * weight[k, m] for k in range(5)) + bias * shift[m] for m in range(4)]
+        for n in range(3)
+    ]
     params = {"B": weight.T.copy() if transposed else weight} | ({"C": shift} if bias else {})
     close(run("Gemm", x, {"transB": transposed}, params), expected)
 
@@ -163,7 +193,9 @@ def test_batch_normalization_is_its_formula(shape):
         expected = np.empty(shape)
         for at in np.ndindex(shape):
             c = at[1]
-            centred = (x[at] - params["input_mean"][c]) / math.sqrt(params["input_var"][c] + epsilon)
+            centred = (x[at] - params["input_mean"][c]) / math.sqrt(
+                params["input_var"][c] + epsilon
+            )
             expected[at] = params["scale"][c] * centred + params["B"][c]
         close(run("BatchNormalization", x, attrs, params), expected)
 
@@ -172,7 +204,9 @@ def test_shapes_and_sums():
     x = np.arange(24.0).reshape(2, 3, 2, 2)
     assert run("Flatten", x).tolist() == x.reshape(2, 12).tolist()
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    assert run("Flatten", last).tolist() == x.reshape(2, 12).tolist(), "the order in memory must not show"
+    assert run("Flatten", last).tolist() == x.reshape(2, 12).tolist(), (
+        "the order in memory must not show"
+    )
     assert run("Add", [x, 2 * x, 3 * x]).tolist() == (6 * x).tolist()
     joined = run("Concat", [x, -x[:, :1]], {"axis": 1})
     assert joined[1].tolist() == [*x[1].tolist(), (-x[1, 0]).tolist()]
@@ -191,7 +225,11 @@ def test_resize_by_hand():
     x = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2)
     doubled = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     assert run("Resize", x, {"scales": [2.0, 2.0]})[0, 0].tolist() == doubled
-    attrs = {"scales": [1.0, 1.0, 1.0, 1.5], "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    attrs = {
+        "scales": [1.0, 1.0, 1.0, 1.5],
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+    }
     assert run("Resize", x, attrs)[0, 0].tolist() == [[1, 1, 2], [3, 3, 4]]
     assert run("Resize", x, {"sizes": [1, 2]})[0, 0].tolist() == [[1, 2]]
 
@@ -214,17 +252,32 @@ def test_activations_by_hand():
     assert act("Clip", values, min=0, max=6.0) == [0, 0, 0, 0.5, 1, 1.5, 2.5, 6]
     assert act("ClippedRelu", values, lamda=2.0) == [0, 0, 0, 0.5, 1, 1.5, 2, 2]
     # levels 0, 1/2, 1, 3/2, 2; halfway values go up
-    assert act("QCFS", [-1.0, -0.25, 0.0, 0.249, 0.25, 0.74, 0.75, 1.25, 1.75, 2.0, 7.0], lamda=2.0, levels=4) == [
-        0, 0, 0, 0, 0.5, 0.5, 1, 1.5, 2, 2, 2]
+    assert act(
+        "QCFS",
+        [-1.0, -0.25, 0.0, 0.249, 0.25, 0.74, 0.75, 1.25, 1.75, 2.0, 7.0],
+        lamda=2.0,
+        levels=4,
+    ) == [0, 0, 0, 0, 0.5, 0.5, 1, 1.5, 2, 2, 2]
     # multiples of 1/4, at most 3 of them; 1/8, 3/8 and 5/8 are halves
-    assert act("QuantRelu", [-1.0, -0.125, 0.124, 0.125, 0.374, 0.375, 0.625, 0.75, 5.0], scale=0.25, levels=3) == [
-        0, 0, 0, 0.25, 0.25, 0.5, 0.75, 0.75, 0.75]
+    assert act(
+        "QuantRelu",
+        [-1.0, -0.125, 0.124, 0.125, 0.374, 0.375, 0.625, 0.75, 5.0],
+        scale=0.25,
+        levels=3,
+    ) == [0, 0, 0, 0.25, 0.25, 0.5, 0.75, 0.75, 0.75]
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
-@pytest.mark.parametrize("op, attrs", (
-    ("Relu", {}), ("Clip", {"max": np.float64(1)}), ("ClippedRelu", {"lambda": np.float64(1)}),
-    ("QCFS", {"lambda": np.float64(1), "levels": 4}), ("QuantRelu", {"scale": np.float64(0.5), "levels": 4})))
+@pytest.mark.parametrize(
+    "op, attrs",
+    (
+        ("Relu", {}),
+        ("Clip", {"max": np.float64(1)}),
+        ("ClippedRelu", {"lambda": np.float64(1)}),
+        ("QCFS", {"lambda": np.float64(1), "levels": 4}),
+        ("QuantRelu", {"scale": np.float64(0.5), "levels": 4}),
+    ),
+)
 def test_activations_keep_the_dtype(op, attrs, dtype):
     assert run(op, np.ones((1, 3), dtype), attrs).dtype == dtype
 
@@ -234,7 +287,9 @@ def test_every_operator_has_an_operation():
 
 
 def residual(seed=0, size=7):
-    """A small residual network with quantised activations, where rounding differences would show."""
+    """A small residual network with quantised activations, where rounding differences would
+    show.
+    """
     rng = np.random.default_rng(seed)
 
     def conv(name, source, shape, **attrs):
@@ -246,14 +301,25 @@ def residual(seed=0, size=7):
         return Node(name, "BatchNormalization", (source,), {}, params)
 
     nodes = (
-        conv("c1", "image", (6, 3, 3, 3), pads=[1, 1, 1, 1]), norm("n1", "c1", 6),
+        conv("c1", "image", (6, 3, 3, 3), pads=[1, 1, 1, 1]),
+        norm("n1", "c1", 6),
         Node("a1", "QCFS", ("n1",), {"lambda": 2.0, "levels": 8}),
-        conv("c2", "a1", (6, 1, 3, 3), pads=[1, 1, 1, 1], group=6), conv("c3", "a1", (6, 6, 1, 1)),
-        Node("s", "Add", ("c2", "c3")), Node("a2", "QuantRelu", ("s",), {"scale": 0.3, "levels": 6}),
+        conv("c2", "a1", (6, 1, 3, 3), pads=[1, 1, 1, 1], group=6),
+        conv("c3", "a1", (6, 6, 1, 1)),
+        Node("s", "Add", ("c2", "c3")),
+        Node("a2", "QuantRelu", ("s",), {"scale": 0.3, "levels": 6}),
         Node("p", "AveragePool", ("a2",), {"kernel_shape": [2, 2], "strides": [2, 2]}),
         Node("m", "MaxPool", ("a2",), {"kernel_shape": [2, 2], "strides": [2, 2]}),
-        Node("j", "Concat", ("p", "m")), Node("g", "GlobalAveragePool", ("j",)), Node("f", "Flatten", ("g",)),
-        Node("fc", "Gemm", ("f",), {"transB": 1}, {"B": rng.standard_normal((5, 12)), "C": rng.standard_normal(5)}),
+        Node("j", "Concat", ("p", "m")),
+        Node("g", "GlobalAveragePool", ("j",)),
+        Node("f", "Flatten", ("g",)),
+        Node(
+            "fc",
+            "Gemm",
+            ("f",),
+            {"transB": 1},
+            {"B": rng.standard_normal((5, 12)), "C": rng.standard_normal(5)},
+        ),
         Node("o", "Softmax", ("fc",)),
     )
     mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.25])
@@ -288,14 +354,16 @@ def test_an_image_s_result_does_not_depend_on_its_batch(dtype, size):
     names = tuple(graph.by_name)
     whole = ann.forward(graph, x, keep=names, dtype=dtype)
     for n in range(len(x)):
-        alone = ann.forward(graph, x[n:n + 1], keep=names, dtype=dtype)
+        alone = ann.forward(graph, x[n : n + 1], keep=names, dtype=dtype)
         for name in names:
             assert np.array_equal(alone[name][0], whole[name][n]), name
 
 
 def test_forward_frees_what_nothing_needs(monkeypatch):
     names = [f"r{i}" for i in range(8)]
-    graph = Graph(tuple(Node(b, "Relu", (a,)) for a, b in zip(["x", *names], names)), "x", "r7", (1, 2, 2))
+    graph = Graph(
+        tuple(Node(b, "Relu", (a,)) for a, b in zip(["x", *names], names)), "x", "r7", (1, 2, 2)
+    )
     alive, most, apply = [], [], ann.apply
 
     def watched(node, inputs):
@@ -341,7 +409,9 @@ def test_blas_gets_its_threads_back():
     before = ann.ONE_BLAS_THREAD.get()
     try:
         ann.ONE_BLAS_THREAD.set(2)
-        two = ann.ONE_BLAS_THREAD.get()  # 0 where no OpenBLAS was found, 1 where it has been built for one thread
+        two = (
+            ann.ONE_BLAS_THREAD.get()
+        )  # 0 where no OpenBLAS was found, 1 where it has been built for one thread
         with ann.ONE_BLAS_THREAD, ann.ONE_BLAS_THREAD:
             assert ann.ONE_BLAS_THREAD.get() in (0, 1)
         assert ann.ONE_BLAS_THREAD.get() == two
@@ -352,8 +422,17 @@ def test_blas_gets_its_threads_back():
         ann.ONE_BLAS_THREAD.set(before)
 
 
-@pytest.mark.parametrize("images", (np.zeros((2, 1, 7, 7)), np.zeros((3, 7, 7)), np.zeros((2, 7, 7, 3)), np.array("x"),
-                                    np.full((1, 3, 7, 7), "x"), np.zeros((1, 3, 7, 7), complex)))
+@pytest.mark.parametrize(
+    "images",
+    (
+        np.zeros((2, 1, 7, 7)),
+        np.zeros((3, 7, 7)),
+        np.zeros((2, 7, 7, 3)),
+        np.array("x"),
+        np.full((1, 3, 7, 7), "x"),
+        np.zeros((1, 3, 7, 7), complex),
+    ),
+)
 def test_wrong_images_are_refused(images):
     with pytest.raises(InputError, match=r"images of shape \[N, 3, 7, 7\]"):
         ann.forward(residual(), images)

@@ -1,4 +1,5 @@
 """Image sets: every kind is read as it was written, and every fault is an InputError."""
+
 import gzip
 import io
 import os
@@ -17,7 +18,18 @@ from eventsnn.data import formats as imagefiles
 from eventsnn.data.images import Images, load_images
 from eventsnn.exceptions import InputError
 
-CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CIFAR10_NAMES = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
 
 
 def make_pixels(*shape, seed=0):
@@ -34,7 +46,11 @@ def make_cifar(path, count, seed=0, coarse=False):
 
 
 def make_idx(path, array):
-    data = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    data = (
+        bytes((0, 0, 8, array.ndim))
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
@@ -66,6 +82,7 @@ def same(images, pixels, labels, first=0):
 
 # The sample
 
+
 def test_the_sample_is_bundled():
     test, train = load_images("sample"), load_images("sample", split="train", limit=3, offset=2)
     assert test.name == "sample" and test.split == "test" and train.split == "train"
@@ -76,6 +93,7 @@ def test_the_sample_is_bundled():
 
 
 # CIFAR
+
 
 @pytest.fixture
 def cifar10(tmp_path):
@@ -91,11 +109,17 @@ def test_cifar10_folder(cifar10):
     folder, train, test = cifar10
     images = load_images(folder)
     same(images, *test)
-    assert (images.name, images.split, images.classes) == ("cifar-10-batches-bin", "test", tuple(CIFAR10_NAMES))
+    assert (images.name, images.split, images.classes) == (
+        "cifar-10-batches-bin",
+        "test",
+        tuple(CIFAR10_NAMES),
+    )
     same(load_images(str(folder), split="train"), *train)
 
 
-@pytest.mark.parametrize("offset, limit", [(0, 1), (3, 2), (3, 8), (4, 5), (9, 1), (14, 99), (0, 15), (2, None)])
+@pytest.mark.parametrize(
+    "offset, limit", [(0, 1), (3, 2), (3, 8), (4, 5), (9, 1), (14, 99), (0, 15), (2, None)]
+)
 def test_a_window_runs_across_the_batches(cifar10, offset, limit):
     folder, (pixels, labels), _ = cifar10
     stop = None if limit is None else offset + limit
@@ -114,7 +138,11 @@ def test_one_cifar_file_has_its_own_split(cifar10):
     folder, (pixels, labels), test = cifar10
     images = load_images(folder / "data_batch_2.bin")
     same(images, pixels[4:9], labels[4:9])
-    assert (images.name, images.split, images.classes[0]) == ("data_batch_2.bin", "train", "airplane")
+    assert (images.name, images.split, images.classes[0]) == (
+        "data_batch_2.bin",
+        "train",
+        "airplane",
+    )
     assert load_images(folder / "test_batch.bin", split="train").split == "test"
     other = (folder / "test_batch.bin").rename(folder / "mine.dat")
     same(load_images(other, split="train"), *test)
@@ -122,7 +150,10 @@ def test_one_cifar_file_has_its_own_split(cifar10):
 
 
 def test_cifar100_has_fine_labels(tmp_path):
-    train, test = (make_cifar(tmp_path / f"{s}.bin", 4, seed=s == "test", coarse=True) for s in ("train", "test"))
+    train, test = (
+        make_cifar(tmp_path / f"{s}.bin", 4, seed=s == "test", coarse=True)
+        for s in ("train", "test")
+    )
     same(load_images(tmp_path), *test)
     same(load_images(tmp_path, split="train", offset=1), train[0][1:], train[1][1:], first=1)
     assert load_images(tmp_path).classes == ()
@@ -138,7 +169,11 @@ def test_labels_decide_when_both_record_lengths_fit(tmp_path):
     for name, array, label in ("ten", ten, 7), ("hundred", hundred, 99):
         (tmp_path / name).write_bytes(array.tobytes())
         images = load_images(tmp_path / name)
-        assert len(images) == len(array) and (images.labels == label).all() and (images.pixels == 200).all()
+        assert (
+            len(images) == len(array)
+            and (images.labels == label).all()
+            and (images.pixels == 200).all()
+        )
 
 
 def test_a_cifar_file_may_begin_like_idx(tmp_path):
@@ -166,7 +201,7 @@ def test_damaged_cifar_files_are_refused(cifar10):
     test.write_bytes(b"")
     refuse(folder, "0 bytes")
     refuse(test, "0 bytes")
-    test.write_bytes(data[: 3073 * 2] + b"\x0a" + data[3073 * 2 + 1:])
+    test.write_bytes(data[: 3073 * 2] + b"\x0a" + data[3073 * 2 + 1 :])
     refuse(folder, "record 2", "from 0 to 9", "found 10")
     assert len(load_images(folder, limit=2)) == 2 and len(load_images(folder, offset=3)) == 2
     refuse(test, "record 2", offset=1)
@@ -217,11 +252,15 @@ def test_what_is_no_file_is_not_opened(cifar10):
 
 # IDX
 
+
 @pytest.fixture
 def mnist(tmp_path):
     sets = {}
     for stem, count, end in ("train", 7, ""), ("t10k", 5, ".gz"):
-        pixels, labels = make_pixels(count, 6, 4, seed=count), np.arange(count, dtype=np.uint8)[::-1]
+        pixels, labels = (
+            make_pixels(count, 6, 4, seed=count),
+            np.arange(count, dtype=np.uint8)[::-1],
+        )
         make_idx(tmp_path / f"{stem}-images-idx3-ubyte{end}", pixels)
         make_idx(tmp_path / f"{stem}-labels-idx1-ubyte{end}", labels)
         sets[stem] = pixels[:, None], labels
@@ -286,7 +325,10 @@ def test_damaged_idx_files_are_refused(tmp_path, end):
     refuse(images(struct.pack(">4B3I", 0, 0, 13, 3, 3, 4, 4), body), "0x00000803")
     refuse(images(struct.pack(">4B3I", 0, 0, 8, 3, 0, 4, 4), b""), "at least one image")
     refuse(images(struct.pack(">4B3I", 0, 0, 8, 3, 3, 0, 4), b""), "[3, 0, 4]")
-    refuse(images(struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 4), body), "at most 4,294,967,296 bytes")
+    refuse(
+        images(struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 4), body),
+        "at most 4,294,967,296 bytes",
+    )
     images(good, body)
     refuse(labels, "0x00000803", "beside it")
     make_idx(labels, np.zeros(4, np.uint8))
@@ -295,14 +337,22 @@ def test_damaged_idx_files_are_refused(tmp_path, end):
     refuse(path, labels.name, "0x00000801")
     labels.unlink()
     assert load_images(path).labels is None
-    refuse(images(struct.pack(">4B3I", 0, 0, 8, 3, 2**20, 64, 60), body), path.name, "4,026,531,8")  # without 4 GB
+    refuse(
+        images(struct.pack(">4B3I", 0, 0, 8, 3, 2**20, 64, 60), body), path.name, "4,026,531,8"
+    )  # without 4 GB
 
 
 def test_a_damaged_gzip_stream_is_refused(mnist):
     folder, _ = mnist
     path = folder / "t10k-images-idx3-ubyte.gz"
     data = path.read_bytes()
-    for damaged in (data[:-9], data[:12], data[:-8] + b"\0" * 8, data[:30] + b"\xff" * 20 + data[50:], b"\x1f\x8b"):
+    for damaged in (
+        data[:-9],
+        data[:12],
+        data[:-8] + b"\0" * 8,
+        data[:30] + b"\xff" * 20 + data[50:],
+        b"\x1f\x8b",
+    ):
         path.write_bytes(damaged)
         refuse(path, path.name)
         refuse(folder, path.name)
@@ -310,23 +360,32 @@ def test_a_damaged_gzip_stream_is_refused(mnist):
 
 # Arrays: .npz and HDF5 in one
 
+
 @pytest.fixture(params=["npz", "h5"])
 def store(request, tmp_path):
     """Writes arrays (a/b is spelt a__b) and returns the path."""
+
     def write(**arrays):
         path = tmp_path / "train.dat"
         if request.param == "h5":
             make_hdf5(path, **arrays)
         else:
             with open(path, "wb") as stream:
-                np.savez_compressed(stream, **{key.replace("__", "/"): x for key, x in arrays.items()})
+                np.savez_compressed(
+                    stream, **{key.replace("__", "/"): x for key, x in arrays.items()}
+                )
         return path
+
     return write
 
 
-@pytest.mark.parametrize("keys", [("x_{}", "y_{}"), ("{}__images", "{}__labels"), ("{}__x", "{}__y")])
+@pytest.mark.parametrize(
+    "keys", [("x_{}", "y_{}"), ("{}__images", "{}__labels"), ("{}__x", "{}__y")]
+)
 def test_arrays_with_splits(store, keys):
-    sets = {s: (make_pixels(n, 3, 5, 4, seed=n), np.arange(n)) for s, n in (("train", 6), ("test", 4))}
+    sets = {
+        s: (make_pixels(n, 3, 5, 4, seed=n), np.arange(n)) for s, n in (("train", 6), ("test", 4))
+    }
     path = store(**{key.format(s): x for s in sets for key, x in zip(keys, sets[s])})
     for s, (pixels, labels) in sets.items():
         same(load_images(path, split=s), pixels, labels)
@@ -351,10 +410,18 @@ def test_a_split_that_is_not_there_is_refused(store):
     refuse(store(pixels=make_pixels(2, 4, 4)), "found pixels")
 
 
-@pytest.mark.parametrize("shape, axes", [
-    ((2, 5, 4), None), ((2, 5, 5, 3), (0, 3, 1, 2)), ((2, 5, 4, 1), (0, 3, 1, 2)), ((2, 3, 5, 4), (0, 1, 2, 3)),
-    ((2, 1, 5, 3), (0, 1, 2, 3)), ((2, 3, 3, 3), (0, 1, 2, 3)), ((2, 6, 5, 4), (0, 1, 2, 3)),
-])
+@pytest.mark.parametrize(
+    "shape, axes",
+    [
+        ((2, 5, 4), None),
+        ((2, 5, 5, 3), (0, 3, 1, 2)),
+        ((2, 5, 4, 1), (0, 3, 1, 2)),
+        ((2, 3, 5, 4), (0, 1, 2, 3)),
+        ((2, 1, 5, 3), (0, 1, 2, 3)),
+        ((2, 3, 3, 3), (0, 1, 2, 3)),
+        ((2, 6, 5, 4), (0, 1, 2, 3)),
+    ],
+)
 def test_axes_of_pixels(store, shape, axes):
     pixels = make_pixels(*shape)
     expected = pixels[:, None] if axes is None else pixels.transpose(axes)
@@ -383,15 +450,25 @@ def test_pixels_that_are_not_finite_are_refused(store, value):
     assert len(load_images(path, limit=1)) == 1
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 16), (3, 1, 4, 4, 1), (), (0, 4, 4), (3, 0, 4), (3, 1, 4, 0)])
+@pytest.mark.parametrize(
+    "shape", [(3,), (3, 16), (3, 1, 4, 4, 1), (), (0, 4, 4), (3, 0, 4), (3, 1, 4, 0)]
+)
 def test_other_shapes_of_pixels_are_refused(store, shape):
     refuse(store(x=np.zeros(shape, np.uint8)), "train.dat: x")
 
 
-@pytest.mark.parametrize("labels", [
-    [2, 0, 1], [[2], [0], [1]], [[0, 0, 1], [1, 0, 0], [0, 1, 0]], [2.0, 0.0, 1.0],
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], np.array([2, 0, 1], ">u2"), np.eye(3, dtype=bool)[[2, 0, 1]],
-])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [2, 0, 1],
+        [[2], [0], [1]],
+        [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
+        [2.0, 0.0, 1.0],
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+        np.array([2, 0, 1], ">u2"),
+        np.eye(3, dtype=bool)[[2, 0, 1]],
+    ],
+)
 def test_forms_of_labels(store, labels):
     pixels = make_pixels(3, 1, 4, 4)
     same(load_images(store(x=pixels, y=np.array(labels))), pixels, [2, 0, 1])
@@ -402,17 +479,35 @@ def test_truth_values_are_labels(store):
     same(load_images(store(x=pixels, y=np.array([True, False]))), pixels, [1, 0])
 
 
-@pytest.mark.parametrize("labels", [
-    [0, -1, 2], [0, 0.5, 1], [0, np.nan, 1], [0, np.inf, 1], [0, 2**31, 1], np.array([0, 2**64 - 1, 1], np.uint64),
-    [[1, 1], [1, 0], [0, 1]], [[0, 0], [1, 0], [0, 1]], [[2, 0], [1, 0], [0, 1]], [[1, np.nan], [1, 0], [0, 1]],
-    [0, 1], [0, 1, 2, 3], [[[0]], [[1]], [[2]]], np.zeros((3, 0)), 3, [0j, 1j, 2j], [b"a", b"b", b"c"],
-    np.array([0, 1, 2], np.longdouble),
-])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, -1, 2],
+        [0, 0.5, 1],
+        [0, np.nan, 1],
+        [0, np.inf, 1],
+        [0, 2**31, 1],
+        np.array([0, 2**64 - 1, 1], np.uint64),
+        [[1, 1], [1, 0], [0, 1]],
+        [[0, 0], [1, 0], [0, 1]],
+        [[2, 0], [1, 0], [0, 1]],
+        [[1, np.nan], [1, 0], [0, 1]],
+        [0, 1],
+        [0, 1, 2, 3],
+        [[[0]], [[1]], [[2]]],
+        np.zeros((3, 0)),
+        3,
+        [0j, 1j, 2j],
+        [b"a", b"b", b"c"],
+        np.array([0, 1, 2], np.longdouble),
+    ],
+)
 def test_other_labels_are_refused(store, labels):
     refuse(store(x=make_pixels(3, 4, 4), y=np.array(labels)), "train.dat: y")
 
 
 # .npz alone
+
 
 def write_npz(path, **members):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -457,19 +552,27 @@ def test_pickles_in_npz_are_refused(tmp_path):
     refuse(tmp_path / "y.npz", "y.npz: y", "Python objects")
 
 
-@pytest.mark.parametrize("header", [
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 65536, 65536)}",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 100, 100)}",
-    "{'descr': '|u1', 'fortran_order': True, 'shape': (3, -1, 4)}",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 4, -4)}",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': 3}",
-    "{'descr': '|O', 'fortran_order': False, 'shape': (3, 4, 4)}",
-    "{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (3, 4, 4)}",
-    "{'descr': ('|u1', (4,)), 'fortran_order': False, 'shape': (3, 4)}",
-    "{'descr': 'nonsense', 'fortran_order': False, 'shape': (3, 4, 4)}",
-    "{'descr': '|u1', 'shape': (3, 4, 4)}",
-    "(" * 9000, "{'shape': (1L,", "open('x')", "", "\x93" * 20, "[" + "1," * 20000,
-])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 65536, 65536)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 100, 100)}",
+        "{'descr': '|u1', 'fortran_order': True, 'shape': (3, -1, 4)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 4, -4)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': 3}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (3, 4, 4)}",
+        "{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (3, 4, 4)}",
+        "{'descr': ('|u1', (4,)), 'fortran_order': False, 'shape': (3, 4)}",
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (3, 4, 4)}",
+        "{'descr': '|u1', 'shape': (3, 4, 4)}",
+        "(" * 9000,
+        "{'shape': (1L,",
+        "open('x')",
+        "",
+        "\x93" * 20,
+        "[" + "1," * 20000,
+    ],
+)
 def test_hostile_npz_headers_are_refused(tmp_path, header):
     refuse(write_npz(tmp_path / "a.npz", x=make_npy(header=header) + bytes(48)), "a.npz")
 
@@ -489,16 +592,25 @@ def test_damaged_npz_files_are_refused(tmp_path):
     path.write_bytes(data.replace(good[-8:], b"x" * 8))
     refuse(path, "a.npz: x", "CRC")
     at = data.index(b"PK\1\2")
-    path.write_bytes(data[: at + 8] + b"\1" + data[at + 9:])
+    path.write_bytes(data[: at + 8] + b"\1" + data[at + 9 :])
     refuse(path, "a.npz", "encrypted")
 
 
 # HDF5 alone
 
+
 def test_links_that_leave_the_file_are_refused(tmp_path):
-    make_hdf5(tmp_path / "data.h5", images=make_pixels(2, 4, 4), labels=np.arange(2), test__images=make_pixels(2, 4, 4))
-    for key, link in [("images", h5py.ExternalLink("data.h5", "/images")), ("images", h5py.SoftLink("/there/images")),
-                      ("test", h5py.ExternalLink("data.h5", "/test"))]:
+    make_hdf5(
+        tmp_path / "data.h5",
+        images=make_pixels(2, 4, 4),
+        labels=np.arange(2),
+        test__images=make_pixels(2, 4, 4),
+    )
+    for key, link in [
+        ("images", h5py.ExternalLink("data.h5", "/images")),
+        ("images", h5py.SoftLink("/there/images")),
+        ("test", h5py.ExternalLink("data.h5", "/test")),
+    ]:
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["there"] = h5py.ExternalLink("data.h5", "/")
             file[key] = link
@@ -555,6 +667,7 @@ def test_a_truncated_hdf5_file_is_refused(tmp_path):
 
 # What is not read
 
+
 def test_pickles_are_refused(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
@@ -603,15 +716,26 @@ def test_other_things_are_refused(tmp_path):
 def test_a_file_that_may_not_be_read_is_refused(cifar10, monkeypatch):
     def deny(*args, **options):
         raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(imagefiles, "open", deny, raising=False)
     refuse(cifar10[0], "Permission denied")
     refuse(cifar10[0] / "test_batch.bin", "test_batch.bin", "Permission denied")
 
 
-@pytest.mark.parametrize("options", [
-    {"limit": 0}, {"limit": -1}, {"limit": 1.5}, {"limit": True}, {"limit": "2"}, {"offset": -1}, {"offset": None},
-    {"offset": 5}, {"offset": 10**30},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": 0},
+        {"limit": -1},
+        {"limit": 1.5},
+        {"limit": True},
+        {"limit": "2"},
+        {"offset": -1},
+        {"offset": None},
+        {"offset": 5},
+        {"offset": 10**30},
+    ],
+)
 def test_wrong_windows_are_refused(cifar10, options):
     refuse(cifar10[0], *options, **options)
 
@@ -629,6 +753,7 @@ def test_a_window_may_reach_past_the_end(cifar10):
 
 # Memory, and the class itself
 
+
 @pytest.mark.parametrize("kind", ["bin", "idx", "idx.gz", "npz", "h5"])
 def test_memory_follows_the_window(tmp_path, kind):
     path, pixels = tmp_path / f"test.{kind}", np.zeros((8000, 3072), np.uint8)
@@ -639,7 +764,9 @@ def test_memory_follows_the_window(tmp_path, kind):
     elif kind == "h5":
         make_hdf5(path, x=pixels.reshape(-1, 3, 32, 32), y=np.zeros(8000))
     else:
-        path = path.with_name(f"t10k-images-idx3.{kind}"[: -3 if kind == "idx" else None].replace(".idx.", "."))
+        path = path.with_name(
+            f"t10k-images-idx3.{kind}"[: -3 if kind == "idx" else None].replace(".idx.", ".")
+        )
         make_idx(path, pixels.reshape(-1, 96, 32))
     load_images(path, limit=1)
     tracemalloc.start()
@@ -653,7 +780,11 @@ def test_memory_follows_the_window(tmp_path, kind):
 def test_take(cifar10):
     images = load_images(cifar10[0], offset=1)
     taken = images.take([3, 0, 3])
-    assert list(taken.indices) == [4, 1, 4] and taken.split == "test" and taken.classes == images.classes
+    assert (
+        list(taken.indices) == [4, 1, 4]
+        and taken.split == "test"
+        and taken.classes == images.classes
+    )
     np.testing.assert_array_equal(taken.pixels, images.pixels[[3, 0, 3]])
     np.testing.assert_array_equal(taken.labels, images.labels[[3, 0, 3]])
     for wrong in [], [4], [-1], [0.0], [True, False, True, True], [[0]], 0, "0":
@@ -666,11 +797,15 @@ def test_take(cifar10):
 def test_repr(cifar10):
     images = load_images(cifar10[0]).take([0])
     label = images.labels[0]
-    assert repr(images) == f"<Images cifar-10-batches-bin (test): 1 of 3x32x32 uint8, labels {label} to {label}>"
+    assert (
+        repr(images)
+        == f"<Images cifar-10-batches-bin (test): 1 of 3x32x32 uint8, labels {label} to {label}>"
+    )
     assert "no labels" in repr(Images("a", "test", np.arange(2), make_pixels(2, 1, 4, 4), None, ()))
 
 
 # Mutants of valid files: read or refused, nothing else
+
 
 def mutate(data, rng):
     data = bytearray(data)
@@ -686,13 +821,15 @@ def mutate(data, rng):
             case 3:
                 data[at:at] = rng.randbytes(rng.choice((1, 4, 100)))
             case 4:
-                del data[max(at, 1):]
+                del data[max(at, 1) :]
         if not data:
             return b""
     return bytes(data)
 
 
-@pytest.mark.parametrize("kind", ["bin", "bin100", "idx", "idx.gz", "npz", "stored.npz", "h5", "chunked.h5"])
+@pytest.mark.parametrize(
+    "kind", ["bin", "bin100", "idx", "idx.gz", "npz", "stored.npz", "h5", "chunked.h5"]
+)
 def test_mutants_are_read_or_refused(tmp_path, kind):
     path, pixels, labels = tmp_path / f"t10k-images.{kind}", make_pixels(3, 1, 5, 5), np.arange(3)
     if kind.startswith("bin"):
@@ -719,7 +856,15 @@ def test_mutants_are_read_or_refused(tmp_path, kind):
             outcomes["refused"] += 1
             continue
         outcomes["read"] += 1
-        assert images.pixels.ndim == 4 and min(images.pixels.shape) > 0 and np.isfinite(images.pixels).all()
+        assert (
+            images.pixels.ndim == 4
+            and min(images.pixels.shape) > 0
+            and np.isfinite(images.pixels).all()
+        )
         assert images.pixels.dtype in (np.uint8, np.float32) and len(images.indices) == len(images)
-        assert images.labels is None or images.labels.shape == (len(images),) and images.labels.min() >= 0
+        assert (
+            images.labels is None
+            or images.labels.shape == (len(images),)
+            and images.labels.min() >= 0
+        )
     assert min(outcomes.values()) > 5, outcomes

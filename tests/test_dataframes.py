@@ -1,4 +1,7 @@
-"""Results as DataFrames and Datasets, where pandas and xarray are installed; what is said where they are not."""
+"""Results as DataFrames and Datasets, where pandas and xarray are installed; what is said where
+they are not.
+"""
+
 import importlib.util
 
 import numpy as np
@@ -27,8 +30,14 @@ def test_a_run_as_a_dataframe():
     network, pixels = network_and_images()
     result = network.run(labelled(pixels), steps=5)
     frame = result.to_pandas()
-    assert list(frame.index) == [1, 2, 4, 5] and list(frame.columns) == ["accuracy", "spikes", "operations"]
-    assert frame.spikes[4] == result.spikes[:, :, :4].sum() / 3 and frame.accuracy[2] == result.accuracy(2)
+    assert list(frame.index) == [1, 2, 4, 5] and list(frame.columns) == [
+        "accuracy",
+        "spikes",
+        "operations",
+    ]
+    assert frame.spikes[4] == result.spikes[:, :, :4].sum() / 3 and frame.accuracy[
+        2
+    ] == result.accuracy(2)
 
 
 @pytest.mark.parametrize("encoding", ["constant", "even"])
@@ -37,14 +46,33 @@ def test_a_run_as_a_dataset(encoding):
     network, pixels = network_and_images()
     result = network.run(labelled(pixels), steps=5, encoding=encoding)
     found = result.to_xarray()
-    assert isinstance(found, xarray.Dataset) and set(found.data_vars) == {"spikes", "operations", "readout", "label"}
-    assert found.image.values.tolist() == [10, 11, 12] and found.step.values.tolist() == [1, 2, 3, 4, 5]
-    assert found.layer.values.tolist() == [layer.name for layer in network.layers] and found.label.values.tolist() == [0, 1, 0]
+    assert isinstance(found, xarray.Dataset) and set(found.data_vars) == {
+        "spikes",
+        "operations",
+        "readout",
+        "label",
+    }
+    assert found.image.values.tolist() == [10, 11, 12] and found.step.values.tolist() == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    assert found.layer.values.tolist() == [
+        layer.name for layer in network.layers
+    ] and found.label.values.tolist() == [0, 1, 0]
     first = network.layers[0].name
     assert np.array_equal(found.spikes.sel(image=11, layer=first, step=3), result.spikes[1, 0, 2])
-    assert np.array_equal(found.operations, result.operations) and found.operations.dims == ("image", "layer", "step")
+    assert np.array_equal(found.operations, result.operations) and found.operations.dims == (
+        "image",
+        "layer",
+        "step",
+    )
     for step in (1, 4):
-        assert np.array_equal(found.readout.sel(step=step).transpose("image", "class"), result.readout(step))
+        assert np.array_equal(
+            found.readout.sel(step=step).transpose("image", "class"), result.readout(step)
+        )
     plain = network.run(pixels, steps=2).to_xarray()
     assert "label" not in plain and plain.image.values.tolist() == [0, 1, 2]
 

@@ -1,4 +1,5 @@
 """The event engine against the naive twin, event by event, and against the clocked engine."""
+
 import numpy as np
 import pytest
 import twin
@@ -28,22 +29,46 @@ CASES = {
     "inhibitory_first": ({"order": "inhibitory_first"}, {"order": twin.inhibitory_first}),
     "clocked": ({"order": "clocked"}, {"order": twin.clocked}),
     "jitter": ({"order": "jitter", "jitter": "uniform:0.5"}, {"order": twin.jitter(5, 0, 512, 3)}),
-    "free-running": ({"order": "jitter", "jitter": "uniform:2", "barrier": False}, {"order": twin.jitter(5, 0, 2048, 3), "barrier": False}),
+    "free-running": (
+        {"order": "jitter", "jitter": "uniform:2", "barrier": False},
+        {"order": twin.jitter(5, 0, 2048, 3), "barrier": False},
+    ),
     "refractory": ({"refractory": 1.0}, {"order": twin.fifo, "refractory": 1024}),
-    "refractory, random": ({"order": "random", "refractory": 0.25}, {"order": twin.random(5, 3), "refractory": 256}),
-    "window": ({"order": "jitter", "jitter": "uniform:0.5", "window": 0.25}, {"order": twin.jitter(5, 0, 512, 3), "window": 256}),
+    "refractory, random": (
+        {"order": "random", "refractory": 0.25},
+        {"order": twin.random(5, 3), "refractory": 256},
+    ),
+    "window": (
+        {"order": "jitter", "jitter": "uniform:0.5", "window": 0.25},
+        {"order": twin.jitter(5, 0, 512, 3), "window": 256},
+    ),
     "window, fifo": ({"window": 1.25}, {"order": twin.fifo, "window": 1280}),
     "window, refractory, free": (
-        {"order": "jitter", "jitter": "uniform:1", "window": 0.75, "refractory": 1.5, "barrier": False},
-        {"order": twin.jitter(5, 0, 1024, 3), "window": 768, "refractory": 1536, "barrier": False}),
-    "window, halves": ({"order": "excitatory_first", "window": 0.5}, {"order": twin.excitatory_first, "window": 512}),
+        {
+            "order": "jitter",
+            "jitter": "uniform:1",
+            "window": 0.75,
+            "refractory": 1.5,
+            "barrier": False,
+        },
+        {"order": twin.jitter(5, 0, 1024, 3), "window": 768, "refractory": 1536, "barrier": False},
+    ),
+    "window, halves": (
+        {"order": "excitatory_first", "window": 0.5},
+        {"order": twin.excitatory_first, "window": 512},
+    ),
     "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
-    "delays by neuron": ({"order": "random", "delays": "by neuron", "barrier": False}, {"order": twin.random(5, 3), "barrier": False}),
+    "delays by neuron": (
+        {"order": "random", "delays": "by neuron", "barrier": False},
+        {"order": twin.random(5, 3), "barrier": False},
+    ),
 }
 
 
 def in_case(case, network, rng):
-    """The options of `Time` and of the twin's run for one of CASES, with random delays where it has any."""
+    """The options of `Time` and of the twin's run for one of CASES, with random delays where it has
+    any.
+    """
     mine, others = (dict(options) for options in CASES[case])
     names = [layer.name for layer in network.layers]
     pairs = [(names[p.source], names[p.target]) for p in network.projections if p.source >= 0]
@@ -53,7 +78,9 @@ def in_case(case, network, rng):
         others["delays"] = twin.PerProjection([int(x * TICKS) for x in steps])
     elif mine.get("delays") == "by neuron":
         mine["delays"] = [rng.integers(0, 9, layer.size) / 8 for layer in network.spiking]
-        others["delays"] = twin.PerNeuron([(x * TICKS).astype(int).tolist() for x in mine["delays"]])
+        others["delays"] = twin.PerNeuron(
+            [(x * TICKS).astype(int).tolist() for x in mine["delays"]]
+        )
     return mine, others
 
 
@@ -67,13 +94,28 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
     mine, others = in_case(case, network, rng)
-    simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
-                            pixel_range=pixel_range(pixels), **options)
+    simulation = Simulation(
+        network,
+        steps=STEPS,
+        engine="event",
+        neuron=model,
+        time=Time(**mine),
+        seed=5,
+        arithmetic=arithmetic,
+        pixel_range=pixel_range(pixels),
+        **options,
+    )
     recorder = Recorder()
     found = simulation.image(pixels[0], 3, recorder)
     run, simulation = found.run, found.ran
-    outcome = twin.run_async(twin_net(simulation), twin_drive(simulation, pixels[0]), twin_start(simulation), STEPS,
-                             models(simulation) if models else MODELS[model], **others)
+    outcome = twin.run_async(
+        twin_net(simulation),
+        twin_drive(simulation, pixels[0]),
+        twin_start(simulation),
+        STEPS,
+        models(simulation) if models else MODELS[model],
+        **others,
+    )
     return simulation, run, recorder.records(), outcome
 
 
@@ -83,7 +125,14 @@ def assert_same(simulation, run, records, outcome):
     assert len(spikes) == len(outcome.spikes) > 0
     for row, (before, after), spike in zip(spikes, potentials, outcome.spikes):
         cause = -1 if spike.cause is None else spike.cause
-        assert row[layout.S_TICK:].tolist() == [spike.tick, spike.step, first[spike.layer] + spike.neuron, spike.sign, spike.member, cause]
+        assert row[layout.S_TICK :].tolist() == [
+            spike.tick,
+            spike.step,
+            first[spike.layer] + spike.neuron,
+            spike.sign,
+            spike.member,
+            cause,
+        ]
         assert (before, after) == (spike.v_before, spike.v_after)
     last = len(first) - 2
     for layer, potential in enumerate(by_layer(simulation, run.state.v)):
@@ -97,14 +146,19 @@ def assert_same(simulation, run, records, outcome):
     assert run.state.tallies[1].sum() == outcome.synaptic_operations
     if run.rules.window == 0 and run.rules.refractory == 0:
         assert run.state.tallies[2].sum() == outcome.equalities
-    taken = [(d.layer, d.neuron, d.nth) for d in outcome.deliveries[:len(outcome.deliveries) - outcome.under_way]]
+    taken = [
+        (d.layer, d.neuron, d.nth)
+        for d in outcome.deliveries[: len(outcome.deliveries) - outcome.under_way]
+    ]
     nth, sent = [], {}
     for number in spikes[:, layout.S_NEURON]:
         nth.append(sent.get(number, 0))
         sent[number] = nth[-1] + 1
     layer_of = np.searchsorted(first, spikes[:, layout.S_NEURON], side="right") - 1
     seqs = deliveries[:, layout.D_SPIKE]
-    assert [(layer_of[q], spikes[q, layout.S_NEURON] - first[layer_of[q]], nth[q]) for q in seqs] == taken
+    assert [
+        (layer_of[q], spikes[q, layout.S_NEURON] - first[layer_of[q]], nth[q]) for q in seqs
+    ] == taken
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -128,7 +182,9 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
     pixels = random_pixels(rng, graph)
     network = convert(graph)
     clocked = network.run(pixels, steps=STEPS, neuron=model, neurons=True).batch
-    events = network.run(pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked").batch
+    events = network.run(
+        pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked"
+    ).batch
     for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
         assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
 
@@ -137,38 +193,59 @@ def test_order_clocked_is_the_clocked_engine_on_the_bundled_network():
     network, images = convert(load("sample")), load_images("sample", limit=3)
     for neuron in ("if", "snm"):
         clocked = network.run(images, steps=16, neuron=neuron, neurons=True).batch
-        events = network.run(images, steps=16, neuron=neuron, neurons=True, engine="event", order="clocked").batch
+        events = network.run(
+            images, steps=16, neuron=neuron, neurons=True, engine="event", order="clocked"
+        ).batch
         for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
             assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
 
 
-@pytest.mark.parametrize("options", [{"order": "random"}, {"order": "excitatory_first"}, {"order": "jitter", "window": 0.25}])
+@pytest.mark.parametrize(
+    "options",
+    [{"order": "random"}, {"order": "excitatory_first"}, {"order": "jitter", "window": 0.25}],
+)
 def test_workers_change_nothing(options):
     rng = np.random.default_rng(300)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 7)
     network = convert(graph)
-    runs = [network.run(pixels, steps=STEPS, engine="event", seed=9, workers=w, batch=b, neurons=True, **options).batch
-            for w, b in ((1, 7), (2, 2), (4, 1))]
+    runs = [
+        network.run(
+            pixels, steps=STEPS, engine="event", seed=9, workers=w, batch=b, neurons=True, **options
+        ).batch
+        for w, b in ((1, 7), (2, 2), (4, 1))
+    ]
     for other in runs[1:]:
-        assert all(np.array_equal(getattr(runs[0], name), getattr(other, name)) for name in other.ARRAYS)
+        assert all(
+            np.array_equal(getattr(runs[0], name), getattr(other, name)) for name in other.ARRAYS
+        )
 
 
 def test_recording_changes_nothing():
     rng = np.random.default_rng(301)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
-    simulation = Simulation(convert(graph), steps=STEPS, engine="event", time=Time(order="random"), pixel_range=pixel_range(pixels))
+    simulation = Simulation(
+        convert(graph),
+        steps=STEPS,
+        engine="event",
+        time=Time(order="random"),
+        pixel_range=pixel_range(pixels),
+    )
     quiet, loud = simulation.image(pixels[0]).run, simulation.image(pixels[0], sink=Recorder()).run
     assert np.array_equal(quiet.state.digests, loud.state.digests) and quiet.state.digests.any()
 
 
 def test_a_full_record_of_deliveries_is_handed_over():
-    """A delivery that takes the last row of the record may still fire; nothing is lost and nothing refused."""
+    """A delivery that takes the last row of the record may still fire; nothing is lost and nothing
+    refused.
+    """
     rng = np.random.default_rng(308)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
-    simulation = Simulation(convert(graph), steps=STEPS, engine="event", pixel_range=pixel_range(pixels))
+    simulation = Simulation(
+        convert(graph), steps=STEPS, engine="event", pixel_range=pixel_range(pixels)
+    )
     recorder = Recorder()
     run = simulation.engine.begin(simulation.drive(pixels[0]), sink=recorder)
     run.state = run.state._replace(delivery_record=run.state.delivery_record[:8].copy())
@@ -185,7 +262,14 @@ def test_seed_and_image_decide_the_random_order():
     network = convert(graph)
     run = {}
     for seed, number in ((0, 0), (0, 0), (1, 0), (0, 1)):
-        simulation = Simulation(network, steps=8, engine="event", time=Time(order="random"), seed=seed, pixel_range=pixel_range(pixels))
+        simulation = Simulation(
+            network,
+            steps=8,
+            engine="event",
+            time=Time(order="random"),
+            seed=seed,
+            pixel_range=pixel_range(pixels),
+        )
         digest = simulation.image(pixels[0], number).run.state.digests[0].tolist()
         assert run.setdefault((seed, number), digest) == digest
     assert run[0, 0] != run[1, 0] and run[0, 0] != run[0, 1]
@@ -194,11 +278,15 @@ def test_seed_and_image_decide_the_random_order():
 @njit
 def firsts(n):
     """Of how many among n seeds the first spike comes before the second."""
-    return sum([hashing.spike_hash(seed, 0, 0) < hashing.spike_hash(seed, 0, 1) for seed in range(n)])
+    return sum(
+        [hashing.spike_hash(seed, 0, 0) < hashing.spike_hash(seed, 0, 1) for seed in range(n)]
+    )
 
 
 def test_random_ties_are_fair():
-    """Of two spikes emitted together, either is delivered first with probability 1/2 (4 standard deviations)."""
+    """Of two spikes emitted together, either is delivered first with probability 1/2 (4 standard
+    deviations).
+    """
     n = 20_000
     assert abs(firsts(n) - n / 2) < 4 * np.sqrt(n) / 2
 
@@ -215,7 +303,9 @@ def test_splitmix_is_the_published_one():
 
 
 def test_an_inner_kernel_refuses_python():
-    """There is no machine code by which Python could call it, also once a kernel has had it compiled."""
+    """There is no machine code by which Python could call it, also once a kernel has had it
+    compiled.
+    """
     splitmix64(np.uint64(0))
     for state in np.uint64(0), 0:
         with pytest.raises(TypeError, match="splitmix64 can be called by kernels only"):
@@ -224,16 +314,22 @@ def test_an_inner_kernel_refuses_python():
 
 @pytest.mark.parametrize(("steps", "bits"), [(1, 20), (6, 24)])
 def test_overflow_in_32_bits_repeats_in_64(steps, bits):
-    """Excitatory first makes potentials fall far; the run must come out as if they had been wide all along."""
+    """Excitatory first makes potentials fall far; the run must come out as if they had been wide
+    all along.
+    """
     rng = np.random.default_rng(303)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 2)
     network = convert(graph)
-    settings = dict(steps=steps, engine="event", order="excitatory_first", initial=30.0, neurons=True)
+    settings = dict(
+        steps=steps, engine="event", order="excitatory_first", initial=30.0, neurons=True
+    )
     narrow = network.run(pixels, fraction_bits=bits, **settings)
     assert narrow.simulation.arithmetic.dtype == np.int32
     engine = narrow.simulation.engine
-    engine.bounds = engine.bounds._replace(band=engine.bounds.band._replace(floor=np.int32(-(2**bits))))
+    engine.bounds = engine.bounds._replace(
+        band=engine.bounds.band._replace(floor=np.int32(-(2**bits)))
+    )
     again = narrow.simulation.run(pixels, neurons=True)
     assert narrow.simulation.engine._wide.arithmetic.dtype == np.int64
     for name in ("spikes", "counts", "potentials", "digests"):
@@ -244,43 +340,69 @@ def test_what_only_64_bits_hold_comes_out_whole():
     rng = np.random.default_rng(311)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
-    result = convert(graph).run(pixels, steps=6, engine="event", order="excitatory_first", neurons=True)
+    result = convert(graph).run(
+        pixels, steps=6, engine="event", order="excitatory_first", neurons=True
+    )
     run = result.simulation.image(pixels[0]).run
     assert result.simulation.arithmetic.dtype == np.int32 and np.abs(run.state.v).max() > 2**31
-    assert np.array_equal(result.batch.potentials[0], run.state.v) and np.array_equal(result.batch.readout[0], run.readout)
+    assert np.array_equal(result.batch.potentials[0], run.state.v) and np.array_equal(
+        result.batch.readout[0], run.readout
+    )
 
 
 def test_max_events_names_the_layers():
     rng = np.random.default_rng(304)
     graph = random_graph(rng)
-    with pytest.raises(InputError, match=f"max_events = 5 .*still firing: .*{graph.activations[0].name}"):
+    with pytest.raises(
+        InputError, match=f"max_events = 5 .*still firing: .*{graph.activations[0].name}"
+    ):
         convert(graph).run(random_pixels(rng, graph, 1), steps=STEPS, engine="event", max_events=5)
 
 
 def test_the_queue_grows():
     """A first layer of 4,096 neurons that all fire at once is more than the queue begins with."""
     from networks import Builder
+
     b = Builder(np.random.default_rng(305), (1, 64, 64))
-    graph = b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")])))
+    graph = b.graph(
+        b.gemm(b.add("Flatten", [b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")]))
+    )
     graph.nodes[0].params["W"][:], graph.nodes[0].params["B"][:] = 0, 10
     network, readouts, image = convert(graph), [], np.zeros((1, 1, 64, 64), np.uint8)
     for policy in ("fifo", "random"):
         result = network.run(image, steps=1, engine="event", order=policy, initial=0)
         size, theta = network.layers[0].size, network.layers[0].theta
         assert result.spikes[0, 0, 0] == size * int(10 / theta)
-        assert result.spikes[0, 0, 0] > len(result.simulation.engine.begin(np.zeros(len(result.simulation.resting), np.int32)).state.fifo)
+        assert result.spikes[0, 0, 0] > len(
+            result.simulation.engine.begin(
+                np.zeros(len(result.simulation.resting), np.int32)
+            ).state.fifo
+        )
         readouts.append(result.batch.readout.tolist())
     assert readouts[0] == readouts[1], "each spike arrives, none is written over by another"
 
 
-@pytest.mark.parametrize("bad", [
-    {"order": "sideways"}, {"order": "delays"}, {"order": "clocked", "window": 0.5}, {"order": "jitter", "jitter": "normal:1"},
-    {"order": "jitter", "jitter": "uniform:x"}, {"refractory": -1.0}, {"window": float("nan")}, {"delays": {("a", "b"): 1.0}},
-    {"delays": [np.zeros(3)]}, {"neuron": "izhikevich"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"order": "sideways"},
+        {"order": "delays"},
+        {"order": "clocked", "window": 0.5},
+        {"order": "jitter", "jitter": "normal:1"},
+        {"order": "jitter", "jitter": "uniform:x"},
+        {"refractory": -1.0},
+        {"window": float("nan")},
+        {"delays": {("a", "b"): 1.0}},
+        {"delays": [np.zeros(3)]},
+        {"neuron": "izhikevich"},
+    ],
+)
 def test_settings_that_make_no_sense(bad):
     graph = random_graph(np.random.default_rng(306))
     with pytest.raises(InputError):
-        convert(graph).run(np.zeros((1, *graph.input_shape), np.uint8), steps=2, engine="event", **bad)
+        convert(graph).run(
+            np.zeros((1, *graph.input_shape), np.uint8), steps=2, engine="event", **bad
+        )
 
 
 def test_orders_need_the_event_engine():
@@ -290,11 +412,15 @@ def test_orders_need_the_event_engine():
 
 
 def test_drive_that_32_bits_cannot_add_safely_runs_in_64():
-    """What one arrival brings must be less than the margin in which potentials are watched, or a sum could wrap unseen."""
+    """What one arrival brings must be less than the margin in which potentials are watched, or a
+    sum could wrap unseen.
+    """
     rng = np.random.default_rng(303)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
-    simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
+    simulation = Simulation(
+        convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14
+    )
     drive = simulation.drive(pixels[0])[0]
     drive[0] = simulation.engine.bounds.margin + 1
     with pytest.raises(Overflow, match="drive"):
@@ -302,7 +428,11 @@ def test_drive_that_32_bits_cannot_add_safely_runs_in_64():
     _, trace = play(simulation, drive)
     assert simulation.arithmetic.dtype == np.int32 and trace.simulation.arithmetic.dtype == np.int64
     first = trace.of(0, 0)
-    assert len(first) == (int(simulation.resting[0]) + 2 * int(drive[0])) // simulation.arithmetic.one.item() > 10
+    assert (
+        len(first)
+        == (int(simulation.resting[0]) + 2 * int(drive[0])) // simulation.arithmetic.one.item()
+        > 10
+    )
 
 
 def test_drive_may_come_in_other_integers():
@@ -310,8 +440,17 @@ def test_drive_may_come_in_other_integers():
     rng = np.random.default_rng(303)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
-    simulation = Simulation(convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14)
+    simulation = Simulation(
+        convert(graph), steps=2, engine="event", pixel_range=pixel_range(pixels), fraction_bits=14
+    )
     drive = np.repeat(simulation.drive(pixels[0]), 2, axis=0)
-    runs = [simulation.engine.begin(each).run() for each in (drive, drive.astype(np.int64), np.asfortranarray(drive))]
+    runs = [
+        simulation.engine.begin(each).run()
+        for each in (drive, drive.astype(np.int64), np.asfortranarray(drive))
+    ]
     assert drive.dtype == np.int32 and runs[0].readout.any()
-    assert all(np.array_equal(run.readout, runs[0].readout) and np.array_equal(run.state.v, runs[0].state.v) for run in runs)
+    assert all(
+        np.array_equal(run.readout, runs[0].readout)
+        and np.array_equal(run.state.v, runs[0].state.v)
+        for run in runs
+    )

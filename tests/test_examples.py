@@ -1,4 +1,5 @@
 """The notebooks in examples/ run, cell by cell, and are stored without outputs."""
+
 import ast
 import json
 from pathlib import Path
@@ -12,11 +13,17 @@ NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
 def cells_of(path, kind="code"):
-    return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind]
+    return [
+        cell
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == kind
+    ]
 
 
 def execute(path, changes=()):
-    """Run the code cells one after the other in one namespace; returns it, and what the last lines of the cells evaluate to."""
+    """Run the code cells one after the other in one namespace; returns it, and what the last lines
+    of the cells evaluate to.
+    """
     namespace, shown = {"__name__": "__main__"}, []
     for cell in cells_of(path):
         source = "".join(cell["source"])
@@ -25,7 +32,11 @@ def execute(path, changes=()):
         tree = ast.parse(source)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, path.name, "exec"), namespace)
-        shown.append(eval(compile(ast.Expression(last.value), path.name, "eval"), namespace) if last else None)
+        shown.append(
+            eval(compile(ast.Expression(last.value), path.name, "eval"), namespace)
+            if last
+            else None
+        )
     return namespace, shown
 
 
@@ -44,6 +55,7 @@ def test_notebooks_are_stored_without_outputs(path):
 def pyplot():
     matplotlib.use("Agg")
     from matplotlib import pyplot
+
     pyplot.close("all")
     yield pyplot
     pyplot.close("all")
@@ -54,10 +66,18 @@ def test_first_look(pyplot):
     assert sum("limit=200" in "".join(cell["source"]) for cell in cells_of(path)) == 1
     names, shown = execute(path, [("limit=200", "limit=16")])
     result, images = names["result"], names["images"]
-    assert len(result) == len(images) == 16 and result.accuracy() >= 0.8 and names["ann_accuracy"] >= 0.8
-    assert all(hasattr(thing, "_repr_html_") and "<table>" in thing._repr_html_() for thing in shown[1:3]), "the network and the result"
+    assert (
+        len(result) == len(images) == 16
+        and result.accuracy() >= 0.8
+        and names["ann_accuracy"] >= 0.8
+    )
+    assert all(
+        hasattr(thing, "_repr_html_") and "<table>" in thing._repr_html_() for thing in shown[1:3]
+    ), "the network and the result"
     accuracy, rates, pictures = (pyplot.figure(number) for number in pyplot.get_fignums())
-    assert accuracy.axes[0].lines[1].get_ydata() == pytest.approx([100 * result.accuracy(t) for t in range(1, 33)])
+    assert accuracy.axes[0].lines[1].get_ydata() == pytest.approx(
+        [100 * result.accuracy(t) for t in range(1, 33)]
+    )
     assert [bar.get_width() for bar in rates.axes[0].patches] == pytest.approx(100 * result.rates())
     assert len(pictures.axes) == 8
     for i, axes in zip(names["chosen"], pictures.axes):

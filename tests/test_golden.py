@@ -1,4 +1,7 @@
-"""Golden digests: hashes of everything that nine tiny runs leave. A refactoring keeps them; a commit that changes one says why."""
+"""Golden digests: hashes of everything that nine tiny runs leave. A refactoring keeps them; a
+commit that changes one says why.
+"""
+
 import hashlib
 
 import numpy as np
@@ -34,12 +37,17 @@ DIGESTS = {
 
 
 def golden_network():
-    """Three layers with a shortcut, average pooling and max pooling, and images of one byte a pixel."""
+    """Three layers with a shortcut, average pooling and max pooling, and images of one byte a
+    pixel.
+    """
     b = Builder(np.random.default_rng(42), (2, 6, 6))
     x = b.activation(b.bn(b.conv("input", 4, pads=[1, 1, 1, 1])), "QCFS")
     y = b.activation(b.bn(b.conv(x, 4, pads=[1, 1, 1, 1])), "QCFS")
     x = b.activation(b.add("Add", [b.conv(y, 4, pads=[1, 1, 1, 1]), x]), "QCFS")
-    pooled = [b.add(op, [x], {"kernel_shape": [2, 2], "strides": [2, 2]}) for op in ("AveragePool", "MaxPool")]
+    pooled = [
+        b.add(op, [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
+        for op in ("AveragePool", "MaxPool")
+    ]
     graph = b.graph(b.gemm(b.add("Flatten", [b.add("Concat", pooled)])))
     return convert(graph), np.random.default_rng(1).integers(0, 4, (3, 2, 6, 6)).astype(np.uint8)
 

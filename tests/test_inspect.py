@@ -1,4 +1,5 @@
 """What python -m eventsnn.inspect says."""
+
 import subprocess
 import sys
 import zipfile
@@ -25,18 +26,29 @@ def test_the_bundled_network(capsys):
     assert lines[0] == "sample: the bundled network" and "architecture: vgg7" in lines
     assert "preprocessing: (pixel * 0.00392157 - [0.286]) / [0.353]" in lines
     assert "21 nodes, 271,514 parameters" in lines
-    table = {line.split()[0]: line.split() for line in lines if line.startswith(("act1", "conv2", "fc2"))}
+    table = {
+        line.split()[0]: line.split() for line in lines if line.startswith(("act1", "conv2", "fc2"))
+    }
     assert table["conv2"] == ["conv2", "Conv", "pool1", "32x14x14", "4,608"]
-    assert table["act1"][4:] == ["0", "lambda", "0.4966,", "levels", "4"] and table["fc2"][3:] == ["10", "650"]
+    assert table["act1"][4:] == ["0", "lambda", "0.4966,", "levels", "4"] and table["fc2"][3:] == [
+        "10",
+        "650",
+    ]
     assert "activations: 6 QCFS; 31,424 neurons" in lines
     assert "converts: yes, 6 layers, 31,424 neurons, 9,552,512 synapses; thresholds: qcfs" in lines
 
 
 def test_a_keras_model(capsys):
     text = said(capsys, FILES / "functional-3.15.h5").out
-    for words in ("functional-3.15.h5: a full Keras model", "note: written by Keras 3.15", "the sigmoid at the output is left out",
-                  "as the file does not tell it", "max 6", "activations: 1 Clip, 6 Relu; 928 neurons",
-                  "thresholds: percentile 99.9, which needs calibration images"):
+    for words in (
+        "functional-3.15.h5: a full Keras model",
+        "note: written by Keras 3.15",
+        "the sigmoid at the output is left out",
+        "as the file does not tell it",
+        "max 6",
+        "activations: 1 Clip, 6 Relu; 928 neurons",
+        "thresholds: percentile 99.9, which needs calibration images",
+    ):
         assert words in text
 
 
@@ -46,11 +58,21 @@ def test_weights_need_an_architecture(capsys, tmp_path):
     error = said(capsys, path, status=2).err
     assert "Keras weights only" in error and "--arch" in error and error.count("\n") == 1
     text = said(capsys, path, "--arch", FILES / "nested-3.15.json").out
-    assert "weights.h5: Keras 3 weights only (.weights.h5)" in text and "converts: yes, 3 layers" in text
+    assert (
+        "weights.h5: Keras 3 weights only (.weights.h5)" in text
+        and "converts: yes, 3 layers" in text
+    )
 
 
-@pytest.mark.parametrize("member, kind", [("model.weights.h5", "a Keras archive (.keras)"), ("archive/data.pkl", "a PyTorch file"),
-                                          ("x_train.npy", "a numpy archive"), ("readme.txt", "a zip archive")])
+@pytest.mark.parametrize(
+    "member, kind",
+    [
+        ("model.weights.h5", "a Keras archive (.keras)"),
+        ("archive/data.pkl", "a PyTorch file"),
+        ("x_train.npy", "a numpy archive"),
+        ("readme.txt", "a zip archive"),
+    ],
+)
 def test_archives_are_told_by_what_they_hold(capsys, tmp_path, member, kind):
     with zipfile.ZipFile(tmp_path / "net.h5", "w") as archive:
         archive.writestr(member, "")

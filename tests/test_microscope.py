@@ -1,4 +1,7 @@
-"""The microscope: every arrival at a neuron, rebuilt from the trace alone, is what the engine and the twin did."""
+"""The microscope: every arrival at a neuron, rebuilt from the trace alone, is what the engine and
+the twin did.
+"""
+
 import io
 from copy import copy
 from dataclasses import replace
@@ -21,7 +24,9 @@ from eventsnn.trace.microscope import DRIVE, ITSELF, observe, plot
 @pytest.mark.parametrize("model", ["if", "snm"])
 @pytest.mark.parametrize("case", CASES)
 def test_potentials_are_rebuilt_exactly(case, model):
-    """observe itself refuses a v_before that is not the rebuilt one; here the ends, the counts, and law 1."""
+    """observe itself refuses a v_before that is not the rebuilt one; here the ends, the counts, and
+    law 1.
+    """
     run = traced(400 + len(case), case, model)
     one, fired = run.simulation.arithmetic.one.item(), 0
     for layer, neuron in run.neurons(every=5):
@@ -29,7 +34,9 @@ def test_potentials_are_rebuilt_exactly(case, model):
         rows, number = seen.arrivals, run.first(layer) + neuron
         assert seen.end == run.run.state.v[number]
         assert seen.fired == run.run.state.memory[number, 0] == rows["fired"].sum()
-        assert rows["before"][0] == seen.start and np.array_equal(rows["after"][:-1], rows["before"][1:])
+        assert rows["before"][0] == seen.start and np.array_equal(
+            rows["after"][:-1], rows["before"][1:]
+        )
         assert np.array_equal(rows["before"] + rows["charge"], rows["charged"])
         assert seen.end == seen.start + rows["charge"].sum(dtype=np.int64) - one * seen.fired
         assert (rows["source"] == DRIVE).sum() == run.simulation.steps
@@ -52,26 +59,45 @@ def test_floating_point_is_rebuilt_to_the_last_bit():
 
 
 @pytest.mark.parametrize("model", ["if", "snm"])
-@pytest.mark.parametrize("case", ["lifo", "random", "excitatory_first", "free-running", "refractory, random", "window, refractory, free",
-                                  "delays by projection", "clocked"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "lifo",
+        "random",
+        "excitatory_first",
+        "free-running",
+        "refractory, random",
+        "window, refractory, free",
+        "delays by projection",
+        "clocked",
+    ],
+)
 def test_arrivals_are_those_of_the_twin(case, model, monkeypatch):
     """The same charges from the same spikes in the same order at every neuron."""
     run, arrivals, own = traced(461 + 2 * len(case), case, model), {}, twin._Run.arrive
 
     def arrive(self, layer, i, charge, cause):
-        arrivals.setdefault((layer, i), []).append((self.step, charge, -1 if cause is None else cause))
+        arrivals.setdefault((layer, i), []).append(
+            (self.step, charge, -1 if cause is None else cause)
+        )
         own(self, layer, i, charge, cause)
+
     monkeypatch.setattr(twin._Run, "arrive", arrive)
     outcome = run.twin()
     assert len(outcome.spikes) == len(run.trace.spikes) > 0
     for layer, neuron in run.neurons(every=2):
         rows = observe(run.trace, layer, neuron).arrivals
         rows = rows[rows["source"] != ITSELF]
-        assert list(zip(rows["step"].tolist(), rows["charge"].tolist(), rows["spike"].tolist())) == arrivals[layer, neuron]
+        assert (
+            list(zip(rows["step"].tolist(), rows["charge"].tolist(), rows["spike"].tolist()))
+            == arrivals[layer, neuron]
+        )
 
 
 def test_synapses_of_grouped_and_strided_projections():
-    """`incoming` against the dense matrix, with and without a synapse, for every kind of linear path."""
+    """`incoming` against the dense matrix, with and without a synapse, for every kind of linear
+    path.
+    """
     grouped = 0
     for seed in range(470, 482):
         run = traced(seed)
@@ -79,12 +105,16 @@ def test_synapses_of_grouped_and_strided_projections():
         spiking = [p for p in run.simulation.network.projections if p.source >= 0]
         for layer, neuron in run.neurons(every=7):
             found = incoming(run.simulation, layer, neuron)
-            assert [s.number for s in found] == [q for q, p in enumerate(projections) if p.target == layer]
+            assert [s.number for s in found] == [
+                q for q, p in enumerate(projections) if p.target == layer
+            ]
             for synapses in found:
                 dense = projections[synapses.number]
                 grouped += spiking[synapses.number].map.blocks.shape[1] > 1
                 assert synapses.source == dense.source
-                assert np.array_equal(synapses.charge, dense.weights[neuron]) and np.array_equal(synapses.reached, dense.mask[neuron])
+                assert np.array_equal(synapses.charge, dense.weights[neuron]) and np.array_equal(
+                    synapses.reached, dense.mask[neuron]
+                )
     assert grouped
 
 
@@ -101,7 +131,9 @@ def test_steps_start_when_they_did(case):
     step, ticks = run.trace.deliveries["step"], run.trace.deliveries["tick"]
     for k, (start, end) in enumerate(zip(began, [*began[1:], run.trace.end])):
         mine = ticks[step == k]
-        assert end >= start + simulation.time.ticks and (start <= mine).all() and (mine <= end).all()
+        assert (
+            end >= start + simulation.time.ticks and (start <= mine).all() and (mine <= end).all()
+        )
         if not simulation.time.window and simulation.time.barrier:
             assert end == max(start + simulation.time.ticks, *mine[-1:])
     rows = observe(run.trace, 0, 0).arrivals
@@ -147,7 +179,9 @@ def test_a_readout_neuron_only_adds_up():
         seen = observe(run.trace, "readout", neuron)
         assert seen.layer == last and seen.ideal is None and not len(seen.spikes)
         assert seen.end == run.run.readout[-1, neuron]
-        assert seen.in_thresholds(seen.end) == run.simulation.arithmetic.readout(run.run.readout[-1, neuron])
+        assert seen.in_thresholds(seen.end) == run.simulation.arithmetic.readout(
+            run.run.readout[-1, neuron]
+        )
 
 
 def test_a_trace_from_a_file_shows_the_same(tmp_path):
@@ -156,16 +190,23 @@ def test_a_trace_from_a_file_shows_the_same(tmp_path):
     simulation.run(run.pixels[None], numbers=[3], sinks=[TraceFile(path, simulation, 3)])
     trace = read_trace(path, simulation)
     for layer, neuron in run.neurons(every=9):
-        assert np.array_equal(observe(trace, layer, neuron).arrivals, observe(run.trace, layer, neuron).arrivals)
+        assert np.array_equal(
+            observe(trace, layer, neuron).arrivals, observe(run.trace, layer, neuron).arrivals
+        )
 
 
 def test_neurons_are_told_by_number_or_position():
     run = traced(487)
     layer = run.simulation.network.layers[0]
     c, y, x = layer.position(layer.size - 1)
-    assert np.array_equal(observe(run.trace, layer.name, (c, y, x)).arrivals, observe(run.trace, 0, layer.size - 1).arrivals)
+    assert np.array_equal(
+        observe(run.trace, layer.name, (c, y, x)).arrivals,
+        observe(run.trace, 0, layer.size - 1).arrivals,
+    )
     for bad in (-1, layer.size, 1.0, "a", (c + 1, y, x), (c, y)):
-        with pytest.raises(InputError, match=f"neuron: expected a number from 0 to {layer.size - 1}"):
+        with pytest.raises(
+            InputError, match=f"neuron: expected a number from 0 to {layer.size - 1}"
+        ):
             observe(run.trace, 0, bad)
     with pytest.raises(InputError, match="layer: expected one of"):
         observe(run.trace, "nowhere", 0)
@@ -189,18 +230,28 @@ def test_a_trace_that_the_network_does_not_explain_is_refused():
 
 def test_the_picture_shows_arrivals_spikes_and_counts():
     run = traced(492, "excitatory_first", "snm")
-    seen = max((observe(run.trace, *place) for place in run.neurons(readout=False)), key=lambda o: (o.spikes["sign"] < 0).sum())
+    seen = max(
+        (observe(run.trace, *place) for place in run.neurons(readout=False)),
+        key=lambda o: (o.spikes["sign"] < 0).sum(),
+    )
     assert (seen.spikes["sign"] < 0).any()
     figure = plot(seen, "a title")
     axes = figure.axes[0]
     lines = next(c for c in axes.collections if isinstance(c, LineCollection))
     drawn = np.array([segment[:, 1] for segment in lines.get_segments()])
-    assert np.array_equal(drawn, seen.in_thresholds(np.stack([seen.arrivals["before"], seen.arrivals["charged"]], axis=1)))
+    assert np.array_equal(
+        drawn,
+        seen.in_thresholds(np.stack([seen.arrivals["before"], seen.arrivals["charged"]], axis=1)),
+    )
     sizes = [len(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)]
     assert sizes[-2:] == [(seen.arrivals["fired"] > 0).sum(), (seen.arrivals["fired"] < 0).sum()]
     up, back = (int((seen.spikes["sign"] == sign).sum()) for sign in (1, -1))
-    assert f"fired {up}, took back {back}, ideal {seen.ideal}" in [text.get_text() for text in axes.texts]
-    assert [handle.get_text() for handle in figure.legends[0].get_texts()][-1] == "takes a spike back"
+    assert f"fired {up}, took back {back}, ideal {seen.ideal}" in [
+        text.get_text() for text in axes.texts
+    ]
+    assert [handle.get_text() for handle in figure.legends[0].get_texts()][
+        -1
+    ] == "takes a spike back"
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
     assert levels == [-1, 1]
     for drawing in (figure, plot(observe(run.trace, "readout", 0))):
@@ -211,4 +262,6 @@ def test_notebooks_get_a_table():
     seen = observe(traced(490).trace, 0, 0)
     assert len(seen.table()) == len(seen.arrivals) and len(seen.table(2)) == 2
     assert seen._repr_html_().count("<tr>") == 1 + min(100, len(seen.arrivals))
-    assert repr(seen).startswith(f"<Observation of {seen.name}, image 3: {len(seen.arrivals)} arrivals")
+    assert repr(seen).startswith(
+        f"<Observation of {seen.name}, image 3: {len(seen.arrivals)} arrivals"
+    )

@@ -1,4 +1,5 @@
 """The checkpoint format: what is written comes back, and no file does worse than an InputError."""
+
 import json
 import os
 
@@ -15,12 +16,25 @@ from eventsnn.readers import load, read_native, write_native
 def small(**changes):
     rng = np.random.default_rng(0)
     kernels = {"W": rng.random((2, 3, 3, 3)), "B": np.ones(2, np.float32)}
-    nodes = (Node("c", "Conv", ("x",), {"pads": [1, 1, 1, 1]}, kernels),
-             Node("q", "QCFS", ("c",), {"lambda": 1.5, "levels": 4}), Node("f", "Flatten", ("q",)),
-             Node("g", "Gemm", ("f",), {"transB": 1}, {"B": rng.random((3, 32)).astype(np.float32)}))
-    fields = {"nodes": nodes, "input": "x", "output": "g", "input_shape": (3, 4, 4),
-              "preprocessing": Preprocessing(1 / 255, np.array([0.5]), np.array([0.1, 0.2, 0.3])),
-              "meta": {"arch": "tiny", "note": "two\nlines", "classes": ("cat", "dög", "Ω"), "test_accuracy": 0.0}}
+    nodes = (
+        Node("c", "Conv", ("x",), {"pads": [1, 1, 1, 1]}, kernels),
+        Node("q", "QCFS", ("c",), {"lambda": 1.5, "levels": 4}),
+        Node("f", "Flatten", ("q",)),
+        Node("g", "Gemm", ("f",), {"transB": 1}, {"B": rng.random((3, 32)).astype(np.float32)}),
+    )
+    fields = {
+        "nodes": nodes,
+        "input": "x",
+        "output": "g",
+        "input_shape": (3, 4, 4),
+        "preprocessing": Preprocessing(1 / 255, np.array([0.5]), np.array([0.1, 0.2, 0.3])),
+        "meta": {
+            "arch": "tiny",
+            "note": "two\nlines",
+            "classes": ("cat", "dög", "Ω"),
+            "test_accuracy": 0.0,
+        },
+    }
     return Graph(**(fields | changes))
 
 
@@ -30,19 +44,31 @@ def every_operator():
     norm = {role: rng.random(4) for role in ("scale", "B", "input_mean", "input_var")}
     nodes = (
         Node("pad", "Pad", ("image",), {"pads": [1, 1, 1, 1]}),
-        Node("conv", "Conv", ("pad",), {"group": 2}, {"W": rng.random((4, 1, 3, 3)), "B": rng.random(4)}),
+        Node(
+            "conv",
+            "Conv",
+            ("pad",),
+            {"group": 2},
+            {"W": rng.random((4, 1, 3, 3)), "B": rng.random(4)},
+        ),
         Node("norm", "BatchNormalization", ("conv",), {"epsilon": 1e-3}, norm),
-        Node("relu", "Relu", ("norm",)), Node("clip", "Clip", ("norm",), {"min": 0, "max": 6.0}),
-        Node("clipped", "ClippedRelu", ("norm",), {"lambda": 2.5}), Node("sum", "Add", ("relu", "clip", "clipped")),
-        Node("quant", "QuantRelu", ("sum",), {"scale": 0.1, "levels": 8}), Node("same", "Identity", ("quant",)),
+        Node("relu", "Relu", ("norm",)),
+        Node("clip", "Clip", ("norm",), {"min": 0, "max": 6.0}),
+        Node("clipped", "ClippedRelu", ("norm",), {"lambda": 2.5}),
+        Node("sum", "Add", ("relu", "clip", "clipped")),
+        Node("quant", "QuantRelu", ("sum",), {"scale": 0.1, "levels": 8}),
+        Node("same", "Identity", ("quant",)),
         Node("drop", "Dropout", ("same",), {"ratio": 0.5, "seed": None}),
         Node("mean", "AveragePool", ("drop",), window | {"count_include_pad": 1}),
         Node("max", "MaxPool", ("drop",), window),
         Node("join", "Concat", ("mean", "max"), {"axis": 1}),
         Node("up", "Resize", ("join",), {"scales": [2.0, 2.0], "mode": "nearest"}),
-        Node("qcfs", "QCFS", ("up",), {"lambda": 1.0, "levels": 4}), Node("global", "GlobalAveragePool", ("qcfs",)),
+        Node("qcfs", "QCFS", ("up",), {"lambda": 1.0, "levels": 4}),
+        Node("global", "GlobalAveragePool", ("qcfs",)),
         Node("flat", "Flatten", ("global",), {"axis": 1}),
-        Node("dense", "Gemm", ("flat",), {"transB": 0}, {"B": rng.random((8, 5)), "C": rng.random(5)}),
+        Node(
+            "dense", "Gemm", ("flat",), {"transB": 0}, {"B": rng.random((8, 5)), "C": rng.random(5)}
+        ),
         Node("soft", "Softmax", ("dense",)),
     )
     return Graph(nodes, "image", "soft", (2, 8, 8))
@@ -82,7 +108,9 @@ def test_what_is_written_comes_back(make, tmp_path):
         again = reader(tmp_path / "a.h5")
         assert again.hash == graph.hash and again.meta == graph.meta and again.source == "a.h5"
         for node, other in zip(graph.nodes, again.nodes):
-            assert {r: p.dtype for r, p in node.params.items()} == {r: p.dtype for r, p in other.params.items()}
+            assert {r: p.dtype for r, p in node.params.items()} == {
+                r: p.dtype for r, p in other.params.items()
+            }
     assert os.listdir(tmp_path) == ["a.h5"]
 
 
@@ -98,15 +126,19 @@ def test_text_as_other_writers_store_it(path):
 def test_node_names_of_any_kind_survive(tmp_path):
     names = [".", "..", "a/b", "a%2Fb", "/c", "ünï cödé", "x" * 900]
     rng = np.random.default_rng(0)
-    nodes = [Node(name, "Conv", (source,), {}, {"W": rng.random((3, 3, 1, 1))})
-             for source, name in zip(["i", *names], names)]
+    nodes = [
+        Node(name, "Conv", (source,), {}, {"W": rng.random((3, 3, 1, 1))})
+        for source, name in zip(["i", *names], names)
+    ]
     graph = Graph(tuple(nodes), "i", names[-1], (3, 2, 2))
     write_native(graph, tmp_path / "n.h5")
     assert load(tmp_path / "n.h5").hash == graph.hash
 
 
-@pytest.mark.parametrize("stored, read", (
-    ("<f2", np.float32), (">f2", np.float32), (">f4", np.float32), (">f8", np.float64)))
+@pytest.mark.parametrize(
+    "stored, read",
+    (("<f2", np.float32), (">f2", np.float32), (">f4", np.float32), (">f8", np.float64)),
+)
 def test_other_floats_are_converted(path, stored, read):
     with h5py.File(path, "a") as file:
         del file["params/c/W"]
@@ -143,9 +175,12 @@ def test_compressed_and_shared_parameters_are_read(path):
 
 
 def test_what_a_file_says_of_itself_is_left_out_when_it_is_odd(path):
-    odd = {"arch": ["a" * 201, 3, np.zeros(2), "bell\a"], "note": ["n" * 10_001],
-           "test_accuracy": [1.5, -0.1, np.nan, "good"],
-           "classes": ["cat", np.arange(3), ["a", "b" * 501], np.zeros((2, 2))]}
+    odd = {
+        "arch": ["a" * 201, 3, np.zeros(2), "bell\a"],
+        "note": ["n" * 10_001],
+        "test_accuracy": [1.5, -0.1, np.nan, "good"],
+        "classes": ["cat", np.arange(3), ["a", "b" * 501], np.zeros((2, 2))],
+    }
     for key, values in odd.items():
         for value in values:
             with h5py.File(path, "a") as file:
@@ -184,10 +219,16 @@ def test_paths_that_are_no_files(tmp_path):
             load(wrong)
 
 
-@pytest.mark.parametrize("start, kind", (
-    (b"PK\x03\x04\x14\0", "a zip archive"), (b"\x80\x02}q\0.", "a Python pickle"), (b"x", "some other file"),
-    (b"<!DOCTYPE html>", "a web page"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull")))
+@pytest.mark.parametrize(
+    "start, kind",
+    (
+        (b"PK\x03\x04\x14\0", "a zip archive"),
+        (b"\x80\x02}q\0.", "a Python pickle"),
+        (b"x", "some other file"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ),
+)
 def test_files_that_are_not_hdf5(tmp_path, start, kind):
     (tmp_path / "net.h5").write_bytes(start)
     with pytest.raises(InputError, match=kind):
@@ -204,19 +245,34 @@ def lava(file):
     file["layer/0/type"] = "dense"
 
 
-@pytest.mark.parametrize("edit, kind, do", (
-    (lambda f: f.attrs.update(layer_names=["conv"]), "Keras weights only", "--arch with one of keras-vgg16"),
-    (lambda f: f.attrs.update(layer_names0=["conv"]), "Keras weights only", "--arch with one of keras-vgg16"),
-    (keras3, "Keras weights only", "--arch with one of keras-vgg16"),
-    (lambda f: f.attrs.update(nb_layers=3), "Keras 1 weights", "Keras 2"),
-    (lambda f: f.update({"features.0.weight": np.zeros(3)}), "none", "--arch"),
-    (lambda f: f.update({"node": np.zeros(3), "version": "1"}), "a NIR graph", "the ANN"),
-    (lava, "a lava netx network", "the ANN"),
-    (lambda f: f.attrs.update(__type__="NIRData"), "NIRData", "the network's checkpoint"),
-    (lambda f: f.update({"spikes/a/timestamps": np.zeros(3)}), "SONATA spikes", "the network's checkpoint"),
-    (lambda f: f.update({"mystery": np.zeros(3)}), "an HDF5 file with mystery", "write_native"),
-    (lambda f: None, "an HDF5 file with nothing", "write_native"),
-))
+@pytest.mark.parametrize(
+    "edit, kind, do",
+    (
+        (
+            lambda f: f.attrs.update(layer_names=["conv"]),
+            "Keras weights only",
+            "--arch with one of keras-vgg16",
+        ),
+        (
+            lambda f: f.attrs.update(layer_names0=["conv"]),
+            "Keras weights only",
+            "--arch with one of keras-vgg16",
+        ),
+        (keras3, "Keras weights only", "--arch with one of keras-vgg16"),
+        (lambda f: f.attrs.update(nb_layers=3), "Keras 1 weights", "Keras 2"),
+        (lambda f: f.update({"features.0.weight": np.zeros(3)}), "none", "--arch"),
+        (lambda f: f.update({"node": np.zeros(3), "version": "1"}), "a NIR graph", "the ANN"),
+        (lava, "a lava netx network", "the ANN"),
+        (lambda f: f.attrs.update(__type__="NIRData"), "NIRData", "the network's checkpoint"),
+        (
+            lambda f: f.update({"spikes/a/timestamps": np.zeros(3)}),
+            "SONATA spikes",
+            "the network's checkpoint",
+        ),
+        (lambda f: f.update({"mystery": np.zeros(3)}), "an HDF5 file with mystery", "write_native"),
+        (lambda f: None, "an HDF5 file with nothing", "write_native"),
+    ),
+)
 def test_files_of_others_are_named(tmp_path, edit, kind, do):
     with h5py.File(tmp_path / "net.h5", "w") as file:
         edit(file)
@@ -229,9 +285,11 @@ def test_files_of_others_are_named(tmp_path, edit, kind, do):
 
 def replace(name, **settings):
     """An edit that puts another dataset in the place of `name`."""
+
     def edit(file):
         del file[name]
         file.create_dataset(name, **settings)
+
     return edit
 
 
@@ -239,6 +297,7 @@ def link(name, target):
     def edit(file):
         del file[name]
         file[name] = target(file) if callable(target) else target
+
     return edit
 
 
@@ -256,7 +315,10 @@ HOSTILE_FILES = {
     "external group": (link("params", h5py.ExternalLink("other.h5", "/")), ELSEWHERE),
     "external graph": (link("graph", h5py.ExternalLink("other.h5", "/graph")), ELSEWHERE),
     "virtual dataset": (virtual, "data in other files"),
-    "external storage": (replace(B, shape=(3, 32), dtype="f4", external=[("x.bin", 0, 384)]), "data in other files"),
+    "external storage": (
+        replace(B, shape=(3, 32), dtype="f4", external=[("x.bin", 0, 384)]),
+        "data in other files",
+    ),
     "objects": (replace(B, data=["text"] * 3), "float16, float32 or float64"),
     "references": (replace(B, shape=(3,), dtype=h5py.ref_dtype), "float16, float32 or float64"),
     "integers": (replace(B, data=np.zeros((3, 32), "i4")), "float16, float32 or float64"),
@@ -269,7 +331,10 @@ HOSTILE_FILES = {
     "unwritten": (replace(B, shape=(3, 10**6), dtype="f4"), SIZES),
     "unwritten chunks": (replace(B, shape=(2**40, 32), chunks=(1, 32), dtype="f4"), SIZES),
     "more than 64 bits": (replace(B, shape=(2**33, 2**33), chunks=(1, 32), dtype="f4"), SIZES),
-    "a huge chunk": (replace(B, data=np.zeros((3, 32)), maxshape=(None, 32), chunks=(2**17, 32), compression=9), SIZES),
+    "a huge chunk": (
+        replace(B, data=np.zeros((3, 32)), maxshape=(None, 32), chunks=(2**17, 32), compression=9),
+        SIZES,
+    ),
     "a bomb": (replace(B, data=np.zeros(2**21, "f4"), chunks=(2**21,), compression=9), SIZES),
     "NaN": (replace(B, data=np.full((3, 32), np.nan)), "finite values in B"),
     "another shape": (replace(B, data=np.zeros((3, 31))), "a weight for 32 inputs"),
@@ -292,17 +357,62 @@ def test_hostile_files(path, name):
     refused(path, fragment)
 
 
-@pytest.mark.parametrize("key, values, fragment", (
-    ("format", [None, "eventsnn", 1, ["eventsnn.ann", "b"], h5py.Empty("f4")], "format"),
-    ("version", [None, 0, 2, 1.5, "1", np.nan, [1, 1]], "version"),
-    ("input_shape", [None, [3, 4], [3, 4, 4, 4], 3, [3, 4, 0], [3, 4, -4], [3.0, 4.0, 4.0], [3, 4, 2**40], "3,4,4",
-                     [[3, 4, 4]], h5py.Empty("i4")], "input_shape"),
-    ("input_scale", [None, np.nan, np.inf, 0.0, -1.0, [1.0, 2.0], "1", h5py.Empty("f4")], "input_scale"),
-    ("input_mean", [None, [0.0, np.nan, 0.0], [0.0, 0.0], [np.inf], [[0.0, 0.0, 0.0]], ["a", "b", "c"], []],
-     "input_mean"),
-    ("input_std", [None, 0.0, [1.0, 1.0, 0.0], [1.0, -1.0, 1.0], [np.nan], [1.0, np.inf, 1.0], [1.0, 1.0], []],
-     "input_std"),
-))
+@pytest.mark.parametrize(
+    "key, values, fragment",
+    (
+        ("format", [None, "eventsnn", 1, ["eventsnn.ann", "b"], h5py.Empty("f4")], "format"),
+        ("version", [None, 0, 2, 1.5, "1", np.nan, [1, 1]], "version"),
+        (
+            "input_shape",
+            [
+                None,
+                [3, 4],
+                [3, 4, 4, 4],
+                3,
+                [3, 4, 0],
+                [3, 4, -4],
+                [3.0, 4.0, 4.0],
+                [3, 4, 2**40],
+                "3,4,4",
+                [[3, 4, 4]],
+                h5py.Empty("i4"),
+            ],
+            "input_shape",
+        ),
+        (
+            "input_scale",
+            [None, np.nan, np.inf, 0.0, -1.0, [1.0, 2.0], "1", h5py.Empty("f4")],
+            "input_scale",
+        ),
+        (
+            "input_mean",
+            [
+                None,
+                [0.0, np.nan, 0.0],
+                [0.0, 0.0],
+                [np.inf],
+                [[0.0, 0.0, 0.0]],
+                ["a", "b", "c"],
+                [],
+            ],
+            "input_mean",
+        ),
+        (
+            "input_std",
+            [
+                None,
+                0.0,
+                [1.0, 1.0, 0.0],
+                [1.0, -1.0, 1.0],
+                [np.nan],
+                [1.0, np.inf, 1.0],
+                [1.0, 1.0],
+                [],
+            ],
+            "input_std",
+        ),
+    ),
+)
 def test_wrong_attributes(path, key, values, fragment):
     for value in values:
         with h5py.File(path, "a") as file:
@@ -326,10 +436,12 @@ def put(**changes):
 
 def node(index=0, **changes):
     """An edit of one node; a value `...` removes the key."""
+
     def edit(graph):
         entry = graph["nodes"][index] | changes
         graph["nodes"][index] = {k: v for k, v in entry.items() if v is not ...}
         return graph
+
     return edit
 
 
@@ -339,10 +451,12 @@ def attr(value):
 
 def text(find, new):
     """An edit of the JSON's text, for what json.dumps would not write."""
+
     def edit(graph):
         before = json.dumps(graph)
         assert find in before
         return before.replace(find, new)
+
     return edit
 
 
@@ -429,11 +543,13 @@ def test_a_truncated_file(path):
 
 @pytest.mark.parametrize("size", (0, 8, 2**40, 2**64 - 16))
 def test_a_heap_in_which_hdf5_would_loop(path, size):
-    """The first object of the heap with the attributes' text: free space that leads nowhere, or one too large."""
+    """The first object of the heap with the attributes' text: free space that leads nowhere, or one
+    too large.
+    """
     data = bytearray(path.read_bytes())
     at = data.index(b"GCOL") + 16
-    data[at:at + 2] = b"\0\0" if size < 16 else data[at:at + 2]
-    data[at + 8:at + 16] = size.to_bytes(8, "little")
+    data[at : at + 2] = b"\0\0" if size < 16 else data[at : at + 2]
+    data[at + 8 : at + 16] = size.to_bytes(8, "little")
     path.write_bytes(data)
     refused(path, "a damaged heap")
 
@@ -447,7 +563,9 @@ def test_damaged_bytes_give_a_graph_or_an_input_error(path, variable):
     for _ in range(250):
         mutant = bytearray(data)
         for at in rng.choice(filled, rng.integers(1, 6)):
-            mutant[at] = rng.choice([0, 1, 255, int(rng.integers(256)), mutant[at] ^ 1 << int(rng.integers(8))])
+            mutant[at] = rng.choice(
+                [0, 1, 255, int(rng.integers(256)), mutant[at] ^ 1 << int(rng.integers(8))]
+            )
         path.write_bytes(mutant)
         try:
             assert isinstance(load(path), Graph)

@@ -1,4 +1,5 @@
 """The projections are the graph's linear paths, exactly: every operator, every way to join them."""
+
 import tracemalloc
 from dataclasses import replace
 
@@ -24,7 +25,9 @@ def test_projections_equal_the_graph(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("settings", ({}, {"thresholds": "dni"}, {"readout": "fires"}, {"max_pooling": "average"}))
+@pytest.mark.parametrize(
+    "settings", ({}, {"thresholds": "dni"}, {"readout": "fires"}, {"max_pooling": "average"})
+)
 def test_whole_architectures(seed, settings):
     rng = np.random.default_rng(seed)
     graphs = [mobile_graph(rng), skipping_graph(rng)]
@@ -34,7 +37,9 @@ def test_whole_architectures(seed, settings):
         pixels = random_pixels(rng, graph, 6)
         network = convert(graph, calibration=pixels, **settings)
         assert check.deviation(network, pixels)[0] < 1e-12
-        assert len(network.notes) == ("readout" in settings) + ("max_pooling" in settings and "MaxPool" in graph.count_operators())
+        assert len(network.notes) == ("readout" in settings) + (
+            "max_pooling" in settings and "MaxPool" in graph.count_operators()
+        )
         if not network.notes:
             before, after = (ann.forward(g, pixels)[g.output] for g in (graph, network.graph))
             assert np.array_equal(before, after)
@@ -45,13 +50,18 @@ def test_the_parts_of_a_detector():
     network = convert(yolo_graph(rng, "QCFS"))
     pools = [i for i, layer in enumerate(network.layers) if layer.pools]
     assert len(pools) == 2 + 1 + 4 and all(len(network.into(i)) == 1 for i in pools)
-    outgoing = [sum(p.source == i for p in network.projections) for i in range(len(network.spiking))]
+    outgoing = [
+        sum(p.source == i for p in network.projections) for i in range(len(network.spiking))
+    ]
     assert max(outgoing) >= 4 and min(outgoing) == 1
 
 
 def test_random_graphs_have_layers_with_several_targets():
     networks = [convert(random_graph(np.random.default_rng(seed))) for seed in range(60)]
-    several = [any(sum(p.source == i for p in net.projections) > 1 for i in range(len(net.spiking))) for net in networks]
+    several = [
+        any(sum(p.source == i for p in net.projections) > 1 for i in range(len(net.spiking)))
+        for net in networks
+    ]
     assert 15 < sum(several) < 45
 
 
@@ -62,7 +72,10 @@ def test_the_check_notices_a_wrong_weight():
     *others, last = network.projections
     wrong = last.map.blocks.copy()
     wrong[0, 0, 0, 0] += 1e-3
-    network = replace(network, projections=(*others, replace(last, map=replace(last.map, weights=wrong, factor=None))))
+    network = replace(
+        network,
+        projections=(*others, replace(last, map=replace(last.map, weights=wrong, factor=None))),
+    )
     with pytest.raises(ArithmeticError, match="readout"):
         check.check(network, pixels)
 
@@ -78,7 +91,10 @@ def test_the_check_may_take_some_images_at_a_time(seed, monkeypatch):
 
 
 def with_weights(graph, dtype):
-    nodes = (replace(node, params={role: array.astype(dtype) for role, array in node.params.items()}) for node in graph.nodes)
+    nodes = (
+        replace(node, params={role: array.astype(dtype) for role, array in node.params.items()})
+        for node in graph.nodes
+    )
     return replace(graph, nodes=tuple(nodes))
 
 
@@ -88,15 +104,23 @@ def test_weights_kept_in_float32_are_the_same_to_the_last_bit(seed, settings):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 3)
-    kept, wide = (convert(with_weights(graph, dtype), calibration=pixels, **settings) for dtype in (np.float32, np.float64))
+    kept, wide = (
+        convert(with_weights(graph, dtype), calibration=pixels, **settings)
+        for dtype in (np.float32, np.float64)
+    )
     for a, b in zip(kept.projections, wide.projections, strict=True):
         assert b.map.factor is None and b.map.weights.dtype == a.map.blocks.dtype == np.float64
-        assert all(np.array_equal(getattr(a.map, name), getattr(b.map, name)) for name in ("p", "r", "k", "blocks"))
+        assert all(
+            np.array_equal(getattr(a.map, name), getattr(b.map, name))
+            for name in ("p", "r", "k", "blocks")
+        )
 
 
 @pytest.mark.parametrize("transposed, most", ((0, 1.4), (1, 2.4)))
 def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
-    """Whole numbers for the engine, and a copy only where rows do not lie together; never all weights in float64."""
+    """Whole numbers for the engine, and a copy only where rows do not lie together; never all
+    weights in float64.
+    """
     monkeypatch.setattr(tables, "CHUNK", 2**16)
     monkeypatch.setattr(arithmetic, "CHUNK", 2**16)
     monkeypatch.setattr(ann, "WEIGHTS", 2**16)
@@ -104,7 +128,12 @@ def test_memory_of_a_network_of_many_weights(transposed, most, monkeypatch):
     b = Builder(rng, (4, 8, 8))
     x = b.add("Flatten", [b.activation(b.conv("input", 64, pads=[1, 1, 1, 1]), "QCFS")])
     weight = b.weights(1024, 64 * 8 * 8)
-    x = b.add("Gemm", [x], {"transB": transposed}, {"B": weight if transposed else np.ascontiguousarray(weight.T)})
+    x = b.add(
+        "Gemm",
+        [x],
+        {"transB": transposed},
+        {"B": weight if transposed else np.ascontiguousarray(weight.T)},
+    )
     graph = b.graph(b.gemm(b.activation(x, "QCFS")))
     pixels = random_pixels(rng, graph)
     tracemalloc.start()
@@ -146,12 +175,16 @@ def test_flat_vectors_that_meet():
     summed = b.add("Add", [b.add("Flatten", [b.conv(x, 2, 1)]), b.gemm(flat[1], 32)])
     output = b.add("Add", [b.gemm(b.bn(joined)), b.gemm(b.activation(summed, "QCFS"))])
     graph = b.graph(b.add("Softmax", [output]))
-    assert check.deviation(convert(graph), random_pixels(np.random.default_rng(6), graph))[0] < 1e-12
+    assert (
+        check.deviation(convert(graph), random_pixels(np.random.default_rng(6), graph))[0] < 1e-12
+    )
 
 
 def test_an_activation_as_output_is_read_out_spike_by_spike():
     b = Builder(np.random.default_rng(7))
-    graph = b.graph(b.activation(b.gemm(b.add("Flatten", [b.activation(b.conv("input"), "QCFS")])), "QCFS"))
+    graph = b.graph(
+        b.activation(b.gemm(b.add("Flatten", [b.activation(b.conv("input"), "QCFS")])), "QCFS")
+    )
     network = convert(graph)
     assert network.layers[-1].name == "readout" and len(network.spiking) == 2
     assert np.allclose(network.projections[-1].map.blocks.ravel(), network.layers[1].theta)
@@ -162,8 +195,13 @@ def test_composition_is_matrix_multiplication():
     b = Builder(rng)
     b.activation(b.conv("input", 4, pads=[1, 1, 1, 1]), "QCFS")
     from eventsnn.network import linear
+
     first = linear.convolution(b.nodes[0], (2, 6, 6))
-    pool = b.add("AveragePool", [b.nodes[1].name], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
+    pool = b.add(
+        "AveragePool",
+        [b.nodes[1].name],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+    )
     then = linear.average_pool(b.nodes[2], (4, 6, 6))
     assert b.shapes[pool] == (4, 3, 3)
     assert np.allclose(compose(first, then).dense(), first.dense() @ then.dense(), atol=1e-12)
@@ -198,11 +236,15 @@ def test_max_pooling_is_replaced_by_average_on_request():
 def test_percentile_is_numpys_over_all_activations():
     graph = graph_with("Identity")
     pixels = random_pixels(np.random.default_rng(12), graph, 9)
-    values = ann.forward(graph, pixels, keep=(graph.activations[0].name,))[graph.activations[0].name]
+    values = ann.forward(graph, pixels, keep=(graph.activations[0].name,))[
+        graph.activations[0].name
+    ]
     name = graph.activations[0].name
     for percentile in (80.0, 99.0, 99.9, 100.0):
         theta = thresholds.choose_thresholds(graph, "percentile", percentile, pixels)[name]
-        assert theta == pytest.approx(np.percentile(values.astype(np.float64), percentile), rel=1e-6)
+        assert theta == pytest.approx(
+            np.percentile(values.astype(np.float64), percentile), rel=1e-6
+        )
     assert thresholds.choose_thresholds(graph, "max", pixels=pixels)[name] == values.max()
 
 
@@ -213,8 +255,11 @@ def test_own_thresholds():
     total = b.add("Add", [b.add("Add", names[:2]), names[2]])
     graph = b.graph(b.gemm(b.add("Flatten", [total])))
     thetas = thresholds.choose_thresholds(graph, "auto")
-    assert [thetas[n] for n in names] == [graph.by_name[names[0]].attrs["lambda"], graph.by_name[names[1]].attrs["lambda"],
-                                          graph.by_name[names[2]].attrs["scale"] * 4]
+    assert [thetas[n] for n in names] == [
+        graph.by_name[names[0]].attrs["lambda"],
+        graph.by_name[names[1]].attrs["lambda"],
+        graph.by_name[names[2]].attrs["scale"] * 4,
+    ]
     with pytest.raises(InputError, match="QCFS.*'tcl'|tcl.*QCFS"):
         convert(graph, thresholds="tcl")
 
@@ -237,5 +282,11 @@ def test_a_network_without_activations_is_refused():
 
 def test_neuron_numbers_are_channels_last():
     b = Builder(np.random.default_rng(15))
-    layer = convert(b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 3), "QCFS")])))).layers[0]
-    assert layer.grid == (3, 4, 4) and layer.neuron(2, 1, 3) == (1 * 4 + 3) * 3 + 2 and layer.position(23) == (2, 1, 3)
+    layer = convert(
+        b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 3), "QCFS")])))
+    ).layers[0]
+    assert (
+        layer.grid == (3, 4, 4)
+        and layer.neuron(2, 1, 3) == (1 * 4 + 3) * 3 + 2
+        and layer.position(23) == (2, 1, 3)
+    )

@@ -1,6 +1,8 @@
-"""Our NIR files in other simulators: read by the package `nir`, run through each simulator's own importer, and compared spike by spike
-with our clocked engine under that simulator's reset and comparator. Weights lie on a grid of 1/32, so float32 sums are exact.
+"""Our NIR files in other simulators: read by the package `nir`, run through each simulator's own
+importer, and compared spike by spike with our clocked engine under that simulator's reset and
+comparator. Weights lie on a grid of 1/32, so float32 sums are exact.
 """
+
 import warnings
 from typing import NamedTuple
 
@@ -13,7 +15,10 @@ from eventsnn.export import nir as export
 from eventsnn.network import convert as conversion
 from eventsnn.simulation.simulation import Simulation
 
-pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]  # of packages that are not ours
+pytestmark = [
+    pytest.mark.frameworks,
+    pytest.mark.filterwarnings("ignore"),
+]  # of packages that are not ours
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     nir, torch = pytest.importorskip("nir"), pytest.importorskip("torch")
@@ -23,6 +28,7 @@ GENTLE, STRONG = (-3, 1, 2, 3), (-4, 0, 4, 4)  # STRONG: potentials reach two th
 
 class Strict(NamedTuple):
     """snnTorch's rule: fires 1 if p > theta, then p - theta."""
+
     theta: int | float
     words = "fires 1 if p > theta, then p -= theta"
     signed = False
@@ -49,6 +55,7 @@ class Strict(NamedTuple):
 
 class StrictHard(NamedTuple):
     """Norse's rule: fires 1 if p > theta, then p = 0."""
+
     theta: int | float
     words = "fires 1 if p > theta, then p = 0"
     signed = False
@@ -66,7 +73,10 @@ class StrictHard(NamedTuple):
 
 
 class Many(NamedTuple):
-    """Sinabs' rule without its lower bound: fires floor(p / theta) if p >= theta, then p -= theta for each."""
+    """Sinabs' rule without its lower bound: fires floor(p / theta) if p >= theta, then p -= theta
+    for each.
+    """
+
     theta: int | float
     words = "fires floor(p / theta) if p >= theta, then p -= theta for each"
     signed = False
@@ -98,6 +108,7 @@ def network_of(residual, weights):
 
     def neurons(x):
         return b.add("ClippedRelu", [x], {"lambda": 1.0})
+
     x = neurons(b.conv("input", 4, pads=[1, 1, 1, 1]))
     if residual:
         branch = b.conv(neurons(b.conv(x, 4, pads=[1, 1, 1, 1])), 4, pads=[1, 1, 1, 1])
@@ -116,12 +127,18 @@ def images():
 
 def ours(network, neuron, initial):
     """name of layer -> spikes [T, C, H, W] of our clocked engine in float64."""
-    counts = [network.run(images(), steps=t, arithmetic="float64", neurons=True, neuron=neuron, initial=initial).batch.counts[0]
-              for t in range(1, STEPS + 1)]
+    counts = [
+        network.run(
+            images(), steps=t, arithmetic="float64", neurons=True, neuron=neuron, initial=initial
+        ).batch.counts[0]
+        for t in range(1, STEPS + 1)
+    ]
     ends = np.cumsum([layer.size for layer in network.spiking])
     parts = np.split(np.diff(counts, axis=0, prepend=0), ends, axis=1)
-    return {layer.name: part.reshape(STEPS, *layer.grid[1:], layer.grid[0]).transpose(0, 3, 1, 2)
-            for layer, part in zip(network.spiking, parts)}
+    return {
+        layer.name: part.reshape(STEPS, *layer.grid[1:], layer.grid[0]).transpose(0, 3, 1, 2)
+        for layer, part in zip(network.spiking, parts)
+    }
 
 
 def hooked(net, names):
@@ -129,7 +146,10 @@ def hooked(net, names):
     seen = {name: [] for name in names}
 
     def keep(name):
-        return lambda module, inputs, out: seen[name].append((out[0] if isinstance(out, tuple) else out).detach().numpy().copy())
+        return lambda module, inputs, out: seen[name].append(
+            (out[0] if isinstance(out, tuple) else out).detach().numpy().copy()
+        )
+
     for name, module in net.named_modules():
         if name in seen:
             module.register_forward_hook(keep(name))
@@ -147,6 +167,7 @@ def step_by_step(net, x, names):
 def sinabs(graph, x, names):
     layers = pytest.importorskip("sinabs.layers")
     from sinabs.nir import from_nir
+
     net = from_nir(graph, batch_size=1)
     for module in net.modules():
         if isinstance(module, layers.IAFSqueeze):
@@ -161,6 +182,7 @@ def sinabs_single(graph, x, names):
     layers = pytest.importorskip("sinabs.layers")
     from sinabs.activation import SingleSpike
     from sinabs.nir import from_nir
+
     net = from_nir(graph, batch_size=1)
     for name, module in net.named_modules():
         if isinstance(module, layers.IAFSqueeze):
@@ -202,17 +224,30 @@ def norse(graph, x, names):
 
 
 def both(tmp_path, run, network, neuron, initial=0.0):
-    """(layer, our spikes, the reader's) for each layer; the reader's name is the function's up to an underscore."""
+    """(layer, our spikes, the reader's) for each layer; the reader's name is the function's up to
+    an underscore.
+    """
     path, reader = tmp_path / "net.nir", run.__name__.partition("_")[0]
     export.write(Simulation(network, steps=STEPS, initial=initial), path, reader)
     expected = ours(network, neuron, initial)
     found = run(nir.read(str(path)), torch.tensor(images()[0]), list(expected))
-    return [(name, spikes, np.concatenate(found[name]).reshape(spikes.shape)) for name, spikes in expected.items()]
+    return [
+        (name, spikes, np.concatenate(found[name]).reshape(spikes.shape))
+        for name, spikes in expected.items()
+    ]
 
 
-@pytest.mark.parametrize("run, neuron, residual, weights, initial", [
-    (sinabs, Many, False, STRONG, 0.0), (sinabs_single, "if", False, STRONG, 0.5), (spikingjelly, "if-hard", True, STRONG, 0.0),
-    (spikingjelly_soft, "if", True, STRONG, 0.5), (snntorch, Strict, True, GENTLE, 0.0), (norse, StrictHard, False, STRONG, 0.0)])
+@pytest.mark.parametrize(
+    "run, neuron, residual, weights, initial",
+    [
+        (sinabs, Many, False, STRONG, 0.0),
+        (sinabs_single, "if", False, STRONG, 0.5),
+        (spikingjelly, "if-hard", True, STRONG, 0.0),
+        (spikingjelly_soft, "if", True, STRONG, 0.5),
+        (snntorch, Strict, True, GENTLE, 0.0),
+        (norse, StrictHard, False, STRONG, 0.0),
+    ],
+)
 def test_same_spikes(tmp_path, run, neuron, residual, weights, initial):
     layers = both(tmp_path, run, network_of(residual, weights), neuron, initial)
     for name, expected, found in layers:
@@ -221,9 +256,14 @@ def test_same_spikes(tmp_path, run, neuron, residual, weights, initial):
     assert (max(expected.max() for _, expected, _ in layers) > 1) == (neuron is Many)
 
 
-@pytest.mark.parametrize("run, neuron, residual", [(norse, StrictHard, True), (sinabs, Many, True), (snntorch, Strict, True)])
+@pytest.mark.parametrize(
+    "run, neuron, residual",
+    [(norse, StrictHard, True), (sinabs, Many, True), (snntorch, Strict, True)],
+)
 def test_what_the_notes_warn_of(tmp_path, run, neuron, residual):
-    """Sums over several edges (nirtorch.load), and potentials that stay above the threshold (snnTorch). Fails once they are mended."""
+    """Sums over several edges (nirtorch.load), and potentials that stay above the threshold
+    (snnTorch). Fails once they are mended.
+    """
     layers = both(tmp_path, run, network_of(residual, STRONG), neuron)
     assert np.array_equal(*layers[0][1:])
     assert not all(np.array_equal(expected, found) for _, expected, found in layers)
@@ -236,7 +276,12 @@ def contents(path):
     def visit(name, item):
         if isinstance(item, h5py.Dataset):
             text = h5py.check_string_dtype(item.dtype) is not None
-            found[name] = ("text" if text else item.dtype.kind, item.shape, (item.asstr() if text else item)[()])
+            found[name] = (
+                "text" if text else item.dtype.kind,
+                item.shape,
+                (item.asstr() if text else item)[()],
+            )
+
     with h5py.File(path) as file:
         file.visititems(visit)
     return found
@@ -245,16 +290,24 @@ def contents(path):
 @pytest.mark.parametrize("seed", range(3))
 def test_layout_is_that_of_nir(tmp_path, seed):
     """`nir` reads the file, finds its types sound, and writes the same datasets again."""
-    simulation = Simulation(conversion.convert(random_graph(np.random.default_rng(seed))), steps=STEPS)
+    simulation = Simulation(
+        conversion.convert(random_graph(np.random.default_rng(seed))), steps=STEPS
+    )
     for target, reader in export.READERS.items():
         export.write(simulation, tmp_path / "ours.nir", target)
         graph = nir.read(str(tmp_path / "ours.nir"))
         if hasattr(graph, "check_types"):
             assert graph.check_types()
-        assert [type(node).__name__ for node in graph.nodes.values()].count("IF") == len(simulation.network.spiking)
+        assert [type(node).__name__ for node in graph.nodes.values()].count("IF") == len(
+            simulation.network.spiking
+        )
         nir.write(tmp_path / "theirs.nir", graph)
         one, two = contents(tmp_path / "ours.nir"), contents(tmp_path / "theirs.nir")
         missing = {name for name in two if name not in one}
-        assert one.keys() <= two.keys() and all(not reader.v_reset and name.endswith("/v_reset") for name in missing)
+        assert one.keys() <= two.keys() and all(
+            not reader.v_reset and name.endswith("/v_reset") for name in missing
+        )
         for name in one.keys() - {"version"}:
-            assert one[name][:2] == two[name][:2] and np.array_equal(one[name][2], two[name][2]), name
+            assert one[name][:2] == two[name][:2] and np.array_equal(one[name][2], two[name][2]), (
+                name
+            )

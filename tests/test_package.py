@@ -1,4 +1,5 @@
 """The package as it is installed."""
+
 from pathlib import Path
 
 import eventsnn
@@ -9,8 +10,27 @@ def test_every_folder_with_code_is_a_package():
     root = Path(eventsnn.__file__).parent
     folders = {path.parent for path in root.rglob("*.py")}
     assert {folder.name for folder in folders} == {
-        "ann", "clocked", "data", "engine", "event", "eventsnn", "export", "files", "keras", "network", "neurons", "onnx", "readers",
-        "runs", "sample", "simulation", "studies", "torch", "trace", "views"}
+        "ann",
+        "clocked",
+        "data",
+        "engine",
+        "event",
+        "eventsnn",
+        "export",
+        "files",
+        "keras",
+        "network",
+        "neurons",
+        "onnx",
+        "readers",
+        "runs",
+        "sample",
+        "simulation",
+        "studies",
+        "torch",
+        "trace",
+        "views",
+    }
     assert all((folder / "__init__.py").is_file() for folder in folders)
 
 

@@ -1,4 +1,5 @@
 """Settings: what is allowed, what identifies a run, and the command line made of them."""
+
 import dataclasses
 import shlex
 
@@ -10,21 +11,88 @@ from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, LISTS, Settings
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
-OTHER = {"net": "a.h5", "arch": "keras-vgg16", "input_scale": 0.5, "input_mean": (1.0, 2.0), "input_std": (255,),
-         "data": "b", "split": "train", "limit": 3, "steps": 33, "report_steps": (1, 5), "thresholds": "max",
-         "percentile": 99.0, "calibration": "test:1-2", "max_pooling": "average", "initial": 0.25, "arithmetic": "float64",
-         "fraction_bits": 9, "neuron": "snm", "engine": "event", "order": "random", "jitter": "exponential:1", "delay": 0.5,
-         "refractory": 1.0, "window": 0.5, "free_running": True, "max_events": 9, "trace": "spikes", "trace_images": 2,
-         "trace_layers": "act1", "trace_neurons": "act1:3", "trace_steps": "1-3", "export": "nir", "nir_for": "norse",
-         "dead": "silent", "residual": "reroute", "readout": "fires", "compat": "srp-code", "tau": 3, "srp": 2, "srp_epsilon": 0.5,
-         "encoding": "even", "release": 4, "bias_once": True, "seed": 1, "workers": 2, "batch": 3, "out": "c", "quiet": True, "json": True}
+OTHER = {
+    "net": "a.h5",
+    "arch": "keras-vgg16",
+    "input_scale": 0.5,
+    "input_mean": (1.0, 2.0),
+    "input_std": (255,),
+    "data": "b",
+    "split": "train",
+    "limit": 3,
+    "steps": 33,
+    "report_steps": (1, 5),
+    "thresholds": "max",
+    "percentile": 99.0,
+    "calibration": "test:1-2",
+    "max_pooling": "average",
+    "initial": 0.25,
+    "arithmetic": "float64",
+    "fraction_bits": 9,
+    "neuron": "snm",
+    "engine": "event",
+    "order": "random",
+    "jitter": "exponential:1",
+    "delay": 0.5,
+    "refractory": 1.0,
+    "window": 0.5,
+    "free_running": True,
+    "max_events": 9,
+    "trace": "spikes",
+    "trace_images": 2,
+    "trace_layers": "act1",
+    "trace_neurons": "act1:3",
+    "trace_steps": "1-3",
+    "export": "nir",
+    "nir_for": "norse",
+    "dead": "silent",
+    "residual": "reroute",
+    "readout": "fires",
+    "compat": "srp-code",
+    "tau": 3,
+    "srp": 2,
+    "srp_epsilon": 0.5,
+    "encoding": "even",
+    "release": 4,
+    "bias_once": True,
+    "seed": 1,
+    "workers": 2,
+    "batch": 3,
+    "out": "c",
+    "quiet": True,
+    "json": True,
+}
 # what must be set for a field to say anything
-NEEDED = {"tau": {"neuron": "gn"}, "release": {"encoding": "even"}, "dead": {"thresholds": "dni"}, "srp_epsilon": {"srp": 4},
-          "compat": {"srp": 4}, "nir_for": {"export": "nir"}, "jitter": {"engine": "event", "order": "jitter"},
-          **{f"trace_{name}": {"engine": "event", "trace": "spikes"} for name in ("images", "layers", "neurons", "steps")}}
-# fields that cannot change a result, and those that lead to the network and the images, which are hashed themselves
-ELSEWHERE = {"workers", "batch", "out", "export", "nir_for", "quiet", "json", "net", "arch", "input_scale", "input_mean",
-             "input_std", "data"}
+NEEDED = {
+    "tau": {"neuron": "gn"},
+    "release": {"encoding": "even"},
+    "dead": {"thresholds": "dni"},
+    "srp_epsilon": {"srp": 4},
+    "compat": {"srp": 4},
+    "nir_for": {"export": "nir"},
+    "jitter": {"engine": "event", "order": "jitter"},
+    **{
+        f"trace_{name}": {"engine": "event", "trace": "spikes"}
+        for name in ("images", "layers", "neurons", "steps")
+    },
+}
+# fields that cannot change a result, and those that lead to the network and the images, which are
+# hashed themselves
+ELSEWHERE = {
+    "workers",
+    "batch",
+    "out",
+    "export",
+    "nir_for",
+    "quiet",
+    "json",
+    "net",
+    "arch",
+    "input_scale",
+    "input_mean",
+    "input_std",
+    "data",
+}
 
 
 def fields_but(*names):
@@ -33,7 +101,9 @@ def fields_but(*names):
 
 @pytest.mark.parametrize("name", fields_but())
 def test_the_id_knows_what_can_change_a_result(name):
-    base = Settings(**NEEDED.get(name, {"engine": "event"} if name in (*EVENT_ONLY, "trace") else {}))
+    base = Settings(
+        **NEEDED.get(name, {"engine": "event"} if name in (*EVENT_ONLY, "trace") else {})
+    )
     other = dataclasses.replace(base, **{name: OTHER[name]})
     assert getattr(other, name) == OTHER[name] != getattr(base, name)
     assert (other.id("network", "images") == base.id("network", "images")) is (name in ELSEWHERE)
@@ -41,7 +111,9 @@ def test_the_id_knows_what_can_change_a_result(name):
 
 @pytest.mark.parametrize(("name", "needed", "value"), EVENT_DETAILS)
 def test_what_says_nothing_by_itself_is_refused(name, needed, value):
-    with pytest.raises(InputError, match=f"--{needed} {value}, found --{needed}.* for example .*--{needed} {value}"):
+    with pytest.raises(
+        InputError, match=f"--{needed} {value}, found --{needed}.* for example .*--{needed} {value}"
+    ):
         Settings(**{name: OTHER[name]}, engine="event")
 
 
@@ -78,34 +150,104 @@ def test_settings_do_not_change():
 
 
 BAD = [
-    ("export", "nwb", "nir, sonata, gdf"), ("export", "sonata", "--trace spikes"), ("export", "", "text"), ("nir_for", "brian", "sinabs"),
+    ("export", "nwb", "nir, sonata, gdf"),
+    ("export", "sonata", "--trace spikes"),
+    ("export", "", "text"),
+    ("nir_for", "brian", "sinabs"),
     ("nir_for", "norse", "--export nir"),
-    ("net", "", "text"), ("net", None, "text"), ("arch", "", "text"), ("arch", 3, "text"), ("input_scale", 0.0, "from 1e-30"),
-    ("input_scale", "1", "number"), ("input_mean", 1.0, "numbers"), ("input_mean", ("1",), "numbers"), ("input_mean", [1.0], "numbers"),
-    ("input_mean", (float("inf"),), "numbers"), ("input_std", (1.0, 0.0), "from 1e-30"), ("input_std", (True,), "numbers"),
-    ("data", 3, "text"), ("split", "valid", "train, test"), ("split", None, "train, test"),
-    ("limit", 0, "from 1"), ("limit", -4, "from 1"), ("limit", 2.0, "whole number"), ("limit", True, "whole number"),
-    ("steps", 0, "from 1 to 65,536"), ("steps", 65537, "from 1 to 65,536"), ("steps", None, "whole number"), ("steps", "8", "whole number"),
-    ("report_steps", (0,), "from 1"), ("report_steps", (33,), "up to --steps 32"), ("report_steps", [1], "whole numbers"),
-    ("report_steps", (1.0,), "whole numbers"), ("thresholds", "min", "percentile"), ("percentile", 0.0, "from 0.001 to 100"),
-    ("percentile", 100.001, "to 100"), ("percentile", float("nan"), "number"), ("percentile", "99", "number"),
+    ("net", "", "text"),
+    ("net", None, "text"),
+    ("arch", "", "text"),
+    ("arch", 3, "text"),
+    ("input_scale", 0.0, "from 1e-30"),
+    ("input_scale", "1", "number"),
+    ("input_mean", 1.0, "numbers"),
+    ("input_mean", ("1",), "numbers"),
+    ("input_mean", [1.0], "numbers"),
+    ("input_mean", (float("inf"),), "numbers"),
+    ("input_std", (1.0, 0.0), "from 1e-30"),
+    ("input_std", (True,), "numbers"),
+    ("data", 3, "text"),
+    ("split", "valid", "train, test"),
+    ("split", None, "train, test"),
+    ("limit", 0, "from 1"),
+    ("limit", -4, "from 1"),
+    ("limit", 2.0, "whole number"),
+    ("limit", True, "whole number"),
+    ("steps", 0, "from 1 to 65,536"),
+    ("steps", 65537, "from 1 to 65,536"),
+    ("steps", None, "whole number"),
+    ("steps", "8", "whole number"),
+    ("report_steps", (0,), "from 1"),
+    ("report_steps", (33,), "up to --steps 32"),
+    ("report_steps", [1], "whole numbers"),
+    ("report_steps", (1.0,), "whole numbers"),
+    ("thresholds", "min", "percentile"),
+    ("percentile", 0.0, "from 0.001 to 100"),
+    ("percentile", 100.001, "to 100"),
+    ("percentile", float("nan"), "number"),
+    ("percentile", "99", "number"),
     ("percentile", True, "number"),
-    ("calibration", "train", "SPLIT:FIRST-LAST"), ("calibration", "train:", "SPLIT:FIRST-LAST"), ("calibration", "valid:0-3", "SPLIT"),
-    ("calibration", "train:4-2", "SPLIT"), ("calibration", "train:-4", "SPLIT"), ("calibration", "train:0-100000", "100,000"),
-    ("calibration", "train:a-b", "SPLIT"), ("calibration", "", "text"), ("max_pooling", "refuse", "exact, average"),
-    ("initial", float("inf"), "number"), ("initial", 1000.5, "-1,000 to 1,000"), ("arithmetic", "float16", "fixed, float32, float64"),
-    ("fraction_bits", 0, "from 1 to 40"), ("fraction_bits", 41, "to 40"), ("seed", -1, "from 0"), ("seed", 2**63, "from 0"),
-    ("workers", 0, "from 1"), ("workers", 1025, "to 1,024"), ("batch", 0, "from 1"), ("out", "", "text"), ("quiet", 1, "true or false"),
-    ("json", "yes", "true or false"), ("neuron", "lif", "if, if-hard, snm, st-bif, gn"),
-    ("residual", "drop", "keep, reroute"), ("readout", "spikes", "adds, fires"), ("bias_once", 1, "true or false"),
-    ("tau", 0, "from 1"), ("tau", 3, "--neuron gn"), ("srp", -1, "from 0"), ("srp_epsilon", 0.5, "--srp N"), ("release", 4, "--encoding"),
-    ("dead", "silent", "--thresholds dni"), ("compat", "snn-code", "srp-code"), ("encoding", "events", "constant, even, rate"),
+    ("calibration", "train", "SPLIT:FIRST-LAST"),
+    ("calibration", "train:", "SPLIT:FIRST-LAST"),
+    ("calibration", "valid:0-3", "SPLIT"),
+    ("calibration", "train:4-2", "SPLIT"),
+    ("calibration", "train:-4", "SPLIT"),
+    ("calibration", "train:0-100000", "100,000"),
+    ("calibration", "train:a-b", "SPLIT"),
+    ("calibration", "", "text"),
+    ("max_pooling", "refuse", "exact, average"),
+    ("initial", float("inf"), "number"),
+    ("initial", 1000.5, "-1,000 to 1,000"),
+    ("arithmetic", "float16", "fixed, float32, float64"),
+    ("fraction_bits", 0, "from 1 to 40"),
+    ("fraction_bits", 41, "to 40"),
+    ("seed", -1, "from 0"),
+    ("seed", 2**63, "from 0"),
+    ("workers", 0, "from 1"),
+    ("workers", 1025, "to 1,024"),
+    ("batch", 0, "from 1"),
+    ("out", "", "text"),
+    ("quiet", 1, "true or false"),
+    ("json", "yes", "true or false"),
+    ("neuron", "lif", "if, if-hard, snm, st-bif, gn"),
+    ("residual", "drop", "keep, reroute"),
+    ("readout", "spikes", "adds, fires"),
+    ("bias_once", 1, "true or false"),
+    ("tau", 0, "from 1"),
+    ("tau", 3, "--neuron gn"),
+    ("srp", -1, "from 0"),
+    ("srp_epsilon", 0.5, "--srp N"),
+    ("release", 4, "--encoding"),
+    ("dead", "silent", "--thresholds dni"),
+    ("compat", "snn-code", "srp-code"),
+    ("encoding", "events", "constant, even, rate"),
     ("engine", "brian", "clocked, event"),
-    ("order", "sideways", "fifo, lifo"), ("jitter", "", "text"), ("delay", -0.5, "from 0"), ("refractory", -1.0, "from 0"),
-    ("window", float("nan"), "number"), ("free_running", 1, "true or false"), ("max_events", 0, "from 1"),
-    ("trace", "all", "none, counts, digest, spikes"), ("trace_images", 0, "from 1"), ("trace_layers", "", "text"),
-    ("trace_steps", "9-3", "1-32"), *(("trace_neurons", text, "LAYER:NUMBER or LAYER:C/Y/X") for text in (
-        "act1", "act1:", ":3", "act1:x", "act1:-3", "act1:1/2", "act1:1/2/3/4", "act1:3,", "act1:\u0663")),
+    ("order", "sideways", "fifo, lifo"),
+    ("jitter", "", "text"),
+    ("delay", -0.5, "from 0"),
+    ("refractory", -1.0, "from 0"),
+    ("window", float("nan"), "number"),
+    ("free_running", 1, "true or false"),
+    ("max_events", 0, "from 1"),
+    ("trace", "all", "none, counts, digest, spikes"),
+    ("trace_images", 0, "from 1"),
+    ("trace_layers", "", "text"),
+    ("trace_steps", "9-3", "1-32"),
+    *(
+        ("trace_neurons", text, "LAYER:NUMBER or LAYER:C/Y/X")
+        for text in (
+            "act1",
+            "act1:",
+            ":3",
+            "act1:x",
+            "act1:-3",
+            "act1:1/2",
+            "act1:1/2/3/4",
+            "act1:3,",
+            "act1:\u0663",
+        )
+    ),
 ]
 
 
@@ -113,27 +255,47 @@ BAD = [
 def test_values_that_are_not_allowed(name, value, expected):
     with pytest.raises(InputError) as caught:
         Settings(**{name: value})
-    assert caught.value.where == option_of(FIELDS[name]) and expected in caught.value.expected and caught.value.found and caught.value.do
+    assert (
+        caught.value.where == option_of(FIELDS[name])
+        and expected in caught.value.expected
+        and caught.value.found
+        and caught.value.do
+    )
 
 
 def test_every_field_has_a_bad_value_in_the_list():
     assert {name for name, _, _ in BAD} == set(FIELDS)
 
 
-@pytest.mark.parametrize("name, low, high", [(n, f.metadata["low"], f.metadata["high"]) for n, f in FIELDS.items()
-                                             if f.metadata["low"] is not None and f.metadata["kind"] not in LISTS])
+@pytest.mark.parametrize(
+    "name, low, high",
+    [
+        (n, f.metadata["low"], f.metadata["high"])
+        for n, f in FIELDS.items()
+        if f.metadata["low"] is not None and f.metadata["kind"] not in LISTS
+    ],
+)
 def test_the_ends_of_a_range_are_allowed(name, low, high):
     for value in (low, high):
-        assert value is None or getattr(Settings(**{"engine": "event"} | NEEDED.get(name, {}) | {name: value}), name) == value
+        assert (
+            value is None
+            or getattr(Settings(**{"engine": "event"} | NEEDED.get(name, {}) | {name: value}), name)
+            == value
+        )
 
 
 def test_fraction_bits_belong_to_fixed_point():
     assert Settings(fraction_bits=12).fraction_bits == 12
-    with pytest.raises(InputError, match="--fraction-bits: expected --arithmetic fixed, found --arithmetic float32"):
+    with pytest.raises(
+        InputError, match="--fraction-bits: expected --arithmetic fixed, found --arithmetic float32"
+    ):
         Settings(fraction_bits=12, arithmetic="float32")
 
 
-@pytest.mark.parametrize("text, meant", [(None, ("train", 0, 127)), ("train:0-511", ("train", 0, 511)), ("test:7", ("test", 7, 7))])
+@pytest.mark.parametrize(
+    "text, meant",
+    [(None, ("train", 0, 127)), ("train:0-511", ("train", 0, 511)), ("test:7", ("test", 7, 7))],
+)
 def test_calibration_images_have_names(text, meant):
     assert Settings(calibration=text).calibration_range == meant
 
@@ -153,34 +315,48 @@ def test_the_options_are_the_fields():
 
 
 def test_text_becomes_values():
-    settings = settings_of("--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3 "
-                           "--input-mean=-0.5,1e-2 --input-std 255".split())
-    assert settings == Settings(input_mean=(-0.5, 0.01), input_std=(255.0,), limit=5, report_steps=(4, 1), percentile=99.0,
-                                initial=-0.5, quiet=True, out="x", calibration="test:0-3")
+    settings = settings_of(
+        "--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3 "
+        "--input-mean=-0.5,1e-2 --input-std 255".split()
+    )
+    assert settings == Settings(
+        input_mean=(-0.5, 0.01),
+        input_std=(255.0,),
+        limit=5,
+        report_steps=(4, 1),
+        percentile=99.0,
+        initial=-0.5,
+        quiet=True,
+        out="x",
+        calibration="test:0-3",
+    )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ("--limit x", ["--limit: expected a whole number, found 'x'", "for example --limit 1000"]),
-    ("--limit 1.5", ["--limit", "whole number", "'1.5'"]),
-    ("--limit 0", ["--limit", "from 1", "found 0"]),
-    ("--limit", ["--limit: expected a value, found none", "for example --limit 1000"]),
-    ("--steps 1e3", ["--steps", "whole number", "'1e3'"]),
-    ("--report-steps 1,,2", ["--report-steps", "separated by commas", "'1,,2'"]),
-    ("--report-steps 1,99", ["--report-steps", "--steps 32", "1,99", "raise --steps"]),
-    ("--input-std 1,a", ["--input-std", "numbers separated by commas", "'1,a'"]),
-    ("--percentile high", ["--percentile", "a number", "'high'"]),
-    ("--initial -1e-3", ["--initial", "a value", "--initial=-"]),
-    ("--initial -2000", ["--initial", "-1,000 to 1,000"]),
-    ("--net --data", ["--net: expected a value, found none"]),
-    ("--thresholds best", ["--thresholds: expected one of auto", "'best'"]),
-    ("--json=3", ["--json: expected no value, found '3'", "--json alone"]),
-    ("--repot-steps 3", ["--repot-steps", "did you mean --report-steps?"]),
-    ("--lim=3", ["--lim=3", "did you mean --limit?"]),
-    ("--frobnicate", ["found --frobnicate", "see python -m eventsnn.run --help"]),
-    ("vgg16.h5", ["found vgg16.h5", "--net FILE"]),
-    ("-x", ["found -x", "--help"]),
-    ("--out=", ["--out", "text", "''"]),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("--limit x", ["--limit: expected a whole number, found 'x'", "for example --limit 1000"]),
+        ("--limit 1.5", ["--limit", "whole number", "'1.5'"]),
+        ("--limit 0", ["--limit", "from 1", "found 0"]),
+        ("--limit", ["--limit: expected a value, found none", "for example --limit 1000"]),
+        ("--steps 1e3", ["--steps", "whole number", "'1e3'"]),
+        ("--report-steps 1,,2", ["--report-steps", "separated by commas", "'1,,2'"]),
+        ("--report-steps 1,99", ["--report-steps", "--steps 32", "1,99", "raise --steps"]),
+        ("--input-std 1,a", ["--input-std", "numbers separated by commas", "'1,a'"]),
+        ("--percentile high", ["--percentile", "a number", "'high'"]),
+        ("--initial -1e-3", ["--initial", "a value", "--initial=-"]),
+        ("--initial -2000", ["--initial", "-1,000 to 1,000"]),
+        ("--net --data", ["--net: expected a value, found none"]),
+        ("--thresholds best", ["--thresholds: expected one of auto", "'best'"]),
+        ("--json=3", ["--json: expected no value, found '3'", "--json alone"]),
+        ("--repot-steps 3", ["--repot-steps", "did you mean --report-steps?"]),
+        ("--lim=3", ["--lim=3", "did you mean --limit?"]),
+        ("--frobnicate", ["found --frobnicate", "see python -m eventsnn.run --help"]),
+        ("vgg16.h5", ["found vgg16.h5", "--net FILE"]),
+        ("-x", ["found -x", "--help"]),
+        ("--out=", ["--out", "text", "''"]),
+    ],
+)
 def test_command_lines_that_are_wrong(arguments, words):
     with pytest.raises(InputError) as caught:
         settings_of(arguments.split())
@@ -190,9 +366,19 @@ def test_command_lines_that_are_wrong(arguments, words):
 
 def test_presets_decide_and_refuse_what_says_otherwise():
     settings = Settings(compat="snm-code")
-    assert (settings.neuron, settings.initial, settings.thresholds, settings.dead) == ("snm", 0.0, "dni", "silent")
+    assert (settings.neuron, settings.initial, settings.thresholds, settings.dead) == (
+        "snm",
+        0.0,
+        "dni",
+        "silent",
+    )
     assert settings.readout == "fires"
-    assert Settings(compat="spikezip-code").bias_once and Settings(compat="srp-code", srp=4).srp_epsilon == 0.001
-    with pytest.raises(InputError, match="--initial: expected 0.0, which --compat snm-code decides, found 0.25"):
+    assert (
+        Settings(compat="spikezip-code").bias_once
+        and Settings(compat="srp-code", srp=4).srp_epsilon == 0.001
+    )
+    with pytest.raises(
+        InputError, match="--initial: expected 0.0, which --compat snm-code decides, found 0.25"
+    ):
         Settings(compat="snm-code", initial=0.25)
     assert Settings(compat="gn-code", tau=8).neuron == "gn"

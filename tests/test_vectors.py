@@ -1,9 +1,17 @@
 """The vector code of the engines against numpy, for every width."""
+
 import numba
 import numpy as np
 import pytest
 
-from eventsnn.engine.vectors import add_half_run, add_rows, add_run, subtract_half_run, subtract_rows, subtract_run
+from eventsnn.engine.vectors import (
+    add_half_run,
+    add_rows,
+    add_run,
+    subtract_half_run,
+    subtract_rows,
+    subtract_run,
+)
 
 WIDTHS = [*range(1, 70), 127, 128, 129, 255, 257, 511, 512, 700, 1300]
 
@@ -32,18 +40,30 @@ def test_runs_are_numpys(dtype, each):
     rng = np.random.default_rng(0)
     for width in WIDTHS:
         for negative, half in ((False, 0), (True, 0), (False, 1), (True, 2)):
-            v, weights = (rng.integers(-4, 5, size).astype(dtype) for size in (width + 9, width + 5))
-            low, high = rng.integers(-9, -5, len(v)).astype(dtype) if each else np.dtype(dtype).type(-6), np.dtype(dtype).type(7)
+            v, weights = (
+                rng.integers(-4, 5, size).astype(dtype) for size in (width + 9, width + 5)
+            )
+            low, high = (
+                rng.integers(-9, -5, len(v)).astype(dtype) if each else np.dtype(dtype).type(-6),
+                np.dtype(dtype).type(7),
+            )
             found, expected = np.zeros(2 * width, np.int64), v.copy()
-            charge = (-1 if negative else 1) * weights[2:2 + width]
+            charge = (-1 if negative else 1) * weights[2 : 2 + width]
             mine = np.ones(width, bool) if half == 0 else (charge >= 0) == (half == 1)
-            expected[4:4 + width] += np.where(mine, charge, 0).astype(dtype)
+            expected[4 : 4 + width] += np.where(mine, charge, 0).astype(dtype)
             added, pairs = change(negative, v, 4, weights, 2, width, half, low, high, found)
-            outside = [first + bit for first, bits in found[:2 * pairs].reshape(-1, 2).tolist() for bit in range(64) if bits >> bit & 1]
+            outside = [
+                first + bit
+                for first, bits in found[: 2 * pairs].reshape(-1, 2).tolist()
+                for bit in range(64)
+                if bits >> bit & 1
+            ]
             inside = slice(4, 4 + width)
             bound = low[inside] if each else low
             assert v.tolist() == expected.tolist() and added == mine.sum()
-            assert outside == (4 + np.flatnonzero((v[inside] >= high) | (v[inside] <= bound))).tolist()
+            assert (
+                outside == (4 + np.flatnonzero((v[inside] >= high) | (v[inside] <= bound))).tolist()
+            )
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float64"])
@@ -51,9 +71,14 @@ def test_rows_are_numpys(dtype):
     rng = np.random.default_rng(1)
     for width in WIDTHS:
         for negative in (False, True):
-            weights, charge = rng.integers(-9, 10, 5 * width + 3).astype(dtype), rng.integers(-9, 10, width + 7).astype(dtype)
+            weights, charge = (
+                rng.integers(-9, 10, 5 * width + 3).astype(dtype),
+                rng.integers(-9, 10, width + 7).astype(dtype),
+            )
             channels, expected = rng.integers(0, 5, 6).astype(np.int32), charge.copy()
             for c in channels[1:]:
-                expected[4:4 + width] += (-1 if negative else 1) * weights[3 + c * width:][:width]
+                expected[4 : 4 + width] += (-1 if negative else 1) * weights[3 + c * width :][
+                    :width
+                ]
             change_rows(negative, charge, 4, weights, 3, width, ~channels if negative else channels)
             assert charge.tolist() == expected.tolist()

@@ -1,4 +1,7 @@
-"""Small PyTorch networks for tests, some in the layouts of the papers' repositories. Needs torch."""
+"""Small PyTorch networks for tests, some in the layouts of the papers' repositories. Needs
+torch.
+"""
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -18,18 +21,33 @@ class QCFS(nn.Module):
 
 
 class Vgg16(nn.Module):
-    """VGG-16 as QCFS's, SRP's and GN's repositories lay it out: layer1 to layer5 and classifier, with average pooling."""
+    """VGG-16 as QCFS's, SRP's and GN's repositories lay it out: layer1 to layer5 and classifier,
+    with average pooling.
+    """
 
     def __init__(self, activation=QCFS, widths=(4, 4, 6, 8, 8), channels=3):
         super().__init__()
         for stage, (width, count) in enumerate(zip(widths, (2, 2, 3, 3, 3)), 1):
             layers = []
             for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), activation(), nn.Dropout()]
+                layers += [
+                    nn.Conv2d(channels, width, 3, padding=1),
+                    nn.BatchNorm2d(width),
+                    activation(),
+                    nn.Dropout(),
+                ]
                 channels = width
             setattr(self, f"layer{stage}", nn.Sequential(*layers, nn.AvgPool2d(2)))
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(channels, 12), activation(), nn.Dropout(), nn.Linear(12, 12), activation(),
-                                        nn.Dropout(), nn.Linear(12, 10))
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels, 12),
+            activation(),
+            nn.Dropout(),
+            nn.Linear(12, 12),
+            activation(),
+            nn.Dropout(),
+            nn.Linear(12, 10),
+        )
 
     def forward(self, x):
         for stage in range(1, 6):
@@ -43,11 +61,17 @@ class Block(nn.Module):
     def __init__(self, before, after, stride, activation, name):
         super().__init__()
         self.residual_function = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), activation(),
-            nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after))
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+            activation(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
         self.shortcut = nn.Sequential()
         if stride != 1 or before != after:
-            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
         self.name = name
         setattr(self, name, activation())
 
@@ -60,12 +84,18 @@ class ResNet(nn.Module):
 
     def __init__(self, activation=QCFS, blocks=(3, 3, 3), widths=(3, 4, 6), name="act", channels=3):
         super().__init__()
-        self.conv1 = nn.Sequential(nn.Conv2d(channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), activation())
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(channels, widths[0], 3, padding=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            activation(),
+        )
         self.stages, before = [], widths[0]
         for stage, (width, count) in enumerate(zip(widths, blocks)):
             made = []
             for number in range(count):
-                made.append(Block(before, width, 2 if stage and not number else 1, activation, name))
+                made.append(
+                    Block(before, width, 2 if stage and not number else 1, activation, name)
+                )
                 before = width
             self.stages.append(f"conv{stage + 2}_x")
             setattr(self, self.stages[-1], nn.Sequential(*made))
@@ -85,7 +115,11 @@ class Mixed(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.fc = nn.Conv2d(3, 6, 3, padding="same", groups=3), nn.BatchNorm2d(6), nn.Linear(192, 12)
+        self.conv, self.norm, self.fc = (
+            nn.Conv2d(3, 6, 3, padding="same", groups=3),
+            nn.BatchNorm2d(6),
+            nn.Linear(192, 12),
+        )
         self.register_buffer("mean", torch.rand(1, 3, 1, 1))
         self.register_buffer("last", torch.randn(12, 10))
 
@@ -99,7 +133,9 @@ class Mixed(nn.Module):
 
 
 def randomise(module, seed):
-    """Give parameters and running statistics random values with which activations stay in range; returns the module, to evaluate."""
+    """Give parameters and running statistics random values with which activations stay in range;
+    returns the module, to evaluate.
+    """
     torch.manual_seed(seed)
     for m in module.modules():
         if isinstance(m, (nn.Conv2d, nn.Linear)):

@@ -1,4 +1,7 @@
-"""Recorded runs of small random networks in every way of time, with the twin's run of the same image at hand."""
+"""Recorded runs of small random networks in every way of time, with the twin's run of the same
+image at hand.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +33,14 @@ class Traced:
 
     def twin(self, **options):
         """The twin's outcome, with these options in place of its own."""
-        return twin.run_async(twin_net(self.simulation), twin_drive(self.simulation, self.pixels), twin_start(self.simulation), STEPS,
-                              MODELS[self.model], **{**self.options, **options})
+        return twin.run_async(
+            twin_net(self.simulation),
+            twin_drive(self.simulation, self.pixels),
+            twin_start(self.simulation),
+            STEPS,
+            MODELS[self.model],
+            **{**self.options, **options},
+        )
 
     def first(self, layer):
         """Number of the layer's first neuron among all."""
@@ -41,17 +50,29 @@ class Traced:
         """(layer, neuron) of all neurons, or of one in `every`."""
         layers = self.simulation.network.layers
         sizes = [layer.size for layer in (layers if readout else layers[:-1])]
-        return [(layer, neuron) for layer, size in enumerate(sizes) for neuron in range(size)][::every]
+        return [(layer, neuron) for layer, size in enumerate(sizes) for neuron in range(size)][
+            ::every
+        ]
 
 
 def traced(seed, case="fifo", model="if", arithmetic="fixed"):
-    """A network (with connections past layers where the seed is odd), image and delays that depend on the seed alone, in one of CASES."""
+    """A network (with connections past layers where the seed is odd), image and delays that depend
+    on the seed alone, in one of CASES.
+    """
     rng = np.random.default_rng(seed)
     graph = skipping_graph(rng) if seed % 2 else random_graph(rng)
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
     mine, others = in_case(case, network, rng)
-    simulation = Simulation(network, steps=STEPS, engine="event", neuron=model, time=Time(**mine), seed=5, arithmetic=arithmetic,
-                            pixel_range=pixel_range(pixels))
+    simulation = Simulation(
+        network,
+        steps=STEPS,
+        engine="event",
+        neuron=model,
+        time=Time(**mine),
+        seed=5,
+        arithmetic=arithmetic,
+        pixel_range=pixel_range(pixels),
+    )
     run, trace = record(simulation, pixels[0], IMAGE)
     return Traced(trace.simulation, pixels[0], run, trace, model, others)

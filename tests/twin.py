@@ -1,26 +1,32 @@
-"""The naive twin of the simulator: plain Python, written from the semantics alone, read to be believed.
+"""The naive twin of the simulator: plain Python, written from the semantics alone, read to be
+believed.
 
-Section numbers (§) are those of the semantics document. The fast engines are compared with this file
-spike for spike. It takes dense, already normalised networks (§1): a weight is a charge.
+Section numbers (§) are those of the semantics document. The fast engines are compared with this
+file spike for spike. It takes dense, already normalised networks (§1): a weight is a charge.
 
-Numbers. Thresholds, weights, drive and potentials are Python ints in fixed point (unit 2**-F, §6) or
-Python floats; `fractions.Fraction` works too. Arrays may be numpy arrays or nested lists; they are turned
-into lists before anything is computed, so that every sum is a Python sum.
+Numbers. Thresholds, weights, drive and potentials are Python ints in fixed point (unit 2**-F, §6)
+or Python floats; `fractions.Fraction` works too. Arrays may be numpy arrays or nested lists; they
+are turned into lists before anything is computed, so that every sum is a Python sum.
 
-Steps are counted from 0 in all records (`drive[step]`, `counts[l][step]`, `Spike.step`): step k of §3 has
-index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the last one that moved anything.
+Steps are counted from 0 in all records (`drive[step]`, `counts[l][step]`, `Spike.step`): step k of
+§3 has index k - 1. Only `Outcome.t_eq` is a k: the number of steps up to and with the last one that
+moved anything.
 
-Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one arrival for each
-neuron, also where the charge is zero. None is nothing: no arrival, so no evaluation in asynchronous time.
+Drive (§3). `drive[step][layer]` is a list with one charge per neuron, or None. A list is one
+arrival for each neuron, also where the charge is zero. None is nothing: no arrival, so no
+evaluation in asynchronous time.
 
-Input events (§3, encoding `events`) are drive too. `events` is a list of (step, offset, input, sign), sorted by step
-and offset: at `offset` ticks after the step's beginning (below ticks_per_step; without meaning in clocked time) input
-number `input` has an event of sign 1 or -1. `Net.inputs` says what charges it brings to whom. As with drive, what
-comes after the run's last step is left out.
+Input events (§3, encoding `events`) are drive too. `events` is a list of (step, offset, input,
+sign), sorted by step and offset: at `offset` ticks after the step's beginning (below
+ticks_per_step; without meaning in clocked time) input number `input` has an event of sign 1 or -1.
+`Net.inputs` says what charges it brings to whom. As with drive, what comes after the run's last
+step is left out.
 
-Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and pools unused).
-A GN's weights are given per member: the charge theta * w / tau that one member's spike brings.
+Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and
+pools unused). A GN's weights are given per member: the charge theta * w / tau that one member's
+spike brings.
 """
+
 from __future__ import annotations
 
 import heapq
@@ -34,10 +40,12 @@ TICKS_PER_STEP = 1024
 
 @dataclass
 class Layer:
-    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is the readout.
+    """Spiking neurons of one threshold, or with a list of one threshold per neuron. A Net's last is
+    the readout.
 
-    pool: a layer of max pooling units (§10), see `Ledger.pool`. They count spikes: no threshold (theta is not used),
-    no drive, no v(0), no refractory period and no window. All weights into it are 1: one spike, one count.
+    pool: a layer of max pooling units (§10), see `Ledger.pool`. They count spikes: no threshold
+    (theta is not used), no drive, no v(0), no refractory period and no window. All weights into it
+    are 1: one spike, one count.
     """
 
     name: str
@@ -71,8 +79,9 @@ class Projection:
 class Net:
     """Layers in topological order; projections in the order of summation and of delivery.
 
-    inputs: projections from the input, of which the source is ignored. weights[i][j]: charge that a +1 event of input
-    j brings to target neuron i; mask as elsewhere. Their targets are neurons or the readout, not pools.
+    inputs: projections from the input, of which the source is ignored. weights[i][j]: charge that a
+    +1 event of input j brings to target neuron i; mask as elsewhere. Their targets are neurons or
+    the readout, not pools.
     """
 
     layers: list[Layer]
@@ -85,67 +94,95 @@ class Net:
         return len(self.layers) - 1
 
     def outgoing(self, layer):
-        return tuple(k for k, projection in enumerate(self.projections) if projection.source == layer)
+        return tuple(
+            k for k, projection in enumerate(self.projections) if projection.source == layer
+        )
 
     def check(self, drive, steps, loops=False, events=(), ticks_per_step=None):
-        """Shapes fit, and (unless `loops`) every projection goes to a later layer; events are sorted and there."""
+        """Shapes fit, and (unless `loops`) every projection goes to a later layer; events are
+        sorted and there.
+        """
         self._check_inputs(events, ticks_per_step)
         sizes = [layer.size for layer in self.layers]
         for step in range(steps):
             found = [None if charges is None else len(charges) for charges in drive[step]]
-            if len(found) != len(sizes) or any(n not in (None, size) for n, size in zip(found, sizes, strict=True)):
-                raise ValueError(f"drive[{step}]: expected charges (or None) for layers of {sizes} neurons, "
-                                 f"found {found}")
+            if len(found) != len(sizes) or any(
+                n not in (None, size) for n, size in zip(found, sizes, strict=True)
+            ):
+                raise ValueError(
+                    f"drive[{step}]: expected charges (or None) for layers of {sizes} neurons, "
+                    f"found {found}"
+                )
             for layer, charges in zip(self.layers, drive[step], strict=True):
                 if layer.pool and charges is not None and any(charge != 0 for charge in charges):
-                    raise ValueError(f"drive[{step}]: expected None or zeros for pool {layer.name}, found {charges}")
+                    raise ValueError(
+                        f"drive[{step}]: expected None or zeros for pool {layer.name}, found {charges}"
+                    )
         if self.layers[self.readout].pool:
             raise ValueError("layers: expected a readout as the last layer, found a pool")
         for k, projection in enumerate(self.projections):
             shape = (self.layers[projection.target].size, self.layers[projection.source].size)
             if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
-                raise ValueError(f"projection {k}: expected weights and mask of shape {shape} (targets, sources), "
-                                 f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}")
+                raise ValueError(
+                    f"projection {k}: expected weights and mask of shape {shape} (targets, sources), "
+                    f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}"
+                )
             if projection.source >= projection.target and not loops:
-                raise ValueError(f"projection {k}: clocked time goes layer by layer, but layer {projection.source} "
-                                 f"projects to {projection.target}; use topological order")
+                raise ValueError(
+                    f"projection {k}: clocked time goes layer by layer, but layer {projection.source} "
+                    f"projects to {projection.target}; use topological order"
+                )
             if projection.source == self.readout:
                 raise ValueError(f"projection {k}: the readout never fires and has no targets")
             weights = np.asarray(projection.weights)[_yes(projection.mask)]
             if self.layers[projection.target].pool and np.any(weights != 1):
-                raise ValueError(f"projection {k}: expected weights of 1 into a pool (one spike is one count)")
+                raise ValueError(
+                    f"projection {k}: expected weights of 1 into a pool (one spike is one count)"
+                )
 
     def _check_inputs(self, events, ticks_per_step):
         n = np.shape(self.inputs[0].weights)[1] if self.inputs else 0
         for k, projection in enumerate(self.inputs):
             shape = (self.layers[projection.target].size, n)
             if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
-                raise ValueError(f"inputs {k}: expected weights and mask of shape {shape} (targets, inputs), "
-                                 f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}")
+                raise ValueError(
+                    f"inputs {k}: expected weights and mask of shape {shape} (targets, inputs), "
+                    f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}"
+                )
             if self.layers[projection.target].pool:
-                raise ValueError(f"inputs {k}: expected neurons or the readout as targets, found a pool, "
-                                 "which has no drive")
+                raise ValueError(
+                    f"inputs {k}: expected neurons or the readout as targets, found a pool, "
+                    "which has no drive"
+                )
         before = (0, 0)
         for place, (step, offset, number, sign) in enumerate(events):
             if (step, offset) < before:
-                raise ValueError(f"events[{place}]: expected them sorted by step and offset, "
-                                 f"found {(step, offset)} after {before}")
+                raise ValueError(
+                    f"events[{place}]: expected them sorted by step and offset, "
+                    f"found {(step, offset)} after {before}"
+                )
             if offset < 0 or (ticks_per_step is not None and offset >= ticks_per_step):
-                raise ValueError(f"events[{place}]: expected an offset inside the step, found {offset}")
+                raise ValueError(
+                    f"events[{place}]: expected an offset inside the step, found {offset}"
+                )
             if not 0 <= number < n or sign not in (1, -1):
-                raise ValueError(f"events[{place}]: expected an input below {n} and a sign of 1 or -1, "
-                                 f"found {number} and {sign}")
+                raise ValueError(
+                    f"events[{place}]: expected an input below {n} and a sign of 1 or -1, "
+                    f"found {number} and {sign}"
+                )
             before = (step, offset)
 
 
 @dataclass
 class Spike:
-    """One spike; `seq` is its place in the order of emission, without gaps (a GN's members each have one).
+    """One spike; `seq` is its place in the order of emission, without gaps (a GN's members each
+    have one).
 
-    `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum changed by n, and 1
-    for every other model. `cause` is the seq of the spike whose arrival fired it; None for drive, in clocked time,
-    and where the neuron was evaluated by an event of its own (end of a refractory period or a window). `nth`: how
-    many spikes this neuron sent before. `v_before` and `v_after` of a pool are its maximum.
+    `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum
+    changed by n, and 1 for every other model. `cause` is the seq of the spike whose arrival fired
+    it; None for drive, in clocked time, and where the neuron was evaluated by an event of its own
+    (end of a refractory period or a window). `nth`: how many spikes this neuron sent before.
+    `v_before` and `v_after` of a pool are its maximum.
     """
 
     seq: int
@@ -165,14 +202,15 @@ class Spike:
 class Outcome:
     """What a run leaves.
 
-    counts[l][step][i]: signed net number of spikes; zero for the readout. potentials[l][i]: at the end; the
-    readout's is its v(0) and all that arrived. readout[step][i]: charge that has arrived there after each step,
-    not divided (§3). arrived[l][i]: sum of all charge; zero for pools, which count spikes instead. A pool's potential
-    is its maximum. synaptic_operations: delivered spikes times touched synapses (§11), except those into pools: what
-    a pool does is a comparison, not an addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`.
-    memory[l][i]: S of §4 at the end; of a pool its maximum, of the readout 0.
-    Asynchronous time only: `deliveries` in the order taken from the queue, then those `under_way` at the end of
-    the run (a number), in the queue's order. `input_deliveries`: (place in the list of events, tick), as delivered.
+    counts[l][step][i]: signed net number of spikes; zero for the readout. potentials[l][i]: at the
+    end; the readout's is its v(0) and all that arrived. readout[step][i]: charge that has arrived
+    there after each step, not divided (§3). arrived[l][i]: sum of all charge; zero for pools, which
+    count spikes instead. A pool's potential is its maximum. synaptic_operations: delivered spikes
+    times touched synapses (§11), except those into pools: what a pool does is a comparison, not an
+    addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`. memory[l][i]: S of §4 at the
+    end; of a pool its maximum, of the readout 0. Asynchronous time only: `deliveries` in the order
+    taken from the queue, then those `under_way` at the end of the run (a number), in the queue's
+    order. `input_deliveries`: (place in the list of events, tick), as delivered.
     """
 
     spikes: list[Spike]
@@ -192,6 +230,7 @@ class Outcome:
 # --- Neuron models (§4) ---
 # fire(p, S, theta) -> ([(sign, member), ...], the new p). quantum: q. ties: see `Ledger.fire`.
 
+
 class IF:
     """Soft reset: 1 if p >= theta."""
 
@@ -209,7 +248,9 @@ class IF:
 
 @dataclass
 class IFHard:
-    """Hard reset: 1 if p >= theta, then p = v_rest. v_rest below every theta, or it would fire for ever."""
+    """Hard reset: 1 if p >= theta, then p = v_rest. v_rest below every theta, or it would fire for
+    ever.
+    """
 
     v_rest: int | float = 0
 
@@ -266,10 +307,11 @@ class STBIF:
 
 @dataclass
 class GN:
-    """GN eq. 8-11: member i of 1..tau fires if p >= i * theta / tau, all judged by the same p; each takes theta / tau.
+    """GN eq. 8-11: member i of 1..tau fires if p >= i * theta / tau, all judged by the same p; each
+    takes theta / tau.
 
-    In fixed point theta is divisible by tau. In floats the thresholds are (i * theta) / tau, the quantum is
-    theta / tau, and m members take m * (theta / tau) in one subtraction.
+    In fixed point theta is divisible by tau. In floats the thresholds are (i * theta) / tau, the
+    quantum is theta / tau, and m members take m * (theta / tau) in one subtraction.
     """
 
     tau: int
@@ -277,7 +319,9 @@ class GN:
     def _part(self, i, theta):
         if isinstance(theta, int):
             if theta % self.tau:
-                raise ValueError(f"expected theta divisible by tau in fixed point, found {theta} and {self.tau}")
+                raise ValueError(
+                    f"expected theta divisible by tau in fixed point, found {theta} and {self.tau}"
+                )
             return i * theta // self.tau
         return i * theta / self.tau
 
@@ -295,10 +339,10 @@ class GN:
 def even_release(total, n):
     """`total` in n parts (§3, SpikeZIP 3.2; §6).
 
-    Integers: part k = 1..n is floor(k * total / n) - floor((k - 1) * total / n), floor towards minus infinity. The
-    parts add up to total exactly, differ by at most 1, and the remainder is spread evenly over the steps (a
-    positive one lands late: 1 in 4 parts is 0, 0, 0, 1; a negative one early: -1 is -1, 0, 0, 0).
-    Otherwise: n times total / n.
+    Integers: part k = 1..n is floor(k * total / n) - floor((k - 1) * total / n), floor towards
+    minus infinity. The parts add up to total exactly, differ by at most 1, and the remainder is
+    spread evenly over the steps (a positive one lands late: 1 in 4 parts is 0, 0, 0, 1; a negative
+    one early: -1 is -1, 0, 0, 0). Otherwise: n times total / n.
     """
     if isinstance(total, int | np.integer):
         return [k * int(total) // n - (k - 1) * int(total) // n for k in range(1, n + 1)]
@@ -306,15 +350,21 @@ def even_release(total, n):
 
 
 class Ledger:
-    """Potentials, memories and records of one run; the two ways of time only decide when to charge and to fire."""
+    """Potentials, memories and records of one run; the two ways of time only decide when to charge
+    and to fire.
+    """
 
     def __init__(self, net, v0, steps, model, mask=None):
         self.net = net
         self.mask = [[True] * layer.size for layer in net.layers] if mask is None else _plain(mask)
         for layer, allowed in zip(net.layers, self.mask, strict=True):
-            if len(allowed) != layer.size or (not all(allowed) and (layer.pool or layer is net.layers[net.readout])):
-                raise ValueError(f"mask of layer {layer.name}: expected {layer.size} truth values, "
-                                 f"all True for a pool and for the readout, found {allowed}")
+            if len(allowed) != layer.size or (
+                not all(allowed) and (layer.pool or layer is net.layers[net.readout])
+            ):
+                raise ValueError(
+                    f"mask of layer {layer.name}: expected {layer.size} truth values, "
+                    f"all True for a pool and for the readout, found {allowed}"
+                )
         self.models = model if isinstance(model, list) else [model] * len(net.layers)
         self.thetas = [layer.thresholds() for layer in net.layers]
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
@@ -324,51 +374,88 @@ class Ledger:
         self.v = [list(_plain(potentials)) for potentials in v0]
         for layer, *found in zip(net.layers, self.v, self.thetas, strict=True):
             if [len(values) for values in found] != [layer.size] * 2:
-                raise ValueError(f"layer {layer.name}: expected {layer.size} potentials and thresholds, "
-                                 f"found {[len(values) for values in found]}")
+                raise ValueError(
+                    f"layer {layer.name}: expected {layer.size} potentials and thresholds, "
+                    f"found {[len(values) for values in found]}"
+                )
             if layer.pool and any(potential != 0 for potential in found[0]):
-                raise ValueError(f"layer {layer.name}: expected v(0) of zeros for a pool, found {found[0]}")
-        self.windows = [self._windows(layer) if net.layers[layer].pool else None for layer in range(len(net.layers))]
+                raise ValueError(
+                    f"layer {layer.name}: expected v(0) of zeros for a pool, found {found[0]}"
+                )
+        self.windows = [
+            self._windows(layer) if net.layers[layer].pool else None
+            for layer in range(len(net.layers))
+        ]
         self.arrived = [[0] * layer.size for layer in net.layers]
-        self.memory = [[0] * layer.size for layer in net.layers]     # S of §4: signed sum of the spikes fired
-        self.sent = [[0] * layer.size for layer in net.layers]       # spikes of either sign
+        self.memory = [
+            [0] * layer.size for layer in net.layers
+        ]  # S of §4: signed sum of the spikes fired
+        self.sent = [[0] * layer.size for layer in net.layers]  # spikes of either sign
         self.counts = [[[0] * layer.size for _ in range(steps)] for layer in net.layers]
         self.spikes = []
         self.readout = []
         self.operations = self.equalities = self.t_eq = 0
 
     def _windows(self, pool):
-        """windows[i]: for each member (projection, source) of unit i's window the signed sum of its spikes so far."""
-        return [{(k, j): 0 for k, projection in enumerate(self.net.projections) if projection.target == pool
-                 for j, synapse in enumerate(self.masks[k][i]) if synapse} for i in range(self.net.layers[pool].size)]
+        """windows[i]: for each member (projection, source) of unit i's window the signed sum of its
+        spikes so far.
+        """
+        return [
+            {
+                (k, j): 0
+                for k, projection in enumerate(self.net.projections)
+                if projection.target == pool
+                for j, synapse in enumerate(self.masks[k][i])
+                if synapse
+            }
+            for i in range(self.net.layers[pool].size)
+        ]
 
     def brought(self, layer, i, step):
-        """Clocked time: (projection, source, net spikes fired in this step) for each synapse of a neuron."""
-        return [(k, j, self.counts[projection.source][step][j]) for k, projection in enumerate(self.net.projections)
-                if projection.target == layer for j, synapse in enumerate(self.masks[k][i]) if synapse]
+        """Clocked time: (projection, source, net spikes fired in this step) for each synapse of a
+        neuron.
+        """
+        return [
+            (k, j, self.counts[projection.source][step][j])
+            for k, projection in enumerate(self.net.projections)
+            if projection.target == layer
+            for j, synapse in enumerate(self.masks[k][i])
+            if synapse
+        ]
 
     def input_charges(self, number, sign):
-        """What an event of this input brings: (layer, i, charge) for each of its synapses, in order of delivery."""
-        return [(p.target, i, sign * self.input_weights[k][i][number]) for k, p in enumerate(self.net.inputs)
-                for i in range(self.net.layers[p.target].size) if self.input_masks[k][i][number]]
+        """What an event of this input brings: (layer, i, charge) for each of its synapses, in order
+        of delivery.
+        """
+        return [
+            (p.target, i, sign * self.input_weights[k][i][number])
+            for k, p in enumerate(self.net.inputs)
+            for i in range(self.net.layers[p.target].size)
+            if self.input_masks[k][i][number]
+        ]
 
     def charge(self, layer, i, charge, step):
-        """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived anywhere (readout
-        included) or anything fired, pools included (a spike that leaves a pool's maximum as it is moves nothing). In
-        clocked time charges of spikes that cancel need no thought: the spikes were fired in the same step. Charges
-        of input events that cancel count, as they do in asynchronous time."""
+        """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived
+        anywhere (readout included) or anything fired, pools included (a spike that leaves a pool's
+        maximum as it is moves nothing). In clocked time charges of spikes that cancel need no
+        thought: the spikes were fired in the same step. Charges of input events that cancel count,
+        as they do in asynchronous time.
+        """
         self.v[layer][i] = self.v[layer][i] + charge
         self.arrived[layer][i] = self.arrived[layer][i] + charge
         if charge != 0:
             self.t_eq = step + 1
 
     def fire(self, layer, i, step, tick, cause):
-        """Evaluate once: ask the model, book what it fires (§4). Returns None if it does not fire, else the spikes to
-        send; [] for a neuron that is masked out (§9): it integrates and resets and its memory S moves, but its spikes
-        are neither sent nor counted nor recorded. (They moved its potential, so they count for T_eq.)
+        """Evaluate once: ask the model, book what it fires (§4). Returns None if it does not fire,
+        else the spikes to send; [] for a neuron that is masked out (§9): it integrates and resets
+        and its memory S moves, but its spikes are neither sent nor counted nor recorded. (They
+        moved its potential, so they count for T_eq.)
 
-        Every call is one evaluation; it met equality if p equalled a threshold where the other strictness of that
-        comparison would have decided differently (so p = 0 counts for ST-BIF only while S > 0)."""
+        Every call is one evaluation; it met equality if p equalled a threshold where the other
+        strictness of that comparison would have decided differently (so p = 0 counts for ST-BIF
+        only while S > 0).
+        """
         model, theta = self.models[layer], self.thetas[layer][i]
         p, S = self.v[layer][i], self.memory[layer][i]
         self.equalities += model.ties(p, S, theta)
@@ -379,7 +466,9 @@ class Ledger:
         for n, (sign, member) in enumerate(fired, start=1):
             v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
             if self.mask[layer][i]:
-                spikes.append(self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after))
+                spikes.append(
+                    self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after)
+                )
             self.memory[layer][i] += sign
             v_before = v_after
         self.v[layer][i] = p_after
@@ -387,14 +476,19 @@ class Ledger:
         return spikes
 
     def count(self, layer, i, member, n):
-        """n spikes (of sign -1 if negative) of one member (projection, source) of its window reach a pool unit."""
+        """n spikes (of sign -1 if negative) of one member (projection, source) of its window reach
+        a pool unit.
+        """
         self.windows[layer][i][member] += n
 
     def pool(self, layer, i, step, tick, cause):
-        """§10: send by how much the maximum over the window has changed since the last time, one spike for each 1.
+        """§10: send by how much the maximum over the window has changed since the last time, one
+        spike for each 1.
 
-        The maximum is of the running sums, which all start at 0. It may be below 0 (where delays let a spike that was
-        taken back arrive before the one it takes back). A unit with an empty window stays at 0."""
+        The maximum is of the running sums, which all start at 0. It may be below 0 (where delays
+        let a spike that was taken back arrive before the one it takes back). A unit with an empty
+        window stays at 0.
+        """
         was, now = self.memory[layer][i], max(self.windows[layer][i].values(), default=0)
         sign = 1 if now > was else -1
         spikes = []
@@ -407,7 +501,9 @@ class Ledger:
     def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after):
         """Record one spike."""
         nth = self.sent[layer][i]
-        spike = Spike(len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, nth)
+        spike = Spike(
+            len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, nth
+        )
         self.spikes.append(spike)
         self.sent[layer][i] += 1
         self.counts[layer][step][i] += sign
@@ -419,23 +515,35 @@ class Ledger:
         self.readout.append(list(self.arrived[self.net.readout]))
 
     def outcome(self):
-        return Outcome(self.spikes, self.counts, self.v, self.readout, self.arrived, self.operations,
-                       self.equalities, self.t_eq, memory=self.memory)
+        return Outcome(
+            self.spikes,
+            self.counts,
+            self.v,
+            self.readout,
+            self.arrived,
+            self.operations,
+            self.equalities,
+            self.t_eq,
+            memory=self.memory,
+        )
 
 
 def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
-    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member. mask[layer][neuron]: see `run_srp`.
+    """Clocked time (§5). Spikes are recorded by step, layer, neuron, member. mask[layer][neuron]:
+    see `run_srp`.
 
-    The order in which a charge is summed matters in floats only: the drive, then the charges of the step's input
-    events in the list's order, then for each incoming projection in the list's order the charges of its spikes,
-    sources in index order, a neuron that fired m times added m times; the sum is then added to the potential, to
-    `arrived` and to the readout. A pool's turn comes in the same order of layers: it sends the change of its maximum
-    since its last turn.
+    The order in which a charge is summed matters in floats only: the drive, then the charges of the
+    step's input events in the list's order, then for each incoming projection in the list's order
+    the charges of its spikes, sources in index order, a neuron that fired m times added m times;
+    the sum is then added to the potential, to `arrived` and to the readout. A pool's turn comes in
+    the same order of layers: it sends the change of its maximum since its last turn.
     """
     net.check(drive, steps, events=events)
     book = Ledger(net, v0, steps, model, mask)
     for step in range(steps):
-        came_in = [[[] for _ in range(layer.size)] for layer in net.layers]     # charges of this step's input events
+        came_in = [
+            [[] for _ in range(layer.size)] for layer in net.layers
+        ]  # charges of this step's input events
         for when, _, number, sign in events:
             if when == step:
                 for layer, i, charge in book.input_charges(number, sign):
@@ -469,11 +577,12 @@ EXCITATORY, INHIBITORY, WHOLE = 1, -1, 0
 
 
 class Parcel(NamedTuple):
-    """What an order policy makes of a spike: one event that delivers it over some projections, whole or by half.
+    """What an order policy makes of a spike: one event that delivers it over some projections,
+    whole or by half.
 
-    The excitatory half are the synapses on which the charge is not negative (a zero charge counts here), the
-    inhibitory half those on which it is. It is the charge's sign that decides: a negative spike excites where
-    its weight is negative.
+    The excitatory half are the synapses on which the charge is not negative (a zero charge counts
+    here), the inhibitory half those on which it is. It is the charge's sign that decides: a
+    negative spike excites where its weight is negative.
     """
 
     delay: int
@@ -483,7 +592,9 @@ class Parcel(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """A parcel as recorded. Spike and parcel are told by (layer, neuron, nth) and (projections, half)."""
+    """A parcel as recorded. Spike and parcel are told by (layer, neuron, nth) and (projections,
+    half).
+    """
 
     layer: int
     neuron: int
@@ -509,7 +620,9 @@ class InputEvent(NamedTuple):
     sign: int
 
 
-# An order policy is a function (net, spike) -> list of parcels. Policies with parameters are made by a function.
+# An order policy is a function (net, spike) -> list of parcels. Policies with parameters are made
+# by a function.
+
 
 def fifo(net, spike):
     """Order of emission: no delay, all keys equal, so the sequence number decides."""
@@ -517,13 +630,16 @@ def fifo(net, spike):
 
 
 def lifo(net, spike):
-    """Deepest layer first, in it the latest emission first: key (-layer, -seq). In a chain of layers this is a stack.
-    In 64 bits: -(layer * 2**40 + seq)."""
+    """Deepest layer first, in it the latest emission first: key (-layer, -seq). In a chain of
+    layers this is a stack. In 64 bits: -(layer * 2**40 + seq).
+    """
     return [Parcel(0, (-spike.layer, -spike.seq), net.outgoing(spike.layer))]
 
 
 def index(net, spike):
-    """Key (layer, neuron); spikes of one neuron in order of emission. In 64 bits: layer * 2**40 + neuron."""
+    """Key (layer, neuron); spikes of one neuron in order of emission. In 64 bits: layer * 2**40 +
+    neuron.
+    """
     return [Parcel(0, (spike.layer, spike.neuron), net.outgoing(spike.layer))]
 
 
@@ -537,37 +653,50 @@ def splitmix64(x):
 
 
 def spike_hash(seed, image, seq):
-    """splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq): 64 bits that depend on nothing else."""
+    """splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq): 64 bits that depend on nothing
+    else.
+    """
     return splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq)
 
 
 def random(seed, image=0):
     """Key = spike_hash(seed, image, seq) >> 1 (63 bits: not negative as a signed integer)."""
-    return lambda net, spike: [Parcel(0, spike_hash(seed, image, spike.seq) >> 1, net.outgoing(spike.layer))]
+    return lambda net, spike: [
+        Parcel(0, spike_hash(seed, image, spike.seq) >> 1, net.outgoing(spike.layer))
+    ]
 
 
 def jitter(seed, low, high, image=0):
-    """A delay for each spike, uniform on low..high ticks: low + (((h >> 32) * (high - low + 1)) >> 32), h = spike_hash.
-    All keys equal: of what is due at one tick, the order of emission."""
+    """A delay for each spike, uniform on low..high ticks: low + (((h >> 32) * (high - low + 1)) >>
+    32), h = spike_hash. All keys equal: of what is due at one tick, the order of emission.
+    """
+
     def policy(net, spike):
         delay = low + (((spike_hash(seed, image, spike.seq) >> 32) * (high - low + 1)) >> 32)
         return [Parcel(delay, 0, net.outgoing(spike.layer))]
+
     return policy
 
 
 def _halves(net, spike, first, second):
-    return [Parcel(0, (net.projections[k].target, waits), (k,), half)
-            for k in net.outgoing(spike.layer) for waits, half in enumerate((first, second))]
+    return [
+        Parcel(0, (net.projections[k].target, waits), (k,), half)
+        for k in net.outgoing(spike.layer)
+        for waits, half in enumerate((first, second))
+    ]
 
 
 def excitatory_first(net, spike):
-    """Two parcels for each outgoing projection, in the list's order, the excitatory half's before the other's.
+    """Two parcels for each outgoing projection, in the list's order, the excitatory half's before
+    the other's.
 
-    The key is (target layer, does this half wait: 0 or 1); in 64 bits 2 * target + waits. What goes to an earlier
-    layer always comes first; so when the first half is delivered to layer t, all its sources have done all they
-    will do at this tick, and every first half bound for t comes before every waiting half bound for t. A key
-    without the target, or a spike delivered to all its targets at once, would not do: over a skip
-    connection 1 -> 3 a half would arrive before 1 -> 2 -> 3 has brought the other half it should wait for."""
+    The key is (target layer, does this half wait: 0 or 1); in 64 bits 2 * target + waits. What goes
+    to an earlier layer always comes first; so when the first half is delivered to layer t, all its
+    sources have done all they will do at this tick, and every first half bound for t comes before
+    every waiting half bound for t. A key without the target, or a spike delivered to all its
+    targets at once, would not do: over a skip connection 1 -> 3 a half would arrive before 1 -> 2
+    -> 3 has brought the other half it should wait for.
+    """
     return _halves(net, spike, EXCITATORY, INHIBITORY)
 
 
@@ -577,19 +706,23 @@ def inhibitory_first(net, spike):
 
 
 def clocked(net, spike):
-    """Arrivals charge at once; every neuron is evaluated once a step, at the step's last tick, layer by layer, and
-    fires at most once (GN: once per member). Equals `run_clocked` spike for spike wherever sums are exact (in floats
-    the order of summation is that of delivery). A run recognises this policy by identity."""
+    """Arrivals charge at once; every neuron is evaluated once a step, at the step's last tick,
+    layer by layer, and fires at most once (GN: once per member). Equals `run_clocked` spike for
+    spike wherever sums are exact (in floats the order of summation is that of delivery). A run
+    recognises this policy by identity.
+    """
     return [Parcel(0, 0, net.outgoing(spike.layer))]
 
 
 def replay(deliveries):
     """The deliveries of a recorded run, in a new order if the list was edited.
 
-    A spike is told by (layer, neuron, nth); its parcels get the recorded delay, and as key their place in the list:
-    so the list decides among parcels due at one tick. A spike that is not in the list (the edit made it) goes whole,
-    without delay, after all listed parcels of its tick, in order of emission. An unedited list gives the recorded run
-    again. `delays` of `run_async` are part of the recorded ones: leave them out."""
+    A spike is told by (layer, neuron, nth); its parcels get the recorded delay, and as key their
+    place in the list: so the list decides among parcels due at one tick. A spike that is not in the
+    list (the edit made it) goes whole, without delay, after all listed parcels of its tick, in
+    order of emission. An unedited list gives the recorded run again. `delays` of `run_async` are
+    part of the recorded ones: leave them out.
+    """
     places = {}
     for place, delivery in enumerate(deliveries):
         parcel = Parcel(delivery.delay, place, delivery.projections, delivery.half)
@@ -600,18 +733,29 @@ def replay(deliveries):
         parcels = places.get((spike.layer, spike.neuron, spike.nth))
         if parcels is None:
             return [Parcel(0, len(deliveries), outgoing)]
-        delivered = [(k, half) for parcel in parcels for k in parcel.projections
-                     for half in ((EXCITATORY, INHIBITORY) if parcel.half == WHOLE else (parcel.half,))]
-        if sorted(delivered) != sorted((k, half) for k in outgoing for half in (EXCITATORY, INHIBITORY)):
-            raise ValueError(f"replay: expected spike {spike.nth} of neuron {spike.neuron} in layer {spike.layer} to "
-                             f"be delivered once over each of its projections, found {parcels}")
+        delivered = [
+            (k, half)
+            for parcel in parcels
+            for k in parcel.projections
+            for half in ((EXCITATORY, INHIBITORY) if parcel.half == WHOLE else (parcel.half,))
+        ]
+        if sorted(delivered) != sorted(
+            (k, half) for k in outgoing for half in (EXCITATORY, INHIBITORY)
+        ):
+            raise ValueError(
+                f"replay: expected spike {spike.nth} of neuron {spike.neuron} in layer {spike.layer} to "
+                f"be delivered once over each of its projections, found {parcels}"
+            )
         return parcels
+
     return policy
 
 
 @dataclass
 class PerProjection:
-    """ticks[k]: delay over projection k. Every spike is then one event for each outgoing projection."""
+    """ticks[k]: delay over projection k. Every spike is then one event for each outgoing
+    projection.
+    """
 
     ticks: list
 
@@ -623,32 +767,53 @@ class PerNeuron:
     ticks: list
 
 
-def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0, window=0, delays=None,
-              max_events=1_000_000, ticks_per_step=TICKS_PER_STEP, mask=None, events=()):
-    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]: see `run_srp`.
+def run_async(
+    net,
+    drive,
+    v0,
+    steps,
+    model,
+    order,
+    *,
+    barrier=True,
+    refractory=0,
+    window=0,
+    delays=None,
+    max_events=1_000_000,
+    ticks_per_step=TICKS_PER_STEP,
+    mask=None,
+    events=(),
+):
+    """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]:
+    see `run_srp`.
 
-    The queue is ordered by (time, phase, key, sequence number). The phase is -1 for input events, 0 for deliveries and
-    1 for evaluations: at one tick input events come first, in the list's order, and a neuron's own event after every
-    delivery. The key of an input event is its place in the list, that of an evaluation (layer, neuron), that of a
-    delivery the order policy's. The sequence number counts everything put into the queue. `delays` (PerProjection or
-    PerNeuron) are added to the policy's own. The policy `delays` of §5 is `fifo` with this argument.
+    The queue is ordered by (time, phase, key, sequence number). The phase is -1 for input events, 0
+    for deliveries and 1 for evaluations: at one tick input events come first, in the list's order,
+    and a neuron's own event after every delivery. The key of an input event is its place in the
+    list, that of an evaluation (layer, neuron), that of a delivery the order policy's. The sequence
+    number counts everything put into the queue. `delays` (PerProjection or PerNeuron) are added to
+    the policy's own. The policy `delays` of §5 is `fifo` with this argument.
 
-    A step: its drive arrives at tick `start`, before any event due then, and its input events at start + offset, each
-    as one arrival at each of its targets, projection by projection, in index order. The events due before
-    start + ticks_per_step follow. With `barrier` those due later follow too, as long as any delivery or open
-    window is in the queue, and the next step starts at start + ticks_per_step or, if that was later, at the tick of
-    the last event. The end of a refractory period alone does not hold a step up: it is left to the step it falls in
-    (else r = one step would not mean one spike a step). Without `barrier` steps start every ticks_per_step.
-    A pool has neither refractory period nor window: it answers to every spike at once (under the order `clocked` at its
-    turn in the step's evaluation).
-    The run ends with the last step; what is due then or later stays undelivered (`Outcome.under_way`).
-    `max_events`: so many events other than those of the input are taken from the queue, in the whole run, before it is
-    an error.
+    A step: its drive arrives at tick `start`, before any event due then, and its input events at
+    start + offset, each as one arrival at each of its targets, projection by projection, in index
+    order. The events due before start + ticks_per_step follow. With `barrier` those due later
+    follow too, as long as any delivery or open window is in the queue, and the next step starts at
+    start + ticks_per_step or, if that was later, at the tick of the last event. The end of a
+    refractory period alone does not hold a step up: it is left to the step it falls in (else r =
+    one step would not mean one spike a step). Without `barrier` steps start every ticks_per_step. A
+    pool has neither refractory period nor window: it answers to every spike at once (under the
+    order `clocked` at its turn in the step's evaluation). The run ends with the last step; what is
+    due then or later stays undelivered (`Outcome.under_way`). `max_events`: so many events other
+    than those of the input are taken from the queue, in the whole run, before it is an error.
     """
     net.check(drive, steps, order is not clocked, events, ticks_per_step)
     if order is clocked and (refractory or window or delays):
-        raise ValueError("order clocked: expected no refractory period, window or delays; a step is all three")
-    run = _Run(net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events)
+        raise ValueError(
+            "order clocked: expected no refractory period, window or delays; a step is all three"
+        )
+    run = _Run(
+        net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events
+    )
     start = 0
     for step in range(steps):
         end = start + ticks_per_step
@@ -663,7 +828,11 @@ def run_async(net, drive, v0, steps, model, order, *, barrier=True, refractory=0
         run.book.end_step()
         start = max(end, run.now) if barrier else end
     outcome = run.book.outcome()
-    left = [event for *_, event in sorted(run.queue, key=lambda entry: entry[:4]) if not isinstance(event, Evaluation)]
+    left = [
+        event
+        for *_, event in sorted(run.queue, key=lambda entry: entry[:4])
+        if not isinstance(event, Evaluation)
+    ]
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
     outcome.under_way = len(left)
     outcome.input_deliveries = run.input_delivered
@@ -676,7 +845,7 @@ class _Run:
     def __init__(self, net, book, order, refractory, window, delays, max_events):
         self.net, self.book, self.order, self.delays = net, book, order, delays
         self.refractory, self.window, self.max_events = refractory, window, max_events
-        self.queue = []                 # heap of (time, phase, key, sequence number, event)
+        self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
         self.step = self.now = 0
         self.rests_until = [[0] * layer.size for layer in net.layers]
@@ -709,10 +878,12 @@ class _Run:
             self.put_evaluation(self.now + self.window, layer, i, "window")
 
     def evaluate(self, layer, i, cause):
-        """§5.2: fire while the model says so; with a refractory period once (GN: once per member). A neuron that fired
-        at t rests for t <= now < t + r; whatever would evaluate it then (an arrival, the end of a window) leaves that
-        to the period's end. An evaluation closes an open window: "w after the first arrival since its last
-        evaluation". A masked-out neuron fires and rests as any other, but sends nothing. A pool sends its changes."""
+        """§5.2: fire while the model says so; with a refractory period once (GN: once per member).
+        A neuron that fired at t rests for t <= now < t + r; whatever would evaluate it then (an
+        arrival, the end of a window) leaves that to the period's end. An evaluation closes an open
+        window: "w after the first arrival since its last evaluation". A masked-out neuron fires and
+        rests as any other, but sends nothing. A pool sends its changes.
+        """
         if self.net.layers[layer].pool:
             for spike in self.book.pool(layer, i, self.step, self.now, cause):
                 self.send(spike)
@@ -758,13 +929,20 @@ class _Run:
         self.put += 1
 
     def is_under_way(self):
-        """§5.4: is there a delivery (or an input event), or a window that is still open, in the queue?"""
-        return any(not isinstance(event, Evaluation) or self._closes_window(time, event)
-                   for time, _, _, _, event in self.queue)
+        """§5.4: is there a delivery (or an input event), or a window that is still open, in the
+        queue?
+        """
+        return any(
+            not isinstance(event, Evaluation) or self._closes_window(time, event)
+            for time, _, _, _, event in self.queue
+        )
 
     def _closes_window(self, time, evaluation):
         """False for a window that another evaluation has closed meanwhile."""
-        return evaluation.reason == "window" and self.window_end[evaluation.layer][evaluation.neuron] == time
+        return (
+            evaluation.reason == "window"
+            and self.window_end[evaluation.layer][evaluation.neuron] == time
+        )
 
     def take(self):
         if isinstance(self.queue[0][-1], InputEvent):
@@ -772,12 +950,19 @@ class _Run:
             self.deliver_input(event)
             return
         if self.taken == self.max_events:
-            layers = sorted({event.layer if isinstance(event, Evaluation) else event[0].layer
-                             for *_, event in self.queue if not isinstance(event, InputEvent)})
+            layers = sorted(
+                {
+                    event.layer if isinstance(event, Evaluation) else event[0].layer
+                    for *_, event in self.queue
+                    if not isinstance(event, InputEvent)
+                }
+            )
             names = ", ".join(self.net.layers[layer].name for layer in layers)
-            raise RuntimeError(f"expected the queue to empty within max_events = {self.max_events} events, found "
-                               f"{len(self.queue)} more in step {self.step}; still firing: {names}; "
-                               "look for a loop that excites itself, or raise max_events")
+            raise RuntimeError(
+                f"expected the queue to empty within max_events = {self.max_events} events, found "
+                f"{len(self.queue)} more in step {self.step}; still firing: {names}; "
+                "look for a loop that excites itself, or raise max_events"
+            )
         self.now, _, _, _, event = heapq.heappop(self.queue)
         self.taken += 1
         if not isinstance(event, Evaluation):
@@ -794,13 +979,19 @@ class _Run:
             self.arrive(layer, i, charge, None)
 
     def deliver(self, spike, parcel):
-        """§5.3: projections in the list's order, targets in index order; each arrival is evaluated before the next."""
+        """§5.3: projections in the list's order, targets in index order; each arrival is evaluated
+        before the next.
+        """
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
-            weights, mask, target = self.book.weights[k], self.book.masks[k], self.net.projections[k].target
+            weights, mask, target = (
+                self.book.weights[k],
+                self.book.masks[k],
+                self.net.projections[k].target,
+            )
             for i in range(self.net.layers[target].size):
                 if mask[i][spike.neuron]:
-                    charge = spike.sign * weights[i][spike.neuron]      # into a pool: the spike's sign
+                    charge = spike.sign * weights[i][spike.neuron]  # into a pool: the spike's sign
                     half = INHIBITORY if charge < 0 else EXCITATORY
                     if parcel.half not in (WHOLE, half):
                         continue
@@ -815,48 +1006,69 @@ class _Run:
 
 # --- The quantised network (§7) ---
 
-def equilibrium(net, totals, v0, s_max):
-    """What ST-BIF neurons come to once drive has ended and nothing fires any more (§7, laws 2 and 3), in integers.
 
-    totals[layer]: for each neuron the sum of all its drive (input events included), or None. s_max is one for all
-    layers, or a list with one per layer. Returns (S[layer], a list for each layer but the readout; the readout): for
-    a neuron S = clip(floor((sum of arrivals + v(0)) / theta), 0, s_max), for a pool unit the largest S in its window,
-    and for the readout the sum of arrivals, without its v(0), as in `Outcome.readout`."""
+def equilibrium(net, totals, v0, s_max):
+    """What ST-BIF neurons come to once drive has ended and nothing fires any more (§7, laws 2 and
+    3), in integers.
+
+    totals[layer]: for each neuron the sum of all its drive (input events included), or None. s_max
+    is one for all layers, or a list with one per layer. Returns (S[layer], a list for each layer
+    but the readout; the readout): for a neuron S = clip(floor((sum of arrivals + v(0)) / theta), 0,
+    s_max), for a pool unit the largest S in its window, and for the readout the sum of arrivals,
+    without its v(0), as in `Outcome.readout`.
+    """
     net.check([totals], 1)
     S = []
     for number, layer in enumerate(net.layers):
         incoming = [p for p in net.projections if p.target == number]
         if layer.pool:
-            windows = [[n for p in incoming for j, n in enumerate(S[p.source]) if p.mask[i][j]] for i in range(layer.size)]
+            windows = [
+                [n for p in incoming for j, n in enumerate(S[p.source]) if p.mask[i][j]]
+                for i in range(layer.size)
+            ]
             S.append([max(window, default=0) for window in windows])
             continue
         arrived = [0] * layer.size if totals[number] is None else list(_plain(totals[number]))
         for p in incoming:
             for i in range(layer.size):
-                arrived[i] += sum(int(p.weights[i][j]) * n for j, n in enumerate(S[p.source]) if p.mask[i][j])
+                arrived[i] += sum(
+                    int(p.weights[i][j]) * n for j, n in enumerate(S[p.source]) if p.mask[i][j]
+                )
         if number == net.readout:
             return S, arrived
         most = s_max[number] if isinstance(s_max, list) else s_max
-        S.append([min(max((y + v) // theta, 0), most)
-                  for y, v, theta in zip(arrived, _plain(v0[number]), layer.thresholds(), strict=True)])
+        S.append(
+            [
+                min(max((y + v) // theta, 0), most)
+                for y, v, theta in zip(arrived, _plain(v0[number]), layer.thresholds(), strict=True)
+            ]
+        )
 
 
 # --- SRP (§9) ---
 
-def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
-    """SRP, Algorithm 1: stage one of tau steps, which decides who takes part in stage two of `steps` steps.
 
-    `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask, outcome of stage
-    two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the readout. Stage two is a run of its
-    own: it starts from v0 with nothing under way, and its drive (input events too) begins anew with step 0."""
+def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
+    """SRP, Algorithm 1: stage one of tau steps, which decides who takes part in stage two of
+    `steps` steps.
+
+    `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask,
+    outcome of stage two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the
+    readout. Stage two is a run of its own: it starts from v0 with nothing under way, and its drive
+    (input events too) begins anew with step 0.
+    """
     first = run(net, drive, v0, tau, model, **options)
-    mask = [[layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
-            for number, layer in enumerate(net.layers)]
+    mask = [
+        [layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
+        for number, layer in enumerate(net.layers)
+    ]
     return first, mask, run(net, drive, v0, steps, model, mask=mask, **options)
 
 
 def _recorded(spike, parcel):
-    return Delivery(spike.layer, spike.neuron, spike.nth, parcel.delay, parcel.projections, parcel.half)
+    return Delivery(
+        spike.layer, spike.neuron, spike.nth, parcel.delay, parcel.projections, parcel.half
+    )
 
 
 def _yes(mask):

@@ -1,9 +1,10 @@
 """The ANN's own forward pass in numpy: the reference for accuracy, calibration and error analysis.
 
-Arrays are [N, C, H, W] or [N, features] as in ONNX. In memory, maps made here lie channels last: then
-the columns of a convolution are copied in long runs. Every image is computed by itself, with the same
-operations in the same order, so its result does not depend on the batch or on the threads.
+Arrays are [N, C, H, W] or [N, features] as in ONNX. In memory, maps made here lie channels last:
+then the columns of a convolution are copied in long runs. Every image is computed by itself, with
+the same operations in the same order, so its result does not depend on the batch or on the threads.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -27,10 +28,10 @@ CHUNK = 2**26  # bytes of the largest activation that `predict` holds at a time,
 def forward(graph, x, *, keep=(), dtype=np.float32, silent=None):
     """Run the ANN on preprocessed images.
 
-    x: [N, C, H, W]; keep: names of nodes (or of the input). silent: name of a node -> bool, of its shape:
-    which of its values are set to 0. Returns name -> array of `dtype`, for the graph's output and every
-    name in `keep`. What nothing needs any more is freed on the way. It runs on the calling thread and may
-    be called from several at once.
+    x: [N, C, H, W]; keep: names of nodes (or of the input). silent: name of a node -> bool, of its
+    shape: which of its values are set to 0. Returns name -> array of `dtype`, for the graph's
+    output and every name in `keep`. What nothing needs any more is freed on the way. It runs on the
+    calling thread and may be called from several at once.
     """
     x = _images(graph, x)
     for name in keep:
@@ -54,7 +55,7 @@ def predict(graph, pixels, *, batch=100, workers=None, progress=None):
     starts = range(0, len(pixels), size)
 
     def run(start):
-        return forward(graph, graph.preprocessing(pixels[start:start + size]))[graph.output]
+        return forward(graph, graph.preprocessing(pixels[start : start + size]))[graph.output]
 
     results = [np.zeros((0, *graph.shapes[graph.output]), np.float32)]
     with ThreadPoolExecutor(workers or _cores()) as pool:
@@ -68,8 +69,11 @@ def predict(graph, pixels, *, batch=100, workers=None, progress=None):
 def _images(graph, x):
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1:] != tuple(graph.input_shape) or x.dtype.kind not in "biuf":
-        raise InputError(graph.source, f"images of shape [N, {', '.join(map(str, graph.input_shape))}]",
-                         f"shape {list(x.shape)} of {x.dtype}")
+        raise InputError(
+            graph.source,
+            f"images of shape [N, {', '.join(map(str, graph.input_shape))}]",
+            f"shape {list(x.shape)} of {x.dtype}",
+        )
     return x
 
 
@@ -97,7 +101,9 @@ def _forward(graph, x, keep, silent):
 
 
 def apply(node, inputs):
-    """The output [N, ...] of one node on its input arrays [N, ...]; floats, of the inputs' dtype."""
+    """The output [N, ...] of one node on its input arrays [N, ...]; floats, of the inputs'
+    dtype.
+    """
     x = inputs[0]
     if node.is_activation:
         return activation_function(node)(x)
@@ -114,12 +120,18 @@ def activation_function(node):
     attrs = node.attrs
     if node.op == "QCFS":
         threshold, levels = float(attrs["lambda"]), attrs["levels"]
-        return lambda y: threshold * (np.clip(np.floor(y * levels / threshold + 0.5), 0, levels) / levels)
+        return lambda y: (
+            threshold * (np.clip(np.floor(y * levels / threshold + 0.5), 0, levels) / levels)
+        )
     if node.op == "QuantRelu":
         scale, levels = float(attrs["scale"]), attrs["levels"]
         return lambda y: scale * np.clip(np.floor(y / scale + 0.5), 0, levels)
     highest = attrs.get("lambda" if node.op == "ClippedRelu" else "max")
-    return (lambda y: np.maximum(y, 0)) if highest is None else (lambda y: np.clip(y, 0, float(highest)))
+    return (
+        (lambda y: np.maximum(y, 0))
+        if highest is None
+        else (lambda y: np.clip(y, 0, float(highest)))
+    )
 
 
 def _conv(node, x):
@@ -133,27 +145,40 @@ def _conv(node, x):
     else:
         part = maps // group
         for g in range(group):
-            matrix = np.ascontiguousarray(taps[..., g * part:(g + 1) * part]).reshape(-1, part)
-            _columns_times(x[..., g * channels:(g + 1) * channels], matrix, window, out[..., g * part:(g + 1) * part])
+            matrix = np.ascontiguousarray(taps[..., g * part : (g + 1) * part]).reshape(-1, part)
+            _columns_times(
+                x[..., g * channels : (g + 1) * channels],
+                matrix,
+                window,
+                out[..., g * part : (g + 1) * part],
+            )
     if "B" in node.params:
         out += node.params["B"].astype(x.dtype)
     return out.transpose(0, 3, 1, 2)
 
 
 def _columns_times(x, matrix, window, out):
-    """out [N, oH, oW, M] = the windows of x [N, H, W, C] as rows times matrix [kH kW C, M], in blocks."""
+    """out [N, oH, oW, M] = the windows of x [N, H, W, C] as rows times matrix [kH kW C, M], in
+    blocks.
+    """
     (height, width), depth = window.out, len(matrix)
-    room = max(1, BLOCK // (depth * x.itemsize))  # rows of a block: some images, or some rows of one, or part of a row
+    room = max(
+        1, BLOCK // (depth * x.itemsize)
+    )  # rows of a block: some images, or some rows of one, or part of a row
     columns = min(width, room)
     rows = max(1, min(height, room // columns))
     images = max(1, room // (rows * columns)) if rows * columns == height * width else 1
     for n in range(0, len(x), images):
-        windows = _windows(_padded(x[n:n + images], window.pads), window)
+        windows = _windows(_padded(x[n : n + images], window.pads), window)
         for r in range(0, height, rows):
             for c in range(0, width, columns):
-                block = windows[:, r:r + rows, c:c + columns]
-                product = block.reshape(len(block), -1, depth) @ matrix  # numpy multiplies image by image
-                out[n:n + images, r:r + rows, c:c + columns] = product.reshape(*block.shape[:3], -1)
+                block = windows[:, r : r + rows, c : c + columns]
+                product = (
+                    block.reshape(len(block), -1, depth) @ matrix
+                )  # numpy multiplies image by image
+                out[n : n + images, r : r + rows, c : c + columns] = product.reshape(
+                    *block.shape[:3], -1
+                )
 
 
 def _windows(x, window):
@@ -164,7 +189,9 @@ def _windows(x, window):
 
 
 def _depthwise(x, taps, window, out):
-    """out [N, oH, oW, C m]: every channel of x [N, H, W, C] with its own m kernels, taps [kH, kW, C m]."""
+    """out [N, oH, oW, C m]: every channel of x [N, H, W, C] with its own m kernels, taps [kH, kW, C
+    m].
+    """
     out[...] = 0
     multiple = out.shape[3] // x.shape[3]
     for (i, j), tap in _taps(_padded(x, window.pads), window):
@@ -176,7 +203,10 @@ def _taps(x, window):
     (sh, sw), (dh, dw), (height, width) = window.strides, window.dilations, window.out
     for i, j in np.ndindex(window.kernel):
         top, left = i * dh, j * dw
-        yield (i, j), x[:, top:top + (height - 1) * sh + 1:sh, left:left + (width - 1) * sw + 1:sw]
+        yield (
+            (i, j),
+            x[:, top : top + (height - 1) * sh + 1 : sh, left : left + (width - 1) * sw + 1 : sw],
+        )
 
 
 def _padded(x, pads, value=0):
@@ -186,25 +216,28 @@ def _padded(x, pads, value=0):
     top, left, bottom, right = pads
     n, height, width, channels = x.shape
     result = np.full((n, top + height + bottom, left + width + right, channels), value, x.dtype)
-    result[:, top:top + height, left:left + width] = x
+    result[:, top : top + height, left : left + width] = x
     return result
 
 
 def _gemm(node, x):
     weight = node.params["B"].T if node.attrs.get("transB", 0) else node.params["B"]
-    # some outputs at a time, as there can be 10^8 weights to copy; BLAS takes up to 64 together, so that rounding stays as it was
+    # some outputs at a time, as there can be 10^8 weights to copy; BLAS takes up to 64 together, so
+    # that rounding stays as it was
     part = max(1, WEIGHTS // len(weight) // 64) * 64
     y = np.empty((len(x), weight.shape[1]), x.dtype)
     for first in range(0, weight.shape[1], part):
-        matrix = weight[:, first:first + part].astype(x.dtype, copy=False)
-        # one vector-matrix product an image: a product over the batch would round as the batch's size has it
-        y[:, first:first + part] = (x[:, None] @ matrix)[:, 0]
+        matrix = weight[:, first : first + part].astype(x.dtype, copy=False)
+        # one vector-matrix product an image: a product over the batch would round as the batch's
+        # size has it
+        y[:, first : first + part] = (x[:, None] @ matrix)[:, 0]
     return y + node.params["C"].astype(x.dtype) if "C" in node.params else y
 
 
 def _batch_normalization(node, x):
     scale, shift, mean, variance = (
-        node.params[role].astype(np.float64) for role in ("scale", "B", "input_mean", "input_var"))
+        node.params[role].astype(np.float64) for role in ("scale", "B", "input_mean", "input_var")
+    )
     factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (x.ndim - 2)
     y = x * factor.astype(x.dtype).reshape(shape)
@@ -251,30 +284,47 @@ def _softmax(node, x):
 
 
 OPERATIONS = {
-    "Conv": _conv, "Gemm": _gemm, "BatchNormalization": _batch_normalization, "AveragePool": _average_pool,
-    "MaxPool": _max_pool, "GlobalAveragePool": _global_average_pool, "Pad": _pad, "Resize": _resize,
-    "Flatten": lambda node, x: x.reshape(len(x), -1), "Add": lambda node, *xs: sum(xs[1:], xs[0]),
-    "Concat": lambda node, *xs: np.concatenate(xs, axis=1), "Softmax": _softmax,
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "BatchNormalization": _batch_normalization,
+    "AveragePool": _average_pool,
+    "MaxPool": _max_pool,
+    "GlobalAveragePool": _global_average_pool,
+    "Pad": _pad,
+    "Resize": _resize,
+    "Flatten": lambda node, x: x.reshape(len(x), -1),
+    "Add": lambda node, *xs: sum(xs[1:], xs[0]),
+    "Concat": lambda node, *xs: np.concatenate(xs, axis=1),
+    "Softmax": _softmax,
 }
 
 
 class _OneBlasThread:
     """While any thread is inside, OpenBLAS computes each product on the thread that asked for it.
 
-    The products here are small, and whole batches run on several threads already: OpenBLAS's own threads
-    would only wait for one another, on busy cores for most of the time. Rounding also stays the same on
-    any number of cores. Where no OpenBLAS stands behind numpy, this does nothing.
+    The products here are small, and whole batches run on several threads already: OpenBLAS's own
+    threads would only wait for one another, on busy cores for most of the time. Rounding also stays
+    the same on any number of cores. Where no OpenBLAS stands behind numpy, this does nothing.
     """
 
-    NAMES = ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads64_",
-             "openblas_{}_num_threads")
+    NAMES = (
+        "scipy_openblas_{}_num_threads64_",
+        "scipy_openblas_{}_num_threads",
+        "openblas_{}_num_threads64_",
+        "openblas_{}_num_threads",
+    )
 
     def __init__(self):
         self.lock, self.inside, self.before = threading.Lock(), 0, 0
         self.get, self.set = (lambda: 0), (lambda threads: None)
-        module = sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
+        module = (
+            sys.modules.get("numpy._core._multiarray_umath")
+            or sys.modules["numpy.core._multiarray_umath"]
+        )
         try:
-            library = ctypes.CDLL(module.__file__)  # finds the functions of the libraries behind it, too
+            library = ctypes.CDLL(
+                module.__file__
+            )  # finds the functions of the libraries behind it, too
         except OSError:
             return
         for name in self.NAMES:

@@ -3,6 +3,7 @@
 A `Graph` is checked once, when it is made: names, order, attributes, parameters, shapes. Everything
 behind it may trust it. Shapes leave the batch axis out: (C, H, W) for maps, (N,) for flat vectors.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -20,7 +21,9 @@ MAX_NODES = 10_000
 
 @dataclass(frozen=True)
 class Node:
-    """One operator: `name` is also the name of its only output; `params` maps a role to an array."""
+    """One operator: `name` is also the name of its only output; `params` maps a role to an
+    array.
+    """
 
     name: str
     op: str
@@ -53,7 +56,11 @@ class Preprocessing:
     def __str__(self):
         mean, std = (" ".join(f"{v:.4g}" for v in np.ravel(x)) for x in (self.mean, self.std))
         text = f"(pixel * {self.scale:.6g} - [{mean}]) / [{std}]"
-        return text if self.known else f"{text}, as the file does not tell it: see --input-scale, --input-mean and --input-std"
+        return (
+            text
+            if self.known
+            else f"{text}, as the file does not tell it: see --input-scale, --input-mean and --input-std"
+        )
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ class Graph:
     """An ANN: nodes in an order in which every input comes first.
 
     Attributes: `input` and `output` (names), `input_shape` (C, H, W), `preprocessing`, `source`
-    (where it was read, for messages), `meta` (arch, note, classes, test_accuracy where known), `shapes`
-    (name -> output shape without the batch axis, for the input and every node).
+    (where it was read, for messages), `meta` (arch, note, classes, test_accuracy where known),
+    `shapes` (name -> output shape without the batch axis, for the input and every node).
     """
 
     nodes: tuple[Node, ...]
@@ -96,23 +103,35 @@ class Graph:
     def hash(self):
         """SHA-256 (hex) of structure, parameters and preprocessing: equal for equal networks."""
         digest = hashlib.sha256()
-        head = [self.input, self.output, list(self.input_shape), float(self.preprocessing.scale),
-                np.asarray(self.preprocessing.mean, float).tolist(), np.asarray(self.preprocessing.std, float).tolist()]
+        head = [
+            self.input,
+            self.output,
+            list(self.input_shape),
+            float(self.preprocessing.scale),
+            np.asarray(self.preprocessing.mean, float).tolist(),
+            np.asarray(self.preprocessing.std, float).tolist(),
+        ]
         digest.update(json.dumps(head).encode())
         for node in self.nodes:
-            digest.update(json.dumps([node.name, node.op, node.inputs, node.attrs], sort_keys=True).encode())
+            digest.update(
+                json.dumps([node.name, node.op, node.inputs, node.attrs], sort_keys=True).encode()
+            )
             for role in sorted(node.params):
                 array = np.asarray(node.params[role])
                 digest.update(f"{role}{array.shape}".encode())
-                for part in array if array.ndim > 1 else array[None]:  # so that there is no second copy of 10^8 weights
+                for part in (
+                    array if array.ndim > 1 else array[None]
+                ):  # so that there is no second copy of 10^8 weights
                     digest.update(np.ascontiguousarray(part, "<f8"))
         return digest.hexdigest()
 
     def __repr__(self):
         ops = ", ".join(f"{n} {op}" for op, n in self.count_operators().items())
         name = self.meta.get("arch", "network")
-        return (f"<Graph {name}: input {'x'.join(map(str, self.input_shape))}, {ops}; "
-                f"{self.parameters:,} parameters; {self.source}>")
+        return (
+            f"<Graph {name}: input {'x'.join(map(str, self.input_shape))}, {ops}; "
+            f"{self.parameters:,} parameters; {self.source}>"
+        )
 
     def count_operators(self):
         """Operator name -> how many nodes, in order of first appearance."""
@@ -123,15 +142,25 @@ class Graph:
 
 
 def with_preprocessing(graph, scale=None, mean=(), std=()):
-    """The graph with another scale, mean and std (one number, or one for each channel); what is None or empty stays as it is."""
+    """The graph with another scale, mean and std (one number, or one for each channel); what is
+    None or empty stays as it is.
+    """
     if scale is None and not len(mean) and not len(std):
         return graph
     for key, values in ("mean", mean), ("std", std):
         if len(values) not in (0, 1, graph.input_shape[0]):
-            raise InputError(f"--input-{key}", f"1 or {graph.input_shape[0]} numbers", len(values), "give one for each channel")
+            raise InputError(
+                f"--input-{key}",
+                f"1 or {graph.input_shape[0]} numbers",
+                len(values),
+                "give one for each channel",
+            )
     before = graph.preprocessing
     scale = before.scale if scale is None else float(scale)
-    mean, std = (np.asarray(new if len(new) else old, np.float64) for new, old in ((mean, before.mean), (std, before.std)))
+    mean, std = (
+        np.asarray(new if len(new) else old, np.float64)
+        for new, old in ((mean, before.mean), (std, before.std))
+    )
     return replace(graph, preprocessing=Preprocessing(scale, mean, std))
 
 
@@ -141,8 +170,12 @@ def _shapes(graph):
     for node in graph.nodes:
         where = f"{graph.source}: node {node.name!r} ({node.op})"
         if node.op == "Softmax" and node.name != graph.output:
-            raise InputError(where, "Softmax as the graph's output only", "Softmax inside the graph",
-                             "attention and gating have no spiking form here; cut the graph before it")
+            raise InputError(
+                where,
+                "Softmax as the graph's output only",
+                "Softmax inside the graph",
+                "attention and gating have no spiking form here; cut the graph before it",
+            )
         shapes[node.name] = infer_shape(node, [shapes[i] for i in node.inputs], where)
     return shapes
 
@@ -155,26 +188,48 @@ def _check_topology(graph):
         raise InputError(graph.source, f"at most {MAX_NODES:,} nodes", f"{len(names):,}")
     known = set(names)
     if len(known) < len(names) or graph.input in known:
-        twice = graph.input if graph.input in known else next(n for n in names if names.count(n) > 1)
-        raise InputError(graph.source, "one node for each name", f"{twice!r} twice", "rename one of them")
+        twice = (
+            graph.input if graph.input in known else next(n for n in names if names.count(n) > 1)
+        )
+        raise InputError(
+            graph.source, "one node for each name", f"{twice!r} twice", "rename one of them"
+        )
     if graph.output not in known:
-        raise InputError(graph.source, "the name of a node as the graph's output", repr(graph.output))
+        raise InputError(
+            graph.source, "the name of a node as the graph's output", repr(graph.output)
+        )
     if len(graph.input_shape) != 3 or min(graph.input_shape) < 1:
-        raise InputError(f"{graph.source}: input_shape", "three positive sizes C, H, W", list(graph.input_shape))
+        raise InputError(
+            f"{graph.source}: input_shape", "three positive sizes C, H, W", list(graph.input_shape)
+        )
     seen = {graph.input}
     for node in graph.nodes:
         where = f"{graph.source}: node {node.name!r}"
         if node.op not in OPERATORS:
-            raise InputError(where, f"one of the operators {', '.join(sorted(OPERATORS))}", repr(node.op),
-                             "replace it by these operators before exporting the network")
+            raise InputError(
+                where,
+                f"one of the operators {', '.join(sorted(OPERATORS))}",
+                repr(node.op),
+                "replace it by these operators before exporting the network",
+            )
         for name in node.inputs:
             if name not in known and name != graph.input:
-                raise InputError(where, "inputs that are nodes of the graph", f"{name!r}, which does not exist")
+                raise InputError(
+                    where, "inputs that are nodes of the graph", f"{name!r}, which does not exist"
+                )
             if name not in seen:
                 cycle = _find_cycle(graph.nodes)
-                found = f"the cycle {' -> '.join(cycle)}" if cycle else f"{name!r}, which stands later in the file"
-                raise InputError(where, "a graph in which every input comes before its use", found,
-                                 "only feed-forward networks can be converted" if cycle else "sort the nodes")
+                found = (
+                    f"the cycle {' -> '.join(cycle)}"
+                    if cycle
+                    else f"{name!r}, which stands later in the file"
+                )
+                raise InputError(
+                    where,
+                    "a graph in which every input comes before its use",
+                    found,
+                    "only feed-forward networks can be converted" if cycle else "sort the nodes",
+                )
         seen.add(node.name)
 
 
@@ -190,7 +245,7 @@ def _find_cycle(nodes):
                 done.add(path.pop())
                 stack.pop()
             elif name in path:
-                return [*path[path.index(name):], name][:12]
+                return [*path[path.index(name) :], name][:12]
             elif name in inputs and name not in done:
                 path.append(name)
                 stack.append(iter(inputs[name]))

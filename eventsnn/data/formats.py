@@ -4,6 +4,7 @@ Each reader takes `(paths, window, split)` and returns (pixels uint8 or float32 
 int64 [n] or None, class names). It reads the window's records only, and trusts nothing it reads.
 `data.py` decides which reader a path needs.
 """
+
 from __future__ import annotations
 
 import gzip
@@ -27,11 +28,29 @@ from eventsnn.exceptions import InputError, one_line
 MAX_BYTES = 2**32
 MAX_LABEL = 2**31 - 1
 CONVERT = "store the images in one .npz: x_test (uint8 [N, H, W, C]), y_test (integers [N]), x_train, y_train"
-PICKLE = ("data that runs no code when it is read", "a Python pickle",
-          "use the binary version of CIFAR (cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)")
+PICKLE = (
+    "data that runs no code when it is read",
+    "a Python pickle",
+    "use the binary version of CIFAR (cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)",
+)
 # What numpy, h5py, zipfile and gzip raise for damaged files (Warning: when warnings are errors).
-FOREIGN = (OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, OverflowError, MemoryError,
-           SyntaxError, Warning, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+FOREIGN = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    Warning,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +65,23 @@ class Window:
             value = getattr(self, name)
             whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
             if not (whole and value >= least or name == "limit" and value is None):
-                raise InputError(name, f"a whole number, {least} or more", repr(value), f"change {name}")
+                raise InputError(
+                    name, f"a whole number, {least} or more", repr(value), f"change {name}"
+                )
 
     def rows(self, count, row_bytes, where):
         """(start, stop) among `count` rows of `row_bytes` bytes each."""
         if count < 1:
-            raise InputError(where, "at least one image", "none", "fetch the data again or give another set")
+            raise InputError(
+                where, "at least one image", "none", "fetch the data again or give another set"
+            )
         if self.offset >= count:
-            raise InputError(where, f"an offset below the number of images, {count:,}", f"{self.offset:,}",
-                             "lower the offset")
+            raise InputError(
+                where,
+                f"an offset below the number of images, {count:,}",
+                f"{self.offset:,}",
+                "lower the offset",
+            )
         start = int(self.offset)
         stop = count if self.limit is None else min(count, start + int(self.limit))
         _check_size((stop - start) * row_bytes, where)
@@ -63,7 +90,12 @@ class Window:
 
 def _check_size(size, where):
     if size > MAX_BYTES:
-        raise InputError(where, f"at most {MAX_BYTES:,} bytes", f"{size:,}", "ask for fewer images or split the file")
+        raise InputError(
+            where,
+            f"at most {MAX_BYTES:,} bytes",
+            f"{size:,}",
+            "ask for fewer images or split the file",
+        )
 
 
 @contextmanager
@@ -75,7 +107,9 @@ def reading(where):
         raise
     except FOREIGN as error:
         found = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise InputError(where, "readable, undamaged data", found, "check the path or fetch the data again") from error
+        raise InputError(
+            where, "readable, undamaged data", found, "check the path or fetch the data again"
+        ) from error
 
 
 def peek(path, size):
@@ -91,8 +125,12 @@ def is_pickle(head):
 def _open(path):
     with reading(path):
         if not path.is_file():  # opening a named pipe would wait for ever
-            raise InputError(path, "a file", "a folder or something else" if path.exists() else "nothing there",
-                             "put the file there or remove what is in its place")
+            raise InputError(
+                path,
+                "a file",
+                "a folder or something else" if path.exists() else "nothing there",
+                "put the file there or remove what is in its place",
+            )
         return open(path, "rb")
 
 
@@ -105,12 +143,15 @@ def _read_bytes(stream, start, size, where):
     while len(data) < size:
         piece = stream.read(min(size - len(data), 1 << 20))
         if not piece:
-            raise InputError(where, f"{start + size:,} bytes", f"{start + len(data):,}", "the file is truncated")
+            raise InputError(
+                where, f"{start + size:,} bytes", f"{start + len(data):,}", "the file is truncated"
+            )
         data += piece
     return data
 
 
 # CIFAR: records of one or two label bytes and 3 x 32 x 32 pixels.
+
 
 class _Cifar(NamedTuple):
     label_limits: tuple[int, ...]
@@ -122,7 +163,9 @@ _CIFARS = _Cifar((10,), 3073, "batches.meta.txt"), _Cifar((20, 100), 3074, "fine
 
 
 def cifar_format(path):
-    """The CIFAR format whose record length divides the file's size, or None; if both do, labels decide."""
+    """The CIFAR format whose record length divides the file's size, or None; if both do, labels
+    decide.
+    """
     size = path.stat().st_size
     fits = [cifar for cifar in _CIFARS if size and size % cifar.record == 0]
     if len(fits) == 2 and max(peek(path, 64 * 3073)[::3073]) >= 10:
@@ -135,11 +178,20 @@ def read_cifar(paths, window, split):
     sizes = [path.stat().st_size for path in paths]
     cifar = cifar_format(paths[0])
     if cifar is None:
-        raise InputError(paths[0], "IDX, .npz, HDF5, or CIFAR records of 3,073 or 3,074 bytes",
-                         f"{sizes[0]:,} bytes of none of them", "the file may be truncated")
+        raise InputError(
+            paths[0],
+            "IDX, .npz, HDF5, or CIFAR records of 3,073 or 3,074 bytes",
+            f"{sizes[0]:,} bytes of none of them",
+            "the file may be truncated",
+        )
     for path, size in zip(paths, sizes):
         if not size or size % cifar.record:
-            raise InputError(path, f"records of {cifar.record:,} bytes", f"{size:,} bytes", "the file may be truncated")
+            raise InputError(
+                path,
+                f"records of {cifar.record:,} bytes",
+                f"{size:,} bytes",
+                "the file may be truncated",
+            )
     where = paths[0] if len(paths) == 1 else paths[0].parent
     start, stop = window.rows(sum(sizes) // cifar.record, cifar.record, where)
     pixels, labels = np.empty((stop - start, 3, 32, 32), np.uint8), np.empty(stop - start, np.int64)
@@ -162,8 +214,12 @@ def _cifar_records(path, cifar, start, stop):
     for byte, bound in enumerate(cifar.label_limits):
         wrong = np.flatnonzero(records[:, byte] >= bound)
         if len(wrong):
-            raise InputError(f"{path}: record {start + wrong[0]:,}", f"a label from 0 to {bound - 1}",
-                             records[wrong[0], byte], "the file is damaged or of another kind")
+            raise InputError(
+                f"{path}: record {start + wrong[0]:,}",
+                f"a label from 0 to {bound - 1}",
+                records[wrong[0], byte],
+                "the file is damaged or of another kind",
+            )
     return records
 
 
@@ -180,6 +236,7 @@ def _class_names(path, count):
 
 # Everything else is arrays, whose shape is known before their rows are read.
 
+
 class _Array(NamedTuple):
     where: str
     shape: tuple[int, ...]
@@ -195,18 +252,36 @@ def _read_arrays(images, labels, window):
     """Checks two `_Array`s (`labels` may be None) and reads the window's rows."""
     shape, dtype = images.shape, images.dtype
     if not (dtype == np.uint8 or dtype.kind == "f" and dtype.itemsize in (2, 4, 8)):
-        raise InputError(images.where, "pixels of uint8, float16, float32 or float64", dtype, "convert the pixels")
+        raise InputError(
+            images.where,
+            "pixels of uint8, float16, float32 or float64",
+            dtype,
+            "convert the pixels",
+        )
     if len(shape) not in (3, 4) or min(shape[1:]) < 1:
-        raise InputError(images.where, "shape [N, H, W], [N, C, H, W] or [N, H, W, C]", list(shape), "reshape it")
+        raise InputError(
+            images.where, "shape [N, H, W], [N, C, H, W] or [N, H, W, C]", list(shape), "reshape it"
+        )
     start, stop = window.rows(shape[0], images.row_bytes, images.where)
     if labels is not None:
         if labels.dtype.kind not in "iufb" or labels.dtype.itemsize > 8:
-            raise InputError(labels.where, "labels that are whole numbers", labels.dtype, "convert the labels")
+            raise InputError(
+                labels.where, "labels that are whole numbers", labels.dtype, "convert the labels"
+            )
         if len(labels.shape) not in (1, 2) or min(labels.shape) < 1:
-            raise InputError(labels.where, "labels [N], [N, 1] or one-hot [N, K]", list(labels.shape), "reshape them")
+            raise InputError(
+                labels.where,
+                "labels [N], [N, 1] or one-hot [N, K]",
+                list(labels.shape),
+                "reshape them",
+            )
         if labels.shape[0] != shape[0]:
-            raise InputError(labels.where, f"a label for each of {shape[0]:,} images", f"{labels.shape[0]:,} labels",
-                             "pair the images with their own labels")
+            raise InputError(
+                labels.where,
+                f"a label for each of {shape[0]:,} images",
+                f"{labels.shape[0]:,} labels",
+                "pair the images with their own labels",
+            )
         _check_size((stop - start) * labels.row_bytes, labels.where)
         labels = _to_labels(labels.read(start, stop), labels.where)
     return _to_pixels(images.read(start, stop), images.where), labels, ()
@@ -218,7 +293,12 @@ def _to_pixels(array, where):
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
-            raise InputError(where, "finite pixels within float32", "NaN, infinity or an overflow", "repair the images")
+            raise InputError(
+                where,
+                "finite pixels within float32",
+                "NaN, infinity or an overflow",
+                "repair the images",
+            )
     if array.ndim == 3:
         array = array[:, None]
     elif array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
@@ -231,31 +311,48 @@ def _to_labels(array, where):
     if array.ndim == 2 and array.shape[1] > 1:
         ones = array == 1
         if not ((ones.sum(1) == 1) & ((array != 0).sum(1) == 1)).all():
-            raise InputError(where, "one-hot labels: a single 1 in each row, else 0", "another row", "give labels [N]")
+            raise InputError(
+                where,
+                "one-hot labels: a single 1 in each row, else 0",
+                "another row",
+                "give labels [N]",
+            )
         return ones.argmax(1).astype(np.int64)
     array = array.reshape(-1)
     wrong = ~((array >= 0) & (array <= MAX_LABEL) & (array == np.floor(array)))
     if wrong.any():
-        raise InputError(where, f"whole numbers from 0 to {MAX_LABEL:,}", array[wrong][0],
-                         "number the classes from 0")
+        raise InputError(
+            where,
+            f"whole numbers from 0 to {MAX_LABEL:,}",
+            array[wrong][0],
+            "number the classes from 0",
+        )
     return array.astype(np.int64)
 
 
 # IDX: a big-endian header (0, 0, type, number of axes, sizes), then bytes.
 
+
 def fits_idx(path):
     """Whether an unpacked file has the header of IDX images and the size that header declares."""
     head = peek(path, 16)
-    return (head[:4] == b"\0\0\x08\x03" and len(head) == 16
-            and path.stat().st_size == 16 + math.prod(struct.unpack(">3I", head[4:])))
+    return (
+        head[:4] == b"\0\0\x08\x03"
+        and len(head) == 16
+        and path.stat().st_size == 16 + math.prod(struct.unpack(">3I", head[4:]))
+    )
 
 
 def read_idx(paths, window, split):
     """One IDX images file, gzipped or not, and the labels file beside it if there is one."""
     path = paths[0]
     if len(paths) > 1:
-        raise InputError(path.parent, f"one IDX images file of the split {split}", ", ".join(p.name for p in paths),
-                         "give the file itself")
+        raise InputError(
+            path.parent,
+            f"one IDX images file of the split {split}",
+            ", ".join(p.name for p in paths),
+            "give the file itself",
+        )
     name = path.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
     beside = [path.with_name(n) for n in (name, name + ".gz")] if "images" in path.name else []
     labels = next((_idx_array(p, 1) for p in beside if p.exists()), None)
@@ -270,21 +367,30 @@ def _idx_array(path, axes):
     with unpack(path) as stream, reading(path):
         head = stream.read(begin)
     if head[:4] != bytes((0, 0, 8, axes)) or len(head) < begin:
-        raise InputError(path, f"IDX unsigned bytes with {axes} axes: a header 0x{0x800 + axes:08x}, {axes} sizes",
-                         f"0x{head.hex()}",
-                         "give the images file, its labels beside it" if axes == 3 else "fetch the labels again")
+        raise InputError(
+            path,
+            f"IDX unsigned bytes with {axes} axes: a header 0x{0x800 + axes:08x}, {axes} sizes",
+            f"0x{head.hex()}",
+            "give the images file, its labels beside it" if axes == 3 else "fetch the labels again",
+        )
     shape = struct.unpack(f">{axes}I", head[4:])
     end, row = begin + math.prod(shape), math.prod(shape[1:])
     _check_size(end, path)
     if not packed and path.stat().st_size != end:
-        raise InputError(path, f"{end:,} bytes for shape {list(shape)}", f"{path.stat().st_size:,}",
-                         "the file may be truncated")
+        raise InputError(
+            path,
+            f"{end:,} bytes for shape {list(shape)}",
+            f"{path.stat().st_size:,}",
+            "the file may be truncated",
+        )
 
     def read(start, stop):
         with unpack(path) as stream, reading(path):
             data = _read_bytes(stream, begin + start * row, (stop - start) * row, path)
             if stop == shape[0] and stream.read(1):  # at the end gzip compares its checksum
-                raise InputError(path, f"{end:,} bytes for shape {list(shape)}", "more", "fetch the data again")
+                raise InputError(
+                    path, f"{end:,} bytes for shape {list(shape)}", "more", "fetch the data again"
+                )
         return np.frombuffer(data, np.uint8).reshape(-1, *shape[1:])
 
     return _Array(str(path), shape, np.dtype(np.uint8), read)
@@ -292,15 +398,23 @@ def _idx_array(path, axes):
 
 # Named arrays: .npz and HDF5.
 
+
 def _choose_keys(has, names, split, where):
     """(key of the images, key of the labels or None) of a split; `has(key)` tells what there is."""
-    pairs = {s: ((f"x_{s}", f"y_{s}"), (f"{s}/images", f"{s}/labels"), (f"{s}/x", f"{s}/y")) for s in ("train", "test")}
+    pairs = {
+        s: ((f"x_{s}", f"y_{s}"), (f"{s}/images", f"{s}/labels"), (f"{s}/x", f"{s}/y"))
+        for s in ("train", "test")
+    }
     split_set = any(has(images) for s in pairs for images, _ in pairs[s])
     for images, labels in pairs[split] if split_set else (("images", "labels"), ("x", "y")):
         if has(images):
             return images, labels if has(labels) else None
-    raise InputError(where, f"x_{split} and y_{split}, {split}/images and {split}/labels, or images and labels",
-                     ", ".join(names) or "no array", "ask for the other split" if split_set else CONVERT)
+    raise InputError(
+        where,
+        f"x_{split} and y_{split}, {split}/images and {split}/labels, or images and labels",
+        ", ".join(names) or "no array",
+        "ask for the other split" if split_set else CONVERT,
+    )
 
 
 def read_npz(paths, window, split):
@@ -308,7 +422,9 @@ def read_npz(paths, window, split):
     with reading(paths[0]), zipfile.ZipFile(paths[0]) as archive:
         names = archive.namelist()
         keys = _choose_keys(lambda key: f"{key}.npy" in names, names[:8], split, paths[0])
-        images, labels = (key and _npy_array(archive, f"{key}.npy", f"{paths[0]}: {key}") for key in keys)
+        images, labels = (
+            key and _npy_array(archive, f"{key}.npy", f"{paths[0]}: {key}") for key in keys
+        )
         return _read_arrays(images, labels, window)
 
 
@@ -317,25 +433,41 @@ def _npy_array(archive, member, where):
     with reading(where), archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
-            raise InputError(where, "an .npy array of version 1.0 or 2.0", version, "save it with numpy.savez")
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            raise InputError(
+                where, "an .npy array of version 1.0 or 2.0", version, "save it with numpy.savez"
+            )
+        header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, dtype = header(stream)
         begin = stream.tell()
     if dtype.hasobject:
-        raise InputError(where, "numbers", "Python objects", "save the array as uint8, float or integers")
+        raise InputError(
+            where, "numbers", "Python objects", "save the array as uint8, float or integers"
+        )
     size, stored = math.prod(shape) * dtype.itemsize, archive.getinfo(member).file_size
     _check_size(size, where)
     if stored != begin + size:
-        raise InputError(where, f"{begin + size:,} bytes for {dtype} {list(shape)}", f"{stored:,}",
-                         "the file may be damaged")
+        raise InputError(
+            where,
+            f"{begin + size:,} bytes for {dtype} {list(shape)}",
+            f"{stored:,}",
+            "the file may be damaged",
+        )
 
     def read(start, stop):
-        low, high = (0, shape[0]) if fortran else (start, stop)  # in Fortran order a row is scattered
+        low, high = (
+            (0, shape[0]) if fortran else (start, stop)
+        )  # in Fortran order a row is scattered
         row = size // shape[0]
         with reading(where), archive.open(member) as stream:
             data = _read_bytes(stream, begin + low * row, (high - low) * row, where)
             stream.read(1)  # at the end zip compares its checksum
-        array = np.frombuffer(data, dtype).reshape((high - low, *shape[1:]), order="F" if fortran else "C")
+        array = np.frombuffer(data, dtype).reshape(
+            (high - low, *shape[1:]), order="F" if fortran else "C"
+        )
         return array[start - low : stop - low]
 
     return _Array(where, shape, dtype, read)
@@ -344,8 +476,15 @@ def _npy_array(archive, member, where):
 def read_hdf5(paths, window, split):
     """Two datasets of an HDF5 file, as `_choose_keys` chooses them."""
     with reading(paths[0]), h5py.File(paths[0], "r") as file:
-        keys = _choose_keys(lambda key: _find(file, key, paths[0]) is not None, list(islice(file, 8)), split, paths[0])
-        images, labels = (key and _hdf5_array(_find(file, key, paths[0]), f"{paths[0]}: {key}") for key in keys)
+        keys = _choose_keys(
+            lambda key: _find(file, key, paths[0]) is not None,
+            list(islice(file, 8)),
+            split,
+            paths[0],
+        )
+        images, labels = (
+            key and _hdf5_array(_find(file, key, paths[0]), f"{paths[0]}: {key}") for key in keys
+        )
         return _read_arrays(images, labels, window)
 
 
@@ -357,7 +496,12 @@ def _find(file, key, path):
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise InputError(f"{path}: {key}", "data in the file itself", "a soft or external link", "copy the data in")
+            raise InputError(
+                f"{path}: {key}",
+                "data in the file itself",
+                "a soft or external link",
+                "copy the data in",
+            )
         found = found[name]
     return found
 
@@ -368,10 +512,19 @@ def _hdf5_array(dataset, where):
         raise InputError(where, "a dataset", f"a {type(dataset).__name__}", "rename the arrays")
     with reading(where):
         if dataset.is_virtual or dataset.external:
-            raise InputError(where, "data in the file itself", "a virtual or external dataset", "copy the data in")
+            raise InputError(
+                where,
+                "data in the file itself",
+                "a virtual or external dataset",
+                "copy the data in",
+            )
         if dataset.id.get_storage_size() == 0:
-            raise InputError(where, "at least one image", f"nothing stored for shape {dataset.shape}",
-                             "store the images first")
+            raise InputError(
+                where,
+                "at least one image",
+                f"nothing stored for shape {dataset.shape}",
+                "store the images first",
+            )
         shape, dtype = dataset.shape or (), dataset.dtype
 
     def read(start, stop):

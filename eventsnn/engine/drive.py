@@ -1,4 +1,7 @@
-"""Charge that arrives without a spike: one deterministic sum a neuron, whatever the machine or the batch."""
+"""Charge that arrives without a spike: one deterministic sum a neuron, whatever the machine or the
+batch.
+"""
+
 from __future__ import annotations
 
 import numpy as np
@@ -17,7 +20,10 @@ def add_charge(p, r, row, ci, co, blocks, x, out):
     for tap in range(p.size):
         for c in range(channels):
             value = values[p[tap] * channels + c]
-            start, to = np.uint64(row[tap] + c * co), np.uint64(r[tap] * out.shape[1] + c // ci * co)
+            start, to = (
+                np.uint64(row[tap] + c * co),
+                np.uint64(r[tap] * out.shape[1] + c // ci * co),
+            )
             if value != 0:
                 for i in range(width):
                     flat[to + i] += value * blocks[start + i]
@@ -25,10 +31,13 @@ def add_charge(p, r, row, ci, co, blocks, x, out):
 
 @kernel
 def rate_spikes(x, largest, seed, image, step, out):
-    """Input i fires sign(x[i]) with probability min(1, |x[i]| / largest), by a hash of (seed, image, step, i)."""
+    """Input i fires sign(x[i]) with probability min(1, |x[i]| / largest), by a hash of (seed,
+    image, step, i).
+    """
     for site in range(x.shape[0]):
         for c in range(x.shape[1]):
-            bits = spike_hash(seed, image, np.int64(step) * x.size + site * x.shape[1] + c) >> np.uint64(11)
+            bits = spike_hash(
+                seed, image, np.int64(step) * x.size + site * x.shape[1] + c
+            ) >> np.uint64(11)
             fires = bits * 2.0**-53 * largest < abs(x[site, c])
             out[site, c] = 0 if not fires else 1 if x[site, c] > 0 else -1
-

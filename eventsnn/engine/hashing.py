@@ -1,4 +1,5 @@
 """Random numbers that depend on nothing but what they are for: hashes of seed, image and spike."""
+
 from __future__ import annotations
 
 import numpy as np

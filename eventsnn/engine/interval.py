@@ -1,12 +1,15 @@
 """The ends of what may arrive, where of each source only an interval of spike counts is known."""
+
 from eventsnn.engine.jit import kernel
 
 
 @kernel
 def add_end(p, r, row, ci, co, blocks, up, down, out):
-    """out[n, r, :] += the most that down <= x <= up [n, p, :] can bring through the block at `row`, tap by tap; int64 throughout.
+    """out[n, r, :] += the most that down <= x <= up [n, p, :] can bring through the block at `row`,
+    tap by tap; int64 throughout.
 
-    Each source stands at `up` where its weight is positive, else at `down`; with the two exchanged it is the least.
+    Each source stands at `up` where its weight is positive, else at `down`; with the two exchanged
+    it is the least.
     """
     for tap in range(p.size):
         for c in range(up.shape[2]):

@@ -1,4 +1,7 @@
-"""Linear maps as the two kinds of node that every reader of NIR knows: a convolution, or a matrix of flat vectors."""
+"""Linear maps as the two kinds of node that every reader of NIR knows: a convolution, or a matrix
+of flat vectors.
+"""
+
 from __future__ import annotations
 
 from itertools import product
@@ -13,7 +16,9 @@ MAX_WEIGHTS = 2**27
 
 
 class Kernel(NamedTuple):
-    """A convolution with zero padding: weight [M, C, K, K] in one group; strides and padding by rows and columns."""
+    """A convolution with zero padding: weight [M, C, K, K] in one group; strides and padding by
+    rows and columns.
+    """
 
     weight: np.ndarray
     strides: tuple[int, int]
@@ -21,11 +26,13 @@ class Kernel(NamedTuple):
 
 
 def convolution(m, source, target):
-    """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with a square kernel.
+    """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with
+    a square kernel.
 
-    It is one if each target site sees the same offsets through the same blocks, but for the border, and all targets together reach
-    over twice the grid's side at most (with longer strides and padding, any map is one). Pooling in front of a convolution is part of
-    the kernel. NIR pads both sides alike: where the map does not, the kernel has zeros.
+    It is one if each target site sees the same offsets through the same blocks, but for the border,
+    and all targets together reach over twice the grid's side at most (with longer strides and
+    padding, any map is one). Pooling in front of a convolution is part of the kernel. NIR pads both
+    sides alike: where the map does not, the kernel has zeros.
     """
     at, to = np.divmod(m.p, source[2]), np.divmod(m.r, target[2])
     sizes, counts = source[1:], target[1:]
@@ -35,21 +42,31 @@ def convolution(m, source, target):
         blocks = np.full([int(d.max()) - low + 1 for d, low in zip(offsets, first)], -1)
         place = tuple(d - low for d, low in zip(offsets, first))
         blocks[place] = m.k
-        seen = [np.array([_seen(low + i, s, n, c) for i in range(length)]) for low, length, s, n, c in
-                zip(first, blocks.shape, strides, sizes, counts)]
+        seen = [
+            np.array([_seen(low + i, s, n, c) for i in range(length)])
+            for low, length, s, n, c in zip(first, blocks.shape, strides, sizes, counts)
+        ]
         if (blocks[place] == m.k).all() and seen[0] @ (blocks >= 0) @ seen[1] == len(m.p):
             fits = _placed(first, blocks.shape, strides, sizes, counts)
-            return None if fits is None else Kernel(_weight(m, blocks, first, *fits), strides, fits[1])
+            return (
+                None if fits is None else Kernel(_weight(m, blocks, first, *fits), strides, fits[1])
+            )
     return None
 
 
 def _strides(at, to, size, count):
-    """The strides with which, on one axis, every target in reach of an offset sees the source there."""
+    """The strides with which, on one axis, every target in reach of an offset sees the source
+    there.
+    """
     if count == 1:
         return [size]
     pairs = np.unique(np.stack([at, to]), axis=1)
-    return [s for s in range(1, min(size, 2 * size // (count - 1)) + 1)
-            if sum(_seen(d, s, size, count) for d in np.unique(pairs[0] - s * pairs[1])) == pairs.shape[1]]
+    return [
+        s
+        for s in range(1, min(size, 2 * size // (count - 1)) + 1)
+        if sum(_seen(d, s, size, count) for d in np.unique(pairs[0] - s * pairs[1]))
+        == pairs.shape[1]
+    ]
 
 
 def _seen(offset, stride, size, count):
@@ -59,20 +76,32 @@ def _seen(offset, stride, size, count):
 
 
 def _placed(first, lengths, strides, sizes, counts):
-    """(K, padding by axis): the smallest square kernel that holds the offsets and gives so many targets; None: there is none."""
+    """(K, padding by axis): the smallest square kernel that holds the offsets and gives so many
+    targets; None: there is none.
+    """
     last = [low + n - 1 for low, n in zip(first, lengths)]
-    least = [max(0, -low, (c - 1) * s + high - n + 1) for low, high, s, n, c in zip(first, last, strides, sizes, counts)]
-    smallest = max(p + max(high, n + p - c * s) + 1 for p, high, s, n, c in zip(least, last, strides, sizes, counts))
+    least = [
+        max(0, -low, (c - 1) * s + high - n + 1)
+        for low, high, s, n, c in zip(first, last, strides, sizes, counts)
+    ]
+    smallest = max(
+        p + max(high, n + p - c * s) + 1
+        for p, high, s, n, c in zip(least, last, strides, sizes, counts)
+    )
     for size in (smallest, smallest + 1):
-        padding = [next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
-                   for low, high, s, n, c in zip(least, last, strides, sizes, counts)]
+        padding = [
+            next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
+            for low, high, s, n, c in zip(least, last, strides, sizes, counts)
+        ]
         if None not in padding:
             return size, tuple(padding)
     return None
 
 
 def _weight(m, blocks, first, size, padding):
-    """float64 [M, C, K, K]; blocks: the number of the block at each offset from `first` on, -1: none."""
+    """float64 [M, C, K, K]; blocks: the number of the block at each offset from `first` on, -1:
+    none.
+    """
     full = regroup(m.blocks, 1)[:, 0]
     weight = np.zeros((full.shape[2], full.shape[1], size, size))
     for i, j in np.argwhere(blocks >= 0):
@@ -81,11 +110,21 @@ def _weight(m, blocks, first, size, padding):
 
 
 def matrix(m, where):
-    """A LinearMap as float64 [target neurons, source neurons], neurons channel by channel (as Flatten has them)."""
+    """A LinearMap as float64 [target neurons, source neurons], neurons channel by channel (as
+    Flatten has them).
+    """
     (sources, targets), (c, d) = m.sites, m.channels
     if sources * c * targets * d > MAX_WEIGHTS:
-        raise InputError(where, f"a convolution with a square kernel and a bias for each channel, or at most {MAX_WEIGHTS:,} weights",
-                         f"neither: a matrix of {targets * d:,} x {sources * c:,} neurons",
-                         "choose one threshold a layer ('max', 'percentile'), or leave out what differs from place to place (Resize, "
-                         "shifts or averages at padded borders)")
-    return m.dense().reshape(sources, c, targets, d).transpose(3, 2, 1, 0).reshape(targets * d, sources * c)
+        raise InputError(
+            where,
+            f"a convolution with a square kernel and a bias for each channel, or at most {MAX_WEIGHTS:,} weights",
+            f"neither: a matrix of {targets * d:,} x {sources * c:,} neurons",
+            "choose one threshold a layer ('max', 'percentile'), or leave out what differs from place to place (Resize, "
+            "shifts or averages at padded borders)",
+        )
+    return (
+        m.dense()
+        .reshape(sources, c, targets, d)
+        .transpose(3, 2, 1, 0)
+        .reshape(targets * d, sources * c)
+    )

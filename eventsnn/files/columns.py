@@ -1,8 +1,10 @@
-"""Datasets of an HDF5 file that grow by whole chunks, in the plain format that every HDF5 tool reads: shuffled, then gzip.
+"""Datasets of an HDF5 file that grow by whole chunks, in the plain format that every HDF5 tool
+reads: shuffled, then gzip.
 
-The chunks are compressed here rather than by HDF5, which would hold Python's lock meanwhile: so a thread can write while
-others compute.
+The chunks are compressed here rather than by HDF5, which would hold Python's lock meanwhile: so a
+thread can write while others compute.
 """
+
 from __future__ import annotations
 
 import zlib
@@ -18,7 +20,8 @@ LEVEL = 1
 class Columns:
     """A group of one-dimensional datasets, one a column, to whose ends rows are put.
 
-    group: an h5py.Group made by `create` (or a copy of one). strategies: {column: zlib's strategy}, where the usual one is a waste.
+    group: an h5py.Group made by `create` (or a copy of one). strategies: {column: zlib's strategy},
+    where the usual one is a waste.
     """
 
     def __init__(self, group, strategies):
@@ -29,26 +32,42 @@ class Columns:
     def create(group, kinds):
         """Make the empty datasets in an h5py.Group. kinds: {column: (dtype, unit, description)}."""
         for name, (dtype, unit, description) in kinds.items():
-            dataset = group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(CHUNK,), compression="gzip",
-                                           compression_opts=LEVEL, shuffle=True)
+            dataset = group.create_dataset(
+                name,
+                (0,),
+                dtype,
+                maxshape=(None,),
+                chunks=(CHUNK,),
+                compression="gzip",
+                compression_opts=LEVEL,
+                shuffle=True,
+            )
             dataset.attrs["unit"], dataset.attrs["description"] = unit, description
         return group
 
     def append(self, columns):
-        """Put rows to the end. columns: {column: array [n]}; n is a multiple of CHUNK but for the last rows ever."""
+        """Put rows to the end. columns: {column: array [n]}; n is a multiple of CHUNK but for the
+        last rows ever.
+        """
         first = self.length
         for name, values in columns.items():
             dataset, self.length = self.datasets[name], first + len(values)
             dataset.set_extent((self.length,))
             values = values.astype(dataset.dtype, copy=False)
             for at in range(0, len(values), CHUNK):
-                chunk = self._compressed(name, values[at:at + CHUNK])
+                chunk = self._compressed(name, values[at : at + CHUNK])
                 with phil:  # before version 3.16 h5py does not take its lock for this call
                     dataset.write_direct_chunk((first + at,), chunk)
 
     def _compressed(self, name, values):
-        """A chunk as HDF5 stores it: the first bytes of all values, then the second and so on; filled up with zeros."""
+        """A chunk as HDF5 stores it: the first bytes of all values, then the second and so on;
+        filled up with zeros.
+        """
         raw = np.zeros((values.itemsize, CHUNK), np.uint8)
-        raw[:, :len(values)] = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T
-        deflate = zlib.compressobj(LEVEL, strategy=self.strategies.get(name, zlib.Z_DEFAULT_STRATEGY))
+        raw[:, : len(values)] = (
+            np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T
+        )
+        deflate = zlib.compressobj(
+            LEVEL, strategy=self.strategies.get(name, zlib.Z_DEFAULT_STRATEGY)
+        )
         return deflate.compress(raw) + deflate.flush()

@@ -1,4 +1,5 @@
 """Files that are whole or not there."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +14,8 @@ from eventsnn.exceptions import InputError
 
 @contextmanager
 def new_file(path):
-    """An open binary file that gets the name `path` when the block ends well; an older file is replaced at once or not at all.
+    """An open binary file that gets the name `path` when the block ends well; an older file is
+    replaced at once or not at all.
 
     Raises InputError where no file can be made, and OSError where the disk refuses later.
     """
@@ -21,7 +23,9 @@ def new_file(path):
     try:
         file = open(part, "w+b", buffering=0)
     except OSError as error:
-        raise InputError(path, "a file that can be written", error.strerror, "check the folder") from error
+        raise InputError(
+            path, "a file that can be written", error.strerror, "check the folder"
+        ) from error
     try:
         with file:
             yield file
@@ -39,14 +43,21 @@ def new_hdf5(path):
 
 
 class Patient:
-    """An unbuffered binary file that HDF5 can always write to; what the disk refused is raised at the end of the block.
+    """An unbuffered binary file that HDF5 can always write to; what the disk refused is raised at
+    the end of the block.
 
-    HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end of the process.
+    HDF5 itself does not survive a full disk: it cannot close the file then, and crashes at the end
+    of the process.
     """
 
     def __init__(self, file):
         self.file, self.error = file, None
-        self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell
+        self.read, self.readinto, self.seek, self.tell = (
+            file.read,
+            file.readinto,
+            file.seek,
+            file.tell,
+        )
 
     def __enter__(self):
         return self
@@ -58,7 +69,7 @@ class Patient:
     def write(self, data):
         rest = memoryview(data).cast("B")
         while len(rest) and not self.error:
-            rest = rest[self._try(self.file.write, rest):]
+            rest = rest[self._try(self.file.write, rest) :]
         return len(data)
 
     def truncate(self, size=None):

@@ -1,4 +1,5 @@
 """Compares a converted network with the graph it was made from."""
+
 from __future__ import annotations
 
 from functools import partial
@@ -17,9 +18,9 @@ TOLERANCE = 1e-9
 def deviation(network, pixels):
     """The largest difference between the network's linear paths and its graph.
 
-    Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference is that
-    layer's alone: |difference| of what reaches its neurons (of a pool's output), relative to the largest
-    value there. Returns (largest, layer's name).
+    Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference
+    is that layer's alone: |difference| of what reaches its neurons (of a pool's output), relative
+    to the largest value there. Returns (largest, layer's name).
     """
     graph: Graph = network.graph
     x = graph.preprocessing(pixels)
@@ -27,18 +28,30 @@ def deviation(network, pixels):
     end = graph.by_name[graph.output]
     targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking]
     targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
-    silent = {layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name]) for layer in network.layers if np.ndim(layer.theta)}
+    silent = {
+        layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name])
+        for layer in network.layers
+        if np.ndim(layer.theta)
+    }
     keep = {*names, *targets, graph.input}
     batch = max(1, CHUNK // sum(int(np.prod(graph.shapes[name])) for name in keep))
     errors, largest = np.zeros(len(targets)), np.full(len(targets), 1e-300)
     for start in range(0, len(x), batch):
-        outputs = ann.forward(graph, x[start:start + batch], keep=keep, dtype=np.float64, silent=silent)
+        outputs = ann.forward(
+            graph, x[start : start + batch], keep=keep, dtype=np.float64, silent=silent
+        )
         for i, (layer, target) in enumerate(zip(network.layers, targets)):
             total = np.repeat(layer.bias[None], len(outputs[graph.input]), axis=0)
             for p in network.into(i):
-                source, theta = (graph.input, 1.0) if p.source == INPUT else (names[p.source], network.layers[p.source].theta)
+                source, theta = (
+                    (graph.input, 1.0)
+                    if p.source == INPUT
+                    else (names[p.source], network.layers[p.source].theta)
+                )
                 apply = partial(linear.largest, p.map) if layer.pools else p.map
-                total += apply(_by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf))
+                total += apply(
+                    _by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf)
+                )
             expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
             errors[i] = np.maximum(errors[i], np.abs(total * layer.theta - expected).max())
             largest[i] = np.maximum(largest[i], np.abs(expected).max())
@@ -50,11 +63,15 @@ def deviation(network, pixels):
 
 
 def check(network, pixels):
-    """Like `deviation`, but a difference above 1e-9 raises ArithmeticError: the conversion itself would be wrong."""
+    """Like `deviation`, but a difference above 1e-9 raises ArithmeticError: the conversion itself
+    would be wrong.
+    """
     worst, where = deviation(network, pixels)
     if not worst <= TOLERANCE:
-        raise ArithmeticError(f"the converted network differs from {network.graph.source} by {worst:.3g} at layer {where!r} "
-                              f"(allowed: {TOLERANCE:g}); this is a defect of eventsnn, please report it with the checkpoint")
+        raise ArithmeticError(
+            f"the converted network differs from {network.graph.source} by {worst:.3g} at layer {where!r} "
+            f"(allowed: {TOLERANCE:g}); this is a defect of eventsnn, please report it with the checkpoint"
+        )
     return worst, where
 
 

@@ -1,4 +1,5 @@
 """From a graph to layers and projections: linear paths are composed, normalised and joined."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -26,17 +27,23 @@ def connect(graph, thetas):
     """Layers and projections of a graph whose activations have the thresholds `thetas`.
 
     thetas: name -> a float, or an array of the activation's shape. Every linear path between two
-    activations (Conv, Gemm, BatchNormalization, average pooling, Add, Concat, Flatten, Pad, Resize) is
-    composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool one
-    activation or another MaxPool (`passes.split_pools` sees to that).
+    activations (Conv, Gemm, BatchNormalization, average pooling, Add, Concat, Flatten, Pad, Resize)
+    is composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool
+    one activation or another MaxPool (`passes.split_pools` sees to that).
     """
     numbers, layers, projections = {graph.input: INPUT}, [], []
     expressions = {graph.input: _source(graph.input, graph.input_shape)}
-    uses = {name: sum(node.inputs.count(name) for node in graph.nodes) for name in (graph.input, *graph.by_name)}
+    uses = {
+        name: sum(node.inputs.count(name) for node in graph.nodes)
+        for name in (graph.input, *graph.by_name)
+    }
 
     def add_layer(name, grid, theta, offset, terms, node):
         bias = offset / np.where(theta, theta, np.inf)
-        projections.extend((numbers[source], len(layers), terms[source]) for source in sorted(terms, key=numbers.__getitem__))
+        projections.extend(
+            (numbers[source], len(layers), terms[source])
+            for source in sorted(terms, key=numbers.__getitem__)
+        )
         numbers[name] = len(layers)
         layers.append(Layer(name, grid, theta, bias, node))
 
@@ -45,49 +52,92 @@ def connect(graph, thetas):
         x = inputs[0]
         if node.is_activation:
             theta = thetas[node.name]
-            theta = float(theta) if np.ndim(theta) == 0 else np.asarray(theta, np.float64).reshape(x.grid[0], -1).T
+            theta = (
+                float(theta)
+                if np.ndim(theta) == 0
+                else np.asarray(theta, np.float64).reshape(x.grid[0], -1).T
+            )
             add_layer(node.name, x.grid, theta, x.offset, x.terms, node)
             expressions[node.name] = _source(node.name, x.grid, x.flat)
         elif node.op == "MaxPool":
-            source, windows, grid = _pooled(graph, node), linear.max_pool(node, x.grid), graph.shapes[node.name]
+            source, windows, grid = (
+                _pooled(graph, node),
+                linear.max_pool(node, x.grid),
+                graph.shapes[node.name],
+            )
             theta = _pooled_theta(graph, node, layers[numbers[source]].theta, windows)
-            add_layer(node.name, grid, theta, np.zeros((windows.sites[1], grid[0])), {source: windows}, node)
+            add_layer(
+                node.name,
+                grid,
+                theta,
+                np.zeros((windows.sites[1], grid[0])),
+                {source: windows},
+                node,
+            )
             expressions[node.name] = _source(node.name, grid)
         elif node.op in linear.LINEAR:
             try:
                 expressions[node.name] = _linear(node, inputs)
             except InputError as error:
-                raise InputError(f"{graph.source}: node {node.name!r} ({node.op}), {error.where}", error.expected, error.found,
-                                 error.do) from None
+                raise InputError(
+                    f"{graph.source}: node {node.name!r} ({node.op}), {error.where}",
+                    error.expected,
+                    error.found,
+                    error.do,
+                ) from None
         else:
-            raise InputError(f"{graph.source}: node {node.name!r}", "an operator with a spiking form", node.op,
-                             "replace it in the network")
+            raise InputError(
+                f"{graph.source}: node {node.name!r}",
+                "an operator with a spiking form",
+                node.op,
+                "replace it in the network",
+            )
         for name in node.inputs:
             uses[name] -= 1
             if not uses[name]:
                 del expressions[name]
     if not layers:
-        raise InputError(graph.source, "at least one activation (they become the spiking layers)", "a purely linear graph")
+        raise InputError(
+            graph.source,
+            "at least one activation (they become the spiking layers)",
+            "a purely linear graph",
+        )
     end = expressions[graph.output]
     if not any(source != graph.input for source in end.terms):
-        raise InputError(graph.source, "an output that depends on an activation", "an output that depends on the input alone")
+        raise InputError(
+            graph.source,
+            "an output that depends on an activation",
+            "an output that depends on the input alone",
+        )
     add_layer("readout", end.grid, 1.0, end.offset, end.terms, None)
     return tuple(layers), _normalised(graph, layers, projections)
 
 
 def _normalised(graph, layers, projections):
-    """Projections of (source, target, map) with each map in the thresholds of the layers it joins."""
+    """Projections of (source, target, map) with each map in the thresholds of the layers it
+    joins.
+    """
     thetas = {INPUT: 1.0, **{i: layer.theta for i, layer in enumerate(layers)}}
-    weights = sum(len(m.k) * m.weights[0].size for s, t, m in projections if np.ndim(thetas[s]) or np.ndim(thetas[t]))
+    weights = sum(
+        len(m.k) * m.weights[0].size
+        for s, t, m in projections
+        if np.ndim(thetas[s]) or np.ndim(thetas[t])
+    )
     if weights > MAX_WEIGHTS:
-        raise InputError(f"{graph.source}: thresholds", f"at most {MAX_WEIGHTS:,} weights", f"{weights:,}: with one threshold a "
-                         "neuron no two synapses share a weight", "choose a rule with one threshold a layer: 'max' or 'percentile'")
+        raise InputError(
+            f"{graph.source}: thresholds",
+            f"at most {MAX_WEIGHTS:,} weights",
+            f"{weights:,}: with one threshold a neuron no two synapses share a weight",
+            "choose a rule with one threshold a layer: 'max' or 'percentile'",
+        )
     normalised = []
     while projections:  # a map goes before the next is normalised
         s, t, m = projections.pop(0)
         m = m if layers[t].pools else m.normalised(thetas[s], thetas[t])
         # the input's blocks are asked for with every image
-        normalised.append(Projection(s, t, replace(m, weights=m.blocks, factor=None) if s == INPUT else m))
+        normalised.append(
+            Projection(s, t, replace(m, weights=m.blocks, factor=None) if s == INPUT else m)
+        )
     return tuple(normalised)
 
 
@@ -96,28 +146,37 @@ def _pooled(graph, node):
     name = node.inputs[0]
     found = graph.by_name.get(name)
     if found is None or not (found.is_activation or found.op == "MaxPool"):
-        raise InputError(f"{graph.source}: node {node.name!r} (MaxPool)",
-                         "an activation or another MaxPool in front of it, whose spikes it can count",
-                         "the input itself" if found is None else f"{found.op} {name!r}",
-                         "put an activation in front of it, or choose max_pooling='average' (--max-pooling average), which changes "
-                         "the function")
+        raise InputError(
+            f"{graph.source}: node {node.name!r} (MaxPool)",
+            "an activation or another MaxPool in front of it, whose spikes it can count",
+            "the input itself" if found is None else f"{found.op} {name!r}",
+            "put an activation in front of it, or choose max_pooling='average' (--max-pooling average), which changes "
+            "the function",
+        )
     return name
 
 
 def _pooled_theta(graph, node, theta, windows):
-    """The threshold of a pool layer: spikes can be counted together only where each is worth the same."""
+    """The threshold of a pool layer: spikes can be counted together only where each is worth the
+    same.
+    """
     if np.ndim(theta) == 0:
         return theta
     most, least = linear.largest(windows, theta[None])[0], -linear.largest(windows, -theta[None])[0]
     if (most > least).any():
-        raise InputError(f"{graph.source}: node {node.name!r} (MaxPool)", "one threshold inside each window, so that spikes can be counted",
-                         f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one of them",
-                         "choose a rule with one threshold a layer ('max', 'percentile'), or max_pooling='average'")
+        raise InputError(
+            f"{graph.source}: node {node.name!r} (MaxPool)",
+            "one threshold inside each window, so that spikes can be counted",
+            f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one of them",
+            "choose a rule with one threshold a layer ('max', 'percentile'), or max_pooling='average'",
+        )
     return most
 
 
 def _source(name, grid, flat=False):
-    return _Expression({name: linear.identity(grid)}, np.zeros((grid[1] * grid[2], grid[0])), grid, flat)
+    return _Expression(
+        {name: linear.identity(grid)}, np.zeros((grid[1] * grid[2], grid[0])), grid, flat
+    )
 
 
 def _linear(node, inputs):
@@ -126,20 +185,33 @@ def _linear(node, inputs):
         return x
     if node.op == "Flatten":
         return _Expression(x.terms, x.offset, x.grid, True)
-    if node.op in ("Add", "Concat") and len({e.grid for e in inputs}) > 1 or node.op == "Concat" and x.flat:
-        inputs = [_through(e, linear.flattening(e.grid), (e.grid[0] * e.grid[1] * e.grid[2], 1, 1), True) if e.flat else e
-                  for e in inputs]
+    if (
+        node.op in ("Add", "Concat")
+        and len({e.grid for e in inputs}) > 1
+        or node.op == "Concat"
+        and x.flat
+    ):
+        inputs = [
+            _through(e, linear.flattening(e.grid), (e.grid[0] * e.grid[1] * e.grid[2], 1, 1), True)
+            if e.flat
+            else e
+            for e in inputs
+        ]
     if node.op == "Concat":
         total, offset, parts = sum(e.grid[0] for e in inputs), 0, []
         for e in inputs:
-            parts.append(_through(e, linear.placing(e.grid, offset, total), (total, *e.grid[1:]), e.flat))
+            parts.append(
+                _through(e, linear.placing(e.grid, offset, total), (total, *e.grid[1:]), e.flat)
+            )
             offset += e.grid[0]
         return _sum(parts)
     if node.op == "Add":
         return _sum(inputs)
     if node.op == "BatchNormalization":
         y = _through(x, linear.batch_normalization(node, x.grid, x.flat), x.grid, x.flat)
-        shift = np.asarray(node.params["B"], np.float64) - np.asarray(node.params["input_mean"], np.float64) * linear.batch_scale(node)
+        shift = np.asarray(node.params["B"], np.float64) - np.asarray(
+            node.params["input_mean"], np.float64
+        ) * linear.batch_scale(node)
         return _shifted(y, shift.reshape(x.grid[0], -1).T if x.flat else shift)
     if node.op == "Gemm":
         y = _through(x, linear.gemm(node, x.grid), (_fan_out(node), 1, 1), True)
@@ -155,6 +227,7 @@ def _fan_out(node):
 
 def _out_size(node, grid):
     from eventsnn.ann.operators import infer_shape
+
     return infer_shape(node, [grid], node.name)[1:]
 
 
@@ -164,7 +237,11 @@ def _through(x, step, grid, flat):
 
 
 def _shifted(x, shift):
-    return x if shift is None else _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
+    return (
+        x
+        if shift is None
+        else _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
+    )
 
 
 def _sum(parts):

@@ -2,10 +2,11 @@
 
     net = convert(graph, thresholds="auto")
 
-The steps, in order: passes over the graph (`passes`) give it a form with spikes; each activation gets
-its threshold; linear paths are composed into projections and normalised to thresholds
-of 1 (`network.connect`). `check` compares the outcome with the graph.
+The steps, in order: passes over the graph (`passes`) give it a form with spikes; each activation
+gets its threshold; linear paths are composed into projections and normalised to thresholds of 1
+(`network.connect`). `check` compares the outcome with the graph.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,7 +14,13 @@ import numpy as np
 from eventsnn.exceptions import InputError
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
-from eventsnn.network.passes import activations_first, average_for_max, fire_at_output, reroute, split_pools
+from eventsnn.network.passes import (
+    activations_first,
+    average_for_max,
+    fire_at_output,
+    reroute,
+    split_pools,
+)
 from eventsnn.network.presets import with_preset
 from eventsnn.network.thresholds import RULES, choose_thresholds, describe_rules
 
@@ -21,20 +28,33 @@ DEAD = ("layer_max", "silent")
 MAX_POOLING = ("exact", "average")
 RESIDUAL = ("keep", "reroute")
 READOUT = ("adds", "fires")
-def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead="layer_max", max_pooling="exact",
-            residual="keep", readout="adds", compat=None):
+
+
+def convert(
+    graph,
+    *,
+    thresholds="auto",
+    percentile=99.9,
+    calibration=None,
+    dead="layer_max",
+    max_pooling="exact",
+    residual="keep",
+    readout="adds",
+    compat=None,
+):
     """The spiking `Network` of a graph.
 
-    thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it has
-    one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2) and the
-    percentile elsewhere. `dni`: one threshold a neuron, its largest activation (DNISNM section 4.1); every
-    synapse then has a weight of its own, in float64. calibration: raw images [N, C, H, W] or `Images`;
-    `max`, `percentile` and `dni` need them. dead: for `dni`, neurons never active on them take the
-    layer's largest threshold ("layer_max") or never fire ("silent"). max_pooling: "exact" pools running
-    sums of spikes (semantics section 10); "average" replaces MaxPool by AveragePool (TCL section II-B;
-    another function). residual: "reroute" adds shortcuts behind activations (SpikeZIP section 3.3; another
-    function, for networks trained so). readout: "fires" puts neurons at the output, whose spikes are added
-    up (as in DNISNM's code); "adds" adds up the charge that arrives there.
+    thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it
+    has one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2)
+    and the percentile elsewhere. `dni`: one threshold a neuron, its largest activation (DNISNM
+    section 4.1); every synapse then has a weight of its own, in float64. calibration: raw images
+    [N, C, H, W] or `Images`; `max`, `percentile` and `dni` need them. dead: for `dni`, neurons
+    never active on them take the layer's largest threshold ("layer_max") or never fire ("silent").
+    max_pooling: "exact" pools running sums of spikes (semantics section 10); "average" replaces
+    MaxPool by AveragePool (TCL section II-B; another function). residual: "reroute" adds shortcuts
+    behind activations (SpikeZIP section 3.3; another function, for networks trained so). readout:
+    "fires" puts neurons at the output, whose spikes are added up (as in DNISNM's code); "adds" adds
+    up the charge that arrives there.
 
     compat: a paper's own code (`compat.PRESETS`), which decides some of these.
 
@@ -44,15 +64,24 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead
     thresholds, dead, readout = decided["thresholds"], decided["dead"], decided["readout"]
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
-    for name, value, choices in (("dead", dead, DEAD), ("max_pooling", max_pooling, MAX_POOLING), ("residual", residual, RESIDUAL),
-                                 ("readout", readout, READOUT)):
+    for name, value, choices in (
+        ("dead", dead, DEAD),
+        ("max_pooling", max_pooling, MAX_POOLING),
+        ("residual", residual, RESIDUAL),
+        ("readout", readout, READOUT),
+    ):
         if value not in choices:
             raise InputError(name, f"one of {', '.join(choices)}", repr(value))
     if not 0 < percentile <= 100:
         raise InputError("percentile", "a number above 0, at most 100", percentile)
     notes: tuple[str, ...] = ()
-    for change, wanted in ((average_for_max, max_pooling == "average"), (reroute, residual == "reroute"),
-                           (fire_at_output, readout == "fires"), (activations_first, True), (split_pools, True)):
+    for change, wanted in (
+        (average_for_max, max_pooling == "average"),
+        (reroute, residual == "reroute"),
+        (fire_at_output, readout == "fires"),
+        (activations_first, True),
+        (split_pools, True),
+    ):
         if wanted:
             graph, note = change(graph)
             notes += (note,) if note else ()
@@ -60,7 +89,8 @@ def convert(graph, *, thresholds="auto", percentile=99.9, calibration=None, dead
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:
-        notes += (f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",)
+        notes += (
+            f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",
+        )
     layers, projections = connect(graph, thetas)
     return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
-

@@ -8,6 +8,7 @@ pooling and BatchNormalization have one, a Gemm behind a Flatten has one for eac
 Composition multiplies blocks, so BatchNormalization folds itself (TCL eq. 7), pooling disappears
 into the weights behind it, and at zero-padded borders everything stays exact.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -25,9 +26,10 @@ MAX_PAIRS = 2**26
 class LinearMap:
     """target[r, :] = sum over taps of source[p, :] @ blocks[k], block-diagonal in G groups.
 
-    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co], the blocks themselves where factor is
-    None; else a network's own weights in float32, which are multiplied by the factor in float64 when the blocks are asked for.
-    Sites are counted row by row; channels are the last axis on both sides.
+    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co], the blocks
+    themselves where factor is None; else a network's own weights in float32, which are multiplied
+    by the factor in float64 when the blocks are asked for. Sites are counted row by row; channels
+    are the last axis on both sides.
     """
 
     sites: tuple[int, int]
@@ -43,10 +45,16 @@ class LinearMap:
         return self._multiplied(self.weights)
 
     def _multiplied(self, weights):
-        return weights if self.factor is None else np.multiply(weights, self.factor, dtype=np.float64, order="C")
+        return (
+            weights
+            if self.factor is None
+            else np.multiply(weights, self.factor, dtype=np.float64, order="C")
+        )
 
     def some(self, which):
-        """The map with the blocks `which` (an index) alone: for their numbers, its taps mean nothing."""
+        """The map with the blocks `which` (an index) alone: for their numbers, its taps mean
+        nothing.
+        """
         return replace(self, weights=self.weights[which])
 
     @property
@@ -56,15 +64,22 @@ class LinearMap:
         return groups * ci, groups * co
 
     def __call__(self, x):
-        """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the numbers of the blocks."""
+        """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the
+        numbers of the blocks.
+        """
         count, groups, ci, co = self.weights.shape
-        out = np.zeros((len(x), self.sites[1], groups * co), self.weights.dtype if self.factor is None else np.float64)
+        out = np.zeros(
+            (len(x), self.sites[1], groups * co),
+            self.weights.dtype if self.factor is None else np.float64,
+        )
         order = np.argsort(self.k, kind="stable")
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
-            taps = order[bounds[k]:bounds[k + 1]]
+            taps = order[bounds[k] : bounds[k + 1]]
             part = x[:, self.p[taps]].reshape(len(x), len(taps), groups, 1, ci)
-            moved = np.matmul(part, self._multiplied(self.weights[k])).reshape(len(x), len(taps), groups * co)
+            moved = np.matmul(part, self._multiplied(self.weights[k])).reshape(
+                len(x), len(taps), groups * co
+            )
             r = self.r[taps]  # sorted, as taps keep their order
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
@@ -73,22 +88,34 @@ class LinearMap:
         return out
 
     def normalised(self, source, target):
-        """Each weight times its source's threshold, divided by its target's (weight normalisation, DNISNM eq. 18).
+        """Each weight times its source's threshold, divided by its target's (weight normalisation,
+        DNISNM eq. 18).
 
-        source, target: a float for all neurons, or float64 [sites, C]; 0 stands for a neuron that never fires:
-        it gets no charge and gives none. With arrays no two synapses share a weight any more: there are as many blocks as
-        taps. They lie source by source, targets backwards, as the event engine's runs want them.
+        source, target: a float for all neurons, or float64 [sites, C]; 0 stands for a neuron that
+        never fires: it gets no charge and gives none. With arrays no two synapses share a weight
+        any more: there are as many blocks as taps. They lie source by source, targets backwards, as
+        the event engine's runs want them.
         """
         if np.ndim(source) == np.ndim(target) == 0:
             factor = source / target
-            return replace(self, weights=self.weights * factor) if self.factor is None else replace(self, factor=self.factor * factor)
+            return (
+                replace(self, weights=self.weights * factor)
+                if self.factor is None
+                else replace(self, factor=self.factor * factor)
+            )
         (count, groups), (ci, co) = (len(self.p), self.weights.shape[1]), self.weights.shape[2:]
         order = np.lexsort((-self.r, self.p))
         k = np.empty(count, np.int64)
         k[order] = np.arange(count)
         blocks = self.blocks[self.k[order]]  # the only large array: the rest happens in place
-        blocks *= source if np.ndim(source) == 0 else source[self.p[order]].reshape(count, groups, ci, 1)
-        blocks /= target if np.ndim(target) == 0 else np.where(target, target, np.inf)[self.r[order]].reshape(count, groups, 1, co)
+        blocks *= (
+            source if np.ndim(source) == 0 else source[self.p[order]].reshape(count, groups, ci, 1)
+        )
+        blocks /= (
+            target
+            if np.ndim(target) == 0
+            else np.where(target, target, np.inf)[self.r[order]].reshape(count, groups, 1, co)
+        )
         return LinearMap(self.sites, self.p, self.r, k, blocks)
 
     def dense(self):
@@ -109,7 +136,9 @@ def make_map(sites, p, r, k, blocks):
     first[1:] = (p[1:] != p[:-1]) | (r[1:] != r[:-1])
     if first.all():
         used, k = np.unique(k, return_inverse=True)
-        return LinearMap(sites, p, r, k.reshape(-1), blocks if len(used) == len(blocks) else blocks[used])
+        return LinearMap(
+            sites, p, r, k.reshape(-1), blocks if len(used) == len(blocks) else blocks[used]
+        )
     start = np.flatnonzero(first)
     size = np.diff(np.append(start, len(p)))
     members = np.full((len(start), size.max()), -1, np.int64)
@@ -141,19 +170,31 @@ def compose(first, then):
     fan_in = np.diff(starts)[then.p]
     total = int(fan_in.sum())
     if total > MAX_PAIRS:
-        raise InputError("linear path", f"at most {MAX_PAIRS:,} pairs of taps where two linear operators meet", f"{total:,}",
-                         "put an activation between them")
+        raise InputError(
+            "linear path",
+            f"at most {MAX_PAIRS:,} pairs of taps where two linear operators meet",
+            f"{total:,}",
+            "put an activation between them",
+        )
     b = np.repeat(np.arange(len(then.p)), fan_in)
     a = starts[then.p][b] + np.arange(total) - np.repeat(np.cumsum(fan_in) - fan_in, fan_in)
     pair = first.k[a] * len(then.weights) + then.k[b]
     used, pair = np.unique(pair, return_inverse=True)
-    blocks = _products(first.blocks, then.blocks, used // len(then.weights), used % len(then.weights))
-    return make_map((first.sites[0], then.sites[1]), first.p[a], then.r[b], pair.reshape(-1), blocks)
+    blocks = _products(
+        first.blocks, then.blocks, used // len(then.weights), used % len(then.weights)
+    )
+    return make_map(
+        (first.sites[0], then.sites[1]), first.p[a], then.r[b], pair.reshape(-1), blocks
+    )
 
 
 def _is_identity(m):
-    return m.weights.shape[::2] == (1, 1) and m.weights.shape[3] == 1 and len(m.p) == m.sites[0] == m.sites[1] and bool(
-        (m.p == m.r).all() and (m.weights == 1).all())
+    return (
+        m.weights.shape[::2] == (1, 1)
+        and m.weights.shape[3] == 1
+        and len(m.p) == m.sites[0] == m.sites[1]
+        and bool((m.p == m.r).all() and (m.weights == 1).all())
+    )
 
 
 def _products(a, b, i, j):
@@ -192,20 +233,37 @@ def identity(grid):
 def scaling(grid, factors):
     """Multiply each channel by its factor; float64 [C]."""
     sites = np.arange(grid[1] * grid[2])
-    return LinearMap((len(sites),) * 2, sites, sites, np.zeros(len(sites), np.int64),
-                     np.asarray(factors, np.float64).reshape(1, grid[0], 1, 1))
+    return LinearMap(
+        (len(sites),) * 2,
+        sites,
+        sites,
+        np.zeros(len(sites), np.int64),
+        np.asarray(factors, np.float64).reshape(1, grid[0], 1, 1),
+    )
 
 
 def scaling_of_neurons(grid, factors):
     """Multiply each neuron by its own factor; float64 [H * W, C]."""
     sites = np.arange(grid[1] * grid[2])
-    return make_map((len(sites),) * 2, sites, sites, sites, np.asarray(factors, np.float64).reshape(len(sites), grid[0], 1, 1))
+    return make_map(
+        (len(sites),) * 2,
+        sites,
+        sites,
+        sites,
+        np.asarray(factors, np.float64).reshape(len(sites), grid[0], 1, 1),
+    )
 
 
 def window_taps(grid, window):
     """(source site, target site, tap number) of a sliding window; padding is left out."""
     (height, width), (kh, kw) = grid[1:], window.kernel
-    oy, ox, ky, kx = np.meshgrid(np.arange(window.out[0]), np.arange(window.out[1]), np.arange(kh), np.arange(kw), indexing="ij")
+    oy, ox, ky, kx = np.meshgrid(
+        np.arange(window.out[0]),
+        np.arange(window.out[1]),
+        np.arange(kh),
+        np.arange(kw),
+        indexing="ij",
+    )
     y = oy * window.strides[0] + ky * window.dilations[0] - window.pads[0]
     x = ox * window.strides[1] + kx * window.dilations[1] - window.pads[1]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
@@ -213,12 +271,15 @@ def window_taps(grid, window):
 
 
 def _of_graph(sites, p, r, k, weights):
-    """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the memory, or none where rows can be
-    read where they are."""
+    """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the
+    memory, or none where rows can be read where they are.
+    """
     if weights.dtype != np.float32:
         return make_map(sites, p, r, k, np.ascontiguousarray(weights, np.float64))
     rows = weights.strides[-1] == weights.itemsize
-    return replace(make_map(sites, p, r, k, weights if rows else np.ascontiguousarray(weights)), factor=1.0)
+    return replace(
+        make_map(sites, p, r, k, weights if rows else np.ascontiguousarray(weights)), factor=1.0
+    )
 
 
 def convolution(node, grid):
@@ -240,18 +301,30 @@ def average_pool(node, grid):
         area[:] = window.kernel[0] * window.kernel[1]
     sizes, k = np.unique(area[r], return_inverse=True)
     blocks = np.broadcast_to(1.0 / sizes[:, None, None, None], (len(sizes), grid[0], 1, 1))
-    return make_map((grid[1] * grid[2], len(area)), p, r, k.reshape(-1), np.ascontiguousarray(blocks))
+    return make_map(
+        (grid[1] * grid[2], len(area)), p, r, k.reshape(-1), np.ascontiguousarray(blocks)
+    )
 
 
 def max_pool(node, grid):
-    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear: see `largest`."""
+    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear:
+    see `largest`.
+    """
     window = window_of(node, grid)
     p, r, _ = window_taps(grid, window)
-    return make_map((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+    return make_map(
+        (grid[1] * grid[2], window.out[0] * window.out[1]),
+        p,
+        r,
+        np.zeros_like(p),
+        np.ones((1, grid[0], 1, 1)),
+    )
 
 
 def largest(windows, x):
-    """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target sites, C]."""
+    """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target
+    sites, C].
+    """
     starts = np.searchsorted(windows.r, np.arange(windows.sites[1]))
     return np.maximum.reduceat(x[:, windows.p] * windows.blocks[windows.k, :, 0, 0], starts, axis=1)
 
@@ -259,7 +332,9 @@ def largest(windows, x):
 def global_average_pool(node, grid):
     sites = grid[1] * grid[2]
     taps = np.zeros(sites, np.int64)
-    return make_map((sites, 1), np.arange(sites), taps, taps, np.full((1, grid[0], 1, 1), 1.0 / sites))
+    return make_map(
+        (sites, 1), np.arange(sites), taps, taps, np.full((1, grid[0], 1, 1), 1.0 / sites)
+    )
 
 
 def pad(node, grid):
@@ -267,14 +342,25 @@ def pad(node, grid):
     width = grid[2] + left + right
     y, x = np.divmod(np.arange(grid[1] * grid[2]), grid[2])
     p = np.arange(len(y))
-    return make_map((len(p), (grid[1] + top + bottom) * width), p, (y + top) * width + x + left, np.zeros_like(p),
-                    np.ones((1, grid[0], 1, 1)))
+    return make_map(
+        (len(p), (grid[1] + top + bottom) * width),
+        p,
+        (y + top) * width + x + left,
+        np.zeros_like(p),
+        np.ones((1, grid[0], 1, 1)),
+    )
 
 
 def resize(node, grid):
     rows, columns = resize_indices(node, grid)
     p = (rows[:, None] * grid[2] + columns[None, :]).reshape(-1)
-    return make_map((grid[1] * grid[2], len(p)), p, np.arange(len(p)), np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+    return make_map(
+        (grid[1] * grid[2], len(p)),
+        p,
+        np.arange(len(p)),
+        np.zeros_like(p),
+        np.ones((1, grid[0], 1, 1)),
+    )
 
 
 def batch_normalization(node, grid, flat):
@@ -303,8 +389,12 @@ def flattening(grid):
     """From (C, H, W) to (C*H*W, 1, 1) in ONNX's order: only where two flat vectors meet."""
     channels, sites = grid[0], grid[1] * grid[2]
     if channels * channels * sites * sites > 2**27:
-        raise InputError("flattened maps that are added or joined", "at most 11,585 values", f"{channels * sites:,}",
-                         "add or join them before the Flatten")
+        raise InputError(
+            "flattened maps that are added or joined",
+            "at most 11,585 values",
+            f"{channels * sites:,}",
+            "add or join them before the Flatten",
+        )
     blocks = np.zeros((sites, 1, channels, channels * sites))
     for site in range(sites):
         blocks[site, 0, np.arange(channels), np.arange(channels) * sites + site] = 1
@@ -320,5 +410,11 @@ def placing(grid, offset, total):
     return LinearMap((len(sites),) * 2, sites, sites, np.zeros(len(sites), np.int64), block)
 
 
-SIMPLE = {"Conv": convolution, "AveragePool": average_pool, "GlobalAveragePool": global_average_pool, "Pad": pad, "Resize": resize}
+SIMPLE = {
+    "Conv": convolution,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "Pad": pad,
+    "Resize": resize,
+}
 LINEAR = (*SIMPLE, "Gemm", "BatchNormalization", "Flatten", "Add", "Concat", "Softmax", *IDENTITIES)

@@ -5,6 +5,7 @@ linear path joins, and the biases into one value a neuron. Everything is float64
 thresholds are 1 (weight normalisation, TCL eq. 5, DNISNM eq. 18). A MaxPool becomes a layer of pool
 units (semantics, section 10).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,15 +18,18 @@ from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 
 INPUT = -1
+
+
 @dataclass(frozen=True)
 class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
 
     theta: the threshold before normalisation, in units of the ANN's activation: a float, or float64
     [H * W, C] where each neuron has its own (0: it never fires). bias: float64 [H * W, C], in
-    thresholds. node: the activation it replaces; None for the readout. A MaxPool node
-    makes a layer of pool units: each sends, as signed spikes, the change of the largest net spike count
-    in its window (at least 0). A spike of theirs is worth one of the layer they pool: theta is that layer's.
+    thresholds. node: the activation it replaces; None for the readout. A MaxPool node makes a layer
+    of pool units: each sends, as signed spikes, the change of the largest net spike count in its
+    window (at least 0). A spike of theirs is worth one of the layer they pool: theta is that
+    layer's.
     """
 
     name: str
@@ -40,7 +44,9 @@ class Layer:
 
     @property
     def scale(self):
-        """One threshold to show for the layer: theta, or its mean over the neurons that can fire."""
+        """One threshold to show for the layer: theta, or its mean over the neurons that can
+        fire.
+        """
         theta = np.asarray(self.theta)
         return float(theta[theta > 0].mean())
 
@@ -61,9 +67,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Projection:
-    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per source spike.
+    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per
+    source spike.
 
-    Into a pool layer there is one projection, whose taps are the windows' members: blocks of ones [1, C, 1, 1].
+    Into a pool layer there is one projection, whose taps are the windows' members: blocks of ones
+    [1, C, 1, 1].
     """
 
     source: int
@@ -100,7 +108,9 @@ class Network:
 
     @cached_property
     def synapses(self):
-        """The number of synapses that spikes can cross (neither drive from the input nor a pool's window has any)."""
+        """The number of synapses that spikes can cross (neither drive from the input nor a pool's
+        window has any).
+        """
         total = 0
         for projection in self.projections:
             _, groups, ci, co = projection.map.weights.shape
@@ -110,8 +120,12 @@ class Network:
 
     @cached_property
     def first(self):
-        """Where each layer's neurons begin among all, readout included, and where they end: int64 [L + 1]."""
-        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(np.int64)
+        """Where each layer's neurons begin among all, readout included, and where they end: int64
+        [L + 1].
+        """
+        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(
+            np.int64
+        )
 
     @cached_property
     def layer_of(self):
@@ -129,30 +143,50 @@ class Network:
     def run(self, images, **settings):
         """Simulate `images`; see `eventsnn.simulate.run` for the settings and the result."""
         from eventsnn.result import run
+
         return run(self, images, **settings)
 
     def __repr__(self):
-        return (f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, {self.neurons:,} neurons, "
-                f"{self.synapses:,} synapses, {len(self.projections)} projections; thresholds {self.thresholds}>")
+        return (
+            f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, {self.neurons:,} neurons, "
+            f"{self.synapses:,} synapses, {len(self.projections)} projections; thresholds {self.thresholds}>"
+        )
 
     def table(self):
-        """One row a layer: name, operator, shape, neurons, theta, and where its charge comes from."""
+        """One row a layer: name, operator, shape, neurons, theta, and where its charge comes
+        from.
+        """
         names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
-        return [dict(layer=layer.name, activation=layer.node.op if layer.node else "readout",
-                     shape="x".join(map(str, layer.grid)), neurons=layer.size, theta=layer.scale,
-                     sources=" + ".join(names[p.source] for p in self.into(i))) for i, layer in enumerate(self.layers)]
+        return [
+            dict(
+                layer=layer.name,
+                activation=layer.node.op if layer.node else "readout",
+                shape="x".join(map(str, layer.grid)),
+                neurons=layer.size,
+                theta=layer.scale,
+                sources=" + ".join(names[p.source] for p in self.into(i)),
+            )
+            for i, layer in enumerate(self.layers)
+        ]
 
     def _repr_html_(self):
         from eventsnn.views.tables import html_table
+
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
-
-
 
 
 def neuron_number(layer, neuron):
     """A neuron's number in a `network.Layer`, from its number or its position (c, y, x)."""
-    if isinstance(neuron, tuple) and len(neuron) == 3 and all(0 <= at < size for at, size in zip(neuron, layer.grid)):
+    if (
+        isinstance(neuron, tuple)
+        and len(neuron) == 3
+        and all(0 <= at < size for at, size in zip(neuron, layer.grid))
+    ):
         return int(layer.neuron(*neuron))
     if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
-        raise InputError("neuron", f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}", neuron)
+        raise InputError(
+            "neuron",
+            f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}",
+            neuron,
+        )
     return int(neuron)

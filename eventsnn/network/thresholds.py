@@ -1,4 +1,5 @@
 """How each layer's threshold is found (semantics, section 2)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +23,9 @@ def rule_of(node, thresholds):
 def describe_rules(graph, thresholds, percentile):
     """The rules in use, in words."""
     rules = dict.fromkeys(rule_of(node, thresholds) for node in graph.activations)
-    return ", ".join(f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules)
+    return ", ".join(
+        f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules
+    )
 
 
 def needs_calibration(graph, thresholds, readout="adds"):
@@ -33,7 +36,9 @@ def needs_calibration(graph, thresholds, readout="adds"):
 
 
 def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="layer_max"):
-    """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the activation's shape."""
+    """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the
+    activation's shape.
+    """
     wanted: dict[str, float] = {}
     thetas: dict = {}
     for node in graph.activations:
@@ -41,20 +46,40 @@ def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="lay
         if rule in CALIBRATED:
             wanted[node.name] = 100.0 if rule == "max" else percentile
         elif OWN.get(node.op) != rule:
-            raise InputError(f"{graph.source}: node {node.name!r}", f"an activation with a parameter for thresholds={rule!r}", node.op,
-                             "choose thresholds 'auto', or 'percentile' with calibration images")
+            raise InputError(
+                f"{graph.source}: node {node.name!r}",
+                f"an activation with a parameter for thresholds={rule!r}",
+                node.op,
+                "choose thresholds 'auto', or 'percentile' with calibration images",
+            )
         else:
-            thetas[node.name] = node.attrs["scale"] * node.attrs["levels"] if rule == "lsq" else node.attrs["lambda"]
+            thetas[node.name] = (
+                node.attrs["scale"] * node.attrs["levels"]
+                if rule == "lsq"
+                else node.attrs["lambda"]
+            )
     if wanted:
         if pixels is None or not len(pixels):
-            raise InputError("calibration", "images (the thresholds are found on them)", "none",
-                             "give calibration images, or thresholds the network brings itself")
-        thetas.update(_maxima(graph, pixels, wanted) if thresholds == "dni" else _percentiles(graph, pixels, wanted))
+            raise InputError(
+                "calibration",
+                "images (the thresholds are found on them)",
+                "none",
+                "give calibration images, or thresholds the network brings itself",
+            )
+        thetas.update(
+            _maxima(graph, pixels, wanted)
+            if thresholds == "dni"
+            else _percentiles(graph, pixels, wanted)
+        )
     for name, theta in thetas.items():
         most = np.max(theta)
         if not (np.isfinite(most) and most > 0):
-            raise InputError(f"{graph.source}: node {name!r}", "a threshold above 0", f"{most:g}",
-                             "the layer is silent on the calibration images: give more of them, or another rule")
+            raise InputError(
+                f"{graph.source}: node {name!r}",
+                "a threshold above 0",
+                f"{most:g}",
+                "the layer is silent on the calibration images: give more of them, or another rule",
+            )
         if thresholds == "dni" and dead == "layer_max":
             theta[theta == 0] = most
     return thetas
@@ -64,7 +89,9 @@ def _activations(graph, pixels, names):
     """Yield name -> activations, float32 [n, ...], of some images at a time."""
     batch = max(1, CHUNK // max(int(np.prod(graph.shapes[name])) for name in names))
     for start in range(0, len(pixels), batch):
-        values = ann.forward(graph, graph.preprocessing(pixels[start:start + batch]), keep=tuple(names))
+        values = ann.forward(
+            graph, graph.preprocessing(pixels[start : start + batch]), keep=tuple(names)
+        )
         yield {name: values[name] for name in names}
 
 
@@ -78,7 +105,9 @@ def _maxima(graph, pixels, names):
 
 
 def _percentiles(graph, pixels, wanted):
-    """Percentiles over images and neurons, exact: of each layer only the largest values are kept."""
+    """Percentiles over images and neurons, exact: of each layer only the largest values are
+    kept.
+    """
     per_image = {name: int(np.prod(graph.shapes[name])) for name in wanted}
     ranks, keep = {}, {}
     for name, percentile in wanted.items():
@@ -90,7 +119,7 @@ def _percentiles(graph, pixels, wanted):
         for name, values in activations.items():
             values = np.concatenate([largest[name], values.reshape(-1)])
             if len(values) > keep[name]:
-                values = np.partition(values, len(values) - keep[name])[-keep[name]:]
+                values = np.partition(values, len(values) - keep[name])[-keep[name] :]
             largest[name] = values
     result = {}
     for name, values in largest.items():
@@ -98,6 +127,3 @@ def _percentiles(graph, pixels, wanted):
         low, high = values[0], values[min(1, len(values) - 1)]
         result[name] = float(low + (high - low) * (ranks[name] - np.floor(ranks[name])))
     return result
-
-
-

@@ -1,11 +1,15 @@
-"""Bipolar integrate-and-fire neurons with a spike tracer: at equilibrium they are a quantised activation (SpikeZIP eq. 1)."""
+"""Bipolar integrate-and-fire neurons with a spike tracer: at equilibrium they are a quantised
+activation (SpikeZIP eq. 1).
+"""
+
 from typing import NamedTuple
 
 import numpy as np
 
 
 class STBIF(NamedTuple):
-    """Fires 1 if p >= q and s < limit; -1 if p < 0 and s > 0. q is one level of the activation, limit their number.
+    """Fires 1 if p >= q and s < limit; -1 if p < 0 and s > 0. q is one level of the activation,
+    limit their number.
 
     limits: int64 [layers], S_max of each layer.
     """

@@ -1,11 +1,14 @@
 """Group neurons: several members with staggered thresholds share one potential (GN eq. 8-11)."""
+
 from typing import NamedTuple
 
 
 class GN(NamedTuple):
-    """Member i of 1..members fires if p >= i q, q = theta / members; every spike takes q from all (lateral inhibition).
+    """Member i of 1..members fires if p >= i q, q = theta / members; every spike takes q from all
+    (lateral inhibition).
 
-    Who fires is decided on the p before any of them did (eq. 9), so together they fire min(floor(p / q), members) (eq. 11).
+    Who fires is decided on the p before any of them did (eq. 9), so together they fire min(floor(p
+    / q), members) (eq. 11).
     """
 
     q: int | float

@@ -1,4 +1,5 @@
 """Integrate-and-fire neurons (GN eq. 1-3; DNISNM eq. 2-5)."""
+
 from typing import NamedTuple
 
 
@@ -27,12 +28,16 @@ class IF(NamedTuple):
         return 1
 
     def band(neuron):
-        """(low, high): p fires nothing strictly between them, nor at low or below while S is 0; low None: never there."""
+        """(low, high): p fires nothing strictly between them, nor at low or below while S is 0; low
+        None: never there.
+        """
         return None, neuron.theta
 
 
 class HardIF(NamedTuple):
-    """Hard reset: fires 1 if p >= theta, then p = rest, whatever was above the threshold is lost."""
+    """Hard reset: fires 1 if p >= theta, then p = rest, whatever was above the threshold is
+    lost.
+    """
 
     theta: int | float
     rest: int | float

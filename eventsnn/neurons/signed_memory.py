@@ -1,9 +1,12 @@
 """Signed neurons with memory: they take back spikes that were too many (DNISNM eq. 19-23)."""
+
 from typing import NamedTuple
 
 
 class SNM(NamedTuple):
-    """Fires 1 if p >= theta; -1 if p <= -theta and it has fired more than it has taken back (eq. 20-22)."""
+    """Fires 1 if p >= theta; -1 if p <= -theta and it has fired more than it has taken back (eq.
+    20-22).
+    """
 
     theta: int | float
 

@@ -1,4 +1,7 @@
-"""Readers of trained networks, one a kind of file; the kind is told by the content, never by the name."""
+"""Readers of trained networks, one a kind of file; the kind is told by the content, never by the
+name.
+"""
+
 from __future__ import annotations
 
 import zipfile
@@ -23,16 +26,20 @@ from eventsnn.readers.torch import state as torch_state
 __all__ = ["load", "read_native", "save", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
-TORCH = ("pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
-         "state_dict() into HDF5 key by key and give --arch")
+TORCH = (
+    "pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
+    "state_dict() into HDF5 key by key and give --arch"
+)
 ONNX = b"\x08"  # the first field of a model, its IR version, comes first
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
 
 
 class Kind(NamedTuple):
-    """A kind of HDF5 file: what it is, how it is told, and its reader (file, name, arch) -> fields of `Graph`, or what to do about it;
-    takes_arch: whether the architecture may come from elsewhere."""
+    """A kind of HDF5 file: what it is, how it is told, and its reader (file, name, arch) -> fields
+    of `Graph`, or what to do about it; takes_arch: whether the architecture may come from
+    elsewhere.
+    """
 
     words: str
     told: Callable  # (file, names at its root) -> bool
@@ -43,15 +50,34 @@ class Kind(NamedTuple):
 
 # in the order in which they are tried
 KINDS = (
-    Kind("a checkpoint of eventsnn", lambda file, names: native.format_of(file) == native.FORMAT,
-         lambda file, name, arch: native.parse(file, name)),
-    Kind("a full Keras model", lambda file, names: "model_config" in file.attrs, keras.parse, takes_arch=True),
-    Kind("Keras weights only", lambda file, names: "layer_names" in file.attrs or "layer_names0" in file.attrs, keras.parse,
-         takes_arch=True),
-    Kind("Keras 3 weights only (.weights.h5)", lambda file, names: any(_below(file, n, "vars") for n in LAYER_GROUPS), keras.parse,
-         takes_arch=True),
-    Kind("Keras 1 weights", lambda file, names: "nb_layers" in file.attrs,
-         do="open it with Keras 1 and save it with Keras 2, or " + REBUILD),
+    Kind(
+        "a checkpoint of eventsnn",
+        lambda file, names: native.format_of(file) == native.FORMAT,
+        lambda file, name, arch: native.parse(file, name),
+    ),
+    Kind(
+        "a full Keras model",
+        lambda file, names: "model_config" in file.attrs,
+        keras.parse,
+        takes_arch=True,
+    ),
+    Kind(
+        "Keras weights only",
+        lambda file, names: "layer_names" in file.attrs or "layer_names0" in file.attrs,
+        keras.parse,
+        takes_arch=True,
+    ),
+    Kind(
+        "Keras 3 weights only (.weights.h5)",
+        lambda file, names: any(_below(file, n, "vars") for n in LAYER_GROUPS),
+        keras.parse,
+        takes_arch=True,
+    ),
+    Kind(
+        "Keras 1 weights",
+        lambda file, names: "nb_layers" in file.attrs,
+        do="open it with Keras 1 and save it with Keras 2, or " + REBUILD,
+    ),
     Kind("a PyTorch state dict", torch_state.told, torch_state.parse, takes_arch=True),
     Kind("a NIR graph", lambda file, names: "node" in names and "version" in names, do=SPIKING),
     Kind("a lava netx network", lambda file, names: _below(file, "layer", "type"), do=SPIKING),
@@ -68,26 +94,36 @@ STARTS = (
 )
 # what a zip archive holds, what it is, what to do
 ARCHIVES = (
-    ("model.weights.h5", "a Keras archive (.keras)", "open it with Keras and save it as HDF5: model.save('net.h5')"),
+    (
+        "model.weights.h5",
+        "a Keras archive (.keras)",
+        "open it with Keras and save it as HDF5: model.save('net.h5')",
+    ),
     ("data.pkl", "a PyTorch file (.pt or .pth)", TORCH),
     (".npy", "a numpy archive (.npz)", "give it as --data if it holds images"),
 )
 
 
 def save(graph, path):
-    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced at once or not at all."""
+    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced
+    at once or not at all.
+    """
     write_native(graph, path)
 
 
 def load(path, arch=None) -> Graph:
-    """The network in a file of any kind that has a reader, or the bundled one for "sample"; InputError says what else a file is.
+    """The network in a file of any kind that has a reader, or the bundled one for "sample";
+    InputError says what else a file is.
 
-    arch: the architecture of a file that holds weights only. Keras: one of `architectures.ARCHITECTURES`, or a .json file that
-    Keras's model.to_json() gave; a full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
+    arch: the architecture of a file that holds weights only. Keras: one of
+    `architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a full Keras
+    model is read as that architecture, with its preprocessing, too. PyTorch: see
     `torch_state.parse`.
     """
     if path == "sample":
-        return replace(load(Path(__file__).parents[1] / "sample" / "network.h5", arch), source="sample")
+        return replace(
+            load(Path(__file__).parents[1] / "sample" / "network.h5", arch), source="sample"
+        )
     return identify(path, arch)[1]
 
 
@@ -105,7 +141,11 @@ def identify(path, arch=None):
         names = list(islice(file, 1000))
         kind = next((k for k in KINDS if k.told(file, names)), None)
         if kind is None or kind.read is None:
-            found = kind.words if kind else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
+            found = (
+                kind.words
+                if kind
+                else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
+            )
             expected = f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a PyTorch state dict"
             raise InputError(path, expected, found, kind.do if kind else REBUILD)
         _check_arch(arch, kind.words, kind.takes_arch)
@@ -115,7 +155,12 @@ def identify(path, arch=None):
 
 def _check_arch(arch, words, takes_arch):
     if arch is not None and not takes_arch:
-        raise InputError("--arch", "a file with weights only", f"{words}, which has its architecture", "leave --arch out")
+        raise InputError(
+            "--arch",
+            "a file with weights only",
+            f"{words}, which has its architecture",
+            "leave --arch out",
+        )
 
 
 def _other(path, start):
@@ -127,7 +172,10 @@ def _other(path, start):
                 names = archive.namelist()[:1000]
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
             names = []
-        kind, do = next(((kind, do) for end, kind, do in ARCHIVES if any(n.endswith(end) for n in names)), (kind, do))
+        kind, do = next(
+            ((kind, do) for end, kind, do in ARCHIVES if any(n.endswith(end) for n in names)),
+            (kind, do),
+        )
     return f"{kind}, starting with {start[:8]!r}", do
 
 

@@ -1,4 +1,7 @@
-"""A graph made node by node from another format's operators; what cannot be made is told in one error."""
+"""A graph made node by node from another format's operators; what cannot be made is told in one
+error.
+"""
+
 from __future__ import annotations
 
 import math
@@ -18,10 +21,12 @@ class Output(str):
 
 
 class Builder:
-    """Checks each node as it is made. A node that is refused has no shape, nor has what depends on it.
+    """Checks each node as it is made. A node that is refused has no shape, nor has what depends on
+    it.
 
-    Attributes: `shapes` (name -> shape without the batch axis, or None), `nodes`, `refused` ((operator, reason) -> names).
-    The batch counts as 1 wherever a format lets a network ask for its size.
+    Attributes: `shapes` (name -> shape without the batch axis, or None), `nodes`, `refused`
+    ((operator, reason) -> names). The batch counts as 1 wherever a format lets a network ask for
+    its size.
     """
 
     def __init__(self, source, input_name, input_shape):
@@ -38,12 +43,19 @@ class Builder:
         try:
             self.shapes[name] = infer_shape(node, shapes, name)
         except InputError as error:
-            return self.refuse(name, op, f"expected {error.expected}, found {error.found}" + (f"; {error.do}" if error.do else ""))
+            return self.refuse(
+                name,
+                op,
+                f"expected {error.expected}, found {error.found}"
+                + (f"; {error.do}" if error.do else ""),
+            )
         self.nodes.append(node)
         return Output(name)
 
     def refuse(self, name, op, reason):
-        """Note that node `name` cannot be made, and why; returns a name that stands for its output."""
+        """Note that node `name` cannot be made, and why; returns a name that stands for its
+        output.
+        """
         name = self.unknown(name)
         self.refused.setdefault((op, reason), []).append(name)
         return name
@@ -55,7 +67,9 @@ class Builder:
         return Output(name)
 
     def reshape(self, name, x, target):
-        """x [1, ...] in the shape `target`, which may hold one -1: itself or flat, since no other shape has a spiking form."""
+        """x [1, ...] in the shape `target`, which may hold one -1: itself or flat, since no other
+        shape has a spiking form.
+        """
         size, shape, target = math.prod(self.shapes[x]), self.shapes[x], [int(n) for n in target]
         known = math.prod(n for n in target if n != -1)
         if target.count(-1) == 1 and known > 0:
@@ -64,18 +78,30 @@ class Builder:
             return self.add(name, "Identity", [x])
         if target == [1, size]:
             return self.add(name, "Flatten", [x])
-        return self.refuse(name, "Reshape", f"{[1, *shape]} to {target}; only flattening all but the batch has a spiking form")
+        return self.refuse(
+            name,
+            "Reshape",
+            f"{[1, *shape]} to {target}; only flattening all but the batch has a spiking form",
+        )
 
     def mean(self, name, x, axes, keep):
         """The mean over `axes` (the batch is axis 0), which have to be height and width."""
         if len(self.shapes[x]) != 3 or sorted(int(a) % 4 for a in axes) != [2, 3]:
-            return self.refuse(name, "mean", f"over axes {list(axes)}; only one over height and width has a spiking form")
+            return self.refuse(
+                name,
+                "mean",
+                f"over axes {list(axes)}; only one over height and width has a spiking form",
+            )
         pooled = self.add(name, "GlobalAveragePool", [x])
         return pooled if keep else self.add(f"{name}.flat", "Flatten", [pooled])
 
     def clip(self, name, x, low, high):
-        """min(max(x, low), high), numbers or arrays of one: an activation where low is 0; None stands for no limit."""
-        low, high = (limit if limit is None else float(np.asarray(limit).item()) for limit in (low, high))
+        """min(max(x, low), high), numbers or arrays of one: an activation where low is 0; None
+        stands for no limit.
+        """
+        low, high = (
+            limit if limit is None else float(np.asarray(limit).item()) for limit in (low, high)
+        )
         if low != 0:
             return self.refuse(name, "Clip", f"a lower limit of {low}; only 0 has a spiking form")
         if high is None or high >= np.finfo(np.float32).max:
@@ -84,15 +110,29 @@ class Builder:
 
     def pool(self, name, op, x, attrs):
         """A pool; ceil_mode may be set where it changes nothing."""
-        sizes = zip(self.shapes[x][1:], attrs["pads"], attrs["pads"][2:], attrs["kernel_shape"], attrs["strides"])
-        if attrs.get("ceil_mode") and all((n + before + after - k) % s == 0 for n, before, after, k, s in sizes):
+        sizes = zip(
+            self.shapes[x][1:],
+            attrs["pads"],
+            attrs["pads"][2:],
+            attrs["kernel_shape"],
+            attrs["strides"],
+        )
+        if attrs.get("ceil_mode") and all(
+            (n + before + after - k) % s == 0 for n, before, after, k, s in sizes
+        ):
             attrs = attrs | {"ceil_mode": 0}
         return self.add(name, op, [x], attrs)
 
     def arithmetic(self, name, op, x, y):
-        """x op y for an op of add, sub, mul, div: of two outputs their sum; of one and a constant a line through it."""
+        """x op y for an op of add, sub, mul, div: of two outputs their sum; of one and a constant a
+        line through it.
+        """
         if isinstance(x, Output) and isinstance(y, Output):
-            return self.add(name, "Add", [x, y]) if op == "add" else self.refuse(name, op, "of two outputs")
+            return (
+                self.add(name, "Add", [x, y])
+                if op == "add"
+                else self.refuse(name, op, "of two outputs")
+            )
         if op in ("add", "sub"):
             sign = 1.0 if op == "add" else -1.0
             scale, shift = (1.0, np.multiply(sign, y)) if isinstance(x, Output) else (sign, x)
@@ -106,35 +146,66 @@ class Builder:
         return self._line(name, op, x if isinstance(x, Output) else y, scale, shift)
 
     def _line(self, name, op, x, scale, shift):
-        """x * scale + shift, numbers or arrays with one value a channel: a BatchNormalization of mean 0 and variance 1."""
+        """x * scale + shift, numbers or arrays with one value a channel: a BatchNormalization of
+        mean 0 and variance 1.
+        """
         shape = self.shapes[x]
         try:
             scale, shift = (_by_channel(values, shape) for values in (scale, shift))
         except ValueError:
-            return self.refuse(name, op, "a constant that is not one number, or one for each channel")
-        params = {"scale": scale, "B": shift, "input_mean": np.zeros_like(scale), "input_var": np.ones_like(scale)}
+            return self.refuse(
+                name, op, "a constant that is not one number, or one for each channel"
+            )
+        params = {
+            "scale": scale,
+            "B": shift,
+            "input_mean": np.zeros_like(scale),
+            "input_var": np.ones_like(scale),
+        }
         return self.add(name, "BatchNormalization", [x], {"epsilon": 0.0}, params)
 
     def same_pads(self, x, kernel, strides, dilations, odd_at_end=True):
-        """Pads (top, left, bottom, right) with which a window gives ceil(size / stride) outputs; an odd one comes at the end or before."""
-        totals = [max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-                  for n, k, s, d in zip(self.shapes[x][1:], kernel, strides, dilations)]
+        """Pads (top, left, bottom, right) with which a window gives ceil(size / stride) outputs; an
+        odd one comes at the end or before.
+        """
+        totals = [
+            max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+            for n, k, s, d in zip(self.shapes[x][1:], kernel, strides, dilations)
+        ]
         less, more = [t // 2 for t in totals], [t - t // 2 for t in totals]
         return [*less, *more] if odd_at_end else [*more, *less]
 
     def graph(self, output, **fields):
-        """The finished `Graph`; fields: its other fields. Raises one InputError for everything that was refused."""
+        """The finished `Graph`; fields: its other fields. Raises one InputError for everything that
+        was refused.
+        """
         if self.refused:
-            told = [f"{op} ({some(names)}): {reason}" for (op, reason), names in self.refused.items()]
+            told = [
+                f"{op} ({some(names)}): {reason}" for (op, reason), names in self.refused.items()
+            ]
             readable = ", ".join(sorted(OPERATORS))
-            raise InputError(self.source, "operators with a spiking form", some(told, "; ", MAX_KINDS),
-                             f"replace them, train the network again and export it; what can be read: {readable}", limit=3000)
-        return Graph(tuple(self.nodes), self.input, output, self.shapes[self.input], source=self.source, **fields)
+            raise InputError(
+                self.source,
+                "operators with a spiking form",
+                some(told, "; ", MAX_KINDS),
+                f"replace them, train the network again and export it; what can be read: {readable}",
+                limit=3000,
+            )
+        return Graph(
+            tuple(self.nodes),
+            self.input,
+            output,
+            self.shapes[self.input],
+            source=self.source,
+            **fields,
+        )
 
 
 def some(texts, separator=", ", most=MAX_NAMES):
     """The first texts, and how many more there are."""
-    return separator.join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+    return separator.join(texts[:most]) + (
+        f" and {len(texts) - most} more" if len(texts) > most else ""
+    )
 
 
 def as_float(array):
@@ -149,7 +220,9 @@ def naturally(name):
 
 
 def _by_channel(values, shape):
-    """A number or an array that broadcasts along the channels of [1, *shape] as float [C]; else ValueError."""
+    """A number or an array that broadcasts along the channels of [1, *shape] as float [C]; else
+    ValueError.
+    """
     values = np.asarray(values)
     values = as_float(values.reshape((1,) * (1 + len(shape) - values.ndim) + values.shape))
     if values.shape[0] != 1 or any(n != 1 for n in values.shape[2:]):

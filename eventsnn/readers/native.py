@@ -1,4 +1,7 @@
-"""The project's own checkpoint: one HDF5 file with a graph (JSON, ONNX's vocabulary) and its parameters."""
+"""The project's own checkpoint: one HDF5 file with a graph (JSON, ONNX's vocabulary) and its
+parameters.
+"""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +17,19 @@ import numpy as np
 
 from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
 from eventsnn.exceptions import InputError
-from eventsnn.files.reading import FAILURES, MAX_ARRAYS, child, json_of, numbers, open_hdf5, plain, read_array, read_text, text_of, told
+from eventsnn.files.reading import (
+    FAILURES,
+    MAX_ARRAYS,
+    child,
+    json_of,
+    numbers,
+    open_hdf5,
+    plain,
+    read_array,
+    read_text,
+    text_of,
+    told,
+)
 
 FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph
@@ -28,14 +43,18 @@ def read_native(path) -> Graph:
 
 
 def write_native(graph, path):
-    """Write `graph`: reading the file gives an equal hash. An older file is replaced at once or not at all."""
+    """Write `graph`: reading the file gives an equal hash. An older file is replaced at once or not
+    at all.
+    """
     part = Path(path).parent / f".{uuid.uuid4().hex}.tmp"
     try:
         with h5py.File(part, "w") as file:
             _fill(file, graph)
         os.replace(part, path)
     except FAILURES as error:
-        raise InputError(path, "a graph of plain values and a place to write it to", told(error)) from error
+        raise InputError(
+            path, "a graph of plain values and a place to write it to", told(error)
+        ) from error
     finally:
         with suppress(OSError):  # when all went well it is gone
             part.unlink()
@@ -47,29 +66,55 @@ def format_of(file):
 
 
 def parse(file, name):
-    """The fields of `Graph` in an open HDF5 file of this format; `name` is the file's, for messages."""
+    """The fields of `Graph` in an open HDF5 file of this format; `name` is the file's, for
+    messages.
+    """
     version = plain(file, "version")
     if format_of(file) != FORMAT or type(version) not in (int, float) or version != VERSION:
-        raise InputError(name, f"format {FORMAT!r}, version {VERSION}",
-                         f"format {short(plain(file, 'format'))}, version {short(version)}", "use a matching release")
+        raise InputError(
+            name,
+            f"format {FORMAT!r}, version {VERSION}",
+            f"format {short(plain(file, 'format'))}, version {short(version)}",
+            "use a matching release",
+        )
     shape = numbers(file, "input_shape", name)
-    if shape.size != 3 or shape.dtype.kind not in "iu" or not all(1 <= int(n) <= 2**20 for n in shape):
-        raise InputError(f"{name}: input_shape", "three whole numbers C, H, W from 1 to 2^20", short(shape.tolist()))
+    if (
+        shape.size != 3
+        or shape.dtype.kind not in "iu"
+        or not all(1 <= int(n) <= 2**20 for n in shape)
+    ):
+        raise InputError(
+            f"{name}: input_shape",
+            "three whole numbers C, H, W from 1 to 2^20",
+            short(shape.tolist()),
+        )
     graph = _graph_json(file, f"{name}: /graph")
-    return {**topology(graph, child(file, "params"), name), "input_shape": tuple(int(n) for n in shape),
-            "preprocessing": _preprocessing(file, int(shape[0]), name), "source": name, "meta": _meta(file)}
+    return {
+        **topology(graph, child(file, "params"), name),
+        "input_shape": tuple(int(n) for n in shape),
+        "preprocessing": _preprocessing(file, int(shape[0]), name),
+        "source": name,
+        "meta": _meta(file),
+    }
 
 
 def topology(graph, params, name):
-    """Nodes, input and output that a /graph object lists; params: the group where the paths of parameters begin."""
+    """Nodes, input and output that a /graph object lists; params: the group where the paths of
+    parameters begin.
+    """
     where = f"{name}: /graph"
     _expect(graph, dict, where, "an object with input, output and nodes")
     nodes = _expect(graph.get("nodes"), list, where, "a list of nodes")
     if len(nodes) > MAX_NODES:
         raise InputError(where, f"at most {MAX_NODES:,} nodes", f"{len(nodes):,}")
     left = [MAX_ARRAYS]
-    return {"nodes": tuple(_node(entry, f"{name}: node {i}", params, left) for i, entry in enumerate(nodes)),
-            "input": _name(graph.get("input"), f"{where}: input"), "output": _name(graph.get("output"), f"{where}: output")}
+    return {
+        "nodes": tuple(
+            _node(entry, f"{name}: node {i}", params, left) for i, entry in enumerate(nodes)
+        ),
+        "input": _name(graph.get("input"), f"{where}: input"),
+        "output": _name(graph.get("output"), f"{where}: output"),
+    }
 
 
 def _graph_json(file, where):
@@ -84,12 +129,21 @@ def _node(entry, where, params, left):
     _expect(entry, dict, where, "an object")
     name = _name(entry.get("name"), f"{where}: name")
     where = f"{where} ({name!r})"
-    inputs = [_name(i, f"{where}: inputs") for i in _expect(entry.get("inputs"), list, where, "a list of inputs")]
+    inputs = [
+        _name(i, f"{where}: inputs")
+        for i in _expect(entry.get("inputs"), list, where, "a list of inputs")
+    ]
     attrs = _expect(entry.get("attrs", {}), dict, where, "an object of attrs")
     for key, value in attrs.items():
         for item in value if isinstance(value, list) else [value]:
-            if not (item is None or isinstance(item, str) or (isinstance(item, (int, float)) and abs(item) < 2**63)):
-                raise InputError(f"{where}: {key}", "a text, a number below 2^63 or a list of these", short(item))
+            if not (
+                item is None
+                or isinstance(item, str)
+                or (isinstance(item, (int, float)) and abs(item) < 2**63)
+            ):
+                raise InputError(
+                    f"{where}: {key}", "a text, a number below 2^63 or a list of these", short(item)
+                )
     paths = _expect(entry.get("params", {}), dict, where, "an object of params")
     arrays = {role: _array(params, path, f"{where}: {role}", left) for role, path in paths.items()}
     return Node(name, _name(entry.get("op"), f"{where}: op"), tuple(inputs), attrs, arrays)
@@ -99,29 +153,51 @@ def _array(params, path, where, left):
     """The parameter at `path` below `params`."""
     dataset = params
     for step in _name(path, where).split("/"):
-        dataset = child(dataset, step) if step.strip(".") and isinstance(dataset, h5py.Group) else None
+        dataset = (
+            child(dataset, step) if step.strip(".") and isinstance(dataset, h5py.Group) else None
+        )
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise InputError(where, f"the path of a dataset below {getattr(params, 'name', '/params')}", short(path))
+        raise InputError(
+            where, f"the path of a dataset below {getattr(params, 'name', '/params')}", short(path)
+        )
     return read_array(dataset, where, left)
 
 
 def _preprocessing(file, channels, name):
     scale, mean, std = (numbers(file, f"input_{key}", name) for key in ("scale", "mean", "std"))
-    for key, values, sizes in (("scale", scale, (1,)), ("mean", mean, (1, channels)), ("std", std, (1, channels))):
-        good = values.size in sizes and np.isfinite(values).all() and (key == "mean" or (values > 0).all())
+    for key, values, sizes in (
+        ("scale", scale, (1,)),
+        ("mean", mean, (1, channels)),
+        ("std", std, (1, channels)),
+    ):
+        good = (
+            values.size in sizes
+            and np.isfinite(values).all()
+            and (key == "mean" or (values > 0).all())
+        )
         if not good:
-            raise InputError(f"{name}: input_{key}", f"{' or '.join(map(str, sizes))} finite number(s)"
-                             + ", above 0" * (key != "mean"), short(values.tolist()))
+            raise InputError(
+                f"{name}: input_{key}",
+                f"{' or '.join(map(str, sizes))} finite number(s)" + ", above 0" * (key != "mean"),
+                short(values.tolist()),
+            )
     return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64))
 
 
 def _meta(file):
     """What the file says about itself, as far as it is of the right type and of a sane length."""
     accuracy, classes = plain(file, "test_accuracy"), plain(file, "classes")
-    names = tuple(text_of(c, 500) for c in classes) if isinstance(classes, list) and len(classes) <= 2**16 else ()
-    meta = {"arch": text_of(plain(file, "arch"), 200), "note": text_of(plain(file, "note"), 10_000),
-            "classes": names if names and None not in names else None,
-            "test_accuracy": accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None}
+    names = (
+        tuple(text_of(c, 500) for c in classes)
+        if isinstance(classes, list) and len(classes) <= 2**16
+        else ()
+    )
+    meta = {
+        "arch": text_of(plain(file, "arch"), 200),
+        "note": text_of(plain(file, "note"), 10_000),
+        "classes": names if names and None not in names else None,
+        "test_accuracy": accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None,
+    }
     return {key: value for key, value in meta.items() if value is not None}
 
 
@@ -139,9 +215,14 @@ def _expect(value, kind, where, expected):
 
 def _fill(file, graph):
     meta, pre = graph.meta, graph.preprocessing
-    head = {"format": FORMAT, "version": VERSION, "input_shape": list(graph.input_shape),
-            "input_scale": float(pre.scale), "input_mean": np.asarray(pre.mean, "<f8").reshape(-1),
-            "input_std": np.asarray(pre.std, "<f8").reshape(-1)}
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "input_shape": list(graph.input_shape),
+        "input_scale": float(pre.scale),
+        "input_mean": np.asarray(pre.mean, "<f8").reshape(-1),
+        "input_std": np.asarray(pre.std, "<f8").reshape(-1),
+    }
     head |= {key: meta[key] for key in ("arch", "note", "classes", "test_accuracy") if key in meta}
     for key, value in head.items():
         file.attrs[key] = value
@@ -151,11 +232,23 @@ def _fill(file, graph):
         for role, path in paths.items():
             array = np.asarray(node.params[role])
             params[path] = array.astype(array.dtype.newbyteorder("<"))
-        nodes.append({"name": node.name, "op": node.op, "inputs": node.inputs, "attrs": node.attrs, "params": paths})
-    text = json.dumps({"input": graph.input, "output": graph.output, "nodes": nodes}, allow_nan=False).encode()
+        nodes.append(
+            {
+                "name": node.name,
+                "op": node.op,
+                "inputs": node.inputs,
+                "attrs": node.attrs,
+                "params": paths,
+            }
+        )
+    text = json.dumps(
+        {"input": graph.input, "output": graph.output, "nodes": nodes}, allow_nan=False
+    ).encode()
     file.create_dataset("graph", data=text, dtype=h5py.string_dtype(length=len(text)))
 
 
 def _step(name):
-    """`name` as one step of an HDF5 path: what would be a separator or "here" is percent-encoded."""
+    """`name` as one step of an HDF5 path: what would be a separator or "here" is
+    percent-encoded.
+    """
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

@@ -1,8 +1,8 @@
 """The results folder: made beside its final place, batch by batch, and moved there when complete.
 
-While a run is under way its batches are kept in `<out>.partial`, each written whole or not at all, so
-a run that was killed goes on where it was. A lock keeps a second run out. What stands at `<out>` is
-replaced in the end, and only if it holds nothing but earlier results.
+While a run is under way its batches are kept in `<out>.partial`, each written whole or not at all,
+so a run that was killed goes on where it was. A lock keeps a second run out. What stands at `<out>`
+is replaced in the end, and only if it holds nothing but earlier results. 
 """
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Folder:
     Inside `with`, `start` begins or takes up a run, `add` keeps batches, the files of FILES are
     written to `results`, and `finish` moves them to `out`. Whatever ends the block before `finish`,
     only whole batches stay behind, for the next run of the same command; without any, nothing does.
-    Raises InputError if `out` cannot be written, holds anything that is not a result, or has another
-    run at work on it.
+    Raises InputError if `out` cannot be written, holds anything that is not a result, or has
+    another run at work on it. 
     """
 
     def __init__(self, out):
@@ -58,7 +58,8 @@ class Folder:
             raise InputError(self.where, "a folder that can be made and written", getattr(error, "strerror", None) or error,
                              "choose another --out") from None
         self.results, self.earlier = self.partial / "results", self.partial / "earlier"
-        if self.earlier.exists() and not self.out.exists():  # killed between the two moves of `finish`
+        # killed between the two moves of `finish`
+        if self.earlier.exists() and not self.out.exists():
             os.replace(self.earlier, self.out)
 
     def __enter__(self):
@@ -72,7 +73,8 @@ class Folder:
                 self._discard_results()
                 for path in self.partial.glob("*.tmp"):
                     path.unlink()
-                useless = isinstance(error, InputError) and self.stage == "started"  # the same command would fail again
+                # the same command would fail again
+                useless = isinstance(error, InputError) and self.stage == "started"
                 if useless or not self.parts():
                     self._remove()
                     self._remove_made()
@@ -110,7 +112,9 @@ class Folder:
         raise OSError(None, "a folder that keeps disappearing")
 
     def _locks(self, lock):
-        """Whether the open file is locked now and still the folder's; InputError where another run holds it."""
+        """Whether the open file is locked now and still the folder's; InputError where another run
+        holds it.
+        """
         if fcntl is None:
             return True
         try:
@@ -129,7 +133,8 @@ class Folder:
         return True
 
     def start(self, identity):
-        """Begin a run, or go on with one of the same `identity` (JSON-able: all that decides the outcome).
+        """Begin a run, or go on with one of the same `identity` (JSON-able: all that decides the
+        outcome).
 
         What another run left unfinished is thrown away. Returns how many images are there already.
         """
@@ -170,7 +175,9 @@ class Folder:
         return np.flatnonzero(todo)
 
     def add(self, start, batch, seconds):
-        """Keep a Batch whose first image stands at `start`, and the wall time since the one before."""
+        """Keep a Batch whose first image stands at `start`, and the wall time since the one
+        before.
+        """
         path = self.partial / f"part-{start}-{start + len(batch.readout)}.npz"
         with open(path.with_suffix(".tmp"), "wb") as file:
             np.savez(file, seconds=seconds, **{k: getattr(batch, k) for k in Batch.ARRAYS if getattr(batch, k) is not None})
@@ -200,13 +207,17 @@ class Folder:
         self._remove()
 
     def _discard_results(self):
-        """Remove results that did not come to their place, but for traces, which belong to batches that are kept."""
+        """Remove results that did not come to their place, but for traces, which belong to batches
+        that are kept.
+        """
         for path in self.results.glob("trace-*.h5"):
             os.replace(path, self.partial / path.name)
         shutil.rmtree(self.results, ignore_errors=True)
 
     def _remove(self):
-        """Remove the folder at work: first out of the way at once, so that no other run takes it up half removed."""
+        """Remove the folder at work: first out of the way at once, so that no other run takes it up
+        half removed.
+        """
         aside = self.partial.with_name(f"{self.out.name}-{uuid.uuid4().hex[:8]}.partial")
         os.replace(self.partial, aside)
         shutil.rmtree(aside, ignore_errors=True)

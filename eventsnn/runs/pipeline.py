@@ -41,14 +41,17 @@ CHECKED_IMAGES = 8
 
 @dataclass
 class Say:
-    """Where words go: to `stream`, or nowhere if None. bars: whether progress may be shown, on a terminal."""
+    """Where words go: to `stream`, or nowhere if None. bars: whether progress may be shown, on a
+    terminal.
+    """
 
     stream: object
     bars: bool
 
     def __call__(self, text=""):
         if self.stream and not put(text, self.stream):
-            self.stream = None  # nobody reads on, as in `… | head`; the results folder is still wanted
+            # nobody reads on, as in `… | head`; the results folder is still wanted
+            self.stream = None
 
     def bar(self, total, label):
         """A progress bar in images: after two seconds, on a terminal only."""
@@ -67,7 +70,9 @@ def put(text, stream):
 
 
 def run(settings):
-    """Run everything; prints what it finds, writes the results folder and returns the summary (a dict)."""
+    """Run everything; prints what it finds, writes the results folder and returns the summary (a
+    dict).
+    """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     with advice("export the network again, or give another --net"):
         graph = with_preprocessing(load(settings.net, settings.arch), settings.input_scale, settings.input_mean, settings.input_std)
@@ -151,7 +156,9 @@ def hash_of_sources():
 
 
 def convert_checked(graph, images, settings, say):
-    """The converted network and a description of the calibration images; says how far it is from the graph."""
+    """The converted network and a description of the calibration images; says how far it is from
+    the graph.
+    """
     needed = thresholds.needs_calibration(graph, settings.thresholds, settings.readout)
     try:
         calibration = load_calibration(graph, settings)
@@ -180,7 +187,9 @@ def convert_checked(graph, images, settings, say):
 
 
 def check_finite(graph, pixels):
-    """Raise InputError if the ANN's numbers overflow on these images, as they do with damaged weights."""
+    """Raise InputError if the ANN's numbers overflow on these images, as they do with damaged
+    weights.
+    """
     for image in graph.preprocessing(pixels):
         outputs = ann.forward(graph, image[None], keep=(graph.input, *graph.by_name))
         for name, values in outputs.items():
@@ -190,7 +199,9 @@ def check_finite(graph, pixels):
 
 
 def load_calibration(graph, settings):
-    """The calibration images; InputError unless they are all there and, by default, are no test images."""
+    """The calibration images; InputError unless they are all there and, by default, are no test
+    images.
+    """
     split, first, last = settings.calibration_range
     advice = "give --data with a train split, or say which images to use: --calibration test:0-127 calibrates on the test images"
     try:
@@ -272,7 +283,9 @@ class Compiling(numba.core.event.Listener):
 
 
 def trace_filters(network, settings):
-    """What `TraceFile` is to keep: a dict of its layers, neurons and steps. Raises InputError for what is not in the network."""
+    """What `TraceFile` is to keep: a dict of its layers, neurons and steps. Raises InputError for
+    what is not in the network.
+    """
     layers, places = settings.trace_layers and settings.trace_layers.split(","), settings.trace_neuron_places
     spiking = {layer.name: layer for layer in network.spiking}
     for where, names in ("--trace-layers", layers or ()), ("--trace-neurons", [name for name, _ in places or ()]):

@@ -30,7 +30,9 @@ MEANING = {
 
 
 def report(folder, simulation, images, ann_output, settings, provenance, say):
-    """Write run.h5, CSVs, pictures and summary.json into the folder's `results`; print the tables; return the summary."""
+    """Write run.h5, CSVs, pictures and summary.json into the folder's `results`; print the tables;
+    return the summary.
+    """
     from eventsnn.views import plots
     steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
     totals = run_file.write_hdf5(folder.results / "run.h5", folder, simulation, images, ann_output, steps, provenance,
@@ -65,7 +67,9 @@ def report(folder, simulation, images, ann_output, settings, provenance, say):
 
 
 def after_stages(simulation, totals, count):
-    """What the summary says of equilibrium, where drive ends, and of SRP's first stage, where there is one."""
+    """What the summary says of equilibrium, where drive ends, and of SRP's first stage, where there
+    is one.
+    """
     found = {}
     if simulation.drive_steps < simulation.steps:
         found["equilibrium"] = {"mean_t_eq": float(totals.t_eq.mean()), "largest_t_eq": int(totals.t_eq.max()),
@@ -78,7 +82,9 @@ def after_stages(simulation, totals, count):
 
 
 def layer_rows(simulation, totals, count):
-    """One row a layer: what it is, its threshold, its rate (spikes per neuron and step), and means per image."""
+    """One row a layer: what it is, its threshold, its rate (spikes per neuron and step), and means
+    per image.
+    """
     return [{"layer": layer.name, "activation": layer.node.op if layer.node else "readout", "shape": "x".join(map(str, layer.grid)),
              "neurons": layer.size, "theta": layer.scale, "rate": float(spikes.sum() / (layer.size * simulation.steps * count)),
              "spikes_per_image": float(spikes.sum() / count), "synaptic_operations_per_image": float(operations.sum() / count),
@@ -92,8 +98,10 @@ def graph_ends_in_softmax(graph):
 
 
 def accuracy_rows(totals, steps, labels, ann_classes, classes):
-    """One row for each T: accuracy with its 95 % interval, agreement with the ANN, mean squared error of the readout against the ANN's
-    output (classes None: not known), spikes and operations per image up to T."""
+    """One row for each T: accuracy with its 95 % interval, agreement with the ANN, mean squared
+    error of the readout against the ANN's output (classes None: not known), spikes and operations
+    per image up to T.
+    """
     count, rows = len(ann_classes), []
     for t, predicted, error in zip(steps, totals.predictions.T, totals.squared_errors.sum(axis=0)):
         hits = None if labels is None else int(np.sum(predicted == labels))

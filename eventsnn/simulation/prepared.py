@@ -14,7 +14,15 @@ from eventsnn import neurons
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.simulation import arithmetic as numbers
-from eventsnn.simulation.encoding import Encoding, add_inputs, bias_of, by_site, drive_of, even_parts, input_spikes
+from eventsnn.simulation.encoding import (
+    Encoding,
+    add_inputs,
+    bias_of,
+    by_site,
+    drive_of,
+    even_parts,
+    input_spikes,
+)
 from eventsnn.simulation.time import MAX_STEPS, Time
 
 MAX_ROWS = 2**31  # bytes of drive for one image
@@ -24,12 +32,14 @@ MAX_ROWS = 2**31  # bytes of drive for one image
 class Outcome:
     """What one image leaves in either engine. L: layers, the readout last. T: steps.
 
-    readout: the arithmetic's dtype [T, classes], charge that has arrived after each step. spikes: int64 [L, T], of either sign.
-    operations: int64 [L, T], synaptic operations by target layer. ties: int64 [L]. v: v(T), [neurons]. s: net spikes, [neurons].
-    mute: uint8 [neurons], 1 where SRP silenced a neuron. drive: [D, neurons], what arrived at the beginning of each step (see
-    `Prepared.drive`). run: the engine's own record of the image. ran: the simulation that ran it; another one than was asked where
-    potentials needed 64 bits. digests: uint64 [2, L, T], hashes of the spikes, or None. stage_one: int64 [2, L], spikes and
-    operations of SRP's first stage, or None.
+    readout: the arithmetic's dtype [T, classes], charge that has arrived after each step. spikes:
+    int64 [L, T], of either sign. operations: int64 [L, T], synaptic operations by target layer.
+    ties: int64 [L]. v: v(T), [neurons]. s: net spikes, [neurons]. mute: uint8 [neurons], 1 where
+    SRP silenced a neuron. drive: [D, neurons], what arrived at the beginning of each step (see
+    `Prepared.drive`). run: the engine's own record of the image. ran: the simulation that ran it;
+    another one than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of
+    the spikes, or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or
+    None.
     """
 
     readout: NDArray[Any]
@@ -49,7 +59,9 @@ class Outcome:
 class Sink(Protocol):
     """What takes the records of one image while it runs (`trace.Recorder`, `trace.TraceFile`)."""
 
-    def __call__(self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]) -> None:
+    def __call__(
+        self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]
+    ) -> None:
         """Takes the next records, in order; arrays as the event kernel writes them."""
 
     def restart(self) -> None:
@@ -62,9 +74,10 @@ class Sink(Protocol):
 class Engine(Protocol):
     """What an engine offers; `simulation.ENGINES` names the classes.
 
-    name: as the option `engine` has it. asynchronous: whether spikes arrive one by one, in an order. records: whether it can hand
-    single spikes to a `Sink`. fits: whether its potentials hold what one event can bring; if not, it is made again in 64 bits.
-    result_dtype: of readout and potentials.
+    name: as the option `engine` has it. asynchronous: whether spikes arrive one by one, in an
+    order. records: whether it can hand single spikes to a `Sink`. fits: whether its potentials hold
+    what one event can bring; if not, it is made again in 64 bits. result_dtype: of readout and
+    potentials.
     """
 
     name: ClassVar[str]
@@ -77,14 +90,22 @@ class Engine(Protocol):
         """Compiles the network into the arrays that the kernels read."""
 
     def image(
-        self, image: NDArray[Any], number: int = 0, *, stage: int = 0, steps: int | None = None,
-        mute: NDArray[np.uint8] | None = None, sink: Sink | None = None, threads: int = 1,
+        self,
+        image: NDArray[Any],
+        number: int = 0,
+        *,
+        stage: int = 0,
+        steps: int | None = None,
+        mute: NDArray[np.uint8] | None = None,
+        sink: Sink | None = None,
+        threads: int = 1,
     ) -> Outcome:
         """One stage of one image.
 
-        image: raw pixels [C, H, W], or input events int64 [E, 4]. number: the image's, for randomness. stage: 1 for SRP's first.
-        steps: of the run (None: all of the stage). mute: uint8 [neurons], 1 where spikes are not sent. sink: takes records.
-        threads: how many may share the image.
+        image: raw pixels [C, H, W], or input events int64 [E, 4]. number: the image's, for
+        randomness. stage: 1 for SRP's first. steps: of the run (None: all of the stage). mute:
+        uint8 [neurons], 1 where spikes are not sent. sink: takes records. threads: how many may
+        share the image.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -92,24 +113,49 @@ class Engine(Protocol):
 
 
 class Prepared:
-    """A network with its neurons, arithmetic and encoding; `Simulation` adds an engine and documents the parameters.
+    """A network with its neurons, arithmetic and encoding; `Simulation` adds an engine and
+    documents the parameters.
 
-    quanta: float64 [L], how many spikes a layer's threshold is worth. scales: float64 [L], q per normalised threshold and readout
-    unit. neuron: the model's NamedTuple, in the arithmetic's numbers. bias, resting: the arithmetic's dtype [neurons], what arrives
-    whatever the image is, and v(0). drive_steps: steps in which drive arrives. input_unit: what one spike of the input stands for.
+    quanta: float64 [L], how many spikes a layer's threshold is worth. scales: float64 [L], q per
+    normalised threshold and readout unit. neuron: the model's NamedTuple, in the arithmetic's
+    numbers. bias, resting: the arithmetic's dtype [neurons], what arrives whatever the image is,
+    and v(0). drive_steps: steps in which drive arrives. input_unit: what one spike of the input
+    stands for.
     """
 
     engine: Engine
 
     def __init__(
-        self, network: Network, *, steps: int, neuron: Any, tau: int, time: Time, initial: Any, encoding: str | Encoding, srp: int,
-        srp_epsilon: float, arithmetic: str, fraction_bits: int | None, pixel_range: tuple[float, float], inputs: Any, seed: int,
+        self,
+        network: Network,
+        *,
+        steps: int,
+        neuron: Any,
+        tau: int,
+        time: Time,
+        initial: Any,
+        encoding: str | Encoding,
+        srp: int,
+        srp_epsilon: float,
+        arithmetic: str,
+        fraction_bits: int | None,
+        pixel_range: tuple[float, float],
+        inputs: Any,
+        seed: int,
     ) -> None:
         if not 1 <= steps <= MAX_STEPS:
             raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps, "choose T")
-        if not (isinstance(srp, (int, np.integer)) and 0 <= srp <= MAX_STEPS and np.isfinite(srp_epsilon)):
-            raise InputError("srp", f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon", f"{srp!r} and {srp_epsilon!r}",
-                             "for example --srp 4")
+        if not (
+            isinstance(srp, (int, np.integer))
+            and 0 <= srp <= MAX_STEPS
+            and np.isfinite(srp_epsilon)
+        ):
+            raise InputError(
+                "srp",
+                f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon",
+                f"{srp!r} and {srp_epsilon!r}",
+                "for example --srp 4",
+            )
         self.network, self.steps, self.seed, self.time = network, steps, seed, time
         self.srp, self.srp_epsilon = srp, srp_epsilon
         self.encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
@@ -118,25 +164,47 @@ class Prepared:
         self.drive_steps = self.encoding.drive_steps(network, longest)
         self.initial = initial_potentials(network, initial)
         c = network.graph.input_shape[0]
-        ends = network.graph.preprocessing(np.stack([np.full((c, 1, 1), p) for p in pixel_range])).astype(np.float64)[:, :, 0, 0]
-        self.input_unit = self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())
+        ends = network.graph.preprocessing(
+            np.stack([np.full((c, 1, 1), p) for p in pixel_range])
+        ).astype(np.float64)[:, :, 0, 0]
+        self.input_unit = (
+            self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())
+        )
         sample = self._make_neuron(1)
         most = int(type(sample).most(sample))
         if most * longest >= 2**31:
-            raise InputError("neuron", "fewer than 2^31 spikes in all steps", f"up to {most:,} in each of {longest:,}", "choose fewer steps")
+            raise InputError(
+                "neuron",
+                "fewer than 2^31 spikes in all steps",
+                f"up to {most:,} in each of {longest:,}",
+                "choose fewer steps",
+            )
         self.quanta = neurons.quanta(sample, network)
         self.arithmetic = numbers.choose(
-            network, kind=arithmetic, steps=longest, initial=max(float(np.abs(v).max()) for v in self.initial), quanta=self.quanta,
-            most=most, limits=getattr(sample, "limits", None), signed=sample.signed, fraction_bits=fraction_bits,
-            drive_steps=1 if self.encoding.kind == "even" else None, pixel_range=self.encoding.range(ends, inputs))
-        self.scales = self.quanta * [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
+            network,
+            kind=arithmetic,
+            steps=longest,
+            initial=max(float(np.abs(v).max()) for v in self.initial),
+            quanta=self.quanta,
+            most=most,
+            limits=getattr(sample, "limits", None),
+            signed=sample.signed,
+            fraction_bits=fraction_bits,
+            drive_steps=1 if self.encoding.kind == "even" else None,
+            pixel_range=self.encoding.range(ends, inputs),
+        )
+        self.scales = self.quanta * [
+            self.arithmetic.scale(network, i) for i in range(len(network.layers))
+        ]
         self._prepare()
 
     def _prepare(self) -> None:
         """Makes what depends on the arithmetic's dtype."""
         self.neuron = self._make_neuron(self.arithmetic.one)
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
-        self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, np.zeros(self.network.readout.size)]))
+        self.resting = self.arithmetic.quantise(
+            np.concatenate([*self.initial, np.zeros(self.network.readout.size)])
+        )
 
     def wider(self) -> Prepared:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
@@ -146,23 +214,31 @@ class Prepared:
         return other
 
     def blocks(self, projection: Projection) -> NDArray[Any]:
-        """A projection's weights [K, G, ci, co] in the arithmetic's numbers: the charge of one spike (or unit of input), in q."""
+        """A projection's weights [K, G, ci, co] in the arithmetic's numbers: the charge of one
+        spike (or unit of input), in q.
+        """
         if self.network.layers[projection.target].pools:
             return projection.map.blocks.astype(self.arithmetic.dtype)
-        factor = numbers.factors(self.quanta, projection) * self.arithmetic.scale(self.network, projection.target)
+        factor = numbers.factors(self.quanta, projection) * self.arithmetic.scale(
+            self.network, projection.target
+        )
         if projection.source == INPUT:
             factor *= self.input_unit
         return self.arithmetic.quantise(projection.map.blocks * factor)
 
     def output(self, charge: NDArray[Any], step: int) -> NDArray[np.float64]:
-        """The readout after `step` steps, in units of the ANN's output: the charge that has arrived, averaged unless even."""
+        """The readout after `step` steps, in units of the ANN's output: the charge that has
+        arrived, averaged unless even.
+        """
         return self.arithmetic.readout(charge) / (step if self.encoding.divides else 1)
 
     def drive(self, image: NDArray[Any], number: int = 0, stage: int = 0) -> NDArray[Any]:
-        """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers; step t's is row min(t, D - 1).
+        """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers;
+        step t's is row min(t, D - 1).
 
-        image: raw pixels [C, H, W], or input events int64 [E, 4] (`events_of`). number: the image's, for randomness, as stage is
-        (1: SRP's first one). Raises InputError where the rows would need more than 2 GiB.
+        image: raw pixels [C, H, W], or input events int64 [E, 4] (`events_of`). number: the
+        image's, for randomness, as stage is (1: SRP's first one). Raises InputError where the rows
+        would need more than 2 GiB.
         """
         encoding, network, bias = self.encoding, self.network, self.bias
         if encoding.kind == "events" and self.engine.asynchronous:
@@ -175,7 +251,9 @@ class Prepared:
                 if spikes.any():
                     add_inputs(network, self.blocks, spikes, row)
             return rows
-        total = drive_of(network, self.arithmetic, network.graph.preprocessing(image[None])[0], self.scales, bias)
+        total = drive_of(
+            network, self.arithmetic, network.graph.preprocessing(image[None])[0], self.scales, bias
+        )
         if encoding.kind == "constant":
             return np.stack([total, total - bias]) if encoding.bias_once else total[None]
         count = encoding.parts(network)
@@ -185,28 +263,44 @@ class Prepared:
             parts[0] += bias
         return np.concatenate([parts, np.zeros_like(parts[:1])])
 
-    def _input_spikes(self, image: NDArray[Any], number: int, stage: int, steps: int) -> Iterator[NDArray[np.int64]]:
+    def _input_spikes(
+        self, image: NDArray[Any], number: int, stage: int, steps: int
+    ) -> Iterator[NDArray[np.int64]]:
         """The input's spikes of each step, whole numbers [sites, C]."""
         shape = self.network.graph.input_shape
         if self.encoding.kind == "events":
             return input_spikes(shape, steps, events=image)
         x = by_site(self.network.graph.preprocessing(image[None])[0])
-        return input_spikes(shape, steps, x=x, largest=self.input_unit, seed=self.seed, number=number, first=stage << 32)
+        return input_spikes(
+            shape,
+            steps,
+            x=x,
+            largest=self.input_unit,
+            seed=self.seed,
+            number=number,
+            first=stage << 32,
+        )
 
     def silenced(self, v: NDArray[Any]) -> NDArray[np.uint8]:
-        """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics, section 9)."""
+        """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics,
+        section 9).
+        """
         layers = self.network.layers
         sizes = [layer.size for layer in layers]
         least = np.repeat(self.srp_epsilon * self.quanta * self.arithmetic.one.item(), sizes)
         sends = np.repeat([layer.pools or layer.node is None for layer in layers], sizes)
         return ((v < least) & ~sends).astype(np.uint8)
 
-    def equilibrium(self, spikes: NDArray[np.int64], drive: NDArray[Any], image: NDArray[Any]) -> int:
-        """T_eq: the last step, from 1, in which a neuron fired or charge arrived; arguments as in `Outcome` and `drive`."""
+    def equilibrium(
+        self, spikes: NDArray[np.int64], drive: NDArray[Any], image: NDArray[Any]
+    ) -> int:
+        """T_eq: the last step, from 1, in which a neuron fired or charge arrived; arguments as in
+        `Outcome` and `drive`.
+        """
         moved = spikes.sum(axis=0) > 0
         arrives = np.asarray(np.atleast_2d(drive).any(axis=1))
-        moved[:len(arrives)] |= arrives[:self.steps]
-        moved[len(arrives):min(self.drive_steps, self.steps)] |= arrives[-1]
+        moved[: len(arrives)] |= arrives[: self.steps]
+        moved[len(arrives) : min(self.drive_steps, self.steps)] |= arrives[-1]
         if self.encoding.kind == "events":
             moved[image[:, 0]] = True
         return int(np.flatnonzero(moved)[-1]) + 1 if moved.any() else 0
@@ -215,7 +309,8 @@ class Prepared:
 def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float64]]:
     """v(0) in q: a float64 array [neurons] for each spiking layer; 0 for pool units.
 
-    initial: a number for all, or one array for each spiking layer. Raises InputError for other sizes, and for numbers beyond 1000.
+    initial: a number for all, or one array for each spiking layer. Raises InputError for other
+    sizes, and for numbers beyond 1000.
     """
     sizes = [layer.size for layer in network.spiking]
     if isinstance(initial, (int, float, np.number)):
@@ -223,14 +318,27 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     else:
         arrays = [np.asarray(v, np.float64).reshape(-1) for v in initial]
     if [v.size for v in arrays] != sizes:
-        raise InputError("initial", f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons",
-                         [v.size for v in arrays], "give a number for all, or arrays by layer, channels last")
+        raise InputError(
+            "initial",
+            f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons",
+            [v.size for v in arrays],
+            "give a number for all, or arrays by layer, channels last",
+        )
     if not all(np.isfinite(v).all() and (np.abs(v) <= 1000).all() for v in arrays):
-        raise InputError("initial", "numbers from -1000 to 1000, in thresholds", "others", "0.5 is half a threshold")
+        raise InputError(
+            "initial",
+            "numbers from -1000 to 1000, in thresholds",
+            "others",
+            "0.5 is half a threshold",
+        )
     return [v * (not layer.pools) for v, layer in zip(arrays, network.spiking)]
 
 
 def _check_size(row: NDArray[Any], count: int) -> None:
     if row.nbytes * count > MAX_ROWS:
-        raise InputError("encoding", f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image", f"{row.nbytes * count / 2**30:.1f} GiB",
-                         "choose fewer steps, or a shorter release")
+        raise InputError(
+            "encoding",
+            f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image",
+            f"{row.nbytes * count / 2**30:.1f} GiB",
+            "choose fewer steps, or a shorter release",
+        )

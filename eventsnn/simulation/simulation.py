@@ -28,29 +28,61 @@ ENGINES: dict[str, Callable[[Prepared], Engine]] = {"clocked": Clocked, "event":
 class Simulation(Prepared):
     """A network with its neurons, time, arithmetic and engine.
 
-    network: what `eventsnn.convert` gives. steps: T, 1 to 65,536. engine: a name in ENGINES, "clocked" or "event". neuron: a model's
-    name (`neurons.MODELS`) or a function of q, the charge of one spike, that gives a NamedTuple keeping `neurons.contract`. tau:
-    members of a group neuron (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number or one
-    array for each spiking layer, [neurons]. encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4;
-    0: none). srp_epsilon: in the second stage a neuron may send if v(srp) >= epsilon thresholds. arithmetic: "fixed", "float32" or
-    "float64". fraction_bits: F, or None for the largest that a bound on every potential allows. pixel_range: lowest and highest raw
-    pixel, which the bound needs. inputs: the input events of all images, for encoding "events", whose number the bound needs. seed:
-    of everything random.
+    network: what `eventsnn.convert` gives. steps: T, 1 to 65,536. engine: a name in ENGINES,
+    "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
+    of one spike, that gives a NamedTuple keeping `neurons.contract`. tau: members of a group neuron
+    (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
+    or one array for each spiking layer, [neurons]. encoding: an `Encoding` or its kind. srp: steps
+    of SRP's first stage (SRP section 4; 0: none). srp_epsilon: in the second stage a neuron may
+    send if v(srp) >= epsilon thresholds. arithmetic: "fixed", "float32" or "float64".
+    fraction_bits: F, or None for the largest that a bound on every potential allows. pixel_range:
+    lowest and highest raw pixel, which the bound needs. inputs: the input events of all images, for
+    encoding "events", whose number the bound needs. seed: of everything random.
 
-    Raises InputError for values outside these, for options that do not go together, and for networks an engine cannot hold.
+    Raises InputError for values outside these, for options that do not go together, and for
+    networks an engine cannot hold.
     """
 
     def __init__(
-        self, network: Network, *, steps: int, engine: str = "clocked", neuron: Any = "if", tau: int = 4, time: Time | None = None,
-        initial: Any = 0.5, encoding: str | Encoding = "constant", srp: int = 0, srp_epsilon: float = 0.0, arithmetic: str = "fixed",
-        fraction_bits: int | None = None, pixel_range: tuple[float, float] = (0, 255), inputs: Any = None, seed: int = 0,
+        self,
+        network: Network,
+        *,
+        steps: int,
+        engine: str = "clocked",
+        neuron: Any = "if",
+        tau: int = 4,
+        time: Time | None = None,
+        initial: Any = 0.5,
+        encoding: str | Encoding = "constant",
+        srp: int = 0,
+        srp_epsilon: float = 0.0,
+        arithmetic: str = "fixed",
+        fraction_bits: int | None = None,
+        pixel_range: tuple[float, float] = (0, 255),
+        inputs: Any = None,
+        seed: int = 0,
     ) -> None:
         if engine not in ENGINES:
-            raise InputError("engine", f"one of {', '.join(ENGINES)}", repr(engine), "choose one of the two")
+            raise InputError(
+                "engine", f"one of {', '.join(ENGINES)}", repr(engine), "choose one of the two"
+            )
         self._compile = ENGINES[engine]
         super().__init__(
-            network, steps=steps, neuron=neuron, tau=tau, time=time or Time(), initial=initial, encoding=encoding, srp=srp,
-            srp_epsilon=srp_epsilon, arithmetic=arithmetic, fraction_bits=fraction_bits, pixel_range=pixel_range, inputs=inputs, seed=seed)
+            network,
+            steps=steps,
+            neuron=neuron,
+            tau=tau,
+            time=time or Time(),
+            initial=initial,
+            encoding=encoding,
+            srp=srp,
+            srp_epsilon=srp_epsilon,
+            arithmetic=arithmetic,
+            fraction_bits=fraction_bits,
+            pixel_range=pixel_range,
+            inputs=inputs,
+            seed=seed,
+        )
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -67,27 +99,46 @@ class Simulation(Prepared):
         return other
 
     def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:
-        """Runs one step of an image, so that all kernels are compiled. image: raw pixels [C, H, W]. sink: if records are wanted later."""
+        """Runs one step of an image, so that all kernels are compiled. image: raw pixels [C, H, W].
+        sink: if records are wanted later.
+        """
         self.engine.image(image, steps=1, sink=sink)
 
-    def image(self, image: NDArray[Any], number: int = 0, sink: Sink | None = None, threads: int = 1) -> Outcome:
-        """What one image leaves, both of SRP's stages done; arguments and errors as in `srp.two_stages`."""
+    def image(
+        self, image: NDArray[Any], number: int = 0, sink: Sink | None = None, threads: int = 1
+    ) -> Outcome:
+        """What one image leaves, both of SRP's stages done; arguments and errors as in
+        `srp.two_stages`.
+        """
         return two_stages(self, image, number, sink=sink, threads=threads)
 
     def run(
-        self, pixels: Any, *, numbers: Sequence[int] | NDArray[np.int64] | None = None, neurons: bool = False,
-        sinks: Sequence[Sink | None] | None = None, threads: int = 1,
+        self,
+        pixels: Any,
+        *,
+        numbers: Sequence[int] | NDArray[np.int64] | None = None,
+        neurons: bool = False,
+        sinks: Sequence[Sink | None] | None = None,
+        threads: int = 1,
     ) -> Batch:
         """Simulate images, one after the other.
 
-        pixels: raw images [N, C, H, W]; for encoding "events" a list of input events int64 [E, 4] (`encoding.events_of`). numbers:
-        their positions in the data set (None: 0, 1, …), on which randomness depends. neurons: keep counts, potentials and masks.
-        sinks: one for each image (or None), for its records (event engine). threads: how many share an image (clocked engine).
-        Raises TooManyEvents if max_events did not suffice.
+        pixels: raw images [N, C, H, W]; for encoding "events" a list of input events int64 [E, 4]
+        (`encoding.events_of`). numbers: their positions in the data set (None: 0, 1, …), on which
+        randomness depends. neurons: keep counts, potentials and masks. sinks: one for each image
+        (or None), for its records (event engine). threads: how many share an image (clocked
+        engine). Raises TooManyEvents if max_events did not suffice.
         """
         batch = Batch.empty(
-            len(pixels), len(self.network.layers), self.steps, self.network.readout.size, self.engine.result_dtype,
-            neurons=len(self.resting) if neurons else 0, digests=self.engine.records, stages=self.srp > 0)
+            len(pixels),
+            len(self.network.layers),
+            self.steps,
+            self.network.readout.size,
+            self.engine.result_dtype,
+            neurons=len(self.resting) if neurons else 0,
+            digests=self.engine.records,
+            stages=self.srp > 0,
+        )
         for i, image in enumerate(pixels):
             number = i if numbers is None else int(numbers[i])
             found = self.image(image, number, sinks[i] if sinks else None, threads)
@@ -95,14 +146,24 @@ class Simulation(Prepared):
                 if (into := getattr(batch, name)) is not None:
                     into[i] = getattr(found, name)
             batch.t_eq[i] = self.equilibrium(found.spikes, found.drive, image)
-            if batch.counts is not None and batch.potentials is not None and batch.masks is not None:
-                batch.counts[i], batch.potentials[i], batch.masks[i] = np.where(found.mute, 0, found.s), found.v, found.mute == 0
+            if (
+                batch.counts is not None
+                and batch.potentials is not None
+                and batch.masks is not None
+            ):
+                batch.counts[i], batch.potentials[i], batch.masks[i] = (
+                    np.where(found.mute, 0, found.s),
+                    found.v,
+                    found.mute == 0,
+                )
         return batch
 
     def stream(self, pixels, *, numbers=None, workers=None, batch=16, neurons=False, sinks=None):
-        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads (None: one a core).
+        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads
+        (None: one a core).
 
-        batch: images of a slice. Where there are fewer slices than threads, threads share images (clocked engine).
+        batch: images of a slice. Where there are fewer slices than threads, threads share images
+        (clocked engine).
         """
         workers = workers or cores()
         starts = range(0, len(pixels), max(1, batch))
@@ -112,7 +173,15 @@ class Simulation(Prepared):
 
         def start(at):
             part = slice(at, at + batch)
-            return pool.submit(self.run, pixels[part], numbers=numbers[part], neurons=neurons, sinks=sinks and sinks[part], threads=threads)
+            return pool.submit(
+                self.run,
+                pixels[part],
+                numbers=numbers[part],
+                neurons=neurons,
+                sinks=sinks and sinks[part],
+                threads=threads,
+            )
+
         try:
             waiting, ahead = [], iter(starts)
             while True:
@@ -123,25 +192,43 @@ class Simulation(Prepared):
                 at, future = waiting.pop(0)
                 yield at, future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops need not wait for what is queued
+            pool.shutdown(
+                wait=False, cancel_futures=True
+            )  # whoever stops need not wait for what is queued
 
     def describe(self) -> dict[str, Any]:
         """What was simulated, in words and numbers, for the results' provenance."""
         return {
-            "engine": self.engine.name, "neuron": self.neuron.words, "initial_potential": _in_words(self.initial), "steps": self.steps,
-            "drive": self.encoding.describe(self.network), "encoding": self.encoding.kind,
-            "srp": f"{self.srp} steps, then neurons with v >= {self.srp_epsilon:g} thresholds send" if self.srp else "none",
-            "thresholds": self.network.thresholds, "normalisation": "weights normalised, all thresholds 1",
-            "neuron_number": "(y * W + x) * C + c", "arithmetic": self.arithmetic.kind, "dtype": str(self.arithmetic.dtype),
-            "fraction_bits": self.arithmetic.fraction_bits or None, "bound_in_thresholds": self.arithmetic.bound,
-            "readout_exponent": self.arithmetic.readout_exponent, "seed": self.seed, **self.engine.describe(),
+            "engine": self.engine.name,
+            "neuron": self.neuron.words,
+            "initial_potential": _in_words(self.initial),
+            "steps": self.steps,
+            "drive": self.encoding.describe(self.network),
+            "encoding": self.encoding.kind,
+            "srp": f"{self.srp} steps, then neurons with v >= {self.srp_epsilon:g} thresholds send"
+            if self.srp
+            else "none",
+            "thresholds": self.network.thresholds,
+            "normalisation": "weights normalised, all thresholds 1",
+            "neuron_number": "(y * W + x) * C + c",
+            "arithmetic": self.arithmetic.kind,
+            "dtype": str(self.arithmetic.dtype),
+            "fraction_bits": self.arithmetic.fraction_bits or None,
+            "bound_in_thresholds": self.arithmetic.bound,
+            "readout_exponent": self.arithmetic.readout_exponent,
+            "seed": self.seed,
+            **self.engine.describe(),
         }
 
 
 def _in_words(initial):
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
-    return f"{max(values, key=abs):g} of a spike's charge" if len(values - {0.0}) <= 1 else "given by neuron, " + hash_of(initial)
+    return (
+        f"{max(values, key=abs):g} of a spike's charge"
+        if len(values - {0.0}) <= 1
+        else "given by neuron, " + hash_of(initial)
+    )
 
 
 def hash_of(arrays):

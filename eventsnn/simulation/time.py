@@ -1,18 +1,39 @@
-"""Asynchronous time by name: orders, delays and lengths in steps become policies and ticks (semantics, section 5)."""
+"""Asynchronous time by name: orders, delays and lengths in steps become policies and ticks
+(semantics, section 5).
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from eventsnn.engine.event.order import EXCITATORY, EXPONENTIAL, HALVES, INHIBITORY, KINDS, UNIFORM, Order
+from eventsnn.engine.event.order import (
+    EXCITATORY,
+    EXPONENTIAL,
+    HALVES,
+    INHIBITORY,
+    KINDS,
+    UNIFORM,
+    Order,
+)
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT
 
 MAX_STEPS = 2**16
 TICKS = 1024
 
-NAMES = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked")
+NAMES = (
+    "fifo",
+    "lifo",
+    "index",
+    "random",
+    "excitatory_first",
+    "inhibitory_first",
+    "jitter",
+    "delays",
+    "clocked",
+)
 
 
 def policy_of(time, seed):
@@ -25,8 +46,12 @@ def policy_of(time, seed):
     if order == "delays" and time.delays is None:
         raise InputError("order 'delays'", "delays", "none", "give delays, in steps")
     if order == "clocked" and (time.refractory or time.window or time.delays is not None):
-        raise InputError("order 'clocked'", "no refractory period, window or delays (a step is all three)", "some",
-                         "choose another order, such as fifo")
+        raise InputError(
+            "order 'clocked'",
+            "no refractory period, window or delays (a step is all three)",
+            "some",
+            "choose another order, such as fifo",
+        )
     if order in ("excitatory_first", "inhibitory_first"):
         return Order(HALVES, EXCITATORY if order == "excitatory_first" else INHIBITORY)
     if order != "jitter":
@@ -40,14 +65,25 @@ def policy_of(time, seed):
         return Order(UNIFORM, seed=seed, high=ticks)
     if kind == "exponential":
         return Order(EXPONENTIAL, seed=seed, mean=float(ticks))
-    raise InputError("jitter", "uniform:X or exponential:X with X in steps", repr(time.jitter), "for example uniform:0.5")
+    raise InputError(
+        "jitter",
+        "uniform:X or exponential:X with X in steps",
+        repr(time.jitter),
+        "for example uniform:0.5",
+    )
 
 
 def describe_order(time, order):
     """A policy in words."""
     if not isinstance(order, Order):
         return f"{type(order).__name__}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
-    return f"jitter {time.jitter}" if time.order == "jitter" else KINDS[order.kind] if order.kind != HALVES else str(time.order)
+    return (
+        f"jitter {time.jitter}"
+        if time.order == "jitter"
+        else KINDS[order.kind]
+        if order.kind != HALVES
+        else str(time.order)
+    )
 
 
 def delays_of(time, network):
@@ -63,11 +99,19 @@ def delays_of(time, network):
         pairs = [(names[p.source], names[p.target]) for p in projections]
         unknown = [pair for pair in given if pair not in pairs]
         if unknown:
-            raise InputError("delays", f"pairs of layers that a projection joins, such as {pairs[0]}", unknown[0])
-        return 1, np.array([time.in_ticks(given.get(pair, 0), f"delay {pair}") for pair in pairs], np.int64)
+            raise InputError(
+                "delays", f"pairs of layers that a projection joins, such as {pairs[0]}", unknown[0]
+            )
+        return 1, np.array(
+            [time.in_ticks(given.get(pair, 0), f"delay {pair}") for pair in pairs], np.int64
+        )
     sizes = [layer.size for layer in network.spiking]
     if len(given) != len(sizes) or any(np.size(d) != n for d, n in zip(given, sizes)):
-        raise InputError("delays", f"one array for each spiking layer, of sizes {sizes}", [np.size(d) for d in given])
+        raise InputError(
+            "delays",
+            f"one array for each spiking layer, of sizes {sizes}",
+            [np.size(d) for d in given],
+        )
     ticks = [time.in_ticks(float(x), "delays") for d in given for x in np.ravel(d)]
     return 2, np.array(ticks + [0] * network.readout.size, np.int64)
 
@@ -85,11 +129,12 @@ def describe_delays(given):
 class Time:
     """Asynchronous time (semantics, section 5). Lengths are in steps; a step has `ticks` ticks.
 
-    order: a policy's name (`engine.order.NAMES`) or a NamedTuple like those in `engine.order`. jitter:
-    "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one
-    number, {(source, target): number} by layers' names, or one array for each spiking layer. max_events:
-    of one image, before it is an error; None: 8 for each neuron and step (64 where neurons have windows or
-    refractory periods, whose ends are events too), at least a million; never more than 2**31 - 1.
+    order: a policy's name (`engine.order.NAMES`) or a NamedTuple like those in `engine.order`.
+    jitter: "uniform:X" (0 to X steps) or "exponential:X" (mean X steps), for order "jitter".
+    delays: None, one number, {(source, target): number} by layers' names, or one array for each
+    spiking layer. max_events: of one image, before it is an error; None: 8 for each neuron and step
+    (64 where neurons have windows or refractory periods, whose ends are events too), at least a
+    million; never more than 2**31 - 1.
     """
 
     order: object = "fifo"

@@ -1,4 +1,7 @@
-"""What a run costs: synaptic operations as counted, and the two papers' formulas beside the count (semantics, section 11)."""
+"""What a run costs: synaptic operations as counted, and the two papers' formulas beside the count
+(semantics, section 11).
+"""
+
 from __future__ import annotations
 
 import math
@@ -20,7 +23,9 @@ MEANING = {
 
 
 def macs(network):
-    """int64 [layers]: multiplications of the Conv and Gemm nodes whose output goes into each layer, for one image (DNISNM eq. 24)."""
+    """int64 [layers]: multiplications of the Conv and Gemm nodes whose output goes into each layer,
+    for one image (DNISNM eq. 24).
+    """
     graph, places = network.graph, {layer.node.name: i for i, layer in enumerate(network.spiking)}
     into, found = {graph.output: len(network.layers) - 1}, np.zeros(len(network.layers), np.int64)
     for node in reversed(graph.nodes):
@@ -29,13 +34,19 @@ def macs(network):
             into[name] = min(place, into.get(name, place))
         if node.op in ("Conv", "Gemm") and node.name not in places:
             weight = node.params["W" if node.op == "Conv" else "B"]
-            fan_in = math.prod(weight.shape[1:]) if node.op == "Conv" else weight.size // math.prod(graph.shapes[node.name])
+            fan_in = (
+                math.prod(weight.shape[1:])
+                if node.op == "Conv"
+                else weight.size // math.prod(graph.shapes[node.name])
+            )
             found[into[node.name]] += math.prod(graph.shapes[node.name]) * fan_in
     return found
 
 
 def costs(network, spikes, operations):
-    """A dict of what `MEANING` names. spikes, operations: mean per image, [layers] (spikes of each, operations into each)."""
+    """A dict of what `MEANING` names. spikes, operations: mean per image, [layers] (spikes of each,
+    operations into each).
+    """
     ann, spikes = macs(network), np.asarray(spikes, np.float64)
     rates = np.array([spikes[i] / layer.size for i, layer in enumerate(network.layers)])
     if not spikes[-1]:
@@ -44,8 +55,12 @@ def costs(network, spikes, operations):
     estimated, counted = rates * ann, float(np.sum(operations))
     snn = MAC * estimated[0] + ADDITION * estimated[1:].sum()
     return {
-        "ann_macs": int(ann.sum()), "counted_operations": counted, "counted_microjoule": ADDITION * counted * 1e-6,
-        "dnisnm_operations": float(estimated.sum()), "dnisnm_microjoule": float(snn * 1e-6),
-        "dnisnm_energy_drop": float(snn / (MAC * ann.sum()) - 1), "spikezip_microjoule": SYNAPTIC_OPERATION * counted * 1e-6,
+        "ann_macs": int(ann.sum()),
+        "counted_operations": counted,
+        "counted_microjoule": ADDITION * counted * 1e-6,
+        "dnisnm_operations": float(estimated.sum()),
+        "dnisnm_microjoule": float(snn * 1e-6),
+        "dnisnm_energy_drop": float(snn / (MAC * ann.sum()) - 1),
+        "spikezip_microjoule": SYNAPTIC_OPERATION * counted * 1e-6,
         "spikezip_ann_microjoule": float(2 * FLOP * ann.sum() * 1e-6),
     }

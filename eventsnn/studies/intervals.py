@@ -1,34 +1,42 @@
-"""What every layer may send, whatever the order of arrivals: intervals of net spike counts, from the drive to the readout.
+"""What every layer may send, whatever the order of arrivals: intervals of net spike counts, from
+the drive to the readout.
 
-What is free. In a **free** layer arrivals come in any order inside their step, the drive first, and each is answered at once:
-asynchronous time with a barrier, without refractory period or window (semantics, section 5), under every order policy and with any
-delays. A layer that is not free is clocked: all charge of a step at once, at most `most` spikes.
+What is free. In a **free** layer arrivals come in any order inside their step, the drive first, and
+each is answered at once: asynchronous time with a barrier, without refractory period or window
+(semantics, section 5), under every order policy and with any delays. A layer that is not free is
+clocked: all charge of a step at once, at most `most` spikes.
 
-The one fact used. Let U be v(0) plus all that has arrived at a neuron, in charges of one spike, S its net spikes. When it is answered at
-height U it comes to rest at settled(S, U):
+The one fact used. Let U be v(0) plus all that has arrived at a neuron, in charges of one spike, S
+its net spikes. When it is answered at height U it comes to rest at settled(S, U):
 
-    IF, GN   max(S, floor(U))                               it fires while p >= 1 (GN several at once, the same in the end)
-    SNM      S clipped to [max(0, floor(U)), max(0, ceil(U))]   it fires while p >= 1, takes back while p <= -1 and S > 0
-    ST-BIF   floor(U) clipped to [0, S_max]                 it fires while p >= 1 and S < S_max, takes back while p < 0 and S > 0
+    IF, GN   max(S, floor(U))                               it fires while p >= 1 (GN several at
+    once, the same in the end) SNM      S clipped to [max(0, floor(U)), max(0, ceil(U))]   it fires
+    while p >= 1, takes back while p <= -1 and S > 0 ST-BIF   floor(U) clipped to [0, S_max]
+    it fires while p >= 1 and S < S_max, takes back while p < 0 and S > 0
 
-with p = U - S. Each of them grows with S and with U, and settled(settled(S, U), U) = settled(S, U). Say that in some step a neuron's
-height is U0 after the drive, stays in [L, H] and ends at E, that S was the count before, and A = settled(S, U0). Then
+with p = U - S. Each of them grows with S and with U, and settled(settled(S, U), U) = settled(S, U).
+Say that in some step a neuron's height is U0 after the drive, stays in [L, H] and ends at E, that S
+was the count before, and A = settled(S, U0). Then
 
     settled(settled(A, L), E) <= the count after the step <= settled(settled(A, H), E).
 
-For B = settled(A, H) is at least settled(A, U0) = A, and whoever has at most B at a height of at most H has at most settled(B, H) = B
-afterwards; the last answer is at E. The lower end is the same upside down. As both sides grow with S, U0, E and with H or L, ends of
-these give ends of the count, step after step. A clocked neuron goes from S towards settled(S, E), by `most` spikes at most: that grows
-with both, too.
+For B = settled(A, H) is at least settled(A, U0) = A, and whoever has at most B at a height of at
+most H has at most settled(B, H) = B afterwards; the last answer is at E. The lower end is the same
+upside down. As both sides grow with S, U0, E and with H or L, ends of these give ends of the count,
+step after step. A clocked neuron goes from S towards settled(S, E), by `most` spikes at most: that
+grows with both, too.
 
-What the ends are. U0, L, H and E are sums over sources, whose ends over a box of counts are reached by putting each source at one
-end or the other by the sign of its weight. E takes the counts after the step, U0 those of the step before and the drive. H and L take
-what part of the step's spikes can make of a source's count before it, delivered in any order: for IF and GN all of them or none. A
-signed neuron that is itself free may fire and take back any number of times in a step, so that nothing bounds H and L behind it; there
-SNM's count is one of floor(E) and ceil(E) and no more is known. (Of the first layer, which has drive alone, all is known.)
-ST-BIF hangs on E alone: its intervals have width 0 after every step (semantics, section 7, law 2).
-All is in the simulation's whole numbers, int64. An interval that reaches LIMIT spikes is given up, and with it its image.
+What the ends are. U0, L, H and E are sums over sources, whose ends over a box of counts are reached
+by putting each source at one end or the other by the sign of its weight. E takes the counts after
+the step, U0 those of the step before and the drive. H and L take what part of the step's spikes can
+make of a source's count before it, delivered in any order: for IF and GN all of them or none. A
+signed neuron that is itself free may fire and take back any number of times in a step, so that
+nothing bounds H and L behind it; there SNM's count is one of floor(E) and ceil(E) and no more is
+known. (Of the first layer, which has drive alone, all is known.) ST-BIF hangs on E alone: its
+intervals have width 0 after every step (semantics, section 7, law 2). All is in the simulation's
+whole numbers, int64. An interval that reaches LIMIT spikes is given up, and with it its image.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -50,8 +58,9 @@ PROVEN = (IF, GN, SNM, STBIF)
 class Spikes(NamedTuple):
     """What one layer may have sent, int64 [N, T, neurons]; channels last.
 
-    fewest, most: of its net spikes after each step (the same array where they are equal throughout). lowest, highest: what any part of
-    a step's spikes can make of the count before it; None where nothing bounds it.
+    fewest, most: of its net spikes after each step (the same array where they are equal
+    throughout). lowest, highest: what any part of a step's spikes can make of the count before it;
+    None where nothing bounds it.
     """
 
     fewest: np.ndarray
@@ -61,7 +70,9 @@ class Spikes(NamedTuple):
 
 
 class Images:
-    """Some raw images [N, C, H, W] in a simulation. numbers: theirs, for random drive. weights: `weights_of` the simulation."""
+    """Some raw images [N, C, H, W] in a simulation. numbers: theirs, for random drive. weights:
+    `weights_of` the simulation.
+    """
 
     def __init__(self, simulation, pixels, numbers, weights):
         self.simulation, self.network, self.weights = simulation, simulation.network, weights
@@ -71,7 +82,8 @@ class Images:
         self.resting = np.split(simulation.resting.astype(np.int64), ends)
 
     def layer(self, i, sent, free):
-        """(the `Spikes` of layer number i, given those of the layers before; bool [N, T]: where they were given up).
+        """(the `Spikes` of layer number i, given those of the layers before; bool [N, T]: where
+        they were given up).
 
         sent: layer number -> `Spikes`. free: whether its arrivals come in any order.
         """
@@ -93,18 +105,28 @@ class Images:
         return Spikes(none, none + LIMIT, None, None)
 
     def charge(self, i, sent, up, down):
-        """v(0), drive and the most that may have arrived at layer i, after each step: int64 [N, T, neurons].
+        """v(0), drive and the most that may have arrived at layer i, after each step: int64 [N, T,
+        neurons].
 
-        up, down: the fields of `Spikes` at which sources with positive and with negative weights stand.
+        up, down: the fields of `Spikes` at which sources with positive and with negative weights
+        stand.
         """
         total = np.cumsum(self.drive[i], axis=1) + self.resting[i]
         for p in self.network.into(i):
             if p.source != INPUT:
-                add(p.map, self.weights[p.source, i], getattr(sent[p.source], up), getattr(sent[p.source], down), total)
+                add(
+                    p.map,
+                    self.weights[p.source, i],
+                    getattr(sent[p.source], up),
+                    getattr(sent[p.source], down),
+                    total,
+                )
         return total
 
     def _heights(self, i, sent, free):
-        """(least E, greatest E, L, H). IF and GN, which only count up, need neither L nor more of E than that it is at most H."""
+        """(least E, greatest E, L, H). IF and GN, which only count up, need neither L nor more of E
+        than that it is at most H.
+        """
         sources = [sent[p.source] for p in self.network.into(i) if p.source != INPUT]
         low = self.charge(i, sent, "fewest", "most")
         if free and not sources:
@@ -112,9 +134,22 @@ class Images:
         if free and not self.simulation.neuron.signed:
             top = self.charge(i, sent, "highest", "lowest")
             return low, top, -FAR, top
-        high = low if all(s.fewest is s.most for s in sources) else self.charge(i, sent, "most", "fewest")
-        if free and isinstance(self.simulation.neuron, SNM) and all(s.lowest is not None for s in sources):
-            return low, high, self.charge(i, sent, "lowest", "highest"), self.charge(i, sent, "highest", "lowest")
+        high = (
+            low
+            if all(s.fewest is s.most for s in sources)
+            else self.charge(i, sent, "most", "fewest")
+        )
+        if (
+            free
+            and isinstance(self.simulation.neuron, SNM)
+            and all(s.lowest is not None for s in sources)
+        ):
+            return (
+                low,
+                high,
+                self.charge(i, sent, "lowest", "highest"),
+                self.charge(i, sent, "highest", "lowest"),
+            )
         return low, high, -FAR, FAR
 
     def _after_drive(self, i, height):
@@ -124,7 +159,11 @@ class Images:
 
     def _counts(self, i, last, first, farthest, free):
         """One end of S after each step, from the same ends of E, U0 and of L or H."""
-        counts, s, n = np.empty_like(last), np.zeros_like(last[:, 0]), most_at_once(self.simulation.neuron)
+        counts, s, n = (
+            np.empty_like(last),
+            np.zeros_like(last[:, 0]),
+            most_at_once(self.simulation.neuron),
+        )
         farthest = np.broadcast_to(farthest, last.shape)
         for k in range(counts.shape[1]):
             if free:
@@ -136,7 +175,9 @@ class Images:
         return counts
 
     def _settled(self, i, s, height):
-        """Where a neuron of layer i comes to rest when it is answered at this height after s spikes."""
+        """Where a neuron of layer i comes to rest when it is answered at this height after s
+        spikes.
+        """
         neuron, one = self.simulation.neuron, self.simulation.arithmetic.one.item()
         if isinstance(neuron, STBIF):
             return np.clip(height // one, 0, neuron.limits[i])
@@ -149,38 +190,77 @@ def check(simulation):
     """Raise InputError unless intervals are proven for these neurons and this time."""
     time, neuron = simulation.time, simulation.neuron
     if type(neuron) not in PROVEN or simulation.srp:
-        raise InputError("intervals", "neurons if, gn, snm or st-bif, without SRP",
-                         f"{type(neuron).__name__}, srp {simulation.srp}", "a hard reset forgets how far above the threshold it was, "
-                         "and SRP's mask hangs on a potential: no bound is proven")
+        raise InputError(
+            "intervals",
+            "neurons if, gn, snm or st-bif, without SRP",
+            f"{type(neuron).__name__}, srp {simulation.srp}",
+            "a hard reset forgets how far above the threshold it was, "
+            "and SRP's mask hangs on a potential: no bound is proven",
+        )
     if time.refractory or time.window:
-        raise InputError("intervals", "neurons that answer every arrival at once",
-                         f"refractory {time.refractory:g}, window {time.window:g}", "leave them out")
+        raise InputError(
+            "intervals",
+            "neurons that answer every arrival at once",
+            f"refractory {time.refractory:g}, window {time.window:g}",
+            "leave them out",
+        )
 
 
 def weights_of(simulation):
-    """{(source, target): a projection's blocks, int64 [K, G, ci, co]}, for sums of up to LIMIT spikes of each source."""
+    """{(source, target): a projection's blocks, int64 [K, G, ci, co]}, for sums of up to LIMIT
+    spikes of each source.
+    """
     weights, heaviest = {}, np.zeros(len(simulation.network.layers))
     for p in simulation.network.projections:
         if p.source != INPUT and not simulation.network.layers[p.target].pools:
-            blocks = weights[p.source, p.target] = np.ascontiguousarray(simulation.blocks(p), np.int64)
-            heaviest[p.target] += np.abs(blocks.astype(np.float64)).sum(axis=2).max() * np.bincount(p.map.r).max()
+            blocks = weights[p.source, p.target] = np.ascontiguousarray(
+                simulation.blocks(p), np.int64
+            )
+            heaviest[p.target] += (
+                np.abs(blocks.astype(np.float64)).sum(axis=2).max() * np.bincount(p.map.r).max()
+            )
     if heaviest.max() * LIMIT >= 2.0**61:
-        raise InputError("intervals", f"weights of which {LIMIT:,} spikes fit 64 bits", f"F = {simulation.arithmetic.fraction_bits}",
-                         "choose fewer fraction bits")
+        raise InputError(
+            "intervals",
+            f"weights of which {LIMIT:,} spikes fit 64 bits",
+            f"F = {simulation.arithmetic.fraction_bits}",
+            "choose fewer fraction bits",
+        )
     return weights
 
 
 def add(taps, blocks, up, down, total):
-    """total [N, T, neurons] += the most that counts from `down` to `up` can bring through a map with these whole-numbered blocks."""
+    """total [N, T, neurons] += the most that counts from `down` to `up` can bring through a map
+    with these whole-numbered blocks.
+    """
     n, (_, _, ci, co) = total.shape[0] * total.shape[1], blocks.shape
-    add_end(taps.p, taps.r, taps.k * blocks[0].size, ci, co, blocks.reshape(-1), *(x.reshape(n, taps.sites[0], -1) for x in (up, down)),
-            total.reshape(n, taps.sites[1], -1))
+    add_end(
+        taps.p,
+        taps.r,
+        taps.k * blocks[0].size,
+        ci,
+        co,
+        blocks.reshape(-1),
+        *(x.reshape(n, taps.sites[0], -1) for x in (up, down)),
+        total.reshape(n, taps.sites[1], -1),
+    )
 
 
 def add_dense(weights, up, down, total):
-    """The same with a whole matrix [sources, targets], for counts [M, sources] and total [M, targets]."""
+    """The same with a whole matrix [sources, targets], for counts [M, sources] and total [M,
+    targets].
+    """
     at = np.zeros(1, np.int64)
-    add_end(at, at, at, *weights.shape, np.ascontiguousarray(weights).reshape(-1), up[:, None], down[:, None], total[:, None])
+    add_end(
+        at,
+        at,
+        at,
+        *weights.shape,
+        np.ascontiguousarray(weights).reshape(-1),
+        up[:, None],
+        down[:, None],
+        total[:, None],
+    )
 
 
 def _spikes(fewest, most, mixed):
@@ -188,7 +268,9 @@ def _spikes(fewest, most, mixed):
     most = fewest if np.array_equal(fewest, most) else most
     if mixed:
         return Spikes(fewest, most, None, None)
-    return Spikes(fewest, most, np.minimum(_before(fewest), fewest), np.maximum(_before(most), most))
+    return Spikes(
+        fewest, most, np.minimum(_before(fewest), fewest), np.maximum(_before(most), most)
+    )
 
 
 def _before(counts):
@@ -198,7 +280,11 @@ def _before(counts):
 
 def _largest(windows, counts):
     n, steps, _ = counts.shape
-    return linear.largest(windows, counts.reshape(n * steps, windows.sites[0], -1)).reshape(n, steps, -1).astype(np.int64)
+    return (
+        linear.largest(windows, counts.reshape(n * steps, windows.sites[0], -1))
+        .reshape(n, steps, -1)
+        .astype(np.int64)
+    )
 
 
 def _by_step(simulation, image, number):

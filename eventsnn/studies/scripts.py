@@ -1,4 +1,7 @@
-"""What the scripts in analysis/ have in common: options, errors in one line, accuracies with intervals, pictures in two formats."""
+"""What the scripts in analysis/ have in common: options, errors in one line, accuracies with
+intervals, pictures in two formats.
+"""
+
 from __future__ import annotations
 
 import argparse
@@ -12,8 +15,16 @@ import eventsnn
 from eventsnn.exceptions import InputError
 from eventsnn.views.tables import report_steps, wilson
 
-LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#000000", "P"), ("#56B4E9", "X"),
-         ("#999999", "p"))  # colour and marker of each line
+LOOKS = (
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+    ("#E69F00", "v"),
+    ("#000000", "P"),
+    ("#56B4E9", "X"),
+    ("#999999", "p"),
+)  # colour and marker of each line
 APART = 0.045  # of a doubling of T, between the bars of neighbouring lines
 MOST_NAMES = 40  # with more layers not all are named
 CALIBRATION = 128  # training images that thresholds are found on
@@ -21,16 +32,22 @@ CALIBRATION = 128  # training images that thresholds are found on
 
 def options(words, *, limit, out):
     """An ArgumentParser with --net, --data, --limit and --out; words: the script's docstring."""
-    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=words, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
     parser.add_argument("--data", default="sample", help="images with labels, as for eventsnn.run")
     parser.add_argument("--limit", type=int, default=limit, help="number of test images")
-    parser.add_argument("--out", type=Path, default=Path(out), help="folder for pictures and tables")
+    parser.add_argument(
+        "--out", type=Path, default=Path(out), help="folder for pictures and tables"
+    )
     return parser
 
 
 def run(study, parser, argv=None):
-    """Make the folder and call study(args); returns the exit status: 0, or 2 after one line for wrong input."""
+    """Make the folder and call study(args); returns the exit status: 0, or 2 after one line for
+    wrong input.
+    """
     args = parser.parse_args(argv)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -43,29 +60,52 @@ def run(study, parser, argv=None):
 
 def given(args):
     """(graph, test images, calibration images) as --net, --data and --limit say."""
-    return (eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit),
-            eventsnn.load_images(args.data, split="train", limit=CALIBRATION))
+    return (
+        eventsnn.load(args.net),
+        eventsnn.load_images(args.data, limit=args.limit),
+        eventsnn.load_images(args.data, split="train", limit=CALIBRATION),
+    )
 
 
 def whole_numbers(words, option):
     """The numbers, from 1, of an option such as --members 1,2,4."""
     if not all(word.isdecimal() and int(word) for word in words.split(",")):
-        raise InputError(option, "whole numbers from 1, separated by commas", repr(words), f"for example {option} 1,4")
+        raise InputError(
+            option,
+            "whole numbers from 1, separated by commas",
+            repr(words),
+            f"for example {option} 1,4",
+        )
     return [int(word) for word in words.split(",")]
 
 
 def accuracy(result, step):
-    """{"images", "accuracy", "low", "high"} of a `Result` after `step` steps: the share of hits with its 95 % interval (Wilson)."""
+    """{"images", "accuracy", "low", "high"} of a `Result` after `step` steps: the share of hits
+    with its 95 % interval (Wilson).
+    """
     hits = round(result.accuracy(step) * len(result))
     low, high = wilson(hits, len(result))
     return {"images": len(result), "accuracy": hits / len(result), "low": low, "high": high}
 
 
 def by_step(result, steps):
-    """One row for each T of `steps`: accuracy, spikes and operations per image, those of SRP's first stage among them."""
-    before = result.batch.stage_one.sum(axis=(0, 2)) if result.batch.stage_one is not None else np.zeros(2)
-    return [{"T": t, **accuracy(result, t), "spikes": float((result.spikes[:, :, :t].sum() + before[0]) / len(result)),
-             "operations": float((result.operations[:, :, :t].sum() + before[1]) / len(result))} for t in steps]
+    """One row for each T of `steps`: accuracy, spikes and operations per image, those of SRP's
+    first stage among them.
+    """
+    before = (
+        result.batch.stage_one.sum(axis=(0, 2))
+        if result.batch.stage_one is not None
+        else np.zeros(2)
+    )
+    return [
+        {
+            "T": t,
+            **accuracy(result, t),
+            "spikes": float((result.spikes[:, :, :t].sum() + before[0]) / len(result)),
+            "operations": float((result.operations[:, :, :t].sum() + before[1]) / len(result)),
+        }
+        for t in steps
+    ]
 
 
 def interval(row):
@@ -82,16 +122,25 @@ def grouped(rows, key):
 
 
 def side_by_side(rows, key, cell):
-    """Rows as the papers' tables have them: one for each value of column `key`, a column for each T; cell(row) stands there."""
-    return [{key: value} | {f"T = {row['T']}": cell(row) for row in mine} for value, mine in grouped(rows, key).items()]
+    """Rows as the papers' tables have them: one for each value of column `key`, a column for each
+    T; cell(row) stands there.
+    """
+    return [
+        {key: value} | {f"T = {row['T']}": cell(row) for row in mine}
+        for value, mine in grouped(rows, key).items()
+    ]
 
 
 def draw_accuracy(axes, lines, ann_accuracy):
-    """Accuracy against T, one line for each label -> rows of `by_step`; bars are 95 % intervals, dashes the ANN."""
+    """Accuracy against T, one line for each label -> rows of `by_step`; bars are 95 % intervals,
+    dashes the ANN.
+    """
     for k, (label, rows) in enumerate(lines.items()):
         colour, marker = LOOKS[k % len(LOOKS)]
         values = 100 * np.array([row["accuracy"] for row in rows])
-        bars = np.abs(100 * np.array([[row[end] for row in rows] for end in ("low", "high")]) - values)
+        bars = np.abs(
+            100 * np.array([[row[end] for row in rows] for end in ("low", "high")]) - values
+        )
         x = np.array([row["T"] for row in rows]) * 2 ** (APART * (k - (len(lines) - 1) / 2))
         axes.errorbar(x, values, bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
         axes.plot(x, values, color=colour, marker=marker, ms=4.5, lw=1.3, label=label)
@@ -111,7 +160,9 @@ def step_axis(axes, most, label="time steps T"):
 
 
 def error_axis(axes, errors):
-    """Make the vertical axis logarithmic, for mean squared errors of the readout; what is the ANN's to the last digit falls off it."""
+    """Make the vertical axis logarithmic, for mean squared errors of the readout; what is the ANN's
+    to the last digit falls off it.
+    """
     visible = [error for error in errors if error > 1e-6] or [1.0]
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -1,4 +1,7 @@
-"""Reading a trace from one neuron's place: the synapses into it, when steps began, and what fired it when no spike did."""
+"""Reading a trace from one neuron's place: the synapses into it, when steps began, and what fired
+it when no spike did.
+"""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -16,8 +19,9 @@ from eventsnn.simulation.event import engine_of
 class Incoming(NamedTuple):
     """What one projection brings to one neuron.
 
-    number: the projection's, as in the trace. source: its layer. charge: of a +1 spike of each source
-    neuron, in the arithmetic's numbers. reached: bool, whether there is a synapse (its charge may be 0).
+    number: the projection's, as in the trace. source: its layer. charge: of a +1 spike of each
+    source neuron, in the arithmetic's numbers. reached: bool, whether there is a synapse (its
+    charge may be 0).
     """
 
     number: int
@@ -27,10 +31,14 @@ class Incoming(NamedTuple):
 
 
 def incoming(simulation, layer, neuron):
-    """The synapses of one neuron: an `Incoming` for each projection into its layer, of the input (source INPUT) last if it sends events."""
+    """The synapses of one neuron: an `Incoming` for each projection into its layer, of the input
+    (source INPUT) last if it sends events.
+    """
     network, found = simulation.network, []
     spiking = [p for p in network.projections if p.source != INPUT]
-    inputs = [p for p in network.projections if p.source == INPUT and simulation.encoding.kind == "events"]
+    inputs = [
+        p for p in network.projections if p.source == INPUT and simulation.encoding.kind == "events"
+    ]
     for number, p in enumerate(spiking + inputs):
         if p.target != layer:
             continue
@@ -42,29 +50,47 @@ def incoming(simulation, layer, neuron):
         weights = simulation.blocks(replace(p, map=replace(p.map, weights=one_output)))[:, 0, :, 0]
         shape = p.map.sites[0], p.map.channels[0]
         charge, reached = np.zeros(shape, weights.dtype), np.zeros(shape, bool)
-        charge[p.map.p[taps], group * ci:(group + 1) * ci] = weights
-        reached[p.map.p[taps], group * ci:(group + 1) * ci] = True
+        charge[p.map.p[taps], group * ci : (group + 1) * ci] = weights
+        reached[p.map.p[taps], group * ci : (group + 1) * ci] = True
         found.append(Incoming(number, p.source, charge.reshape(-1), reached.reshape(-1)))
     return found
 
 
 def fired_by_itself(trace, spikes):
-    """For each spike whether neither drive nor another spike fired it: the end of a step, a window or a refractory period did.
+    """For each spike whether neither drive nor another spike fired it: the end of a step, a window
+    or a refractory period did.
 
-    Without a window drive is evaluated as it arrives, and then nothing else fires at that tick by itself.
+    Without a window drive is evaluated as it arrives, and then nothing else fires at that tick by
+    itself.
     """
     uncaused, time = (spikes["cause"] < 0) & ~fired_by_input(trace, spikes), trace.simulation.time
     if is_clocked(trace.simulation) or time.window:
         return uncaused
-    return uncaused & (spikes["tick"] != trace.starts[spikes["step"]]) if time.refractory else np.zeros(len(spikes), bool)
+    return (
+        uncaused & (spikes["tick"] != trace.starts[spikes["step"]])
+        if time.refractory
+        else np.zeros(len(spikes), bool)
+    )
 
 
 def fired_by_input(trace, spikes):
-    """For each spike whether the arrival of an input event fired it: it has that event's number, in its step."""
-    if not len(trace.input_deliveries) or is_clocked(trace.simulation) or trace.simulation.time.window:
+    """For each spike whether the arrival of an input event fired it: it has that event's number, in
+    its step.
+    """
+    if (
+        not len(trace.input_deliveries)
+        or is_clocked(trace.simulation)
+        or trace.simulation.time.window
+    ):
         return np.zeros(len(spikes), bool)
     events = {(step, event) for step, event in trace.input_deliveries[["step", "event"]].tolist()}
-    return np.array([cause < 0 and (step, event) in events for step, event, cause in spikes[["step", "event", "cause"]].tolist()], bool)
+    return np.array(
+        [
+            cause < 0 and (step, event) in events
+            for step, event, cause in spikes[["step", "event", "cause"]].tolist()
+        ],
+        bool,
+    )
 
 
 def is_clocked(simulation):
@@ -73,21 +99,28 @@ def is_clocked(simulation):
 
 
 def quantum(simulation):
-    """q, the charge that one spike takes from the potential (the whole threshold under hard reset); a Python number."""
+    """q, the charge that one spike takes from the potential (the whole threshold under hard reset);
+    a Python number.
+    """
     one = simulation.arithmetic.one
     return (one - settle(simulation.neuron, one, 1)).item()
 
 
 def worth(simulation, layer, charges):
-    """What charges (v(0) and all that arrived; a number or an array) are worth in any order: max(0, floor(charge / q)) spikes, int64.
+    """What charges (v(0) and all that arrived; a number or an array) are worth in any order: max(0,
+    floor(charge / q)) spikes, int64.
 
-    q: the charge of one. Not more than the model ever fires (ST-BIF's S_max; under order clocked once a step, GN tau times).
+    q: the charge of one. Not more than the model ever fires (ST-BIF's S_max; under order clocked
+    once a step, GN tau times).
     """
     highest = simulation.steps * most(simulation.neuron) if is_clocked(simulation) else None
     counts = np.clip(np.asarray(charges) // quantum(simulation), 0, highest).astype(np.int64)
     values, which = np.unique(counts, return_inverse=True)
     for i in range(len(values)):
-        while values[i] and emit(simulation.neuron, layer, simulation.arithmetic.one, values[i] - 1) <= 0:
+        while (
+            values[i]
+            and emit(simulation.neuron, layer, simulation.arithmetic.one, values[i] - 1) <= 0
+        ):
             values[i] -= 1
     return values[which].reshape(counts.shape)
 
@@ -100,5 +133,9 @@ def total(charges):
 def check_complete(trace):
     """Raise InputError unless the trace has every spike and delivery."""
     if not trace.complete:
-        raise InputError("trace", "a trace of all layers, neurons and steps, with its deliveries", "a part of one",
-                         "record it without filters")
+        raise InputError(
+            "trace",
+            "a trace of all layers, neurons and steps, with its deliveries",
+            "a part of one",
+            "record it without filters",
+        )

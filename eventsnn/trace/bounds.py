@@ -1,9 +1,12 @@
-"""What one neuron would have fired had the same arrivals come in another order: law 6 (semantics, section 7), and reruns.
+"""What one neuron would have fired had the same arrivals come in another order: law 6 (semantics,
+section 7), and reruns.
 
-A soft-reset IF neuron that is evaluated at every arrival has fired max(0, floor(max U / theta)) spikes, where U is v(0)
-plus all that has arrived, and the maximum is over the arrivals so far. So the fewest and the most spikes over a set of
-orders follow from how low and how high the maximum of U can be. All numbers are the arithmetic's.
+A soft-reset IF neuron that is evaluated at every arrival has fired max(0, floor(max U / theta))
+spikes, where U is v(0) plus all that has arrived, and the maximum is over the arrivals so far. So
+the fewest and the most spikes over a set of orders follow from how low and how high the maximum of
+U can be. All numbers are the arithmetic's.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,24 +18,33 @@ from eventsnn.trace.microscope import DRIVE, ITSELF
 
 
 def has_bounds(simulation):
-    """Whether law 6 holds: soft-reset IF without a refractory period, evaluated at every arrival."""
+    """Whether law 6 holds: soft-reset IF without a refractory period, evaluated at every
+    arrival.
+    """
     time = simulation.time
-    return type(simulation.neuron) is IF and not (time.refractory or time.window or is_clocked(simulation))
+    return type(simulation.neuron) is IF and not (
+        time.refractory or time.window or is_clocked(simulation)
+    )
 
 
 def of_arrivals(potential, charges, theta):
     """(fewest, most) over all orders of the arrivals `charges`, from a potential below theta.
 
-    Law 6: floor((v + excitation - inhibition) / theta) and floor((v + excitation) / theta), not below 0.
+    Law 6: floor((v + excitation - inhibition) / theta) and floor((v + excitation) / theta), not
+    below 0.
     """
-    return _spikes(potential + total(charges), theta), _spikes(potential + total(charges[charges > 0]), theta)
+    return _spikes(potential + total(charges), theta), _spikes(
+        potential + total(charges[charges > 0]), theta
+    )
 
 
 def in_steps(start, steps, theta):
-    """(fewest, most) over a run, over all orders in which every arrival stays in its step, drive the first of it.
+    """(fewest, most) over a run, over all orders in which every arrival stays in its step, drive
+    the first of it.
 
-    steps: (drive, charges of the spikes that arrived) of each. Both ends can be reached, by one order each: inhibition
-    first everywhere keeps U down to its heights after the drive and at the end of a step.
+    steps: (drive, charges of the spikes that arrived) of each. Both ends can be reached, by one
+    order each: inhibition first everywhere keeps U down to its heights after the drive and at the
+    end of a step.
     """
     height, lowest, highest = start, [], []
     for drive, charges in steps:
@@ -47,7 +59,8 @@ def in_steps(start, steps, theta):
 def in_any(start, charges, theta):
     """(fewest, most) over all orders of all arrivals of a run, drive among them.
 
-    A v(0) of theta and more fires at the first arrival, which can be the lowest of all, and is at most the highest.
+    A v(0) of theta and more fires at the first arrival, which can be the lowest of all, and is at
+    most the highest.
     """
     excitation = charges[charges > 0]
     lowest = start + max(charges.min().item(), total(charges))
@@ -60,22 +73,33 @@ def _spikes(height, theta):
 
 
 class Alone:
-    """One neuron by itself: potential p, signs of the spikes fired; the ticks at which the rest that it takes after a spike ends and
-    at which its window ends (None: there is none)."""
+    """One neuron by itself: potential p, signs of the spikes fired; the ticks at which the rest
+    that it takes after a spike ends and at which its window ends (None: there is none).
+    """
 
     def __init__(self, simulation, layer, start):
-        exact = simulation.arithmetic.dtype.kind == "i"  # Python's whole numbers cannot overflow in another order
-        neuron, one = simulation.neuron, (lambda x: x.item() if exact and isinstance(x, np.generic) else x)
+        exact = (
+            simulation.arithmetic.dtype.kind == "i"
+        )  # Python's whole numbers cannot overflow in another order
+        neuron, one = (
+            simulation.neuron,
+            (lambda x: x.item() if exact and isinstance(x, np.generic) else x),
+        )
         self.layer = layer
         self.neuron, self.p = type(neuron)(*map(one, neuron)), one(start)
         time = simulation.time
-        self.rest, self.window = time.in_ticks(time.refractory, "refractory"), time.in_ticks(time.window, "window")
+        self.rest, self.window = (
+            time.in_ticks(time.refractory, "refractory"),
+            time.in_ticks(time.window, "window"),
+        )
         self.once, self.signs, self.net = is_clocked(simulation), [], 0
         self.rests_until: int | None = None
         self.window_end: int | None = None
 
     def arrive(self, charge, tick):
-        """It is charged and evaluated; with a window at its end, in clocked time when the caller says so."""
+        """It is charged and evaluated; with a window at its end, in clocked time when the caller
+        says so.
+        """
         self.p += charge
         if self.window:
             self.window_end = tick + self.window if self.window_end is None else self.window_end
@@ -100,7 +124,9 @@ class Alone:
         return emit(self.neuron, self.layer, self.p, self.net)
 
     def wait(self, tick):
-        """Up to what arrives at `tick`: rests and windows that end before it (at one tick all arrivals come first)."""
+        """Up to what arrives at `tick`: rests and windows that end before it (at one tick all
+        arrivals come first).
+        """
         while (due := self._due()) is not None and due < tick:
             self._end(due)
 
@@ -110,7 +136,9 @@ class Alone:
             self._end(self._due())
 
     def _due(self):
-        """When it is next evaluated of its own accord; a window that ends in a rest stays open to the end of the rest."""
+        """When it is next evaluated of its own accord; a window that ends in a rest stays open to
+        the end of the rest.
+        """
         return self.window_end if self.rests_until is None else self.rests_until
 
     def _end(self, tick):
@@ -119,17 +147,22 @@ class Alone:
 
 
 def rerun(trace, seen, first=0):
-    """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the trace does not tell: with windows, a
-    barrier and a rest that ends at the very tick at which a step or the run does, and may belong to it or not.
+    """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the
+    trace does not tell: with windows, a barrier and a rest that ends at the very tick at which a
+    step or the run does, and may belong to it or not.
 
-    seen: its `microscope.Observation`. first: -1 or 1 puts the arrivals with negative or positive charge at the beginning of their
-    step, after its drive, and leaves all others at their times; 0 leaves all as they were, which gives the recorded spikes.
+    seen: its `microscope.Observation`. first: -1 or 1 puts the arrivals with negative or positive
+    charge at the beginning of their step, after its drive, and leaves all others at their times; 0
+    leaves all as they were, which gives the recorded spikes.
     """
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
     ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
-    alone, waits = Alone(seen.simulation, seen.layer, seen.start), seen.simulation.time.window and seen.simulation.time.barrier
+    alone, waits = (
+        Alone(seen.simulation, seen.layer, seen.start),
+        seen.simulation.time.window and seen.simulation.time.barrier,
+    )
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
     for at in np.lexsort((~moved, ~drives, rows["step"])):
         if drives[at] and rows["step"][at]:

@@ -1,4 +1,7 @@
-"""The list of a recorded run's deliveries, and what can be changed in it: spikes swapped, moved, dropped or delayed."""
+"""The list of a recorded run's deliveries, and what can be changed in it: spikes swapped, moved,
+dropped or delayed.
+"""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -13,7 +16,9 @@ DROPPED = -1
 
 
 class Swap(NamedTuple):
-    """The deliveries of two spikes change places and times, each with the other's that is as far from the first."""
+    """The deliveries of two spikes change places and times, each with the other's that is as far
+    from the first.
+    """
 
     a: int
     b: int
@@ -44,12 +49,20 @@ def recorded_order(trace, edits=()):
     engine, spikes = engine_of(trace.simulation), trace.spikes
     net, halves = engine.tables, engine.order.halves
     fan_out = np.diff(net.out_first)
-    parcels = np.minimum(fan_out, 1) if halves == WHOLE and engine.delay_kind != 1 else fan_out * (1 if halves == WHOLE else 2)
+    parcels = (
+        np.minimum(fan_out, 1)
+        if halves == WHOLE and engine.delay_kind != 1
+        else fan_out * (1 if halves == WHOLE else 2)
+    )
     numbers = numbers_of(trace, spikes)
-    first = np.append(0, np.cumsum(np.bincount(numbers, minlength=len(net.layer_of)) * parcels[net.layer_of]))
+    first = np.append(
+        0, np.cumsum(np.bincount(numbers, minlength=len(net.layer_of)) * parcels[net.layer_of])
+    )
     place, tick = edited(trace, edits)
     delay, key = np.full(first[-1], DROPPED), np.ones(first[-1], np.int64)
-    slot = (first[numbers] + nth_of(numbers) * parcels[spikes["layer"]])[trace.deliveries["spike"]] + _part(trace, halves)
+    slot = (first[numbers] + nth_of(numbers) * parcels[spikes["layer"]])[
+        trace.deliveries["spike"]
+    ] + _part(trace, halves)
     kept = tick != DROPPED
     delay[slot[kept]] = (tick - spikes["tick"][trace.deliveries["spike"]])[kept]
     key[slot[kept]] = place[kept] + 1
@@ -66,7 +79,9 @@ def nth_of(numbers):
     order = np.argsort(numbers, kind="stable")
     begins = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     nth = np.empty(len(numbers), np.int64)
-    nth[order] = np.arange(len(numbers)) - np.repeat(begins, np.diff(np.append(begins, len(numbers))))
+    nth[order] = np.arange(len(numbers)) - np.repeat(
+        begins, np.diff(np.append(begins, len(numbers)))
+    )
     return nth
 
 
@@ -75,14 +90,18 @@ def _part(trace, halves):
     net, deliveries = engine_of(trace.simulation).tables, trace.deliveries
     rank = np.zeros(len(net.out), np.int64)
     for layer in range(len(net.out_first) - 1):
-        mine = net.out[net.out_first[layer]:net.out_first[layer + 1]]
+        mine = net.out[net.out_first[layer] : net.out_first[layer + 1]]
         rank[mine] = np.arange(len(mine))
-    of_projection = np.where(deliveries["projection"] < 0, 0, rank[deliveries["projection"]] if len(rank) else 0)
+    of_projection = np.where(
+        deliveries["projection"] < 0, 0, rank[deliveries["projection"]] if len(rank) else 0
+    )
     return of_projection if halves == WHOLE else 2 * of_projection + (deliveries["half"] != halves)
 
 
 def edited(trace, edits):
-    """Each delivery's place in the list and its tick (-1: dropped), after the edits, one after the other; int64 [D] both."""
+    """Each delivery's place in the list and its tick (-1: dropped), after the edits, one after the
+    other; int64 [D] both.
+    """
     count, emitted = len(trace.deliveries), trace.spikes["tick"][trace.deliveries["spike"]]
     place, tick = np.arange(count), trace.deliveries["tick"].copy()
     for edit in edits:
@@ -90,13 +109,24 @@ def edited(trace, edits):
         if isinstance(edit, Drop):
             tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
         elif isinstance(edit, Delay):
-            tick[_rows(trace, edit, edit.seq, place, tick)] += trace.simulation.time.in_ticks(edit.steps, f"{edit}: steps")
+            tick[_rows(trace, edit, edit.seq, place, tick)] += trace.simulation.time.in_ticks(
+                edit.steps, f"{edit}: steps"
+            )
         elif isinstance(edit, Move):
-            rows, target = _rows(trace, edit, edit.seq, place, tick), _rows(trace, edit, edit.before, place, tick)[0]
-            at[rows], tick[rows] = place[target] - np.linspace(1, 0, len(rows) + 2)[1:-1], tick[target]
+            rows, target = (
+                _rows(trace, edit, edit.seq, place, tick),
+                _rows(trace, edit, edit.before, place, tick)[0],
+            )
+            at[rows], tick[rows] = (
+                place[target] - np.linspace(1, 0, len(rows) + 2)[1:-1],
+                tick[target],
+            )
         elif isinstance(edit, Swap):
             a, b = (_rows(trace, edit, seq, place, tick) for seq in edit)
-            to, back = b[np.minimum(np.arange(len(a)), len(b) - 1)], a[np.minimum(np.arange(len(b)), len(a) - 1)]
+            to, back = (
+                b[np.minimum(np.arange(len(a)), len(b) - 1)],
+                a[np.minimum(np.arange(len(b)), len(a) - 1)],
+            )
             at[a], at[b], tick[a], tick[b] = at[to], at[back], tick[to], tick[back]
         else:
             raise InputError("edits", "Swap, Move, Drop or Delay", repr(edit))
@@ -104,8 +134,11 @@ def edited(trace, edits):
         early = np.flatnonzero((tick != DROPPED) & (tick < emitted))
         if len(early):
             spike = trace.deliveries["spike"][early[0]]
-            raise InputError(str(edit), f"a place for spike {spike} that is not before it is fired, at tick {emitted[early[0]]}",
-                             f"tick {tick[early[0]]}")
+            raise InputError(
+                str(edit),
+                f"a place for spike {spike} that is not before it is fired, at tick {emitted[early[0]]}",
+                f"tick {tick[early[0]]}",
+            )
     return place, tick
 
 

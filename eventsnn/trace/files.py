@@ -1,4 +1,5 @@
 """Traces as HDF5 files: written while the simulation goes on, and read again."""
+
 from __future__ import annotations
 
 import json
@@ -15,38 +16,65 @@ from eventsnn.engine.event import layout
 from eventsnn.exceptions import InputError
 from eventsnn.files.columns import CHUNK, Columns
 from eventsnn.files.writing import Patient
-from eventsnn.trace.trace import COLUMNS, DELIVERY, Trace, _drive, delivery_columns, spike_columns, spike_type
+from eventsnn.trace.trace import (
+    COLUMNS,
+    DELIVERY,
+    Trace,
+    _drive,
+    delivery_columns,
+    spike_columns,
+    spike_type,
+)
 
-STRATEGIES = dict.fromkeys(("v_before", "v_after"), zlib.Z_RLE)  # the low bytes of potentials are random: no repetition to look for
+STRATEGIES = dict.fromkeys(
+    ("v_before", "v_after"), zlib.Z_RLE
+)  # the low bytes of potentials are random: no repetition to look for
 
 
 class TraceFile:
     """A sink that streams one image's trace to an HDF5 file, compressed, in chunks.
 
-    layers: names of the layers whose spikes are kept (None: all). neurons: (layer's name, number) of those whose spikes are
-    kept (None: all). steps: (first, last) steps kept, counted from 0 (None: all). Deliveries are kept only without filters,
-    since they are needed whole.
+    layers: names of the layers whose spikes are kept (None: all). neurons: (layer's name, number)
+    of those whose spikes are kept (None: all). steps: (first, last) steps kept, counted from 0
+    (None: all). Deliveries are kept only without filters, since they are needed whole.
 
-    A thread of its own sorts, compresses and writes while the simulation goes on, which waits where the thread
-    is AHEAD blocks of records behind. What the disk refuses is raised by the next call, at the latest by `finish`;
-    nothing is left then.
+    A thread of its own sorts, compresses and writes while the simulation goes on, which waits where
+    the thread is AHEAD blocks of records behind. What the disk refuses is raised by the next call,
+    at the latest by `finish`; nothing is left then.
     """
 
     AHEAD = 2
 
-    def __init__(self, path, simulation, number, *, layers=None, neurons=None, steps=None, provenance=None):
+    def __init__(
+        self, path, simulation, number, *, layers=None, neurons=None, steps=None, provenance=None
+    ):
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
-        chosen = set(self.names if layers is None else layers) & {name for name, _ in neurons or zip(self.names, self.names)}
-        self.layers, first = np.array([name in chosen for name in self.names[:-1]]), simulation.network.first
-        self.numbers = neurons and [first[self.names.index(name)] + number for name, number in neurons]
-        self.complete, self.provenance, self.disk = layers is None and neurons is None and steps is None, provenance or {}, None
+        chosen = set(self.names if layers is None else layers) & {
+            name for name, _ in neurons or zip(self.names, self.names)
+        }
+        self.layers, first = (
+            np.array([name in chosen for name in self.names[:-1]]),
+            simulation.network.first,
+        )
+        self.numbers = neurons and [
+            first[self.names.index(name)] + number for name, number in neurons
+        ]
+        self.complete, self.provenance, self.disk = (
+            layers is None and neurons is None and steps is None,
+            provenance or {},
+            None,
+        )
 
     def restart(self):
         """Begin the file (again)."""
         self.discard()
         self.disk = Patient(open(self.path.with_suffix(".tmp"), "w+b", buffering=0))
-        self.file, self.writer, self.waiting = h5py.File(self.disk, "w"), ThreadPoolExecutor(1), deque()
+        self.file, self.writer, self.waiting = (
+            h5py.File(self.disk, "w"),
+            ThreadPoolExecutor(1),
+            deque(),
+        )
         self.next_seq, self.groups, self.held = 0, None, {}
 
     def discard(self):
@@ -67,7 +95,9 @@ class TraceFile:
             self.restart()
         try:
             self._wait(self.AHEAD - 1)
-            self.waiting.append(self.writer.submit(self._write, self.next_seq, spikes, potentials, deliveries))
+            self.waiting.append(
+                self.writer.submit(self._write, self.next_seq, spikes, potentials, deliveries)
+            )
             self.next_seq += len(spikes)
         except BaseException:
             self.discard()
@@ -79,19 +109,31 @@ class TraceFile:
             self.waiting.popleft().result()
 
     def _create(self, potential):
-        """Make all datasets; the kept layers' are copies of the first one's, which is much faster than to make each."""
+        """Make all datasets; the kept layers' are copies of the first one's, which is much faster
+        than to make each.
+        """
         self.file.create_group("spikes")
         names = [name for name, kept in zip(self.names, self.layers) if kept]
         for name in names:
             if name == names[0]:
-                kinds = {key: (potential if kind == "v" else kind, *words) for key, (kind, *words) in COLUMNS.items()}
-                Columns.create(self.file.create_group(f"spikes/{name}"), kinds).attrs["sorting"] = "by_time"
+                kinds = {
+                    key: (potential if kind == "v" else kind, *words)
+                    for key, (kind, *words) in COLUMNS.items()
+                }
+                Columns.create(self.file.create_group(f"spikes/{name}"), kinds).attrs["sorting"] = (
+                    "by_time"
+                )
             else:
                 self.file.copy(f"spikes/{names[0]}", f"spikes/{name}")
         self.groups = {name: Columns(self.file[f"spikes/{name}"], STRATEGIES) for name in names}
         if self.complete:
-            kinds = {name: (DELIVERY[name], "", f"{name}, in the order taken from the queue") for name in DELIVERY.names}
-            self.groups[None] = Columns(Columns.create(self.file.create_group("deliveries"), kinds), {})
+            kinds = {
+                name: (DELIVERY[name], "", f"{name}, in the order taken from the queue")
+                for name in DELIVERY.names
+            }
+            self.groups[None] = Columns(
+                Columns.create(self.file.create_group("deliveries"), kinds), {}
+            )
 
     def _write(self, first_seq, spikes, potentials, deliveries):
         """Take the kernel's records apart into groups, and write those that fill chunks."""
@@ -102,19 +144,25 @@ class TraceFile:
         if self.numbers is not None:
             keep &= np.isin(spikes[:, layout.S_NEURON], self.numbers)
         if self.steps:
-            keep &= (spikes[:, layout.S_STEP] >= self.steps[0]) & (spikes[:, layout.S_STEP] <= self.steps[1])
+            keep &= (spikes[:, layout.S_STEP] >= self.steps[0]) & (
+                spikes[:, layout.S_STEP] <= self.steps[1]
+            )
         order = np.flatnonzero(keep)
         order = order[np.argsort(layers[order], kind="stable")]
         ends = np.cumsum(np.bincount(layers[order], minlength=len(self.layers)))
         for name, mine in zip(self.names, np.split(order, ends[:-1])):
-            self._hold(name, [first_seq + mine, spikes.take(mine, axis=0), potentials.take(mine, axis=0)])
+            self._hold(
+                name, [first_seq + mine, spikes.take(mine, axis=0), potentials.take(mine, axis=0)]
+            )
         if self.complete:
             self._hold(None, [deliveries])
         if self.disk.error:
             raise self.disk.error
 
     def _hold(self, group, rows):
-        """Hold rows (arrays of equal length) back until they fill chunks, then write these. group: a layer's name; None: deliveries."""
+        """Hold rows (arrays of equal length) back until they fill chunks, then write these. group:
+        a layer's name; None: deliveries.
+        """
         held = self.held.setdefault(group, [])
         if len(rows[0]):
             held.append(rows)
@@ -127,7 +175,9 @@ class TraceFile:
     def _write_rest(self, group):
         """Write what is held back of a group."""
         if self.held[group]:
-            self.groups[group].append(self._columns(group, *(np.concatenate(parts) for parts in zip(*self.held[group]))))
+            self.groups[group].append(
+                self._columns(group, *(np.concatenate(parts) for parts in zip(*self.held[group])))
+            )
 
     def _columns(self, group, *rows):
         """Rows of one group as they stand in the file, by column."""
@@ -136,12 +186,15 @@ class TraceFile:
         seq, spikes, potentials = rows
         columns = spike_columns(seq, spikes, potentials)
         columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
-        columns["node_ids"] = spikes[:, layout.S_NEURON] - self.simulation.network.first[self.names.index(group)]
+        columns["node_ids"] = (
+            spikes[:, layout.S_NEURON] - self.simulation.network.first[self.names.index(group)]
+        )
         return columns
 
     def finish(self, simulation, run):
-        """Write what the trace belongs to, and give the file its name. simulation: the one that ran it, in 32 or 64 bits; run: its
-        finished EventRun."""
+        """Write what the trace belongs to, and give the file its name. simulation: the one that ran
+        it, in 32 or 64 bits; run: its finished EventRun.
+        """
         if not self.disk:
             self.restart()
         try:
@@ -161,16 +214,45 @@ class TraceFile:
             self._create(run.drive.dtype)
         with ThreadPoolExecutor(2) as both:
             list(both.map(self._write_rest, self.held))
-        attrs = {"format": "eventsnn.trace", "version": 1, "image": self.number, "network_sha256": simulation.network.graph.hash,
-                 "layers": self.names, "neurons": [layer.size for layer in simulation.network.layers],
-                 "ticks_per_step": simulation.time.ticks, "end": run.start, "complete": int(self.complete), **self.provenance}
+        attrs = {
+            "format": "eventsnn.trace",
+            "version": 1,
+            "image": self.number,
+            "network_sha256": simulation.network.graph.hash,
+            "layers": self.names,
+            "neurons": [layer.size for layer in simulation.network.layers],
+            "ticks_per_step": simulation.time.ticks,
+            "end": run.start,
+            "complete": int(self.complete),
+            **self.provenance,
+        }
         for key, value in attrs.items():
-            self.file.attrs[key] = value if isinstance(value, (str, int, float)) else json.dumps(value)
-        words = {"drive": ("2^-F thresholds", "charge that arrives at every neuron at the beginning of each step, layer after layer"),
-                 "starts": ("ticks", "when each step began; a barrier may have delayed it")}
-        words |= {"mute": ("", "1: a neuron whose spikes are neither sent nor counted (SRP), layer after layer"),
-                  "inputs": ("", "input events: step, ticks after its start, input's number (channels last), sign")}
-        for name, data in ("drive", _drive(run)), ("starts", run.starts), ("mute", run.state.mute), ("inputs", run.inputs):
+            self.file.attrs[key] = (
+                value if isinstance(value, (str, int, float)) else json.dumps(value)
+            )
+        words = {
+            "drive": (
+                "2^-F thresholds",
+                "charge that arrives at every neuron at the beginning of each step, layer after layer",
+            ),
+            "starts": ("ticks", "when each step began; a barrier may have delayed it"),
+        }
+        words |= {
+            "mute": (
+                "",
+                "1: a neuron whose spikes are neither sent nor counted (SRP), layer after layer",
+            ),
+            "inputs": (
+                "",
+                "input events: step, ticks after its start, input's number (channels last), sign",
+            ),
+        }
+        for name, data in (
+            ("drive", _drive(run)),
+            ("starts", run.starts),
+            ("mute", run.state.mute),
+            ("inputs", run.inputs),
+        ):
             if name in ("mute", "inputs") and not data.any():
                 continue
             dataset = self.file.create_dataset(name, data=data, compression="gzip", shuffle=True)
@@ -178,13 +260,19 @@ class TraceFile:
 
 
 def read_trace(path, simulation):
-    """The `Trace` in a file, for the simulation (network and settings) that made it; InputError if it is another's."""
+    """The `Trace` in a file, for the simulation (network and settings) that made it; InputError if
+    it is another's.
+    """
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != "eventsnn.trace":
                 raise InputError(path, "a trace written by eventsnn", "another file")
             if file.attrs["network_sha256"] != simulation.network.graph.hash:
-                raise InputError(path, f"a trace of {simulation.network.graph.source}", "a trace of another network")
+                raise InputError(
+                    path,
+                    f"a trace of {simulation.network.graph.source}",
+                    "a trace of another network",
+                )
             names, drive = json.loads(file.attrs["layers"]), file["drive"][()]
             if drive.dtype != simulation.arithmetic.dtype and drive.dtype == np.int64:
                 simulation = simulation.wider()
@@ -201,10 +289,23 @@ def read_trace(path, simulation):
             deliveries = np.zeros(len(columns["spike"]) if columns else 0, DELIVERY)
             for column in columns:
                 deliveries[column] = columns[column][()]
-            return Trace(simulation, drive, int(file.attrs["image"]), spikes[np.argsort(spikes["seq"], kind="stable")], deliveries,
-                         file["starts"][()], int(file.attrs["end"]), bool(file.attrs["complete"]),
-                         *(file[name][()] if name in file else None for name in ("mute", "inputs")))
+            return Trace(
+                simulation,
+                drive,
+                int(file.attrs["image"]),
+                spikes[np.argsort(spikes["seq"], kind="stable")],
+                deliveries,
+                file["starts"][()],
+                int(file.attrs["end"]),
+                bool(file.attrs["complete"]),
+                *(file[name][()] if name in file else None for name in ("mute", "inputs")),
+            )
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(path, "a trace file", f"{type(error).__name__}: {error}", "it is damaged or incomplete: run again") from None
+        raise InputError(
+            path,
+            "a trace file",
+            f"{type(error).__name__}: {error}",
+            "it is damaged or incomplete: run again",
+        ) from None

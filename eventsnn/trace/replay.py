@@ -1,12 +1,15 @@
-"""What would have happened in another order: a recorded image again, with chosen spikes swapped, moved, dropped or delayed.
+"""What would have happened in another order: a recorded image again, with chosen spikes swapped,
+moved, dropped or delayed.
 
     replayed = replay(simulation, trace, pixels, [Swap(12, 17), Drop(30)])
 
-A recorded run is a list of deliveries. The list decides again: a spike is told by its neuron and by how many the neuron
-had sent before, it takes its recorded delay, and of what is due at one tick what stands first in the list comes first.
-An edit changes the list, nothing else: a spike that only exists because of the edit is not in the list; it goes without
-delay, after all that are due at its tick and are in it.
+A recorded run is a list of deliveries. The list decides again: a spike is told by its neuron and by
+how many the neuron had sent before, it takes its recorded delay, and of what is due at one tick
+what stands first in the list comes first. An edit changes the list, nothing else: a spike that only
+exists because of the edit is not in the list; it goes without delay, after all that are due at its
+tick and are in it.
 """
+
 from __future__ import annotations
 
 from contextlib import suppress
@@ -20,10 +23,32 @@ from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN,
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.trace.arrivals import check_complete, is_clocked
-from eventsnn.trace.edits import Delay, Drop, Move, Swap, edited, named, nth_of, numbers_of, recorded_order
+from eventsnn.trace.edits import (
+    Delay,
+    Drop,
+    Move,
+    Swap,
+    edited,
+    named,
+    nth_of,
+    numbers_of,
+    recorded_order,
+)
 from eventsnn.trace.trace import Recorder, Trace
 
-__all__ = ["Swap", "Move", "Drop", "Delay", "Replayed", "replay", "start", "run_at", "branch", "play", "state_at"]
+__all__ = [
+    "Swap",
+    "Move",
+    "Drop",
+    "Delay",
+    "Replayed",
+    "replay",
+    "start",
+    "run_at",
+    "branch",
+    "play",
+    "state_at",
+]
 
 SAME = ("layer", "neuron", "step", "sign", "member")
 GAINED, LOST, MOVED = range(3)
@@ -34,12 +59,13 @@ SHOWN = 8  # steps named in a line
 class Replayed:
     """A run again, edited.
 
-    trace: of the edited run; before: of the recorded one. run: the finished `EventRun`. first: the first spikes, in the order of
-    emission, of the two runs that are not the same (recorded, replayed; None where a run has none left), or None. spread: one dict
-    for each layer and step in which spikes differ: gained, lost (counted in their own step) and moved (fired
-    in another step, counted in the old one). Spikes are the same if layer, neuron, step, sign and member are;
-    ticks may differ. readouts: float64 [2, classes], before and after, in units of the ANN's output. notes: edits
-    that could not be carried out to the letter.
+    trace: of the edited run; before: of the recorded one. run: the finished `EventRun`. first: the
+    first spikes, in the order of emission, of the two runs that are not the same (recorded,
+    replayed; None where a run has none left), or None. spread: one dict for each layer and step in
+    which spikes differ: gained, lost (counted in their own step) and moved (fired in another step,
+    counted in the old one). Spikes are the same if layer, neuron, step, sign and member are; ticks
+    may differ. readouts: float64 [2, classes], before and after, in units of the ANN's output.
+    notes: edits that could not be carried out to the letter.
     """
 
     trace: Trace
@@ -57,23 +83,46 @@ class Replayed:
         return tuple(int(x) for x in self.readouts.argmax(axis=1))
 
     def __str__(self):
-        lines = [f"Image {self.trace.number}, edited: {', '.join(map(str, self.edits)) or 'nothing'}.", *self.notes]
+        lines = [
+            f"Image {self.trace.number}, edited: {', '.join(map(str, self.edits)) or 'nothing'}.",
+            *self.notes,
+        ]
         if self.first is None:
             lines.append("Every spike is the same.")
         elif not self.spread:
             lines.append("The same spikes, in another order.")
         else:
-            lines.append("First differing spike: " + " instead of ".join(self._spike(s) for s in reversed(self.first)) + ".")
+            lines.append(
+                "First differing spike: "
+                + " instead of ".join(self._spike(s) for s in reversed(self.first))
+                + "."
+            )
         for layer in dict.fromkeys(row["layer"] for row in self.spread):
             rows = [row for row in self.spread if row["layer"] == layer]
-            gained, lost, moved = (sum(row[name] for row in rows) for name in ("gained", "lost", "moved"))
-            steps = ", ".join(str(row["step"]) for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
-            lines.append(f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in step{'s' * (len(rows) > 1)} {steps}")
+            gained, lost, moved = (
+                sum(row[name] for row in rows) for name in ("gained", "lost", "moved")
+            )
+            steps = ", ".join(str(row["step"]) for row in rows[:SHOWN]) + ", …" * (
+                len(rows) > SHOWN
+            )
+            lines.append(
+                f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in step{'s' * (len(rows) > 1)} {steps}"
+            )
         change = np.diff(self.readouts, axis=0)[0]
         at = int(np.abs(change).argmax())
         before, after = self.predictions
-        lines.append((f"Readout: changes most at class {at}, by {change[at]:+.4g}; " if change.any() else "Readout: unchanged; ") +
-                     (f"the prediction stays {before}." if before == after else f"the prediction changes from {before} to {after}."))
+        lines.append(
+            (
+                f"Readout: changes most at class {at}, by {change[at]:+.4g}; "
+                if change.any()
+                else "Readout: unchanged; "
+            )
+            + (
+                f"the prediction stays {before}."
+                if before == after
+                else f"the prediction changes from {before} to {after}."
+            )
+        )
         return "\n".join(lines)
 
     def _spike(self, spike):
@@ -82,34 +131,63 @@ class Replayed:
         return f"{self.trace.names[spike['layer']]} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
 
     def __repr__(self):
-        gained, lost, moved = (sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved"))
+        gained, lost, moved = (
+            sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved")
+        )
         return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes gained, {lost} lost, {moved} moved>"
 
     def _repr_html_(self):
         from html import escape
 
         from eventsnn.views.tables import html_table
+
         return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
 
 
 def replay(simulation, trace, pixels=None, edits=()):
     """Run the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
 
-    edits: Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the trace. pixels: the raw
-    image [C, H, W], to make sure that it is the trace's (None: not asked). Raises InputError where the simulation or the image is
-    not the trace's, and for an edit that cannot be.
+    edits: Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the
+    trace. pixels: the raw image [C, H, W], to make sure that it is the trace's (None: not asked).
+    Raises InputError where the simulation or the image is not the trace's, and for an edit that
+    cannot be.
     """
     check_complete(trace)
     _check_same(simulation, trace, pixels)
     simulation, edits = trace.simulation, tuple(edits)
-    run, found = play(simulation, trace.drive, trace.number, recorded_order(trace), trace.mute, trace.inputs)
-    if any(not np.array_equal(found.spikes[name], trace.spikes[name]) for name in trace.spikes.dtype.names):
-        raise InputError("trace", "a trace that this simulation reproduces", "another", "give the settings that made it")
+    run, found = play(
+        simulation, trace.drive, trace.number, recorded_order(trace), trace.mute, trace.inputs
+    )
+    if any(
+        not np.array_equal(found.spikes[name], trace.spikes[name])
+        for name in trace.spikes.dtype.names
+    ):
+        raise InputError(
+            "trace",
+            "a trace that this simulation reproduces",
+            "another",
+            "give the settings that made it",
+        )
     readouts = [_readout(run)]
     if edits:
-        run, found = play(simulation, trace.drive, trace.number, recorded_order(trace, edits), trace.mute, trace.inputs)
-    return Replayed(found, trace, run, edits, first_difference(trace.spikes, found.spikes), spread(trace, found.spikes),
-                    simulation.output(np.stack([*readouts, _readout(run)]), simulation.steps), _notes(trace, found, edits))
+        run, found = play(
+            simulation,
+            trace.drive,
+            trace.number,
+            recorded_order(trace, edits),
+            trace.mute,
+            trace.inputs,
+        )
+    return Replayed(
+        found,
+        trace,
+        run,
+        edits,
+        first_difference(trace.spikes, found.spikes),
+        spread(trace, found.spikes),
+        simulation.output(np.stack([*readouts, _readout(run)]), simulation.steps),
+        _notes(trace, found, edits),
+    )
 
 
 def _readout(run):
@@ -117,16 +195,27 @@ def _readout(run):
 
 
 def _check_same(simulation, trace, pixels):
-    mine, its = ({k: v for k, v in s.describe().items() if k != "dtype"} for s in (simulation, trace.simulation))
+    mine, its = (
+        {k: v for k, v in s.describe().items() if k != "dtype"}
+        for s in (simulation, trace.simulation)
+    )
     if simulation.network.graph.hash != trace.simulation.network.graph.hash or mine != its:
         unlike = [k for k in its if mine.get(k) != its[k]] or ["network"]
-        raise InputError("simulation", "the one that made the trace", f"another {', '.join(unlike)}")
+        raise InputError(
+            "simulation", "the one that made the trace", f"another {', '.join(unlike)}"
+        )
     if pixels is None:
         return
     drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
     events = trace.simulation.encoding.kind == "events"
-    if not np.array_equal(np.atleast_2d(trace.drive), drive) or events and not np.array_equal(_inputs(trace.inputs), pixels):
-        raise InputError("pixels", f"the image of the trace, number {trace.number}", "another image")
+    if (
+        not np.array_equal(np.atleast_2d(trace.drive), drive)
+        or events
+        and not np.array_equal(_inputs(trace.inputs), pixels)
+    ):
+        raise InputError(
+            "pixels", f"the image of the trace, number {trace.number}", "another image"
+        )
 
 
 def _inputs(inputs):
@@ -134,20 +223,33 @@ def _inputs(inputs):
 
 
 def start(simulation, drive, number=0, order=None, sink=None, mute=None, inputs=None):
-    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps, neurons] with the last for all further.
-    mute, inputs: as in a `Trace`."""
-    return engine_of(simulation).begin(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
+    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps,
+    neurons] with the last for all further. mute, inputs: as in a `Trace`.
+    """
+    return engine_of(simulation).begin(
+        drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs
+    )
 
 
 def run_at(trace, number, edits=(), sink=None):
-    """The recorded run, edited or not, stopped right before it takes the queue's event `number` (from 1; see the trace's deliveries):
-    an `EventRun`, which `run` finishes. One that is over where it has fewer events.
+    """The recorded run, edited or not, stopped right before it takes the queue's event `number`
+    (from 1; see the trace's deliveries): an `EventRun`, which `run` finishes. One that is over
+    where it has fewer events.
 
-    Not for order clocked, whose evaluations are no events of the queue. sink: gets what is recorded, from the beginning.
+    Not for order clocked, whose evaluations are no events of the queue. sink: gets what is
+    recorded, from the beginning.
     """
     if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
         raise InputError("event", "an event's number, from 1, in asynchronous time", number)
-    run = start(trace.simulation, trace.drive, trace.number, recorded_order(trace, edits), sink, trace.mute, trace.inputs)
+    run = start(
+        trace.simulation,
+        trace.drive,
+        trace.number,
+        recorded_order(trace, edits),
+        sink,
+        trace.mute,
+        trace.inputs,
+    )
     constants = run.constants
     run.constants = (*constants[:3], run.rules._replace(max_events=int(number) - 1), *constants[4:])
     with suppress(StillFiring):
@@ -162,13 +264,20 @@ def state_at(trace, number):
 
 
 def branch(run, trace=None, edits=(), sink=None):
-    """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past is as it was.
+    """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past
+    is as it was.
 
-    trace: go on in this trace's order, by which the run has come so far, with these edits, which must be of spikes that are yet to be
-    fired (None: in the run's own). sink: gets what is recorded from here on; the run itself must have one then.
+    trace: go on in this trace's order, by which the run has come so far, with these edits, which
+    must be of spikes that are yet to be fired (None: in the run's own). sink: gets what is recorded
+    from here on; the run itself must have one then.
     """
     if sink is not None and not run.rules.record:
-        raise InputError("branch", "a run with a sink, to go on recording", "one without", "give it a sink from the start")
+        raise InputError(
+            "branch",
+            "a run with a sink, to go on recording",
+            "one without",
+            "give it a sink from the start",
+        )
     run.hand_over()
     other = run.snapshot()
     other.sink = sink
@@ -179,7 +288,11 @@ def branch(run, trace=None, edits=(), sink=None):
             fired |= (trace.spikes["step"] == run.step_number) & (trace.spikes["event"] <= taken)
         past = [seq for edit in edits for seq in named(edit) if fired[seq]]
         if past:
-            where = f"fired from event {taken + 1} on" if run.inside else f"of step {run.step_number + 1} or later"
+            where = (
+                f"fired from event {taken + 1} on"
+                if run.inside
+                else f"of step {run.step_number + 1} or later"
+            )
             raise InputError("edits", f"spikes {where}, where the run stands", f"spike {past[0]}")
         other.constants = (*run.constants[:2], order, *run.constants[3:])
         _list_again(other.state, trace, edits)
@@ -187,18 +300,32 @@ def branch(run, trace=None, edits=(), sink=None):
 
 
 def _list_again(state, trace, edits):
-    """Give the deliveries under way their places in the edited list, since they are to stand among those that come."""
-    heap, place = state.heap[:state.at[HEAP]], edited(trace, edits)[0]
+    """Give the deliveries under way their places in the edited list, since they are to stand among
+    those that come.
+    """
+    heap, place = state.heap[: state.at[HEAP]], edited(trace, edits)[0]
     listed = np.flatnonzero(np.isin(trace.deliveries["spike"], heap[:, SPIKE]))
-    places = dict(zip(trace.deliveries[["spike", "half", "projection"]][listed].tolist(), (place[listed] + 1).tolist()))
+    places = dict(
+        zip(
+            trace.deliveries[["spike", "half", "projection"]][listed].tolist(),
+            (place[listed] + 1).tolist(),
+        )
+    )
     for i in np.flatnonzero(heap[:, WHAT] & 3 == DELIVERY):
         what, spike = heap[i, WHAT].item(), heap[i, SPIKE].item()
-        heap[i, KEY] = places.get((spike, (what >> HALF_BIT) & 3, ((what >> PROJECTION_BIT) & PROJECTIONS) - 1), heap[i, KEY])
-    heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]  # what is sorted is a heap
+        heap[i, KEY] = places.get(
+            (spike, (what >> HALF_BIT) & 3, ((what >> PROJECTION_BIT) & PROJECTIONS) - 1),
+            heap[i, KEY],
+        )
+    heap[:] = heap[
+        np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))
+    ]  # what is sorted is a heap
 
 
 def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
-    """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where 32 do not suffice."""
+    """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where
+    32 do not suffice.
+    """
     recorder = Recorder()
     with plain_errors(simulation):
         try:
@@ -214,7 +341,9 @@ def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
 
 
 def first_difference(old, new):
-    """The first spikes (old, new) in the order of emission that differ, None for one that is missing; None if there is no difference."""
+    """The first spikes (old, new) in the order of emission that differ, None for one that is
+    missing; None if there is no difference.
+    """
     count, differ = min(len(old), len(new)), np.zeros(min(len(old), len(new)), bool)
     for name in SAME:
         differ |= old[name][:count] != new[name][:count]
@@ -225,18 +354,27 @@ def first_difference(old, new):
 
 
 def spread(trace, new):
-    """Spikes gained, lost and moved, as one dict for each layer and step with any (fields of `Replayed.spread`).
+    """Spikes gained, lost and moved, as one dict for each layer and step with any (fields of
+    `Replayed.spread`).
 
-    Of each neuron and sign the counts in the steps are compared: what is missing in one step and surplus in another has
-    moved (the earliest to the earliest), the rest is lost or gained.
+    Of each neuron and sign the counts in the steps are compared: what is missing in one step and
+    surplus in another has moved (the earliest to the earliest), the rest is lost or gained.
     """
-    rows = [np.stack([numbers_of(trace, spikes), spikes["sign"], spikes["step"]], axis=1) for spikes in (trace.spikes, new)]
+    rows = [
+        np.stack([numbers_of(trace, spikes), spikes["sign"], spikes["step"]], axis=1)
+        for spikes in (trace.spikes, new)
+    ]
     kinds, which = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
     which = which.reshape(-1)
-    change = np.bincount(which[len(trace.spikes):], minlength=len(kinds)) - np.bincount(which[:len(trace.spikes)], minlength=len(kinds))
+    change = np.bincount(which[len(trace.spikes) :], minlength=len(kinds)) - np.bincount(
+        which[: len(trace.spikes)], minlength=len(kinds)
+    )
     group = np.cumsum((np.diff(kinds[:, :2], axis=0, prepend=-2) != 0).any(axis=1)) - 1
     count = int(group.max(initial=-1)) + 1
-    moves = np.minimum(np.bincount(group, np.maximum(change, 0), count), np.bincount(group, np.maximum(-change, 0), count))
+    moves = np.minimum(
+        np.bincount(group, np.maximum(change, 0), count),
+        np.bincount(group, np.maximum(-change, 0), count),
+    )
     table = np.zeros((len(trace.names), trace.simulation.steps, 3), np.int64)
     for sign, column in ((1, GAINED), (-1, LOST)):
         unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
@@ -245,12 +383,23 @@ def spread(trace, new):
         np.add.at(table, (layer[~moved], step[~moved], column), 1)
         if column == LOST:
             np.add.at(table, (layer[moved], step[moved], MOVED), 1)
-    return [dict(layer=trace.names[layer], step=int(step) + 1, gained=int(g), lost=int(lost), moved=int(m))
-            for layer, step in np.argwhere(table.any(axis=2)) for g, lost, m in [table[layer, step]]]
+    return [
+        dict(
+            layer=trace.names[layer],
+            step=int(step) + 1,
+            gained=int(g),
+            lost=int(lost),
+            moved=int(m),
+        )
+        for layer, step in np.argwhere(table.any(axis=2))
+        for g, lost, m in [table[layer, step]]
+    ]
 
 
 def _notes(trace, found, edits):
-    """Edits that the run did not follow to the letter: a list decides only among spikes that are there."""
+    """Edits that the run did not follow to the letter: a list decides only among spikes that are
+    there.
+    """
     notes, (place, tick) = [], edited(trace, edits)
     for edit in edits:
         if isinstance(edit, (Swap, Move)):
@@ -260,14 +409,20 @@ def _notes(trace, found, edits):
                 wanted.append(min(((tick[i], place[i]) for i in rows), default=None))
                 came.append(_delivered(trace, found, seq))
             if None in came and None not in wanted:
-                notes.append(f"{edit}: spike {named(edit)[came.index(None)]} is not fired any more.")
+                notes.append(
+                    f"{edit}: spike {named(edit)[came.index(None)]} is not fired any more."
+                )
             elif None not in wanted and (wanted[0] < wanted[1]) != (came[0] < came[1]):
-                notes.append(f"{edit}: the order stays, since one is fired only after the other has been delivered.")
+                notes.append(
+                    f"{edit}: the order stays, since one is fired only after the other has been delivered."
+                )
     return notes
 
 
 def _delivered(trace, found, seq):
-    """Where in another run's deliveries the spike of this trace's number `seq` comes first; None if it does not."""
+    """Where in another run's deliveries the spike of this trace's number `seq` comes first; None if
+    it does not.
+    """
     mine, its = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
     same = np.flatnonzero(its == mine[seq])
     nth = int((mine[:seq] == mine[seq]).sum())

@@ -1,8 +1,10 @@
-"""What was recorded of one image: every spike, and every delivery in the order it was taken from the queue.
+"""What was recorded of one image: every spike, and every delivery in the order it was taken from
+the queue.
 
-A `Trace` is in memory; `TraceFile` streams one to HDF5, a superset of SONATA's spikes, while the run
-goes on, so that memory stays flat; `read_trace` reads it back, whole or filtered.
+A `Trace` is in memory; `TraceFile` streams one to HDF5, a superset of SONATA's spikes, while the
+run goes on, so that memory stays flat; `read_trace` reads it back, whole or filtered.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -14,39 +16,95 @@ from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 
-NO_CAUSE = -1  # drive, or an evaluation of the neuron's own (end of a window or a refractory period)
-DELIVERY = np.dtype([("event", "i8"), ("tick", "i8"), ("step", "i4"), ("spike", "i8"), ("half", "i1"), ("projection", "i4")])
+NO_CAUSE = (
+    -1
+)  # drive, or an evaluation of the neuron's own (end of a window or a refractory period)
+DELIVERY = np.dtype(
+    [
+        ("event", "i8"),
+        ("tick", "i8"),
+        ("step", "i4"),
+        ("spike", "i8"),
+        ("half", "i1"),
+        ("projection", "i4"),
+    ]
+)
 COLUMNS = {
     "timestamps": ("f8", "steps", "time of the spike"),
     "node_ids": ("i8", "", "neuron number in the layer: (y * W + x) * C + c"),
     "seq": ("u8", "", "place in the order of emission, over all layers"),
     "tick": ("i8", "ticks", "time of the spike"),
     "step": ("i4", "steps", "time step, counted from 0"),
-    "event": ("i8", "", "number of the queue's event that fired it; drive has the number of the event before"),
+    "event": (
+        "i8",
+        "",
+        "number of the queue's event that fired it; drive has the number of the event before",
+    ),
     "sign": ("i1", "", "+1, or -1 where a spike is taken back"),
     "member": ("u1", "", "which member of a group neuron, from 1"),
-    "cause": ("i8", "", "seq of the spike whose arrival fired it; -1: drive, or the neuron's own evaluation"),
+    "cause": (
+        "i8",
+        "",
+        "seq of the spike whose arrival fired it; -1: drive, or the neuron's own evaluation",
+    ),
     "v_before": ("v", "2^-F thresholds", "potential at the evaluation"),
     "v_after": ("v", "2^-F thresholds", "potential after this spike"),
 }
+
+
 def spike_type(potential):
     """The structured dtype of spikes for potentials of this dtype."""
-    return np.dtype([("seq", "i8"), ("event", "i8"), ("tick", "i8"), ("step", "i4"), ("layer", "i4"), ("neuron", "i8"), ("sign", "i1"),
-                     ("member", "u1"), ("cause", "i8"), ("v_before", potential), ("v_after", potential)])
+    return np.dtype(
+        [
+            ("seq", "i8"),
+            ("event", "i8"),
+            ("tick", "i8"),
+            ("step", "i4"),
+            ("layer", "i4"),
+            ("neuron", "i8"),
+            ("sign", "i1"),
+            ("member", "u1"),
+            ("cause", "i8"),
+            ("v_before", potential),
+            ("v_after", potential),
+        ]
+    )
 
 
 def spike_columns(seq, spikes, potentials):
-    """The kernel's records of spikes by column, but for where they were fired: seq as given, the others as in `COLUMNS`."""
-    columns = {"event": layout.S_EVENT, "tick": layout.S_TICK, "step": layout.S_STEP, "sign": layout.S_SIGN, "member": layout.S_MEMBER,
-               "cause": layout.S_CAUSE}
-    return {"seq": seq, **{name: spikes[:, at] for name, at in columns.items()}, "v_before": potentials[:, 0], "v_after": potentials[:, 1]}
+    """The kernel's records of spikes by column, but for where they were fired: seq as given, the
+    others as in `COLUMNS`.
+    """
+    columns = {
+        "event": layout.S_EVENT,
+        "tick": layout.S_TICK,
+        "step": layout.S_STEP,
+        "sign": layout.S_SIGN,
+        "member": layout.S_MEMBER,
+        "cause": layout.S_CAUSE,
+    }
+    return {
+        "seq": seq,
+        **{name: spikes[:, at] for name, at in columns.items()},
+        "v_before": potentials[:, 0],
+        "v_after": potentials[:, 1],
+    }
 
 
 def delivery_columns(deliveries):
     """The kernel's records of deliveries by column, as in `DELIVERY`."""
-    columns = {"event": layout.D_EVENT, "tick": layout.D_TICK, "step": layout.D_STEP, "spike": layout.D_SPIKE}
+    columns = {
+        "event": layout.D_EVENT,
+        "tick": layout.D_TICK,
+        "step": layout.D_STEP,
+        "spike": layout.D_SPIKE,
+    }
     part = deliveries[:, layout.D_PART]
-    return {**{name: deliveries[:, at] for name, at in columns.items()}, "half": part & 3, "projection": (part >> 3) - 1}
+    return {
+        **{name: deliveries[:, at] for name, at in columns.items()},
+        "half": part & 3,
+        "projection": (part >> 3) - 1,
+    }
 
 
 def structured(simulation, first_seq, spikes, potentials, deliveries):
@@ -55,7 +113,10 @@ def structured(simulation, first_seq, spikes, potentials, deliveries):
     numbers = spikes[:, layout.S_NEURON]
     s["layer"] = simulation.network.layer_of[numbers]
     s["neuron"] = numbers - simulation.network.first[s["layer"]]
-    for rows, columns in ((s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)), (d, delivery_columns(deliveries))):
+    for rows, columns in (
+        (s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)),
+        (d, delivery_columns(deliveries)),
+    ):
         for name, values in columns.items():
             rows[name] = values
     return s, d
@@ -65,14 +126,15 @@ def structured(simulation, first_seq, spikes, potentials, deliveries):
 class Trace:
     """One image's run, event by event.
 
-    simulation: with the arithmetic that was used. drive: what arrives at the beginning of each step,
-    [neurons]. number: the image's. spikes: structured [S], in the order of emission (fields as in
-    `COLUMNS`, with layer and neuron). deliveries: structured [D], in the order they were taken from the
-    queue: event (a running number), tick, step, spike (its seq), half (0 whole, 1 positive, 2 negative
-    charges), projection (-1: all). starts: the tick at which each step began, int64 [T]; end: at which the run ended. complete:
-    whether it has every spike and delivery, so that arrivals can be rebuilt from it. mute: uint8 [neurons], 1 where SRP silenced
-    a neuron (None: nowhere). inputs: int64 [E, 4], input events (`encoding.events_of`; None: none); input_deliveries: theirs,
-    with spike = -2 - the event's place in `inputs`.
+    simulation: with the arithmetic that was used. drive: what arrives at the beginning of each
+    step, [neurons]. number: the image's. spikes: structured [S], in the order of emission (fields
+    as in `COLUMNS`, with layer and neuron). deliveries: structured [D], in the order they were
+    taken from the queue: event (a running number), tick, step, spike (its seq), half (0 whole, 1
+    positive, 2 negative charges), projection (-1: all). starts: the tick at which each step began,
+    int64 [T]; end: at which the run ended. complete: whether it has every spike and delivery, so
+    that arrivals can be rebuilt from it. mute: uint8 [neurons], 1 where SRP silenced a neuron
+    (None: nowhere). inputs: int64 [E, 4], input events (`encoding.events_of`; None: none);
+    input_deliveries: theirs, with spike = -2 - the event's place in `inputs`.
     """
 
     simulation: Simulation
@@ -119,14 +181,18 @@ class Trace:
         try:
             import pandas
         except ImportError:
-            raise InputError("to_pandas", "pandas", "none installed", "pip install 'eventsnn[pandas]'") from None
+            raise InputError(
+                "to_pandas", "pandas", "none installed", "pip install 'eventsnn[pandas]'"
+            ) from None
         spikes = pandas.DataFrame(self.spikes)
         spikes["layer"] = pandas.Categorical.from_codes(self.spikes["layer"], self.names)
         return spikes, pandas.DataFrame(self.deliveries)
 
     def __repr__(self):
-        return (f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} deliveries, "
-                f"T = {self.simulation.steps}; order {self.simulation.describe()['order']}>")
+        return (
+            f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} deliveries, "
+            f"T = {self.simulation.steps}; order {self.simulation.describe()['order']}>"
+        )
 
 
 class Recorder:
@@ -148,17 +214,31 @@ class Recorder:
     def records(self):
         """The kernel's three arrays, joined."""
         if not self.parts:
-            return np.zeros((0, 7), np.int64), np.zeros((0, 2), np.int64), np.zeros((0, 5), np.int64)
+            return (
+                np.zeros((0, 7), np.int64),
+                np.zeros((0, 2), np.int64),
+                np.zeros((0, 5), np.int64),
+            )
         return tuple(np.concatenate(part) for part in zip(*self.parts))
 
     def trace(self, simulation, run, number):
         """The `Trace` of a finished EventRun of the image `number`."""
-        return Trace(simulation, _drive(run), number, *structured(simulation, 0, *self.records()), run.starts, run.start,
-                     mute=run.state.mute if run.state.mute.any() else None, inputs=run.inputs if len(run.inputs) else None)
+        return Trace(
+            simulation,
+            _drive(run),
+            number,
+            *structured(simulation, 0, *self.records()),
+            run.starts,
+            run.start,
+            mute=run.state.mute if run.state.mute.any() else None,
+            inputs=run.inputs if len(run.inputs) else None,
+        )
 
 
 def _drive(run):
-    """What arrived at the beginning of each step: [neurons] where it was the same in all, else [steps, neurons]."""
+    """What arrived at the beginning of each step: [neurons] where it was the same in all, else
+    [steps, neurons].
+    """
     return run.drive[0] if len(run.drive) == 1 else run.drive
 
 
@@ -168,4 +248,3 @@ def record(simulation, pixels, number=0):
     recorder = Recorder()
     found = simulation.image(pixels, number, recorder)
     return found.run, recorder.trace(found.ran, found.run, number)
-

@@ -1,4 +1,7 @@
-"""Pictures of results; colours of Okabe and Ito, which the colour-blind can tell apart, and shapes that need no colour."""
+"""Pictures of results; colours of Okabe and Ito, which the colour-blind can tell apart, and shapes
+that need no colour.
+"""
+
 from __future__ import annotations
 
 import warnings
@@ -7,9 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, NullLocator
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
-CASES = {  # SRP's: warm where there are too many spikes, cold where too few, dark where the ANN is flat
-    1: ("#D55E00", "case 1: ANN = 0, SNN more"), 2: ("#F0B840", "case 2: 0 < ANN < λ, SNN more"),
-    3: ("#9AD0F0", "case 3: 0 < ANN < λ, SNN less"), 4: ("#0072B2", "case 4: ANN = λ, SNN less")}
+# SRP's: warm where there are too many spikes, cold where too few, dark where the ANN is flat
+CASES = {
+    1: ("#D55E00", "case 1: ANN = 0, SNN more"),
+    2: ("#F0B840", "case 2: 0 < ANN < λ, SNN more"),
+    3: ("#9AD0F0", "case 3: 0 < ANN < λ, SNN less"),
+    4: ("#0072B2", "case 4: ANN = λ, SNN less"),
+}
 WIDTH = 5.2  # inches; with the texts of 8 to 10 points it can stand in a column of print
 MOST_BARS = 60  # with more layers the names of all would not be readable
 DPI = 200
@@ -26,27 +33,43 @@ def accuracy_figure(rows, ann_accuracy, title=""):
     labelled = ann_accuracy is not None
     share = [100 * row["accuracy" if labelled else "agreement_with_ann"] for row in rows]
     if labelled:
-        low, high = ([100 * row[name] for row in rows] for name in ("accuracy_low", "accuracy_high"))
+        low, high = (
+            [100 * row[name] for row in rows] for name in ("accuracy_low", "accuracy_high")
+        )
         if len(steps) == 1:
             axes.vlines(steps, low, high, color=BLUE, alpha=0.3, lw=4, label="95 % interval")
         else:
             axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, lw=0, label="95 % interval")
-        axes.axhline(100 * ann_accuracy, color=ORANGE, ls="--", lw=1.5, label=f"ANN, {ann_accuracy:.2%}")
-    axes.plot(steps, share, "o-", color=BLUE, ms=5 if len(steps) <= 20 else 3, lw=1.5, label=f"SNN, {share[-1]:.2f}% at T = {steps[-1]}")
+        axes.axhline(
+            100 * ann_accuracy, color=ORANGE, ls="--", lw=1.5, label=f"ANN, {ann_accuracy:.2%}"
+        )
+    axes.plot(
+        steps,
+        share,
+        "o-",
+        color=BLUE,
+        ms=5 if len(steps) <= 20 else 3,
+        lw=1.5,
+        label=f"SNN, {share[-1]:.2f}% at T = {steps[-1]}",
+    )
     axes.set_xscale("log", base=2)
     margin = max(1.02, (max(steps) / min(steps)) ** 0.06)
     axes.set_xlim(min(steps) / margin, max(steps) * margin)
     shown = _spread(steps)
     axes.set_xticks(shown, [str(t) for t in shown])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="time steps T", ylabel="accuracy (%)" if labelled else "same class as the ANN (%)")
+    axes.set(
+        xlabel="time steps T", ylabel="accuracy (%)" if labelled else "same class as the ANN (%)"
+    )
     _finish(axes, title, "both")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
 def rates_figure(rows, title=""):
-    """Firing rate of each layer (spikes per neuron and step); rows as in layers.csv, without the readout. Returns a Figure."""
+    """Firing rate of each layer (spikes per neuron and step); rows as in layers.csv, without the
+    readout. Returns a Figure.
+    """
     few = len(rows) <= MOST_BARS
     figure = Figure(figsize=(WIDTH, 1.1 + 0.2 * len(rows) if few else 13), layout="constrained")
     axes = figure.subplots()
@@ -55,7 +78,12 @@ def rates_figure(rows, title=""):
     axes.set_xlim(0, 1.12 * max(rates) or 1)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if few:
-        axes.set_yticks(range(len(rows)), [f"{_shorten(row['layer'])}  {row['shape']}" for row in rows], fontsize=8, parse_math=False)
+        axes.set_yticks(
+            range(len(rows)),
+            [f"{_shorten(row['layer'])}  {row['shape']}" for row in rows],
+            fontsize=8,
+            parse_math=False,
+        )
         axes.bar_label(bars, [f"{rate:.1f}" for rate in rates], fontsize=8, padding=2)
     else:
         axes.yaxis.set_major_locator(AutoLocator())
@@ -80,14 +108,23 @@ def _finish(axes, title, grid):
 
 
 def _spread(steps):
-    """The numbers among `steps` that have room on a logarithmic axis: the last, the first, then powers of two, then others."""
+    """The numbers among `steps` that have room on a logarithmic axis: the last, the first, then
+    powers of two, then others.
+    """
     powers = [t for t in steps if t & (t - 1) == 0]
     chosen = []
     for t in [max(steps), min(steps), *powers, *(steps if len(powers) < 3 else ())]:
-        if all(max(t, other) / min(t, other) >= (max(steps) / min(steps)) ** (1 / 9) for other in chosen if other != t) and t not in chosen:
+        if (
+            all(
+                max(t, other) / min(t, other) >= (max(steps) / min(steps)) ** (1 / 9)
+                for other in chosen
+                if other != t
+            )
+            and t not in chosen
+        ):
             chosen.append(t)
     return sorted(chosen)
 
 
 def _shorten(text, limit=24):
-    return text if len(text) <= limit else text[: limit // 2] + "…" + text[1 - limit // 2:]
+    return text if len(text) <= limit else text[: limit // 2] + "…" + text[1 - limit // 2 :]

@@ -1,4 +1,7 @@
-"""Rows of named values as text, HTML, CSV or DataFrame, arrays as Datasets, and the interval that belongs beside an accuracy."""
+"""Rows of named values as text, HTML, CSV or DataFrame, arrays as Datasets, and the interval that
+belongs beside an accuracy.
+"""
+
 from __future__ import annotations
 
 import csv
@@ -10,19 +13,33 @@ from eventsnn.exceptions import InputError
 
 # column -> (heading, format spec); columns that are not here stand as they are
 COLUMNS = {
-    "T": ("T", ""), "accuracy": ("accuracy", ".2%"), "interval": ("95 % interval", ""), "agreement": ("as the ANN", ".2%"),
-    "neurons": ("neurons", ","), "theta": ("threshold", ".4g"), "rate": ("rate", ".2%"), "spikes": ("spikes", ",.0f"),
-    "operations": ("operations", ",.0f"), "sources": ("charge from", ""),
+    "T": ("T", ""),
+    "accuracy": ("accuracy", ".2%"),
+    "interval": ("95 % interval", ""),
+    "agreement": ("as the ANN", ".2%"),
+    "neurons": ("neurons", ","),
+    "theta": ("threshold", ".4g"),
+    "rate": ("rate", ".2%"),
+    "spikes": ("spikes", ",.0f"),
+    "operations": ("operations", ",.0f"),
+    "sources": ("charge from", ""),
 }
 WIDEST = 28  # characters of a name in a text table
 
 
 def text_table(rows, columns=COLUMNS):
     """Rows (dicts with the same keys) as aligned text; columns: key -> (heading, format spec)."""
-    cells = [[columns.get(k, (k,))[0] for k in rows[0]]] + [[_shorten(c) for c in _cells(row, columns)] for row in rows]
+    cells = [[columns.get(k, (k,))[0] for k in rows[0]]] + [
+        [_shorten(c) for c in _cells(row, columns)] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*cells)]
     left = [isinstance(v, str) for v in rows[0].values()]
-    return "\n".join("  ".join(c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(row, widths, left)).rstrip() for row in cells)
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(row, widths, left)
+        ).rstrip()
+        for row in cells
+    )
 
 
 def html_table(rows, columns=COLUMNS):
@@ -30,7 +47,15 @@ def html_table(rows, columns=COLUMNS):
     sides = ["left" if isinstance(v, str) else "right" for v in rows[0].values()]
 
     def line(tag, cells):
-        return "<tr>" + "".join(f'<{tag} style="text-align: {side}">{html.escape(c)}</{tag}>' for c, side in zip(cells, sides)) + "</tr>"
+        return (
+            "<tr>"
+            + "".join(
+                f'<{tag} style="text-align: {side}">{html.escape(c)}</{tag}>'
+                for c, side in zip(cells, sides)
+            )
+            + "</tr>"
+        )
+
     head = line("th", [columns.get(k, (k,))[0] for k in rows[0]])
     return f"<table><thead>{head}</thead><tbody>{''.join(line('td', _cells(row, columns)) for row in rows)}</tbody></table>"
 
@@ -44,9 +69,18 @@ def write_csv(path, rows):
 
 
 def in_unit(values):
-    """(unit, factor) in which the largest of `values` is a readable number: ("M", 1e-6) from a million on, and so on."""
+    """(unit, factor) in which the largest of `values` is a readable number: ("M", 1e-6) from a
+    million on, and so on.
+    """
     largest = max(map(abs, values), default=0)
-    return next(((unit, 1 / size) for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if largest >= size), ("", 1.0))
+    return next(
+        (
+            (unit, 1 / size)
+            for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3))
+            if largest >= size
+        ),
+        ("", 1.0),
+    )
 
 
 def _cells(row, columns):
@@ -62,7 +96,7 @@ def _cell(value, spec):
 
 
 def _shorten(text):
-    return text if len(text) <= WIDEST else text[:8] + "…" + text[9 - WIDEST:]
+    return text if len(text) <= WIDEST else text[:8] + "…" + text[9 - WIDEST :]
 
 
 def wilson(hits, n, z=1.96):
@@ -74,7 +108,9 @@ def wilson(hits, n, z=1.96):
 
 
 class ByLayer:
-    """What results with one row (a dict) for each spiking layer, `layers`, and a `table` have in common."""
+    """What results with one row (a dict) for each spiking layer, `layers`, and a `table` have in
+    common.
+    """
 
     layers: list
 
@@ -97,7 +133,9 @@ class ByLayer:
 
 
 def dataset(variables, **coordinates):
-    """An xarray Dataset; variables: name -> (dimensions, array), coordinates: dimension -> values. Needs xarray."""
+    """An xarray Dataset; variables: name -> (dimensions, array), coordinates: dimension -> values.
+    Needs xarray.
+    """
     return optional("xarray").Dataset(variables, coordinates)
 
 

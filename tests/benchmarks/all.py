@@ -1,9 +1,12 @@
-"""All benchmarks, one after the other: clocked.py, event.py and scaling.py with the same network, images and T.
+"""All benchmarks, one after the other: clocked.py, event.py and scaling.py with the same network,
+images and T.
 
     python tests/benchmarks/all.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8
 
-Without --limit each takes the number of images that it takes by itself. What is not installed is left out, and the tables say so.
+Without --limit each takes the number of images that it takes by itself. What is not installed is
+left out, and the tables say so.
 """
+
 import sys
 
 import clocked

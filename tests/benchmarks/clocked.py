@@ -1,14 +1,19 @@
-"""Clocked time against SpikingJelly, a plain torch loop, and the limit: the same additions by hand in C (limit.c).
+"""Clocked time against SpikingJelly, a plain torch loop, and the limit: the same additions by hand
+in C (limit.c).
 
-    python tests/benchmarks/clocked.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8,32 --limit 64
+    python tests/benchmarks/clocked.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8,32
+    --limit 64
 
-Same network, images, T and cores, measured in turn in one run: milliseconds an image (median, lowest and highest of the repeats); a
-table for each T and batch. Batch 1 is one image after the other (eight of them); we run an image on one core, torch on all. In a batch
-torch stacks the images, as many at once as prove fastest, and each of our cores takes whole ones. SpikingJelly runs in both its modes:
-all steps of a layer at once (multi), and all layers of a step (single). "limit in C" adds up what our spikes bring, and checks that the
-sums are ours; its neurons do not fire. Giga operations a second count our additions, whatever torch multiplies. Needs torch and
+Same network, images, T and cores, measured in turn in one run: milliseconds an image (median,
+lowest and highest of the repeats); a table for each T and batch. Batch 1 is one image after the
+other (eight of them); we run an image on one core, torch on all. In a batch torch stacks the
+images, as many at once as prove fastest, and each of our cores takes whole ones. SpikingJelly runs
+in both its modes: all steps of a layer at once (multi), and all layers of a step (single). "limit
+in C" adds up what our spikes bring, and checks that the sums are ours; its neurons do not fire.
+Giga operations a second count our additions, whatever torch multiplies. Needs torch and
 spikingjelly for their rows, gcc for the limit's.
 """
+
 from __future__ import annotations
 
 import sys
@@ -43,10 +48,13 @@ def study(args):
     batches = whole_numbers(args.batches, "--batches")
     network = eventsnn.convert(eventsnn.load(args.net))
     images = eventsnn.load_images(args.data, limit=args.limit)
-    simulation, dense = Simulation(network, steps=args.steps), torch_ways(network, args.steps, args.cores)
+    simulation, dense = (
+        Simulation(network, steps=args.steps),
+        torch_ways(network, args.steps, args.cores),
+    )
     limit = compiled()
     for batch in batches:
-        pixels = images.pixels[:batch if batch > 1 else ONE_BY_ONE]
+        pixels = images.pixels[: batch if batch > 1 else ONE_BY_ONE]
         print_table(args, batch, simulation, dense, limit, pixels)
 
 
@@ -56,6 +64,7 @@ def torch_ways(network, steps, cores):
     if measuring.version("torch"):
         import torch
         from dense import Dense, keep_memory
+
         keep_memory()
         torch.set_num_threads(cores)
         if measuring.version("spikingjelly"):
@@ -66,12 +75,14 @@ def torch_ways(network, steps, cores):
 
 def print_table(args, batch, simulation, dense, limit, pixels):
     """One table: each way at this batch size."""
-    parts = [pixels[at:at + batch] for at in range(0, len(pixels), batch)]
+    parts = [pixels[at : at + batch] for at in range(0, len(pixels), batch)]
     ready = [simulation.network.graph.preprocessing(part) for part in parts]
     found = simulation.run(pixels)
     spikes, operations = found.spikes[:, :-1].sum(axis=(0, 2)), found.operations.sum()
     ours = f"eventsnn, {simulation.arithmetic.kind} point"
-    ways = {ours: lambda: [list(simulation.stream(part, workers=args.cores, batch=1)) for part in parts]}
+    ways = {
+        ours: lambda: [list(simulation.stream(part, workers=args.cores, batch=1)) for part in parts]
+    }
     counts = {ours: spikes, "limit in C": spikes}
     for name, net in dense.items():
         if net is not None:
@@ -79,15 +90,29 @@ def print_table(args, batch, simulation, dense, limit, pixels):
             ways[name] = lambda net=net: [net(x) for x in ready]
             counts[name] = sum(net.spikes(x) for x in ready)
     if limit:
-        calls = [limit.clocked(simulation, *run_and_drive(simulation.image(image))) for image in pixels]
+        calls = [
+            limit.clocked(simulation, *run_and_drive(simulation.image(image))) for image in pixels
+        ]
         ways["limit in C"] = lambda: in_threads(calls, 1 if batch == 1 else args.cores)
     seconds, rows = measuring.alternate(ways, args.repeats), []
     for name in (ours, *dense, "limit in C"):
         if name in ways:
             off = np.abs(counts[name] - spikes) / np.maximum(spikes, 1)
-            more = {"at once": dense[name].at_once if name in dense else 1, "spikes": f"{counts[name].sum() / len(pixels):,.0f}",
-                    "largest difference in a layer": f"{off.max():.2%}"}
-            rows.append(measuring.row(name, seconds[name], seconds[ours], each=len(pixels), operations=operations, **more))
+            more = {
+                "at once": dense[name].at_once if name in dense else 1,
+                "spikes": f"{counts[name].sum() / len(pixels):,.0f}",
+                "largest difference in a layer": f"{off.max():.2%}",
+            }
+            rows.append(
+                measuring.row(
+                    name,
+                    seconds[name],
+                    seconds[ours],
+                    each=len(pixels),
+                    operations=operations,
+                    **more,
+                )
+            )
         else:
             rows.append(measuring.absent(name))
     measuring.show(f"batch {batch}, T = {simulation.steps}, {len(pixels)} images: an image", rows)

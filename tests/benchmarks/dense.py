@@ -1,4 +1,7 @@
-"""The same spiking network in torch: a plain loop over steps, and SpikingJelly in both its step modes. Needs torch."""
+"""The same spiking network in torch: a plain loop over steps, and SpikingJelly in both its step
+modes. Needs torch.
+"""
+
 from __future__ import annotations
 
 import ctypes
@@ -14,10 +17,12 @@ from eventsnn.network.linear import batch_scale
 
 
 class Dense:
-    """A network's graph step by step: BatchNormalization folded into convolutions, thresholds into the weights behind them, what does
-    not depend on spikes computed once. IF neurons, soft reset, v(0) = theta / 2, p >= theta.
+    """A network's graph step by step: BatchNormalization folded into convolutions, thresholds into
+    the weights behind them, what does not depend on spikes computed once. IF neurons, soft reset,
+    v(0) = theta / 2, p >= theta.
 
-    steps: T. dtype: torch's. jelly: SpikingJelly's step mode, "s" or "m" (all steps of a layer at once), or None for neurons of our own.
+    steps: T. dtype: torch's. jelly: SpikingJelly's step mode, "s" or "m" (all steps of a layer at
+    once), or None for neurons of our own.
     """
 
     def __init__(self, network, steps, dtype=torch.float32, jelly=None):
@@ -30,29 +35,53 @@ class Dense:
         self.folded = _folded(self.graph)
         for node in self.graph.nodes:
             scales = [self.scale[name] for name in node.inputs]
-            self.scale[node.name] = thetas.get(node.name, 1.0 if node.op in ("Conv", "Gemm", "Add", "BatchNormalization") else scales[0])
-            self.operations[node.name] = self._neurons(thetas[node.name]) if node.is_activation else self._operation(node, scales)
+            self.scale[node.name] = thetas.get(
+                node.name,
+                1.0 if node.op in ("Conv", "Gemm", "Add", "BatchNormalization") else scales[0],
+            )
+            self.operations[node.name] = (
+                self._neurons(thetas[node.name])
+                if node.is_activation
+                else self._operation(node, scales)
+            )
             if not node.is_activation and self.before.issuperset(node.inputs):
                 self.before.add(node.name)
 
     def __call__(self, x):
-        """Preprocessed images, float32 [N, C, H, W] -> the readout, [N, classes], `at_once` images after the other (None: all together)."""
+        """Preprocessed images, float32 [N, C, H, W] -> the readout, [N, classes], `at_once` images
+        after the other (None: all together).
+        """
         with torch.inference_mode():
-            x = torch.as_tensor(x, dtype=self.dtype).to(memory_format=torch.channels_last)  # torch's advice for processors
+            x = torch.as_tensor(x, dtype=self.dtype).to(
+                memory_format=torch.channels_last
+            )  # torch's advice for processors
             return torch.cat([self._run(part) for part in x.split(self.at_once or len(x))])
 
     def _run(self, x):
         values = {self.graph.input: x}
         for node in self.graph.nodes:
             if node.name in self.before:
-                values[node.name] = self.operations[node.name](*(values[name] for name in node.inputs))
+                values[node.name] = self.operations[node.name](
+                    *(values[name] for name in node.inputs)
+                )
         for reset in self.resets:
             reset()
         self.potentials, self.images, total = {}, len(x), 0
         if self.jelly == "m":
-            used = {name for node in self.graph.nodes if node.name not in self.before and not node.is_activation for name in node.inputs}
-            values = {name: self._in_all_steps(y).flatten(0, 1) if name in used else y for name, y in values.items()}
-            return self._advance(values).unflatten(0, (self.steps, -1)).mean(0) * self.scale[self.graph.output]
+            used = {
+                name
+                for node in self.graph.nodes
+                if node.name not in self.before and not node.is_activation
+                for name in node.inputs
+            }
+            values = {
+                name: self._in_all_steps(y).flatten(0, 1) if name in used else y
+                for name, y in values.items()
+            }
+            return (
+                self._advance(values).unflatten(0, (self.steps, -1)).mean(0)
+                * self.scale[self.graph.output]
+            )
         for _ in range(self.steps):
             total = total + self._advance(dict(values))
         return total / self.steps * self.scale[self.graph.output]
@@ -70,7 +99,11 @@ class Dense:
 
     def _in_all_steps(self, y):
         """[N, ...], the same in every step -> [T, N, ...] without a copy; [T * N, ...] likewise."""
-        return y.expand(self.steps, *y.shape) if len(y) == self.images else y.unflatten(0, (self.steps, -1))
+        return (
+            y.expand(self.steps, *y.shape)
+            if len(y) == self.images
+            else y.unflatten(0, (self.steps, -1))
+        )
 
     def spikes(self, x):
         """All spikes of the images, by layer."""
@@ -82,21 +115,29 @@ class Dense:
     def _advance(self, values):
         for node in self.graph.nodes:
             if node.name not in self.before:
-                values[node.name] = y = self.operations[node.name](*(values[name] for name in node.inputs))
+                values[node.name] = y = self.operations[node.name](
+                    *(values[name] for name in node.inputs)
+                )
                 if self.watched is not None and node.is_activation:
-                    self.watched[node.name] = self.watched.get(node.name, 0) + int(y.count_nonzero())
+                    self.watched[node.name] = self.watched.get(node.name, 0) + int(
+                        y.count_nonzero()
+                    )
         return values[self.graph.output]
 
     def _neurons(self, theta):
         if self.jelly:
             from spikingjelly.activation_based.neuron import IFNode
+
             node = IFNode(theta, None, step_mode=self.jelly).eval()
 
             def reset():
                 node.reset()
                 node.v = theta / 2
+
             self.resets.append(reset)
-            return node if self.jelly == "s" else lambda y: node(self._in_all_steps(y)).flatten(0, 1)
+            return (
+                node if self.jelly == "s" else lambda y: node(self._in_all_steps(y)).flatten(0, 1)
+            )
         place = len(self.operations)
 
         def fire(y):
@@ -105,6 +146,7 @@ class Dense:
             spikes = (v >= theta).to(y.dtype)
             self.potentials[place] = v.sub_(spikes, alpha=theta)
             return spikes
+
         return fire
 
     def _operation(self, node, scales):
@@ -122,7 +164,9 @@ class Dense:
             if (top, left) != (bottom, right) or set(attrs.get("dilations", (1, 1))) != {1}:
                 raise InputError(node.name, "equal padding and no dilation", attrs)
             weight = weight.to(memory_format=torch.channels_last)
-            return lambda x: F.conv2d(x, weight, bias, attrs.get("strides", 1), (top, left), 1, attrs.get("group", 1))
+            return lambda x: F.conv2d(
+                x, weight, bias, attrs.get("strides", 1), (top, left), 1, attrs.get("group", 1)
+            )
         if node.op == "BatchNormalization":
             if node.name in self.folded["gone"]:
                 return lambda x: x
@@ -130,9 +174,14 @@ class Dense:
         if node.op == "AveragePool" and not any(attrs.get("pads", (0,))):
             return lambda x: F.avg_pool2d(x, attrs["kernel_shape"], attrs["strides"])
         if node.op == "Add":
-            return lambda x, y: (x if scales[0] == 1 else x * scales[0]) + (y if scales[1] == 1 else y * scales[1])
-        simple = {"GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True), "Flatten": lambda x: x.flatten(1),
-                  **dict.fromkeys(IDENTITIES, lambda x: x)}
+            return lambda x, y: (
+                (x if scales[0] == 1 else x * scales[0]) + (y if scales[1] == 1 else y * scales[1])
+            )
+        simple = {
+            "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
+            "Flatten": lambda x: x.flatten(1),
+            **dict.fromkeys(IDENTITIES, lambda x: x),
+        }
         if node.op not in simple:
             raise InputError(node.name, "an operator of VGG or ResNet", node.op)
         return simple[node.op]
@@ -142,23 +191,36 @@ class Dense:
 
 
 def _folded(graph):
-    """Convolution or Gemm -> (factor, shift), float64 by target channel, with the BatchNormalization behind it; "gone" -> those nodes."""
+    """Convolution or Gemm -> (factor, shift), float64 by target channel, with the
+    BatchNormalization behind it; "gone" -> those nodes.
+    """
     found = {"gone": set()}
     for node in graph.nodes:
         if node.op in ("Conv", "Gemm"):
             count = graph.shapes[node.name][0]
-            found[node.name] = np.ones(count), np.zeros(count) + node.params.get("B" if node.op == "Conv" else "C", 0.0)
-        elif node.op == "BatchNormalization" and node.inputs[0] in found and sum(
-                other.inputs.count(node.inputs[0]) for other in graph.nodes) == 1:
+            found[node.name] = (
+                np.ones(count),
+                np.zeros(count) + node.params.get("B" if node.op == "Conv" else "C", 0.0),
+            )
+        elif (
+            node.op == "BatchNormalization"
+            and node.inputs[0] in found
+            and sum(other.inputs.count(node.inputs[0]) for other in graph.nodes) == 1
+        ):
             scale, (factor, shift) = batch_scale(node), found[node.inputs[0]]
-            found[node.inputs[0]] = factor * scale, (shift - node.params["input_mean"]) * scale + node.params["B"]
+            found[node.inputs[0]] = (
+                factor * scale,
+                (shift - node.params["input_mean"]) * scale + node.params["B"],
+            )
             found["gone"].add(node.name)
     return found
 
 
 def keep_memory():
-    """Let glibc keep the memory of large arrays. It gives them back otherwise, and the system clears new pages for every layer of every
-    run, which at T = 32 and 64 images takes longer than the sums."""
+    """Let glibc keep the memory of large arrays. It gives them back otherwise, and the system
+    clears new pages for every layer of every run, which at T = 32 and 64 images takes longer than
+    the sums.
+    """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None)
     for option, value in ((-4, 0), (-1, 2**31 - 1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
         if allocator:

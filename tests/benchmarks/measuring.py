@@ -1,4 +1,5 @@
 """What the benchmarks have in common: options, alternating repeats, tables."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,18 +20,28 @@ from eventsnn.views.tables import text_table
 
 def options(words, *, limit=64):
     """An ArgumentParser with what all benchmarks ask for; words: the script's docstring."""
-    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=words, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--net", default="sample", help="checkpoint, or 'sample'")
     parser.add_argument("--data", default="sample", help="images, as for eventsnn.run")
-    parser.add_argument("--steps", default="8", help="T; several, separated by commas, are measured one after the other")
+    parser.add_argument(
+        "--steps",
+        default="8",
+        help="T; several, separated by commas, are measured one after the other",
+    )
     parser.add_argument("--limit", type=int, default=limit, help="number of images")
-    parser.add_argument("--repeats", type=int, default=5, help="how often each is measured, in turn")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="how often each is measured, in turn"
+    )
     parser.add_argument("--cores", type=int, default=cores(), help="processor cores to use")
     return parser
 
 
 def run(study, parser, argv=None):
-    """Print the machine and call study(args) for each T; returns the exit status: 0, or 2 after one line for wrong input."""
+    """Print the machine and call study(args) for each T; returns the exit status: 0, or 2 after one
+    line for wrong input.
+    """
     args = parser.parse_args(argv)
     try:
         for name in ("limit", "repeats", "cores"):
@@ -49,11 +60,16 @@ def run(study, parser, argv=None):
 def machine(count):
     """Processor, cores, load, versions and date, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or "processor")
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or "processor",
+    )
     packages = ("numba", "torch", "spikingjelly", "brian2", "nest-simulator")
     found = [f"{p} {v}" for p in packages if (v := version(p))]
     load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{name}, {count} of {cores()} cores{load}; {', '.join(found)}; {time.strftime('%d %B %Y')}"
+    return (
+        f"{name}, {count} of {cores()} cores{load}; {', '.join(found)}; {time.strftime('%d %B %Y')}"
+    )
 
 
 def version(package):
@@ -65,7 +81,8 @@ def version(package):
 
 
 def alternate(ways, repeats):
-    """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns name -> seconds of each call.
+    """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns
+    name -> seconds of each call.
 
     A call that returns a float has measured itself.
     """
@@ -81,12 +98,18 @@ def alternate(ways, repeats):
 
 
 def row(name, seconds, ours, *, each, operations, beside="times ours", **more):
-    """A row of a table: milliseconds (median, lowest, highest) for each of `each` images, giga synaptic operations a second, and how many
-    times longer than ours, in the column `beside`. seconds: of the repeats; operations: of one repeat; ours: our seconds, measured in
-    turn with these."""
+    """A row of a table: milliseconds (median, lowest, highest) for each of `each` images, giga
+    synaptic operations a second, and how many times longer than ours, in the column `beside`.
+    seconds: of the repeats; operations: of one repeat; ours: our seconds, measured in turn with
+    these.
+    """
     low, middle, high = 1e3 * np.quantile(seconds, (0, 0.5, 1)) / each
-    return {"": name, "ms": f"{middle:.2f} ({low:.2f}-{high:.2f})", "G ops/s": f"{operations / np.median(seconds) / 1e9:.2f}",
-            beside: f"{np.median(seconds) / np.median(ours):.3g}"} | more
+    return {
+        "": name,
+        "ms": f"{middle:.2f} ({low:.2f}-{high:.2f})",
+        "G ops/s": f"{operations / np.median(seconds) / 1e9:.2f}",
+        beside: f"{np.median(seconds) / np.median(ours):.3g}",
+    } | more
 
 
 def absent(name):

@@ -1,4 +1,5 @@
 """One layer in Brian2 and in NEST, synapse by synapse."""
+
 from __future__ import annotations
 
 import os
@@ -17,9 +18,12 @@ def synapses(m):
 
 
 def brian(i, j, weight, sources, targets, events, args):
-    """Two functions: one runs the layer in Brian2 and returns the seconds that its steps took, without what is prepared before them; the
-    other says how many spikes it fired. A step lasts 1 ms."""
+    """Two functions: one runs the layer in Brian2 and returns the seconds that its steps took,
+    without what is prepared before them; the other says how many spikes it fired. A step lasts 1
+    ms.
+    """
     import brian2 as b
+
     b.BrianLogger.suppress_name("method_choice")
     b.defaultclock.dt = 1 * b.ms
     given = b.SpikeGeneratorGroup(sources, events[:, 2], events[:, 0] * b.ms)
@@ -35,25 +39,41 @@ def brian(i, j, weight, sources, targets, events, args):
         network.restore()
         network.run((args.steps + 1) * b.ms, profile=True)  # neurons are tested in the step after
         return float(sum(took for _, took in network.profiling_info))
+
     return again, lambda: int(spikes.num_spikes)
 
 
 def nest(i, j, weight, sources, targets, events, args):
-    """The same in NEST, where parrots repeat the input's spikes. Each call runs on, and the input comes again."""
+    """The same in NEST, where parrots repeat the input's spikes. Each call runs on, and the input
+    comes again.
+    """
     os.environ["PYNEST_QUIET"] = "1"
     import nest
+
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.ResetKernel()
     nest.SetKernelStatus({"resolution": 1.0, "local_num_threads": 1})
     stretch, calls = args.steps + 4, args.repeats + 2
-    neurons = nest.Create("iaf_psc_delta", targets, params=dict(E_L=0.0, V_reset=0.0, V_th=1.0, V_m=0.5, tau_m=1e12, t_ref=0.0))
+    neurons = nest.Create(
+        "iaf_psc_delta",
+        targets,
+        params=dict(E_L=0.0, V_reset=0.0, V_th=1.0, V_m=0.5, tau_m=1e12, t_ref=0.0),
+    )
     parrots, clocks = nest.Create("parrot_neuron", sources), nest.Create("spike_generator", sources)
     order = np.argsort(events[:, 2], kind="stable")
-    times = np.split(events[order, 0] + 1.0, np.searchsorted(events[order, 2], np.arange(1, sources)))
-    clocks.set([{"spike_times": np.concatenate([t + stretch * k for k in range(calls)])} for t in times])
+    times = np.split(
+        events[order, 0] + 1.0, np.searchsorted(events[order, 2], np.arange(1, sources))
+    )
+    clocks.set(
+        [{"spike_times": np.concatenate([t + stretch * k for k in range(calls)])} for t in times]
+    )
     nest.Connect(clocks, parrots, "one_to_one", {"delay": 1.0})
-    nest.Connect(np.array(parrots.tolist())[i], np.array(neurons.tolist())[j], "one_to_one",
-                 {"weight": weight, "delay": np.ones(len(weight)), "synapse_model": "static_synapse"})
+    nest.Connect(
+        np.array(parrots.tolist())[i],
+        np.array(neurons.tolist())[j],
+        "one_to_one",
+        {"weight": weight, "delay": np.ones(len(weight)), "synapse_model": "static_synapse"},
+    )
     recorder = nest.Create("spike_recorder")
     nest.Connect(neurons, recorder)
     nest.Prepare()
@@ -66,4 +86,5 @@ def nest(i, j, weight, sources, targets, events, args):
         took = time.perf_counter() - start
         seen[:] = seen[1], recorder.n_events
         return took
+
     return again, lambda: seen[1] - seen[0]

@@ -2,10 +2,12 @@
 
     python tests/benchmarks/scaling.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 16
 
-Activity and width: a 3x3 convolution of 16x16 neurons, in which a given share of the source's neurons fires in every step (random weights).
-T and cores: the given network in clocked time. Queue: the time to put in and take out one event while so many wait, all due at once in
-the order of emission (the FIFO) or at times of their own (the heap). Median, lowest and highest of the repeats.
+Activity and width: a 3x3 convolution of 16x16 neurons, in which a given share of the source's
+neurons fires in every step (random weights). T and cores: the given network in clocked time. Queue:
+the time to put in and take out one event while so many wait, all due at once in the order of
+emission (the FIFO) or at times of their own (the heap). Median, lowest and highest of the repeats.
 """
+
 from __future__ import annotations
 
 import sys
@@ -22,7 +24,11 @@ from eventsnn.engine.jit import kernel
 from eventsnn.simulation.simulation import Simulation
 
 SIDE, CHANNELS, ACTIVITY = 16, 64, 0.1  # of the convolution, where nothing else is said
-ACTIVITIES, WIDTHS, STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), (16, 32, 64, 128, 256), (1, 2, 4, 8, 16, 32)
+ACTIVITIES, WIDTHS, STEPS = (
+    (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    (16, 32, 64, 128, 256),
+    (1, 2, 4, 8, 16, 32),
+)
 LENGTHS = [2**k for k in range(0, 21, 4)]
 MOVES = 2**18  # events that are put in and taken out
 
@@ -33,15 +39,34 @@ def main(argv=None):
 
 def study(args):
     """Measure and print every table."""
-    network, pixels = eventsnn.convert(eventsnn.load(args.net)), eventsnn.load_images(args.data, limit=args.limit).pixels
+    network, pixels = (
+        eventsnn.convert(eventsnn.load(args.net)),
+        eventsnn.load_images(args.data, limit=args.limit).pixels,
+    )
     for engine in ("clocked", "event"):
-        layers = {f"{share:.0%} active": layer(CHANNELS, share, engine, args.steps) for share in ACTIVITIES}
-        measure(f"{engine}: {CHANNELS} channels, T = {args.steps}, against the share of neurons that fire in a step", layers, args)
-        layers = {f"{width} channels": layer(width, ACTIVITY, engine, args.steps) for width in WIDTHS}
+        layers = {
+            f"{share:.0%} active": layer(CHANNELS, share, engine, args.steps)
+            for share in ACTIVITIES
+        }
+        measure(
+            f"{engine}: {CHANNELS} channels, T = {args.steps}, against the share of neurons that fire in a step",
+            layers,
+            args,
+        )
+        layers = {
+            f"{width} channels": layer(width, ACTIVITY, engine, args.steps) for width in WIDTHS
+        }
         measure(f"{engine}: {ACTIVITY:.0%} active, T = {args.steps}, against width", layers, args)
-    measure("clocked: the network against T, one core", {f"T = {t}": (Simulation(network, steps=t), pixels) for t in STEPS}, args)
+    measure(
+        "clocked: the network against T, one core",
+        {f"T = {t}": (Simulation(network, steps=t), pixels) for t in STEPS},
+        args,
+    )
     simulation = Simulation(network, steps=args.steps)
-    one = {f"{n} cores" if n > 1 else "1 core": (simulation, pixels, n) for n in range(1, args.cores + 1)}
+    one = {
+        f"{n} cores" if n > 1 else "1 core": (simulation, pixels, n)
+        for n in range(1, args.cores + 1)
+    }
     measure(f"clocked: the network at T = {args.steps} against cores", one, args)
     queue_lengths(args)
 
@@ -55,23 +80,43 @@ def measure(title, runs, args):
         operations[name] = int(simulation.run(pixels).operations.sum())
     seconds = measuring.alternate(ways, args.repeats)
     first = next(iter(ways))
-    measuring.show(title, [measuring.row(name, seconds[name], seconds[first], each=len(runs[name][1]), operations=operations[name],
-                                         beside="times the first", **{"ops an image": f"{operations[name] / len(runs[name][1]):,.0f}"})
-                           for name in ways])
+    measuring.show(
+        title,
+        [
+            measuring.row(
+                name,
+                seconds[name],
+                seconds[first],
+                each=len(runs[name][1]),
+                operations=operations[name],
+                beside="times the first",
+                **{"ops an image": f"{operations[name] / len(runs[name][1]):,.0f}"},
+            )
+            for name in ways
+        ],
+    )
 
 
 def in_parallel(simulation, pixels, workers):
     """Run the images; on one core without threads."""
-    return simulation.run(pixels) if workers == 1 else list(simulation.stream(pixels, workers=workers, batch=1))
+    return (
+        simulation.run(pixels)
+        if workers == 1
+        else list(simulation.stream(pixels, workers=workers, batch=1))
+    )
 
 
 def layer(channels, share, engine, steps):
-    """(simulation, one image) of a convolution whose source neurons fire in every step, or never."""
+    """(simulation, one image) of a convolution whose source neurons fire in every step, or
+    never.
+    """
     random = np.random.default_rng(0)
     weight = random.normal(0, 1 / np.sqrt(9 * channels), (channels, channels, 3, 3))
-    nodes = (Node("source", "ClippedRelu", ("input",), {"lambda": 1.0}),
-             Node("conv", "Conv", ("source",), {"pads": [1, 1, 1, 1]}, {"W": weight}),
-             Node("target", "ClippedRelu", ("conv",), {"lambda": 1.0}))
+    nodes = (
+        Node("source", "ClippedRelu", ("input",), {"lambda": 1.0}),
+        Node("conv", "Conv", ("source",), {"pads": [1, 1, 1, 1]}, {"W": weight}),
+        Node("target", "ClippedRelu", ("conv",), {"lambda": 1.0}),
+    )
     network = eventsnn.convert(Graph(nodes, "input", "target", (channels, SIDE, SIDE)))
     image = (random.random((1, channels, SIDE, SIDE)) < share).astype(np.uint8)
     return Simulation(network, steps=steps, engine=engine, pixel_range=(0, 1)), image
@@ -84,12 +129,19 @@ def queue_lengths(args):
         for length in LENGTHS:
             seconds = measuring.alternate({name: partial(moves, times, length)}, args.repeats)[name]
             low, middle, high = 1e9 * np.quantile(seconds, (0, 0.5, 1)) / MOVES
-            rows.append({"": name, "events that wait": f"{length:,}", "ns an event": f"{middle:.1f} ({low:.1f}-{high:.1f})"})
+            rows.append(
+                {
+                    "": name,
+                    "events that wait": f"{length:,}",
+                    "ns an event": f"{middle:.1f} ({low:.1f}-{high:.1f})",
+                }
+            )
     measuring.show("event: the queue", rows)
 
 
 def moves(times, waiting):
-    """Fill a queue with `waiting` events; returns the seconds that it takes to put in and take out MOVES more, one by one.
+    """Fill a queue with `waiting` events; returns the seconds that it takes to put in and take out
+    MOVES more, one by one.
 
     times: how many ticks after the one last taken each is due.
     """
@@ -97,7 +149,7 @@ def moves(times, waiting):
     at = np.zeros(SCALARS, np.int64)
     put_and_take(heap, fifo, at, times[:waiting], False)
     start = time.perf_counter()
-    put_and_take(heap, fifo, at, times[waiting:waiting + MOVES], True)
+    put_and_take(heap, fifo, at, times[waiting : waiting + MOVES], True)
     return time.perf_counter() - start
 
 

@@ -5,6 +5,7 @@ layer starts: its potentials stay in cache and each weight is fetched once for m
 follows spikes, tap by tap: what all spikes of one source site and step bring to one target site is
 added up in registers, and a block of neighbouring targets shares the weights of a tap.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,7 +17,9 @@ from eventsnn.neurons.contract import emit, most, settle, tie
 
 @inner_kernel
 def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, end):
-    """Add to charge[to:] what the spikes log[first:end] of one source site bring to one target site, in turn."""
+    """Add to charge[to:] what the spikes log[first:end] of one source site bring to one target
+    site, in turn.
+    """
     while first < end:
         negative, last = log[first] < 0, first + 1
         while dense and last < end and (log[last] < 0) == negative:
@@ -30,20 +33,43 @@ def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, en
 
 
 @inner_kernel
-def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, begins, fired, back, charge, emitted, spikes,
-              operations, readout):
+def run_block(
+    net,
+    layer,
+    block,
+    neuron,
+    drive,
+    drive_steps,
+    last,
+    v,
+    s,
+    mute,
+    log,
+    begins,
+    fired,
+    back,
+    charge,
+    emitted,
+    spikes,
+    operations,
+    readout,
+):
     """Run a layer's block of sites through all steps; the log has room for all their spikes.
 
-    last: the steps in which anything can arrive; where a site is quiet after them, it stays so. fired: where the next spike goes in the
-    log. spikes, operations: int64 [T], of the layer. charge, emitted: scratch; the rest as in `run_layers`. Returns (where the next spike
-    goes, ties).
+    last: the steps in which anything can arrive; where a site is quiet after them, it stays so.
+    fired: where the next spike goes in the log. spikes, operations: int64 [T], of the layer.
+    charge, emitted: scratch; the rest as in `run_layers`. Returns (where the next spike goes,
+    ties).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     first_site, weights = net.first_site[layer], net.weights
     is_readout = layer == net.sites.size - 1
     begin, end = block * net.block[layer], min((block + 1) * net.block[layer], net.sites[layer])
     for site in range(begin, end):
-        at, to = net.first_neuron[layer] + site * channels, np.uint64((site - begin) * steps * channels)
+        at, to = (
+            net.first_neuron[layer] + site * channels,
+            np.uint64((site - begin) * steps * channels),
+        )
         for step in range(steps):
             given = min(step, drive.shape[0] - 1)
             for c in range(np.uint64(channels)):
@@ -52,7 +78,9 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
     for q in range(net.into[layer], net.into[layer + 1]):
         width, per_group, source = net.co[q], net.ci[q], net.source[q]
         dense = per_group == net.channels[source]
-        for tap in range(net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]):
+        for tap in range(
+            net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
+        ):
             row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels
             site = net.first_site[source] + net.tap_site[tap]
             first = begins[site, 0]
@@ -60,18 +88,37 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
                 after = begins[site, step + 1]
                 if first < after:
                     if dense and not back[site, step]:
-                        add_rows(charge, to + step * channels, weights, row, width, log, first, after)
+                        add_rows(
+                            charge, to + step * channels, weights, row, width, log, first, after
+                        )
                     else:
-                        add_spikes(charge, to + step * channels, weights, row, width, per_group, dense, log, first, after)
+                        add_spikes(
+                            charge,
+                            to + step * channels,
+                            weights,
+                            row,
+                            width,
+                            per_group,
+                            dense,
+                            log,
+                            first,
+                            after,
+                        )
                     operations[step] += (after - first) * width
                 first = after
     ties = 0
     for site in range(begin, end):
-        at, so_far, quiet = net.first_neuron[layer] + site * channels, (site - begin) * steps * channels, False
+        at, so_far, quiet = (
+            net.first_neuron[layer] + site * channels,
+            (site - begin) * steps * channels,
+            False,
+        )
         first_here, begins[first_site + site, 0] = np.uint64(at), fired
         for step in range(steps):
             before, to = fired, so_far + step * channels
-            met = changed = taken_back = np.int32(0)  # all in 32 bits, like s and most potentials: half as many vectors
+            met = changed = taken_back = np.int32(
+                0
+            )  # all in 32 bits, like s and most potentials: half as many vectors
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
                 p = v[first_here + c] + charge[np.uint64(to) + c]
                 n = emit(neuron, layer, p, s[first_here + c])
@@ -84,7 +131,9 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
             for c in range(channels if is_readout else 0):
                 v[at + c] += charge[to + c]
             if changed and most(neuron) == 1:
-                for c in range(channels):  # without a branch: the next one writes over what was none
+                for c in range(
+                    channels
+                ):  # without a branch: the next one writes over what was none
                     log[np.uint64(fired)] = c ^ (emitted[c] >> 31)
                     fired += emitted[c] != 0
             elif changed:
@@ -94,7 +143,9 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
                         fired += 1
             back[first_site + site, step] = taken_back > 0
             ties += met
-            if step >= last and changed == 0 and not quiet:  # so it goes on, and meets the same thresholds in every step
+            if (
+                step >= last and changed == 0 and not quiet
+            ):  # so it goes on, and meets the same thresholds in every step
                 quiet = True
                 ties += met * (steps - 1 - step)
             if is_readout:
@@ -107,15 +158,16 @@ def run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, l
 
 @inner_kernel
 def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
-    """Max pooling at one site: each unit sends the change of the maximum of its window's net spikes (semantics, section 10).
+    """Max pooling at one site: each unit sends the change of the maximum of its window's net spikes
+    (semantics, section 10).
 
-    sums: scratch, net spikes of the members of a window, by member and channel. v, s: the maximum. The rest as in `run_block`. Returns
-    where the next spike goes.
+    sums: scratch, net spikes of the members of a window, by member and channel. v, s: the maximum.
+    The rest as in `run_block`. Returns where the next spike goes.
     """
     channels, q, here = net.channels[layer], net.into[layer], net.first_site[layer] + site
     at, taps = net.first_neuron[layer] + site * channels, net.tap_base[q] + site
     tap_from, tap_to = net.first_tap[taps], net.first_tap[taps + 1]
-    sums[:(tap_to - tap_from) * channels] = 0
+    sums[: (tap_to - tap_from) * channels] = 0
     begins[here, 0] = fired
     for step in range(spikes.size):
         before, arrived = fired, 0
@@ -145,7 +197,9 @@ def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
 
 @inner_kernel
 def last_arrival(net, layer, drive_steps, spikes):
-    """The number of steps after which nothing arrives at a layer any more: neither drive nor its sources' spikes."""
+    """The number of steps after which nothing arrives at a layer any more: neither drive nor its
+    sources' spikes.
+    """
     parts, _, steps = spikes.shape
     last = min(drive_steps, steps)
     for q in range(net.into[layer], net.into[layer + 1]):
@@ -157,19 +211,42 @@ def last_arrival(net, layer, drive_steps, spikes):
 
 
 @kernel
-def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, ties, readout, log, begins, back, charge, emitted, sums,
-               given, part, done):
-    """Simulate one image in clocked time for readout.shape[0] steps; or of each layer one part of its sites, while others call this with
-    the same arrays for the other parts.
+def run_layers(
+    net,
+    neuron,
+    drive,
+    drive_steps,
+    v,
+    s,
+    mute,
+    spikes,
+    operations,
+    ties,
+    readout,
+    log,
+    begins,
+    back,
+    charge,
+    emitted,
+    sums,
+    given,
+    part,
+    done,
+):
+    """Simulate one image in clocked time for readout.shape[0] steps; or of each layer one part of
+    its sites, while others call this with the same arrays for the other parts.
 
-    net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row min(t, D - 1). v: potentials [neurons],
-    s: net spikes int32 [neurons], 0 at first, both read and written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted.
-    spikes, operations: int64 [parts, L, T] (operations by target layer), ties: int64 [parts, L], 0 at first. readout: [T, classes], the
-    charge that has arrived so far. log: int32, begins: int64 [sites, T + 1]: the spikes of site number p (over all layers) in step t are
-    log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative; each part has an equal share of the log. back: uint8
-    [sites, T], 1 where any is negative. charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
-    run; their spikes are in the log of the only part. done: int64 [parts + 1], 0 at first: the layers that each part has done; the last
-    is set to make all stop. Returns whether the log had room.
+    net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row
+    min(t, D - 1). v: potentials [neurons], s: net spikes int32 [neurons], 0 at first, both read and
+    written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted. spikes, operations:
+    int64 [parts, L, T] (operations by target layer), ties: int64 [parts, L], 0 at first. readout:
+    [T, classes], the charge that has arrived so far. log: int32, begins: int64 [sites, T + 1]: the
+    spikes of site number p (over all layers) in step t are log[begins[p, t]:begins[p, t + 1]], as
+    channels c, or ~c where negative; each part has an equal share of the log. back: uint8 [sites,
+    T], 1 where any is negative. charge, emitted, sums: scratch, each part's own. given: how many of
+    the first layers are not run; their spikes are in the log of the only part. done: int64 [parts +
+    1], 0 at first: the layers that each part has done; the last is set to make all stop. Returns
+    whether the log had room.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts
@@ -178,17 +255,40 @@ def run_layers(net, neuron, drive, drive_steps, v, s, mute, spikes, operations, 
         fired = begins[net.first_site[given] - 1, steps]
     for layer in range(given, layers):
         blocks = -(-net.sites[layer] // net.block[layer])
-        room = net.block[layer] * steps * net.channels[layer] * most(neuron) + 1  # what a block brings, and one that is written over
+        room = (
+            net.block[layer] * steps * net.channels[layer] * most(neuron) + 1
+        )  # what a block brings, and one that is written over
         last = last_arrival(net, layer, drive_steps, spikes)
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
             if end - fired < room:
                 store(done, parts, 1)
                 return False
             if net.pools[layer]:
-                fired = run_pool(net, layer, block, v, s, log, begins, fired, back, sums, spikes[part, layer])
+                fired = run_pool(
+                    net, layer, block, v, s, log, begins, fired, back, sums, spikes[part, layer]
+                )
             else:
-                fired, met = run_block(net, layer, block, neuron, drive, drive_steps, last, v, s, mute, log, begins, fired, back, charge,
-                                       emitted, spikes[part, layer], operations[part, layer], readout)
+                fired, met = run_block(
+                    net,
+                    layer,
+                    block,
+                    neuron,
+                    drive,
+                    drive_steps,
+                    last,
+                    v,
+                    s,
+                    mute,
+                    log,
+                    begins,
+                    fired,
+                    back,
+                    charge,
+                    emitted,
+                    spikes[part, layer],
+                    operations[part, layer],
+                    readout,
+                )
                 ties[part, layer] += met
         store(done, part, layer + 1)
         for other in range(parts):

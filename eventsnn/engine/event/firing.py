@@ -1,7 +1,9 @@
-"""A neuron or a pool unit is evaluated: it fires, its spikes are recorded, counted and put into the queue.
+"""A neuron or a pool unit is evaluated: it fires, its spikes are recorded, counted and put into the
+queue.
 
 The caller of `evaluate` and `follow` has made sure of room, see `room_for_one`.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -59,7 +61,10 @@ def has_room(rules, state, spikes, parcels):
     at = state.at
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
-    return state.heap.shape[0] - at[HEAP] >= parcels and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= parcels
+    return (
+        state.heap.shape[0] - at[HEAP] >= parcels
+        and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= parcels
+    )
 
 
 @inner_kernel
@@ -74,9 +79,16 @@ def room_for_one(rules, state):
 
 @inner_kernel
 def send(net, order, rules, delays, state, layer, number, sign, seq):
-    """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and half."""
+    """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and
+    half.
+    """
     at = state.at
-    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | ((1 if sign < 0 else 0) << SIGN_BIT) | DELIVERY
+    what = (
+        (number << NUMBER_BIT)
+        | (layer << LAYER_BIT)
+        | ((1 if sign < 0 else 0) << SIGN_BIT)
+        | DELIVERY
+    )
     if rules.at_once:  # the usual case; what follows comes to the same
         append(state.fifo, at, what, seq)
         at[UNDER_WAY] += 1
@@ -91,7 +103,9 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
         for waits in range(halves):
             half = 0 if halves == 1 else 1 + (order.halves + waits + 1) % 2
             target = -1 if one_for_all else net.projections[q, Q_TARGET]
-            delay, key = place(order, Parcel(seq, layer, neuron, nth, number, target, waits, part, rules.image))
+            delay, key = place(
+                order, Parcel(seq, layer, neuron, nth, number, target, waits, part, rules.image)
+            )
             part += 1
             if delay < 0:
                 continue
@@ -100,7 +114,15 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
             elif rules.delay_kind == 2:
                 delay += delays[number]
             which = 0 if one_for_all else q + 1
-            put(state.heap, state.fifo, at, 2 * (at[NOW] + delay), key, what | (half << HALF_BIT) | (which << PROJECTION_BIT), seq)
+            put(
+                state.heap,
+                state.fifo,
+                at,
+                2 * (at[NOW] + delay),
+                key,
+                what | (half << HALF_BIT) | (which << PROJECTION_BIT),
+                seq,
+            )
             at[UNDER_WAY] += 1
 
 
@@ -119,8 +141,10 @@ def set_low(lows, number, low):
 @overload(set_low, inline="always")
 def _set_low(lows, number, low):
     if isinstance(lows, types.Array):
+
         def each(lows, number, low):
             lows[number] = low
+
         return each
     return lambda lows, number, low: None
 
@@ -146,7 +170,9 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
         sign = 1 if n > 0 else -1
         for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
             if rules.record:
-                state.spike_potentials[at[RECORDED], 0] = p if member == 1 else settle(neuron, p, sign * (member - 1))
+                state.spike_potentials[at[RECORDED], 0] = (
+                    p if member == 1 else settle(neuron, p, sign * (member - 1))
+                )
                 state.spike_potentials[at[RECORDED], 1] = settle(neuron, p, sign * member)
             fire(net, order, rules, delays, state, layer, number, sign, member, cause)
         v[number] = settle(neuron, p, n)
@@ -157,7 +183,15 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends
-            put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY, -1)
+            put(
+                state.heap,
+                state.fifo,
+                at,
+                2 * ends + 1,
+                number,
+                (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY,
+                -1,
+            )
             return
 
 
@@ -170,7 +204,12 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
         i, record = at[RECORDED], state.spike_record
         at[RECORDED] += 1
         record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
-        record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = number, sign, member, cause
+        record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = (
+            number,
+            sign,
+            member,
+            cause,
+        )
     digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
     state.tallies[0, layer, at[STEP]] += 1
     send(net, order, rules, delays, state, layer, number, sign, seq)
@@ -179,10 +218,15 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
 
 @inner_kernel
 def window_maximum(net, state, layer, unit):
-    """The largest net sum of spikes over the window of a layer's pool unit (its number in the layer)."""
+    """The largest net sum of spikes over the window of a layer's pool unit (its number in the
+    layer).
+    """
     channels = net.layers[layer, L_CHANNELS]
     site = unit // channels
-    first, last = net.window_first[net.window_base[layer] + site], net.window_first[net.window_base[layer] + site + 1]
+    first, last = (
+        net.window_first[net.window_base[layer] + site],
+        net.window_first[net.window_base[layer] + site + 1],
+    )
     highest = state.sums[net.windows[first] + unit - site * channels]
     for i in range(first + 1, last):
         highest = max(highest, state.sums[net.windows[i] + unit - site * channels])
@@ -191,7 +235,9 @@ def window_maximum(net, state, layer, unit):
 
 @inner_kernel
 def follow(net, order, rules, delays, state, layer, number, highest, cause):
-    """A pool unit sends the change of its maximum (semantics, section 10), which is its potential and its net spikes."""
+    """A pool unit sends the change of its maximum (semantics, section 10), which is its potential
+    and its net spikes.
+    """
     at, held = state.at, np.int64(state.memory[number, NET])
     n = highest - held
     if n == 0:
@@ -210,7 +256,9 @@ def follow(net, order, rules, delays, state, layer, number, highest, cause):
 
 @inner_kernel
 def digest_spike(digests, layer, step, neuron, sign, member):
-    """Add a spike to its layer's and step's hashes: [0] depends on the order of spikes, [1] does not."""
+    """Add a spike to its layer's and step's hashes: [0] depends on the order of spikes, [1] does
+    not.
+    """
     h = splitmix64(np.uint64((neuron << 9) | (member << 1) | (1 if sign < 0 else 0)))
     digests[0, layer, step] = splitmix64(digests[0, layer, step] ^ h)
     digests[1, layer, step] += h
@@ -222,4 +270,12 @@ def open_window(rules, state, layer, number):
     at, ends = state.at, state.at[NOW] + rules.window
     state.window_end[number] = ends
     at[UNDER_WAY] += 1
-    put(state.heap, state.fifo, at, 2 * ends + 1, number, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW, -1)
+    put(
+        state.heap,
+        state.fifo,
+        at,
+        2 * ends + 1,
+        number,
+        (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW,
+        -1,
+    )

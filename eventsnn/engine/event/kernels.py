@@ -1,9 +1,11 @@
-"""The event engine: asynchronous time to the letter (semantics, section 5), one spike after the other.
+"""The event engine: asynchronous time to the letter (semantics, section 5), one spike after the
+other.
 
-The kernels trust their arguments, allocate nothing and never call back: when a buffer has no room for
-what one more event could bring, they return a code, the caller makes room and calls again. All state
-is in arrays, so a run can be stopped and copied between any two events.
+The kernels trust their arguments, allocate nothing and never call back: when a buffer has no room
+for what one more event could bring, they return a code, the caller makes room and calls again. All
+state is in arrays, so a run can be stopped and copied between any two events.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -42,20 +44,49 @@ from eventsnn.engine.event.layout import (
     SIGN_BIT,
     TOO_MANY,
 )
-from eventsnn.engine.event.queue import BEGAN, CURSOR, DELIVERED, DRIVEN, INPUT, INPUT_END, NOW, STEP, TAKEN, UNDER_WAY, next_moment, take
+from eventsnn.engine.event.queue import (
+    BEGAN,
+    CURSOR,
+    DELIVERED,
+    DRIVEN,
+    INPUT,
+    INPUT_END,
+    NOW,
+    STEP,
+    TAKEN,
+    UNDER_WAY,
+    next_moment,
+    take,
+)
 from eventsnn.engine.jit import inner_kernel, kernel
-from eventsnn.engine.vectors import add_half_run, add_run, lowest_bit, subtract_half_run, subtract_run
+from eventsnn.engine.vectors import (
+    add_half_run,
+    add_run,
+    lowest_bit,
+    subtract_half_run,
+    subtract_run,
+)
 
-PART = 2**(LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
+PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 AT_ONCE = 64  # neurons whose drive is added at once
-NO_SPIKE = np.int64(-1)  # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by itself
+NO_SPIKE = np.int64(
+    -1
+    # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by
+    # itself
+)
 
 
 @inner_kernel
 def deliver(net, neuron, order, rules, delays, band, state, what, spike):
-    """Deliver a spike to its targets in index order; returns whether a potential came near overflow."""
+    """Deliver a spike to its targets in index order; returns whether a potential came near
+    overflow.
+    """
     at, v, memory, weights = state.at, state.v, state.memory, net.weights
-    number, layer, which = what >> NUMBER_BIT, (what >> LAYER_BIT) & LAYERS, (what >> PROJECTION_BIT) & PROJECTIONS
+    number, layer, which = (
+        what >> NUMBER_BIT,
+        (what >> LAYER_BIT) & LAYERS,
+        (what >> PROJECTION_BIT) & PROJECTIONS,
+    )
     half, negative, cause = (what >> HALF_BIT) & 3, (what >> SIGN_BIT) & 1, max(spike, -1)
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
@@ -70,7 +101,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
             if half == 0 or (half == 2) == (negative == 1):
                 sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]
                 state.sums[sum_at] += 1 - 2 * negative
-                for run in range(net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0):
+                for run in range(
+                    net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0
+                ):
                     x = net.runs[run, R_TO] + c
                     held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
                     if negative == 0 and mine > held:
@@ -85,15 +118,27 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         offset = c * net.projections[q, Q_STRIDE]
         operations = pairs = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
-            to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
+            to, row, width = (
+                net.runs[run, R_TO] + group,
+                net.runs[run, R_ROW] + offset,
+                net.runs[run, R_WIDTH],
+            )
             if half == 0 and negative == 0:
-                added, pairs = add_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+                added, pairs = add_run(
+                    v, to, weights, row, width, half, low, high, state.found, pairs
+                )
             elif half == 0:
-                added, pairs = subtract_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+                added, pairs = subtract_run(
+                    v, to, weights, row, width, half, low, high, state.found, pairs
+                )
             elif negative == 0:
-                added, pairs = add_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+                added, pairs = add_half_run(
+                    v, to, weights, row, width, half, low, high, state.found, pairs
+                )
             else:
-                added, pairs = subtract_half_run(v, to, weights, row, width, half, low, high, state.found, pairs)
+                added, pairs = subtract_half_run(
+                    v, to, weights, row, width, half, low, high, state.found, pairs
+                )
             operations += added
             if rules.window > 0 and not silent:
                 open_windows(net, rules, state, target, to, row, width, negative, half)
@@ -126,8 +171,8 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
 def begin_step(net, neuron, order, rules, delays, band, state, drive):
     """The drive of a step arrives: layers in order, neurons in index order (semantics 5.1).
 
-    drive: [neurons]. It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is looked at.
-    Called again after FULL, it goes on where it was (at[CURSOR]).
+    drive: [neurons]. It is added to some neurons at once, up to at[DRIVEN]; where none of them left
+    the band, none is looked at. Called again after FULL, it goes on where it was (at[CURSOR]).
     """
     at, v, readout = state.at, state.v, net.readout
     for layer in range(readout + 1):
@@ -139,7 +184,9 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         while number < end:
             if number >= at[DRIVEN]:
                 width = min(AT_ONCE, end - number)
-                _, found = add_run(v, number, drive, number, width, 0, state.lows, high, state.found, 0)
+                _, found = add_run(
+                    v, number, drive, number, width, 0, state.lows, high, state.found, 0
+                )
                 at[DRIVEN] = number + width
                 if found == 0 and rules.window == 0:
                     number += width
@@ -162,12 +209,16 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
 
 @inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
-    """Take events from the queue that are due before tick `end` (with a barrier: until none is under way)."""
+    """Take events from the queue that are due before tick `end` (with a barrier: until none is
+    under way).
+    """
     at = state.at
     while True:
         moment, from_fifo = next_moment(state.heap, state.fifo, at)
         given = at[INPUT]  # input events come before all that is due at the same tick
-        from_input = given < at[INPUT_END] and (moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment)
+        from_input = given < at[INPUT_END] and (
+            moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment
+        )
         if from_input:
             moment = 2 * (at[BEGAN] + state.inputs[given, 0])
         if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
@@ -177,8 +228,16 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         if at[TAKEN] == rules.max_events:
             return TOO_MANY
         if from_input:
-            number, negative = state.v.size + state.inputs[given, 1], 1 if state.inputs[given, 2] < 0 else 0
-            what = (number << NUMBER_BIT) | ((net.readout + 1) << LAYER_BIT) | (negative << SIGN_BIT) | DELIVERY
+            number, negative = (
+                state.v.size + state.inputs[given, 1],
+                1 if state.inputs[given, 2] < 0 else 0,
+            )
+            what = (
+                (number << NUMBER_BIT)
+                | ((net.readout + 1) << LAYER_BIT)
+                | (negative << SIGN_BIT)
+                | DELIVERY
+            )
             spike = -2 - given
             at[INPUT] += 1
         else:
@@ -190,21 +249,40 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
             if rules.record:
                 i, record = at[DELIVERED], state.delivery_record
                 at[DELIVERED] += 1
-                record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = at[TAKEN], at[NOW], at[STEP]
+                record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = (
+                    at[TAKEN],
+                    at[NOW],
+                    at[STEP],
+                )
                 record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 return OVERFLOW
         else:
             number = what >> NUMBER_BIT
             if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
-                evaluate(net, neuron, order, rules, delays, band, state, (what >> LAYER_BIT) & LAYERS, number, NO_SPIKE)
+                evaluate(
+                    net,
+                    neuron,
+                    order,
+                    rules,
+                    delays,
+                    band,
+                    state,
+                    (what >> LAYER_BIT) & LAYERS,
+                    number,
+                    NO_SPIKE,
+                )
 
 
 @inner_kernel
 def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
-    """Order `clocked`: evaluate a layer's neurons in index order, once each (at[CURSOR] as in begin_step)."""
+    """Order `clocked`: evaluate a layer's neurons in index order, once each (at[CURSOR] as in
+    begin_step).
+    """
     at = state.at
-    for number in range(max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]):
+    for number in range(
+        max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
+    ):
         at[TAKEN] += 1
         if net.pools[layer] >= 0:
             highest = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
@@ -228,10 +306,11 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
 
 @kernel
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
-    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`).
+    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer
+    `argument`).
 
-    Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
-    band. One entry for all, so that a model and an order are compiled once.
+    Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential
+    outside the band. One entry for all, so that a model and an order are compiled once.
     """
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive)

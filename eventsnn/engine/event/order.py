@@ -4,20 +4,23 @@ A policy is a small function
 
     policy(order, spike) -> (delay, key)
 
-here below, and `Order` chooses among them. A user's own is a NamedTuple of constants with one static function
+here below, and `Order` chooses among them. A user's own is a NamedTuple of constants with one
+static function
 
     place(order, spike) -> (delay, key)
 
-delay: ticks from now, at least 0. key: int64; of what is due at one tick the smaller key comes first,
-equal keys in the order of emission. `spike` tells what is to be delivered: `seq` (place in the order
-of emission), `layer`, `neuron` (in its layer), `nth` (spikes the neuron sent before), `number` (the
-neuron's place among all), `target` (the layer it goes to, -1 for all), `waits` (1 for the half that
-waits, else 0), `part` (which of its parcels), `image` (the image's number in its data set).
+delay: ticks from now, at least 0. key: int64; of what is due at one tick the smaller key comes
+first, equal keys in the order of emission. `spike` tells what is to be delivered: `seq` (place in
+the order of emission), `layer`, `neuron` (in its layer), `nth` (spikes the neuron sent before),
+`number` (the neuron's place among all), `target` (the layer it goes to, -1 for all), `waits` (1 for
+the half that waits, else 0), `part` (which of its parcels), `image` (the image's number in its data
+set).
 
-Its field `halves` says how a spike is delivered: WHOLE, all at once; EXCITATORY or INHIBITORY, in two halves for
-each projection, charges >= 0 and charges < 0, where the half named is the first.
-The class may stand in any importable module; the engines need no change.
+Its field `halves` says how a spike is delivered: WHOLE, all at once; EXCITATORY or INHIBITORY, in
+two halves for each projection, charges >= 0 and charges < 0, where the half named is the first. The
+class may stand in any importable module; the engines need no change.
 """
+
 from __future__ import annotations
 
 import math
@@ -61,10 +64,11 @@ NOTHING = np.zeros(0, np.int64)
 
 
 class Order(NamedTuple):
-    """The policies that come with eventsnn, in one type, so that an engine is compiled once for all of them.
+    """The policies that come with eventsnn, in one type, so that an engine is compiled once for all
+    of them.
 
-    kind: one of the numbers above. seed, low, high (ticks), mean (ticks): of `random` and the jitters.
-    first, parcels, delay, key: of `replay`, see `replay_order`.
+    kind: one of the numbers above. seed, low, high (ticks), mean (ticks): of `random` and the
+    jitters. first, parcels, delay, key: of `replay`, see `replay_order`.
     """
 
     kind: int
@@ -122,7 +126,8 @@ def random(order, spike):
 
 @inner_kernel
 def halves(order, spike):
-    """excitatory_first, inhibitory_first: of a tick, all charges of one sign come before all of the other.
+    """excitatory_first, inhibitory_first: of a tick, all charges of one sign come before all of the
+    other.
 
     Earlier targets come first, so when the first half is delivered to a layer, all its sources have
     done what they will do at this tick.
@@ -146,7 +151,9 @@ def exponential(order, spike):
 
 @inner_kernel
 def replay(order, spike):
-    """As the list says; a spike that is not in it goes without delay, after all of its tick that are."""
+    """As the list says; a spike that is not in it goes without delay, after all of its tick that
+    are.
+    """
     i = order.first[spike.number] + spike.nth * order.parcels[spike.layer] + spike.part
     if i < order.first[spike.number + 1]:
         return order.delay[i], order.key[i]
@@ -156,9 +163,8 @@ def replay(order, spike):
 def replay_order(first, parcels, delay, key, halves=WHOLE):
     """The deliveries of a recorded run, edited or not.
 
-    first: int64 [neurons + 1], where a neuron's parcels begin; parcels: int64 [layers], how many a spike
-    of the layer has; delay: int64, ticks (-1: never delivered); key: int64 from 1 on, the place among
-    what is due at one tick. Parcels lie by neuron, then its spikes, then their parts.
+    first: int64 [neurons + 1], where a neuron's parcels begin; parcels: int64 [layers], how many a
+    spike of the layer has; delay: int64, ticks (-1: never delivered); key: int64 from 1 on, the
+    place among what is due at one tick. Parcels lie by neuron, then its spikes, then their parts.
     """
     return Order(REPLAY, halves, first=first, parcels=parcels, delay=delay, key=key)
-

@@ -1,10 +1,12 @@
 """The event queue: a total order (time, phase, key, number) in a plain FIFO and an array heap.
 
 An event is a row of five int64: moment = 2 * tick + phase (deliveries 0 before evaluations 1), key,
-number (counts all that was ever put in), what, spike. What is due at once with key 0 goes through the
-FIFO, which is in order by itself, and whose rows are number, what and spike: it is empty before the clock
-goes on. The rest goes through the heap. The next event is the smaller head. Input events stand in a list of their own.
+number (counts all that was ever put in), what, spike. What is due at once with key 0 goes through
+the FIFO, which is in order by itself, and whose rows are number, what and spike: it is empty before
+the clock goes on. The rest goes through the heap. The next event is the smaller head. Input events
+stand in a list of their own.
 """
+
 import numpy as np
 
 from eventsnn.engine.jit import inner_kernel
@@ -12,14 +14,33 @@ from eventsnn.engine.jit import inner_kernel
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
 F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # places in the array `at`, the engine's scalars
-(NOW, STEP, HEAP, FIFO_HEAD, FIFO_TAIL, PUT, TAKEN, SPIKES, RECORDED, DELIVERED, UNDER_WAY, CURSOR, DRIVEN, SHORT, BEGAN, INPUT,
- INPUT_END) = range(17)
+(
+    NOW,
+    STEP,
+    HEAP,
+    FIFO_HEAD,
+    FIFO_TAIL,
+    PUT,
+    TAKEN,
+    SPIKES,
+    RECORDED,
+    DELIVERED,
+    UNDER_WAY,
+    CURSOR,
+    DRIVEN,
+    SHORT,
+    BEGAN,
+    INPUT,
+    INPUT_END,
+) = range(17)
 SCALARS = 17
 
 
 def queue_arrays(capacity):
     """(heap, fifo), int64 [capacity, 5] and [capacity, 3]; capacity: a power of two."""
-    return np.empty((capacity, 5), np.int64), np.empty((capacity, 3), np.int64)  # not filled: most of it is seldom used
+    return np.empty((capacity, 5), np.int64), np.empty(
+        (capacity, 3), np.int64
+    )  # not filled: most of it is seldom used
 
 
 @inner_kernel
@@ -52,11 +73,21 @@ def put(heap, fifo, at, moment, key, what, spike):
     at[HEAP] += 1
     while i > 0:
         parent = (i - 1) >> 1
-        if moment > heap[parent, MOMENT] or moment == heap[parent, MOMENT] and key >= heap[parent, KEY]:
+        if (
+            moment > heap[parent, MOMENT]
+            or moment == heap[parent, MOMENT]
+            and key >= heap[parent, KEY]
+        ):
             break  # of equals, the one that came last goes last
         _copy(heap, parent, i)
         i = parent
-    heap[i, MOMENT], heap[i, KEY], heap[i, NUMBER], heap[i, WHAT], heap[i, SPIKE] = moment, key, number, what, spike
+    heap[i, MOMENT], heap[i, KEY], heap[i, NUMBER], heap[i, WHAT], heap[i, SPIKE] = (
+        moment,
+        key,
+        number,
+        what,
+        spike,
+    )
 
 
 @inner_kernel
@@ -68,13 +99,19 @@ def next_moment(heap, fifo, at):
     moment = 2 * at[NOW]
     if size == 0 or heap[0, MOMENT] > moment:
         return moment, True
-    first = heap[0, KEY] > 0 or heap[0, KEY] == 0 and heap[0, NUMBER] > fifo[head & (fifo.shape[0] - 1), F_NUMBER]
+    first = (
+        heap[0, KEY] > 0
+        or heap[0, KEY] == 0
+        and heap[0, NUMBER] > fifo[head & (fifo.shape[0] - 1), F_NUMBER]
+    )
     return moment, first
 
 
 @inner_kernel
 def take(heap, fifo, at, from_fifo):
-    """Remove the next event, which is the FIFO's or not (`next_moment`); returns (what, spike). The queue is not empty."""
+    """Remove the next event, which is the FIFO's or not (`next_moment`); returns (what, spike). The
+    queue is not empty.
+    """
     if from_fifo:
         i = at[FIFO_HEAD] & (fifo.shape[0] - 1)
         at[FIFO_HEAD] += 1
@@ -108,7 +145,7 @@ def _copy(heap, i, j):
 def longer_heap(heap, at):
     """The heap with twice the room."""
     longer = np.empty((2 * len(heap), heap.shape[1]), np.int64)
-    longer[:at[HEAP]] = heap[:at[HEAP]]
+    longer[: at[HEAP]] = heap[: at[HEAP]]
     return longer
 
 
@@ -117,7 +154,7 @@ def longer_fifo(fifo, at):
     longer = np.empty((2 * len(fifo), fifo.shape[1]), np.int64)
     first, waiting = at[FIFO_HEAD] % len(fifo), at[FIFO_TAIL] - at[FIFO_HEAD]
     until_end = min(waiting, len(fifo) - first)
-    longer[:until_end] = fifo[first:first + until_end]
-    longer[until_end:waiting] = fifo[:waiting - until_end]
+    longer[:until_end] = fifo[first : first + until_end]
+    longer[until_end:waiting] = fifo[: waiting - until_end]
     at[FIFO_HEAD], at[FIFO_TAIL] = 0, waiting
     return longer

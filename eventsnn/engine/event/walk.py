@@ -1,11 +1,25 @@
-"""Recorded deliveries once more, without simulating: what arrived at every neuron, and in which order excitation and inhibition came."""
+"""Recorded deliveries once more, without simulating: what arrived at every neuron, and in which
+order excitation and inhibition came.
+"""
+
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.engine.event.layout import L_CHANNELS, L_FIRST, Q_CI, Q_CO, Q_FIRST, Q_STRIDE, Q_TARGET, R_ROW, R_TO, R_WIDTH
+from eventsnn.engine.event.layout import (
+    L_CHANNELS,
+    L_FIRST,
+    Q_CI,
+    Q_CO,
+    Q_FIRST,
+    Q_STRIDE,
+    Q_TARGET,
+    R_ROW,
+    R_TO,
+    R_WIDTH,
+)
 from eventsnn.engine.jit import inner_kernel, kernel
 
 WHOLE, POSITIVE, NEGATIVE = range(3)  # halves of a delivery, as recorded
@@ -14,10 +28,11 @@ WHOLE, POSITIVE, NEGATIVE = range(3)  # halves of a delivery, as recorded
 class Arrivals(NamedTuple):
     """What `walk` adds to, for all neurons [neurons]; charges in the arithmetic's numbers.
 
-    excitation, inhibition (<= 0): int64, sums of charge. excitatory, inhibitory: int32, how many arrivals (a charge of 0 is neither).
-    inversions: int64, pairs of an excitatory arrival and a later inhibitory one; product: float64, the same pairs, each by the
-    product of its two charges' sizes. late: int64, inhibition since the last excitatory arrival. least, largest: the arithmetic's
-    dtype, the lowest and highest charge of one arrival.
+    excitation, inhibition (<= 0): int64, sums of charge. excitatory, inhibitory: int32, how many
+    arrivals (a charge of 0 is neither). inversions: int64, pairs of an excitatory arrival and a
+    later inhibitory one; product: float64, the same pairs, each by the product of its two charges'
+    sizes. late: int64, inhibition since the last excitatory arrival. least, largest: the
+    arithmetic's dtype, the lowest and highest charge of one arrival.
     """
 
     excitation: np.ndarray
@@ -33,7 +48,9 @@ class Arrivals(NamedTuple):
 
 @inner_kernel
 def arrive(arrivals, weights, row, sign, half, at, width):
-    """`width` neighbouring neurons from `at` on get one charge each; of a half only what belongs to it."""
+    """`width` neighbouring neurons from `at` on get one charge each; of a half only what belongs to
+    it.
+    """
     to, a = np.uint64(at), np.uint64(row)
     nothing = weights[a] - weights[a]
     for x in range(np.uint64(width)):  # without branches, so that it becomes vector code
@@ -41,23 +58,31 @@ def arrive(arrivals, weights, row, sign, half, at, width):
         mine = half == WHOLE or (half == POSITIVE) == (charge >= nothing)
         gain = charge if mine and charge > nothing else nothing
         loss = charge if mine and charge < nothing else nothing
-        arrivals.inversions[to + x] += arrivals.excitatory[to + x] if loss < nothing else np.int32(0)
+        arrivals.inversions[to + x] += (
+            arrivals.excitatory[to + x] if loss < nothing else np.int32(0)
+        )
         arrivals.product[to + x] -= np.float64(loss) * np.float64(arrivals.excitation[to + x])
         arrivals.late[to + x] = 0 if gain > nothing else arrivals.late[to + x] + loss
         arrivals.excitation[to + x] += gain
         arrivals.inhibition[to + x] += loss
         arrivals.excitatory[to + x] += np.int32(gain > nothing)
         arrivals.inhibitory[to + x] += np.int32(loss < nothing)
-        arrivals.least[to + x] = charge if mine and charge < arrivals.least[to + x] else arrivals.least[to + x]
-        arrivals.largest[to + x] = charge if mine and charge > arrivals.largest[to + x] else arrivals.largest[to + x]
+        arrivals.least[to + x] = (
+            charge if mine and charge < arrivals.least[to + x] else arrivals.least[to + x]
+        )
+        arrivals.largest[to + x] = (
+            charge if mine and charge > arrivals.largest[to + x] else arrivals.largest[to + x]
+        )
 
 
 @kernel
 def walk(net, numbers, signs, halves, projections, arrivals):
-    """Add deliveries, in their order, to `arrivals`. Pools and the readout, which are no neurons, are left out.
+    """Add deliveries, in their order, to `arrivals`. Pools and the readout, which are no neurons,
+    are left out.
 
-    net: EventTables. numbers: int64 [D], the number of the neuron (or input, behind the neurons) whose spike is delivered; signs: its
-    sign, in the arithmetic's dtype; halves: int8 [D] and projections: int32 [D], as in a trace's deliveries.
+    net: EventTables. numbers: int64 [D], the number of the neuron (or input, behind the neurons)
+    whose spike is delivered; signs: its sign, in the arithmetic's dtype; halves: int8 [D] and
+    projections: int32 [D], as in a trace's deliveries.
     """
     weights = net.weights
     for d in range(numbers.size):
@@ -68,11 +93,20 @@ def walk(net, numbers, signs, halves, projections, arrivals):
         for i in range(net.out_first[layer], net.out_first[layer + 1]):
             q = net.out[i]
             target = net.projections[q, Q_TARGET]
-            if projections[d] >= 0 and q != projections[d] or target == net.readout or net.pools[target] >= 0:
+            if (
+                projections[d] >= 0
+                and q != projections[d]
+                or target == net.readout
+                or net.pools[target] >= 0
+            ):
                 continue
             first = net.projections[q, Q_FIRST] + site
             group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
             offset = c * net.projections[q, Q_STRIDE]
             for run in range(net.first_run[first], net.first_run[first + 1]):
-                to, row, width = net.runs[run, R_TO] + group, net.runs[run, R_ROW] + offset, net.runs[run, R_WIDTH]
+                to, row, width = (
+                    net.runs[run, R_TO] + group,
+                    net.runs[run, R_ROW] + offset,
+                    net.runs[run, R_WIDTH],
+                )
                 arrive(arrivals, weights, row, sign, half, to, width)

@@ -1,8 +1,9 @@
 """What Keras sees of a graph while its nodes are made.
 
-Keras's maps are [H, W, C] (or [C, H, W], where its data_format says so), the graph's always [C, H, W]. A `Value`
-remembers the difference where it shows: in vectors that were maps.
+Keras's maps are [H, W, C] (or [C, H, W], where its data_format says so), the graph's always [C, H,
+W]. A `Value` remembers the difference where it shows: in vectors that were maps.
 """
+
 from __future__ import annotations
 
 import math
@@ -20,9 +21,10 @@ from eventsnn.readers.keras.config import activation_of, pair
 class Value(NamedTuple):
     """What a layer gives: a node's output, as Keras sees it.
 
-    flat: Keras sees a vector, of a node that may still be a map of one place. order: where that vector has another order
-    than the node's [C, H, W], Keras's element k is the node's element order[k] (int64). pixels: of the image only, before
-    any node, (factor, shift), float64 [C] each: Keras sees pixel * factor + shift.
+    flat: Keras sees a vector, of a node that may still be a map of one place. order: where that
+    vector has another order than the node's [C, H, W], Keras's element k is the node's element
+    order[k] (int64). pixels: of the image only, before any node, (factor, shift), float64 [C] each:
+    Keras sees pixel * factor + shift.
     """
 
     node: str
@@ -34,8 +36,9 @@ class Value(NamedTuple):
 class Builder:
     """Collects nodes.
 
-    layers: class of a layer -> the function (builder, layer, values, name) that makes its nodes and returns its value.
-    first: whether maps are [C, H, W] in Keras. nodes, shapes: name of a node -> the node, its output's shape.
+    layers: class of a layer -> the function (builder, layer, values, name) that makes its nodes and
+    returns its value. first: whether maps are [C, H, W] in Keras. nodes, shapes: name of a node ->
+    the node, its output's shape.
     """
 
     def __init__(self, source, layers, weights, image, shape, first):
@@ -49,7 +52,10 @@ class Builder:
 
     def run(self, model, value, path=""):
         """The value of a model's output for the value of its input."""
-        made, calls = {model.input: value}, [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call]
+        made, calls = (
+            {model.input: value},
+            [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call],
+        )
         missing = [set(layer.calls[i]) - made.keys() for layer, i in calls]
         users: dict[tuple, list[int]] = {}  # reference -> the calls that wait for it
         for n, refs in enumerate(missing):
@@ -66,9 +72,19 @@ class Builder:
                     heappush(ready, n)
         waiting = next((layer for (layer, _), refs in zip(calls, missing) if refs), None)
         if waiting is not None:
-            raise InputError(self.source, "layers whose inputs exist", f"{waiting.path!r}, whose inputs do not", "save the model again")
+            raise InputError(
+                self.source,
+                "layers whose inputs exist",
+                f"{waiting.path!r}, whose inputs do not",
+                "save the model again",
+            )
         if model.output not in made:
-            raise InputError(self.source, "a layer that gives the output", repr(model.output[0]), "save the model again")
+            raise InputError(
+                self.source,
+                "a layer that gives the output",
+                repr(model.output[0]),
+                "save the model again",
+            )
         return made[model.output]
 
     def call(self, layer, values, name):
@@ -89,7 +105,9 @@ class Builder:
                     raise self.wrong(name, "an image that is scaled once", "two scalings of it")
                 self.pixels = value.pixels
         node = Node(name, op, tuple(value.node for value in values), attrs or {}, params or {})
-        self.shapes[name] = infer_shape(node, [self.shapes[i] for i in node.inputs], f"{self.source}: layer {name!r} ({op})")
+        self.shapes[name] = infer_shape(
+            node, [self.shapes[i] for i in node.inputs], f"{self.source}: layer {name!r} ({op})"
+        )
         self.nodes[name] = node
         return Value(name)
 
@@ -105,14 +123,20 @@ class Builder:
     def vector(self, value, name):
         """The value with a node that is a vector."""
         if not value.flat:
-            raise self.wrong(name, "an input that is a vector", "a map", "put a Flatten in front of it")
+            raise self.wrong(
+                name, "an input that is a vector", "a map", "put a Flatten in front of it"
+            )
         if len(self.shapes[value.node]) == 1:
             return value
         return self.add(f"{value.node}:flat", "Flatten", [value])._replace(flat=True)
 
     def flatten(self, value, name, moved):
-        """A map as the vector that Keras makes of it; moved: whether it moves the first axis last before."""
-        index = self.as_keras(np.arange(math.prod(self.shapes[value.node])).reshape(self.shapes[value.node]))
+        """A map as the vector that Keras makes of it; moved: whether it moves the first axis last
+        before.
+        """
+        index = self.as_keras(
+            np.arange(math.prod(self.shapes[value.node])).reshape(self.shapes[value.node])
+        )
         order = (index.transpose(1, 2, 0) if moved else index).reshape(-1)
         same = np.array_equal(order, np.arange(order.size))
         return self.add(name, "Flatten", [value])._replace(flat=True, order=None if same else order)
@@ -122,7 +146,9 @@ class Builder:
         return array if self.first else array.transpose(1, 2, 0)
 
     def is_channels(self, axis, name, axes):
-        """Raise InputError unless `axis` (a number, or a list of one) is the channels' of maps (axes 4), or a vector's only one (2)."""
+        """Raise InputError unless `axis` (a number, or a list of one) is the channels' of maps
+        (axes 4), or a vector's only one (2).
+        """
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
         good = {2: (1, -1), 4: (1, -3) if self.first else (3, -1)}[axes]
         if axis not in good:
@@ -133,11 +159,15 @@ class Builder:
         return pair(layer.config, key, default, f"{self.source}: layer {name!r}")
 
     def pads(self, layer, value, kernel, strides, dilations):
-        """[top, left, bottom, right] for "valid" or "same"; the latter pads more at the bottom and right where it must."""
+        """[top, left, bottom, right] for "valid" or "same"; the latter pads more at the bottom and
+        right where it must.
+        """
         if layer.config.get("padding", "valid") == "valid":
             return [0, 0, 0, 0]
         before, after = [], []
-        for size, k, stride, dilation in zip(self.shapes[value.node][1:], kernel, strides, dilations):
+        for size, k, stride, dilation in zip(
+            self.shapes[value.node][1:], kernel, strides, dilations
+        ):
             total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
             before.append(total // 2)
             after.append(total - total // 2)
@@ -147,12 +177,25 @@ class Builder:
         """A Conv with the layer's strides, padding and dilation; weight [M, C / group, kH, kW]."""
         kernel = weight.shape[2:]
         if self.pair(layer, "kernel_size", kernel, name) != kernel:
-            raise self.wrong(name, f"a kernel of {layer.config['kernel_size']}", list(kernel), "the weights are another network's")
+            raise self.wrong(
+                name,
+                f"a kernel of {layer.config['kernel_size']}",
+                list(kernel),
+                "the weights are another network's",
+            )
         self.map(value, name)
-        strides, dilations = (self.pair(layer, key, (1, 1), name) for key in ("strides", "dilation_rate"))
-        attrs = {"strides": list(strides), "dilations": list(dilations), "group": group,
-                 "pads": self.pads(layer, value, kernel, strides, dilations)}
-        return self.add(name, "Conv", [value], attrs, {"W": weight} | ({} if bias is None else {"B": bias}))
+        strides, dilations = (
+            self.pair(layer, key, (1, 1), name) for key in ("strides", "dilation_rate")
+        )
+        attrs = {
+            "strides": list(strides),
+            "dilations": list(dilations),
+            "group": group,
+            "pads": self.pads(layer, value, kernel, strides, dilations),
+        }
+        return self.add(
+            name, "Conv", [value], attrs, {"W": weight} | ({} if bias is None else {"B": bias})
+        )
 
     def activate(self, value, name, activation):
         kind, largest = activation
@@ -162,7 +205,9 @@ class Builder:
             self.ending = kind, name
             return value
         attrs = {} if largest is None else {"min": 0, "max": largest}
-        return self.add(name, "Clip" if attrs else "Relu", [value], attrs)._replace(flat=value.flat, order=value.order)
+        return self.add(name, "Clip" if attrs else "Relu", [value], attrs)._replace(
+            flat=value.flat, order=value.order
+        )
 
     def own_activation(self, layer, value, name):
         activation = activation_of(layer.config.get("activation"))
@@ -170,4 +215,6 @@ class Builder:
 
     def filters(self, name, layer, key, found):
         if layer.config.get(key) not in (None, found):
-            raise self.wrong(name, f"{layer.config[key]} {key}", found, "the weights are another network's")
+            raise self.wrong(
+                name, f"{layer.config[key]} {key}", found, "the weights are another network's"
+            )

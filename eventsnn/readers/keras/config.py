@@ -1,8 +1,10 @@
-"""A Keras model's configuration as a tree of layers, whatever version of Keras wrote it (2.0 to 2.15 and 3).
+"""A Keras model's configuration as a tree of layers, whatever version of Keras wrote it (2.0 to
+2.15 and 3).
 
-What the versions write differently is made equal here: a Sequential model becomes a chain, calls are counted
-from 0, and references to other layers' outputs are (name, number of the call).
+What the versions write differently is made equal here: a Sequential model becomes a chain, calls
+are counted from 0, and references to other layers' outputs are (name, number of the call).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ MODELS = ("Sequential", "Functional", "Model")
 class Layer:
     """A layer, or a model with layers of its own.
 
-    name; path: the names of the models around it and its own, "base/conv1"; kind: Keras's class; config: its settings;
-    trainable; calls: for each time that it is called, the references of its inputs. A model also has `inner`, its
-    layers in the order in which Keras saves them, and the references `input` and `output` among them.
+    name; path: the names of the models around it and its own, "base/conv1"; kind: Keras's class;
+    config: its settings; trainable; calls: for each time that it is called, the references of its
+    inputs. A model also has `inner`, its layers in the order in which Keras saves them, and the
+    references `input` and `output` among them.
     """
 
     name: str
@@ -36,13 +39,23 @@ class Layer:
 
 
 def model_of(entry, where, path="", depth=0):
-    """The `Layer` of a model's JSON object {"class_name", "config"}; its inputs are left to the model around it."""
-    kind, config = _field(entry, "class_name", str, where), _field(entry, "config", (dict, list), where)
-    config = {"layers": config} if isinstance(config, list) else config  # a Sequential of Keras 2.0 to 2.2.2
+    """The `Layer` of a model's JSON object {"class_name", "config"}; its inputs are left to the
+    model around it.
+    """
+    kind, config = (
+        _field(entry, "class_name", str, where),
+        _field(entry, "config", (dict, list), where),
+    )
+    config = (
+        {"layers": config} if isinstance(config, list) else config
+    )  # a Sequential of Keras 2.0 to 2.2.2
     entries = _field(config, "layers", list, where)
     if not 0 < len(entries) <= MAX_LAYERS or depth > MAX_DEPTH:
-        raise InputError(where, f"1 to {MAX_LAYERS:,} layers, and models in at most {MAX_DEPTH} others",
-                         f"{len(entries):,} layers in {depth} other models")
+        raise InputError(
+            where,
+            f"1 to {MAX_LAYERS:,} layers, and models in at most {MAX_DEPTH} others",
+            f"{len(entries):,} layers in {depth} other models",
+        )
     names = [_name(e, i, where) for i, e in enumerate(entries)]
     if len(set(names)) < len(names):
         raise InputError(where, "one layer for each name", f"{max(names, key=names.count)!r} twice")
@@ -52,23 +65,42 @@ def model_of(entry, where, path="", depth=0):
             calls = [[()], *chain]
         else:
             first = "input" if "input" not in names else "input of " + names[0]
-            entries = [{"class_name": "InputLayer", "config": {"batch_shape": _input_shape([entry, config, *entries[:1]])}}, *entries]
+            entries = [
+                {
+                    "class_name": "InputLayer",
+                    "config": {"batch_shape": _input_shape([entry, config, *entries[:1]])},
+                },
+                *entries,
+            ]
             calls, names = [[()], [((first, 0),)], *chain], [first, *names]
         ends = (names[0], 0), (names[-1], 0)
     else:
-        calls = [[_references(call, where) for call in _field(e, "inbound_nodes", list, where)] or [()] for e in entries]
-        ends = tuple(_only(config.get(key), f"{where}: {key}") for key in ("input_layers", "output_layers"))
+        calls = [
+            [_references(call, where) for call in _field(e, "inbound_nodes", list, where)] or [()]
+            for e in entries
+        ]
+        ends = tuple(
+            _only(config.get(key), f"{where}: {key}") for key in ("input_layers", "output_layers")
+        )
         calls, ends = _counted_from_zero(names, calls, ends)
-    inner = tuple(_layer(e, n, tuple(c), where, path, depth) for e, n, c in zip(entries, names, calls))
+    inner = tuple(
+        _layer(e, n, tuple(c), where, path, depth) for e, n, c in zip(entries, names, calls)
+    )
     return Layer("", path, kind, config, inner=inner, input=ends[0], output=ends[1])
 
 
 def pair(config, key, default, where):
-    """A setting that is one whole number or two, from 1 on, as a tuple of two; `default` where it is absent."""
+    """A setting that is one whole number or two, from 1 on, as a tuple of two; `default` where it
+    is absent.
+    """
     value = config.get(key)
     value = default if value is None else value
     value = (value, value) if type(value) is int else value
-    good = isinstance(value, (list, tuple)) and len(value) == 2 and all(type(v) is int and 1 <= v <= 2**20 for v in value)
+    good = (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(type(v) is int and 1 <= v <= 2**20 for v in value)
+    )
     if not good:
         raise InputError(where, f"{key} of one or two whole numbers from 1 to 2^20", short(value))
     return tuple(value)
@@ -82,37 +114,66 @@ def number(value):
 
 
 def activation_of(value):
-    """(name, the largest value that it passes or None) of an activation: text, or an object of some version of Keras."""
+    """(name, the largest value that it passes or None) of an activation: text, or an object of some
+    version of Keras.
+    """
     largest = None
     while isinstance(value, dict):
         config, kind = value.get("config"), value.get("class_name")
         if kind in ("ReLU", "Softmax") and isinstance(config, dict):
-            plain = kind == "Softmax" or not (number(config.get("negative_slope")) or number(config.get("threshold")))
-            largest, config = number(config.get("max_value")), kind.lower() if plain else "leaky_relu"
+            plain = kind == "Softmax" or not (
+                number(config.get("negative_slope")) or number(config.get("threshold"))
+            )
+            largest, config = (
+                number(config.get("max_value")),
+                kind.lower() if plain else "leaky_relu",
+            )
         value = config if isinstance(config, (str, dict)) else kind
     name = str(value or "linear").split(">")[-1]
     return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
 def image_shape(model, where):
-    """The shape of the input of a model without the batch axis, as Keras has it: 2 or 3 whole numbers."""
+    """The shape of the input of a model without the batch axis, as Keras has it: 2 or 3 whole
+    numbers.
+    """
     layer = next((x for x in model.inner if x.name == model.input[0]), None)
-    shape = _input_shape([{"config": layer.config}]) if layer is not None and layer.kind == "InputLayer" else None
+    shape = (
+        _input_shape([{"config": layer.config}])
+        if layer is not None and layer.kind == "InputLayer"
+        else None
+    )
     if shape is None:
-        raise InputError(where, "the shape of the input", "none", "build the model with keras.Input((H, W, C)) and save it again")
+        raise InputError(
+            where,
+            "the shape of the input",
+            "none",
+            "build the model with keras.Input((H, W, C)) and save it again",
+        )
     shape = tuple(shape[1:])
     if None in shape:
-        raise InputError(where, "a fixed height, width and number of channels", f"an input of any size, {list(shape)}",
-                         "build the model in Keras with keras.Input((H, W, C)), set its weights and save it again")
+        raise InputError(
+            where,
+            "a fixed height, width and number of channels",
+            f"an input of any size, {list(shape)}",
+            "build the model in Keras with keras.Input((H, W, C)), set its weights and save it again",
+        )
     if len(shape) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in shape):
-        raise InputError(where, "an input that is an image, (H, W, C) or (H, W)", list(shape),
-                         "let the model begin with keras.Input((H, W, C)) and Flatten")
+        raise InputError(
+            where,
+            "an input that is an image, (H, W, C) or (H, W)",
+            list(shape),
+            "let the model begin with keras.Input((H, W, C)) and Flatten",
+        )
     return shape
 
 
 def _layer(entry, name, calls, where, path, depth):
     path = f"{path}/{name}" if path else name
-    kind, config = _field(entry, "class_name", str, where), _field(entry, "config", (dict, list), where)
+    kind, config = (
+        _field(entry, "class_name", str, where),
+        _field(entry, "config", (dict, list), where),
+    )
     if kind in MODELS:
         model = model_of(entry, f"{where}/{name}", path, depth + 1)
         inner, ends = model.inner, (model.input, model.output)
@@ -120,13 +181,17 @@ def _layer(entry, name, calls, where, path, depth):
     else:
         inner, ends = (), ((), ())
         config = _field(entry, "config", dict, where)
-    return Layer(name, path, kind, config, config.get("trainable") is not False, calls, inner, *ends)
+    return Layer(
+        name, path, kind, config, config.get("trainable") is not False, calls, inner, *ends
+    )
 
 
 def _name(entry, place, where):
     """A layer's name; a Sequential of old, inside another model, has none."""
     config = _field(entry, "config", (dict, list), where)
-    name = entry.get("name") or (config.get("name") if isinstance(config, dict) else f"model {place}")
+    name = entry.get("name") or (
+        config.get("name") if isinstance(config, dict) else f"model {place}"
+    )
     if not (isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()):
         raise InputError(where, "layers with names of 1 to 200 printable characters", short(name))
     return name
@@ -153,15 +218,21 @@ def _references(call, where):
     found = list(islice(_tensors(call), MAX_LAYERS))
     for name, index, output in found:
         if not (isinstance(name, str) and type(index) is int and index >= 0 and output == 0):
-            raise InputError(where, "references to layers with one output", short([name, index, output]))
+            raise InputError(
+                where, "references to layers with one output", short([name, index, output])
+            )
     return tuple((name, index) for name, index, _ in found)
 
 
 def _tensors(call):
-    """Yield [name, call, output] wherever there is one: in lists (Keras 2), or in objects as their keras_history (Keras 3)."""
+    """Yield [name, call, output] wherever there is one: in lists (Keras 2), or in objects as their
+    keras_history (Keras 3).
+    """
     if isinstance(call, dict):
         if call.get("class_name") == "__keras_tensor__":
-            yield from _tensors(_field(_field(call, "config", dict, "tensor"), "keras_history", list, "tensor"))
+            yield from _tensors(
+                _field(_field(call, "config", dict, "tensor"), "keras_history", list, "tensor")
+            )
         else:
             for value in call.values():
                 yield from _tensors(value)
@@ -177,12 +248,19 @@ def _only(value, where):
     """The one reference in a model's input_layers or output_layers."""
     found = _references(value, where)
     if len(found) != 1:
-        raise InputError(where, "one input and one output", f"{len(found)}", "save a model with one image in and one output")
+        raise InputError(
+            where,
+            "one input and one output",
+            f"{len(found)}",
+            "save a model with one image in and one output",
+        )
     return found[0]
 
 
 def _counted_from_zero(names, calls, ends):
-    """Calls and ends with references counted from 0: that of a model starts at 1 where the model's own making counted as a call."""
+    """Calls and ends with references counted from 0: that of a model starts at 1 where the model's
+    own making counted as a call.
+    """
     last = dict.fromkeys(names, 0)
     for name, index in [ref for layer in calls for call in layer for ref in call] + list(ends):
         last[name] = max(last.get(name, 0), index)
@@ -190,6 +268,7 @@ def _counted_from_zero(names, calls, ends):
 
     def moved(ref):
         return ref[0], ref[1] - shift.get(ref[0], 0)
+
     return [[tuple(map(moved, call)) for call in layer] for layer in calls], tuple(map(moved, ends))
 
 
@@ -197,5 +276,10 @@ def _field(entry, key, kind, where):
     """An object's value of a given type. Raises InputError."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, kind):
-        raise InputError(where, f"a Keras configuration with {key}", short(value), "write the file again with Keras 2 or 3")
+        raise InputError(
+            where,
+            f"a Keras configuration with {key}",
+            short(value),
+            "write the file again with Keras 2 or 3",
+        )
     return value

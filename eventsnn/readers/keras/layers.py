@@ -1,4 +1,5 @@
 """Keras's layers: what each class becomes, and what has no spiking form."""
+
 from __future__ import annotations
 
 import math
@@ -12,7 +13,12 @@ from eventsnn.readers.keras.weights import NORMS
 
 def _kernel(builder, name, array, axes):
     if array.ndim != axes:
-        raise builder.wrong(name, f"a kernel with {axes} axes", list(array.shape), "the weights are another network's")
+        raise builder.wrong(
+            name,
+            f"a kernel with {axes} axes",
+            list(array.shape),
+            "the weights are another network's",
+        )
     return array
 
 
@@ -20,7 +26,14 @@ def _conv(builder, layer, values, name):
     weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
-    value = builder.convolution(layer, values[0], name, kernel.transpose(3, 2, 0, 1), weights.get("bias"), layer.config.get("groups", 1))
+    value = builder.convolution(
+        layer,
+        values[0],
+        name,
+        kernel.transpose(3, 2, 0, 1),
+        weights.get("bias"),
+        layer.config.get("groups", 1),
+    )
     return builder.own_activation(layer, value, name)
 
 
@@ -34,13 +47,17 @@ def _per_channel(builder, layer, value, name, kernel, bias=None):
 
 def _depthwise(builder, layer, values, name):
     weights = builder.weights.read(layer)
-    value = _per_channel(builder, layer, values[0], name, weights["depthwise_kernel"], weights.get("bias"))
+    value = _per_channel(
+        builder, layer, values[0], name, weights["depthwise_kernel"], weights.get("bias")
+    )
     return builder.own_activation(layer, value, name)
 
 
 def _separable(builder, layer, values, name):
     weights = builder.weights.read(layer)
-    value = _per_channel(builder, layer, values[0], f"{name}:depthwise", weights["depthwise_kernel"])
+    value = _per_channel(
+        builder, layer, values[0], f"{name}:depthwise", weights["depthwise_kernel"]
+    )
     kernel = _kernel(builder, name, weights["pointwise_kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
     bias = {"B": weights["bias"]} if "bias" in weights else {}
@@ -52,7 +69,9 @@ def _dense(builder, layer, values, name):
     value, weights = builder.vector(values[0], name), builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 2)
     builder.filters(name, layer, "units", kernel.shape[1])
-    params = {"B": _in_order(builder, name, kernel, value.order)} | ({"C": weights["bias"]} if "bias" in weights else {})
+    params = {"B": _in_order(builder, name, kernel, value.order)} | (
+        {"C": weights["bias"]} if "bias" in weights else {}
+    )
     value = builder.add(name, "Gemm", [value], {"transB": 0}, params)._replace(flat=True)
     return builder.own_activation(layer, value, name)
 
@@ -62,7 +81,12 @@ def _in_order(builder, name, array, order):
     if order is None:
         return array
     if len(array) != len(order):
-        raise builder.wrong(name, f"weights for {len(order)} inputs", len(array), "the weights are another network's")
+        raise builder.wrong(
+            name,
+            f"weights for {len(order)} inputs",
+            len(array),
+            "the weights are another network's",
+        )
     result = np.empty_like(array)
     result[order] = array
     return result
@@ -72,11 +96,17 @@ def _norm(builder, layer, values, name):
     (value, *_), weights = values, builder.weights.read(layer)
     builder.is_channels(layer.config.get("axis", -1), name, 2 if value.flat else 4)
     mean = weights["moving_mean"]
-    roles = {"scale": weights.get("gamma", np.ones_like(mean)), "B": weights.get("beta", np.zeros_like(mean)),
-             "input_mean": mean, "input_var": weights["moving_variance"]}
+    roles = {
+        "scale": weights.get("gamma", np.ones_like(mean)),
+        "B": weights.get("beta", np.zeros_like(mean)),
+        "input_mean": mean,
+        "input_var": weights["moving_variance"],
+    }
     params = {role: _in_order(builder, name, array, value.order) for role, array in roles.items()}
     epsilon = number(layer.config.get("epsilon", 1e-3))
-    return builder.add(name, "BatchNormalization", [value], {"epsilon": epsilon}, params)._replace(flat=value.flat, order=value.order)
+    return builder.add(name, "BatchNormalization", [value], {"epsilon": epsilon}, params)._replace(
+        flat=value.flat, order=value.order
+    )
 
 
 def _relu(builder, layer, values, name):
@@ -99,16 +129,27 @@ def _pool(op):
         value, pads = values[0], builder.pads(layer, values[0], kernel, strides, (1, 1))
         if op == "MaxPool" and not any(pads):
             value, pads = _zeros_taken_in(builder, value, kernel)
-        return builder.add(name, op, [value], {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads})
+        return builder.add(
+            name,
+            op,
+            [value],
+            {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads},
+        )
+
     return make
 
 
 def _zeros_taken_in(builder, value, kernel):
-    """(the activation, pads) where `value` is one with zeros around it, else (value, no pads): a maximum of what is not below 0 may as
-    well leave zeros out."""
+    """(the activation, pads) where `value` is one with zeros around it, else (value, no pads): a
+    maximum of what is not below 0 may as well leave zeros out.
+    """
     pad = builder.nodes.get(value.node)
     source = builder.nodes.get(pad.inputs[0]) if pad is not None and pad.op == "Pad" else None
-    if source is None or not source.is_activation or not all(n < min(kernel) for n in pad.attrs["pads"]):
+    if (
+        source is None
+        or not source.is_activation
+        or not all(n < min(kernel) for n in pad.attrs["pads"])
+    ):
         return value, [0, 0, 0, 0]
     return Value(source.name), pad.attrs["pads"]
 
@@ -118,21 +159,32 @@ def _global_pool(op):
         size = builder.map(values[0], name)[1:]
         attrs = {"kernel_shape": list(size), "strides": [1, 1]} if op == "MaxPool" else {}
         return builder.add(name, op, values, attrs)._replace(flat=not layer.config.get("keepdims"))
+
     return make
 
 
 def _pad(builder, layer, values, name):
     builder.map(values[0], name)
     padding = layer.config.get("padding", 1)
-    rows, columns = padding if isinstance(padding, list) and len(padding) == 2 else (padding, padding)
-    (top, bottom), (left, right) = (side if isinstance(side, list) and len(side) == 2 else (side, side) for side in (rows, columns))
+    rows, columns = (
+        padding if isinstance(padding, list) and len(padding) == 2 else (padding, padding)
+    )
+    (top, bottom), (left, right) = (
+        side if isinstance(side, list) and len(side) == 2 else (side, side)
+        for side in (rows, columns)
+    )
     return builder.add(name, "Pad", values, {"pads": [top, left, bottom, right]})
 
 
 def _up(builder, layer, values, name):
     builder.map(values[0], name)
     size = builder.pair(layer, "size", (2, 2), name)
-    attrs = {"scales": [float(n) for n in size], "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    attrs = {
+        "scales": [float(n) for n in size],
+        "mode": "nearest",
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+    }
     return builder.add(name, "Resize", values, attrs)
 
 
@@ -141,8 +193,13 @@ def _sum(builder, layer, values, name):
         return builder.add(name, "Add", values)
     values = [builder.vector(value, name) for value in values]
     orders = [value.order for value in values]
-    if any((order is None) != (orders[0] is None) or not np.array_equal(order, orders[0]) for order in orders[1:]):
-        raise builder.wrong(name, "vectors of one order", "maps that were flattened in different ways")
+    if any(
+        (order is None) != (orders[0] is None) or not np.array_equal(order, orders[0])
+        for order in orders[1:]
+    ):
+        raise builder.wrong(
+            name, "vectors of one order", "maps that were flattened in different ways"
+        )
     return builder.add(name, "Add", values)._replace(flat=True, order=orders[0])
 
 
@@ -153,10 +210,14 @@ def _concatenate(builder, layer, values, name):
         return builder.add(name, "Concat", values, {"axis": 1})
     values = [builder.vector(value, name) for value in values]
     sizes = [builder.shapes[value.node][0] for value in values]
-    parts = [np.arange(n) if value.order is None else value.order for n, value in zip(sizes, values)]
+    parts = [
+        np.arange(n) if value.order is None else value.order for n, value in zip(sizes, values)
+    ]
     order = np.concatenate([part + sum(sizes[:i]) for i, part in enumerate(parts)])
     same = all(value.order is None for value in values)
-    return builder.add(name, "Concat", values, {"axis": 1})._replace(flat=True, order=None if same else order)
+    return builder.add(name, "Concat", values, {"axis": 1})._replace(
+        flat=True, order=None if same else order
+    )
 
 
 def _flatten(builder, layer, values, name):
@@ -175,14 +236,25 @@ def _reshape(builder, layer, values, name):
     if isinstance(target, list) and tuple(target) == now:
         return value
     if target == [math.prod(shape)]:
-        return value._replace(flat=True) if one_place and value.pixels is None else builder.flatten(value, name, moved=False)
+        return (
+            value._replace(flat=True)
+            if one_place and value.pixels is None
+            else builder.flatten(value, name, moved=False)
+        )
     if one_place and target == ([channels, 1, 1] if builder.first else [1, 1, channels]):
         return value._replace(flat=False)
-    raise builder.wrong(name, "a Reshape to a vector, or of a vector of channels to a map of one place", f"{list(now)} to {target}")
+    raise builder.wrong(
+        name,
+        "a Reshape to a vector, or of a vector of channels to a map of one place",
+        f"{list(now)} to {target}",
+    )
 
 
 def _rescaling(builder, layer, values, name):
-    scale, offset = (np.asarray(number(layer.config.get(key, d)), np.float64) for key, d in (("scale", 1.0), ("offset", 0.0)))
+    scale, offset = (
+        np.asarray(number(layer.config.get(key, d)), np.float64)
+        for key, d in (("scale", 1.0), ("offset", 0.0))
+    )
     return _scaled(builder, values[0], name, scale, offset)
 
 
@@ -192,9 +264,13 @@ def _normalization(builder, layer, values, name):
         found = builder.weights.read(layer)
     if layer.config.get("axis") is not None:
         builder.is_channels(layer.config["axis"], name, 4)
-    mean, variance = (np.asarray(found[key], np.float64).reshape(-1) for key in ("mean", "variance"))
+    mean, variance = (
+        np.asarray(found[key], np.float64).reshape(-1) for key in ("mean", "variance")
+    )
     if not (np.isfinite(variance).all() and (variance >= 0).all()):
-        raise builder.wrong(name, "finite variances of 0 or more", variance.tolist(), "the file is damaged")
+        raise builder.wrong(
+            name, "finite variances of 0 or more", variance.tolist(), "the file is damaged"
+        )
     deviation = np.maximum(np.sqrt(variance), 1e-7)
     return _scaled(builder, values[0], name, 1 / deviation, -mean / deviation)
 
@@ -202,11 +278,23 @@ def _normalization(builder, layer, values, name):
 def _scaled(builder, value, name, factor, shift):
     """The image's value times factor plus shift."""
     if value.pixels is None:
-        raise builder.wrong(name, "a layer that scales the image itself", "one behind other layers", "make it a BatchNormalization")
+        raise builder.wrong(
+            name,
+            "a layer that scales the image itself",
+            "one behind other layers",
+            "make it a BatchNormalization",
+        )
     factor, shift = factor.reshape(-1), shift.reshape(-1)
     channels = len(value.pixels[0])
-    if not (all(x.size in (1, channels) and np.isfinite(x).all() for x in (factor, shift)) and (factor > 0).all()):
-        raise builder.wrong(name, f"1 or {channels} finite numbers, factors above 0", f"factors {factor.tolist()}, shifts {shift.tolist()}")
+    if not (
+        all(x.size in (1, channels) and np.isfinite(x).all() for x in (factor, shift))
+        and (factor > 0).all()
+    ):
+        raise builder.wrong(
+            name,
+            f"1 or {channels} finite numbers, factors above 0",
+            f"factors {factor.tolist()}, shifts {shift.tolist()}",
+        )
     return value._replace(pixels=(value.pixels[0] * factor, value.pixels[1] * factor + shift))
 
 
@@ -215,25 +303,62 @@ def _same(builder, layer, values, name):
 
 
 # what does nothing when a network is used
-IDLE = ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "RandomFlip",
-        "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness")
+IDLE = (
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomZoom",
+    "RandomTranslation",
+    "RandomContrast",
+    "RandomBrightness",
+)
 LAYERS = {
-    "Conv2D": _conv, "DepthwiseConv2D": _depthwise, "SeparableConv2D": _separable, "Dense": _dense, "ReLU": _relu,
-    "Activation": _activation, "Softmax": _softmax, "MaxPooling2D": _pool("MaxPool"), "AveragePooling2D": _pool("AveragePool"),
-    "GlobalMaxPooling2D": _global_pool("MaxPool"), "GlobalAveragePooling2D": _global_pool("GlobalAveragePool"), "ZeroPadding2D": _pad,
-    "UpSampling2D": _up, "Add": _sum, "Concatenate": _concatenate, "Flatten": _flatten, "Reshape": _reshape, "Rescaling": _rescaling,
-    "Normalization": _normalization, **dict.fromkeys(NORMS, _norm), **dict.fromkeys(("InputLayer", *IDLE), _same),
+    "Conv2D": _conv,
+    "DepthwiseConv2D": _depthwise,
+    "SeparableConv2D": _separable,
+    "Dense": _dense,
+    "ReLU": _relu,
+    "Activation": _activation,
+    "Softmax": _softmax,
+    "MaxPooling2D": _pool("MaxPool"),
+    "AveragePooling2D": _pool("AveragePool"),
+    "GlobalMaxPooling2D": _global_pool("MaxPool"),
+    "GlobalAveragePooling2D": _global_pool("GlobalAveragePool"),
+    "ZeroPadding2D": _pad,
+    "UpSampling2D": _up,
+    "Add": _sum,
+    "Concatenate": _concatenate,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Rescaling": _rescaling,
+    "Normalization": _normalization,
+    **dict.fromkeys(NORMS, _norm),
+    **dict.fromkeys(("InputLayer", *IDLE), _same),
 }
-# settings with values that the functions above do; where a setting is absent or null, it is one of these
+# settings with values that the functions above do; where a setting is absent or null, it is one of
+# these
 ALLOWED = {
-    "ReLU": {"negative_slope": (0,), "threshold": (0,)}, "UpSampling2D": {"interpolation": ("nearest",)}, "Softmax": {"axis": (-1, [-1])},
-    **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"), {"padding": ("valid", "same")}),
-    **dict.fromkeys(NORMS, {"renorm": (False,)}), "Normalization": {"invert": (False,)},
+    "ReLU": {"negative_slope": (0,), "threshold": (0,)},
+    "UpSampling2D": {"interpolation": ("nearest",)},
+    "Softmax": {"axis": (-1, [-1])},
+    **dict.fromkeys(
+        ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"),
+        {"padding": ("valid", "same")},
+    ),
+    **dict.fromkeys(NORMS, {"renorm": (False,)}),
+    "Normalization": {"invert": (False,)},
 }
 
 
 def obstacles(layer, last=False):
-    """Yield (what has no spiking form, path of the layer) for a layer and all in it; last: whether its output is the network's."""
+    """Yield (what has no spiking form, path of the layer) for a layer and all in it; last: whether
+    its output is the network's.
+    """
     if layer.inner:
         ends = _last_layers(layer) if last else ()
         for inner in layer.inner:
@@ -245,13 +370,20 @@ def obstacles(layer, last=False):
     for key, allowed in ALLOWED.get(layer.kind, {}).items():
         if layer.config.get(key) is not None and number(layer.config[key]) not in allowed:
             yield f"{layer.kind} with {key} {number(layer.config[key])}", layer.path
-    kind = "softmax" if layer.kind == "Softmax" else activation_of(layer.config.get("activation"))[0]
+    kind = (
+        "softmax" if layer.kind == "Softmax" else activation_of(layer.config.get("activation"))[0]
+    )
     if kind not in ("linear", "relu") and not (last and kind in ("softmax", "sigmoid")):
-        yield f"activation {kind}" + " before the output" * (kind in ("softmax", "sigmoid")), layer.path
+        yield (
+            f"activation {kind}" + " before the output" * (kind in ("softmax", "sigmoid")),
+            layer.path,
+        )
 
 
 def _last_layers(model):
-    """Names of the layers behind which nothing is computed: the output's, and those before it if it only reshapes."""
+    """Names of the layers behind which nothing is computed: the output's, and those before it if it
+    only reshapes.
+    """
     by_name, names, name = {layer.name: layer for layer in model.inner}, [], model.output[0]
     while name in by_name and name not in names:
         names.append(name)

@@ -1,8 +1,10 @@
 """What PyTorch's modules, functions and methods become in a graph.
 
-Each function here takes the `Builder`, a name for the node, and then the arguments of PyTorch's function of the
-same name (its documentation says what they mean); x is the name of the input. It returns the name of the node made.
+Each function here takes the `Builder`, a name for the node, and then the arguments of PyTorch's
+function of the same name (its documentation says what they mean); x is the name of the input. It
+returns the name of the node made.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,42 +16,104 @@ def array(tensor):
     """A tensor as an array of its own; floating point in 32 or 64 bits."""
     if not tensor.is_floating_point():
         return tensor.detach().cpu().numpy()
-    return as_float((tensor if tensor.element_size() > 2 else tensor.float()).detach().cpu().numpy()).copy()
+    return as_float(
+        (tensor if tensor.element_size() > 2 else tensor.float()).detach().cpu().numpy()
+    ).copy()
 
 
 def conv2d(b, name, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride, dilation, kernel = _pair(stride), _pair(dilation), weight.shape[2:]
-    pads = b.same_pads(x, kernel, stride, dilation) if padding == "same" else _pads(0 if padding == "valid" else padding)
-    attrs = {"kernel_shape": list(kernel), "strides": stride, "pads": pads, "dilations": dilation, "group": groups}
+    pads = (
+        b.same_pads(x, kernel, stride, dilation)
+        if padding == "same"
+        else _pads(0 if padding == "valid" else padding)
+    )
+    attrs = {
+        "kernel_shape": list(kernel),
+        "strides": stride,
+        "pads": pads,
+        "dilations": dilation,
+        "group": groups,
+    }
     return b.add(name, "Conv", [x], attrs, {"W": weight} | ({} if bias is None else {"B": bias}))
 
 
 def linear(b, name, x, weight, bias=None):
-    return b.add(name, "Gemm", [x], {"transB": 1}, {"B": weight} | ({} if bias is None else {"C": bias}))
+    return b.add(
+        name, "Gemm", [x], {"transB": 1}, {"B": weight} | ({} if bias is None else {"C": bias})
+    )
 
 
 def matmul(b, name, x, weight):
     return b.add(name, "Gemm", [x], {"transB": 0}, {"B": weight})
 
 
-def batch_norm(b, name, x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(
+    b,
+    name,
+    x,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
     if training or running_mean is None:
-        return b.refuse(name, "batch_norm", "it takes the batch's statistics; train it with running ones")
-    params = {"scale": np.ones_like(running_mean) if weight is None else weight, "input_mean": running_mean,
-              "B": np.zeros_like(running_mean) if bias is None else bias, "input_var": running_var}
+        return b.refuse(
+            name, "batch_norm", "it takes the batch's statistics; train it with running ones"
+        )
+    params = {
+        "scale": np.ones_like(running_mean) if weight is None else weight,
+        "input_mean": running_mean,
+        "B": np.zeros_like(running_mean) if bias is None else bias,
+        "input_var": running_var,
+    }
     return b.add(name, "BatchNormalization", [x], {"epsilon": float(eps)}, params)
 
 
-def max_pool2d(b, name, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d(
+    b,
+    name,
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    return_indices=False,
+):
     if return_indices:
         return b.refuse(name, "max_pool2d", "it returns indices")
-    return b.pool(name, "MaxPool", x, _window(kernel_size, stride, padding, ceil_mode) | {"dilations": _pair(dilation)})
+    return b.pool(
+        name,
+        "MaxPool",
+        x,
+        _window(kernel_size, stride, padding, ceil_mode) | {"dilations": _pair(dilation)},
+    )
 
 
-def avg_pool2d(b, name, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(
+    b,
+    name,
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
     if divisor_override:
         return b.refuse(name, "avg_pool2d", "divisor_override")
-    return b.pool(name, "AveragePool", x, _window(kernel_size, stride, padding, ceil_mode) | {"count_include_pad": int(count_include_pad)})
+    return b.pool(
+        name,
+        "AveragePool",
+        x,
+        _window(kernel_size, stride, padding, ceil_mode)
+        | {"count_include_pad": int(count_include_pad)},
+    )
 
 
 def adaptive_avg_pool2d(b, name, x, output_size):
@@ -58,9 +122,13 @@ def adaptive_avg_pool2d(b, name, x, output_size):
     if wanted == [1, 1]:
         return b.add(name, "GlobalAveragePool", [x])
     if any(n % size for n, size in zip(shape, wanted)):
-        return b.refuse(name, "adaptive_avg_pool2d", f"{list(shape)} to {wanted}, which does not divide it")
+        return b.refuse(
+            name, "adaptive_avg_pool2d", f"{list(shape)} to {wanted}, which does not divide it"
+        )
     window = [n // size for n, size in zip(shape, wanted)]
-    return b.add(name, "AveragePool", [x], {"kernel_shape": window, "strides": window, "pads": [0, 0, 0, 0]})
+    return b.add(
+        name, "AveragePool", [x], {"kernel_shape": window, "strides": window, "pads": [0, 0, 0, 0]}
+    )
 
 
 def relu(b, name, x, inplace=False):
@@ -85,7 +153,9 @@ def softmax(b, name, x, dim=None, dtype=None):
 
 def dropout(b, name, x, p=0.5, training=True, inplace=False):
     if training:
-        return b.refuse(name, "dropout", "it drops in evaluation mode, too; give it training=self.training")
+        return b.refuse(
+            name, "dropout", "it drops in evaluation mode, too; give it training=self.training"
+        )
     return same(b, name, x)
 
 
@@ -94,19 +164,31 @@ def same(b, name, x, **options):
 
 
 def interpolate(b, name, x, size=None, scale_factor=None, mode="nearest", **options):
-    attrs = {"scales": [float(s) for s in _pair(scale_factor)]} if size is None else {"sizes": _pair(size)}
-    return b.add(name, "Resize", [x], attrs | {"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+    attrs = (
+        {"scales": [float(s) for s in _pair(scale_factor)]}
+        if size is None
+        else {"sizes": _pair(size)}
+    )
+    return b.add(
+        name,
+        "Resize",
+        [x],
+        attrs
+        | {"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    )
 
 
 def pad(b, name, x, pad, mode="constant", value=None):
     left, right, top, bottom = (*_ints(pad), 0, 0)[:4] if len(pad) in (2, 4) else (-1,) * 4
-    return b.add(name, "Pad", [x], {"pads": [top, left, bottom, right], "mode": mode, "value": value or 0})
+    return b.add(
+        name, "Pad", [x], {"pads": [top, left, bottom, right], "mode": mode, "value": value or 0}
+    )
 
 
 def flatten(b, name, x, start_dim=0, end_dim=-1):
     shape = (1, *b.shapes[x])
     start, end = start_dim % len(shape), end_dim % len(shape)
-    return b.reshape(name, x, (*shape[:start], -1, *shape[end + 1:]))
+    return b.reshape(name, x, (*shape[:start], -1, *shape[end + 1 :]))
 
 
 def reshape(b, name, x, *shape):
@@ -119,7 +201,9 @@ def size(b, name, x, dim=None):
 
 
 def mean(b, name, x, dim=None, keepdim=False):
-    return b.mean(name, x, () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,), keepdim)
+    return b.mean(
+        name, x, () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,), keepdim
+    )
 
 
 def cat(b, name, tensors, dim=0):
@@ -127,11 +211,15 @@ def cat(b, name, tensors, dim=0):
 
 
 def add(b, name, x, y, alpha=1):
-    return b.arithmetic(name, "add", x, y) if alpha == 1 else b.refuse(name, "add", f"alpha {alpha}")
+    return (
+        b.arithmetic(name, "add", x, y) if alpha == 1 else b.refuse(name, "add", f"alpha {alpha}")
+    )
 
 
 def sub(b, name, x, y, alpha=1):
-    return b.arithmetic(name, "sub", x, y) if alpha == 1 else b.refuse(name, "sub", f"alpha {alpha}")
+    return (
+        b.arithmetic(name, "sub", x, y) if alpha == 1 else b.refuse(name, "sub", f"alpha {alpha}")
+    )
 
 
 def mul(b, name, x, y):
@@ -139,7 +227,11 @@ def mul(b, name, x, y):
 
 
 def div(b, name, x, y, rounding_mode=None):
-    return b.arithmetic(name, "div", x, y) if rounding_mode is None else b.refuse(name, "div", f"rounding_mode {rounding_mode}")
+    return (
+        b.arithmetic(name, "div", x, y)
+        if rounding_mode is None
+        else b.refuse(name, "div", f"rounding_mode {rounding_mode}")
+    )
 
 
 def attribute(b, name, x, key):
@@ -148,29 +240,91 @@ def attribute(b, name, x, key):
 
 # by the name of the function or of the tensor's method
 FUNCTIONS = {
-    "conv2d": conv2d, "linear": linear, "matmul": matmul, "batch_norm": batch_norm, "max_pool2d": max_pool2d, "avg_pool2d": avg_pool2d,
-    "adaptive_avg_pool2d": adaptive_avg_pool2d, "relu": relu, "relu_": relu, "relu6": relu6, "hardtanh": hardtanh, "clamp": clamp,
-    "clamp_": clamp, "clip": clamp, "clamp_min": clamp, "softmax": softmax, "dropout": dropout, "dropout2d": dropout,
-    "interpolate": interpolate, "pad": pad, "flatten": flatten, "reshape": reshape, "view": reshape, "size": size, "mean": mean, "cat": cat,
-    "concat": cat, "add": add, "add_": add, "iadd": add, "sub": sub, "mul": mul, "div": div, "truediv": div, "contiguous": same,
-    "detach": same, "clone": same, "getattr": attribute,
+    "conv2d": conv2d,
+    "linear": linear,
+    "matmul": matmul,
+    "batch_norm": batch_norm,
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": avg_pool2d,
+    "adaptive_avg_pool2d": adaptive_avg_pool2d,
+    "relu": relu,
+    "relu_": relu,
+    "relu6": relu6,
+    "hardtanh": hardtanh,
+    "clamp": clamp,
+    "clamp_": clamp,
+    "clip": clamp,
+    "clamp_min": clamp,
+    "softmax": softmax,
+    "dropout": dropout,
+    "dropout2d": dropout,
+    "interpolate": interpolate,
+    "pad": pad,
+    "flatten": flatten,
+    "reshape": reshape,
+    "view": reshape,
+    "size": size,
+    "mean": mean,
+    "cat": cat,
+    "concat": cat,
+    "add": add,
+    "add_": add,
+    "iadd": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "truediv": div,
+    "contiguous": same,
+    "detach": same,
+    "clone": same,
+    "getattr": attribute,
 }
 
 # by the class of the module, which comes after x
 MODULES = {
     "Conv2d": lambda b, name, x, m: (
-        conv2d(b, name, x, array(m.weight), _optional(m.bias), m.stride, m.padding, m.dilation, m.groups)
-        if m.padding_mode == "zeros" else b.refuse(name, "Conv2d", f"padding_mode {m.padding_mode}")),
+        conv2d(
+            b,
+            name,
+            x,
+            array(m.weight),
+            _optional(m.bias),
+            m.stride,
+            m.padding,
+            m.dilation,
+            m.groups,
+        )
+        if m.padding_mode == "zeros"
+        else b.refuse(name, "Conv2d", f"padding_mode {m.padding_mode}")
+    ),
     "Linear": lambda b, name, x, m: linear(b, name, x, array(m.weight), _optional(m.bias)),
-    "BatchNorm2d": lambda b, name, x, m: batch_norm(b, name, x, _optional(m.running_mean), _optional(m.running_var), _optional(m.weight),
-                                                    _optional(m.bias), eps=m.eps),
+    "BatchNorm2d": lambda b, name, x, m: batch_norm(
+        b,
+        name,
+        x,
+        _optional(m.running_mean),
+        _optional(m.running_var),
+        _optional(m.weight),
+        _optional(m.bias),
+        eps=m.eps,
+    ),
     "ReLU": lambda b, name, x, m: relu(b, name, x),
     "ReLU6": lambda b, name, x, m: relu6(b, name, x),
     "Hardtanh": lambda b, name, x, m: hardtanh(b, name, x, m.min_val, m.max_val),
-    "MaxPool2d": lambda b, name, x, m: max_pool2d(b, name, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode,
-                                                  m.return_indices),
-    "AvgPool2d": lambda b, name, x, m: avg_pool2d(b, name, x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad,
-                                                  m.divisor_override),
+    "MaxPool2d": lambda b, name, x, m: max_pool2d(
+        b, name, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
+    ),
+    "AvgPool2d": lambda b, name, x, m: avg_pool2d(
+        b,
+        name,
+        x,
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.ceil_mode,
+        m.count_include_pad,
+        m.divisor_override,
+    ),
     "AdaptiveAvgPool2d": lambda b, name, x, m: adaptive_avg_pool2d(b, name, x, m.output_size),
     "Flatten": lambda b, name, x, m: flatten(b, name, x, m.start_dim, m.end_dim),
     "Softmax": lambda b, name, x, m: softmax(b, name, x, m.dim),
@@ -178,8 +332,12 @@ MODULES = {
     "ZeroPad2d": lambda b, name, x, m: pad(b, name, x, m.padding),
     "Identity": lambda b, name, x, m: same(b, name, x),
 }
-MODULES |= {"BatchNorm1d": MODULES["BatchNorm2d"], "UpsamplingNearest2d": MODULES["Upsample"], "Dropout": MODULES["Identity"],
-            "Dropout2d": MODULES["Identity"]}
+MODULES |= {
+    "BatchNorm1d": MODULES["BatchNorm2d"],
+    "UpsamplingNearest2d": MODULES["Upsample"],
+    "Dropout": MODULES["Identity"],
+    "Dropout2d": MODULES["Identity"],
+}
 
 
 def _optional(tensor):
@@ -202,4 +360,9 @@ def _pads(padding):
 def _window(kernel_size, stride, padding, ceil_mode):
     kernel = _ints(_pair(kernel_size))
     strides = _ints(_pair(stride)) if stride else kernel
-    return {"kernel_shape": kernel, "strides": strides, "pads": _pads(padding), "ceil_mode": int(ceil_mode)}
+    return {
+        "kernel_shape": kernel,
+        "strides": strides,
+        "pads": _pads(padding),
+        "ceil_mode": int(ceil_mode),
+    }

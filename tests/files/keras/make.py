@@ -6,6 +6,7 @@
 
 Each version of Keras writes its own files: NAME-VERSION.h5 and, with images [N, H, W, C] (or [N, C, H, W]) and outputs, NAME-VERSION.npz.
 """
+
 import sys
 from pathlib import Path
 
@@ -16,32 +17,58 @@ from keras import layers
 
 def sequential():
     """Strides that pad on one side only; BatchNormalization before and after activations, and behind Flatten."""
-    return keras.Sequential([
-        keras.Input((9, 8, 3)),
-        layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"), layers.BatchNormalization(),
-        layers.Conv2D(5, (3, 2), padding="same", use_bias=False), layers.BatchNormalization(scale=False, epsilon=0.01), layers.ReLU(6.0),
-        layers.MaxPooling2D(2, padding="same"), layers.Flatten(), layers.BatchNormalization(center=False), layers.Dropout(0.5),
-        layers.Dense(7), layers.BatchNormalization(), layers.Activation("relu"), layers.Dense(4, activation="softmax")])
+    return keras.Sequential(
+        [
+            keras.Input((9, 8, 3)),
+            layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.Conv2D(5, (3, 2), padding="same", use_bias=False),
+            layers.BatchNormalization(scale=False, epsilon=0.01),
+            layers.ReLU(6.0),
+            layers.MaxPooling2D(2, padding="same"),
+            layers.Flatten(),
+            layers.BatchNormalization(center=False),
+            layers.Dropout(0.5),
+            layers.Dense(7),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
 
 
 def functional():
     """Branches, separable and grouped convolutions, every pooling; one convolution used twice."""
     image = keras.Input((8, 7, 2), name="image")
-    stem = layers.Conv2D(4, 3, padding="same", activation="relu6" if keras.__version__ >= "3" else "relu", name="stem")(image)
+    stem = layers.Conv2D(
+        4,
+        3,
+        padding="same",
+        activation="relu6" if keras.__version__ >= "3" else "relu",
+        name="stem",
+    )(image)
     twice = layers.Conv2D(4, 3, padding="same", activation="relu", name="twice")
     x = layers.Add(name="sum")([twice(twice(stem)), stem])
     wide = layers.ZeroPadding2D(((0, 1), (2, 1)), name="pad")(x)
     wide = layers.DepthwiseConv2D(3, depth_multiplier=2, strides=2, name="depthwise")(wide)
     wide = layers.ReLU(name="relu")(wide)
-    deep = layers.SeparableConv2D(6, 3, strides=2, padding="same", depth_multiplier=2, name="separable")(x)
+    deep = layers.SeparableConv2D(
+        6, 3, strides=2, padding="same", depth_multiplier=2, name="separable"
+    )(x)
     deep = layers.Activation("relu", name="act")(deep)
     mean = layers.AveragePooling2D(3, strides=2, padding="same", name="mean")(x)
     x = layers.Concatenate(name="join")([wide, deep, mean])
     x = layers.Conv2D(6, 2, groups=2, dilation_rate=2, activation="relu", name="groups")(x)
     x = layers.UpSampling2D((2, 3), name="up")(x)
     x = layers.Conv2D(4, 3, strides=2, activation="relu", name="conv")(x)
-    x = layers.concatenate([layers.GlobalAveragePooling2D(name="average")(x), layers.GlobalMaxPooling2D(name="largest")(x),
-                            layers.Flatten(name="flat")(x)], name="all")
+    x = layers.concatenate(
+        [
+            layers.GlobalAveragePooling2D(name="average")(x),
+            layers.GlobalMaxPooling2D(name="largest")(x),
+            layers.Flatten(name="flat")(x),
+        ],
+        name="all",
+    )
     return keras.Model(image, layers.Dense(3, activation="sigmoid", name="classes")(x))
 
 
@@ -50,23 +77,51 @@ def nested():
     image = keras.Input((6, 6, 3))
     x = layers.Conv2D(4, 3, use_bias=False)(image)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-    base = keras.Model(image, layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(5, 3)(x))), name="base")
+    base = keras.Model(
+        image, layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(5, 3)(x))), name="base"
+    )
     base.layers[-2].trainable = False
-    head = keras.Sequential([keras.Input((2, 2, 5)), layers.Flatten(), layers.BatchNormalization(), layers.Dense(6, activation="relu"),
-                             layers.BatchNormalization()], name="head")
+    head = keras.Sequential(
+        [
+            keras.Input((2, 2, 5)),
+            layers.Flatten(),
+            layers.BatchNormalization(),
+            layers.Dense(6, activation="relu"),
+            layers.BatchNormalization(),
+        ],
+        name="head",
+    )
     outer = keras.Input((6, 6, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(outer)
-    return keras.Model(outer, layers.Dense(3)(head(base(layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 0.6, 0.7])(x)))))
+    return keras.Model(
+        outer,
+        layers.Dense(3)(
+            head(base(layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 0.6, 0.7])(x)))
+        ),
+    )
 
 
 def mobile():
     """The end of MobileNet: a pooled vector that becomes a map again."""
-    return keras.Sequential([
-        keras.Input((8, 8, 3)), layers.Normalization(),
-        layers.ZeroPadding2D(((0, 1), (0, 1))), layers.Conv2D(4, 3, strides=2, use_bias=False), layers.BatchNormalization(),
-        layers.ReLU(6.0), layers.DepthwiseConv2D(3, padding="same", use_bias=False), layers.BatchNormalization(), layers.ReLU(6.0),
-        layers.GlobalAveragePooling2D(), layers.Reshape((1, 1, 4)), layers.Dropout(0.1), layers.Conv2D(3, 1), layers.Reshape((3,)),
-        layers.Activation("softmax")])
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Normalization(),
+            layers.ZeroPadding2D(((0, 1), (0, 1))),
+            layers.Conv2D(4, 3, strides=2, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.DepthwiseConv2D(3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.GlobalAveragePooling2D(),
+            layers.Reshape((1, 1, 4)),
+            layers.Dropout(0.1),
+            layers.Conv2D(3, 1),
+            layers.Reshape((3,)),
+            layers.Activation("softmax"),
+        ]
+    )
 
 
 def channels_first():
@@ -74,7 +129,9 @@ def channels_first():
     first = {"data_format": "channels_first"}
     image = keras.Input((2, 7, 6))
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", **first)(image)
-    x = layers.Concatenate(axis=1)([layers.MaxPooling2D(2, **first)(x), layers.AveragePooling2D(2, **first)(x)])
+    x = layers.Concatenate(axis=1)(
+        [layers.MaxPooling2D(2, **first)(x), layers.AveragePooling2D(2, **first)(x)]
+    )
     x = layers.Activation("relu")(layers.BatchNormalization(axis=1)(x))
     both = [layers.Dense(3)(layers.Flatten(**first)(x)), layers.Dense(3)(layers.Reshape((-1,))(x))]
     return keras.Model(image, layers.Add()(both))
@@ -104,7 +161,11 @@ def vgg16():
     for layer in config["layers"]:
         layer.pop("build_config", None)
         layer["config"] |= {"filters": 5} if "filters" in layer["config"] else {}
-        layer["config"] |= {"units": {"fc1": 6, "fc2": 5}.get(layer["config"]["name"], 4)} if "units" in layer["config"] else {}
+        layer["config"] |= (
+            {"units": {"fc1": 6, "fc2": 5}.get(layer["config"]["name"], 4)}
+            if "units" in layer["config"]
+            else {}
+        )
     return keras.Model.from_config(config)
 
 
@@ -119,8 +180,12 @@ def save(make, folder, version):
     if make is vgg16:
         model.save_weights(f"{stem}.h5" if version < "3" else f"{stem}.weights.h5")
         images = rng.integers(0, 256, (2, 7, 7, 3)).astype(np.uint8).repeat(32, 1).repeat(32, 2)
-        return images, model.predict(keras.applications.vgg16.preprocess_input(images.astype(np.float32)), verbose=0)
-    images = rng.uniform(0, 255 if make is nested else 1, (3, *model.input_shape[1:])).astype(np.float32)
+        return images, model.predict(
+            keras.applications.vgg16.preprocess_input(images.astype(np.float32)), verbose=0
+        )
+    images = rng.uniform(0, 255 if make is nested else 1, (3, *model.input_shape[1:])).astype(
+        np.float32
+    )
     model.save(f"{stem}.h5", include_optimizer=False)
     if make is nested:
         model.save_weights(f"{stem}.weights.h5")
@@ -132,7 +197,9 @@ def main(names):
     folder, version = Path(__file__).parent, ".".join(keras.__version__.split(".")[:2])
     for make in [globals()[name] for name in names] or [*MODELS, vgg16]:
         images, outputs = save(make, folder, version)
-        np.savez_compressed(folder / f"{make.__name__}-{version}.npz", images=images, outputs=outputs)
+        np.savez_compressed(
+            folder / f"{make.__name__}-{version}.npz", images=images, outputs=outputs
+        )
 
 
 if __name__ == "__main__":
