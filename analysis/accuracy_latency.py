@@ -2,9 +2,9 @@
 
 SRP Tab. 1-4, GN Tab. 2, DNISNM Tab. 2 and 4, Fig. 7 and 8, SpikeZIP Tab. 3, on one's own network.
 
-    python analysis/accuracy_latency.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 500
-    python analysis/accuracy_latency.py --net vgg16_relu.h5 --data cifar-10-batches-bin --steps 128
-    --models if+max+zero,if+max,if+dni
+    python analysis/accuracy_latency.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin
+    python analysis/accuracy_latency.py --net vgg16_relu.h5 --data cifar-10-batches-bin \\
+        --steps 128 --models if+max+zero,if+max,if+dni
 
 Models: if, if-hard, snm, gn-N (GN, N members), st-bif (SpikeZIP; even release, then until nothing
 moves), each with any of +srp (SRP, 4 steps first; their cost is in the figures), +dni (DNISNM's
@@ -18,32 +18,48 @@ readout. Writes accuracy_latency.csv, accuracy_latency.png and accuracy_latency.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn import Graph, Images
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.result import run
+from eventsnn.result import simulate
 from eventsnn.studies import scripts
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
-WORDS = {
+# word behind a plus -> (convert options, run options)
+WORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "srp": ({}, {"srp": 4}),
     "dni": ({"thresholds": "dni"}, {}),
     "max": ({"thresholds": "max"}, {}),
     "zero": ({}, {"initial": 0.0}),
 }
+FORMATS = {
+    "best": ("best", ".1%"),
+    "T_eq": ("T_eq", ".1f"),
+    "spikes": ("spikes", ",.0f"),
+    "operations": ("operations", ",.0f"),
+}
 
 
-def options(name, steps):
-    """(convert options, run options) of a model's name."""
+def options(name: str, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(convert options, run options) of a model.
+
+    name: as for --models. steps: the largest T. Raises InputError for names that there are not.
+    """
     model, *more = name.split("+")
-    chosen, settings = {}, {"neuron": model, "steps": steps}
+    chosen: dict[str, Any] = {}
+    settings: dict[str, Any] = {"neuron": model, "steps": steps}
     if model.startswith("gn-"):
         if not model[3:].isdecimal():
             raise InputError("--models", "gn-N, N members", repr(model), "for example gn-4")
@@ -53,23 +69,31 @@ def options(name, steps):
     for word in more:
         if word not in WORDS:
             raise InputError("--models", f"{', '.join(WORDS)} behind a plus", repr(word))
-        chosen, settings = chosen | WORDS[word][0], settings | WORDS[word][1]
+        chosen |= WORDS[word][0]
+        settings |= WORDS[word][1]
     return chosen, settings
 
 
-def measure(graph, images, calibration, outputs, name, steps, progress):
-    """One row for each T (and "rest" for st-bif): accuracy, loss, mean squared error, cost; the
-    best accuracy of all steps and its T.
+def measure(
+    graph: Graph,
+    images: Images,
+    calibration: Images,
+    outputs: NDArray[Any],
+    name: str,
+    steps: int,
+    progress: bool,
+) -> list[scripts.Row]:
+    """One row for each T (and "rest" for st-bif) of a model.
+
+    A row has accuracy, loss, mean squared error and cost, and the best accuracy of all steps with
+    its T. graph: the ANN. images: what is classified. calibration: what thresholds are found on.
+    outputs: the ANN's, [N, classes]. name: the model, as for --models. steps: the largest T.
+    progress: whether a progress bar is shown.
     """
     chosen, settings = options(name, steps)
-    result = run(
-        eventsnn.convert(graph, calibration=calibration, **chosen),
-        images,
-        batch=4,
-        progress=progress,
-        **settings,
-    )
-    last = settings["steps"]
+    network = eventsnn.convert(graph, calibration=calibration, **chosen)
+    result = simulate(network, images, batch=4, progress=progress, **settings)
+    last, rests = settings["steps"], "encoding" in settings
     rows = scripts.by_step(result, dict.fromkeys([*report_steps(steps), last]))
     accuracies = [result.accuracy(t) for t in range(1, last + 1)]
     ann_accuracy = float(np.mean(outputs.argmax(axis=1) == images.labels))
@@ -80,74 +104,57 @@ def measure(graph, images, calibration, outputs, name, steps, progress):
             "mse": float(np.square(result.readout(row["T"]) - outputs).mean()),
             "best": max(accuracies),
             "best T": accuracies.index(max(accuracies)) + 1,
-            "T_eq": float(result.batch.t_eq.mean()) if "encoding" in settings else None,
+            "T_eq": float(result.batch.t_eq.mean()) if rests else None,
         }
-    if "encoding" in settings:
+    if rests:
         rows[-1]["T"] = "rest"
     return [{"model": name, **row} for row in rows]
 
 
-def draw(lines, ann_accuracy, title):
-    """Accuracy and mean squared error against T; lines: model -> rows."""
+def draw(lines: Mapping[str, list[scripts.Row]], ann_accuracy: float, title: str) -> Figure:
+    """Accuracy and mean squared error against T.
+
+    lines: model -> rows. ann_accuracy: the ANN's. title: of the picture.
+    """
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     scripts.draw_accuracy(left, lines, ann_accuracy)
     left.set_title(title, fontsize=10, parse_math=False)
-    for (colour, marker), rows in zip(scripts.LOOKS * len(lines), lines.values()):
-        right.plot(
-            [row["T"] for row in rows],
-            [row["mse"] for row in rows],
-            color=colour,
-            marker=marker,
-            ms=4.5,
-            lw=1.3,
-        )
-    scripts.step_axis(right, max(row["T"] for rows in lines.values() for row in rows))
-    scripts.error_axis(right, [row["mse"] for rows in lines.values() for row in rows])
-    figure.legend(
-        *left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8
-    )
+    scripts.draw_errors(right, lines)
+    labels = left.get_legend_handles_labels()
+    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=500, out="runs/accuracy_latency")
-    parser.add_argument(
-        "--models",
-        default="if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif",
-        help="names as above, separated by commas",
-    )
+    models = "if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif"
+    words = "names as above, separated by commas"
+    parser.add_argument("--models", default=models, help=words)
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
     graph, images, calibration = scripts.given(args)
     outputs, rows = ann.predict(graph, images.pixels), []
+    progress = sys.stderr.isatty()
     for name in tqdm(args.models.split(","), unit="model", disable=None, delay=2):
-        rows += measure(graph, images, calibration, outputs, name, args.steps, sys.stderr.isatty())
+        rows += measure(graph, images, calibration, outputs, name, args.steps, progress)
         write_csv(args.out / "accuracy_latency.csv", rows)
     timed = [row for row in rows if row["T"] != "rest"]
-    title = f"{graph.meta.get('arch', 'network')}, {len(images)} images"
-    scripts.save(
-        draw(scripts.grouped(timed, "model"), rows[0]["ann"], title), args.out, "accuracy_latency"
-    )
+    ann_accuracy, title = rows[0]["ann"], scripts.title(graph, f"{len(images)} images")
+    figure = draw(scripts.grouped(timed, "model"), ann_accuracy, title)
+    scripts.save(figure, args.out, "accuracy_latency")
     last = {row["model"]: row for row in rows}  # of the largest T, or of rest
     shown = scripts.side_by_side(timed, "model", scripts.interval)
     for row in shown:
-        row |= {
-            key: last[row["model"]][key]
-            for key in ("best", "best T", "T_eq", "spikes", "operations")
-        }
-    print(
-        text_table(
-            shown,
-            {"best": ("best", ".1%"), "T_eq": ("T_eq", ".1f")}
-            | {k: (k, ",.0f") for k in ("spikes", "operations")},
-        )
-    )
-    print(f"\nANN {rows[0]['ann']:.1%} on {len(images)} images; pictures and tables in {args.out}")
+        for key in ("best", "best T", "T_eq", "spikes", "operations"):
+            row[key] = last[row["model"]][key]
+    print(text_table(shown, FORMATS))
+    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""What the order of arrival costs: accuracy of each neuron model under each order, and against the
-integration window.
+"""What the order of arrival costs: accuracy of each neuron model under each order and window.
 
     python analysis/arrival_order.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200
-    --steps 8
 
 Draws two pictures (no paper has them; DNISNM section 3.3 and SRP Fig. 1 argue about single
 neurons): accuracy under each order policy for each neuron model, with 95 % intervals; and the curve
@@ -18,29 +16,34 @@ cases.png (each also as SVG).
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn import Images, Network
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
-from eventsnn.result import run
+from eventsnn.result import simulate
 from eventsnn.studies import errors, scripts
+from eventsnn.studies.setting import pick
 from eventsnn.views.plots import BLUE, CASES, ORANGE
 from eventsnn.views.tables import text_table, wilson, write_csv
 
-ORDERS = {
-    "clocked": dict(order="clocked"),
-    "fifo": dict(order="fifo"),
-    "random": dict(order="random"),
-    "inhibitory first": dict(order="inhibitory_first"),
-    "excitatory first": dict(order="excitatory_first"),
-    "fifo, 1 spike a step": dict(order="fifo", refractory=1.0),
-    "random, 1 spike a step": dict(order="random", refractory=1.0),
-    "inhibitory first, 1 spike a step": dict(order="inhibitory_first", refractory=1.0),
-    "excitatory first, 1 spike a step": dict(order="excitatory_first", refractory=1.0),
+ORDERS: dict[str, dict[str, Any]] = {
+    "clocked": {"order": "clocked"},
+    "fifo": {"order": "fifo"},
+    "random": {"order": "random"},
+    "inhibitory first": {"order": "inhibitory_first"},
+    "excitatory first": {"order": "excitatory_first"},
+    "fifo, 1 spike a step": {"order": "fifo", "refractory": 1.0},
+    "random, 1 spike a step": {"order": "random", "refractory": 1.0},
+    "inhibitory first, 1 spike a step": {"order": "inhibitory_first", "refractory": 1.0},
+    "excitatory first, 1 spike a step": {"order": "excitatory_first", "refractory": 1.0},
 }
 EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
@@ -48,179 +51,151 @@ WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
 
 
-def measure(network, images, steps, neuron, label, most=MOST, **time):
-    """One row: accuracy with its interval, spikes and operations per image; an order under which
-    firing explodes has none.
+FORMATS = {key: (key, ".1%") for key in ("accuracy", "low", "high", "fired more than worth")}
+FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
+FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
+
+
+def measure(
+    network: Network,
+    images: Images,
+    steps: int,
+    neuron: str,
+    label: str,
+    most: int = MOST,
+    **time: Any,
+) -> scripts.Row:
+    """One row: accuracy with its interval, spikes and operations per image.
+
+    An order under which firing explodes has no accuracy (NaN), and spikes without end. network,
+    images: what runs. steps: T. neuron: the model's name. label: the order's. most: events for each
+    neuron and step, beyond which firing counts as exploding. time: the order's options.
     """
+    row = {"neuron": neuron, "order": label, "T": steps, "images": len(images)}
+    options = {"neuron": neuron, "max_events": most * network.neurons * steps, **time}
     try:
-        result = run(
-            network,
-            images,
-            steps=steps,
-            engine="event",
-            neuron=neuron,
-            max_events=most * network.neurons * steps,
-            **time,
-        )
+        result = simulate(network, images, steps=steps, engine="event", **options)
     except EXPLOSIONS:
-        return {
-            "neuron": neuron,
-            "order": label,
-            "T": steps,
-            "images": len(images),
-            "accuracy": float("nan"),
-            "low": float("nan"),
-            "high": float("nan"),
-            "spikes": float("inf"),
-            "operations": float("inf"),
-        }
+        row |= dict.fromkeys(("accuracy", "low", "high"), float("nan"))
+        return row | dict.fromkeys(("spikes", "operations"), float("inf"))
     hits = round(result.accuracy() * len(images))
     low, high = wilson(hits, len(images))
-    return {
-        "neuron": neuron,
-        "order": label,
-        "T": steps,
-        "images": len(images),
-        "accuracy": hits / len(images),
-        "low": low,
-        "high": high,
-        "spikes": float(result.spikes.sum() / len(images)),
-        "operations": float(result.operations.sum() / len(images)),
-    }
+    row |= {"accuracy": hits / len(images), "low": low, "high": high}
+    row["spikes"] = float(result.spikes.sum() / len(images))
+    row["operations"] = float(result.operations.sum() / len(images))
+    return row
 
 
-def cases(network, images, steps, neuron, label, **time):
-    """One row a layer: neurons with unevenness error I in percent, by case; none where firing
-    explodes.
+def cases(
+    network: Network, images: Images, steps: int, neuron: str, label: str, **time: Any
+) -> list[scripts.Row]:
+    """One row a layer: neurons with unevenness error I in percent, by case.
+
+    There are none where firing explodes. network, images, steps, neuron, label, time: as for
+    `measure`.
     """
+    of_order = {"neuron": neuron, "order": label, "T": steps, "images": len(images)}
+    options = {"neuron": neuron, "max_events": MOST * network.neurons * steps, **time}
     try:
-        found = errors.cases(
-            network,
-            images,
-            steps=steps,
-            engine="event",
-            neuron=neuron,
-            max_events=MOST * network.neurons * steps,
-            **time,
-        )
+        found = errors.cases(network, images, steps=steps, engine="event", **options)
     except EXPLOSIONS:
         return []
-    return [
-        {
-            "neuron": neuron,
-            "order": label,
-            "T": steps,
-            "images": len(images),
-            "layer": row["layer"],
-            "neurons": row["neurons"],
-            **{f"case {k}": row[f"I case {k}"] for k in CASES},
-            "error I": row["I"],
-        }
-        for row in found.layers
-    ]
+    rows = []
+    for its in found.layers:
+        row = {**of_order, "layer": its["layer"], "neurons": its["neurons"]}
+        row |= {f"case {k}": its[f"I case {k}"] for k in CASES}
+        row["error I"] = its["I"]
+        rows.append(row)
+    return rows
 
 
-def in_all(rows):
-    """The mean of the layers' rows of `cases`, weighted by neurons, for each neuron model and
-    order.
+def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
+    """The mean of the layers' rows of `cases`, weighted by neurons.
+
+    rows: of all neuron models and orders. There is one row for each of both.
     """
     keys, means = [f"case {k}" for k in CASES] + ["error I"], []
     for neuron, order in dict.fromkeys((row["neuron"], row["order"]) for row in rows):
-        mine = [row for row in rows if (row["neuron"], row["order"]) == (neuron, order)]
-        shares = np.average(
-            [[row[key] for key in keys] for row in mine],
-            axis=0,
-            weights=[row["neurons"] for row in mine],
-        )
+        mine = scripts.only(rows, neuron=neuron, order=order)
+        values = [list(pick(row, keys).values()) for row in mine]
+        shares = np.average(values, axis=0, weights=scripts.column(mine, "neurons"))
         means.append({"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist()))})
     return means
 
 
-def by_layer(network, images, steps):
-    """One row a layer: how IF neurons under fifo part from clocked time."""
+def by_layer(network: Network, images: Images, steps: int) -> list[scripts.Row]:
+    """One row a layer: how IF neurons under fifo part from clocked time.
+
+    network, images: what runs. steps: T.
+    """
     clocked, fifo = (
-        run(network, images, steps=steps, engine="event", order=order, neurons=True)
+        simulate(network, images, steps=steps, engine="event", order=order, neurons=True)
         for order in ("clocked", "fifo")
     )
-    first = np.cumsum([0] + [layer.size for layer in network.layers])
+    heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
+    all_worth = np.maximum(np.floor(heights), 0)
     rows = []
     for i, layer in enumerate(network.spiking):
-        here = slice(first[i], first[i + 1])
+        here = network.columns(i)
         a, b = clocked.batch.counts[:, here], fifo.batch.counts[:, here]
-        worth = np.maximum(
-            np.floor(fifo.batch.potentials[:, here] / fifo.simulation.arithmetic.one + b), 0
-        )
         rows.append(
             {
                 "layer": layer.name,
                 "rate clocked": float(a.mean() / steps),
                 "rate fifo": float(b.mean() / steps),
-                "fired more than worth": float(np.mean(b > worth)),
+                "fired more than worth": float(np.mean(b > all_worth[:, here])),
                 "correlation": float(np.corrcoef(a.ravel(), b.ravel())[0, 1]),
             }
         )
     return rows
 
 
-def draw_orders(rows, title):
-    """Bars of accuracy by order, one colour a model."""
-    labels, neurons = (
-        list(dict.fromkeys(r["order"] for r in rows)),
-        list(dict.fromkeys(r["neuron"] for r in rows)),
-    )
+def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
+    """Bars of accuracy by order, one colour a model.
+
+    rows: of `measure`. title: of the picture.
+    """
+    labels, neurons = scripts.distinct(rows, "order"), scripts.distinct(rows, "neuron")
     figure = Figure(figsize=(6.4, 0.9 + 0.42 * len(labels)), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(neurons)
     for k, neuron in enumerate(neurons):
-        for row in (r for r in rows if r["neuron"] == neuron):
+        colour = COLOURS[neuron]
+        look: dict[str, Any] = {"color": colour, "ecolor": "#333333", "error_kw": {"lw": 0.8}}
+        label = neuron.upper()
+        for place, row in enumerate(scripts.only(rows, neuron=neuron)):
             y = labels.index(row["order"]) + (k - (len(neurons) - 1) / 2) * height
-            if row["accuracy"] != row["accuracy"]:
-                axes.text(
-                    1, y, "spikes without end", va="center", fontsize=7, color=COLOURS[neuron]
-                )
+            share = row["accuracy"]
+            if np.isnan(share):
+                axes.text(1, y, "spikes without end", va="center", fontsize=7, color=colour)
                 continue
-            error = [
-                [100 * (row["accuracy"] - row["low"])],
-                [100 * (row["high"] - row["accuracy"])],
-            ]
-            axes.barh(
-                y,
-                100 * row["accuracy"],
-                height,
-                xerr=error,
-                color=COLOURS[neuron],
-                ecolor="#333333",
-                error_kw={"lw": 0.8},
-                label=neuron.upper()
-                if row is next(r for r in rows if r["neuron"] == neuron)
-                else None,
-            )
+            bars = [[100 * (share - row["low"])], [100 * (row["high"] - share)]]
+            words = None if place else label
+            axes.barh(y, 100 * share, height, xerr=bars, label=words, **look)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set(xlabel="accuracy (%)", title=title)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(
-        frameon=False, loc="lower right", bbox_to_anchor=(1, 1.0), ncols=len(neurons), fontsize=8
-    )
+    corner, columns = (1, 1.0), len(neurons)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=corner, ncols=columns, fontsize=8)
     return figure
 
 
-def draw_cases(means, title):
-    """Stacked bars of error I by order, one panel a model; an order under which firing explodes has
-    none.
+def draw_cases(means: list[scripts.Row], title: str) -> Figure:
+    """Stacked bars of error I by order, one panel a model.
+
+    An order under which firing explodes has none. means: rows of `in_all`. title: of the picture.
     """
-    labels, neurons = list(ORDERS), list(dict.fromkeys(row["neuron"] for row in means))
-    figure = Figure(
-        figsize=(3.0 + 2.6 * len(neurons), 1.4 + 0.3 * len(labels)), layout="constrained"
-    )
-    for axes, neuron in zip(
-        figure.subplots(1, len(neurons), sharex=True, sharey=True, squeeze=False)[0], neurons
-    ):
-        mine = [row for row in means if row["neuron"] == neuron]
+    labels, neurons = list(ORDERS), scripts.distinct(means, "neuron")
+    size = (3.0 + 2.6 * len(neurons), 1.4 + 0.3 * len(labels))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(neurons), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, neuron in zip(panels, neurons):
+        mine = scripts.only(means, neuron=neuron)
         places, left = [labels.index(row["order"]) for row in mine], np.zeros(len(mine))
         for k, (colour, meaning) in CASES.items():
-            share = np.array([row[f"case {k}"] for row in mine])
+            share = np.array(scripts.column(mine, f"case {k}"))
             axes.barh(places, share, 0.75, left, color=colour, label=meaning)
             left += share
         for place in set(range(len(labels))) - set(places):
@@ -232,132 +207,93 @@ def draw_cases(means, title):
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-    )
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def draw_windows(rows, clocked, title):
-    """Accuracy against the window, one line a model; dashed: clocked time."""
+def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: str) -> Figure:
+    """Accuracy against the window, one line a model; dashed: clocked time.
+
+    rows: of `measure`, with the window. clocked: model -> accuracy. title: of the picture.
+    """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    for neuron in dict.fromkeys(r["neuron"] for r in rows):
-        mine = [r for r in rows if r["neuron"] == neuron]
-        x = [r["window"] for r in mine]
-        axes.fill_between(
-            x,
-            [100 * r["low"] for r in mine],
-            [100 * r["high"] for r in mine],
-            color=COLOURS[neuron],
-            alpha=0.2,
-            lw=0,
-        )
-        axes.plot(
-            x,
-            [100 * r["accuracy"] for r in mine],
-            "o-",
-            ms=4,
-            color=COLOURS[neuron],
-            label=neuron.upper(),
-        )
-        axes.axhline(100 * clocked[neuron], color=COLOURS[neuron], ls="--", lw=1)
-    axes.set(
-        xlabel="integration window (steps); spikes are delayed by up to 1 step",
-        ylabel="accuracy (%)",
-        title=title,
-    )
+    for neuron, mine in scripts.grouped(rows, "neuron").items():
+        x, colour = scripts.column(mine, "window"), COLOURS[neuron]
+        ends = (scripts.column(mine, end, 100) for end in ("low", "high"))
+        axes.fill_between(x, *ends, color=colour, alpha=0.2, lw=0)
+        share = scripts.column(mine, "accuracy", 100)
+        axes.plot(x, share, "o-", ms=4, color=colour, label=neuron.upper())
+        axes.axhline(100 * clocked[neuron], color=colour, ls="--", lw=1)
+    words = "integration window (steps); spikes are delayed by up to 1 step"
+    axes.set(xlabel=words, ylabel="accuracy (%)", title=title)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=100, out="runs/arrival_order")
-    parser.add_argument(
-        "--window-limit", type=int, default=100, help="number of those to measure windows on"
-    )
-    parser.add_argument(
-        "--case-limit", type=int, default=50, help="number of those to count error cases on"
-    )
-    parser.add_argument("--steps", type=int, default=8, help="T")
-    parser.add_argument("--neurons", default="if,snm", help="models, separated by commas")
-    parser.add_argument(
-        "--windows", default=",".join(map(str, WINDOWS)), help="integration windows in steps"
-    )
+    add = parser.add_argument
+    add("--window-limit", type=int, default=100, help="number of those to measure windows on")
+    add("--case-limit", type=int, default=50, help="number of those to count error cases on")
+    add("--steps", type=int, default=8, help="T")
+    add("--neurons", default="if,snm", help="models, separated by commas")
+    windows = ",".join(map(str, WINDOWS))
+    add("--windows", default=windows, help="integration windows in steps")
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
-    graph = eventsnn.load(args.net)
-    images = eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(
-        graph, calibration=eventsnn.load_images(args.data, split="train", limit=128)
-    )
-    neurons, windows = args.neurons.split(","), [float(w) for w in args.windows.split(",")]
-    few = images.take(np.arange(min(args.window_limit, len(images))))
-    out = args.out
-    title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
-    counted = images.take(np.arange(min(args.case_limit, len(images))))
-    rows, curve, found = [], [], []
-    with tqdm(
-        total=len(neurons) * (2 * len(ORDERS) + len(windows)), unit="run", disable=None, delay=2
-    ) as bar:
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    graph, images, calibration = scripts.given(args)
+    network = eventsnn.convert(graph, calibration=calibration)
+    steps, out = args.steps, args.out
+    neurons = args.neurons.split(",")
+    windows = [float(word) for word in args.windows.split(",")]
+    few, counted = _first(images, args.window_limit), _first(images, args.case_limit)
+    rows, curve = [], []
+    found: list[scripts.Row] = []
+    total = len(neurons) * (2 * len(ORDERS) + len(windows))
+    with tqdm(total=total, unit="run", disable=None, delay=2) as bar:
         for neuron in neurons:
             for label, time in ORDERS.items():
-                rows.append(measure(network, images, args.steps, neuron, label, **time))
+                rows.append(measure(network, images, steps, neuron, label, **time))
                 write_csv(out / "arrival_order.csv", rows)
                 bar.update()
-                found += cases(network, counted, args.steps, neuron, label, **time)
+                found += cases(network, counted, steps, neuron, label, **time)
                 write_csv(out / "cases.csv", found)
                 bar.update()
         for neuron in neurons:
             for window in windows:
-                row = measure(
-                    network,
-                    few,
-                    args.steps,
-                    neuron,
-                    "jitter",
-                    order="jitter",
-                    jitter="uniform:1",
-                    window=window,
-                    most=64,
-                )
+                jitter = {"order": "jitter", "jitter": "uniform:1", "window": window}
+                row = measure(network, few, steps, neuron, "jitter", most=64, **jitter)
                 curve.append({**row, "window": window})
                 write_csv(out / "window.csv", curve)
                 bar.update()
-    layers = by_layer(network, images.take(np.arange(min(16, len(images)))), args.steps)
+    layers = by_layer(network, _first(images, 16), steps)
     write_csv(out / "layers.csv", layers)
-    clocked = {row["neuron"]: row["accuracy"] for row in rows if row["order"] == "clocked"}
-    few_title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(few)} images (dashed: clocked, {len(images)} images)"
+    clocked = {row["neuron"]: row["accuracy"] for row in scripts.only(rows, order="clocked")}
     means = in_all(found)
-    for name, figure in (
-        ("arrival_order", draw_orders(rows, title)),
-        ("window", draw_windows(curve, clocked, few_title)),
-        (
-            "cases",
-            draw_cases(
-                means,
-                f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(counted)} images",
-            ),
-        ),
-    ):
-        scripts.save(figure, out, name)
-    formats = {k: (k, ".1%") for k in ("accuracy", "low", "high", "fired more than worth")}
-    formats |= {k: (k, ",.0f") for k in ("spikes", "operations")}
-    formats |= {k: (k, ".3f") for k in ("rate clocked", "rate fifo", "correlation")}
-    print(
-        *(text_table(table, formats) for table in (rows, curve, layers, means)),
-        f"pictures and tables in {out}",
-        sep="\n\n",
+    title, some, those = (
+        scripts.title(graph, f"T = {steps}", f"{len(part)} images")
+        for part in (images, few, counted)
     )
+    some += f" (dashed: clocked, {len(images)} images)"
+    scripts.save(draw_orders(rows, title), out, "arrival_order")
+    scripts.save(draw_windows(curve, clocked, some), out, "window")
+    scripts.save(draw_cases(means, those), out, "cases")
+    for table in (rows, curve, layers, means):
+        print(f"{text_table(table, FORMATS)}\n")
+    print(f"pictures and tables in {out}")
+
+
+def _first(images: Images, count: int) -> Images:
+    """At most `count` of the images."""
+    return images.take(np.arange(min(count, len(images))))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Asynchronism of every neuron: whether late inhibition and inversions foretell its error (DNISNM
-Fig. 2, 3 and 6 on one's own network).
+"""Asynchronism of every neuron: whether late inhibition and inversions foretell its error.
 
-    python analysis/asynchronism.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 8
-    --steps 8 --order random
+DNISNM Fig. 2, 3 and 6, on one's own network.
+
+    python analysis/asynchronism.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --order random
 
 Draws three pictures. asynchronism.png (no paper has it): for some layers, spikes beyond what the
 charge is worth against the share of pairs of spikes, one excitatory and one inhibitory, in which
@@ -20,18 +20,24 @@ also as SVG, asynchronism.csv (one row a layer) and mapping.csv.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 import eventsnn
 from eventsnn.neurons import IF, SNM
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.studies import asynchronism, scripts
-from eventsnn.trace.microscope import DRIVE, ITSELF, observe
+from eventsnn.studies.asynchronism import Asynchronism, Neurons
+from eventsnn.trace.microscope import DRIVE, ITSELF, Observation, observe
 from eventsnn.trace.trace import record
 from eventsnn.views.plots import BLUE, ORANGE
 from eventsnn.views.tables import text_table, write_csv
@@ -48,120 +54,98 @@ BIN = 0.25  # thresholds
 FEWEST = 10  # neurons that a mean needs
 
 
-def draw(found, names, title):
-    """Top: error against inversions in the layers `names`, as densities with means. Below:
-    correlations by layer.
+def draw(found: Asynchronism, names: Sequence[str], title: str) -> Figure:
+    """Error against inversions in some layers, as densities with means; below correlations.
+
+    found: what was measured. names: of the layers to draw. title: of the picture.
     """
     figure = Figure(figsize=(7.2, 5.6), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.05))
-    far = max(
-        np.nanmax(np.abs(found.neurons[name].inverted_in_run - 0.5), initial=0.05) for name in names
-    )
-    bins = 0.5 + np.linspace(-far, far, 41)
+    shares = [found.neurons[name].inverted_in_run for name in names]
+    far = max(np.nanmax(np.abs(share - 0.5), initial=0.05) for share in shares)
     for axes, name in zip(upper.subplots(1, len(names), sharey=True, squeeze=False)[0], names):
-        neurons, row = (
-            found.neurons[name],
-            next(row for row in found.layers if row["layer"] == name),
-        )
-        chosen = neurons.pairs > 0
-        x, y = neurons.inverted_in_run[chosen], neurons.error[chosen]
-        levels = np.arange(y.min(initial=0) - 0.5, y.max(initial=1) + 1)
-        axes.hist2d(x, y, (bins, levels), cmap="Blues", norm=LogNorm(0.3), rasterized=True)
-        place = np.digitize(x, bins)
-        means = [
-            (x[place == k].mean(), y[place == k].mean())
-            for k in range(len(bins) + 1)
-            if (place == k).sum() >= FEWEST
-        ]
-        axes.plot(*np.transpose(means).reshape(2, -1), ".-", color=ORANGE, lw=1.2, ms=4)
-        axes.set_title(
-            f"{name}: r = {row['in run r']:.2f}, ρ = {row['in run rho']:.2f}",
-            fontsize=8,
-            parse_math=False,
-        )
-        axes.set_xlim(0.5 - far, 0.5 + far)
-        axes.tick_params(labelsize=8)
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        (row,) = scripts.only(found.layers, layer=name)
+        _draw_density(axes, found.neurons[name], far)
+        words = f"{name}: r = {row['in run r']:.2f}, ρ = {row['in run rho']:.2f}"
+        axes.set_title(words, fontsize=8, parse_math=False)
     upper.axes[0].set_ylabel("fired - ideal (spikes)", fontsize=9)
-    upper.supxlabel(
-        "share of pairs in the run that are inverted (blue: density of neurons; orange: mean)",
-        fontsize=9,
-    )
+    words = "share of pairs in the run that are inverted (blue: density of neurons; orange: mean)"
+    upper.supxlabel(words, fontsize=9)
     axes = lower.subplots()
     for key, (label, colour, style) in PREDICTORS.items():
-        axes.plot(
-            range(len(found.layers)),
-            [row[f"{key} rho"] for row in found.layers],
-            style,
-            color=colour,
-            ms=4,
-            lw=1.2,
-            label=label,
-        )
+        correlations = scripts.column(found.layers, f"{key} rho")
+        axes.plot(correlations, style, color=colour, ms=4, lw=1.2, label=label)
     axes.axhline(0, color="0.6", lw=0.6)
-    scripts.layer_axis(axes, [row["layer"] for row in found.layers])
+    scripts.layer_axis(axes, scripts.column(found.layers, "layer"))
     axes.set_ylabel("correlation ρ with the error", fontsize=9)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def mapping(found, name):
-    """Spikes against charge, both in thresholds, over neurons with about the same charge: one row a
-    bin.
+def _draw_density(axes: Axes, neurons: Neurons, far: float) -> None:
+    """One layer's error against inversions, up to `far` from one half."""
+    bins = 0.5 + np.linspace(-far, far, 41)
+    chosen = neurons.pairs > 0
+    x, y = neurons.inverted_in_run[chosen], neurons.error[chosen]
+    levels = np.arange(y.min(initial=0) - 0.5, y.max(initial=1) + 1)
+    axes.hist2d(x, y, (bins, levels), cmap="Blues", norm=LogNorm(0.3), rasterized=True)
+    place, means = np.digitize(x, bins), []
+    for k in range(len(bins) + 1):
+        here = place == k
+        if here.sum() >= FEWEST:
+            means.append((x[here].mean(), y[here].mean()))
+    axes.plot(*np.transpose(means).reshape(2, -1), ".-", color=ORANGE, lw=1.2, ms=4)
+    axes.set_xlim(0.5 - far, 0.5 + far)
+    axes.tick_params(labelsize=8)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def mapping(found: Asynchronism, name: str) -> list[scripts.Row]:
+    """Spikes against charge, over neurons with about the same charge: one row a bin.
+
+    All are in thresholds. found: what was measured. name: of the layer.
     """
-    neurons, quanta = found.neurons[name], found.simulation.quanta[list(found.neurons).index(name)]
-    x = neurons.arrived / (found.simulation.arithmetic.one.item() * quanta)
-    chosen = (x >= -1) & (x < found.simulation.steps)
+    neurons, simulation = found.neurons[name], found.simulation
+    quanta = simulation.quanta[_number(found, name)]
+    x = neurons.arrived / (simulation.arithmetic.one.item() * quanta)
+    chosen = (x >= -1) & (x < simulation.steps)
     which = np.floor(x[chosen] / BIN).astype(int)
+    fired, ideal = neurons.fired / quanta, neurons.ideal / quanta
     rows = []
     for k in np.unique(which):
-        here = [
-            values[chosen][which == k]
-            for values in (x, neurons.fired / quanta, neurons.ideal / quanta)
-        ]
-        if len(here[0]) >= FEWEST:
-            rows.append(
-                {
-                    "charge": here[0].mean(),
-                    "neurons": len(here[0]),
-                    "fired": here[1].mean(),
-                    "ideal": here[2].mean(),
-                }
-            )
+        here = which == k
+        if here.sum() >= FEWEST:
+            row = {"charge": x[chosen][here].mean(), "neurons": int(here.sum())}
+            row["fired"] = fired[chosen][here].mean()
+            row["ideal"] = ideal[chosen][here].mean()
+            rows.append(row)
     return rows
 
 
-def draw_mapping(results, name, title):
-    """One panel for each of `results`, panel title -> Asynchronism: DNISNM Fig. 2."""
+def _number(found: Asynchronism, name: str) -> int:
+    """The layer's place among the layers of neurons."""
+    return list(found.neurons).index(name)
+
+
+def draw_mapping(results: Mapping[str, Asynchronism], name: str, title: str) -> Figure:
+    """DNISNM Fig. 2 of one layer.
+
+    results: title of a panel -> what was measured. name: of the layer. title: of the picture.
+    """
     figure = Figure(figsize=(7.8, 3.4), layout="constrained")
     for axes, (label, found) in zip(figure.subplots(1, len(results), sharey=True), results.items()):
         rows, x = mapping(found, name), np.linspace(-1, found.simulation.steps, 1801)
-        charge, fired, ideal = ([row[key] for row in rows] for key in ("charge", "fired", "ideal"))
-        stairs = np.maximum(
-            0, np.floor(x + found.simulation.initial[list(found.neurons).index(name)].mean())
-        )
-        axes.fill_between(
-            x,
-            stairs,
-            np.maximum(x, 0),
-            facecolor="none",
-            edgecolor="0.75",
-            hatch="++++",
-            lw=0,
-            label="discreteness error",
-        )
-        axes.fill_between(
-            charge,
-            ideal,
-            fired,
-            facecolor="none",
-            edgecolor=BLUE,
-            hatch="....",
-            lw=0,
-            label="unevenness, asynchronism error",
-        )
-        axes.plot(x, np.maximum(x, 0), color=ORANGE, lw=1.2, label="ANN")
+        charge, fired, ideal = (scripts.column(rows, key) for key in ("charge", "fired", "ideal"))
+        start = found.simulation.initial[_number(found, name)].mean()
+        stairs, ramp = np.maximum(0, np.floor(x + start)), np.maximum(x, 0)
+        hatched = {"facecolor": "none", "lw": 0}
+        words = "discreteness error"
+        axes.fill_between(x, stairs, ramp, edgecolor="0.75", hatch="++++", label=words, **hatched)
+        words = "unevenness, asynchronism error"
+        look = {"edgecolor": BLUE, "hatch": "....", **hatched}
+        axes.fill_between(charge, ideal, fired, label=words, **look)
+        axes.plot(x, ramp, color=ORANGE, lw=1.2, label="ANN")
         axes.plot(x, stairs, color=BLUE, lw=1.2, label="ideal staircase")
         axes.plot(charge, fired, "o", color="black", ms=3, label="measured mean")
         axes.set_title(label, fontsize=9)
@@ -169,34 +153,37 @@ def draw_mapping(results, name, title):
         axes.set_ylim(-0.3, found.simulation.steps + 1)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel(f"spikes of {name} (thresholds)", fontsize=9, parse_math=False)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        fontsize=8,
-    )
+    labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def answers(neuron, layer, potential, charges):
-    """(potentials charged, net spikes), after each of the arrivals `charges`, of a neuron that
-    answers each at once.
+def answers(
+    neuron: Any, layer: int, potential: float, charges: Iterable[float]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """(potentials charged, net spikes), after each arrival at a neuron that answers each at once.
+
+    neuron: the model. layer: the neuron's. potential: at the beginning. charges: of the arrivals,
+    in the model's numbers.
     """
-    heights, spikes, net = [], [], 0
+    heights, spikes = [], []
+    net = 0
     for charge in charges:
         potential += charge
         heights.append(potential)
         while n := emit(neuron, layer, potential, net):
-            potential, net = settle(neuron, potential, n), net + n
+            potential = settle(neuron, potential, n)
+            net += n
         spikes.append(net)
     return np.array(heights), np.array(spikes)
 
 
-def draw_neuron(seen, title):
-    """The same arrivals three times: inhibition first in each step, as they came, and as they came
-    at SNM: DNISNM Fig. 3 and 6.
+def draw_neuron(seen: Observation, title: str) -> Figure:
+    """The same arrivals three times: DNISNM Fig. 3 and 6.
+
+    First inhibition comes first in each step, then all is as it came, and then as it came at SNM.
+    seen: the neuron. title: of the picture.
     """
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     early = rows[np.lexsort((rows["charge"] >= 0, rows["source"] != DRIVE, rows["step"]))]
@@ -217,100 +204,85 @@ def draw_neuron(seen, title):
         axes.set_title(f"{label}: {spikes[-1]}", fontsize=9)
         axes.set_xlabel("arrivals (grey: steps)", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=8,
-    )
+    labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def worst(neurons):
-    """(image, neuron) that fired most beyond the fewest spikes of any order within its steps
-    (without bounds: beyond its charge's worth), among those with late inhibition; of several the
-    one with the most charge, then the fewest pairs of arrivals. None for none.
+def worst(neurons: Neurons) -> tuple[int, int] | None:
+    """(image, neuron) that fired most beyond the fewest spikes of any order within its steps.
+
+    Without bounds it is that beyond its charge's worth. It is one of those with late inhibition; of
+    several the one with the most charge, then the fewest pairs of arrivals. None where there is
+    none. neurons: of a layer.
     """
     beyond = neurons.error if neurons.fewest is None else neurons.fired - neurons.fewest
     chosen = np.argwhere((neurons.late < 0) & (beyond > 0))
     if not len(chosen):
         return None
-    beyond, ideal, pairs = (
-        values[tuple(chosen.T)] for values in (beyond, neurons.ideal, neurons.pairs_in_run)
-    )
-    return tuple(chosen[np.lexsort((pairs, -ideal, -beyond))[0]].tolist())
+    keys = (neurons.pairs_in_run, -neurons.ideal, -beyond)
+    first = np.lexsort([values[tuple(chosen.T)] for values in keys])[0]
+    image, neuron = chosen[first].tolist()
+    return image, neuron
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=8, out="runs/asynchronism")
     parser.add_argument("--steps", type=int, default=8, help="T")
     parser.add_argument("--order", default="random", help="order of arrival, as for eventsnn.run")
     parser.add_argument("--neuron", default="if", help="neuron model")
-    parser.add_argument(
-        "--layers",
-        default="",
-        help=f"layers to draw, separated by commas (default: {SHOWN} of all)",
-    )
+    words = f"layers to draw, separated by commas (default: {SHOWN} of all)"
+    parser.add_argument("--layers", default="", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(
-        graph, calibration=eventsnn.load_images(args.data, split="train", limit=128)
-    )
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    graph, images, calibration = scripts.given(args)
+    network, out = eventsnn.convert(graph, calibration=calibration), args.out
     options = {"steps": args.steps, "neuron": args.neuron, "progress": sys.stderr.isatty()}
-    found, out = asynchronism.measure(network, images, order=args.order, **options), args.out
+    found = asynchronism.measure(network, images, order=args.order, **options)
     write_csv(out / "asynchronism.csv", found.layers)
-    names = [row["layer"] for row in found.layers]
-    shown = (
-        args.layers.split(",")
-        if args.layers
-        else [names[i] for i in np.unique(np.linspace(1, len(names) - 1, SHOWN).astype(int))]
-    )
-    if unknown := set(shown) - set(names):
-        raise eventsnn.InputError(
-            "--layers", f"some of {', '.join(names)}", ", ".join(sorted(unknown))
-        )
-    title = f"{graph.meta.get('arch', 'network')}, {args.neuron}, order {args.order}, T = {args.steps}, {len(images)} images"
+    shown = _chosen(args.layers, scripts.column(found.layers, "layer"))
+    how = (args.neuron, f"order {args.order}", f"T = {args.steps}", f"{len(images)} images")
+    title = scripts.title(graph, *how)
     scripts.save(draw(found, shown, title), out, "asynchronism")
     print(text_table(found.table()))
     layer = max(found.layers, key=lambda row: row["fired more"])["layer"]
-    results = {
-        f"({letter}) clocked, v(0) = {words}": asynchronism.measure(
-            network, images, order="clocked", initial=initial, **options
-        )
-        for letter, words, initial in (("a", "0", 0.0), ("b", "θ/2", 0.5))
-    } | {f"(c) {args.order}, v(0) = θ/2": found}
+    results = {}
+    for words, initial in (("(a) clocked, v(0) = 0", 0.0), ("(b) clocked, v(0) = θ/2", 0.5)):
+        clocked = {"order": "clocked", "initial": initial, **options}
+        results[words] = asynchronism.measure(network, images, **clocked)
+    results[f"(c) {args.order}, v(0) = θ/2"] = found
     scripts.save(draw_mapping(results, layer, title), out, "mapping")
-    write_csv(
-        out / "mapping.csv",
-        [
-            {"panel": label, "layer": layer, **row}
-            for label in results
-            for row in mapping(results[label], layer)
-        ],
-    )
+    rows = [
+        {"panel": label, "layer": layer, **row}
+        for label, measured in results.items()
+        for row in mapping(measured, layer)
+    ]
+    write_csv(out / "mapping.csv", rows)
     if (place := worst(found.neurons[layer])) is None:
         print(f"no neuron of {layer} fired too often and had late inhibition: no neuron.png")
     else:
         image, neuron = place
-        seen = observe(
-            record(found.simulation, images.pixels[image], int(images.indices[image]))[1],
-            layer,
-            neuron,
-        )
-        scripts.save(
-            draw_neuron(
-                seen, f"{seen.name}, image {seen.image}; order {args.order}, T = {args.steps}"
-            ),
-            out,
-            "neuron",
-        )
+        pixels, number = images.pixels[image], int(images.indices[image])
+        seen = observe(record(found.simulation, pixels, number)[1], layer, neuron)
+        title = f"{seen.name}, image {seen.image}; order {args.order}, T = {args.steps}"
+        scripts.save(draw_neuron(seen, title), out, "neuron")
     print(f"pictures and tables in {out}")
+
+
+def _chosen(layers: str, names: list[str]) -> list[str]:
+    """The layers that --layers names."""
+    if not layers:
+        return [names[i] for i in np.unique(np.linspace(1, len(names) - 1, SHOWN).astype(int))]
+    shown = layers.split(",")
+    if unknown := set(shown) - set(names):
+        some = f"some of {', '.join(names)}"
+        raise eventsnn.InputError("--layers", some, ", ".join(sorted(unknown)))
+    return shown
 
 
 if __name__ == "__main__":

@@ -1,139 +1,128 @@
-"""The share of images whose class no order of arrivals can change, beside the accuracy; and how
-deep that reaches.
+"""The share of images whose class no order of arrivals can change, beside the accuracy.
 
-    python analysis/certified_accuracy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 20
-    --steps 8 --neurons if,snm
+    python analysis/certified_accuracy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8
 
-Of every neuron an interval of spike counts is computed that holds whatever the order of arrivals
-was in asynchronous time, from the drive down to the readout (`eventsnn.intervals`); a class is
-certified if it has the largest readout for all counts inside. The accuracy is that of clocked time.
-An interval of a million spikes is given up, and its image with it. Where no image is certified, the
-layers say why: the mean width of their intervals, and the share that is certified where order is
-free in one layer alone, or in it and all before it, and all others are clocked (--whole leaves that
-out: it takes as many times as long as there are layers). ST-BIF is released evenly (SpikeZIP 3.2).
-Writes certified_accuracy.csv (by T), layers.csv (by layer, at the last T), depth.csv (by layer and
-T), certified_accuracy.png and certified_accuracy.svg.
+It says, too, how deep that reaches. Of every neuron an interval of spike counts is computed that
+holds whatever the order of arrivals was in asynchronous time, from the drive down to the readout
+(`eventsnn.studies.intervals`); a class is certified if it has the largest readout for all counts
+inside. The accuracy is that of clocked time. An interval of a million spikes is given up, and its
+image with it. Where no image is certified, the layers say why: the mean width of their intervals,
+and the share that is certified where order is free in one layer alone, or in it and all before it,
+and all others are clocked (--whole leaves that out: it takes as many times as long as there are
+layers). ST-BIF is released evenly (SpikeZIP 3.2). Writes certified_accuracy.csv (by T), layers.csv
+(by layer, at the last T), depth.csv (by layer and T), certified_accuracy.png and
+certified_accuracy.svg.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 import eventsnn
+from eventsnn import Images, Network
 from eventsnn.studies import scripts
 from eventsnn.studies.certified import certify, share
 from eventsnn.studies.intervals import LIMIT
+from eventsnn.studies.setting import pick
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
+SHARES = (
+    "accuracy",
+    "certified",
+    "certified and correct",
+    "same as run",
+    "given up",
+    "alone",
+    "up to",
+    "exact",
+)
+FORMATS = {key: (key, ".1%") for key in SHARES}
+FORMATS |= {"neurons": ("neurons", ","), "widest": ("widest", ",")}
 
 
-def measure(network, images, neuron, steps, whole):
-    """Rows by T, by layer, and by layer and T (none with `whole`) of a neuron model."""
-    found = certify(
-        network,
-        images,
-        steps=steps,
-        neuron=neuron,
-        encoding="even" if neuron == "st-bif" else "constant",
-        one_by_one=not whole,
-        progress=sys.stderr.isatty(),
-    )
+def measure(
+    network: Network, images: Images, neuron: str, steps: int, whole: bool
+) -> tuple[list[scripts.Row], ...]:
+    """Rows by T, by layer, and by layer and T of a neuron model.
 
-    def of(rows):
-        return [{"neuron": neuron, "images": len(images), **row} for row in rows]
-
-    depth = (
-        []
-        if whole
-        else [
-            {
-                "T": t,
-                "layer": row["layer"],
-                **share("alone", alone[:, t - 1]),
-                **share("up to", up_to[:, t - 1]),
-            }
-            for t in report_steps(steps)
-            for row, alone, up_to in zip(found.layers, found.alone, found.up_to)
-        ]
-    )
-    return of(found.table()), of([{"T": steps} | row for row in found.layers]), of(depth)
-
-
-def draw(by_step, by_layer, title):
-    """Accuracy and certified share against T, widths by layer, certified share by layer; a colour
-    for each neuron model.
+    network, images: what runs. neuron: the model's name. steps: the largest T. whole: there are no
+    rows of the third kind.
     """
-    neurons, layers = (
-        list(dict.fromkeys(row[key] for row in rows))
-        for key, rows in (("neuron", by_step), ("layer", by_layer))
-    )
-    alone = "alone" in by_layer[0]
+    encoding = "even" if neuron == "st-bif" else "constant"
+    options: dict[str, Any] = {
+        "neuron": neuron,
+        "encoding": encoding,
+        "progress": sys.stderr.isatty(),
+    }
+    found = certify(network, images, steps=steps, one_by_one=not whole, **options)
+    depth = []
+    if found.alone is not None and found.up_to is not None:
+        for t in report_steps(steps):
+            for row, alone, up_to in zip(found.layers, found.alone, found.up_to):
+                shares = share("alone", alone[:, t - 1]) | share("up to", up_to[:, t - 1])
+                depth.append({"T": t, "layer": row["layer"], **shares})
+    by_layer = [{"T": steps} | row for row in found.layers]
+    of_model = {"neuron": neuron, "images": len(images)}
+    tables = []
+    for rows in (found.table(), by_layer, depth):
+        tables.append([of_model | row for row in rows])
+    return tuple(tables)
+
+
+def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
+    """Accuracy and certified share against T, widths by layer, certified share by layer.
+
+    by_step, by_layer: rows of `measure`, of which each neuron model has a colour. title: of the
+    picture.
+    """
+    neurons = scripts.distinct(by_step, "neuron")
+    layers = scripts.distinct(by_layer, "layer")
+    alone, last = "alone" in by_layer[0], f"T = {by_layer[0]['T']}"
     figure = Figure(figsize=(9.6 + 0.1 * len(layers) if alone else 7.4, 4.0), layout="constrained")
-    first, *others = figure.subplots(1, 3 if alone else 2)
-    x = np.arange(len(layers))
+    first, widths, *others = figure.subplots(1, 3 if alone else 2)
     for k, (neuron, (colour, marker)) in enumerate(zip(neurons, LOOKS * len(neurons))):
-        mine, here = (
-            [row for row in rows if row["neuron"] == neuron] for rows in (by_step, by_layer)
-        )
         thick = 1.3 + 1.1 * (len(neurons) - 1 - k)  # so that lines can be seen behind others
-        look = dict(color=colour, marker=marker, ms=3 + thick, lw=thick)
-        t = [row["T"] for row in mine]
-        for key, style in (("accuracy", "-"), ("certified", "--")):
-            first.plot(
-                t,
-                [100 * row[key] for row in mine],
-                ls=style,
-                **look,
-                label=neuron.upper() if style == "-" else None,
-                clip_on=False,
-            )
-            first.fill_between(
-                t,
-                *([100 * row[f"{key} {end}"] for row in mine] for end in ("low", "high")),
-                color=colour,
-                alpha=0.08,
-                lw=0,
-            )
-        others[0].plot(x, [row["mean width"] for row in here], ls="-", **look)
-        if alone:
-            others[0].plot(x, [row["alone width"] for row in here], ls=":", mfc="white", **look)
-            others[1].plot(
-                x, [100 * row["alone"] for row in here], ls=":", mfc="white", **look, clip_on=False
-            )
-            others[1].plot(x, [100 * row["up to"] for row in here], ls="-", **look, clip_on=False)
+        look = {"color": colour, "marker": marker, "ms": 3 + thick, "lw": thick}
+        _draw_steps(first, scripts.only(by_step, neuron=neuron), look)
+        here = scripts.only(by_layer, neuron=neuron)
+        x = np.arange(len(layers))
+        widths.plot(x, scripts.column(here, "mean width"), ls="-", **look)
+        for axes in others:
+            widths.plot(x, scripts.column(here, "alone width"), ls=":", mfc="white", **look)
+            ours = {**look, "clip_on": False}
+            axes.plot(x, scripts.column(here, "alone", 100), ls=":", mfc="white", **ours)
+            axes.plot(x, scripts.column(here, "up to", 100), ls="-", **ours)
+    t = scripts.distinct(by_step, "T")
     first.set_xscale("log", base=2)
     first.set_xticks(t, [str(step) for step in t])
     first.set(xlabel="time steps T", ylabel="images (%)", ylim=(0, 100))
     first.set_title("accuracy and certified share", fontsize=10)
     first.plot([], [], color="0.4", ls="-", label="accuracy")
     first.plot([], [], color="0.4", ls="--", label="certified")
-    others[0].set_yscale("symlog", linthresh=1)
-    others[0].set_ylim(0, None)
-    others[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    others[0].set(ylabel=f"mean width (spikes), T = {by_layer[0]['T']}")
-    others[0].set_title("intervals of spike counts", fontsize=10)
-    if max(row["widest"] for row in by_layer) >= LIMIT:
-        others[0].axhline(LIMIT, color="0.4", lw=1, ls="-.", label="given up")
-    if alone:
-        others[1].set(ylabel=f"certified images (%), T = {by_layer[0]['T']}", ylim=(0, 100))
-        others[1].set_title("where order is free", fontsize=10)
-        first.plot(
-            [],
-            [],
-            color="0.4",
-            ls=":",
-            marker="o",
-            mfc="white",
-            ms=4,
-            label="order free in this layer alone",
-        )
-        first.plot([], [], color="0.4", ls="-", marker="o", ms=4, label="and in all before it")
+    widths.set_yscale("symlog", linthresh=1)
+    widths.set_ylim(0, None)
+    widths.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    widths.set(ylabel=f"mean width (spikes), {last}")
+    widths.set_title("intervals of spike counts", fontsize=10)
+    if max(scripts.column(by_layer, "widest")) >= LIMIT:
+        widths.axhline(LIMIT, color="0.4", lw=1, ls="-.", label="given up")
     for axes in others:
+        axes.set(ylabel=f"certified images (%), {last}", ylim=(0, 100))
+        axes.set_title("where order is free", fontsize=10)
+        look = {"color": "0.4", "marker": "o", "ms": 4}
+        words = "order free in this layer alone"
+        first.plot([], [], ls=":", mfc="white", label=words, **look)
+        first.plot([], [], ls="-", label="and in all before it", **look)
+    for axes in (widths, *others):
         scripts.layer_axis(axes, layers)
     scripts.plain(first, "y")
     figure.suptitle(title, fontsize=10, parse_math=False)
@@ -141,67 +130,51 @@ def draw(by_step, by_layer, title):
     return figure
 
 
-def main(argv=None):
+def _draw_steps(axes: Axes, rows: list[scripts.Row], look: dict[str, Any]) -> None:
+    """Accuracy and certified share of one model against T, with their intervals."""
+    t, label = scripts.column(rows, "T"), rows[0]["neuron"].upper()
+    for key, style in (("accuracy", "-"), ("certified", "--")):
+        label = label if style == "-" else None
+        axes.plot(t, scripts.column(rows, key, 100), ls=style, **look, label=label, clip_on=False)
+        ends = (scripts.column(rows, f"{key} {end}", 100) for end in ("low", "high"))
+        axes.fill_between(t, *ends, color=look["color"], alpha=0.08, lw=0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=20, out="runs/certified_accuracy")
     parser.add_argument("--steps", type=int, default=8, help="the largest T")
-    parser.add_argument(
-        "--neurons", default="if,snm", help="models, separated by commas: if, gn, snm, st-bif"
-    )
-    parser.add_argument(
-        "--whole", action="store_true", help="the whole network only, not layer by layer"
-    )
+    words = "models, separated by commas: if, gn, snm, st-bif"
+    parser.add_argument("--neurons", default="if,snm", help=words)
+    words = "the whole network only, not layer by layer"
+    parser.add_argument("--whole", action="store_true", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
-    graph, images = eventsnn.load(args.net), eventsnn.load_images(args.data, limit=args.limit)
-    network = eventsnn.convert(
-        graph, calibration=eventsnn.load_images(args.data, split="train", limit=128)
-    )
-    tables: dict = {"certified_accuracy": [], "layers": [], "depth": []}
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    graph, images, calibration = scripts.given(args)
+    network = eventsnn.convert(graph, calibration=calibration)
+    tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
     for neuron in args.neurons.split(","):
-        for (name, rows), more in zip(
-            tables.items(), measure(network, images, neuron, args.steps, args.whole)
-        ):
+        found = measure(network, images, neuron, args.steps, args.whole)
+        for (name, rows), more in zip(tables.items(), found):
             rows += more
             if rows:
                 write_csv(args.out / f"{name}.csv", rows)
     by_step, by_layer, _ = tables.values()
-    scripts.save(
-        draw(by_step, by_layer, f"{graph.meta.get('arch', 'network')}, {len(images)} images"),
-        args.out,
-        "certified_accuracy",
-    )
-    shares = {
-        key: (key, ".1%")
-        for key in (
-            "accuracy",
-            "certified",
-            "certified and correct",
-            "same as run",
-            "given up",
-            "alone",
-            "up to",
-            "exact",
-        )
-    }
-    for rows, dropped in ((by_step, ("images",)), (by_layer, ("images", "T", "free"))):
-        print(
-            text_table(
-                [
-                    {
-                        k: v
-                        for k, v in row.items()
-                        if k not in dropped and not k.endswith((" low", " high"))
-                    }
-                    for row in rows
-                ],
-                shares | {"neurons": ("neurons", ","), "widest": ("widest", ",")},
-            ),
-            end="\n\n",
-        )
+    figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
+    scripts.save(figure, args.out, "certified_accuracy")
+    print(f"{text_table(_shown(by_step, 'images'), FORMATS)}\n")
+    print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n")
     print(f"pictures and tables in {args.out}")
+
+
+def _shown(rows: list[scripts.Row], *dropped: str) -> list[scripts.Row]:
+    """Rows without these columns and without the ends of intervals."""
+    ends = (" low", " high")
+    keys = [key for key in rows[0] if key not in dropped and not key.endswith(ends)]
+    return [pick(row, keys) for row in rows]
 
 
 if __name__ == "__main__":

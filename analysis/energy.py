@@ -1,8 +1,8 @@
-"""What a run costs: rates by layer, and counted operations against two papers' formulas (DNISNM
-Fig. 9 and Tab. 5, SpikeZIP Fig. 7).
+"""What a run costs: rates by layer, and counted operations beside two papers' formulas.
 
-    python analysis/energy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200 --steps 16
-    --neurons if,snm
+DNISNM Fig. 9 and Tab. 5, SpikeZIP Fig. 7, on one's own network.
+
+    python analysis/energy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --neurons if,snm
 
 Counted: one operation for each weight that a delivered spike touches. DNISNM eq. 25 estimates them
 as spikes / neurons * MACs of the ANN, layer by layer, and eq. 26 their energy (0.9 pJ; 4.6 pJ in
@@ -14,17 +14,24 @@ and energy.svg.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
-from eventsnn.result import run
+from eventsnn.result import simulate
 from eventsnn.studies import cost, scripts
+from eventsnn.studies.setting import pick
 from eventsnn.views.tables import in_unit, report_steps, text_table, write_csv
 
 ENERGIES = {
@@ -32,44 +39,50 @@ ENERGIES = {
     "dnisnm": ("DNISNM eq. 26", ":"),
     "spikezip": ("SpikeZIP, 77 fJ / 12.5 pJ", "--"),
 }
+# columns of the printed table -> (heading, format)
+COLUMNS = {
+    "neuron": ("neuron", ""),
+    "T": ("T", ""),
+    "accuracy": ("accuracy", ".1%"),
+    "accuracy drop": ("drop", ".1%"),
+    "rate": ("rate", ".1%"),
+    "counted_operations": ("counted", ",.0f"),
+    "dnisnm_operations": ("eq. 25", ",.0f"),
+    "counted / ANN": ("counted / ANN", ".1%"),
+    "dnisnm / ANN": ("eq. 26 / ANN", ".1%"),
+    "spikezip / ANN": ("SpikeZIP / ANN", ".1%"),
+}
 
 
-def measure(network, images, outputs, neuron, steps, progress):
-    """(one row for each T, one row for each layer) of a neuron model."""
-    result = run(
-        network,
-        images,
-        steps=steps,
-        neuron=neuron,
-        encoding="even" if neuron == "st-bif" else "constant",
-        progress=progress,
-    )
-    by_step = []
+def measure(
+    network: Network, images: Images, outputs: NDArray[Any], neuron: str, steps: int, progress: bool
+) -> tuple[list[scripts.Row], list[scripts.Row]]:
+    """(one row for each T, one row for each layer) of a neuron model.
+
+    network, images: what runs. outputs: the ANN's, [N, classes]. neuron: the model's name. steps:
+    the largest T. progress: whether a progress bar is shown.
+    """
+    encoding = "even" if neuron == "st-bif" else "constant"
+    options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "progress": progress}
+    result = simulate(network, images, steps=steps, **options)
+    right = np.sum(outputs.argmax(axis=1) == images.labels)
+    by_step, count = [], len(images)
     for t in report_steps(steps):
-        spikes, operations = (
-            a[:, :, :t].sum(axis=(0, 2)) / len(images) for a in (result.spikes, result.operations)
-        )
+        spikes = result.spikes[:, :, :t].sum(axis=(0, 2)) / count
+        operations = result.operations[:, :, :t].sum(axis=(0, 2)) / count
         costs = cost.costs(network, spikes, operations)
         found = scripts.accuracy(result, t)
-        by_step.append(
-            {
-                "neuron": neuron,
-                "T": t,
-                **found,
-                "accuracy drop": found["accuracy"]
-                * len(images)
-                / max(1, np.sum(outputs.argmax(axis=1) == images.labels))
-                - 1,
-                "rate": float(spikes.sum() / (network.neurons * t)),
-                **costs,
-                "counted / ANN": costs["counted_microjoule"]
-                / (cost.MAC * costs["ann_macs"] * 1e-6),
-                "dnisnm / ANN": 1 + costs["dnisnm_energy_drop"],
-                "spikezip / ANN": costs["spikezip_microjoule"] / costs["spikezip_ann_microjoule"],
-            }
-        )
-    spikes = result.spikes.sum(axis=(0, 2)) / len(images)
-    operations = result.operations.sum(axis=(0, 2)) / len(images)
+        row = {"neuron": neuron, "T": t, **found}
+        row["accuracy drop"] = found["accuracy"] * count / max(1, right) - 1
+        row["rate"] = float(spikes.sum() / (network.neurons * t))
+        row |= costs
+        of_ann = cost.MAC * costs["ann_macs"] * 1e-6
+        row["counted / ANN"] = costs["counted_microjoule"] / of_ann
+        row["dnisnm / ANN"] = 1 + costs["dnisnm_energy_drop"]
+        row["spikezip / ANN"] = costs["spikezip_microjoule"] / costs["spikezip_ann_microjoule"]
+        by_step.append(row)
+    spikes = result.spikes.sum(axis=(0, 2)) / count
+    operations = result.operations.sum(axis=(0, 2)) / count
     by_layer = [
         {
             "neuron": neuron,
@@ -78,39 +91,36 @@ def measure(network, images, outputs, neuron, steps, progress):
             "rate": float(spikes[i] / (layer.size * steps)),
             "operations into": float(operations[i]),
         }
-        for i, layer in enumerate(network.layers[:-1])
+        for i, layer in enumerate(network.spiking)
     ]
     return by_step, by_layer
 
 
-def draw(by_step, by_layer, title):
-    """Rates by layer; operations against T; energy as a share of the ANN's against T. A colour for
-    each neuron model.
+def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
+    """Rates by layer; operations against T; energy as a share of the ANN's against T.
+
+    by_step, by_layer: rows of `measure`, of which each neuron model has a colour. title: of the
+    picture.
     """
-    neurons = list(dict.fromkeys(row["neuron"] for row in by_step))
-    layers = list(dict.fromkeys(row["layer"] for row in by_layer))
+    neurons = scripts.distinct(by_step, "neuron")
+    layers = scripts.distinct(by_layer, "layer")
     figure = Figure(figsize=(max(10.5, 8.2 + 0.16 * len(layers)), 3.9), layout="constrained")
     bars, counts, energy = figure.subplots(1, 3, width_ratios=[max(1.0, len(layers) / 14), 1, 1])
-    unit, factor = in_unit([row["ann_macs"] for row in by_step])
+    unit, factor = in_unit(scripts.column(by_step, "ann_macs"))
     for k, (neuron, (colour, marker)) in enumerate(zip(neurons, scripts.LOOKS * len(neurons))):
-        mine, width = [row for row in by_step if row["neuron"] == neuron], 0.8 / len(neurons)
-        rates = [100 * row["rate"] for row in by_layer if row["neuron"] == neuron]
-        bars.bar(
-            np.arange(len(rates)) + (k - (len(neurons) - 1) / 2) * width, rates, width, color=colour
-        )
-        t, thick = (
-            [row["T"] for row in mine],
-            1.3 + 1.1 * (len(neurons) - 1 - k),
-        )  # so that lines can be seen behind others
-        look = dict(color=colour, marker=marker, ms=4, lw=thick)
-        counts.plot(
-            t, [factor * row["counted_operations"] for row in mine], **look, label=neuron.upper()
-        )
-        counts.plot(
-            t, [factor * row["dnisnm_operations"] for row in mine], **look, mfc="white", ls=":"
-        )
+        mine, width = scripts.only(by_step, neuron=neuron), 0.8 / len(neurons)
+        rates = scripts.column(scripts.only(by_layer, neuron=neuron), "rate", 100)
+        places = np.arange(len(rates)) + (k - (len(neurons) - 1) / 2) * width
+        bars.bar(places, rates, width, color=colour)
+        t = scripts.column(mine, "T")
+        thick = 1.3 + 1.1 * (len(neurons) - 1 - k)  # so that lines can be seen behind others
+        look = {"color": colour, "marker": marker, "ms": 4, "lw": thick}
+        counted = scripts.column(mine, "counted_operations", factor)
+        estimated = scripts.column(mine, "dnisnm_operations", factor)
+        counts.plot(t, counted, **look, label=neuron.upper())
+        counts.plot(t, estimated, **look, mfc="white", ls=":")
         for name, (_, style) in ENERGIES.items():
-            energy.plot(t, [100 * row[f"{name} / ANN"] for row in mine], **look, ls=style)
+            energy.plot(t, scripts.column(mine, f"{name} / ANN", 100), **look, ls=style)
     counts.axhline(factor * by_step[0]["ann_macs"], color="0.4", lw=1, ls="-.", label="ANN (MACs)")
     counts.plot([], [], color="0.4", marker="o", ms=4, label="counted")
     counts.plot([], [], color="0.4", marker="o", mfc="white", ms=4, ls=":", label="DNISNM eq. 25")
@@ -124,69 +134,50 @@ def draw(by_step, by_layer, title):
     counts.set_ylabel(f"operations an image ({unit})")
     energy.set_title("energy", fontsize=10)
     energy.set_ylabel("% of the ANN's")
-    for axes in (counts, energy):
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if axes is counts else (1,)))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_xticks(t, [str(step) for step in t])
-        axes.set_xlabel("time steps T")
-        axes.legend(frameon=False, fontsize=7)
-        scripts.plain(axes, "y")
+    _logarithmic(counts, t, (1, 2, 5))
+    _logarithmic(energy, t, (1,))
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def main(argv=None):
+def _logarithmic(axes: Axes, t: list[int], subs: tuple[int, ...]) -> None:
+    """Both axes logarithmic, with ticks at t and at `subs` of each power of ten, and a legend."""
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(t, [str(step) for step in t])
+    axes.set_xlabel("time steps T")
+    axes.legend(frameon=False, fontsize=7)
+    scripts.plain(axes, "y")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/energy")
     parser.add_argument("--steps", type=int, default=16, help="the largest T")
-    parser.add_argument(
-        "--neurons", default="if", help="models, separated by commas: if, if-hard, snm, gn, st-bif"
-    )
+    words = "models, separated by commas: if, if-hard, snm, gn, st-bif"
+    parser.add_argument("--neurons", default="if", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
     graph, images, calibration = scripts.given(args)
-    network = eventsnn.convert(graph, calibration=calibration)
-    outputs, out, by_step, by_layer = ann.predict(graph, images.pixels), args.out, [], []
+    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    outputs, progress = ann.predict(graph, images.pixels), sys.stderr.isatty()
+    by_step: list[scripts.Row] = []
+    by_layer: list[scripts.Row] = []
     for neuron in tqdm(args.neurons.split(","), unit="model", disable=None, delay=2):
-        for rows, more in zip(
-            (by_step, by_layer),
-            measure(network, images, outputs, neuron, args.steps, sys.stderr.isatty()),
-        ):
-            rows += more
+        steps, layers = measure(network, images, outputs, neuron, args.steps, progress)
+        by_step += steps
+        by_layer += layers
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
-    figure = draw(by_step, by_layer, f"{graph.meta.get('arch', 'network')}, {len(images)} images")
+    figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, out, "energy")
-    shown = {
-        "neuron": "neuron",
-        "T": "T",
-        "accuracy": "accuracy",
-        "accuracy drop": "drop",
-        "rate": "rate",
-        "counted_operations": "counted",
-        "dnisnm_operations": "eq. 25",
-        "counted / ANN": "counted / ANN",
-        "dnisnm / ANN": "eq. 26 / ANN",
-        "spikezip / ANN": "SpikeZIP / ANN",
-    }
-    shares = (
-        "accuracy",
-        "accuracy drop",
-        "rate",
-        "counted / ANN",
-        "dnisnm / ANN",
-        "spikezip / ANN",
-    )
-    formats = {
-        key: (name, ".1%" if key in shares else ",.0f" if "operations" in key else "")
-        for key, name in shown.items()
-    }
-    print(text_table([{key: row[key] for key in shown} for row in by_step], formats))
+    print(text_table([pick(row, COLUMNS) for row in by_step], COLUMNS))
     print(f"\nANN: {by_step[0]['ann_macs']:,} MACs; pictures and tables in {out}")
 
 

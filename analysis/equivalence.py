@@ -1,82 +1,95 @@
-"""Is the spiking network the quantised ANN? SpikeZIP's Theorem 1, counted neuron by neuron, and its
-Fig. 5.
+"""Is the spiking network the quantised ANN? SpikeZIP's Theorem 1 and Fig. 5, neuron by neuron.
 
-    python analysis/equivalence.py --net resnet20_qrelu.h5 --data cifar-10-batches-bin --limit 100
-    --layer act7
+    python analysis/equivalence.py --net resnet20_qrelu.h5 --data cifar-10-batches-bin --layer act7
 
 Runs ST-BIF neurons with even release to equilibrium, in clocked time and under several orders of
 arrival, and compares every neuron's net spikes and the readout with the quantised ANN in the same
-whole numbers (`eventsnn.equivalence`). SpikeZIP (section 4) reports a distance of 0.5 between the
-two outputs for its own implementation. Asynchronous orders have a refractory period of a step or
-release inhibition first: where neurons may answer every arrival at once, firing multiplies from
-layer to layer in deep networks. The picture (SpikeZIP Fig. 5): what a layer has fired of one image,
-channels added up, after T steps beside the quantised ANN's activations, for ST-BIF and for IF
-neurons with constant input (as QCFS has them; spikes per step); the L1 distance between the two in
-that layer and in the last, relative to the ANN's L1 norm, mean of images; and how many images are
-at rest after T steps. Writes equivalence.csv, distance.csv, t_eq.csv, equivalence.png and
-equivalence.svg.
+whole numbers (`eventsnn.studies.equivalence`). SpikeZIP (section 4) reports a distance of 0.5
+between the two outputs for its own implementation. Asynchronous orders have a refractory period of
+a step or release inhibition first: where neurons may answer every arrival at once, firing
+multiplies from layer to layer in deep networks. The picture (SpikeZIP Fig. 5): what a layer has
+fired of one image, channels added up, after T steps beside the quantised ANN's activations, for
+ST-BIF and for IF neurons with constant input (as QCFS has them; spikes per step); the L1 distance
+between the two in that layer and in the last, relative to the ANN's L1 norm, mean of images; and
+how many images are at rest after T steps. Writes equivalence.csv, distance.csv, t_eq.csv,
+equivalence.png and equivalence.svg.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import pixel_range
 from eventsnn.exceptions import InputError
-from eventsnn.result import run
+from eventsnn.result import simulate
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised
+from eventsnn.studies.setting import neuron_layers
 from eventsnn.views.tables import text_table, write_csv
 
-ORDERS = {
+ORDERS: dict[str, dict[str, Any]] = {
     "clocked engine": {},
     "fifo, 1 spike a step": dict(engine="event", order="fifo", refractory=1.0),
     "random, 1 spike a step": dict(engine="event", order="random", refractory=1.0),
     "inhibitory first": dict(engine="event", order="inhibitory_first"),
 }
-MODELS = {
-    "ST-BIF": dict(neuron="st-bif", encoding="even"),
-    "IF": dict(neuron="if", encoding="constant"),
+MODELS: dict[str, dict[str, Any]] = {
+    "ST-BIF": {"neuron": "st-bif", "encoding": "even"},
+    "IF": {"neuron": "if", "encoding": "constant"},
 }
 SHOWN = 1, 2, 3, 4, 6, 8, 12, 16, 24, 32  # T at which layers are compared
 MAPS = 1, 2, 4, 8, 16, 32  # T of the small pictures
 BATCH = 10
+FORMATS = {
+    "mean squared distance to the float ANN": ("MSE to float ANN", ".2e"),
+    "spikes": ("spikes", ",.0f"),
+    "operations": ("operations", ",.0f"),
+    "mean T_eq": ("mean T_eq", ".1f"),
+    "neurons": ("neurons", ","),
+}
 
 
-def measure(network, images, steps, outputs, label, bar, **time):
-    """(one row: differing neurons and outputs, T_eq, spikes and operations per image, distance to
-    the ANN's float output; each T_eq).
+def measure(
+    network: Network,
+    images: Images,
+    steps: int,
+    outputs: NDArray[Any],
+    label: str,
+    bar: tqdm[Any],
+    **time: Any,
+) -> tuple[scripts.Row, list[int]]:
+    """(the row of one order of arrival, T_eq of each image).
+
+    A row has differing neurons and outputs, T_eq, spikes and operations per image, and the distance
+    to the ANN's float output. network, images: what runs. steps: enough to come to rest. outputs:
+    the ANN's, [N, classes]. label: the order's name. bar: counts images. time: the order's options.
     """
-    differing = wrong = distance = 0
-    t_eq, spikes, operations = [], 0, 0
+    differing = wrong = spikes = operations = 0
+    distance, t_eq = 0.0, []
+    options = {"neuron": "st-bif", "encoding": "even", "neurons": True, "batch": 1, **time}
     for first in range(0, len(images), BATCH):
         part = images.take(np.arange(first, min(first + BATCH, len(images))))
-        result = run(
-            network,
-            part,
-            steps=steps,
-            neuron="st-bif",
-            encoding="even",
-            neurons=True,
-            batch=1,
-            **time,
-        )
+        result = simulate(network, part, steps=steps, **options)
         counts, readout = quantised(result.simulation, part.pixels)
         differing += int((result.batch.counts != counts).sum())
         wrong += int((result.batch.readout[:, -1] != readout).sum())
         distance += float(np.square(result.readout() - outputs[first : first + len(part)]).sum())
         t_eq += result.batch.t_eq.tolist()
-        spikes, operations = (
-            spikes + int(result.spikes.sum()),
-            operations + int(result.operations.sum()),
-        )
+        spikes += int(result.spikes.sum())
+        operations += int(result.operations.sum())
         bar.update(len(part))
     return {
         "order": label,
@@ -92,138 +105,154 @@ def measure(network, images, steps, outputs, label, bar, **time):
     }, t_eq
 
 
-def of_layers(network, names, counts, units):
-    """layer -> what its neurons fired, in thresholds, float64 [N, neurons]; units: spikes that each
-    layer's threshold is worth.
+def of_layers(
+    network: Network, names: Collection[str], counts: NDArray[np.int64], units: NDArray[Any]
+) -> dict[str, NDArray[np.float64]]:
+    """layer -> what its neurons fired, in thresholds, float64 [N, neurons].
+
+    network: whose layers. names: of the layers. counts: net spikes [N, all neurons]. units: spikes
+    that each layer's threshold is worth, [layers].
     """
-    ends = np.cumsum([layer.size for layer in network.layers])
     return {
-        layer.name: counts[:, end - layer.size : end] / unit
-        for layer, end, unit in zip(network.layers, ends, units)
+        layer.name: counts[:, network.columns(i)] / units[i]
+        for i, layer in enumerate(network.layers)
         if layer.name in names
     }
 
 
-def compare(network, images, names, steps):
-    """(rows, maps): each model's and layer's L1 distance to the quantised ANN at each T, and the
-    first layer of names in image 0.
+def compare(
+    network: Network, images: Images, names: Sequence[str], steps: int
+) -> tuple[list[scripts.Row], dict[tuple[str, int], NDArray[np.float64]]]:
+    """(rows, maps): L1 distances to the quantised ANN, and what one layer fired of image 0.
 
-    Both in thresholds. maps: (model, T) or ("ANN", steps) -> [neurons].
+    A row has a model's and layer's distance at one T, in thresholds. maps: (model, T) or ("ANN",
+    steps) -> [neurons] of the first of names, in thresholds. network, images: what runs. names: of
+    the layers. steps: enough to come to rest.
     """
-    rows, maps, ann_values = [], {}, {name: [] for name in names}
-    rest = Simulation(
-        network, steps=steps, pixel_range=pixel_range(images.pixels), **MODELS["ST-BIF"]
-    )
+    ends, rows = pixel_range(images.pixels), []
+    rest = Simulation(network, steps=steps, pixel_range=ends, **MODELS["ST-BIF"])
+    ann_values = []
     for first in range(0, len(images), BATCH):
         counts, _ = quantised(rest, images.pixels[first : first + BATCH])
-        for name, values in of_layers(network, names, counts, rest.quanta).items():
-            ann_values[name].append(values)
-    maps["ANN", steps] = ann_values[names[0]][0][0]
+        ann_values.append(of_layers(network, names, counts, rest.quanta))
+    norms = {}
+    for name in names:
+        norms[name] = sum(values[name].sum() for values in ann_values)
+    maps = {("ANN", steps): ann_values[0][names[0]][0]}
     for model, settings in MODELS.items():
         for t in (t for t in SHOWN if t <= steps):
-            simulation = Simulation(
-                network, steps=t, pixel_range=pixel_range(images.pixels), **settings
-            )
-            units, distance = (
-                simulation.quanta * (t if simulation.encoding.divides else 1),
-                dict.fromkeys(names, 0.0),
-            )
-            for first, batch in simulation.stream(
+            simulation = Simulation(network, steps=t, pixel_range=ends, **settings)
+            units = simulation.quanta * (t if simulation.encoding.divides else 1)
+            distance = dict.fromkeys(names, 0.0)
+            parts = simulation.stream(
                 images.pixels, numbers=images.indices, batch=BATCH, neurons=True
-            ):
+            )
+            for first, batch in parts:
                 values = of_layers(network, names, batch.counts, units)
                 for name in names:
-                    distance[name] += np.abs(values[name] - ann_values[name][first // BATCH]).sum()
+                    there = ann_values[first // BATCH][name]
+                    distance[name] += np.abs(values[name] - there).sum()
                 if first == 0:
                     maps[model, t] = values[names[0]][0]
             for name, total in distance.items():
-                norm = sum(values.sum() for values in ann_values[name])
-                rows.append(
-                    {
-                        "what": f"{model}, {name}",
-                        "T": t,
-                        "images": len(images),
-                        "L1": float(total / len(images)),
-                        "relative": float(total / norm) if norm else 0.0,
-                    }
-                )
+                row = {"what": f"{model}, {name}", "T": t, "images": len(images)}
+                row["L1"] = float(total / len(images))
+                row["relative"] = float(total / norms[name]) if norms[name] else 0.0
+                rows.append(row)
     return rows, maps
 
 
-def draw(maps, grid, rows, rests, title):
-    """Feature maps over T above; below L1 distances against T, and how many images are at rest;
-    rests: order -> T_eq of each image.
+def draw(
+    maps: Mapping[tuple[str, int], NDArray[np.float64]],
+    grid: tuple[int, int, int],
+    rows: list[scripts.Row],
+    rests: Mapping[str, list[int]],
+    title: str,
+) -> Figure:
+    """Feature maps over T above; below L1 distances against T, and how many images are at rest.
+
+    maps, rows: of `compare`. grid: (C, H, W) of the layer of maps. rests: order -> T_eq of each
+    image. title: of the picture.
     """
-    times = [t for t in MAPS if (next(iter(MODELS)), t) in maps]
     figure = Figure(figsize=(9.6, 6.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1])
-    pictures = {
-        key: values.reshape(grid[1], grid[2], grid[0]).sum(axis=2) for key, values in maps.items()
-    }
-    (ann_map,) = (picture for (name, _), picture in pictures.items() if name == "ANN")
-    places = above.subplots(len(MODELS), len(times) + 1, squeeze=False)
-    for axes, model in zip(places, MODELS):
-        for place, picture in zip(axes, [*(pictures[model, t] for t in times), ann_map]):
-            place.imshow(
-                picture, cmap="gray", vmin=0, vmax=ann_map.max() or 1, interpolation="nearest"
-            )
-            place.set(xticks=[], yticks=[])
-        axes[0].set_ylabel(model)
-    for place, words in zip(places[0], [*(f"T = {t}" for t in times), "quantised ANN"]):
-        place.set_title(words, fontsize=9)
+    _draw_maps(above, maps, grid)
     left, right = below.subplots(1, 2)
-    for (colour, marker), (what, mine) in zip(scripts.LOOKS, scripts.grouped(rows, "what").items()):
-        left.plot(
-            [row["T"] for row in mine],
-            [100 * row["relative"] for row in mine],
-            color=colour,
-            marker=marker,
-            ms=4.5,
-            lw=1.3,
-            ls="-" if what.startswith("ST-BIF") else "--",
-            label=what,
-        )
-    scripts.step_axis(left, max(row["T"] for row in rows))
-    left.set_ylabel("L1 distance (% of the ANN's norm)")
-    left.set_ylim(bottom=0)
-    for (colour, _), (order, t_eq) in zip(scripts.LOOKS, rests.items()):
-        right.plot(
-            [0, *sorted(t_eq), 1.05 * max(map(max, rests.values()))],
-            100 * np.append(np.arange(len(t_eq) + 1) / len(t_eq), 1),
-            drawstyle="steps-post",
-            color=colour,
-            lw=1.5,
-            label=order,
-        )
-    right.set(xlabel="time steps T", ylabel="images at rest (%)", xlim=(0, None))
-    scripts.plain(right)
+    _draw_distances(left, rows)
+    _draw_rests(right, rests)
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
-def main(argv=None):
+def _draw_maps(
+    figure: SubFigure,
+    maps: Mapping[tuple[str, int], NDArray[np.float64]],
+    grid: tuple[int, int, int],
+) -> None:
+    """One row a model, one picture a T, and the quantised ANN's behind them."""
+    channels, height, width = grid
+    pictures = {
+        key: values.reshape(height, width, channels).sum(axis=2) for key, values in maps.items()
+    }
+    (ann_map,) = (picture for (name, _), picture in pictures.items() if name == "ANN")
+    times = [t for t in MAPS if (next(iter(MODELS)), t) in maps]
+    places = figure.subplots(len(MODELS), len(times) + 1, squeeze=False)
+    look = {"cmap": "gray", "vmin": 0, "vmax": ann_map.max() or 1, "interpolation": "nearest"}
+    for axes, model in zip(places, MODELS):
+        for place, picture in zip(axes, [*(pictures[model, t] for t in times), ann_map]):
+            place.imshow(picture, **look)
+            place.set(xticks=[], yticks=[])
+        axes[0].set_ylabel(model)
+    for place, words in zip(places[0], [*(f"T = {t}" for t in times), "quantised ANN"]):
+        place.set_title(words, fontsize=9)
+
+
+def _draw_distances(axes: Axes, rows: list[scripts.Row]) -> None:
+    """L1 distances against T, a line for each model and layer."""
+    for (colour, marker), (what, mine) in zip(scripts.LOOKS, scripts.grouped(rows, "what").items()):
+        style = "-" if what.startswith("ST-BIF") else "--"
+        look: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "ms": 4.5,
+            "lw": 1.3,
+            "ls": style,
+        }
+        t, distances = scripts.column(mine, "T"), scripts.column(mine, "relative", 100)
+        axes.plot(t, distances, label=what, **look)
+    scripts.step_axis(axes, max(scripts.column(rows, "T")))
+    axes.set_ylabel("L1 distance (% of the ANN's norm)")
+    axes.set_ylim(bottom=0)
+
+
+def _draw_rests(axes: Axes, rests: Mapping[str, list[int]]) -> None:
+    """The share of images that are at rest after T steps, a line for each order."""
+    end = 1.05 * max(map(max, rests.values()))
+    for (colour, _), (order, t_eq) in zip(scripts.LOOKS, rests.items()):
+        share = 100 * np.append(np.arange(len(t_eq) + 1) / len(t_eq), 1)
+        t = [0, *sorted(t_eq), end]
+        axes.plot(t, share, drawstyle="steps-post", color=colour, lw=1.5, label=order)
+    axes.set(xlabel="time steps T", ylabel="images at rest (%)", xlim=(0, None))
+    scripts.plain(axes)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=100, out="runs/equivalence")
-    parser.add_argument(
-        "--steps",
-        type=int,
-        default=128,
-        help="the most steps; more than any image needs to come to rest",
-    )
-    parser.add_argument(
-        "--layer", help="layer whose feature maps are shown (default: one a quarter of the way)"
-    )
+    words = "the most steps; more than any image needs to come to rest"
+    parser.add_argument("--steps", type=int, default=128, help=words)
+    words = "layer whose feature maps are shown (default: one a quarter of the way)"
+    parser.add_argument("--layer", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the tables and the picture."""
-    network, images = (
-        eventsnn.convert(eventsnn.load(args.net)),
-        eventsnn.load_images(args.data, limit=args.limit),
-    )
-    layers = {layer.name: layer for layer in network.spiking if not layer.pools}
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the tables and the picture. args: the options."""
+    network = eventsnn.convert(eventsnn.load(args.net))
+    images, out = eventsnn.load_images(args.data, limit=args.limit), args.out
+    layers = {layer.name: layer for layer in neuron_layers(network).values()}
     layer = args.layer or list(layers)[len(layers) // 4]
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
@@ -233,38 +262,22 @@ def study(args):
         for label, time in ORDERS.items():
             row, rests[label] = measure(network, images, args.steps, outputs, label, bar, **time)
             rows.append(row)
-            write_csv(args.out / "equivalence.csv", rows)
-    write_csv(
-        args.out / "t_eq.csv",
-        [
-            {"order": label, "image": int(i), "T_eq": t}
-            for label, found in rests.items()
-            for i, t in zip(images.indices, found)
-        ],
-    )
-    distances, maps = compare(
-        network, images, list(dict.fromkeys((layer, list(layers)[-1]))), args.steps
-    )
-    write_csv(args.out / "distance.csv", distances)
-    title = f"{network.graph.meta.get('arch', 'network')}, {len(images)} images; above: {layer} of the first, channels added up"
-    scripts.save(draw(maps, layers[layer].grid, distances, rests, title), args.out, "equivalence")
-    formats = {
-        "mean squared distance to the float ANN": ("MSE to float ANN", ".2e"),
-        "spikes": ("spikes", ",.0f"),
-        "operations": ("operations", ",.0f"),
-        "mean T_eq": ("mean T_eq", ".1f"),
-        "neurons": ("neurons", ","),
-    }
-    shown = text_table(
-        scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
-    )
-    print(
-        text_table(rows, formats),
-        "L1 distance to the quantised ANN",
-        shown,
-        f"pictures and tables in {args.out}",
-        sep="\n\n",
-    )
+            write_csv(out / "equivalence.csv", rows)
+    of_images = [
+        {"order": label, "image": int(i), "T_eq": t}
+        for label, found in rests.items()
+        for i, t in zip(images.indices, found)
+    ]
+    write_csv(out / "t_eq.csv", of_images)
+    names = list(dict.fromkeys((layer, list(layers)[-1])))
+    distances, maps = compare(network, images, names, args.steps)
+    write_csv(out / "distance.csv", distances)
+    title = scripts.title(network.graph, f"{len(images)} images")
+    title += f"; above: {layer} of the first, channels added up"
+    scripts.save(draw(maps, layers[layer].grid, distances, rests, title), out, "equivalence")
+    shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
+    print(f"{text_table(rows, FORMATS)}\n\nL1 distance to the quantised ANN\n")
+    print(f"{text_table(shown)}\n\npictures and tables in {out}")
 
 
 if __name__ == "__main__":

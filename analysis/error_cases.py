@@ -1,20 +1,21 @@
-"""Unevenness errors I and II in SRP's four cases, layer by layer, with and without SRP (SRP Fig. 3
-and 5).
+"""Unevenness errors I and II in SRP's four cases, with and without SRP (SRP Fig. 3 and 5).
 
-    python analysis/error_cases.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200
-    --steps 8 --srp 4
+    python analysis/error_cases.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --srp 4
 
-Error I is what a layer makes itself: the ANN's activation is recomputed from the SNN's own average
-input (SRP Def. 1, Fig. 3a-b). Error II is the whole difference to the ANN (Def. 2, Fig. 3c-d and
-5). Cases 1 and 2 fire too much (where the ANN is 0; between 0 and lambda), 3 and 4 too little
-(between; where it is lambda). The ANN has as many levels as the SNN has steps; --levels own keeps
-its own. A second table counts residual potentials by sign and case: Theorem 1 of SRP, neuron by
-neuron. Writes error_cases.csv, theorem.csv, error_cases.png and error_cases.svg.
+They are counted layer by layer. Error I is what a layer makes itself: the ANN's activation is
+recomputed from the SNN's own average input (SRP Def. 1, Fig. 3a-b). Error II is the whole
+difference to the ANN (Def. 2, Fig. 3c-d and 5). Cases 1 and 2 fire too much (where the ANN is 0;
+between 0 and lambda), 3 and 4 too little (between; where it is lambda). The ANN has as many levels
+as the SNN has steps; --levels own keeps its own. A second table counts residual potentials by sign
+and case: Theorem 1 of SRP, neuron by neuron. Writes error_cases.csv, theorem.csv, error_cases.png
+and error_cases.svg.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,12 +25,16 @@ from eventsnn.studies import errors, scripts
 from eventsnn.views.plots import CASES
 from eventsnn.views.tables import text_table, write_csv
 
+FORMATS = {f"{e} case {k}": (f"{e}.{k}", ".3f") for e in ("I", "II") for k in errors.CASES}
+FORMATS |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
 
-def draw(results, title):
-    """Stacked bars by layer: errors I and II from top to bottom, results (name -> Cases) from left
-    to right.
+
+def draw(results: Mapping[str, errors.Cases], title: str) -> Figure:
+    """Stacked bars by layer: errors I and II from top to bottom, results from left to right.
+
+    results: name -> `Cases`. title: of the picture.
     """
-    layers = [row["layer"] for row in next(iter(results.values())).layers]
+    layers = scripts.column(next(iter(results.values())).layers, "layer")
     width = max(3.4, 1.2 + 0.16 * len(layers))
     figure = Figure(figsize=(width * len(results), 5.2), layout="constrained")
     grid = figure.subplots(2, len(results), sharex=True, sharey="row", squeeze=False)
@@ -38,15 +43,9 @@ def draw(results, title):
         for row, error in enumerate(("I", "II")):
             axes, below = grid[row, column], np.zeros(len(layers))
             for case, (colour, meaning) in CASES.items():
-                share = np.array([r[f"{error} case {case}"] for r in found.layers])
-                axes.bar(
-                    x,
-                    share,
-                    0.78,
-                    below,
-                    color=colour,
-                    label=meaning if (row, column) == (0, 0) else None,
-                )
+                share = np.array(scripts.column(found.layers, f"{error} case {case}"))
+                label = meaning if (row, column) == (0, 0) else None
+                axes.bar(x, share, 0.78, below, color=colour, label=label)
                 below += share
             axes.set_title(f"error {error}, {name}", fontsize=10)
     for axes in grid[:, 0]:
@@ -58,73 +57,43 @@ def draw(results, title):
     return figure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/error_cases")
     parser.add_argument("--steps", type=int, default=8, help="T")
-    parser.add_argument(
-        "--srp",
-        type=int,
-        default=4,
-        help="steps of SRP's first stage (SRP's tau); 0: without SRP only",
-    )
-    parser.add_argument(
-        "--levels",
-        default="steps",
-        choices=errors.LEVELS,
-        help="the ANN's levels: T (L := T), or its own",
-    )
+    words = "steps of SRP's first stage (SRP's tau); 0: without SRP only"
+    parser.add_argument("--srp", type=int, default=4, help=words)
+    words = "the ANN's levels: T (L := T), or its own"
+    parser.add_argument("--levels", default="steps", choices=errors.LEVELS, help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
     graph, images, calibration = scripts.given(args)
-    network, out, results = eventsnn.convert(graph, calibration=calibration), args.out, {}
+    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    results, progress = {}, sys.stderr.isatty()
+    options = {"steps": args.steps, "levels": args.levels, "progress": progress}
+    rows: list[scripts.Row] = []
+    theorem: list[scripts.Row] = []
     for tau in dict.fromkeys((0, args.srp)):
         name = f"SRP (τ = {tau})" if tau else "without SRP"
-        results[name] = errors.cases(
-            network,
-            images,
-            steps=args.steps,
-            levels=args.levels,
-            srp=tau,
-            progress=sys.stderr.isatty(),
-        )
-        for file, rows in (
-            (
-                "error_cases",
-                [{"strategy": n, **row} for n, found in results.items() for row in found.layers],
-            ),
-            (
-                "theorem",
-                [{"strategy": n, **row} for n, found in results.items() for row in found.theorem],
-            ),
-        ):
-            write_csv(out / f"{file}.csv", rows)
+        found = results[name] = errors.cases(network, images, srp=tau, **options)
+        rows += [{"strategy": name, **row} for row in found.layers]
+        theorem += [{"strategy": name, **row} for row in found.theorem]
+        write_csv(out / "error_cases.csv", rows)
+        write_csv(out / "theorem.csv", theorem)
     levels = "L := T" if args.levels == "steps" else "own L"
-    figure = draw(
-        results,
-        f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {levels}, {len(images)} images",
-    )
-    scripts.save(figure, out, "error_cases")
-    formats = {
-        f"{error} case {k}": (f"{error}.{k}", ".3f") for error in ("I", "II") for k in errors.CASES
-    }
-    formats |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
+    title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
+    scripts.save(draw(results, title), out, "error_cases")
     for name, found in results.items():
-        total = {
-            key: sum(row[key] for row in found.theorem)
-            for key in found.theorem[0]
-            if key != "layer"
-        }
-        print(
-            f"{name}: percent of neurons and images",
-            text_table(found.layers, formats),
-            "Theorem 1, all layers:",
-            *(f"  {key}: {count:,}" for key, count in total.items()),
-            "",
-            sep="\n",
-        )
+        print(f"{name}: percent of neurons and images")
+        print(text_table(found.layers, FORMATS))
+        print("Theorem 1, all layers:")
+        for key in found.theorem[0]:
+            if key != "layer":
+                print(f"  {key}: {sum(scripts.column(found.theorem, key)):,}")
+        print()
     print(f"pictures and tables in {out}")
 
 

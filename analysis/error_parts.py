@@ -1,8 +1,6 @@
-"""Where each layer's error comes from: clipping, quantisation, unevenness and inherited error,
-layer by layer.
+"""Where each layer's error comes from: clipping, quantisation, unevenness and inherited error.
 
-    python analysis/error_parts.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 200
-    --steps 8 --neurons if,snm
+    python analysis/error_parts.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --neurons if,snm
 
 Above, a layer's error: the mean square of phi - a (SNN less ANN output) relative to that of a.
 Below, the parts' shares of it, which add up to 1; a share below 0 works against the others.
@@ -15,7 +13,9 @@ until it rests. Writes error_parts.csv, error_parts.png and error_parts.svg.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,78 +34,67 @@ COLOURS = {
 REST = 256  # steps within which ST-BIF comes to rest
 
 
-def draw(results, title):
-    """Relative error above, shares of its parts below; one column for each neuron model of results
-    (name -> layers' rows).
+def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
+    """Relative error above, shares of its parts below; one column for each neuron model.
+
+    results: neuron model -> layers' rows. title: of the picture.
     """
-    layers = [row["layer"] for row in next(iter(results.values()))]
-    figure = Figure(
-        figsize=(max(3.4, 1.2 + 0.16 * len(layers)) * len(results), 5.2), layout="constrained"
-    )
+    layers = scripts.column(next(iter(results.values())), "layer")
+    width, columns = max(3.4, 1.2 + 0.16 * len(layers)), len(results)
+    figure = Figure(figsize=(width * columns, 5.2), layout="constrained")
+    heights = [2, 3]
     grid = figure.subplots(
-        2, len(results), sharex=True, sharey="row", squeeze=False, height_ratios=[2, 3]
+        2, columns, sharex=True, sharey="row", squeeze=False, height_ratios=heights
     )
     x = np.arange(len(layers))
     for (above, below), (name, rows) in zip(grid.T, results.items()):
-        above.bar(x, [100 * row["error"] for row in rows], 0.78, color="0.35")
+        above.bar(x, scripts.column(rows, "error", 100), 0.78, color="0.35")
         above.set_title(name.upper(), fontsize=10)
         ends = np.zeros((2, len(layers)))  # of the bars so far, downwards and upwards
         for part in errors.PARTS:
-            share = np.array([100 * row[f"{part} share"] for row in rows])
+            share = np.array(scripts.column(rows, f"{part} share", 100))
             side = (share > 0).astype(int)
             below.bar(x, share, 0.78, ends[side, x], color=COLOURS[part], label=part)
             ends[side, x] += share
         below.axhline(0, color="black", lw=0.8)
         below.use_sticky_edges = False  # or the picture would end at the highest bar
-        if not any(row["error"] for row in rows):
+        if not any(scripts.column(rows, "error")):
             below.text(0.5, 0.5, "no error", ha="center", va="center", transform=below.transAxes)
         for axes in (above, below):
             scripts.layer_axis(axes, layers)
     grid[0, 0].set_ylabel("error (% of the\nactivations' square)")
     grid[1, 0].set_ylabel("share of the error (%)")
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(
-        *grid[1, 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
+    labels = grid[1, 0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return figure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/error_parts")
     parser.add_argument("--steps", type=int, default=8, help="T")
-    parser.add_argument(
-        "--neurons",
-        default="if,snm",
-        help="models, separated by commas: if, if-hard, snm, gn (4 members), st-bif",
-    )
+    words = "models, separated by commas: if, if-hard, snm, gn (4 members), st-bif"
+    parser.add_argument("--neurons", default="if,snm", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
     graph, images, calibration = scripts.given(args)
-    network, results = eventsnn.convert(graph, calibration=calibration), {}
-    for neuron in tqdm(dict.fromkeys(args.neurons.split(",")), unit="model", disable=None, delay=2):
+    network = eventsnn.convert(graph, calibration=calibration)
+    results, all_rows = {}, []
+    models = dict.fromkeys(args.neurons.split(","))
+    for neuron in tqdm(models, unit="model", disable=None, delay=2):
         time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
-        found = errors.decompose(
-            network, images, neuron=neuron, progress=sys.stderr.isatty(), **time
-        )
+        progress = sys.stderr.isatty()
+        found = errors.decompose(network, images, neuron=neuron, progress=progress, **time)
         results[neuron] = found.layers
-        write_csv(
-            args.out / "error_parts.csv",
-            [{"neuron": name, **row} for name, rows in results.items() for row in rows],
-        )
-        print(
-            f"{neuron.upper()}: the error grows most at {found.jump}",
-            text_table(found.table()),
-            sep="\n",
-            end="\n\n",
-        )
-    title = f"{graph.meta.get('arch', 'network')}, T = {args.steps}, {len(images)} images"
+        all_rows += [{"neuron": neuron, **row} for row in found.layers]
+        write_csv(args.out / "error_parts.csv", all_rows)
+        print(f"{neuron.upper()}: the error grows most at {found.jump}")
+        print(f"{text_table(found.table())}\n")
+    title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
     scripts.save(draw(results, title), args.out, "error_parts")
     print(f"pictures and tables in {args.out}")
 

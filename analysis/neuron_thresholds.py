@@ -1,9 +1,11 @@
-"""Where each rule puts the thresholds, and what that does to accuracy and latency (DNISNM Fig. 4
-and 7; TCL Fig. 1, 6 and 7).
+"""Where each rule puts the thresholds, and what that does to accuracy and latency.
 
-    python analysis/neuron_thresholds.py --net vgg16_relu.h5 --data cifar-10-batches-bin --rules
-    max,99.9,99.5,99,dni --layers relu5,relu13 python analysis/neuron_thresholds.py --net
-    vgg16_tcl.h5 --data cifar-10-batches-bin --rules own,99,dni
+DNISNM Fig. 4 and 7, TCL Fig. 1, 6 and 7, on one's own network.
+
+    python analysis/neuron_thresholds.py --net vgg16_relu.h5 --data cifar-10-batches-bin \\
+        --rules max,99.9,99.5,99,dni --layers relu5,relu13
+    python analysis/neuron_thresholds.py --net vgg16_tcl.h5 --data cifar-10-batches-bin \\
+        --rules own,99,dni
 
 Rules: max (the layer's largest activation), a number (that percentile of its activations), own
 (what the network was trained with: lambda of TCL or QCFS, scale times levels of QuantRelu) and dni
@@ -22,26 +24,38 @@ layer).
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import eventsnn
+from eventsnn import Graph, Images, Layer, Network
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.network.thresholds import needs_calibration
-from eventsnn.result import run
+from eventsnn.result import simulate
 from eventsnn.studies import scripts
+from eventsnn.studies.setting import activation_of, neuron_layers
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 CHUNK = 16  # images whose activations are held at a time
 
+# rule -> layer -> theta
+Thetas = dict[str, dict[str, Any]]
+# layer -> (each neuron's largest activation [C, sites], all positive inputs of its activation)
+Activations = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
-def settings(rule):
-    """The options of `convert` for a rule of --rules."""
+
+def settings(rule: str) -> dict[str, Any]:
+    """The options of `convert` for a rule of --rules. Raises InputError for rules there are not."""
     if rule in ("max", "dni", "own"):
         return {"thresholds": "auto" if rule == "own" else rule}
     try:
@@ -55,9 +69,13 @@ def settings(rule):
         ) from None
 
 
-def converted(graph, calibration, rule):
-    """The network with this rule's thresholds, or None after a line that says why there is none."""
-    chosen, why = settings(rule), "no layer brings thresholds of its own"
+def converted(graph: Graph, calibration: Images, rule: str) -> Network | None:
+    """The network with a rule's thresholds, or None after a line that says why there is none.
+
+    graph: the ANN. calibration: what thresholds are found on. rule: of --rules.
+    """
+    chosen: dict[str, Any] = settings(rule)
+    why: object = "no layer brings thresholds of its own"
     try:
         if rule != "own" or not needs_calibration(graph, "auto"):
             return eventsnn.convert(graph, calibration=calibration, **chosen)
@@ -69,253 +87,220 @@ def converted(graph, calibration, rule):
     return None
 
 
-def activations(graph, layers, pixels):
-    """layer -> (each neuron's largest activation [C, sites], all positive inputs of its activation
-    function).
+def activations(graph: Graph, layers: Sequence[Layer], pixels: NDArray[Any]) -> Activations:
+    """What the ANN's activations are on some images, by layer.
+
+    graph: the ANN. layers: of neurons. pixels: raw images [N, C, H, W].
     """
+    inputs = {layer.name: activation_of(layer).inputs[0] for layer in layers}
     largest = {layer.name: np.zeros(graph.shapes[layer.name], np.float32) for layer in layers}
-    positive: dict = {layer.name: [] for layer in layers}
-    names = tuple({name for layer in layers for name in (layer.name, layer.node.inputs[0])})
+    positive: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
+    names = tuple({*inputs, *inputs.values()})
     for first in range(0, len(pixels), CHUNK):
         values = ann.forward(graph, graph.preprocessing(pixels[first : first + CHUNK]), keep=names)
-        for layer in layers:
-            np.maximum(largest[layer.name], values[layer.name].max(axis=0), out=largest[layer.name])
-            y = values[layer.node.inputs[0]]
-            positive[layer.name].append(y[y > 0])
-    return {
-        layer.name: (
-            largest[layer.name].reshape(layer.grid[0], -1),
-            np.concatenate(positive[layer.name]),
-        )
-        for layer in layers
-    }
+        for name, most in largest.items():
+            np.maximum(most, values[name].max(axis=0), out=most)
+            y = values[inputs[name]]
+            positive[name].append(y[y > 0])
+    found = {}
+    for layer in layers:
+        most = largest[layer.name].reshape(layer.grid[0], -1)
+        found[layer.name] = most, np.concatenate(positive[layer.name])
+    return found
 
 
-def describe(layers, thetas, found):
-    """One row for each rule and layer: theta (mean, least and largest) and the share of positive
-    inputs above (dni: above the mean).
+def describe(layers: Sequence[Layer], thetas: Thetas, found: Activations) -> list[scripts.Row]:
+    """One row for each rule and layer: theta, and the share of positive inputs above it.
+
+    theta is its mean, with the least and the largest; dni: the share is that above the mean.
+    layers: of neurons. thetas: by rule and layer. found: the activations.
     """
     rows = []
     for rule, by_layer in thetas.items():
         for layer in layers:
             theta, y = np.asarray(by_layer[layer.name]), found[layer.name][1]
             above = np.count_nonzero(y > theta.mean()) / max(1, len(y))
-            rows.append(
-                {
-                    "rule": rule,
-                    "layer": layer.name,
-                    "neurons": layer.size,
-                    "theta": float(theta.mean()),
-                    "least": float(theta.min()),
-                    "largest": float(theta.max()),
-                    "above": above,
-                }
-            )
+            row = {"rule": rule, "layer": layer.name, "neurons": layer.size}
+            row["theta"] = float(theta.mean())
+            row["least"] = float(theta.min())
+            row["largest"] = float(theta.max())
+            row["above"] = above
+            rows.append(row)
     return rows
 
 
-def correlation(a, b):
-    """Pearson's, 0 where one of the two does not vary."""
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Pearson's correlation of two arrays of one shape, 0 where one of them does not vary."""
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) if a.std() and b.std() else 0.0
 
 
-def draw_distributions(names, thetas, train, test, title):
-    """One row a layer: distribution with thresholds, and each neuron's largest activation on
-    training and on test images.
+def draw_distributions(
+    names: Sequence[str], thetas: Thetas, train: Activations, test: Activations, title: str
+) -> Figure:
+    """One row a layer: distribution with thresholds, and each neuron's largest activations.
+
+    names: of the layers. thetas: by rule and layer. train, test: activations on training and on
+    test images. title: of the picture.
     """
     figure = Figure(figsize=(11.6, 2.9 * len(names)), layout="constrained")
-    looks = {rule: look for rule, look in zip(thetas, scripts.LOOKS * len(thetas))}
-    for axes, name in zip(figure.subplots(len(names), 3, squeeze=False), names):
+    for (left, *others), name in zip(figure.subplots(len(names), 3, squeeze=False), names):
         (most, y), (other, _) = train[name], test[name]
-        edges = np.linspace(
-            0, max(float(y.max(initial=0)), *(float(np.max(t[name])) for t in thetas.values())), 81
-        )
-        axes[0].hist(y, edges, histtype="stepfilled", color="0.8", label="positive inputs")
-        for rule, by_layer in thetas.items():
-            if rule == "dni":
-                axes[0].hist(
-                    np.ravel(by_layer[name]),
-                    edges,
-                    histtype="step",
-                    color=looks[rule][0],
-                    lw=1.3,
-                    label="dni, one a neuron",
-                )
-            else:
-                axes[0].axvline(
-                    by_layer[name],
-                    color=looks[rule][0],
-                    ls=(0, (1 + 2 * len(rule), 1)),
-                    lw=1.5,
-                    label=rule,
-                )
-        axes[0].set_yscale("log", nonpositive="clip")
-        axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes[0].set(ylabel=f"{name}: number", xlabel="activation")
-        scripts.plain(axes[0])
-        pictures = (
-            (axes[1], most, "training images"),
-            (axes[2], other, f"test images, r = {correlation(most, other):.2f}"),
-        )
-        for place, values, words in pictures:
-            picture = values if values.shape[1] > 1 else square(values)
-            shown = place.imshow(
-                picture,
-                aspect="auto",
-                cmap="viridis",
-                vmin=0,
-                vmax=max(most.max(), other.max()),
-                interpolation="nearest",
-            )
-            place.set_title(f"largest on {words}", fontsize=9)
-            place.set(
-                xlabel="site" if values.shape[1] > 1 else "neuron",
-                ylabel="channel" if values.shape[1] > 1 else "",
-            )
-        figure.colorbar(shown, ax=axes[2])
-    handles = {
-        label: line
-        for axes in figure.axes
-        for line, label in zip(*axes.get_legend_handles_labels())
-    }
+        _draw_thresholds(left, y, {rule: by_layer[name] for rule, by_layer in thetas.items()})
+        left.set(ylabel=f"{name}: number", xlabel="activation")
+        scripts.plain(left)
+        words = ("training images", f"test images, r = {correlation(most, other):.2f}")
+        look = {"vmin": 0, "vmax": max(most.max(), other.max()), "cmap": "viridis"}
+        for place, values, word in zip(others, (most, other), words):
+            maps = values.shape[1] > 1
+            picture = values if maps else square(values)
+            shown = place.imshow(picture, aspect="auto", interpolation="nearest", **look)
+            place.set_title(f"largest on {word}", fontsize=9)
+            place.set(xlabel="site" if maps else "neuron", ylabel="channel" if maps else "")
+        figure.colorbar(shown, ax=others[-1])
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles |= {label: line for line, label in zip(*axes.get_legend_handles_labels())}
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=8,
-    )
+    labels, count = (handles.values(), handles.keys()), len(handles)
+    figure.legend(*labels, loc="outside lower center", ncols=count, frameon=False, fontsize=8)
     return figure
 
 
-def square(values):
-    """[n, 1] as a picture that is about as wide as high, its last places empty."""
+def _draw_thresholds(axes: Axes, y: NDArray[np.float32], thetas: Mapping[str, Any]) -> None:
+    """A layer's positive inputs as a histogram, and its threshold under each rule."""
+    end = max(float(y.max(initial=0)), *(float(np.max(theta)) for theta in thetas.values()))
+    edges = np.linspace(0, end, 81)
+    axes.hist(y, edges, histtype="stepfilled", color="0.8", label="positive inputs")
+    for (rule, theta), (colour, _) in zip(thetas.items(), scripts.LOOKS * len(thetas)):
+        if rule == "dni":
+            look: dict[str, Any] = {"histtype": "step", "color": colour, "lw": 1.3}
+            axes.hist(np.ravel(theta), edges, label="dni, one a neuron", **look)
+        else:
+            dashes = (0, (1 + 2 * len(rule), 1))
+            axes.axvline(theta, color=colour, ls=dashes, lw=1.5, label=rule)
+    axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def square(values: NDArray[Any]) -> NDArray[Any]:
+    """[n, 1] as a picture that is about as wide as high, its last places empty (NaN)."""
     side = int(np.ceil(np.sqrt(len(values))))
     return np.append(values.ravel(), np.full(side * side - len(values), np.nan)).reshape(side, side)
 
 
-def draw_latency(rows, norms, ann_accuracy, title):
-    """The norm-factor of each layer under each rule, and accuracy against T."""
+def draw_latency(
+    rows: list[scripts.Row], norms: list[scripts.Row], ann_accuracy: float, title: str
+) -> Figure:
+    """The norm-factor of each layer under each rule, and accuracy against T.
+
+    rows: of accuracies. norms: of `describe`. ann_accuracy: the ANN's. title: of the picture.
+    """
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (colour, marker), (rule, mine) in zip(
-        scripts.LOOKS * len(rows), scripts.grouped(norms, "rule").items()
-    ):
-        theta = [row["theta"] for row in mine]
+    groups = scripts.grouped(norms, "rule")
+    for (colour, marker), (rule, mine) in zip(scripts.LOOKS * len(rows), groups.items()):
         if rule == "dni":
-            ends = ([row[end] for row in mine] for end in ("least", "largest"))
+            ends = (scripts.column(mine, end) for end in ("least", "largest"))
             left.fill_between(range(len(mine)), *ends, color=colour, alpha=0.15, lw=0)
-        left.plot(theta, color=colour, marker=marker, ms=4.5, lw=1.3)
-    scripts.layer_axis(left, [row["layer"] for row in mine])
+        left.plot(scripts.column(mine, "theta"), color=colour, marker=marker, ms=4.5, lw=1.3)
+    scripts.layer_axis(left, scripts.distinct(norms, "layer"))
     left.set_ylabel("threshold (dni: mean and range)")
     scripts.draw_accuracy(right, scripts.grouped(rows, "rule"), ann_accuracy)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(
-        *right.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8
-    )
+    labels = right.get_legend_handles_labels()
+    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/neuron_thresholds")
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
-    parser.add_argument(
-        "--rules", default="max,99.9,99,own,dni", help="rules as above, separated by commas"
-    )
-    parser.add_argument(
-        "--layers",
-        help="layers to show, separated by commas (default: one a third of the way, and the last)",
-    )
+    words = "rules as above, separated by commas"
+    parser.add_argument("--rules", default="max,99.9,99,own,dni", help=words)
+    words = "layers to show, separated by commas (default: one a third of the way, and the last)"
+    parser.add_argument("--layers", help=words)
     return scripts.run(study, parser, argv)
 
 
-def study(args):
-    """Run everything and write the results."""
-    rules = list(dict.fromkeys(args.rules.split(",")))
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    rules, out = list(dict.fromkeys(args.rules.split(","))), args.out
     for rule in rules:
         settings(rule)
     graph, images, calibration = scripts.given(args)
     ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
-    rows, thetas, network, first = [], {}, None, {}
+    rows: list[scripts.Row] = []
+    thetas: Thetas = {}
+    network = None
     for rule in tqdm(rules, unit="rule", disable=None, delay=2):
         if (found := converted(graph, calibration, rule)) is None:
             continue
         network = found
-        thetas[rule] = {layer.name: layer.theta for layer in network.spiking if not layer.pools}
-        result = run(network, images, steps=args.steps, progress=sys.stderr.isatty())
-        near = [t for t in range(1, args.steps + 1) if result.accuracy(t) >= ann_accuracy - 0.01]
-        first[rule] = near[0] if near else None
-        rows += [
-            {
-                "rule": rule,
-                **row,
-                "loss": ann_accuracy - row["accuracy"],
-                "within a point from T": first[rule],
-            }
-            for row in scripts.by_step(result, report_steps(args.steps))
-        ]
-        write_csv(args.out / "accuracy.csv", rows)
+        thetas[rule] = {layer.name: layer.theta for layer in neuron_layers(network).values()}
+        rows += measure(network, images, rule, args.steps, ann_accuracy)
+        write_csv(out / "accuracy.csv", rows)
     if network is None:
-        raise InputError(
-            "--rules",
-            "at least one that the network has",
-            args.rules,
-            "max and percentiles always do",
-        )
-    layers = [layer for layer in network.spiking if not layer.pools]
-    names = [layer.name for layer in layers]
-    shown = (
-        args.layers.split(",")
-        if args.layers
-        else list(dict.fromkeys((names[len(names) // 3], names[-1])))
-    )
-    if unknown := set(shown) - set(names):
-        raise InputError("--layers", f"names among {', '.join(names)}", ", ".join(sorted(unknown)))
+        words = "at least one that the network has"
+        raise InputError("--rules", words, args.rules, "max and percentiles always do")
+    layers = list(neuron_layers(network).values())
+    shown = _chosen(args.layers, [layer.name for layer in layers])
     seen = calibration.pixels, images.pixels[: scripts.CALIBRATION]
     train, test = (activations(network.graph, layers, pixels) for pixels in seen)
     norms = describe(layers, thetas, train)
-    write_csv(args.out / "thresholds.csv", norms)
-    write_csv(
-        args.out / "neurons.csv",
-        [
-            {
-                "layer": name,
-                "correlation": correlation(train[name][0], test[name][0]),
-                "mean on training": float(train[name][0].mean()),
-                "mean on test": float(test[name][0].mean()),
-            }
-            for name in names
-        ],
-    )
-    arch = graph.meta.get("arch", "network")
-    title = f"{arch}, {len(seen[0])} training and {len(seen[1])} test images"
-    scripts.save(
-        draw_distributions(shown, thetas, train, test, title), args.out, "neuron_thresholds"
-    )
-    scripts.save(
-        draw_latency(rows, norms, ann_accuracy, f"{arch}, IF neurons, {len(images)} images"),
-        args.out,
-        "latency",
-    )
-    print(
-        text_table(
-            [
-                row
-                | {
-                    f"loss at {args.steps}": mine[-1]["loss"],
-                    "within a point from T": first[row["rule"]],
-                }
-                for row, mine in zip(
-                    scripts.side_by_side(rows, "rule", scripts.interval),
-                    scripts.grouped(rows, "rule").values(),
-                )
-            ],
-            {f"loss at {args.steps}": (f"loss at {args.steps}", ".1%")},
-        )
-    )
-    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    write_csv(out / "thresholds.csv", norms)
+    write_csv(out / "neurons.csv", [_alike(layer.name, train, test) for layer in layers])
+    title = scripts.title(graph, f"{len(seen[0])} training and {len(seen[1])} test images")
+    figure = draw_distributions(shown, thetas, train, test, title)
+    scripts.save(figure, out, "neuron_thresholds")
+    title = scripts.title(graph, "IF neurons", f"{len(images)} images")
+    scripts.save(draw_latency(rows, norms, ann_accuracy, title), out, "latency")
+    table = scripts.side_by_side(rows, "rule", scripts.interval)
+    loss = f"loss at {args.steps}"
+    for row, mine in zip(table, scripts.grouped(rows, "rule").values()):
+        row[loss] = mine[-1]["loss"]
+        row["within a point from T"] = mine[-1]["within a point from T"]
+    print(text_table(table, {loss: (loss, ".1%")}))
+    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+
+
+def measure(
+    network: Network, images: Images, rule: str, steps: int, ann_accuracy: float
+) -> list[scripts.Row]:
+    """One row for each T of a rule: accuracy, cost, and the conversion loss.
+
+    network: with the rule's thresholds. images: with labels. rule: its name. steps: the largest T.
+    ann_accuracy: the ANN's.
+    """
+    result = simulate(network, images, steps=steps, progress=sys.stderr.isatty())
+    near = [t for t in range(1, steps + 1) if result.accuracy(t) >= ann_accuracy - 0.01]
+    rows = []
+    for row in scripts.by_step(result, report_steps(steps)):
+        loss = ann_accuracy - row["accuracy"]
+        first = near[0] if near else None
+        rows.append({"rule": rule, **row, "loss": loss, "within a point from T": first})
+    return rows
+
+
+def _chosen(layers: str | None, names: list[str]) -> list[str]:
+    """The layers that --layers names."""
+    if not layers:
+        return list(dict.fromkeys((names[len(names) // 3], names[-1])))
+    shown = layers.split(",")
+    if unknown := set(shown) - set(names):
+        raise InputError("--layers", f"names among {', '.join(names)}", ", ".join(sorted(unknown)))
+    return shown
+
+
+def _alike(name: str, train: Activations, test: Activations) -> scripts.Row:
+    """How a layer's largest activations on training and on test images correlate."""
+    (ours, _), (theirs, _) = train[name], test[name]
+    return {
+        "layer": name,
+        "correlation": correlation(ours, theirs),
+        "mean on training": float(ours.mean()),
+        "mean on test": float(theirs.mean()),
+    }
 
 
 if __name__ == "__main__":

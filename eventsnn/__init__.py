@@ -1,33 +1,167 @@
 """eventsnn: an event-driven simulator of converted spiking networks, one spike at a time.
 
-net = eventsnn.load("vgg16_qcfs.h5")
-snn = eventsnn.convert(net)
-result = snn.run(eventsnn.load_images("cifar-10-batches-bin", limit=100), steps=32)
+    net = eventsnn.load("vgg16_qcfs.h5")
+    snn = eventsnn.convert(net)
+    images = eventsnn.load_images("cifar-10-batches-bin", limit=100)
+    result = eventsnn.simulate(snn, images, steps=32)
+
+`dir(eventsnn)` lists all there is, `help(eventsnn.simulate)` explains every option of a run. Names
+and modules are imported on first use, so that the command line starts fast.
 """
 
+from __future__ import annotations
+
+import sys
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from eventsnn.version import VERSION as __version__
 
-_WHERE = {
-    "load": "eventsnn.readers",
-    "load_torch": "eventsnn.readers.torch.module",
-    "save": "eventsnn.readers",
-    "convert": "eventsnn.network.convert",
-    "load_images": "eventsnn.data.images",
-    "InputError": "eventsnn.exceptions",
-    "Swap": "eventsnn.trace.edits",
-    "Move": "eventsnn.trace.edits",
-    "Drop": "eventsnn.trace.edits",
-    "Delay": "eventsnn.trace.edits",
+if TYPE_CHECKING:
+    from eventsnn import ann as ann
+    from eventsnn import data as data
+    from eventsnn import export as export
+    from eventsnn import neurons as neurons
+    from eventsnn import readers as readers
+    from eventsnn import trace as trace
+    from eventsnn.ann.graph import Graph, Node, Preprocessing
+    from eventsnn.data.images import Images, load_images
+    from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, TooManyEvents
+    from eventsnn.network import presets as presets
+    from eventsnn.network.convert import convert
+    from eventsnn.network.network import Layer, Network, Projection
+    from eventsnn.readers import load, save
+    from eventsnn.readers.torch.module import load_torch
+    from eventsnn.result import Result, simulate
+    from eventsnn.simulation import arithmetic as arithmetic
+    from eventsnn.simulation import encoding as encoding
+    from eventsnn.simulation.arithmetic import Arithmetic
+    from eventsnn.simulation.batch import Batch
+    from eventsnn.simulation.encoding import Encoding
+    from eventsnn.simulation.simulation import Simulation
+    from eventsnn.simulation.time import Time
+    from eventsnn.studies import asynchronism as asynchronism
+    from eventsnn.studies import certified as certified
+    from eventsnn.studies import cost as cost
+    from eventsnn.studies import equivalence as equivalence
+    from eventsnn.studies import errors as errors
+    from eventsnn.studies import surgery as surgery
+    from eventsnn.trace import edits as edits
+    from eventsnn.trace import explain as explain
+    from eventsnn.trace import microscope as microscope
+    from eventsnn.trace import replay as replay
+    from eventsnn.trace.edits import Delay, Drop, Move, Swap
+    from eventsnn.trace.trace import Trace
+    from eventsnn.views import plots as plots
+    from eventsnn.views import tables as tables
+
+__all__ = [
+    "Arithmetic",
+    "Batch",
+    "Delay",
+    "Drop",
+    "Encoding",
+    "Graph",
+    "Images",
+    "InputError",
+    "Layer",
+    "Move",
+    "Network",
+    "Node",
+    "OptionError",
+    "PotentialsTooLarge",
+    "Preprocessing",
+    "Projection",
+    "Result",
+    "Simulation",
+    "Swap",
+    "Time",
+    "TooManyEvents",
+    "Trace",
+    "__version__",
+    "convert",
+    "load",
+    "load_images",
+    "load_torch",
+    "save",
+    "simulate",
+]
+
+# the module that each name comes from
+_NAMES = {
+    name: module
+    for module, names in {
+        "ann.graph": "Graph Node Preprocessing",
+        "data.images": "Images load_images",
+        "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
+        "network.convert": "convert",
+        "network.network": "Layer Network Projection",
+        "readers": "load save",
+        "readers.torch.module": "load_torch",
+        "result": "Result simulate",
+        "simulation.arithmetic": "Arithmetic",
+        "simulation.batch": "Batch",
+        "simulation.encoding": "Encoding",
+        "simulation.simulation": "Simulation",
+        "simulation.time": "Time",
+        "trace.edits": "Delay Drop Move Swap",
+        "trace.trace": "Trace",
+    }.items()
+    for name in names.split()
 }
-__all__ = [*_WHERE]
+
+# public modules, and where they stand: their names stay flat, whatever the room
+_MODULES = {
+    name: f"{room}.{name}" if room else name
+    for room, names in {
+        "": "ann data export neurons readers trace",
+        "network": "presets",
+        "simulation": "arithmetic encoding",
+        "studies": "asynchronism certified cost equivalence errors surgery",
+        "trace": "edits explain microscope replay",
+        "views": "plots tables",
+    }.items()
+    for name in names.split()
+}
 
 
-def __getattr__(name):
-    """Import on first use, so that the command line starts fast."""
-    if name in _WHERE:
-        module = import_module(_WHERE[name])
-        value = globals()[name] = getattr(module, name)
-        return value
-    raise AttributeError(f"module 'eventsnn' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """A name of `__all__` or a public module, imported on first use."""
+    if name in _MODULES:
+        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _NAMES:
+        value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES])
+
+
+class _Flat(MetaPathFinder, Loader):
+    """Imports `eventsnn.errors` and the like, which stand in a room, under their public names."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        package, _, module = name.rpartition(".")
+        if package != __name__ or _MODULES.get(module, module) == module:
+            return None
+        return ModuleSpec(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(f"{__name__}.{_MODULES[spec.name.rpartition('.')[2]]}")
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module has run already; it keeps its own spec."""
+        if module.__spec__ is not None and module.__spec__.loader is self:
+            module.__spec__ = module.__spec__.loader_state
+
+
+sys.meta_path.append(_Flat())

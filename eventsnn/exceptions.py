@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
 
 class InputError(ValueError):
     """Something a user gave cannot be used.
@@ -10,14 +20,15 @@ class InputError(ValueError):
     and exits with status 2.
 
     where: what was given: a file, a node, an option. expected, found: the two that differ. do: what
-    helps, or "". limit: of the characters of `found` that are shown, for errors that list many things.
+    helps, or "". limit: of the characters of `found` that are shown, for errors that list many
+    things.
     """
 
     def __init__(
         self, where: object, expected: object, found: object, do: object = "", limit: int = 300
     ) -> None:
         self.where = one_line(where)
-        self.expected = one_line(expected)
+        self.expected = one_line(expected, max(limit, 300))
         self.found = one_line(found, limit)
         self.do = one_line(do)
         self.limit = limit
@@ -59,6 +70,39 @@ class PotentialsTooLarge(InputError):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.found,)
+
+
+def check_options(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises OptionError for the first of the `given` options that is not `known`, with the
+    nearest.
+
+    where: the function that was called, for the message.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.6)
+            do = f"did you mean {near[0]}?" if near else f"see help({where})"
+            raise OptionError(where, f"options among {', '.join(known)}", repr(name), do, 1000)
+
+
+def named_options(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which answers an option that it does not have with the nearest that it has."""
+    names = list(signature(function).parameters)
+    where = f"eventsnn.{function.__qualname__.removesuffix('.__init__')}"
+
+    @wraps(function)
+    def checked(*args: P.args, **options: P.kwargs) -> R:
+        check_options(where, options, names)
+        return function(*args, **options)
+
+    return checked
+
+
+def named_fields(cls: type[T]) -> type[T]:
+    """A dataclass that answers a field that it does not have with the nearest that it has."""
+    cls.__init__ = named_options(cls.__init__)
+    return cls
 
 
 def one_line(text: object, limit: int = 300) -> str:

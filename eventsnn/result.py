@@ -3,220 +3,310 @@
 from __future__ import annotations
 
 import time as clock
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn.data.images import check_images, pixel_range
-from eventsnn.exceptions import InputError
+from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.engine.event.driver import EventRun
+from eventsnn.exceptions import InputError, named_options
+from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.encoding import Encoding, events_of
 from eventsnn.simulation.simulation import Simulation, cores
-from eventsnn.simulation.time import Time
+from eventsnn.simulation.time import TICKS, Time
+from eventsnn.trace.edits import Delay, Drop, Move, Swap
+from eventsnn.trace.trace import Trace, record
 from eventsnn.views.tables import dataset, html_table, optional, report_steps
+
+if TYPE_CHECKING:  # what draws is imported where it is used
+    from eventsnn.trace.explain import Explanation
+    from eventsnn.trace.microscope import Observation
+    from eventsnn.trace.replay import Replayed
 
 
 @dataclass
 class Result:
-    """A run over N images; arrays as in `Batch`. images: as given; labels: int64 [N] or None;
-    seconds: the simulation's wall time.
+    """A run over N images, from `simulate`.
+
+    simulation: the network with its time and arithmetic. batch: what the images left, as arrays.
+    images: as given. labels: int64 [N], or None. seconds: the simulation's wall time. traces: what
+    was recorded so far, by the image's place.
     """
 
     simulation: Simulation
     batch: Batch
-    images: object
-    labels: np.ndarray | None
+    images: Any
+    labels: NDArray[np.int64] | None
     seconds: float
-    traces: dict = field(default_factory=dict, repr=False)
+    traces: dict[int, tuple[EventRun, Trace]] = field(default_factory=dict, repr=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batch.readout)
 
     @property
-    def network(self):
+    def network(self) -> Network:
+        """The network that ran."""
         return self.simulation.network
 
     @property
-    def spikes(self):
-        """int64 [N, L, T]"""
+    def spikes(self) -> NDArray[np.int64]:
+        """Spikes of either sign, int64 [N, L, T]; L: layers, the readout last."""
         return self.batch.spikes
 
     @property
-    def operations(self):
-        """Synaptic operations, int64 [N, L, T]"""
+    def operations(self) -> NDArray[np.int64]:
+        """Synaptic operations by target layer, int64 [N, L, T]."""
         return self.batch.operations
 
-    def readout(self, step=None):
-        """Output after `step` steps (default: all), float64 [N, classes], in the ANN's units:
-        averaged, unless released evenly.
+    def readout(self, step: int | None = None) -> NDArray[np.float64]:
+        """The output after `step` steps (None: all), float64 [N, classes], in the ANN's units.
+
+        It is averaged over the steps, unless the input was released evenly. Raises InputError for a
+        step outside 1 to T.
         """
         step = self._step(step)
         return self.simulation.output(self.batch.readout[:, step - 1], step)
 
-    def predictions(self, step=None):
-        """The class with the largest readout (the first of equals), int64 [N]."""
+    def predictions(self, step: int | None = None) -> NDArray[np.int64]:
+        """The class with the largest readout (the first of equals) after `step` steps, int64
+        [N].
+        """
         return self.batch.readout[:, self._step(step) - 1].argmax(axis=1)
 
-    def accuracy(self, step=None):
-        """The share of images classified as labelled."""
+    def accuracy(self, step: int | None = None) -> float:
+        """The share of images classified as labelled after `step` steps (None: all).
+
+        Raises InputError where there are no labels.
+        """
         if self.labels is None:
             raise InputError(
                 "accuracy", "images with labels", "none", "run on labelled Images, or pass labels="
             )
         return float(np.mean(self.predictions(step) == self.labels))
 
-    def rates(self):
+    def rates(self) -> NDArray[np.float64]:
         """Spikes per neuron and step for each spiking layer, float64 [L - 1]."""
         sizes = np.array([layer.size for layer in self.network.spiking])
         return self.spikes[:, :-1].sum(axis=(0, 2)) / (len(self) * self.simulation.steps * sizes)
 
-    def trace(self, image=0):
-        """The `Trace` of an image (its place in this run): every spike and delivery; event engine
-        only.
+    def trace(self, image: int = 0) -> Trace:
+        """Every spike and delivery of an image; event engine only.
+
+        image: its place in this run. Raises InputError for another engine or place.
         """
         return self._recorded(image)[1]
 
-    def observe(self, layer, neuron, image=0):
-        """What arrived at one neuron, event by event: an `Observation`; its picture:
-        `microscope.plot`.
+    def observe(
+        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+    ) -> Observation:
+        """What arrived at one neuron, event by event; `microscope.plot` draws it.
+
+        layer: its name or number. neuron: its number in the layer, or (c, y, x). image: its place
+        in this run. Raises InputError for what there is not.
         """
         from eventsnn.trace.microscope import observe
 
         return observe(self.trace(image), layer, neuron)
 
-    def explain(self, layer, neuron, image=0):
-        """Why a neuron fired as often as it did: an `Explanation`; print it."""
+    def explain(
+        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+    ) -> Explanation:
+        """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron
 
         return explain_neuron(self.trace(image), layer, neuron)
 
-    def replay(self, edits=(), image=0):
-        """What would have happened had spikes been swapped, moved, dropped or delayed
-        (`replay.Swap`, …).
+    def replay(self, edits: Iterable[Swap | Move | Drop | Delay] = (), image: int = 0) -> Replayed:
+        """What would have happened had spikes been swapped, moved, dropped or delayed.
+
+        edits: of `Swap`, `Move`, `Drop`, `Delay`, one after the other. image: its place in this
+        run. Raises InputError for edits that cannot be.
         """
         from eventsnn.trace.replay import replay
 
         trace = self.trace(image)
         return replay(self.simulation, trace, self._image(image), edits)
 
-    def _image(self, image):
+    def _image(self, image: int) -> NDArray[Any]:
         """Raw pixels, or the input events of an image."""
-        given, simulation = getattr(self.images, "pixels", self.images)[image], self.simulation
+        given = getattr(self.images, "pixels", self.images)[image]
+        simulation = self.simulation
         if simulation.encoding.kind != "events":
             return given
-        return events_of(
-            given, simulation.network.graph.input_shape, simulation.steps, simulation.time.ticks
-        )
+        shape = simulation.network.graph.input_shape
+        return events_of(given, shape, simulation.steps, simulation.time.ticks)
 
-    def _recorded(self, image):
+    def _recorded(self, image: int) -> tuple[EventRun, Trace]:
         if not 0 <= image < len(self):
             raise InputError("image", f"0 to {len(self) - 1}", image)
         if image not in self.traces:
-            from eventsnn.trace.trace import record
-
             numbers = getattr(self.images, "indices", np.arange(len(self)))
             self.traces[image] = record(self.simulation, self._image(image), int(numbers[image]))
         return self.traces[image]
 
-    def _step(self, step):
+    def _step(self, step: int | None) -> int:
         step = self.simulation.steps if step is None else step
         if not 1 <= step <= self.simulation.steps:
             raise InputError("step", f"1 to {self.simulation.steps}", step)
         return step
 
-    def table(self, steps=None):
-        """One row for each of the report steps: T, accuracy (with labels), spikes and synaptic
-        operations per image up to T.
+    def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """One row for each of `steps` (None: 1, 2, 4, … and T).
+
+        A row has T, accuracy (with labels), and spikes and synaptic operations an image up to T.
         """
         rows = []
         for t in steps or report_steps(self.simulation.steps):
-            row = {"T": t} if self.labels is None else {"T": t, "accuracy": self.accuracy(t)}
+            row: dict[str, Any] = {"T": t}
+            if self.labels is not None:
+                row["accuracy"] = self.accuracy(t)
             row["spikes"] = float(self.spikes[:, :, :t].sum() / len(self))
             row["operations"] = float(self.operations[:, :, :t].sum() / len(self))
             rows.append(row)
         return rows
 
-    def to_pandas(self):
+    def to_pandas(self) -> Any:
         """`table` as a DataFrame, one row for each of the report steps; needs pandas."""
         return optional("pandas").DataFrame(self.table()).set_index("T")
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """A Dataset; needs xarray.
 
-        spikes, operations: int64 [image, layer, step]; readout: float64 [image, step, class], in
-        the ANN's units; label: int64 [image], if there are labels. Images have their numbers in the
-        data set, layers their names, steps count from 1.
+        spikes, operations: int64 [image, layer, step]. readout: float64 [image, step, class], in
+        the ANN's units. label: int64 [image], if there are labels. Images have their numbers in the
+        data set, layers their names, and steps count from 1.
         """
-        steps = range(1, self.simulation.steps + 1)
-        variables = {
+        steps = list(range(1, self.simulation.steps + 1))
+        readout = np.stack([self.readout(step) for step in steps], axis=1)
+        variables: dict[str, Any] = {
             "spikes": (("image", "layer", "step"), self.spikes),
             "operations": (("image", "layer", "step"), self.operations),
-            "readout": (
-                ("image", "step", "class"),
-                np.stack([self.readout(k) for k in steps], axis=1),
-            ),
+            "readout": (("image", "step", "class"), readout),
         }
         if self.labels is not None:
             variables["label"] = ("image", self.labels)
-        return dataset(
-            variables,
-            image=getattr(self.images, "indices", np.arange(len(self))),
-            step=list(steps),
-            layer=[layer.name for layer in self.network.layers],
-        )
+        names = [layer.name for layer in self.network.layers]
+        numbers = getattr(self.images, "indices", np.arange(len(self)))
+        return dataset(variables, image=numbers, step=steps, layer=names)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         accuracy = "" if self.labels is None else f", accuracy {self.accuracy():.2%}"
+        spikes = self.spikes.sum() / len(self)
+        operations = self.operations.sum() / len(self) / 1e6
         return (
-            f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {self.spikes.sum() / len(self):,.0f} spikes and "
-            f"{self.operations.sum() / len(self) / 1e6:,.1f} M synaptic operations an image; {self.simulation.arithmetic}>"
+            f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {spikes:,.0f} "
+            f"spikes and {operations:,.1f} M synaptic operations an image; "
+            f"{self.simulation.arithmetic}>"
         )
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def run(
-    network,
-    images,
+@named_options
+def simulate(
+    network: Network,
+    images: Images | NDArray[Any] | Sequence[Any],
     *,
-    labels=None,
-    steps=32,
-    engine="clocked",
-    neuron="if",
-    tau=4,
-    initial=0.5,
-    encoding="constant",
-    bias_once=False,
-    srp=0,
-    srp_epsilon=0.0,
-    compat=None,
-    arithmetic="fixed",
-    fraction_bits=None,
-    seed=0,
-    workers=None,
-    batch=16,
-    neurons=False,
-    progress=False,
-    **time,
-):
-    """Simulate `images` (`Images`, or raw pixels [N, C, H, W]) for `steps` steps and return a
-    `Result`.
+    labels: NDArray[np.int64] | None = None,
+    steps: int = 32,
+    engine: str = "clocked",
+    neuron: Any = "if",
+    tau: int = 4,
+    initial: float | Sequence[NDArray[np.float64]] = 0.5,
+    encoding: str | Encoding = "constant",
+    bias_once: bool = False,
+    srp: int = 0,
+    srp_epsilon: float = 0.0,
+    compat: str | None = None,
+    arithmetic: str = "fixed",
+    fraction_bits: int | None = None,
+    seed: int = 0,
+    order: Any = "fifo",
+    barrier: bool = True,
+    refractory: float = 0.0,
+    window: float = 0.0,
+    jitter: str = "uniform:0.5",
+    delays: Any = None,
+    max_events: int | None = None,
+    ticks: int = TICKS,
+    workers: int | None = None,
+    batch: int = 16,
+    neurons: bool = False,
+    progress: bool = False,
+) -> Result:
+    """Simulates images on a spiking network.
 
-    With encoding "events", images is a list with each image's input events (`encoding.events_of`).
-    neurons: keep every neuron's net spikes and last potential. compat: a paper's own code
-    (`compat.PRESETS`). progress: show a bar on a terminal. time: fields of `simulation.Time`
-    (order, window, refractory, …) for engine "event". The other settings are those of
-    `simulation.Simulation`. Raises InputError for images of another shape.
+    **What runs**
+
+    network: what `eventsnn.convert` returns.
+    images: `Images`, or raw pixels [N, C, H, W] of any number type, or for encoding "events" a
+        list with each image's input events (`encoding.events_of`).
+    labels: the images' classes, int64 [N]; `Images` bring their own.
+    steps: T, the number of time steps, 1 to 65,536.
+
+    **Neurons and input**
+
+    neuron: "if", "if-hard", "snm" (DNISNM eq. 19-23), "st-bif" (SpikeZIP eq. 1), "gn" (GN eq.
+        8-11), or a model of one's own: a function of q, the charge of one spike, that gives a
+        NamedTuple (`neurons.contract`).
+    tau: members of a group neuron, 1 to 256; for "gn" only.
+    initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
+        [neurons] for each spiking layer.
+    encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
+        "events", or an `Encoding` with its details.
+    bias_once: whether biases arrive whole in step 1; for "constant" and "even".
+    srp: steps of SRP's first stage (SRP section 4); 0: there is none.
+    srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
+    compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
+
+    **Arithmetic** (semantics, section 6)
+
+    arithmetic: "fixed", whole numbers of 2^-F, exact in any order; or "float32", "float64".
+    fraction_bits: F, 1 to 40; None: the largest for which no potential can overflow.
+    seed: of everything random, 0 to 2^63 - 1.
+
+    **Time and order** (semantics, section 5)
+
+    engine: "clocked", all neurons once a step; or "event", spike by spike from a queue. The
+        options that follow are for "event".
+    order: in which order spikes that are due together arrive: "fifo", "lifo", "index", "random",
+        "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked", or a policy of
+        one's own (`eventsnn.engine.event.order`).
+    barrier: whether the queue is emptied before the next step's drive arrives.
+    refractory: the time after a spike in which a neuron cannot fire, in steps.
+    window: how long a neuron collects arrivals before it is evaluated, in steps.
+    jitter: for order "jitter", the delay of each spike: "uniform:X" (0 to X steps) or
+        "exponential:X" (mean X steps).
+    delays: in steps: one number, {(source, target): number} by layers' names, or one array
+        [neurons] for each spiking layer; None: there are none.
+    max_events: events of one image before it is an error; None: 8 for each neuron and step (64
+        with windows or refractory periods), at least a million.
+    ticks: whole parts of a step in which times are counted.
+
+    **How it runs**; none of these changes a result
+
+    workers: threads; None: one for each core.
+    batch: images that a thread takes at a time.
+    neurons: whether every neuron's net spikes and last potential are kept, in `Result.batch`.
+    progress: whether a progress bar is shown on a terminal after two seconds.
+
+    Returns a `Result`. Raises InputError for images of another shape than the network's, for
+    values that are not allowed and options that do not go together, OptionError for an option
+    that there is not, TooManyEvents for a queue that does not empty, and PotentialsTooLarge for
+    potentials that 64 bits do not hold.
     """
-    pixels, labels = getattr(images, "pixels", images), getattr(images, "labels", labels)
-    encoding = (
-        encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding, bias_once=bias_once)
-    )
+    pixels: Any = getattr(images, "pixels", images)
+    labels = getattr(images, "labels", labels)
+    encoding = _encoding(encoding, bias_once)
     decided = with_preset(
-        run,
+        simulate,
         compat,
         {
             "neuron": neuron,
@@ -228,12 +318,20 @@ def run(
         },
     )
     encoding = replace(encoding, kind=decided["encoding"], bias_once=decided["bias_once"])
-    inputs, ends = None, (0, 1)
+    time = Time(
+        order=order,
+        barrier=barrier,
+        refractory=refractory,
+        window=window,
+        jitter=jitter,
+        delays=delays,
+        max_events=max_events,
+        ticks=ticks,
+    )
+    inputs, ends = None, (0.0, 1.0)
     if encoding.kind == "events":
-        pixels = inputs = [
-            events_of(given, network.graph.input_shape, steps, Time(**time).ticks)
-            for given in pixels
-        ]
+        shape = network.graph.input_shape
+        pixels = inputs = [events_of(given, shape, steps, ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
         ends = pixel_range(pixels)
@@ -243,24 +341,29 @@ def run(
         engine=engine,
         neuron=decided["neuron"],
         tau=tau,
+        time=time,
         initial=decided["initial"],
         encoding=encoding,
         srp=srp,
         srp_epsilon=decided["srp_epsilon"],
         arithmetic=arithmetic,
-        seed=seed,
         fraction_bits=fraction_bits,
         pixel_range=ends,
         inputs=inputs,
-        time=Time(**time),
+        seed=seed,
     )
     numbers = getattr(images, "indices", np.arange(len(pixels)))
-    began, parts = clock.perf_counter(), []
+    size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
+    parts = []
+    began = clock.perf_counter()
     with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
-        size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
         for _, part in simulation.stream(
             pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons
         ):
             parts.append(part)
             bar.update(len(part.readout))
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
+
+
+def _encoding(given: str | Encoding, bias_once: bool) -> Encoding:
+    return given if isinstance(given, Encoding) else Encoding(kind=given, bias_once=bias_once)

@@ -1,133 +1,124 @@
-"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps
-32.
-"""
+"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from shutil import get_terminal_size
+from typing import NoReturn
 
-import eventsnn
 from eventsnn.console import STOPPED, explain, fail, start
 from eventsnn.exceptions import InputError
 from eventsnn.settings import GROUPS, Settings, option_of, read
+from eventsnn.version import VERSION
 
 DESCRIPTION = """\
-Convert a trained ANN to a spiking network, simulate it spike by spike, and report what became of its accuracy.
+Convert a trained ANN to a spiking network, simulate it spike by spike, and report what became of
+its accuracy.
 
   python -m eventsnn.run                                   the bundled network on bundled images
   python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000
 
-Prints tables and leaves a results folder: summary.json, layers.csv, accuracy.csv, run.h5, accuracy.png, rates.png.
-A run that was stopped goes on where it was when the same command is given again."""
+Prints tables and leaves a results folder: summary.json, layers.csv, accuracy.csv, run.h5,
+accuracy.png, rates.png. A run that was stopped goes on where it was when the same command is given
+again."""
 
 EPILOG = """\
-exit status: 0 when all is well, 2 for wrong input (one line on standard error says what is wrong and what to do),
-130 when stopped by Ctrl-C"""
+exit status: 0 when all is well, 2 for wrong input (one line on standard error says what is wrong
+and what to do), 130 when stopped by Ctrl-C"""
+
+
+USAGE = "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH"
+METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are InputErrors in the words of Settings."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError for what argparse found; message: in its words."""
         options = {option_of(f): f for f in fields(Settings)}
         where, _, what = message.removeprefix("argument ").partition(": ")
         if where in options and options[where].metadata["kind"] is bool:
             raise InputError(where, "no value", _quoted(what), f"write {where} alone")
         if where in options:
-            raise InputError(
-                where,
-                "a value",
-                "none",
-                f"for example {options[where].metadata['example']}; one that begins with a dash "
-                f"is written {where}=-…",
-            )
+            example = options[where].metadata["example"]
+            do = f"for example {example}; one that begins with a dash is written {where}=-…"
+            raise InputError(where, "a value", "none", do)
         names = re.findall(r"(?<!\S)-[^\s=]*", what)
-        near = (
-            get_close_matches(names[0], [*options, "--help", "--version"], 1, 0.7) if names else ()
-        )
+        known = [*options, "--help", "--version"]
+        near = get_close_matches(names[0], known, 1, 0.7) if names else []
         found = what if where == "unrecognized arguments" else message
-        raise InputError(
-            "command line",
-            "options that --help lists",
-            found,
-            f"did you mean {near[0]}?"
-            if near
-            else "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH",
-        )
+        do = f"did you mean {near[0]}?" if near else USAGE
+        raise InputError("command line", "options that --help lists", found, do)
 
 
-def _quoted(message):
+def _quoted(message: str) -> str:
     """The part of argparse's message in quotes: what was found."""
     return message[message.find("'") :] if "'" in message else message
 
 
-def parser():
+def parser() -> Parser:
     """The options are the fields of Settings; values stay text."""
-    p = Parser(
+    result = Parser(
         prog="python -m eventsnn.run",
         usage="%(prog)s [option value …]",
         description=DESCRIPTION,
         epilog=EPILOG,
         allow_abbrev=False,
-        formatter_class=lambda prog: _Layout(
-            prog, max_help_position=6, width=min(110, get_terminal_size().columns - 2)
-        ),
+        formatter_class=_layout,
     )
-    groups = {key: p.add_argument_group(title) for key, title in GROUPS.items()}
-    metavars = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
+    groups = {key: result.add_argument_group(title) for key, title in GROUPS.items()}
     for f in fields(Settings):
-        m = f.metadata
+        kind, choices = f.metadata["kind"], f.metadata["choices"]
         default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
-        text = f"{m['help']}{default}\ne.g. {m['example']}".replace("%", "%%")
-        add = groups[m["group"]].add_argument
-        if m["kind"] is bool:
-            add(option_of(f), action="store_true", help=text)
+        text = f"{f.metadata['help']}{default}\ne.g. {f.metadata['example']}".replace("%", "%%")
+        group = groups[f.metadata["group"]]
+        if kind is bool:
+            group.add_argument(option_of(f), action="store_true", help=text)
         else:
-            add(
-                option_of(f),
-                metavar="{" + ",".join(m["choices"]) + "}" if m["choices"] else metavars[m["kind"]],
-                help=text,
-            )
-    p.add_argument(
-        "--version",
-        action="version",
-        version=f"eventsnn {eventsnn.__version__}",
-        help="print the version",
-    )
-    return p
+            metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
+            group.add_argument(option_of(f), metavar=metavar, help=text)
+    version = f"eventsnn {VERSION}"
+    result.add_argument("--version", action="version", version=version, help="print the version")
+    return result
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
     """Help texts keep their line ends."""
 
-    def _split_lines(self, text, width):
-        return [
-            part
-            for line in text.split("\n")
-            for part in super(_Layout, self)._split_lines(line, width)
-        ]
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        lines = []
+        for line in text.split("\n"):
+            lines += super()._split_lines(line, width)
+        return lines
 
 
-def settings_of(argv=None):
-    """The Settings of a command line (default: this process's). Raises InputError."""
+def _layout(prog: str) -> _Layout:
+    width = min(110, get_terminal_size().columns - 2)
+    return _Layout(prog, max_help_position=6, width=width)
+
+
+def settings_of(argv: Sequence[str] | None = None) -> Settings:
+    """The Settings of a command line; argv: None for this process's. Raises InputError."""
     given = parser().parse_args(argv)
-    texts = {f: getattr(given, f.name) for f in fields(Settings)}
-    return Settings(
-        **{
-            f.name: read(f, text) if isinstance(text, str) else text
-            for f, text in texts.items()
-            if text is not None
-        }
-    )
+    values = {}
+    for f in fields(Settings):
+        text = getattr(given, f.name)
+        if text is not None:
+            values[f.name] = read(f, text) if isinstance(text, str) else text
+    return Settings(**values)
 
 
-def main(argv=None):
-    """Run the command line; returns the exit status: 0, 2 for wrong input, 130 when interrupted."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, 2 for wrong input, 130 when stopped.
+
+    argv: the arguments; None: this process's.
+    """
     try:
         settings = settings_of(argv)
         from eventsnn.runs.pipeline import run
@@ -136,20 +127,14 @@ def main(argv=None):
     except InputError as error:
         return fail(error)
     except MemoryError:
-        return fail(
-            InputError(
-                "memory",
-                "room for the network, the images and --workers batches",
-                "none left",
-                "use fewer --workers, a smaller --batch, fewer --steps or a --limit",
-            )
-        )
+        expected = "room for the network, the images and --workers batches"
+        do = "use fewer --workers, a smaller --batch, fewer --steps or a --limit"
+        return fail(InputError("memory", expected, "none left", do))
     except OSError as error:
         return fail(explain(error))
     except KeyboardInterrupt:
-        print(
-            "eventsnn: stopped; the same command goes on from the last whole batch", file=sys.stderr
-        )
+        words = "eventsnn: stopped; the same command goes on from the last whole batch"
+        print(words, file=sys.stderr)
         return STOPPED
     return 0
 

@@ -1,5 +1,6 @@
-"""Everything a run depends on, in one frozen dataclass; the command line's options are its
-fields.
+"""Everything a run depends on, in one frozen dataclass.
+
+The command line's options are its fields.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from eventsnn.simulation.time import Time
 
 GROUPS = {
     "input": "what to run",
@@ -23,38 +28,40 @@ GROUPS = {
 
 
 def option(
-    default, help, example, *, group, choices=None, kind=str, low=None, high=None, result=True
-):
+    default: Any,
+    help: str,
+    example: str,
+    *,
+    group: str,
+    choices: tuple[str, ...] | None = None,
+    kind: Any = str,
+    low: float | None = None,
+    high: float | None = None,
+    result: bool = True,
+) -> Any:
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    kind: str, int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any
-    numbers). group: its heading in --help, a key of GROUPS. result: whether it can change the
-    outcome.
+    default: its value where it is not given. help: what --help says. example: of its use. group: its
+    heading in --help, a key of GROUPS. choices: the only values, or None. kind: str, int, float,
+    bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low, high: the least
+    and the largest number, or None. result: whether it can change the outcome.
     """
-    return field(
-        default=default,
-        metadata=dict(
-            help=help,
-            example=example,
-            group=group,
-            choices=choices,
-            kind=kind,
-            low=low,
-            high=high,
-            result=result,
-        ),
+    metadata = dict(
+        help=help,
+        example=example,
+        group=group,
+        choices=choices,
+        kind=kind,
+        low=low,
+        high=high,
+        result=result,
     )
+    return field(default=default, metadata=metadata)
 
 
 EXPORTS = ("nir", "sonata", "gdf")
-HASHED = (
-    "net",
-    "arch",
-    "input_scale",
-    "input_mean",
-    "input_std",
-    "data",
-)  # a run is known by what these lead to
+# a run is known by what these lead to
+HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("jitter", "order", "jitter"),
@@ -63,6 +70,7 @@ EVENT_DETAILS = (
     ("trace_neurons", "trace", "spikes"),
     ("trace_steps", "trace", "spikes"),
 )
+NEEDS = (("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni"))
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
 
@@ -80,16 +88,17 @@ class Settings:
     )
     arch: str | None = option(
         None,
-        "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, keras-mobilenet, or "
-        "a .json file that Keras's model.to_json() gave; of a PyTorch state dict: vgg16, resnet18, resnet20, "
-        "resnet34, with the levels L of its thresholds, or a mapping file (.json)",
+        "the architecture of a file that holds weights only: keras-vgg16, keras-vgg19, "
+        "keras-mobilenet, or a .json file that Keras's model.to_json() gave; of a PyTorch state "
+        "dict: vgg16, resnet18, resnet20, resnet34, with the levels L of its thresholds, or a "
+        "mapping file (.json)",
         "--net resnet20.h5 --arch resnet20:L=8",
         group="input",
     )
     input_scale: float | None = option(
         None,
-        "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: what "
-        "the network's file says, or else 1",
+        "a pixel p of channel c enters the network as (p * scale - mean[c]) / std[c]; default: "
+        "what the network's file says, or else 1",
         "--input-scale 0.00392156862745098",
         group="input",
         kind=float,
@@ -116,7 +125,8 @@ class Settings:
     )
     data: str = option(
         "sample",
-        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, or 'sample'",
+        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, "
+        "or 'sample'",
         "--data cifar-10-batches-bin",
         group="input",
     )
@@ -138,16 +148,18 @@ class Settings:
 
     thresholds: str = option(
         "auto",
-        "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), the largest "
-        "activation on the calibration images (max), a percentile of them, each neuron's own largest activation "
-        "(dni), or auto: the activation's own where it has one, else percentile",
+        "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
+        "the largest activation on the calibration images (max), a percentile of them, each "
+        "neuron's own largest activation (dni), or auto: the activation's own where it has one, "
+        "else percentile",
         "--thresholds percentile",
         group="conversion",
         choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"),
     )
     percentile: float = option(
         99.9,
-        "the percentile of a layer's activations that becomes its threshold, where the rule is percentile",
+        "the percentile of a layer's activations that becomes its threshold, where the rule is "
+        "percentile",
         "--percentile 99.99",
         group="conversion",
         kind=float,
@@ -156,31 +168,31 @@ class Settings:
     )
     dead: str = option(
         "layer_max",
-        "with dni, the threshold of neurons that are never active on the calibration images: the layer's "
-        "largest, or none, which makes them silent",
+        "with dni, the threshold of neurons that are never active on the calibration images: the "
+        "layer's largest, or none, which makes them silent",
         "--thresholds dni --dead silent",
         group="conversion",
         choices=("layer_max", "silent"),
     )
     calibration: str | None = option(
         None,
-        "the images on which max, percentile and dni are found: split of --data and positions, from 0; "
-        "default: the first 128 of train",
+        "the images on which max, percentile and dni are found: split of --data and positions, "
+        "from 0; default: the first 128 of train",
         "--calibration train:0-511",
         group="conversion",
     )
     max_pooling: str = option(
         "exact",
-        "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average pooling, which "
-        "makes it another function",
+        "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average "
+        "pooling, which makes it another function",
         "--max-pooling average",
         group="conversion",
         choices=("exact", "average"),
     )
     residual: str = option(
         "keep",
-        "what becomes of residual connections: keep, or reroute them behind the activation (SpikeZIP 3.3), "
-        "which makes it another function, for networks trained so",
+        "what becomes of residual connections: keep, or reroute them behind the activation "
+        "(SpikeZIP 3.3), which makes it another function, for networks trained so",
         "--residual reroute",
         group="conversion",
         choices=("keep", "reroute"),
@@ -219,7 +231,8 @@ class Settings:
     )
     initial: float = option(
         0.5,
-        "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in levels)",
+        "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in "
+        "levels)",
         "--initial 0",
         group="simulation",
         kind=float,
@@ -244,8 +257,8 @@ class Settings:
     )
     neuron: str = option(
         "if",
-        "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), bipolar with "
-        "a spike tracer (SpikeZIP), or group neurons (GN)",
+        "the neuron model: integrate-and-fire with soft or hard reset, signed with memory "
+        "(DNISNM), bipolar with a spike tracer (SpikeZIP), or group neurons (GN)",
         "--neuron snm",
         group="simulation",
         choices=("if", "if-hard", "snm", "st-bif", "gn"),
@@ -261,7 +274,8 @@ class Settings:
     )
     srp: int = option(
         0,
-        "steps of a first stage, after which neurons with a residual potential below 0 fall silent (SRP); 0: none",
+        "steps of a first stage, after which neurons with a residual potential below 0 fall "
+        "silent (SRP); 0: none",
         "--srp 4",
         group="simulation",
         kind=int,
@@ -279,8 +293,8 @@ class Settings:
     )
     encoding: str = option(
         "constant",
-        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random spikes of "
-        "the input, at rates that follow its values",
+        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random "
+        "spikes of the input, at rates that follow its values",
         "--encoding even --neuron st-bif",
         group="simulation",
         choices=("constant", "even", "rate"),
@@ -303,8 +317,8 @@ class Settings:
     )
     engine: str = option(
         "clocked",
-        "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by spike from a "
-        "queue",
+        "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by "
+        "spike from a queue",
         "--engine event",
         group="simulation",
         choices=("clocked", "event"),
@@ -368,7 +382,8 @@ class Settings:
     )
     max_events: int | None = option(
         None,
-        "event engine: events of one image before it is an error; default: 8 for each neuron and step",
+        "event engine: events of one image before it is an error; default: 8 for each neuron and "
+        "step",
         "--engine event --max-events 1000000",
         group="simulation",
         kind=int,
@@ -396,8 +411,8 @@ class Settings:
     )
     batch: int = option(
         16,
-        "images that a thread takes at a time, and that are kept together when a run is stopped; never changes a "
-        "result",
+        "images that a thread takes at a time, and that are kept together when a run is stopped; "
+        "never changes a result",
         "--batch 4",
         group="running",
         kind=int,
@@ -415,9 +430,9 @@ class Settings:
     )
     trace: str = option(
         "counts",
-        "what is kept of the spikes beside the tables: none, counts, and with the event engine digest (counts, "
-        "and hashes for each layer and step) or spikes (these, and every spike and delivery, in one trace-<image>.h5 "
-        "for each image)",
+        "what is kept of the spikes beside the tables: none, counts, and with the event engine "
+        "digest (counts, and hashes for each layer and step) or spikes (these, and every spike "
+        "and delivery, in one trace-<image>.h5 for each image)",
         "--engine event --trace spikes --limit 1",
         group="output",
         choices=("none", "counts", "digest", "spikes"),
@@ -450,17 +465,18 @@ class Settings:
     )
     export: str | None = option(
         None,
-        "files for other programs, in the results folder: nir, the network as network.nir, for other "
-        "simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 (sonata) or spikes-<image>.gdf "
-        "(gdf, text: neuron, counted from 1 over all layers, and time), where a step is 1 ms",
+        "files for other programs, in the results folder: nir, the network as network.nir, for "
+        "other simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 "
+        "(sonata) or spikes-<image>.gdf (gdf, text: neuron, counted from 1 over all layers, and "
+        "time), where a step is 1 ms",
         "--export nir",
         group="output",
         result=False,
     )
     nir_for: str = option(
         "generic",
-        "the simulator that is to read network.nir: each resets and compares in its own way, of which notes "
-        "warn",
+        "the simulator that is to read network.nir: each resets and compares in its own way, of "
+        "which notes warn",
         "--export nir --nir-for spikingjelly",
         group="output",
         choices=("generic", "sinabs", "spikingjelly", "snntorch", "norse"),
@@ -483,100 +499,74 @@ class Settings:
         result=False,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for f in fields(self):
             _check(f, getattr(self, f.name))
         self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
-            raise InputError(
-                "--report-steps",
-                f"numbers up to --steps {self.steps}",
-                ",".join(map(str, self.report_steps)),
-                "raise --steps, or report earlier ones",
-            )
+            found = ",".join(map(str, self.report_steps))
+            do = "raise --steps, or report earlier ones"
+            raise InputError("--report-steps", f"numbers up to --steps {self.steps}", found, do)
         if self.fraction_bits is not None and self.arithmetic != "fixed":
-            raise InputError(
-                "--fraction-bits",
-                "--arithmetic fixed",
-                f"--arithmetic {self.arithmetic}",
-                "floating point has no fraction bits to choose: leave one of the two options out",
-            )
+            found = f"--arithmetic {self.arithmetic}"
+            do = "floating point has no fraction bits to choose: leave one of the two options out"
+            raise InputError("--fraction-bits", "--arithmetic fixed", found, do)
         _calibration_range(self.calibration)
         self._check_combinations()
-        changed = [
-            f
-            for f in fields(self)
-            if f.name in EVENT_ONLY
-            and getattr(self, f.name) != f.default
-            or f.name == "trace"
-            and self.trace in ("digest", "spikes")
-        ]
-        if self.engine != "event" and changed:
-            raise InputError(
-                option_of(changed[0]),
-                "--engine event",
-                f"--engine {self.engine}",
-                "only the event engine has an order of arrival",
-            )
+        self._check_engine()
         for name in ("trace_step_range", "trace_neuron_places", "exports"):
             getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
 
-    def _apply_preset(self):
+    def _apply_preset(self) -> None:
         """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
-        for name, value in {**preset(self.compat).convert, **preset(self.compat).run}.items():
-            f = next(f for f in fields(self) if f.name == name)
-            if getattr(self, name) not in (f.default, value):
-                raise InputError(
-                    option_of(f),
-                    f"{value}, which --compat {self.compat} decides",
-                    getattr(self, name),
-                    f"leave {option_of(f)} or --compat out",
-                )
+        chosen = preset(self.compat)
+        for name, value in {**chosen.convert, **chosen.simulate}.items():
+            f = _field(name)
+            given = getattr(self, name)
+            if given not in (f.default, value):
+                expected = f"{value}, which --compat {self.compat} decides"
+                do = f"leave {option_of(f)} or --compat out"
+                raise InputError(option_of(f), expected, given, do)
             object.__setattr__(self, name, value)
-        needs = preset(self.compat).needs
+        needs = chosen.needs
         if needs and not getattr(self, needs):
-            raise InputError(
-                f"--compat {self.compat}",
-                f"--{needs} N",
-                f"--{needs} 0",
-                "for example --compat srp-code --srp 4",
-            )
+            do = "for example --compat srp-code --srp 4"
+            raise InputError(f"--compat {self.compat}", f"--{needs} N", f"--{needs} 0", do)
 
-    def _check_combinations(self):
-        """Raise InputError for options that say nothing without another."""
-        self._check_needs(
-            (
-                ("release", "encoding", "even"),
-                ("tau", "neuron", "gn"),
-                ("dead", "thresholds", "dni"),
-            )
-        )
+    def _check_combinations(self) -> None:
+        """Raises InputError for options that say nothing without another."""
+        self._check_needs(NEEDS)
         if self.srp_epsilon and not self.srp:
-            raise InputError(
-                "--srp-epsilon",
-                "--srp N, the steps of a first stage",
-                "--srp 0",
-                "for example --srp 4 --srp-epsilon 0.001",
-            )
+            expected = "--srp N, the steps of a first stage"
+            do = "for example --srp 4 --srp-epsilon 0.001"
+            raise InputError("--srp-epsilon", expected, "--srp 0", do)
 
-    def _check_needs(self, needs):
-        """Raise InputError for an option that was given without the value of another that it needs:
-        (name, the other, value).
+    def _check_engine(self) -> None:
+        """Raises InputError for an order of arrival, or spikes kept, without the event engine."""
+        if self.engine == "event":
+            return
+        for f in fields(self):
+            ordered = f.name in EVENT_ONLY and getattr(self, f.name) != f.default
+            if ordered or (f.name == "trace" and self.trace in ("digest", "spikes")):
+                do = "only the event engine has an order of arrival"
+                raise InputError(option_of(f), "--engine event", f"--engine {self.engine}", do)
+
+    def _check_needs(self, needs: tuple[tuple[str, str, str], ...]) -> None:
+        """Raises InputError for an option without the value of another that it needs.
+
+        needs: (name, the other's name, its value) of each.
         """
         for name, needed, value in needs:
-            f = next(f for f in fields(self) if f.name == name)
+            f = _field(name)
             if getattr(self, name) != f.default and getattr(self, needed) != value:
-                raise InputError(
-                    option_of(f),
-                    f"--{needed} {value}",
-                    f"--{needed} {getattr(self, needed)}",
-                    f"for example {f.metadata['example']}",
-                )
+                found = f"--{needed} {getattr(self, needed)}"
+                do = f"for example {f.metadata['example']}"
+                raise InputError(option_of(f), f"--{needed} {value}", found, do)
 
     @property
-    def time(self):
-        """The event engine's `simulation.Time`."""
+    def time(self) -> Time | None:
+        """The event engine's `simulation.time.Time`; None for the clocked engine."""
         from eventsnn.simulation.time import Time
 
         if self.engine != "event":
@@ -592,165 +582,152 @@ class Settings:
         )
 
     @property
-    def trace_step_range(self):
+    def trace_step_range(self) -> tuple[int, int] | None:
         """(first, last) step whose spikes are kept, counted from 0; None for all."""
         if self.trace_steps is None:
             return None
-        first, _, last = self.trace_steps.partition("-")
+        begin, _, end = self.trace_steps.partition("-")
         try:
-            first, last = int(first), int(last or first)
+            first = int(begin)
+            last = int(end or begin)
         except ValueError:
-            first = 0
+            first = last = 0
         if not 1 <= first <= last <= self.steps:
-            raise InputError(
-                "--trace-steps",
-                f"FIRST-LAST within 1-{self.steps}",
-                repr(self.trace_steps),
-                "for example --trace-steps 1-4",
-            )
+            expected = f"FIRST-LAST within 1-{self.steps}"
+            do = "for example --trace-steps 1-4"
+            raise InputError("--trace-steps", expected, repr(self.trace_steps), do)
         return first - 1, last - 1
 
     @property
-    def trace_neuron_places(self):
-        """[(layer's name, number or (c, y, x))] of the neurons whose spikes are kept; None for
-        all.
-        """
+    def trace_neuron_places(self) -> list[tuple[str, int | tuple[int, int, int]]] | None:
+        """(layer's name, number or (c, y, x)) of each neuron whose spikes are kept; None: all."""
         if self.trace_neurons is None:
             return None
-        found = [
-            re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
-            for part in self.trace_neurons.split(",")
-        ]
-        if None in found:
-            raise InputError(
-                "--trace-neurons",
-                "LAYER:NUMBER or LAYER:C/Y/X, separated by commas",
-                repr(self.trace_neurons),
-                "for example --trace-neurons act1:17,act5:3/0/2",
-            )
-        return [
-            (m[1], int(m[2]) if m[3] is None else (int(m[2]), int(m[3]), int(m[4]))) for m in found
-        ]
+        places: list[tuple[str, int | tuple[int, int, int]]] = []
+        for part in self.trace_neurons.split(","):
+            found = re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
+            if found is None:
+                expected = "LAYER:NUMBER or LAYER:C/Y/X, separated by commas"
+                do = "for example --trace-neurons act1:17,act5:3/0/2"
+                raise InputError("--trace-neurons", expected, repr(self.trace_neurons), do)
+            name, first, y, x = found.groups()
+            places.append((name, int(first) if y is None else (int(first), int(y), int(x))))
+        return places
 
     @property
-    def exports(self):
+    def exports(self) -> list[str]:
         """The files for other programs, names among EXPORTS."""
         names = self.export.split(",") if self.export else []
         unknown = [name for name in names if name not in EXPORTS]
         if unknown:
-            raise InputError(
-                "--export",
-                f"names among {', '.join(EXPORTS)}, separated by commas",
-                repr(unknown[0]),
-                "for example --export nir,gdf",
-            )
+            expected = f"names among {', '.join(EXPORTS)}, separated by commas"
+            do = "for example --export nir,gdf"
+            raise InputError("--export", expected, repr(unknown[0]), do)
         if self.trace != "spikes" and set(names) - {"nir"}:
-            raise InputError(
-                "--export",
-                f"--trace spikes for {self.export}",
-                f"--trace {self.trace}",
-                "for example --engine event --trace spikes --export gdf",
-            )
+            expected = f"--trace spikes for {self.export}"
+            do = "for example --engine event --trace spikes --export gdf"
+            raise InputError("--export", expected, f"--trace {self.trace}", do)
         if self.nir_for != "generic" and "nir" not in names:
-            raise InputError(
-                "--nir-for",
-                "--export nir",
-                f"--export {self.export}" if names else "none",
-                "for example --export nir",
-            )
+            found = f"--export {self.export}" if names else "none"
+            raise InputError("--nir-for", "--export nir", found, "for example --export nir")
         return names
 
     @property
-    def calibration_range(self):
+    def calibration_range(self) -> tuple[str, int, int]:
         """(split, first, last) of the calibration images."""
         return _calibration_range(self.calibration)
 
-    def outcome(self):
+    def outcome(self) -> dict[str, Any]:
         """The settings that can change a result, as a dict ready for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["result"]}
 
-    def id(self, *more):
-        """Eight hexadecimal digits: equal for runs that must give equal results. more: hashes of
-        network and images.
+    def id(self, *more: str) -> str:
+        """Eight hexadecimal digits: equal for runs that must give equal results.
+
+        more: hashes of network and images, and the version.
         """
-        kept = {k: v for k, v in self.outcome().items() if k not in HASHED}
+        kept = {name: value for name, value in self.outcome().items() if name not in HASHED}
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
 
-LISTS = {"steps": int, "numbers": float}
+LISTS: dict[Any, type] = {"steps": int, "numbers": float}
+EXPECTED = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    "steps": "whole numbers separated by commas",
+    "numbers": "numbers separated by commas",
+}
 
 
-def option_of(f):
+def _field(name: str) -> Field[Any]:
+    return next(f for f in fields(Settings) if f.name == name)
+
+
+def option_of(f: Field[Any]) -> str:
     """The command line's name of a field: --report-steps for report_steps."""
     return "--" + f.name.replace("_", "-")
 
 
-def read(f, text):
-    """The value of a field from the command line's text; Settings checks its range."""
-    expected = {
-        int: "a whole number",
-        float: "a number",
-        "steps": "whole numbers separated by commas",
-        "numbers": "numbers separated by commas",
-    }
+def read(f: Field[Any], text: str) -> Any:
+    """The value of a field from the command line's text; Settings checks its range.
+
+    f: the field. text: as given. Raises InputError for text that is no value of its kind.
+    """
     kind = f.metadata["kind"]
     try:
         if kind in LISTS:
             return tuple(LISTS[kind](part) for part in text.split(","))
         return kind(text) if kind in (int, float) else text
     except ValueError:
-        raise InputError(
-            option_of(f), expected[kind], repr(text), f"for example {f.metadata['example']}"
-        ) from None
+        do = f"for example {f.metadata['example']}"
+        raise InputError(option_of(f), EXPECTED[kind], repr(text), do) from None
 
 
-def _check(f, value):
-    m = f.metadata
+def _check(f: Field[Any], value: Any) -> None:
+    """Raises InputError for a value that the field does not allow."""
     if value is None and f.default is None:
         return
-    kind, low, high = m["kind"], m["low"], m["high"]
+    kind, choices = f.metadata["kind"], f.metadata["choices"]
+    low, high = f.metadata["low"], f.metadata["high"]
     if kind in LISTS:
-        good = isinstance(value, tuple) and all(
-            type(t) in (int, LISTS[kind]) and math.isfinite(t) for t in value
-        )
-        expected, values = (
-            {int: "whole numbers", float: "numbers"}[LISTS[kind]],
-            value if good else (),
-        )
+        good = isinstance(value, tuple) and all(_is_number(t, LISTS[kind]) for t in value)
+        expected = {int: "whole numbers", float: "numbers"}[LISTS[kind]]
+        values = value if good else ()
     else:
         good = type(value) is kind or (kind is float and type(value) is int)
-        expected, values = (
-            {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind],
-            [value],
-        )
+        expected, values = EXPECTED[kind], (value,)
     if good and kind is float:
         good = math.isfinite(value)
-    if good and m["choices"]:
-        good = value in m["choices"]
+    if good and choices:
+        good = value in choices
     if good and kind is str:
         good = bool(value)
     if good and low is not None:
         good = all(low <= v and (high is None or v <= high) for v in values)
-    if m["choices"]:
-        expected = "one of " + ", ".join(m["choices"])
+    if choices:
+        expected = "one of " + ", ".join(choices)
     elif low is not None:
         expected += f" from {low:,}" + (f" to {high:,}" if high is not None else "")
     if not good:
-        raise InputError(option_of(f), expected, repr(value), f"for example {m['example']}")
+        do = f"for example {f.metadata['example']}"
+        raise InputError(option_of(f), expected, repr(value), do)
 
 
-def _calibration_range(text):
+def _is_number(value: Any, kind: type) -> bool:
+    return type(value) in (int, kind) and math.isfinite(value)
+
+
+def _calibration_range(text: str | None) -> tuple[str, int, int]:
     try:
         split, _, positions = ("train:0-127" if text is None else text).rpartition(":")
-        first, _, last = positions.partition("-")
-        first, last = int(first), int(last or first)
+        begin, _, end = positions.partition("-")
+        first, last = int(begin), int(end or begin)
         if split not in ("train", "test") or not 0 <= first <= last < first + 100_000:
             raise ValueError
     except ValueError:
-        raise InputError(
-            "--calibration",
-            "SPLIT:FIRST-LAST, at most 100,000 images",
-            repr(text),
-            "for example --calibration train:0-511: the first 512 images of the train split",
-        ) from None
+        expected = "SPLIT:FIRST-LAST, at most 100,000 images"
+        do = "for example --calibration train:0-511: the first 512 images of the train split"
+        raise InputError("--calibration", expected, repr(text), do) from None
     return split, first, last

@@ -7,31 +7,48 @@ the same operations in the same order, so its result does not depend on the batc
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
-import threading
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike, NDArray
 
-from eventsnn.ann.operators import IDENTITIES, resize_indices, spatial_pads, window_of
+from eventsnn.ann.blas import ONE_BLAS_THREAD
+from eventsnn.ann.graph import Graph
+from eventsnn.ann.node import IDENTITIES, Node
+from eventsnn.ann.windows import Window, resize_indices, spatial_pads, window_of
 from eventsnn.exceptions import InputError
 
-BLOCK = 2**21  # bytes of convolution columns at a time: about the size of a second-level cache
-WEIGHTS = 2**23  # of a Gemm that are copied at a time where x has another dtype
-CHUNK = 2**26  # bytes of the largest activation that `predict` holds at a time, for each thread
+# bytes of convolution columns at a time: about the size of a second-level cache
+BLOCK = 2**21
+# weights of a Gemm that are copied at a time where x has another dtype
+WEIGHTS = 2**23
+# bytes of the largest activation that `predict` holds at a time, for each thread
+CHUNK = 2**26
 
 
-def forward(graph, x, *, keep=(), dtype=np.float32, silent=None):
+def forward(
+    graph: Graph,
+    x: NDArray[Any],
+    *,
+    keep: Collection[str] = (),
+    dtype: DTypeLike = np.float32,
+    silent: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> dict[str, NDArray[Any]]:
     """Run the ANN on preprocessed images.
 
-    x: [N, C, H, W]; keep: names of nodes (or of the input). silent: name of a node -> bool, of its
-    shape: which of its values are set to 0. Returns name -> array of `dtype`, for the graph's
-    output and every name in `keep`. What nothing needs any more is freed on the way. It runs on the
-    calling thread and may be called from several at once.
+    graph: the ANN. x: numbers [N, C, H, W]. keep: names of nodes (or of the input) whose values are
+    returned. dtype: a type of floats, for all arithmetic. silent: name of a node -> which of its
+    values are set to 0, bool, in the node's shape without the batch axis.
+
+    Returns name -> array of `dtype`, for the graph's output and every name in `keep`. Raises
+    InputError where `x` does not fit the graph, and where it has no node of a name in `keep`. All
+    other values are freed as soon as no node needs them. The pass runs on the calling thread;
+    several threads may call it at once.
     """
     x = _images(graph, x)
     for name in keep:
@@ -41,11 +58,22 @@ def forward(graph, x, *, keep=(), dtype=np.float32, silent=None):
         return _forward(graph, x.astype(dtype, copy=False), {graph.output, *keep}, silent or {})
 
 
-def predict(graph, pixels, *, batch=100, workers=None, progress=None):
-    """Outputs [N, classes], float32, for raw pixels [N, C, H, W] (preprocessing is applied here).
+def predict(
+    graph: Graph,
+    pixels: NDArray[Any],
+    *,
+    batch: int = 100,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> NDArray[np.float32]:
+    """The ANN's outputs for raw pixels; preprocessing is applied here.
 
-    At most `batch` images are computed together, on `workers` threads (None: one for each core);
-    neither changes the result. `progress(done, total)` is called with numbers of images.
+    graph: the ANN. pixels: numbers [N, C, H, W]. batch: images that are computed together, at most.
+    workers: threads (None: one for each core). Neither of the two changes the result. progress: is
+    called with the images done and all images, after each batch.
+
+    Returns float32 [N, classes]. Raises InputError where the pixels do not fit the graph, and where
+    `batch` or `workers` is below 1.
     """
     pixels = _images(graph, pixels)
     if batch < 1 or (workers is not None and workers < 1):
@@ -54,7 +82,7 @@ def predict(graph, pixels, *, batch=100, workers=None, progress=None):
     size = max(1, min(batch, CHUNK // (4 * largest)))
     starts = range(0, len(pixels), size)
 
-    def run(start):
+    def run(start: int) -> NDArray[np.float32]:
         return forward(graph, graph.preprocessing(pixels[start : start + size]))[graph.output]
 
     results = [np.zeros((0, *graph.shapes[graph.output]), np.float32)]
@@ -66,78 +94,96 @@ def predict(graph, pixels, *, batch=100, workers=None, progress=None):
     return np.concatenate(results)
 
 
-def _images(graph, x):
+def _images(graph: Graph, x: NDArray[Any]) -> NDArray[Any]:
+    """`x` as an array, once it is known to fit the graph."""
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1:] != tuple(graph.input_shape) or x.dtype.kind not in "biuf":
-        raise InputError(
-            graph.source,
-            f"images of shape [N, {', '.join(map(str, graph.input_shape))}]",
-            f"shape {list(x.shape)} of {x.dtype}",
-        )
+        expected = f"images of shape [N, {', '.join(map(str, graph.input_shape))}]"
+        raise InputError(graph.source, expected, f"shape {list(x.shape)} of {x.dtype}")
     return x
 
 
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def _forward(graph, x, keep, silent):
+def _forward(
+    graph: Graph, x: NDArray[Any], keep: set[str], silent: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, NDArray[Any]]:
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     uses.update(keep)
-    values, results = {graph.input: x}, {}
-    for name in (graph.input, *graph.by_name):
-        if name != graph.input:
-            node = graph.by_name[name]
-            values[name] = apply(node, [values[i] for i in node.inputs])
-            if name in silent:
-                values[name] = np.where(silent[name], 0, values[name])
-            for i in node.inputs:
-                uses[i] -= 1
-                if not uses[i]:
-                    del values[i]
-        if name in keep:
-            results[name] = np.ascontiguousarray(values[name])
+    values = {graph.input: x}
+    results = {}
+    if graph.input in keep:
+        results[graph.input] = np.ascontiguousarray(x)
+    for node in graph.nodes:
+        values[node.name] = apply(node, [values[i] for i in node.inputs])
+        if node.name in silent:
+            values[node.name] = np.where(silent[node.name], 0, values[node.name])
+        for i in node.inputs:
+            uses[i] -= 1
+            if not uses[i]:
+                del values[i]
+        if node.name in keep:
+            results[node.name] = np.ascontiguousarray(values[node.name])
     return results
 
 
-def apply(node, inputs):
-    """The output [N, ...] of one node on its input arrays [N, ...]; floats, of the inputs'
-    dtype.
+def apply(node: Node, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The output of one node, [N, ...], of the inputs' dtype.
+
+    node: an operator with its parameters. inputs: floats [N, ...], one array for each of its
+    inputs.
     """
-    x = inputs[0]
     if node.is_activation:
-        return activation_function(node)(x)
-    return x if node.op in IDENTITIES else OPERATIONS[node.op](node, *inputs)
+        return activation_function(node)(inputs[0])
+    if node.op in IDENTITIES:
+        return inputs[0]
+    return OPERATIONS[node.op](node, *inputs)
 
 
-def activation_function(node):
+def activation_function(node: Node) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The function y -> a of an activation node: any floats in, the same shape and dtype out.
 
-    Relu, Clip: min(max(y, 0), max), where `max` is given. ClippedRelu: min(max(y, 0), lambda) (TCL
-    eq. 9). QCFS: lambda clip(floor(y L / lambda + 1/2) / L, 0, 1) (SRP eq. 7). QuantRelu:
-    scale clip(floor(y / scale + 1/2), 0, n) (SpikeZIP eq. 2, halves rounded up).
+    node: of one of five operators:
+    - Relu, Clip: min(max(y, 0), max), where `max` is given;
+    - ClippedRelu: min(max(y, 0), lambda) (TCL eq. 9);
+    - QCFS: lambda clip(floor(y L / lambda + 1/2) / L, 0, 1) (SRP eq. 7);
+    - QuantRelu: scale clip(floor(y / scale + 1/2), 0, n) (SpikeZIP eq. 2, halves rounded up).
     """
-    attrs = node.attrs
     if node.op == "QCFS":
-        threshold, levels = float(attrs["lambda"]), attrs["levels"]
-        return lambda y: (
-            threshold * (np.clip(np.floor(y * levels / threshold + 0.5), 0, levels) / levels)
-        )
+        return _qcfs(float(node.attrs["lambda"]), node.attrs["levels"])
     if node.op == "QuantRelu":
-        scale, levels = float(attrs["scale"]), attrs["levels"]
-        return lambda y: scale * np.clip(np.floor(y / scale + 0.5), 0, levels)
-    highest = attrs.get("lambda" if node.op == "ClippedRelu" else "max")
-    return (
-        (lambda y: np.maximum(y, 0))
-        if highest is None
-        else (lambda y: np.clip(y, 0, float(highest)))
-    )
+        return _quant_relu(float(node.attrs["scale"]), node.attrs["levels"])
+    highest = node.attrs.get("lambda" if node.op == "ClippedRelu" else "max")
+    if highest is None:
+        return lambda y: np.maximum(y, 0)
+    return lambda y: np.clip(y, 0, float(highest))
 
 
-def _conv(node, x):
-    window, group = window_of(node, x.shape[1:]), node.attrs.get("group", 1)
-    weight, x = node.params["W"], x.transpose(0, 2, 3, 1)
-    taps = weight.transpose(2, 3, 1, 0).astype(x.dtype)  # [kH, kW, C / group, M]
+def _qcfs(threshold: float, levels: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def function(y: NDArray[Any]) -> NDArray[Any]:
+        level = np.clip(np.floor(y * levels / threshold + 0.5), 0, levels)
+        return threshold * (level / levels)
+
+    return function
+
+
+def _quant_relu(scale: float, levels: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def function(y: NDArray[Any]) -> NDArray[Any]:
+        return scale * np.clip(np.floor(y / scale + 0.5), 0, levels)
+
+    return function
+
+
+def _conv(node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    window = window_of(node, x.shape[1:])
+    group = node.attrs.get("group", 1)
+    x = x.transpose(0, 2, 3, 1)
+    # [kH, kW, C / group, M]
+    taps = node.params["W"].transpose(2, 3, 1, 0).astype(x.dtype)
     channels, maps = taps.shape[2:]
     out = np.empty((len(x), *window.out, maps), x.dtype)
     if channels == 1 and group > 1:
@@ -145,52 +191,53 @@ def _conv(node, x):
     else:
         part = maps // group
         for g in range(group):
-            matrix = np.ascontiguousarray(taps[..., g * part : (g + 1) * part]).reshape(-1, part)
-            _columns_times(
-                x[..., g * channels : (g + 1) * channels],
-                matrix,
-                window,
-                out[..., g * part : (g + 1) * part],
-            )
+            sources = slice(g * channels, (g + 1) * channels)
+            targets = slice(g * part, (g + 1) * part)
+            matrix = np.ascontiguousarray(taps[..., targets]).reshape(-1, part)
+            _columns_times(x[..., sources], matrix, window, out[..., targets])
     if "B" in node.params:
         out += node.params["B"].astype(x.dtype)
     return out.transpose(0, 3, 1, 2)
 
 
-def _columns_times(x, matrix, window, out):
-    """out [N, oH, oW, M] = the windows of x [N, H, W, C] as rows times matrix [kH kW C, M], in
-    blocks.
+def _columns_times(
+    x: NDArray[Any], matrix: NDArray[Any], window: Window, out: NDArray[Any]
+) -> None:
+    """The windows of x [N, H, W, C] as rows times matrix [kH kW C, M] go to out [N, oH, oW, M].
+
+    They do so in blocks: some images, or some rows of an image, or a part of a row.
     """
-    (height, width), depth = window.out, len(matrix)
-    room = max(
-        1, BLOCK // (depth * x.itemsize)
-    )  # rows of a block: some images, or some rows of one, or part of a row
+    depth = len(matrix)
+    height, width = window.out
+    room = max(1, BLOCK // (depth * x.itemsize))
     columns = min(width, room)
     rows = max(1, min(height, room // columns))
-    images = max(1, room // (rows * columns)) if rows * columns == height * width else 1
+    whole = rows * columns == height * width
+    images = max(1, room // (rows * columns)) if whole else 1
     for n in range(0, len(x), images):
         windows = _windows(_padded(x[n : n + images], window.pads), window)
+        target = out[n : n + images]
         for r in range(0, height, rows):
             for c in range(0, width, columns):
                 block = windows[:, r : r + rows, c : c + columns]
-                product = (
-                    block.reshape(len(block), -1, depth) @ matrix
-                )  # numpy multiplies image by image
-                out[n : n + images, r : r + rows, c : c + columns] = product.reshape(
-                    *block.shape[:3], -1
-                )
+                # numpy multiplies image by image
+                product = block.reshape(len(block), -1, depth) @ matrix
+                target[:, r : r + rows, c : c + columns] = product.reshape(*block.shape[:3], -1)
 
 
-def _windows(x, window):
+def _windows(x: NDArray[Any], window: Window) -> NDArray[Any]:
     """A view [N, oH, oW, kH, kW, C] of padded x [N, H, W, C]."""
-    (sh, sw), (dh, dw), (n, h, w, c) = window.strides, window.dilations, x.strides
+    n, h, w, c = x.strides
+    sh, sw = window.strides
+    dh, dw = window.dilations
     shape = (len(x), *window.out, *window.kernel, x.shape[3])
     return as_strided(x, shape, (n, h * sh, w * sw, h * dh, w * dw, c), writeable=False)
 
 
-def _depthwise(x, taps, window, out):
-    """out [N, oH, oW, C m]: every channel of x [N, H, W, C] with its own m kernels, taps [kH, kW, C
-    m].
+def _depthwise(x: NDArray[Any], taps: NDArray[Any], window: Window, out: NDArray[Any]) -> None:
+    """Every channel of x [N, H, W, C] with its own m kernels, to out [N, oH, oW, C m].
+
+    taps: [kH, kW, C m].
     """
     out[...] = 0
     multiple = out.shape[3] // x.shape[3]
@@ -198,18 +245,20 @@ def _depthwise(x, taps, window, out):
         out += (tap if multiple == 1 else np.repeat(tap, multiple, axis=3)) * taps[i, j]
 
 
-def _taps(x, window):
+def _taps(x: NDArray[Any], window: Window) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
     """((i, j), the inputs [N, oH, oW, C] under kernel position i, j) for padded x [N, H, W, C]."""
-    (sh, sw), (dh, dw), (height, width) = window.strides, window.dilations, window.out
+    sh, sw = window.strides
+    dh, dw = window.dilations
+    height, width = window.out
     for i, j in np.ndindex(window.kernel):
-        top, left = i * dh, j * dw
-        yield (
-            (i, j),
-            x[:, top : top + (height - 1) * sh + 1 : sh, left : left + (width - 1) * sw + 1 : sw],
-        )
+        top = i * dh
+        left = j * dw
+        rows = slice(top, top + (height - 1) * sh + 1, sh)
+        columns = slice(left, left + (width - 1) * sw + 1, sw)
+        yield (i, j), x[:, rows, columns]
 
 
-def _padded(x, pads, value=0):
+def _padded(x: NDArray[Any], pads: tuple[int, int, int, int], value: float = 0) -> NDArray[Any]:
     """x [N, H, W, C] with `value` around it; pads are (top, left, bottom, right)."""
     if not any(pads):
         return x
@@ -220,24 +269,26 @@ def _padded(x, pads, value=0):
     return result
 
 
-def _gemm(node, x):
+def _gemm(node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    """The product, some outputs at a time, as there can be 10^8 weights to copy.
+
+    Parts begin at multiples of 64 outputs, which is as many as BLAS takes together, so that the
+    rounding is that of one product with all outputs.
+    """
     weight = node.params["B"].T if node.attrs.get("transB", 0) else node.params["B"]
-    # some outputs at a time, as there can be 10^8 weights to copy; BLAS takes up to 64 together, so
-    # that rounding stays as it was
     part = max(1, WEIGHTS // len(weight) // 64) * 64
     y = np.empty((len(x), weight.shape[1]), x.dtype)
     for first in range(0, weight.shape[1], part):
         matrix = weight[:, first : first + part].astype(x.dtype, copy=False)
-        # one vector-matrix product an image: a product over the batch would round as the batch's
-        # size has it
+        # one vector-matrix product an image: the rounding of a product over the whole batch would
+        # depend on the batch's size
         y[:, first : first + part] = (x[:, None] @ matrix)[:, 0]
     return y + node.params["C"].astype(x.dtype) if "C" in node.params else y
 
 
-def _batch_normalization(node, x):
-    scale, shift, mean, variance = (
-        node.params[role].astype(np.float64) for role in ("scale", "B", "input_mean", "input_var")
-    )
+def _batch_normalization(node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    roles = ("scale", "B", "input_mean", "input_var")
+    scale, shift, mean, variance = (node.params[role].astype(np.float64) for role in roles)
     factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (x.ndim - 2)
     y = x * factor.astype(x.dtype).reshape(shape)
@@ -245,45 +296,66 @@ def _batch_normalization(node, x):
     return y
 
 
-def _average_pool(node, x):
+def _average_pool(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     window = window_of(node, x.shape[1:])
+    count: int | NDArray[Any]
     if node.attrs.get("count_include_pad", 0):
         count = window.kernel[0] * window.kernel[1]
     else:
         inside = np.ones((1, *x.shape[2:], 1), x.dtype)
-        count = sum(tap for _, tap in _taps(_padded(inside, window.pads), window))
-    total = sum(tap for _, tap in _taps(_padded(x.transpose(0, 2, 3, 1), window.pads), window))
+        count = _sum_of_taps(inside, window)
+    total = _sum_of_taps(x.transpose(0, 2, 3, 1), window)
     return (total / count).transpose(0, 3, 1, 2)
 
 
-def _max_pool(node, x):
+def _sum_of_taps(x: NDArray[Any], window: Window) -> NDArray[Any]:
+    """Sums over the windows of x [N, H, W, C], tap by tap in order, [N, oH, oW, C]."""
+    taps = _taps(_padded(x, window.pads), window)
+    return sum((tap for _, tap in taps), start=np.zeros((), x.dtype))
+
+
+def _max_pool(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     window = window_of(node, x.shape[1:])
-    result = None
-    for _, tap in _taps(_padded(x.transpose(0, 2, 3, 1), window.pads, -np.inf), window):
-        result = tap if result is None else np.maximum(result, tap)
+    taps = _taps(_padded(x.transpose(0, 2, 3, 1), window.pads, -np.inf), window)
+    _, result = next(taps)
+    for _, tap in taps:
+        result = np.maximum(result, tap)
     return result.transpose(0, 3, 1, 2)
 
 
-def _global_average_pool(node, x):
+def _global_average_pool(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     return x.mean(axis=(2, 3), keepdims=True, dtype=np.float64).astype(x.dtype)
 
 
-def _pad(node, x):
+def _pad(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     return _padded(x.transpose(0, 2, 3, 1), spatial_pads(node)).transpose(0, 3, 1, 2)
 
 
-def _resize(node, x):
+def _resize(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     rows, columns = resize_indices(node, x.shape[1:])
     return x[:, :, rows[:, None], columns]
 
 
-def _softmax(node, x):
+def _flatten(node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    return x.reshape(len(x), -1)
+
+
+def _add(node: Node, *inputs: NDArray[Any]) -> NDArray[Any]:
+    return sum(inputs[1:], start=inputs[0])
+
+
+def _concat(node: Node, *inputs: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate(inputs, axis=1)
+
+
+def _softmax(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     axis = node.attrs.get("axis", -1)
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-OPERATIONS = {
+# operator -> function of the node and its inputs, for all that are neither activation nor identity
+OPERATIONS: dict[str, Callable[..., NDArray[Any]]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,
@@ -292,57 +364,8 @@ OPERATIONS = {
     "GlobalAveragePool": _global_average_pool,
     "Pad": _pad,
     "Resize": _resize,
-    "Flatten": lambda node, x: x.reshape(len(x), -1),
-    "Add": lambda node, *xs: sum(xs[1:], xs[0]),
-    "Concat": lambda node, *xs: np.concatenate(xs, axis=1),
+    "Flatten": _flatten,
+    "Add": _add,
+    "Concat": _concat,
     "Softmax": _softmax,
 }
-
-
-class _OneBlasThread:
-    """While any thread is inside, OpenBLAS computes each product on the thread that asked for it.
-
-    The products here are small, and whole batches run on several threads already: OpenBLAS's own
-    threads would only wait for one another, on busy cores for most of the time. Rounding also stays
-    the same on any number of cores. Where no OpenBLAS stands behind numpy, this does nothing.
-    """
-
-    NAMES = (
-        "scipy_openblas_{}_num_threads64_",
-        "scipy_openblas_{}_num_threads",
-        "openblas_{}_num_threads64_",
-        "openblas_{}_num_threads",
-    )
-
-    def __init__(self):
-        self.lock, self.inside, self.before = threading.Lock(), 0, 0
-        self.get, self.set = (lambda: 0), (lambda threads: None)
-        module = (
-            sys.modules.get("numpy._core._multiarray_umath")
-            or sys.modules["numpy.core._multiarray_umath"]
-        )
-        try:
-            library = ctypes.CDLL(
-                module.__file__
-            )  # finds the functions of the libraries behind it, too
-        except OSError:
-            return
-        for name in self.NAMES:
-            if hasattr(library, name.format("set")):
-                self.get, self.set = library[name.format("get")], library[name.format("set")]
-
-    def __enter__(self):
-        with self.lock:
-            if not self.inside:
-                self.before = self.get()
-                self.set(1)
-            self.inside += 1
-
-    def __exit__(self, *error):
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                self.set(self.before)
-
-
-ONE_BLAS_THREAD = _OneBlasThread()

@@ -1,75 +1,76 @@
 """The ANN as a graph of nodes, in ONNX's vocabulary.
 
-A `Graph` is checked once, when it is made: names, order, attributes, parameters, shapes. Everything
-behind it may trust it. Shapes leave the batch axis out: (C, H, W) for maps, (N,) for flat vectors.
+A `Graph` is checked once, when it is made: names, order, attributes, parameters, shapes. All who
+use it may trust it. Shapes leave the batch axis out: (C, H, W) for maps, (N,) for flat vectors.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from eventsnn.ann.operators import ACTIVATIONS, OPERATORS, infer_shape
+from eventsnn.ann.checks import Shape
+from eventsnn.ann.node import Node
+from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError
 
 MAX_NODES = 10_000
 
 
 @dataclass(frozen=True)
-class Node:
-    """One operator: `name` is also the name of its only output; `params` maps a role to an
-    array.
-    """
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    attrs: dict = field(default_factory=dict)
-    params: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def is_activation(self):
-        return self.op in ACTIVATIONS
-
-
-@dataclass(frozen=True)
 class Preprocessing:
-    """A pixel p of channel c becomes (p * scale - mean[c]) / std[c]; mean and std are float64 [C].
+    """A pixel p of channel c becomes (p * scale - mean[c]) / std[c].
 
-    known: whether this was told by anybody; otherwise pixels are taken as they are.
+    scale: a number. mean, std: float64 [C], or [1] for all channels. known: whether a file or an
+    option gave these numbers; otherwise pixels are taken as they are.
     """
 
     scale: float = 1.0
-    mean: np.ndarray = field(default_factory=lambda: np.zeros(1))
-    std: np.ndarray = field(default_factory=lambda: np.ones(1))
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    std: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     known: bool = True
 
-    def __call__(self, images):
-        """Raw images [N, C, H, W] of any dtype -> float32 of the same shape."""
-        mean, std = (np.asarray(x, np.float64).reshape(-1, 1, 1) for x in (self.mean, self.std))
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """The preprocessed images, float32 [N, C, H, W].
+
+        images: raw pixels [N, C, H, W] of any dtype.
+        """
+        mean = np.asarray(self.mean, np.float64).reshape(-1, 1, 1)
+        std = np.asarray(self.std, np.float64).reshape(-1, 1, 1)
         return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
 
-    def __str__(self):
-        mean, std = (" ".join(f"{v:.4g}" for v in np.ravel(x)) for x in (self.mean, self.std))
-        text = f"(pixel * {self.scale:.6g} - [{mean}]) / [{std}]"
-        return (
-            text
-            if self.known
-            else f"{text}, as the file does not tell it: see --input-scale, --input-mean and --input-std"
-        )
+    def __str__(self) -> str:
+        text = f"(pixel * {self.scale:.6g} - [{_numbers(self.mean)}]) / [{_numbers(self.std)}]"
+        if self.known:
+            return text
+        options = "--input-scale, --input-mean and --input-std"
+        return f"{text}, as the file does not tell it: see {options}"
+
+    def __repr__(self) -> str:
+        shapes = f"{list(np.shape(self.mean))} and {list(np.shape(self.std))}"
+        told = "" if self.known else "; the file does not tell it"
+        return f"<Preprocessing: scale {self.scale:.6g}, mean and std of shapes {shapes}{told}>"
 
 
 @dataclass(frozen=True)
 class Graph:
     """An ANN: nodes in an order in which every input comes first.
 
-    Attributes: `input` and `output` (names), `input_shape` (C, H, W), `preprocessing`, `source`
-    (where it was read, for messages), `meta` (arch, note, classes, test_accuracy where known),
-    `shapes` (name -> output shape without the batch axis, for the input and every node).
+    nodes: those that the output depends on; others that are given are left out. input, output:
+    names of the graph's input and of the node that is its output. input_shape: (C, H, W).
+    preprocessing: of raw pixels. source: where the graph was read, for messages. meta: arch, note,
+    classes, test_accuracy, where known. shapes: name -> shape without the batch axis, for the input
+    and every node; it is found here.
+
+    Raises InputError at the first thing wrong: two nodes of one name, an unknown operator or input,
+    a cycle, attributes or parameters that do not fit.
     """
 
     nodes: tuple[Node, ...]
@@ -78,29 +79,32 @@ class Graph:
     input_shape: tuple[int, int, int]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     source: str = "graph"
-    meta: dict = field(default_factory=dict)
-    shapes: dict = field(init=False, repr=False, compare=False)
+    meta: dict[str, Any] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
-        _check_topology(self)
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_inputs(self)
         object.__setattr__(self, "nodes", _reachable(self))
         object.__setattr__(self, "shapes", _shapes(self))
 
     @cached_property
-    def by_name(self):
+    def by_name(self) -> dict[str, Node]:
+        """Name -> node, in order."""
         return {node.name: node for node in self.nodes}
 
     @property
-    def activations(self):
+    def activations(self) -> list[Node]:
         """The activation nodes, in order: each becomes a layer of spiking neurons."""
         return [node for node in self.nodes if node.is_activation]
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
+        """How many numbers the parameters of all nodes have."""
         return sum(p.size for node in self.nodes for p in node.params.values())
 
     @cached_property
-    def hash(self):
+    def hash(self) -> str:
         """SHA-256 (hex) of structure, parameters and preprocessing: equal for equal networks."""
         digest = hashlib.sha256()
         head = [
@@ -113,19 +117,17 @@ class Graph:
         ]
         digest.update(json.dumps(head).encode())
         for node in self.nodes:
-            digest.update(
-                json.dumps([node.name, node.op, node.inputs, node.attrs], sort_keys=True).encode()
-            )
+            entry = [node.name, node.op, node.inputs, node.attrs]
+            digest.update(json.dumps(entry, sort_keys=True).encode())
             for role in sorted(node.params):
                 array = np.asarray(node.params[role])
                 digest.update(f"{role}{array.shape}".encode())
-                for part in (
-                    array if array.ndim > 1 else array[None]
-                ):  # so that there is no second copy of 10^8 weights
-                    digest.update(np.ascontiguousarray(part, "<f8"))
+                # in parts, so that there is no second copy of 10^8 weights
+                for part in array if array.ndim > 1 else array[None]:
+                    digest.update(np.ascontiguousarray(part, "<f8").data)
         return digest.hexdigest()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ops = ", ".join(f"{n} {op}" for op, n in self.count_operators().items())
         name = self.meta.get("arch", "network")
         return (
@@ -133,7 +135,7 @@ class Graph:
             f"{self.parameters:,} parameters; {self.source}>"
         )
 
-    def count_operators(self):
+    def count_operators(self) -> dict[str, int]:
         """Operator name -> how many nodes, in order of first appearance."""
         counts: dict[str, int] = {}
         for node in self.nodes:
@@ -141,32 +143,45 @@ class Graph:
         return counts
 
 
-def with_preprocessing(graph, scale=None, mean=(), std=()):
-    """The graph with another scale, mean and std (one number, or one for each channel); what is
-    None or empty stays as it is.
+def with_preprocessing(
+    graph: Graph, scale: float | None = None, mean: Sequence[float] = (), std: Sequence[float] = ()
+) -> Graph:
+    """The graph with another preprocessing; what is None or empty stays as it is.
+
+    graph: the ANN. scale: the number that pixels are multiplied with. mean, std: one number, or one
+    for each channel. Raises InputError for another count.
     """
     if scale is None and not len(mean) and not len(std):
         return graph
+    channels = graph.input_shape[0]
     for key, values in ("mean", mean), ("std", std):
-        if len(values) not in (0, 1, graph.input_shape[0]):
-            raise InputError(
-                f"--input-{key}",
-                f"1 or {graph.input_shape[0]} numbers",
-                len(values),
-                "give one for each channel",
-            )
+        if len(values) not in (0, 1, channels):
+            expected = f"1 or {channels} numbers"
+            do = "give one for each channel"
+            raise InputError(f"--input-{key}", expected, len(values), do)
     before = graph.preprocessing
-    scale = before.scale if scale is None else float(scale)
-    mean, std = (
-        np.asarray(new if len(new) else old, np.float64)
-        for new, old in ((mean, before.mean), (std, before.std))
+    after = Preprocessing(
+        before.scale if scale is None else float(scale),
+        np.asarray(mean if len(mean) else before.mean, np.float64),
+        np.asarray(std if len(std) else before.std, np.float64),
     )
-    return replace(graph, preprocessing=Preprocessing(scale, mean, std))
+    return replace(graph, preprocessing=after)
 
 
-def _shapes(graph):
+def fresh(name: str, taken: Container[str]) -> str:
+    """A name that is not in `taken`: `name`, or `name` with primes behind it."""
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _numbers(values: ArrayLike) -> str:
+    return " ".join(f"{value:.4g}" for value in np.ravel(values))
+
+
+def _shapes(graph: Graph) -> dict[str, Shape]:
     """Shapes of all outputs; finding them checks attributes and parameters."""
-    shapes = {graph.input: tuple(graph.input_shape)}
+    shapes: dict[str, Shape] = {graph.input: tuple(graph.input_shape)}
     for node in graph.nodes:
         where = f"{graph.source}: node {node.name!r} ({node.op})"
         if node.op == "Softmax" and node.name != graph.output:
@@ -180,65 +195,66 @@ def _shapes(graph):
     return shapes
 
 
-def _check_topology(graph):
+def _check_names(graph: Graph) -> None:
+    """Refuse graphs without nodes, with too many, with a name twice, or without their output."""
+    source = graph.source
     names = [node.name for node in graph.nodes]
     if not names:
-        raise InputError(graph.source, "at least one node", "an empty graph")
+        raise InputError(source, "at least one node", "an empty graph")
     if len(names) > MAX_NODES:
-        raise InputError(graph.source, f"at most {MAX_NODES:,} nodes", f"{len(names):,}")
+        raise InputError(source, f"at most {MAX_NODES:,} nodes", f"{len(names):,}")
     known = set(names)
     if len(known) < len(names) or graph.input in known:
-        twice = (
-            graph.input if graph.input in known else next(n for n in names if names.count(n) > 1)
-        )
-        raise InputError(
-            graph.source, "one node for each name", f"{twice!r} twice", "rename one of them"
-        )
+        twice = graph.input
+        if graph.input not in known:
+            twice = next(name for name in names if names.count(name) > 1)
+        found = f"{twice!r} twice"
+        raise InputError(source, "one node for each name", found, "rename one of them")
     if graph.output not in known:
-        raise InputError(
-            graph.source, "the name of a node as the graph's output", repr(graph.output)
-        )
+        expected = "the name of a node as the graph's output"
+        raise InputError(source, expected, repr(graph.output))
     if len(graph.input_shape) != 3 or min(graph.input_shape) < 1:
-        raise InputError(
-            f"{graph.source}: input_shape", "three positive sizes C, H, W", list(graph.input_shape)
-        )
+        where = f"{source}: input_shape"
+        raise InputError(where, "three positive sizes C, H, W", list(graph.input_shape))
+
+
+def _check_inputs(graph: Graph) -> None:
+    """Refuse unknown operators, and inputs that are missing or come later."""
+    known = {node.name for node in graph.nodes}
     seen = {graph.input}
     for node in graph.nodes:
         where = f"{graph.source}: node {node.name!r}"
         if node.op not in OPERATORS:
-            raise InputError(
-                where,
-                f"one of the operators {', '.join(sorted(OPERATORS))}",
-                repr(node.op),
-                "replace it by these operators before exporting the network",
-            )
+            expected = f"one of the operators {', '.join(sorted(OPERATORS))}"
+            do = "replace it by these operators before exporting the network"
+            raise InputError(where, expected, repr(node.op), do)
         for name in node.inputs:
             if name not in known and name != graph.input:
-                raise InputError(
-                    where, "inputs that are nodes of the graph", f"{name!r}, which does not exist"
-                )
+                found = f"{name!r}, which does not exist"
+                raise InputError(where, "inputs that are nodes of the graph", found)
             if name not in seen:
-                cycle = _find_cycle(graph.nodes)
-                found = (
-                    f"the cycle {' -> '.join(cycle)}"
-                    if cycle
-                    else f"{name!r}, which stands later in the file"
-                )
-                raise InputError(
-                    where,
-                    "a graph in which every input comes before its use",
-                    found,
-                    "only feed-forward networks can be converted" if cycle else "sort the nodes",
-                )
+                raise _wrong_order(graph, name, where)
         seen.add(node.name)
 
 
-def _find_cycle(nodes):
+def _wrong_order(graph: Graph, name: str, where: str) -> InputError:
+    """What to say of an input `name` that comes after its use: a cycle, or a wrong order."""
+    expected = "a graph in which every input comes before its use"
+    cycle = _find_cycle(graph.nodes)
+    if cycle is None:
+        found = f"{name!r}, which stands later in the file"
+        return InputError(where, expected, found, "sort the nodes")
+    found = f"the cycle {' -> '.join(cycle)}"
+    return InputError(where, expected, found, "only feed-forward networks can be converted")
+
+
+def _find_cycle(nodes: Sequence[Node]) -> list[str] | None:
     """The names along one cycle, first name repeated at the end, or None."""
-    inputs = {node.name: [i for i in node.inputs] for node in nodes}
+    inputs = {node.name: list(node.inputs) for node in nodes}
     done: set[str] = set()
     for start in inputs:
-        path, stack = [start], [iter(inputs[start])]
+        path = [start]
+        stack = [iter(inputs[start])]
         while stack and start not in done:
             name = next(stack[-1], None)
             if name is None:
@@ -252,17 +268,10 @@ def _find_cycle(nodes):
     return None
 
 
-def _reachable(graph):
+def _reachable(graph: Graph) -> tuple[Node, ...]:
     """The nodes that the output depends on, in their order."""
     wanted = {graph.output}
     for node in reversed(graph.nodes):
         if node.name in wanted:
             wanted.update(node.inputs)
     return tuple(node for node in graph.nodes if node.name in wanted)
-
-
-def fresh(name, taken):
-    """A name that is not taken yet: `name`, or with primes behind it."""
-    while name in taken:
-        name += "'"
-    return name

@@ -1,7 +1,7 @@
 """Image sets: a path is recognised by what it holds and read as raw pixels and labels.
 
 Only the records that are asked for are read. Every fault of a file is an `InputError` that names
-it.
+the file.
 """
 
 from __future__ import annotations
@@ -9,17 +9,25 @@ from __future__ import annotations
 import gzip
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from eventsnn.data import formats as imagefiles
-from eventsnn.data.formats import CONVERT, PICKLE, Window
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.data.arrays import fits_idx, read_idx
+from eventsnn.data.cifar import cifar_format, read_cifar
+from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
+from eventsnn.data.named import read_hdf5, read_npz
+from eventsnn.exceptions import InputError, named_options, one_line
+
+if TYPE_CHECKING:
+    from eventsnn.ann.graph import Graph
 
 SPLITS = ("train", "test")
 PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
@@ -29,65 +37,60 @@ PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".we
 class Images:
     """N raw images of one split, before preprocessing.
 
-    Attributes: `name` (what to call the set), `split` ("train" or "test"), `indices` (int64 [N],
-    positions within the split), `pixels` (uint8 or float32 [N, C, H, W]), `labels` (int64 [N], or
-    None when the source has none), `classes` (class names, () when unknown).
+    name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
+    split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
+    none. classes: the classes' names, () when unknown.
     """
 
     name: str
     split: str
-    indices: np.ndarray
-    pixels: np.ndarray
-    labels: np.ndarray | None
+    indices: NDArray[np.int64]
+    pixels: NDArray[Any]
+    labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.pixels)
 
-    def __repr__(self):
-        labels = (
-            "no labels"
-            if self.labels is None
-            else f"labels {self.labels.min()} to {self.labels.max()}"
-        )
+    def __repr__(self) -> str:
+        labels = "no labels"
+        if self.labels is not None:
+            labels = f"labels {self.labels.min()} to {self.labels.max()}"
         size = "x".join(map(str, self.pixels.shape[1:]))
-        return f"<Images {self.name} ({self.split}): {len(self):,} of {size} {self.pixels.dtype}, {labels}>"
+        pixels = f"{len(self):,} of {size} {self.pixels.dtype}"
+        return f"<Images {self.name} ({self.split}): {pixels}, {labels}>"
 
-    def take(self, positions):
-        """The images at `positions` (integers [M], counted from 0 within these images), in that
-        order.
+    def take(self, positions: ArrayLike) -> Images:
+        """The images at some positions, in the order of the positions.
+
+        positions: integers [M], counted from 0 within these images. Raises InputError for anything
+        else.
         """
-        positions = np.asarray(positions)
+        chosen = np.asarray(positions)
         where = f"{self.name}: positions"
-        if positions.ndim != 1 or not positions.size or positions.dtype.kind not in "iu":
-            raise InputError(
-                where,
-                "one or more integers [M]",
-                f"{positions.dtype} {list(positions.shape)}",
-                "give a flat list of integers",
-            )
-        if positions.min() < 0 or positions.max() >= len(self):
-            raise InputError(
-                where,
-                f"0 to {len(self) - 1}",
-                f"{positions.min()} to {positions.max()}",
-                "count from 0 within these images",
-            )
-        labels = None if self.labels is None else self.labels[positions]
-        return Images(
-            self.name,
-            self.split,
-            self.indices[positions],
-            self.pixels[positions],
-            labels,
-            self.classes,
-        )
+        if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+            found = f"{chosen.dtype} {list(chosen.shape)}"
+            do = "give a flat list of integers"
+            raise InputError(where, "one or more integers [M]", found, do)
+        if chosen.min() < 0 or chosen.max() >= len(self):
+            found = f"{chosen.min()} to {chosen.max()}"
+            do = "count from 0 within these images"
+            raise InputError(where, f"0 to {len(self) - 1}", found, do)
+        labels = None if self.labels is None else self.labels[chosen]
+        indices = self.indices[chosen]
+        pixels = self.pixels[chosen]
+        return Images(self.name, self.split, indices, pixels, labels, self.classes)
 
 
-def load_images(spec, *, split="test", limit=None, offset=0):
-    """The images from `offset` on, at most `limit` of them, of a split, as `Images`.
+@named_options
+def load_images(
+    spec: str | os.PathLike[str], *, split: str = "test", limit: int | None = None, offset: int = 0
+) -> Images:
+    """Images of a split, as `Images`.
 
-    `spec` is "sample" (the bundled set) or a path, recognised by content:
+    split: "train" or "test". limit: how many images at most (None: to the end). offset: the
+    position of the first, from 0. spec: "sample" (the bundled set) or a path, which is recognised
+    by content:
     - a folder in CIFAR's binary layout (data_batch_*.bin and test_batch.bin, or train.bin and
       test.bin), or one such file; records of 3,073 bytes are CIFAR-10, of 3,074 CIFAR-100 (fine
       labels);
@@ -100,7 +103,7 @@ def load_images(spec, *, split="test", limit=None, offset=0):
     whatever `split` says; where nothing tells, the split is the one asked for. Indices count from
     the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]: the last
     when the last axis is 1 or 3 and the second is neither. Pixels are uint8 or finite floats, which
-    become float32; labels are whole numbers [N] or [N, 1], or one-hot [N, K].
+    become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
 
     Raises InputError if the set cannot be found, recognised or trusted, or has no image at
     `offset`.
@@ -117,89 +120,81 @@ def load_images(spec, *, split="test", limit=None, offset=0):
     return _read(path, one_line(Path(os.path.abspath(path)).name) or "images", split, window)
 
 
-def _read(path, name, split, window):
-    with imagefiles.reading(path):
+def _read(path: Path, name: str, split: str, window: Window) -> Images:
+    with reading(path):
         if path.is_dir():
             read, paths = _recognise_folder(path, split)
         elif path.is_file():
-            read, paths = _recognise_file(path), [path]
-            if read in (imagefiles.read_cifar, imagefiles.read_idx):
+            read = _recognise_file(path)
+            paths = [path]
+            if read in (read_cifar, read_idx):
                 split = _own_split(path.name) or split
         else:
-            raise InputError(
-                path,
-                "a file or folder",
-                "something else" if path.exists() else "nothing there",
-                "check the path; the bundled set is called sample",
-            )
+            found = "something else" if path.exists() else "nothing there"
+            do = "check the path; the bundled set is called sample"
+            raise InputError(path, "a file or folder", found, do)
         pixels, labels, classes = read(paths, window, split)
     indices = np.arange(window.offset, window.offset + len(pixels), dtype=np.int64)
     return Images(name, split, indices, pixels, labels, classes)
 
 
-def _recognise_folder(path, split):
+def _recognise_folder(path: Path, split: str) -> tuple[Reader, list[Path]]:
     """(reader, paths of the split's files) of a folder."""
     names = sorted(os.listdir(path))
-    for read, files in (
-        (imagefiles.read_cifar, _find_cifar(names, path)),
-        (imagefiles.read_idx, _find_idx(names)),
-    ):
+    kinds: tuple[tuple[Reader, dict[str, list[str]]], ...] = (
+        (read_cifar, _find_cifar(names, path)),
+        (read_idx, _find_idx(names)),
+    )
+    for read, files in kinds:
         if files[split]:
             return read, [path / name for name in files[split]]
         if any(files.values()):
-            raise InputError(
-                path, f"files of the split {split}", ", ".join(names), "ask for the other split"
-            )
+            found = ", ".join(names)
+            raise InputError(path, f"files of the split {split}", found, "ask for the other split")
     for name in "test_batch", "data_batch_1", "test", "train":
-        if (path / name).is_file() and imagefiles.is_pickle(imagefiles.peek(path / name, 2)):
+        if (path / name).is_file() and is_pickle(peek(path / name, 2)):
             raise InputError(path / name, *PICKLE)
-    if any(
-        name.lower().endswith(PHOTOS)
-        for _, _, files in islice(os.walk(path), 100)
-        for name in files
-    ):
-        raise InputError(
-            path,
-            "images in arrays",
-            "image files in folders",
-            f"{CONVERT}, labels by sorted folder name",
-        )
-    raise InputError(
-        path,
-        "CIFAR .bin files or IDX files",
-        ", ".join(names[:8]) or "an empty folder",
-        "give the folder that holds them, or an .npz or HDF5 file itself",
-    )
+    if _has_photos(path):
+        do = f"{CONVERT}, labels by sorted folder name"
+        raise InputError(path, "images in arrays", "image files in folders", do)
+    found = ", ".join(names[:8]) or "an empty folder"
+    do = "give the folder that holds them, or an .npz or HDF5 file itself"
+    raise InputError(path, "CIFAR .bin files or IDX files", found, do)
 
 
-def _find_cifar(names, where):
+def _has_photos(path: Path) -> bool:
+    """Whether an image file lies among the first 100 folders below a folder."""
+    for _, _, files in islice(os.walk(path), 100):
+        if any(name.lower().endswith(PHOTOS) for name in files):
+            return True
+    return False
+
+
+def _find_cifar(names: Sequence[str], where: Path) -> dict[str, list[str]]:
     """Split -> names of its files in CIFAR's binary layout, in order."""
     matches = [re.fullmatch(r"data_batch_([1-9][0-9]*)\.bin", name) for name in names]
     numbers = sorted(int(match[1]) for match in matches if match)
     if numbers and numbers[-1] != len(numbers):
-        raise InputError(
-            where,
-            f"data_batch_1.bin to data_batch_{numbers[-1]}.bin",
-            f"only {numbers}",
-            "complete the folder: with a gap the positions of the images shift",
-        )
+        expected = f"data_batch_1.bin to data_batch_{numbers[-1]}.bin"
+        do = "complete the folder: with a gap the positions of the images shift"
+        raise InputError(where, expected, f"only {numbers}", do)
     train = [f"data_batch_{n}.bin" for n in numbers] or [n for n in names if n == "train.bin"]
-    return {"train": train, "test": [n for n in ("test_batch.bin", "test.bin") if n in names][:1]}
+    test = [n for n in ("test_batch.bin", "test.bin") if n in names][:1]
+    return {"train": train, "test": test}
 
 
-def _find_idx(names):
-    """Split -> names of its IDX images files; a gzipped file beside its unpacked twin is left
-    out.
-    """
-    images = [
-        n
-        for n in names
-        if "images" in n and "idx" in n and not (n.endswith(".gz") and n[:-3] in names)
-    ]
-    return {split: [n for n in images if _own_split(n) == split] for split in SPLITS}
+def _find_idx(names: Sequence[str]) -> dict[str, list[str]]:
+    """Split -> names of its IDX images files, without packed ones beside their unpacked twins."""
+    found: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for name in names:
+        unpacked_twin = name.endswith(".gz") and name[:-3] in names
+        split = _own_split(name)
+        if split and "images" in name and "idx" in name and not unpacked_twin:
+            found[split].append(name)
+    return found
 
 
-def _own_split(name):
+def _own_split(name: str) -> str | None:
     """The split that the name of a single file tells, or None."""
     name = name.lower()
     if "train" in name or name.startswith("data_batch"):
@@ -207,35 +202,42 @@ def _own_split(name):
     return "test" if "test" in name or "t10k" in name else None
 
 
-def _recognise_file(path):
+def _recognise_file(path: Path) -> Reader:
     """The reader of a file, by its first bytes and its size."""
-    head = imagefiles.peek(path, 512)
+    head = peek(path, 512)
     if head[:2] == b"PK":
-        return imagefiles.read_npz
+        return read_npz
     if head[:2] == b"\x1f\x8b":
         with gzip.open(path) as stream:
             if stream.read(512)[257:262] == b"ustar":
-                raise InputError(
-                    path, "images", "a packed archive", "unpack it and give the folder"
-                )
-        return imagefiles.read_idx
-    if imagefiles.is_pickle(head):
+                do = "unpack it and give the folder"
+                raise InputError(path, "images", "a packed archive", do)
+        return read_idx
+    if is_pickle(head):
         raise InputError(path, *PICKLE)
-    # A CIFAR file may begin like an IDX file (label 0, dark pixels): the size decides.
-    if head[:2] == b"\0\0" and (imagefiles.fits_idx(path) or not imagefiles.cifar_format(path)):
-        return imagefiles.read_idx
+    # a CIFAR file may begin like an IDX file (label 0, dark pixels): the size decides
+    if head[:2] == b"\0\0" and (fits_idx(path) or not cifar_format(path)):
+        return read_idx
     if h5py.is_hdf5(path):
-        return imagefiles.read_hdf5
-    if (
-        head.startswith((b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff", b"GIF8"))
-        or head[257:262] == b"ustar"
-    ):
+        return read_hdf5
+    others = (b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+    if head.startswith(others) or head[257:262] == b"ustar":
         raise InputError(path, "an .npz, HDF5, IDX or CIFAR file", "another kind of file", CONVERT)
-    return imagefiles.read_cifar
+    return read_cifar
 
 
-def check_images(graph, pixels, labels=None, where="images"):
-    """Raise InputError unless raw pixels (and labels) fit the graph."""
+def check_images(
+    graph: Graph,
+    pixels: NDArray[Any],
+    labels: NDArray[np.int64] | None = None,
+    where: str = "images",
+) -> None:
+    """Raise InputError unless raw pixels (and labels) fit a graph.
+
+    graph: the ANN that shall see them. pixels: [N, C, H, W], one or more, finite. labels: [N], from
+    0 to the number of the graph's outputs less 1 (None: there are none). where: what to call the
+    images in the message.
+    """
     expected = tuple(graph.input_shape)
     if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
         raise InputError(
@@ -248,9 +250,9 @@ def check_images(graph, pixels, labels=None, where="images"):
         raise InputError(where, "finite pixels", "NaN or infinity")
     if labels is None:
         return
-    classes = int(np.prod(graph.shapes[graph.output]))
     if len(labels) != len(pixels):
         raise InputError(where, f"{len(pixels)} labels", len(labels))
+    classes = int(np.prod(graph.shapes[graph.output]))
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(
             where,
@@ -260,10 +262,13 @@ def check_images(graph, pixels, labels=None, where="images"):
         )
 
 
-def pixel_range(pixels):
-    """(lowest, highest) raw pixel: of the type for whole numbers, of the given images for floating
-    point.
+def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
+    """(lowest, highest) raw pixel that an image of this kind may have.
+
+    pixels: raw images. For whole numbers, these are the limits of their type; for floating point,
+    the lowest and highest of `pixels`.
     """
     if pixels.dtype.kind in "iu":
-        return np.iinfo(pixels.dtype).min, np.iinfo(pixels.dtype).max
+        limits = np.iinfo(pixels.dtype)
+        return limits.min, limits.max
     return float(pixels.min()), float(pixels.max())

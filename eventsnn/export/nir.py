@@ -20,7 +20,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-import eventsnn
+from eventsnn import version
 from eventsnn.exceptions import InputError
 from eventsnn.export.kernels import convolution, matrix
 from eventsnn.files.writing import new_hdf5
@@ -289,7 +289,7 @@ def _neurons(layer, shape, initial, reader):
 def _metadata(simulation, target, said):
     p, words = simulation.network.graph.preprocessing, simulation.describe()
     return {
-        "writer": f"eventsnn {eventsnn.__version__}",
+        "writer": f"eventsnn {version.VERSION}",
         "network_sha256": simulation.network.graph.hash,
         "written_for": target,
         "notes": "\n".join(said),

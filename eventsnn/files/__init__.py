@@ -1,0 +1,1 @@
+"""HDF5 files: read with distrust, written whole or not at all."""

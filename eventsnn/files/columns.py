@@ -1,19 +1,24 @@
-"""Datasets of an HDF5 file that grow by whole chunks, in the plain format that every HDF5 tool
-reads: shuffled, then gzip.
+"""Datasets of an HDF5 file that grow by whole chunks.
 
-The chunks are compressed here rather than by HDF5, which would hold Python's lock meanwhile: so a
-thread can write while others compute.
+The format is plain, and every HDF5 tool reads it: shuffled, then gzip. The chunks are compressed
+here rather than by HDF5, which would hold Python's lock meanwhile: so a thread can write while
+others compute.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import h5py
 import numpy as np
 from h5py._objects import phil
+from numpy.typing import DTypeLike, NDArray
 
-CHUNK = 2**14  # rows
+# rows
+CHUNK = 2**14
+# of zlib
 LEVEL = 1
 
 
@@ -21,16 +26,20 @@ class Columns:
     """A group of one-dimensional datasets, one a column, to whose ends rows are put.
 
     group: an h5py.Group made by `create` (or a copy of one). strategies: {column: zlib's strategy},
-    where the usual one is a waste.
+    for columns where the default one wastes time.
     """
 
-    def __init__(self, group, strategies):
+    def __init__(self, group: h5py.Group, strategies: Mapping[str, int]) -> None:
         self.datasets = {name: h5py.h5d.open(group.id, name.encode()) for name in group}
-        self.strategies, self.length = strategies, 0
+        self.strategies = strategies
+        self.length = 0
 
     @staticmethod
-    def create(group, kinds):
-        """Make the empty datasets in an h5py.Group. kinds: {column: (dtype, unit, description)}."""
+    def create(group: h5py.Group, kinds: Mapping[str, tuple[DTypeLike, str, str]]) -> h5py.Group:
+        """Make the empty datasets, and return the group.
+
+        group: an open h5py.Group. kinds: {column: (dtype, unit, description)}.
+        """
         for name, (dtype, unit, description) in kinds.items():
             dataset = group.create_dataset(
                 name,
@@ -42,32 +51,37 @@ class Columns:
                 compression_opts=LEVEL,
                 shuffle=True,
             )
-            dataset.attrs["unit"], dataset.attrs["description"] = unit, description
+            dataset.attrs["unit"] = unit
+            dataset.attrs["description"] = description
         return group
 
-    def append(self, columns):
-        """Put rows to the end. columns: {column: array [n]}; n is a multiple of CHUNK but for the
-        last rows ever.
+    def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Put n rows to the end.
+
+        columns: {column: array [n]}, all columns. n is a multiple of CHUNK, except for the last
+        rows of all.
         """
         first = self.length
         for name, values in columns.items():
-            dataset, self.length = self.datasets[name], first + len(values)
+            dataset = self.datasets[name]
+            self.length = first + len(values)
             dataset.set_extent((self.length,))
             values = values.astype(dataset.dtype, copy=False)
             for at in range(0, len(values), CHUNK):
                 chunk = self._compressed(name, values[at : at + CHUNK])
-                with phil:  # before version 3.16 h5py does not take its lock for this call
+                # before version 3.16 h5py does not take its lock for this call
+                with phil:
                     dataset.write_direct_chunk((first + at,), chunk)
 
-    def _compressed(self, name, values):
-        """A chunk as HDF5 stores it: the first bytes of all values, then the second and so on;
-        filled up with zeros.
+    def _compressed(self, name: str, values: NDArray[Any]) -> bytes:
+        """A chunk as HDF5 stores it.
+
+        First come the first bytes of all values, then the second bytes, and so on; each of these
+        rows is filled up with zeros to CHUNK.
         """
         raw = np.zeros((values.itemsize, CHUNK), np.uint8)
-        raw[:, : len(values)] = (
-            np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1).T
-        )
-        deflate = zlib.compressobj(
-            LEVEL, strategy=self.strategies.get(name, zlib.Z_DEFAULT_STRATEGY)
-        )
-        return deflate.compress(raw) + deflate.flush()
+        by_value = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
+        raw[:, : len(values)] = by_value.T
+        strategy = self.strategies.get(name, zlib.Z_DEFAULT_STRATEGY)
+        deflate = zlib.compressobj(LEVEL, strategy=strategy)
+        return deflate.compress(raw.data) + deflate.flush()

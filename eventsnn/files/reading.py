@@ -1,6 +1,7 @@
-"""Reading HDF5 files that come from anywhere. Nothing in them is trusted: only hard links are
-followed, sizes are compared with the file's before anything is read, and every failure is an
-InputError.
+"""Reading HDF5 files that come from anywhere.
+
+Nothing in them is trusted: only hard links are followed, sizes are compared with the file's before
+anything is read, and every failure is an InputError.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import math
 import mmap
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from reprlib import repr as short
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 
-MAX_ARRAY, MAX_ARRAYS = 2**31, 2**32  # bytes of one parameter and of all
-MAX_RATIO = 1000  # declared bytes for each stored byte of a chunked dataset
-# h5py's and onnx's, all met
+# bytes of one parameter, and of all
+MAX_ARRAY = 2**31
+MAX_ARRAYS = 2**32
+# declared bytes for each stored byte of a chunked dataset
+MAX_RATIO = 1000
+# what h5py and onnx have been seen to raise for damaged files
 FAILURES = (
     ArithmeticError,
     AttributeError,
@@ -35,9 +42,11 @@ FAILURES = (
 
 
 @contextmanager
-def open_hdf5(path):
-    """An HDF5 file open for reading; whatever h5py raises inside the block becomes one
-    InputError.
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """An HDF5 file, open for reading inside the block.
+
+    path: the file. Raises InputError where it cannot be read; whatever h5py raises inside the block
+    becomes one, too.
     """
     check_file(path)
     _lengths.cache_clear()
@@ -48,16 +57,17 @@ def open_hdf5(path):
     except InputError:
         raise
     except FAILURES as error:
-        raise InputError(
-            path,
-            "a whole HDF5 file",
-            f"one that cannot be read ({told(error)})",
-            "it is truncated or damaged: copy or download it again",
-        ) from error
+        found = f"one that cannot be read ({told(error)})"
+        do = "it is truncated or damaged: copy or download it again"
+        raise InputError(path, "a whole HDF5 file", found, do) from error
 
 
-def check_file(path):
-    """Refuse what does not exist, is no regular file, cannot be read or is empty."""
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise InputError for what does not exist, is no regular file, cannot be read or is empty.
+
+    path: the file.
+    """
+    found: str | None
     try:
         mode = os.stat(path).st_mode
         found = "a directory" if stat.S_ISDIR(mode) else "a device or pipe"
@@ -72,253 +82,249 @@ def check_file(path):
         raise InputError(path, "a file with a network", found, "check the path")
 
 
-def _check_heaps(path, width):
-    """Refuse a damaged global heap (where variable-length text lies): HDF5 2.0 can loop in one for
-    ever.
+def _check_heaps(path: str | os.PathLike[str], width: int) -> None:
+    """Refuse a damaged global heap, where variable-length text lies: HDF5 2.0 can loop in it.
 
-    A heap is a header of 16 bytes and objects, each a header of 16 (index u2, 6 bytes, size of
-    `width` bytes) and its data up to a multiple of 8; the object 0 is the free rest, and its size
-    includes the header.
+    A heap is a header of 16 bytes and objects. Each object is a header of 16 (index u2, 6 bytes,
+    size of `width` bytes) and its data up to a multiple of 8. The object 0 is the free rest, and
+    its size includes the header.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = data.find(b"GCOL\x01\0\0\0")
         while start >= 0:
-            at, end = (
-                start + 16,
-                start + int.from_bytes(data[start + 8 : start + 8 + width], "little"),
-            )
+            at = start + 16
+            end = start + _number(data, start + 8, width)
             while at + 16 <= end <= len(data):
-                size = int.from_bytes(data[at + 8 : at + 8 + width], "little")
+                size = _number(data, at + 8, width)
                 step = 16 + (size + 7) // 8 * 8 if any(data[at : at + 2]) else size
                 at = at + step if step >= 16 else end + 1
             if at > end or end > len(data):
-                raise InputError(
-                    path, "a whole HDF5 file", "a damaged heap", "copy or download it again"
-                )
+                do = "copy or download it again"
+                raise InputError(path, "a whole HDF5 file", "a damaged heap", do)
             start = data.find(b"GCOL\x01\0\0\0", start + 8)
 
 
-def child(group, name):
-    """The object that a hard link of `group` leads to, None without such a link; other links are
-    refused.
+def child(group: h5py.Group, name: str) -> Any:
+    """The group, dataset or type that a hard link leads to, or None without such a link.
+
+    group: where the link is. name: the link's. Raises InputError for links of other kinds.
     """
     if not group.id.links.exists(name.encode()):
         return None
     if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise InputError(
-            f"{os.path.basename(group.file.filename)}: {name!r} in {group.name}",
-            "data of this file",
-            "a link to somewhere else",
-            "copy the data into the file (h5copy)",
-        )
+        where = f"{os.path.basename(group.file.filename)}: {name!r} in {group.name}"
+        do = "copy the data into the file (h5copy)"
+        raise InputError(where, "data of this file", "a link to somewhere else", do)
     return group[name]
 
 
-def read_array(dataset, where, left):
-    """A dataset of float16, float32 or float64 as float32 or float64 in native byte order.
+def read_array(dataset: h5py.Dataset, where: str, left: list[int]) -> NDArray[Any]:
+    """A parameter, float32 or float64 in native byte order; float16 becomes float32.
 
-    left: a list with the bytes that may still be read from this file, which are counted down.
+    dataset: of float16, float32 or float64. where: what to call it in messages. left: one number,
+    the bytes that may still be read from this file; it is counted down. Raises InputError for other
+    types, and where a size is too large or cannot be true.
     """
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
-        raise InputError(
-            where, "float16, float32 or float64", dataset.dtype, "convert the parameters"
-        )
+        expected = "float16, float32 or float64"
+        raise InputError(where, expected, dataset.dtype, "convert the parameters")
     check_storage(dataset, where)
-    dtype = np.float64 if dataset.dtype.itemsize == 8 else np.float32
-    left[0] -= math.prod(dataset.shape) * np.dtype(dtype).itemsize
+    dtype = np.dtype(np.float64 if dataset.dtype.itemsize == 8 else np.float32)
+    left[0] -= math.prod(dataset.shape) * dtype.itemsize
     if left[0] < 0:
         raise InputError(where, f"at most {MAX_ARRAYS:,} bytes of parameters", "more")
     return np.asarray(dataset[()], dtype)
 
 
-def check_storage(dataset, where):
-    """Refuse data that lie in other files, and sizes that this file cannot hold."""
+def check_storage(dataset: h5py.Dataset, where: str) -> None:
+    """Raise InputError for data that lie in other files, and sizes that this file cannot hold.
+
+    dataset: what is to be read. where: what to call it in messages.
+    """
     if dataset.is_virtual or dataset.external:
-        raise InputError(
-            where,
-            "data in this file",
-            "data in other files",
-            "copy the data into the file (h5repack)",
-        )
-    size, limit = math.prod(dataset.shape), os.path.getsize(dataset.file.filename)
+        do = "copy the data into the file (h5repack)"
+        raise InputError(where, "data in this file", "data in other files", do)
+    size = math.prod(dataset.shape)
+    limit = os.path.getsize(dataset.file.filename)
     if dataset.chunks:
-        size = max(
-            size, math.prod(dataset.chunks)
-        )  # a chunk may be larger than the dataset, and is read as a whole
+        # a chunk may be larger than the dataset, and is read as a whole
+        size = max(size, math.prod(dataset.chunks))
         limit = MAX_RATIO * min(limit, dataset.id.get_storage_size())
-    limit, size = min(limit, MAX_ARRAY), size * dataset.dtype.itemsize
+    limit = min(limit, MAX_ARRAY)
+    size *= dataset.dtype.itemsize
     if size > limit:
-        raise InputError(
-            where,
-            f"at most {limit:,} bytes for what the file stores",
-            f"{size:,}",
-            "the file is damaged",
-        )
+        expected = f"at most {limit:,} bytes for what the file stores"
+        raise InputError(where, expected, f"{size:,}", "the file is damaged")
 
 
-def attribute(group, key):
-    """An attribute of a file's root or of a group, None where there is none; other types than
-    numbers and text are not even read.
+def attribute(group: h5py.Group, key: str) -> Any:
+    """An attribute as h5py reads it, or None where there is none.
+
+    group: whose it is; a file is its root. key: its name. Raises InputError, before reading it, for
+    other types than numbers and text, and for sizes that the file cannot hold.
     """
     if key not in group.attrs:
         return None
-    where, stored = (
-        f"{os.path.basename(group.file.filename)}: attribute {key}",
-        h5py.h5a.open(group.id, key.encode()),
-    )
-    if stored.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
+    path = group.file.filename
+    where = f"{os.path.basename(path)}: attribute {key}"
+    stored = h5py.h5a.open(group.id, key.encode())
+    kind = stored.get_type()
+    if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
         raise InputError(where, "numbers or text", "another type")
-    size, limit = (
-        math.prod(stored.shape or ()) * stored.get_type().get_size(),
-        os.path.getsize(group.file.filename),
-    )
+    size = math.prod(stored.shape or ()) * kind.get_size()
+    limit = os.path.getsize(path)
     if size > limit:
         raise InputError(where, f"at most {limit:,} bytes", f"{size:,}", "the file is damaged")
-    if (
-        stored.get_type().get_class() == h5py.h5t.STRING
-        and stored.get_type().is_variable_str()
-        and stored.shape is not None
-    ):
+    variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+    if variable and stored.shape is not None:
         widths = group.file.id.get_create_plist().get_sizes()
-        found = [
-            n for shape, n in _lengths(group.file.filename, key, widths) if shape == stored.shape
-        ]
+        found = [n for shape, n in _lengths(path, key, widths) if shape == stored.shape]
         if not found or max(found) > limit:
-            raise InputError(
-                where,
-                f"texts of at most {limit:,} bytes",
-                f"{max(found, default=0):,}",
-                "the file is damaged",
-            )
+            expected = f"texts of at most {limit:,} bytes"
+            most = f"{max(found, default=0):,}"
+            raise InputError(where, expected, most, "the file is damaged")
     return group.attrs[key]
 
 
-def read_text(dataset, where, most):
-    """The bytes of a dataset of one text: 1 to `most`."""
+def read_text(dataset: h5py.Dataset, where: str, most: int) -> bytes:
+    """The bytes of a dataset of one text.
+
+    dataset: of fixed or variable length. where: what to call it in messages. most: how many bytes
+    it may have. Raises InputError for an empty text and for a longer one.
+    """
     check_storage(dataset, where)
-    length, offset = h5py.check_string_dtype(dataset.dtype).length, dataset.id.get_offset()
-    if length is None and offset is not None:  # of variable length: see `_lengths`
-        with open(dataset.file.filename, "rb") as file:
+    path = dataset.file.filename
+    length = h5py.check_string_dtype(dataset.dtype).length
+    offset = dataset.id.get_offset()
+    # of variable length: see `_lengths`
+    if length is None and offset is not None:
+        with open(path, "rb") as file:
             file.seek(offset)
             length = int.from_bytes(file.read(4), "little")
     length = length or 0
-    data = dataset[()] if 0 < length <= min(most, os.path.getsize(dataset.file.filename)) else b""
+    data = dataset[()] if 0 < length <= min(most, os.path.getsize(path)) else b""
     if not 0 < len(data) <= most:
         raise InputError(where, f"1 to {most:,} bytes of JSON", f"{len(data) or length:,}")
     return data
 
 
 @lru_cache
-def _lengths(path, key, widths):
-    """[(shape, bytes)] of the texts of variable length in each attribute called `key`, wherever the
-    file has one.
+def _lengths(path: str, key: str, widths: tuple[int, int]) -> list[tuple[tuple[int, ...], int]]:
+    """[(shape, bytes)] of the texts of variable length in each attribute called `key`.
 
-    HDF5 reserves as many bytes as a text says it has before it looks for the text, and does not let
-    one ask. So attribute messages are sought by their name (HDF5 File Format Specification,
-    IV.A.2.m: version, flags, sizes u2 of name, datatype and dataspace, the encoding of the name in
-    version 3, then these three, in version 1 each up to a multiple of 8). Each text is its length
-    u4, and the address and index of what holds it. widths: bytes of an address and of a length in
-    this file.
+    All attributes of that name count, wherever the file has one. HDF5 reserves as many bytes as a
+    text says it has before it looks for the text, and has no call that returns the number. So
+    attribute messages are sought by their name. widths: bytes of an address and of a length in this
+    file.
     """
-    name, found, item = key.encode() + b"\0", [], 8 + widths[0]
+    name = key.encode() + b"\0"
+    found = []
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(name, 9)
         while at >= 0:
-            start = at - 9 if data[at - 9] == 3 and _u2(data, at - 7) == len(name) else at - 8
-            version, unit = data[start], 8 if data[start] == 1 else 1
-            if version in (1, 2, 3) and _u2(data, start + 2) == len(name):
-                sizes = [
-                    -(-n // unit) * unit
-                    for n in (len(name), _u2(data, start + 4), _u2(data, start + 6))
-                ]
-                kind, space, texts = at + sizes[0], at + sum(sizes[:2]), at + sum(sizes)
-                dims = space + (8 if data[space : space + 1] == b"\1" else 4)
-                rank = int.from_bytes(data[space + 1 : space + 2], "little")
-                shape = tuple(
-                    int.from_bytes(
-                        data[dims + i * widths[1] : dims + (i + 1) * widths[1]], "little"
-                    )
-                    for i in range(rank)
-                )
-                count = math.prod(shape)
-                if (
-                    data[kind : kind + 1]
-                    and data[kind] % 16 == 9
-                    and texts + count * item <= len(data)
-                ):
-                    found.append(
-                        (
-                            shape,
-                            sum(
-                                int.from_bytes(
-                                    data[texts + i * item : texts + i * item + 4], "little"
-                                )
-                                for i in range(count)
-                            ),
-                        )
-                    )
+            lengths = _lengths_at(data, at, len(name), widths)
+            if lengths is not None:
+                found.append(lengths)
             at = data.find(name, at + 1)
     return found
 
 
-def _u2(data, at):
-    return int.from_bytes(data[at : at + 2], "little")
+def _lengths_at(
+    data: mmap.mmap, at: int, name: int, widths: tuple[int, int]
+) -> tuple[tuple[int, ...], int] | None:
+    """(shape, bytes) of the texts of one attribute message, or None where it is none.
 
+    HDF5 File Format Specification, IV.A.2.m: version; flags; sizes u2 of name, datatype and
+    dataspace; in version 3 the encoding of the name; then these three, in version 1 each up to a
+    multiple of 8. Each text is its length u4, and the address and index of what holds it.
 
-def texts(group, key):
-    """An attribute of a group with a list of texts, as a list of str; a long one lies in parts
-    called key0, key1 and so on.
+    at: where the name begins. name: its length. widths: as in `_lengths`.
     """
-    keys = (
-        [key]
-        if key in group.attrs
-        else [k for k in (f"{key}{i}" for i in range(len(group.attrs))) if k in group.attrs]
-    )
-    values = [
-        text_of(value) for part in keys for value in np.ravel(attribute(group, part)).tolist()
-    ]
-    if not keys or None in values:
-        raise InputError(
-            f"{os.path.basename(group.file.filename)}: {key} of {group.name}",
-            "a list of names",
-            "something else" if keys else "none",
-            "the file is damaged",
-        )
-    return values
+    start = at - 9 if data[at - 9] == 3 and _number(data, at - 7, 2) == name else at - 8
+    version = data[start]
+    if version not in (1, 2, 3) or _number(data, start + 2, 2) != name:
+        return None
+    unit = 8 if version == 1 else 1
+    lengths = (name, _number(data, start + 4, 2), _number(data, start + 6, 2))
+    sizes = [-(-n // unit) * unit for n in lengths]
+    kind = at + sizes[0]
+    space = kind + sizes[1]
+    texts = space + sizes[2]
+    dims = space + (8 if data[space : space + 1] == b"\1" else 4)
+    rank = _number(data, space + 1, 1)
+    shape = tuple(_number(data, dims + i * widths[1], widths[1]) for i in range(rank))
+    count = math.prod(shape)
+    item = 8 + widths[0]
+    variable = kind < len(data) and data[kind] % 16 == 9
+    if not variable or texts + count * item > len(data):
+        return None
+    return shape, sum(_number(data, texts + i * item, 4) for i in range(count))
 
 
-def json_of(data, where):
-    """What the JSON in `data` (bytes or str) says: without NaN, infinity and keys that come
-    twice.
+def _number(data: mmap.mmap, at: int, size: int) -> int:
+    """The little-endian number of `size` bytes at `at`."""
+    return int.from_bytes(data[at : at + size], "little")
+
+
+def texts(group: h5py.Group, key: str) -> list[str]:
+    """An attribute with a list of texts; a long one lies in parts called key0, key1 and so on.
+
+    group: whose it is. key: its name. Raises InputError where there is none, and for anything else
+    than texts.
+    """
+    keys = [key]
+    if key not in group.attrs:
+        parts = (f"{key}{i}" for i in range(len(group.attrs)))
+        keys = [part for part in parts if part in group.attrs]
+    values = []
+    for part in keys:
+        values += [text_of(value) for value in np.ravel(attribute(group, part)).tolist()]
+    names = [value for value in values if value is not None]
+    if not keys or len(names) < len(values):
+        where = f"{os.path.basename(group.file.filename)}: {key} of {group.name}"
+        found = "something else" if keys else "none"
+        raise InputError(where, "a list of names", found, "the file is damaged")
+    return names
+
+
+def json_of(data: bytes | str, where: object) -> Any:
+    """What a JSON text says.
+
+    data: the text. where: what to call it in messages. Raises InputError for anything else than
+    JSON, for NaN, infinity and keys that come twice.
     """
     try:
         text = data.decode() if isinstance(data, bytes) else data
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
     except (RecursionError, ValueError) as error:
-        raise InputError(
-            where, "valid JSON that is not deeply nested", told(error), "write the file again"
-        ) from error
+        expected = "valid JSON that is not deeply nested"
+        raise InputError(where, expected, told(error), "write the file again") from error
 
 
-def _no_constant(text):
+def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-def _unique(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("one key twice in an object")
     return dict(pairs)
 
 
-def plain(file, key):
-    """An attribute of the root as plain Python, a list where it has axes."""
+def plain(file: h5py.Group, key: str) -> Any:
+    """An attribute as plain Python, a list where it has axes, None where there is none.
+
+    file: the file, or the group whose it is. key: its name. Raises InputError as `attribute` does.
+    """
     value = attribute(file, key)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def numbers(file, key, name):
-    """An attribute of the root as a one-dimensional array of numbers; name: the file's, for
-    messages.
+def numbers(file: h5py.Group, key: str, name: str) -> NDArray[Any]:
+    """An attribute of the root as an array of numbers, [n]; a single number is [1].
+
+    file: the file. key: the attribute's name. name: the file's, for messages. Raises InputError for
+    anything else.
     """
     values = np.atleast_1d(np.asarray(attribute(file, key)))
     if values.ndim != 1 or values.dtype.kind not in "iuf":
@@ -326,13 +332,17 @@ def numbers(file, key, name):
     return values
 
 
-def text_of(value, limit=1000):
-    """A str of at most `limit` printable characters, or None."""
-    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    sane = isinstance(value, str) and len(value) <= limit and value.replace("\n", " ").isprintable()
-    return value if sane else None
+def text_of(value: Any, limit: int = 1000) -> str | None:
+    """`value` (str, or bytes of UTF-8) as a str, or None where it is no printable text.
+
+    limit: of its characters. New lines count as printable.
+    """
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if not isinstance(text, str) or len(text) > limit:
+        return None
+    return text if text.replace("\n", " ").isprintable() else None
 
 
-def told(error):
-    """An exception as one piece of text."""
+def told(error: BaseException) -> str:
+    """The class and the message of an exception, `error`, as one piece of text."""
     return f"{type(error).__name__}: {error}"

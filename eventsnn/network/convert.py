@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
 from eventsnn.network.passes import (
@@ -30,6 +30,7 @@ RESIDUAL = ("keep", "reroute")
 READOUT = ("adds", "fires")
 
 
+@named_options
 def convert(
     graph,
     *,

@@ -8,8 +8,10 @@ units (semantics, section 10).
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -140,11 +142,13 @@ class Network:
         """The projections that arrive at layer number `target`."""
         return [p for p in self.projections if p.target == target]
 
-    def run(self, images, **settings):
-        """Simulate `images`; see `eventsnn.simulate.run` for the settings and the result."""
-        from eventsnn.result import run
+    def run(self, images: Any, **options: Any) -> Any:
+        """Simulates images on this network: `eventsnn.simulate(network, images, …)`.
 
-        return run(self, images, **settings)
+        images, options, the `Result`, and what is raised: as there. A network knows nothing of the
+        simulator; the facade does.
+        """
+        return sys.modules["eventsnn"].simulate(self, images, **options)
 
     def __repr__(self):
         return (

@@ -9,12 +9,12 @@ from eventsnn.exceptions import InputError
 
 
 class Preset(NamedTuple):
-    """convert, run: options of `eventsnn.convert` and `eventsnn.simulate.run` that it decides.
+    """convert, simulate: options of `eventsnn.convert` and `eventsnn.simulate` that it decides.
     words: what differs from the paper. needs: an option without which it says nothing.
     """
 
     convert: dict
-    run: dict
+    simulate: dict
     words: str
     needs: str | None = None
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import h5py
 
 from eventsnn.ann.graph import Graph
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import check_file, child, open_hdf5
 from eventsnn.readers import native
 from eventsnn.readers.keras import model as keras
@@ -104,6 +104,7 @@ ARCHIVES = (
 )
 
 
+@named_options
 def save(graph, path):
     """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced
     at once or not at all.
@@ -111,6 +112,7 @@ def save(graph, path):
     write_native(graph, path)
 
 
+@named_options
 def load(path, arch=None) -> Graph:
     """The network in a file of any kind that has a reader, or the bundled one for "sample";
     InputError says what else a file is.

@@ -1,9 +1,10 @@
 """The results folder: made beside its final place, batch by batch, and moved there when complete.
 
-While a run is under way its batches are kept in `<out>.partial`, each written whole or not at all,
-so a run that was killed goes on where it was. A lock keeps a second run out. What stands at `<out>`
-is replaced in the end, and only if it holds nothing but earlier results. 
+While a run is under way its batches are kept in `<out>.partial`. Each is written whole or not at
+all, so a run that was killed goes on where it was. A lock keeps a second run out. What stands at
+`<out>` is replaced in the end, and only if it holds nothing but earlier results.
 """
+
 from __future__ import annotations
 
 import json
@@ -11,15 +12,18 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.simulation.batch import Batch
-from eventsnn.exceptions import InputError
 from eventsnn.data.formats import FOREIGN
+from eventsnn.exceptions import InputError
+from eventsnn.simulation.batch import Batch
 
 try:
     import fcntl
@@ -30,7 +34,9 @@ FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png",
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
 TRACE = r"trace-\d+\.h5"
 EXPORTS = r"network\.nir|spikes-\d+\.(h5|gdf)"
+RESULTS = re.compile("|".join([*map(re.escape, FILES), TRACE, EXPORTS]))
 WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}|{TRACE}")
+ANOTHER = "choose another --out"
 TRIES = 100  # to find the folder at work as it was made
 
 
@@ -38,34 +44,48 @@ class Folder:
     """A results folder in the making; use it as a context manager.
 
     Inside `with`, `start` begins or takes up a run, `add` keeps batches, the files of FILES are
-    written to `results`, and `finish` moves them to `out`. Whatever ends the block before `finish`,
-    only whole batches stay behind, for the next run of the same command; without any, nothing does.
-    Raises InputError if `out` cannot be written, holds anything that is not a result, or has
-    another run at work on it. 
+    written to `results`, and `finish` moves them to `out`. Where the block ends before `finish`,
+    only whole batches stay behind, for the next run of the same command. Where there are none,
+    nothing stays behind.
+
+    out: where the results go. Raises InputError if `out` cannot be written, holds anything that is
+    not a result, or has another run at work on it.
     """
 
-    def __init__(self, out):
-        self.where, self.stage, self.made = f"--out {out}", "opened", []
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        self.where = f"--out {out}"
+        self.stage = "opened"
+        self.made: list[Path] = []
         try:
             self.out = Path(out).resolve()
             self.partial = self.out.with_name(self.out.name + ".partial")
             self._check()
             self.lock = self._acquire()
+        except InputError:
+            raise
         except (OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, InputError):
-                raise
             self._remove_made()
-            raise InputError(self.where, "a folder that can be made and written", getattr(error, "strerror", None) or error,
-                             "choose another --out") from None
-        self.results, self.earlier = self.partial / "results", self.partial / "earlier"
+            expected = "a folder that can be made and written"
+            found = getattr(error, "strerror", None) or error
+            raise InputError(self.where, expected, found, ANOTHER) from None
+        self.results = self.partial / "results"
+        self.earlier = self.partial / "earlier"
         # killed between the two moves of `finish`
         if self.earlier.exists() and not self.out.exists():
             os.replace(self.earlier, self.out)
 
-    def __enter__(self):
+    def __repr__(self) -> str:
+        return f"<Folder {self.out}: {self.stage}>"
+
+    def __enter__(self) -> Folder:
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(self.partial)
         if self.stage != "finished":
@@ -80,27 +100,31 @@ class Folder:
                     self._remove_made()
         os.close(self.lock)
 
-    def _check(self):
+    def _check(self) -> None:
+        """Raises InputError where the two folders cannot be used or hold what is not a result."""
+        expected = "a folder, or nothing yet"
         if self.out in (Path.cwd(), *Path.cwd().parents):
-            raise InputError(self.where, "a folder of its own for the results", "the current folder or one above it",
-                             "choose another --out")
+            own = "a folder of its own for the results"
+            raise InputError(self.where, own, "the current folder or one above it", ANOTHER)
         if self.out.is_symlink():  # still, after `resolve`
-            raise InputError(self.where, "a folder, or nothing yet", "a link that leads round in a circle", "choose another --out")
+            found = "a link that leads round in a circle"
+            raise InputError(self.where, expected, found, ANOTHER)
         if self.out.exists() and not self.out.is_dir():
-            raise InputError(self.where, "a folder, or nothing yet", "a file", "choose another --out")
+            raise InputError(self.where, expected, "a file", ANOTHER)
         if self.partial.exists() and not self.partial.is_dir():
-            raise InputError(self.where, f"no file where the run is kept while it is under way: {self.partial}", "a file",
-                             "choose another --out, or move it away")
-        for folder, known in (self.out, "|".join([*map(re.escape, FILES), TRACE, EXPORTS])), (self.partial, WORKING):
+            expected = f"no file where the run is kept while it is under way: {self.partial}"
+            raise InputError(self.where, expected, "a file", f"{ANOTHER}, or move it away")
+        for folder, known in ((self.out, RESULTS), (self.partial, WORKING)):
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
-            foreign = [name for name in names if not re.fullmatch(known, name)]
+            foreign = [name for name in names if not known.fullmatch(name)]
             if foreign:
-                raise InputError(self.where, "an empty folder, earlier results alone, or nothing yet",
-                                 f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)} in {folder}",
-                                 "choose another --out, or move these away")
+                expected = "an empty folder, earlier results alone, or nothing yet"
+                more = " …" if len(foreign) > 3 else ""
+                found = f"{', '.join(foreign[:3])}{more} in {folder}"
+                raise InputError(self.where, expected, found, f"{ANOTHER}, or move these away")
 
-    def _acquire(self):
-        """Make the folder at work and return a file descriptor that holds its lock."""
+    def _acquire(self) -> int:
+        """Makes the folder at work; returns a file descriptor that holds its lock."""
         self.made = [path for path in (self.partial, *self.partial.parents) if not path.exists()]
         for _ in range(TRIES):
             self.partial.mkdir(parents=True, exist_ok=True)
@@ -111,9 +135,10 @@ class Folder:
                 os.close(lock)
         raise OSError(None, "a folder that keeps disappearing")
 
-    def _locks(self, lock):
-        """Whether the open file is locked now and still the folder's; InputError where another run
-        holds it.
+    def _locks(self, lock: int) -> bool:
+        """Whether the open file is locked now and still the folder's.
+
+        Raises InputError where another run holds the lock.
         """
         if fcntl is None:
             return True
@@ -122,8 +147,10 @@ class Folder:
         except BlockingIOError:
             owner = os.read(lock, 20).decode("ascii", "replace")
             os.close(lock)
-            raise InputError(self.where, "no other run that writes there", f"process {owner} at work on it",
-                             "wait for it, stop it, or choose another --out") from None
+            expected = "no other run that writes there"
+            found = f"process {owner} at work on it"
+            do = f"wait for it, stop it, or {ANOTHER}"
+            raise InputError(self.where, expected, found, do) from None
         except OSError:
             pass  # a file system without locks
         if not os.path.samestat(os.fstat(lock), os.stat(self.partial / "lock")):
@@ -132,14 +159,16 @@ class Folder:
         os.write(lock, str(os.getpid()).encode())
         return True
 
-    def start(self, identity):
-        """Begin a run, or go on with one of the same `identity` (JSON-able: all that decides the
-        outcome).
+    def start(self, identity: dict[str, Any]) -> int:
+        """Begins a run, or goes on with one of the same identity.
 
-        What another run left unfinished is thrown away. Returns how many images are there already.
+        What another run did not finish is thrown away. identity: JSON-able; all that decides the
+        outcome. Returns how many images are there already.
         """
         if self._read_identity() != identity:
-            for path in [p for _, _, p in self.parts()] + [self.partial / "identity.json", *self.partial.glob("trace-*.h5")]:
+            unfinished = [path for _, _, path in self.parts()]
+            unfinished += [self.partial / "identity.json", *self.partial.glob("trace-*.h5")]
+            for path in unfinished:
                 path.unlink(missing_ok=True)
             temporary = self.partial / "identity.tmp"
             temporary.write_text(json.dumps(identity))
@@ -156,41 +185,54 @@ class Folder:
         self.stage = "started"
         return sum(stop - start for start, stop, _ in self.parts())
 
-    def _read_identity(self):
+    def _read_identity(self) -> Any:
         try:
             return json.loads((self.partial / "identity.json").read_text())
         except (OSError, ValueError):
             return None
 
-    def parts(self):
+    def parts(self) -> list[tuple[int, int, Path]]:
         """[(start, stop, path)] of the batches that are there, in order of images."""
-        found = [(m, p) for p in self.partial.iterdir() if (m := PART.fullmatch(p.name))]
-        return sorted((int(m[1]), int(m[2]), p) for m, p in found)
+        found = []
+        for path in self.partial.iterdir():
+            match = PART.fullmatch(path.name)
+            if match:
+                found.append((int(match[1]), int(match[2]), path))
+        return sorted(found)
 
-    def missing(self, count):
+    def missing(self, count: int) -> NDArray[np.int64]:
         """The image positions below `count` that no part covers, int64 [M]."""
         todo = np.ones(count, bool)
         for start, stop, _ in self.parts():
             todo[start:stop] = False
         return np.flatnonzero(todo)
 
-    def add(self, start, batch, seconds):
-        """Keep a Batch whose first image stands at `start`, and the wall time since the one
-        before.
+    def add(self, start: int, batch: Batch, seconds: float) -> None:
+        """Keeps a batch.
+
+        start: the position of its first image. batch: what its images gave. seconds: the wall time
+        since the batch before.
         """
         path = self.partial / f"part-{start}-{start + len(batch.readout)}.npz"
+        arrays = {name: getattr(batch, name) for name in Batch.ARRAYS}
+        kept = {name: array for name, array in arrays.items() if array is not None}
         with open(path.with_suffix(".tmp"), "wb") as file:
-            np.savez(file, seconds=seconds, **{k: getattr(batch, k) for k in Batch.ARRAYS if getattr(batch, k) is not None})
+            np.savez(file, seconds=seconds, **kept)
         os.replace(path.with_suffix(".tmp"), path)
 
-    def batches(self):
-        """Yield (start, Batch, seconds) in order of images."""
+    def batches(self) -> Iterator[tuple[int, Batch, float]]:
+        """Yields (start, Batch, seconds) in order of images."""
         for start, _, path in self.parts():
             with np.load(path) as arrays:
-                yield start, Batch(**{k: arrays[k] for k in Batch.ARRAYS if k in arrays}), float(arrays["seconds"])
+                batch = Batch(**{name: arrays[name] for name in Batch.ARRAYS if name in arrays})
+                yield start, batch, float(arrays["seconds"])
 
-    def finish(self):
-        """Move the results to their place, instead of earlier ones if there are any."""
+    def finish(self) -> None:
+        """Moves the results to their place, instead of earlier ones if there are any.
+
+        Raises InputError where something else has come to stand there, and OSError where the disk
+        refuses; then earlier results stay.
+        """
         self.stage = "finishing"
         self._check()
         for path in self.partial.glob("trace-*.h5"):
@@ -206,34 +248,36 @@ class Folder:
         self.stage = "finished"
         self._remove()
 
-    def _discard_results(self):
-        """Remove results that did not come to their place, but for traces, which belong to batches
-        that are kept.
+    def _discard_results(self) -> None:
+        """Removes results that did not come to their place.
+
+        Traces stay: they belong to batches that are kept.
         """
         for path in self.results.glob("trace-*.h5"):
             os.replace(path, self.partial / path.name)
         shutil.rmtree(self.results, ignore_errors=True)
 
-    def _remove(self):
-        """Remove the folder at work: first out of the way at once, so that no other run takes it up
-        half removed.
+    def _remove(self) -> None:
+        """Removes the folder at work.
+
+        It is moved away at once first, so that no other run takes it up half removed.
         """
         aside = self.partial.with_name(f"{self.out.name}-{uuid.uuid4().hex[:8]}.partial")
         os.replace(self.partial, aside)
         shutil.rmtree(aside, ignore_errors=True)
 
-    def _remove_made(self):
-        """Remove the folders above that were made for this run and are empty."""
+    def _remove_made(self) -> None:
+        """Removes the folders above that were made for this run and are empty."""
         for path in self.made:
             with suppress(OSError):
                 path.rmdir()
 
 
-def _is_whole(path, count):
+def _is_whole(path: Path, count: int) -> bool:
     """Whether a part can be read and holds `count` images."""
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
-            return {len(arrays[k]) for k in Batch.ARRAYS if k in arrays} == {count} and arrays["seconds"] >= 0
+            counts = {len(arrays[name]) for name in Batch.ARRAYS if name in arrays}
+            return counts == {count} and bool(arrays["seconds"] >= 0)
     except FOREIGN:
         return False
-

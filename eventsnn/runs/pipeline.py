@@ -1,4 +1,5 @@
 """A run from settings to results folder: load, convert, check, simulate, record."""
+
 from __future__ import annotations
 
 import hashlib
@@ -17,24 +18,22 @@ import numba.core.event
 import numpy as np
 from tqdm import tqdm
 
-import eventsnn
-from eventsnn.network import thresholds
-from eventsnn.network import check
 from eventsnn.ann import forward as ann
-from eventsnn.network import convert as conversion
-from eventsnn.runs import folder as record
-from eventsnn.network.network import neuron_number
-from eventsnn.exceptions import InputError, one_line
-from eventsnn.data.images import load_images
-from eventsnn.simulation.encoding import Encoding
-from eventsnn.export import nir, spikes
 from eventsnn.ann.graph import with_preprocessing
+from eventsnn.data.images import check_images, load_images, pixel_range
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.export import nir, spikes
+from eventsnn.network import check, thresholds
+from eventsnn.network import convert as conversion
+from eventsnn.network.network import neuron_number
 from eventsnn.readers import load
+from eventsnn.runs import folder as record
 from eventsnn.runs.report import report
-from eventsnn.data.images import check_images, pixel_range
+from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.trace import Recorder
 from eventsnn.trace.files import TraceFile
+from eventsnn.trace.trace import Recorder
+from eventsnn.version import VERSION
 
 CHECKED_IMAGES = 8
 
@@ -55,7 +54,15 @@ class Say:
 
     def bar(self, total, label):
         """A progress bar in images: after two seconds, on a terminal only."""
-        return tqdm(total=total, desc=label, unit="image", disable=None if self.bars else True, delay=2, leave=False, file=sys.stderr)
+        return tqdm(
+            total=total,
+            desc=label,
+            unit="image",
+            disable=None if self.bars else True,
+            delay=2,
+            leave=False,
+            file=sys.stderr,
+        )
 
 
 def put(text, stream):
@@ -75,32 +82,56 @@ def run(settings):
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     with advice("export the network again, or give another --net"):
-        graph = with_preprocessing(load(settings.net, settings.arch), settings.input_scale, settings.input_mean, settings.input_std)
+        graph = with_preprocessing(
+            load(settings.net, settings.arch),
+            settings.input_scale,
+            settings.input_mean,
+            settings.input_std,
+        )
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
     describe_input(graph, images, settings, say)
 
-    run_id = settings.id(graph.hash, digest(images), eventsnn.__version__)
-    out = settings.out or f"runs/{re.sub(r'[^-.0-9A-Za-z_]', '_', Path(settings.net).stem)[:60]}-{run_id}"
+    run_id = settings.id(graph.hash, digest(images), VERSION)
+    out = (
+        settings.out
+        or f"runs/{re.sub(r'[^-.0-9A-Za-z_]', '_', Path(settings.net).stem)[:60]}-{run_id}"
+    )
     with record.Folder(out) as folder, advice("change the network, or give another --net"):
         network, calibration = convert_checked(graph, images, settings, say)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
-        there = folder.start({"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()})
+        there = folder.start(
+            {"id": run_id, "versions": provenance["versions"], "sources": hash_of_sources()}
+        )
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         if "nir" in settings.exports:
             for note in nir.write(simulation, folder.results / "network.nir", settings.nir_for):
                 say(f"note: {note}")
         with say.bar(len(images), "ANN") as bar:
-            ann_output = ann.predict(graph, images.pixels, workers=settings.workers, progress=lambda done, _: bar.update(done - bar.n))
+            ann_output = ann.predict(
+                graph,
+                images.pixels,
+                workers=settings.workers,
+                progress=lambda done, _: bar.update(done - bar.n),
+            )
         if not np.isfinite(ann_output).all():
-            raise InputError(f"{graph.source}: output", "finite numbers for every image", "infinity or NaN", "export the network again")
+            raise InputError(
+                f"{graph.source}: output",
+                "finite numbers for every image",
+                "infinity or NaN",
+                "export the network again",
+            )
         simulate(simulation, images, folder, settings, say)
-        spikes.write_all(folder.partial, folder.results, [name for name in settings.exports if name in spikes.WRITERS])
+        spikes.write_all(
+            folder.partial,
+            folder.results,
+            [name for name in settings.exports if name in spikes.WRITERS],
+        )
         summary = report(folder, simulation, images, ann_output, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
@@ -115,24 +146,39 @@ def advice(do):
     try:
         yield
     except InputError as error:
-        raise (error if error.do else InputError(error.where, error.expected, error.found, do)) from None
+        raise (
+            error if error.do else InputError(error.where, error.expected, error.found, do)
+        ) from None
 
 
 def describe_input(graph, images, settings, say):
     """Say what was found: layers, neurons, parameters, activations, preprocessing, images."""
     neurons = sum(math.prod(graph.shapes[node.name]) for node in graph.activations)
-    kinds = {node.op: sum(other.op == node.op for other in graph.activations) for node in graph.activations}
+    kinds = {
+        node.op: sum(other.op == node.op for other in graph.activations)
+        for node in graph.activations
+    }
     accuracy = graph.meta.get("test_accuracy")
-    say(f"network: {graph.meta.get('arch', 'unnamed')} from {graph.source}: {len(graph.nodes)} nodes, {graph.parameters:,} parameters"
-        + ("" if accuracy is None else f"; test accuracy {accuracy:.2%}, it says"))
-    say(f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items()) or 'none'}; {neurons:,} neurons")
+    say(
+        f"network: {graph.meta.get('arch', 'unnamed')} from {graph.source}: {len(graph.nodes)} nodes, {graph.parameters:,} parameters"
+        + ("" if accuracy is None else f"; test accuracy {accuracy:.2%}, it says")
+    )
+    say(
+        f"activations: {', '.join(f'{n} {op}' for op, n in kinds.items()) or 'none'}; {neurons:,} neurons"
+    )
     say(f"preprocessing: {graph.preprocessing}")
     if "note" in graph.meta:
         say(f"note: {one_line(graph.meta['note'])}")
     classes = images.classes or graph.meta.get("classes", ())
-    say(f"images: {len(images):,} of {images.name} ({images.split}), {'x'.join(map(str, images.pixels.shape[1:]))} {images.pixels.dtype}"
+    say(
+        f"images: {len(images):,} of {images.name} ({images.split}), {'x'.join(map(str, images.pixels.shape[1:]))} {images.pixels.dtype}"
         + ("; no labels, so no accuracy" if images.labels is None else "")
-        + (f"; classes {', '.join(classes[:10])}{' …' if len(classes) > 10 else ''}" if classes else ""))
+        + (
+            f"; classes {', '.join(classes[:10])}{' …' if len(classes) > 10 else ''}"
+            if classes
+            else ""
+        )
+    )
     if settings.limit and len(images) < settings.limit:
         say(f"note: --limit asks for {settings.limit:,} images, there are {len(images):,}")
 
@@ -166,23 +212,42 @@ def convert_checked(graph, images, settings, say):
         name = f"{calibration.name} {calibration.split}:{calibration.indices[0]}-{last}"
     except InputError as error:
         if needed or settings.calibration is not None:
-            raise InputError(f"--calibration {settings.calibration or 'train:0-127'}: {error.where}", error.expected, error.found,
-                             error.do) from None
+            raise InputError(
+                f"--calibration {settings.calibration or 'train:0-127'}: {error.where}",
+                error.expected,
+                error.found,
+                error.do,
+            ) from None
         low, high = pixel_range(images.pixels)
-        pixels = np.random.default_rng(settings.seed).uniform(low, high, (CHECKED_IMAGES, *graph.input_shape)).astype(np.float32)
+        pixels = (
+            np.random.default_rng(settings.seed)
+            .uniform(low, high, (CHECKED_IMAGES, *graph.input_shape))
+            .astype(np.float32)
+        )
         name = "none"
     with np.errstate(all="ignore"):
         check_finite(graph, pixels[:CHECKED_IMAGES])
-    network = conversion.convert(graph, thresholds=settings.thresholds, percentile=settings.percentile, calibration=pixels,
-                                 dead=settings.dead, max_pooling=settings.max_pooling, residual=settings.residual,
-                                 readout=settings.readout)
+    network = conversion.convert(
+        graph,
+        thresholds=settings.thresholds,
+        percentile=settings.percentile,
+        calibration=pixels,
+        dead=settings.dead,
+        max_pooling=settings.max_pooling,
+        residual=settings.residual,
+        readout=settings.readout,
+    )
     worst, where = check.check(network, pixels[:CHECKED_IMAGES])
     for note in network.notes:
         say(f"note: {note}")
-    say(f"conversion: {len(network.spiking)} layers, {network.neurons:,} neurons, {network.synapses:,} synapses; thresholds "
-        f"{network.thresholds}" + (f", found on {name}" if needed else ""))
-    say(f"check: converted and loaded ANN differ by at most {worst:.1e} of a layer's largest value (layer {where}; on "
-        f"{len(pixels[:CHECKED_IMAGES])} {'random images' if name == 'none' else f'images of {name}'})")
+    say(
+        f"conversion: {len(network.spiking)} layers, {network.neurons:,} neurons, {network.synapses:,} synapses; thresholds "
+        f"{network.thresholds}" + (f", found on {name}" if needed else "")
+    )
+    say(
+        f"check: converted and loaded ANN differ by at most {worst:.1e} of a layer's largest value (layer {where}; on "
+        f"{len(pixels[:CHECKED_IMAGES])} {'random images' if name == 'none' else f'images of {name}'})"
+    )
     return network, name
 
 
@@ -194,8 +259,12 @@ def check_finite(graph, pixels):
         outputs = ann.forward(graph, image[None], keep=(graph.input, *graph.by_name))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
-                raise InputError(f"{graph.source}: node {name!r}", "outputs that float32 can hold", "infinity or NaN",
-                                 "weights, thresholds or preprocessing are damaged: export the network again")
+                raise InputError(
+                    f"{graph.source}: node {name!r}",
+                    "outputs that float32 can hold",
+                    "infinity or NaN",
+                    "weights, thresholds or preprocessing are damaged: export the network again",
+                )
 
 
 def load_calibration(graph, settings):
@@ -211,15 +280,24 @@ def load_calibration(graph, settings):
     if images.split != split:
         raise InputError("--data", f"a {split} split", f"{images.split} images", advice)
     if settings.calibration is not None and len(images) <= last - first:
-        raise InputError("--data", f"{last + 1:,} images in its {split} split", f"{first + len(images):,}", "ask for fewer")
+        raise InputError(
+            "--data",
+            f"{last + 1:,} images in its {split} split",
+            f"{first + len(images):,}",
+            "ask for fewer",
+        )
     if split != settings.split:
         count = min(len(images), CHECKED_IMAGES)
         try:
-            tested = load_images(settings.data, split=settings.split, limit=count, offset=first).pixels
+            tested = load_images(
+                settings.data, split=settings.split, limit=count, offset=first
+            ).pixels
         except InputError:  # a smaller split, so another one
             tested = None
         if np.array_equal(tested, images.pixels[:count]):
-            raise InputError("--data", f"a {split} split", "the same images, whatever the split", advice)
+            raise InputError(
+                "--data", f"a {split} split", "the same images, whatever the split", advice
+            )
     check_images(graph, images.pixels, where="--data")
     return images
 
@@ -227,13 +305,28 @@ def load_calibration(graph, settings):
 def prepare(network, images, settings):
     """The Simulation that the settings ask for."""
     try:
-        return Simulation(network, steps=settings.steps, engine=settings.engine, neuron=settings.neuron, tau=settings.tau,
-                          initial=settings.initial, srp=settings.srp, srp_epsilon=settings.srp_epsilon,
-                          encoding=Encoding(kind=settings.encoding, release=settings.release, bias_once=settings.bias_once),
-                          arithmetic=settings.arithmetic, fraction_bits=settings.fraction_bits, seed=settings.seed,
-                          pixel_range=pixel_range(images.pixels), time=settings.time)
+        return Simulation(
+            network,
+            steps=settings.steps,
+            engine=settings.engine,
+            neuron=settings.neuron,
+            tau=settings.tau,
+            initial=settings.initial,
+            srp=settings.srp,
+            srp_epsilon=settings.srp_epsilon,
+            encoding=Encoding(
+                kind=settings.encoding, release=settings.release, bias_once=settings.bias_once
+            ),
+            arithmetic=settings.arithmetic,
+            fraction_bits=settings.fraction_bits,
+            seed=settings.seed,
+            pixel_range=pixel_range(images.pixels),
+            time=settings.time,
+        )
     except InputError as error:
-        raise InputError(f"{network.graph.source}: {error.where}", error.expected, error.found, error.do) from None
+        raise InputError(
+            f"{network.graph.source}: {error.where}", error.expected, error.found, error.do
+        ) from None
 
 
 def simulate(simulation, images, folder, settings, say):
@@ -247,9 +340,18 @@ def simulate(simulation, images, folder, settings, say):
         bar.update(len(images) - len(missing))
         for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
             first, before = int(stretch[0]), time.perf_counter() - compiling.seconds
-            sinks = trace_files(simulation, images, folder, settings, stretch) if settings.trace == "spikes" else None
-            for start, batch in simulation.stream(images.pixels[first:first + len(stretch)], numbers=images.indices[stretch],
-                                                  workers=settings.workers, batch=settings.batch, sinks=sinks):
+            sinks = (
+                trace_files(simulation, images, folder, settings, stretch)
+                if settings.trace == "spikes"
+                else None
+            )
+            for start, batch in simulation.stream(
+                images.pixels[first : first + len(stretch)],
+                numbers=images.indices[stretch],
+                workers=settings.workers,
+                batch=settings.batch,
+                sinks=sinks,
+            ):
                 now = time.perf_counter() - compiling.seconds
                 folder.add(first + start, batch, now - before)
                 before = now
@@ -286,16 +388,31 @@ def trace_filters(network, settings):
     """What `TraceFile` is to keep: a dict of its layers, neurons and steps. Raises InputError for
     what is not in the network.
     """
-    layers, places = settings.trace_layers and settings.trace_layers.split(","), settings.trace_neuron_places
+    layers, places = (
+        settings.trace_layers and settings.trace_layers.split(","),
+        settings.trace_neuron_places,
+    )
     spiking = {layer.name: layer for layer in network.spiking}
-    for where, names in ("--trace-layers", layers or ()), ("--trace-neurons", [name for name, _ in places or ()]):
+    for where, names in (
+        ("--trace-layers", layers or ()),
+        ("--trace-neurons", [name for name, _ in places or ()]),
+    ):
         unknown = [name for name in names if name not in spiking]
         if unknown:
-            raise InputError(where, f"names among {', '.join(spiking)}", unknown[0], "name layers as the table does")
+            raise InputError(
+                where,
+                f"names among {', '.join(spiking)}",
+                unknown[0],
+                "name layers as the table does",
+            )
     outside = [name for name, _ in places or () if layers and name not in layers]
     if outside:
-        raise InputError("--trace-neurons", f"neurons of --trace-layers {settings.trace_layers}", f"one of {outside[0]}",
-                         "add the layer there, or leave --trace-layers out")
+        raise InputError(
+            "--trace-neurons",
+            f"neurons of --trace-layers {settings.trace_layers}",
+            f"one of {outside[0]}",
+            "add the layer there, or leave --trace-layers out",
+        )
     try:
         neurons = places and [(name, neuron_number(spiking[name], place)) for name, place in places]
     except InputError as error:
@@ -306,23 +423,60 @@ def trace_filters(network, settings):
 def trace_files(simulation, images, folder, settings, positions):
     """A sink for each of the images at `positions`: a file, or None where spikes are not kept."""
     filters = trace_filters(simulation.network, settings)
-    provenance = {"semantics": simulation.describe(), "settings": settings.outcome(), "data": images.name, "split": images.split,
-                  "eventsnn": eventsnn.__version__}
-    return [TraceFile(folder.partial / f"trace-{images.indices[i]}.h5", simulation, int(images.indices[i]), **filters,
-                      provenance=provenance) if i < settings.trace_images else None for i in positions]
+    provenance = {
+        "semantics": simulation.describe(),
+        "settings": settings.outcome(),
+        "data": images.name,
+        "split": images.split,
+        "eventsnn": VERSION,
+    }
+    return [
+        TraceFile(
+            folder.partial / f"trace-{images.indices[i]}.h5",
+            simulation,
+            int(images.indices[i]),
+            **filters,
+            provenance=provenance,
+        )
+        if i < settings.trace_images
+        else None
+        for i in positions
+    ]
 
 
 def describe_run(graph, simulation, settings, images, calibration, run_id):
     """All that is needed to make the run again."""
-    return without_infinity({
-        "id": run_id, "settings": settings.outcome(), "semantics": simulation.describe(), "notes": list(simulation.network.notes),
-        "network": {"file": settings.net, "sha256": graph.hash, "preprocessing": str(graph.preprocessing),
-                    **{k: v for k, v in graph.meta.items() if k != "classes"}},
-        "data": {"name": images.name, "split": images.split, "images": len(images), "first": int(images.indices[0]),
-                 "last": int(images.indices[-1]), "sha256": digest(images), "calibration": calibration},
-        "versions": {"eventsnn": eventsnn.__version__, "python": platform.python_version(), "numpy": np.__version__,
-                     "numba": numba.__version__, "h5py": h5py.__version__, "machine": platform.machine()},
-    })
+    return without_infinity(
+        {
+            "id": run_id,
+            "settings": settings.outcome(),
+            "semantics": simulation.describe(),
+            "notes": list(simulation.network.notes),
+            "network": {
+                "file": settings.net,
+                "sha256": graph.hash,
+                "preprocessing": str(graph.preprocessing),
+                **{k: v for k, v in graph.meta.items() if k != "classes"},
+            },
+            "data": {
+                "name": images.name,
+                "split": images.split,
+                "images": len(images),
+                "first": int(images.indices[0]),
+                "last": int(images.indices[-1]),
+                "sha256": digest(images),
+                "calibration": calibration,
+            },
+            "versions": {
+                "eventsnn": VERSION,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "numba": numba.__version__,
+                "h5py": h5py.__version__,
+                "machine": platform.machine(),
+            },
+        }
+    )
 
 
 def without_infinity(value):

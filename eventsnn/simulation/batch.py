@@ -1,36 +1,43 @@
-"""What many images leave, as arrays."""
+"""What many images give, as arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass
 class Batch:
-    """What N images left, image by image. T: steps, L: layers (the readout last).
+    """What N images give, image by image. T: steps, L: layers (the readout last).
 
-    readout: `Simulation.result_dtype` [N, T, classes], charge that has arrived after each step.
+    readout: `Engine.result_dtype` [N, T, classes], charge that has arrived after each step.
     spikes: int64 [N, L, T], of either sign. operations: int64 [N, L, T], synaptic operations by
-    target layer. ties: int64 [N, L], evaluations in which p met a threshold exactly. digests:
-    uint64 [N, 2, L, T], hashes of the spikes, order-sensitive and order-free (event engine; else
-    None). t_eq: int64 [N], the last step in which a neuron fired or charge arrived anywhere
-    (semantics, section 8). stage_one: int64 [N, 2, L], spikes and operations of SRP's first stage;
-    None without. counts, potentials: [N, neurons], net spikes that were sent and v(T), layer after
-    layer, readout included; masks: bool [N, neurons], which may send (SRP); None unless asked for.
+    target layer. ties: int64 [N, L], evaluations in which p met a threshold exactly. t_eq: int64
+    [N], the last step in which a neuron fired or charge arrived anywhere (semantics, section 8).
+
+    digests: uint64 [N, 2, L, T], hashes of the spikes, order-sensitive and order-free; None with
+    the clocked engine. stage_one: int64 [N, 2, L], spikes and operations of SRP's first stage; None
+    without one.
+
+    The last three are None unless asked for. Neurons stand in them layer after layer, readout
+    included. counts: int64 [N, neurons], net spikes that were sent. potentials: `result_dtype` [N,
+    neurons], v(T). masks: bool [N, neurons], which may send (SRP).
     """
 
-    readout: np.ndarray
-    spikes: np.ndarray
-    operations: np.ndarray
-    ties: np.ndarray
-    t_eq: np.ndarray
-    digests: np.ndarray | None = None
-    stage_one: np.ndarray | None = None
-    counts: np.ndarray | None = None
-    potentials: np.ndarray | None = None
-    masks: np.ndarray | None = None
+    readout: NDArray[Any]
+    spikes: NDArray[np.int64]
+    operations: NDArray[np.int64]
+    ties: NDArray[np.int64]
+    t_eq: NDArray[np.int64]
+    digests: NDArray[np.uint64] | None = None
+    stage_one: NDArray[np.int64] | None = None
+    counts: NDArray[np.int64] | None = None
+    potentials: NDArray[Any] | None = None
+    masks: NDArray[np.bool_] | None = None
 
     ARRAYS = (
         "readout",
@@ -46,10 +53,23 @@ class Batch:
     )
 
     @classmethod
-    def empty(cls, count, layers, steps, classes, dtype, *, neurons=0, digests=False, stages=False):
-        """Room for `count` images. dtype: of readout and potentials. neurons: how many leave
-        counts, potentials and masks (0: none do). digests, stages: whether there are digests, and a
-        first stage.
+    def empty(
+        cls,
+        count: int,
+        layers: int,
+        steps: int,
+        classes: int,
+        dtype: DTypeLike,
+        *,
+        neurons: int = 0,
+        digests: bool = False,
+        stages: bool = False,
+    ) -> Batch:
+        """Room for `count` images, filled with zeros.
+
+        layers: L. steps: T. classes: of the readout. dtype: of readout and potentials. neurons: of
+        how many there are counts, potentials and masks (0: there are none). digests: whether there
+        are digests. stages: whether there is a first stage.
         """
         return cls(
             np.zeros((count, steps, classes), dtype),
@@ -65,9 +85,14 @@ class Batch:
         )
 
     @classmethod
-    def join(cls, batches):
-        """One batch from several, in order."""
-        parts = {name: [getattr(b, name) for b in batches] for name in cls.ARRAYS}
-        return cls(
-            **{name: None if p[0] is None else np.concatenate(p) for name, p in parts.items()}
-        )
+    def join(cls, batches: Sequence[Batch]) -> Batch:
+        """One batch from several, in order. batches: at least one, of the same simulation."""
+        joined: dict[str, Any] = {}
+        for name in cls.ARRAYS:
+            parts = [getattr(batch, name) for batch in batches]
+            joined[name] = None if parts[0] is None else np.concatenate(parts)
+        return cls(**joined)
+
+    def __repr__(self) -> str:
+        count, layers, steps = self.spikes.shape
+        return f"<Batch of {count:,} images: {layers} layers, {steps} steps>"

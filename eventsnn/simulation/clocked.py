@@ -9,13 +9,22 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.driver import ClockedRun, run_clocked
 from eventsnn.exceptions import InputError
-from eventsnn.simulation import compile
+from eventsnn.simulation.compile import build
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
 from eventsnn.simulation.time import Time
 
+ORDER_OF_SUMMATION = (
+    "drive, then the spikes of each projection (by source layer) in the order of source neurons; "
+    "their sum is added to the potential"
+)
+
 
 class Clocked:
-    """See `prepared.Engine`. tables: the network as the clocked kernel reads it."""
+    """See `prepared.Engine`.
+
+    prepared: the network in the simulation's numbers. tables: the network as the clocked kernel
+    reads it. Raises InputError where `prepared` has a `Time` other than the default.
+    """
 
     name: ClassVar[str] = "clocked"
     asynchronous: ClassVar[bool] = False
@@ -24,25 +33,29 @@ class Clocked:
 
     def __init__(self, prepared: Prepared) -> None:
         if prepared.time != Time():
-            raise InputError(
-                "time",
-                "engine 'event' for orders, delays, windows and refractory periods",
-                "engine 'clocked'",
-                "choose --engine event",
-            )
+            expected = "engine 'event' for orders, delays, windows and refractory periods"
+            raise InputError("time", expected, "engine 'clocked'", "choose --engine event")
+        dtype = prepared.arithmetic.dtype
+        longest = max(prepared.steps, prepared.srp)
         self.prepared = prepared
-        self.result_dtype = prepared.arithmetic.dtype
-        self.tables = compile.build(
-            prepared.network,
-            prepared.blocks,
-            prepared.arithmetic.dtype,
-            max(prepared.steps, prepared.srp),
-        )
+        self.result_dtype = dtype
+        self.tables = build(prepared.network, prepared.blocks, dtype, longest)
         self._log_room = 0
 
-    def run(self, drive: NDArray[Any], *, steps: int | None = None, **options: Any) -> ClockedRun:
-        """One image with this drive, [D, neurons], for `steps` steps (None: T); options: those of
-        `run_clocked`.
+    def run(
+        self,
+        drive: NDArray[Any],
+        *,
+        steps: int | None = None,
+        mute: NDArray[np.uint8] | None = None,
+        given: int = 0,
+        before: ClockedRun | None = None,
+        threads: int = 1,
+    ) -> ClockedRun:
+        """The `ClockedRun` of one image.
+
+        drive: [D, neurons], see `Prepared.drive`. steps: of the run (None: T). mute, given, before,
+        threads: as in `engine.clocked.driver.run_clocked`.
         """
         prepared = self.prepared
         run = run_clocked(
@@ -52,8 +65,11 @@ class Clocked:
             prepared.drive_steps,
             prepared.resting,
             steps or prepared.steps,
+            mute=mute,
+            given=given,
+            before=before,
+            threads=threads,
             room=self._log_room,
-            **options,
         )
         self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
         return run
@@ -69,7 +85,11 @@ class Clocked:
         sink: Sink | None = None,
         threads: int = 1,
     ) -> Outcome:
-        """See `prepared.Engine.image`; the `Outcome`'s run is a `ClockedRun`."""
+        """One stage of one image; its run is a `ClockedRun`.
+
+        image, number, stage, steps, mute, threads: see `prepared.Engine.image`. sink: not used, as
+        this engine records no spikes.
+        """
         drive = self.prepared.drive(image, number, stage)
         steps = steps or (self.prepared.srp if stage else None)
         run = self.run(drive, steps=steps, mute=mute, threads=threads)
@@ -88,7 +108,4 @@ class Clocked:
 
     def describe(self) -> dict[str, Any]:
         """See `prepared.Engine.describe`."""
-        return {
-            "order_of_summation": "drive, then the spikes of each projection (by source layer) in the order of source neurons; "
-            "their sum is added to the potential"
-        }
+        return {"order_of_summation": ORDER_OF_SUMMATION}

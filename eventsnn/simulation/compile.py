@@ -11,208 +11,283 @@ order allows it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.engine.clocked.layout import ProjectionTables
 from eventsnn.engine.event.layout import LAYERS, PROJECTIONS, EventTables
 from eventsnn.engine.vectors import aligned
 from eventsnn.exceptions import InputError
-from eventsnn.network.network import INPUT
+from eventsnn.network.linear import LinearMap
+from eventsnn.network.network import INPUT, Network, Projection
 
-BLOCK, CHARGES = (
-    32,
-    2**16,
-)  # the most target sites at once, and the most of their charges in all steps
+BLOCK = 32  # target sites of a block, at most
+CHARGES = 2**16  # their charges in all steps, at most
 CHUNK = 2**20  # weights that are quantised at once
 
+Quantise = Callable[[Projection], NDArray[Any]]
 
-def build(network, quantise, dtype, steps):
-    """Flat arrays of the projections between layers (the input's are drive, not spikes).
 
-    quantise: function (projection) -> its blocks [K, G, ci, co] in the arithmetic's `dtype`. steps:
-    T, which says what fits a cache.
+def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) -> ProjectionTables:
+    """The projections between layers, for the clocked engine (the input's are drive, not spikes).
+
+    network: whose projections. quantise: function of a projection that returns its blocks [K, G,
+    ci, co] in the arithmetic's numbers. dtype: theirs. steps: T, which says what fits a cache.
     """
-    grids = [layer.grid for layer in network.layers]
-    channels, sites = (
-        np.array([g[0] for g in grids], np.int64),
-        np.array([g[1] * g[2] for g in grids], np.int64),
-    )
+    layers = network.layers
     projections = [p for p in network.projections if p.source != INPUT]
+    channels = np.array([layer.grid[0] for layer in layers], np.int64)
+    sites = np.array([layer.grid[1] * layer.grid[2] for layer in layers], np.int64)
+    pools = pools_of(network)
     block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, BLOCK))
-    block[pools_of(network) > 0] = 1
-    first_tap, tap_base, to, site, row = [], [], [], [], []
-    weights = aligned(sum(p.map.weights.size for p in projections), dtype)
-    taps = rows = 0
+    block[pools > 0] = 1
+    targets = [p.target for p in projections]
+    windows = [
+        int(np.bincount(p.map.r).max()) * layers[p.target].grid[0]
+        for p in projections
+        if layers[p.target].pools
+    ]
+    tap_base, first_tap, tap_to, tap_site, tap_row = _taps(projections, block)
+    return ProjectionTables(
+        channels=channels,
+        sites=sites,
+        first_neuron=_firsts(channels * sites),
+        first_site=_firsts(sites),
+        into=np.searchsorted(targets, np.arange(len(layers) + 1)).astype(np.int64),
+        block=block,
+        source=np.array([p.source for p in projections], np.int64),
+        target=np.array(targets, np.int64),
+        ci=np.array([p.map.weights.shape[2] for p in projections], np.int64),
+        co=np.array([p.map.weights.shape[3] for p in projections], np.int64),
+        tap_base=tap_base,
+        first_tap=first_tap,
+        tap_to=tap_to,
+        tap_site=tap_site,
+        tap_row=tap_row,
+        weights=_weights(projections, quantise, dtype),
+        pools=pools,
+        largest_window=max(windows, default=0),
+    )
+
+
+def _taps(
+    projections: Sequence[Projection], block: NDArray[np.int64]
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]
+]:
+    """tap_base, first_tap, tap_to, tap_site and tap_row of ProjectionTables.
+
+    block: int64 [L], target sites of a layer's blocks.
+    """
+    bases: list[int] = []
+    firsts: list[NDArray[np.int64]] = []
+    to: list[NDArray[np.int32]] = []
+    site: list[NDArray[np.int32]] = []
+    row: list[NDArray[np.int64]] = []
+    base = taps = rows = 0
     for p in projections:
-        blocks = p.map.weights
-        tap_base.append(sum(map(len, first_tap)))
         at_once = block[p.target]
         order, in_block = _in_blocks(p.map, at_once)
-        first_tap.append(
-            taps + np.searchsorted(in_block, np.arange(-(-p.map.sites[1] // at_once) + 1))
-        )
+        blocks = -(-p.map.sites[1] // at_once)
+        bases.append(base)
+        firsts.append(taps + np.searchsorted(in_block, np.arange(blocks + 1)))
         to.append((p.map.r[order] % at_once).astype(np.int32))
         site.append(p.map.p[order].astype(np.int32))
-        row.append(rows + p.map.k[order] * blocks[0].size)
-        into = weights[rows : rows + blocks.size].reshape(blocks.shape)
-        for first, part in _in_parts(p, quantise):
-            into[first : first + len(part)] = part
+        row.append(rows + p.map.k[order] * p.map.weights[0].size)
+        base += len(firsts[-1])
         taps += len(p.map.p)
-        rows += blocks.size
-    return ProjectionTables(
-        channels,
-        sites,
-        _firsts(channels * sites),
-        _firsts(sites),
-        np.searchsorted([p.target for p in projections], np.arange(len(grids) + 1)).astype(
-            np.int64
-        ),
-        block,
-        np.array([p.source for p in projections], np.int64),
-        np.array([p.target for p in projections], np.int64),
-        np.array([p.map.weights.shape[2] for p in projections], np.int64),
-        np.array([p.map.weights.shape[3] for p in projections], np.int64),
-        np.array(tap_base, np.int64),
-        np.concatenate(first_tap),
+        rows += p.map.weights.size
+    return (
+        np.array(bases, np.int64),
+        np.concatenate(firsts),
         np.concatenate(to),
         np.concatenate(site),
         np.concatenate(row),
-        weights,
-        pools_of(network),
-        max(
-            [
-                0,
-                *(
-                    int(np.bincount(p.map.r).max()) * grids[p.target][0]
-                    for p in projections
-                    if network.layers[p.target].pools
-                ),
-            ]
-        ),
     )
 
 
-def _in_blocks(map, at_once):
-    """(the order of a map's taps, the block of each): by blocks of so many target sites, in them by
-    block of weights, or where the taps of one site would not stay in the order of source sites, by
-    their place in it.
+def _in_blocks(m: LinearMap, at_once: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(the order of a map's taps, the block of each), both int64 [taps].
+
+    Taps are sorted by blocks of `at_once` target sites, and in a block of sites by their block of
+    weights. Where the taps of one site would not stay in the order of source sites, their place in
+    that order takes the place of the block of weights.
     """
-    block, same = map.r // at_once, map.r[1:] == map.r[:-1]
-    by = map.k
+    block = m.r // at_once
+    same = m.r[1:] == m.r[:-1]
+    by = m.k
     if (np.diff(by)[same] < 0).any():
-        by = np.arange(len(map.r)) - np.searchsorted(map.r, map.r)
-    order = np.lexsort((map.r, by, block))
+        by = np.arange(len(m.r)) - np.searchsorted(m.r, m.r)
+    order = np.lexsort((m.r, by, block))
     return order, block[order]
 
 
-def _in_parts(projection, quantise):
-    """Yield (number of the first, blocks) for some of a projection's quantised blocks at a time, as
-    there can be 10^8 weights.
+def _weights(
+    projections: Sequence[Projection], quantise: Quantise, dtype: DTypeLike
+) -> NDArray[Any]:
+    """The blocks of all projections, one after the other, in `dtype`."""
+    weights = aligned(sum(p.map.weights.size for p in projections), dtype)
+    at = 0
+    for p in projections:
+        shape, size = p.map.weights.shape, p.map.weights.size
+        into = weights[at : at + size].reshape(shape)
+        for first, part in _in_parts(p, quantise):
+            into[first : first + len(part)] = part
+        at += size
+    return weights
+
+
+def _in_parts(projection: Projection, quantise: Quantise) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yields (number of the first, quantised blocks), some blocks of a projection at a time.
+
+    There can be 10^8 weights.
     """
-    weights = projection.map.weights
-    many = max(1, CHUNK // max(weights[0].size, 1))
-    for first in range(0, len(weights), many):
-        yield (
-            first,
-            quantise(replace(projection, map=projection.map.some(slice(first, first + many)))),
-        )
+    m = projection.map
+    many = max(1, CHUNK // max(m.weights[0].size, 1))
+    for first in range(0, len(m.weights), many):
+        some = m.some(slice(first, first + many))
+        yield first, quantise(replace(projection, map=some))
 
 
-def pools_of(network):
-    """uint8 [L]: 1 for layers that pool."""
+def pools_of(network: Network) -> NDArray[np.uint8]:
+    """uint8 [L]: 1 for layers that pool, of `network`."""
     return np.array([layer.pools for layer in network.layers], np.uint8)
 
 
-def _firsts(sizes):
+def _firsts(sizes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def build_events(network, quantise, dtype, inputs=False):
-    """The same projections by source, for the event engine.
+def build_events(
+    network: Network, quantise: Quantise, dtype: DTypeLike, inputs: bool = False
+) -> EventTables:
+    """The projections by source, for the event engine.
 
-    Weights lie by source channel, blocks in reverse order, so that what a spike of a convolution
-    brings to neighbouring targets is one contiguous run wherever the stride is 1. inputs: whether
-    the input sends events; it stands behind the readout then.
+    Weights lie by source channel, blocks in reverse order. So what a spike of a convolution brings
+    to neighbouring targets is one contiguous run wherever the stride is 1.
+
+    network, quantise, dtype: as in `build`. inputs: whether the input sends events; it stands
+    behind the readout then. Raises InputError for more layers or projections than an event's code
+    can name.
     """
     grids = [layer.grid for layer in network.layers] + [network.graph.input_shape]
     first = _firsts([c * h * w for c, h, w in grids])
     projections = [p for p in network.projections if p.source != INPUT]
-    projections += [p for p in network.projections if p.source == INPUT and inputs]
+    if inputs:
+        projections += [p for p in network.projections if p.source == INPUT]
     if len(grids) > LAYERS or len(projections) >= PROJECTIONS:
-        raise InputError(
-            "event engine",
-            f"at most {LAYERS} layers and {PROJECTIONS - 1} projections",
-            f"{len(grids)} and {len(projections)}",
-            "choose --engine clocked",
-        )
-    rows, first_run, runs = [], [], []
+        expected = f"at most {LAYERS} layers and {PROJECTIONS - 1} projections"
+        found = f"{len(grids)} and {len(projections)}"
+        raise InputError("event engine", expected, found, "choose --engine clocked")
+    readout = len(network.layers) - 1
+    channels = [c for c, _, _ in grids]
+    source = [readout + 1 if p.source == INPUT else p.source for p in projections]
+    sources = np.array(source, np.int64)
+    out = np.argsort(sources, kind="stable").astype(np.int64)
+    out_first = np.searchsorted(sources[out], np.arange(len(grids) + 1))
+    rows, first_run, runs = _runs(network, projections, channels, first)
+    pools, sums, window_base, window_first, windows = _windows(network)
+    return EventTables(
+        layers=np.stack([np.array([*channels, 0], np.int64), first], axis=1),
+        layer_of=np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)),
+        readout=readout,
+        out=out,
+        out_first=out_first.astype(np.int64),
+        projections=rows,
+        first_run=first_run,
+        runs=runs,
+        weights=_weights_by_source(projections, quantise, dtype),
+        pools=pools,
+        sums=sums,
+        window_base=window_base,
+        window_first=window_first,
+        windows=windows,
+    )
+
+
+def _runs(
+    network: Network,
+    projections: Sequence[Projection],
+    channels: Sequence[int],
+    first: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """projections, first_run and runs of EventTables.
+
+    channels: of each layer. first: int64 [L + 2], the first neuron of each.
+    """
+    rows: list[tuple[int, ...]] = []
+    firsts: list[NDArray[np.int64]] = []
+    runs: list[NDArray[np.int64]] = []
+    sites = count = at = 0
+    for p in projections:
+        blocks, groups, ci, co = p.map.weights.shape
+        order = np.lexsort((p.map.r, p.map.p))
+        source = p.map.p[order]
+        target = p.map.r[order]
+        block = blocks - 1 - p.map.k[order]
+        joined = np.zeros(len(order), bool)  # does a tap continue the run of the one before it?
+        if groups == 1 and not network.layers[p.target].pools:
+            same = source[1:] == source[:-1]
+            joined[1:] = same & (np.diff(target) == 1) & (np.diff(block) == 1)
+        start = np.flatnonzero(~joined)
+        length = np.diff(np.append(start, len(order)))
+        to = first[p.target] + target[start] * channels[p.target]
+        rows.append((p.target, ci, co, blocks * co, sites))
+        firsts.append(count + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
+        runs.append(np.stack([to, at + block[start] * co, length * co], axis=1))
+        sites += len(firsts[-1])
+        count += len(start)
+        at += p.map.weights.size
+    return (
+        np.array(rows, np.int64),
+        np.concatenate(firsts).astype(np.int64),
+        np.concatenate(runs).astype(np.int64),
+    )
+
+
+def _weights_by_source(
+    projections: Sequence[Projection], quantise: Quantise, dtype: DTypeLike
+) -> NDArray[Any]:
+    """All projections' weights in `dtype`, each by source channel, its blocks in reverse order."""
     weights = aligned(sum(p.map.weights.size for p in projections), dtype)
     at = 0
     for p in projections:
         count, groups, ci, co = p.map.weights.shape
-        channels = grids[p.target][0]
-        order = np.lexsort((p.map.r, p.map.p))
-        source, target, block = p.map.p[order], p.map.r[order], count - 1 - p.map.k[order]
-        joined = np.zeros(len(order), bool)  # does a tap continue the run of the one before it?
-        if groups == 1 and not network.layers[p.target].pools:
-            joined[1:] = (
-                (source[1:] == source[:-1]) & (np.diff(target) == 1) & (np.diff(block) == 1)
-            )
-        start = np.flatnonzero(~joined)
-        length = np.diff(np.append(start, len(order)))
-        rows.append((p.target, ci, co, count * co, sum(map(len, first_run))))
-        first_run.append(
-            sum(map(len, runs)) + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1))
-        )
-        runs.append(
-            np.stack(
-                [first[p.target] + target[start] * channels, at + block[start] * co, length * co],
-                axis=1,
-            )
-        )
         into = weights[at : at + p.map.weights.size].reshape(groups * ci, count, co)
         for before, part in _in_parts(p, quantise):
             n, end = len(part), count - before
             into[:, end - n : end] = part[::-1].reshape(n, groups * ci, co).transpose(1, 0, 2)
         at += p.map.weights.size
-    readout = len(network.layers) - 1
-    sources = np.array(
-        [readout + 1 if p.source == INPUT else p.source for p in projections], np.int64
-    )
-    out = np.argsort(sources, kind="stable").astype(np.int64)
-    layers = np.stack([np.array([c for c, _, _ in grids] + [0], np.int64), first], axis=1)
-    return EventTables(
-        layers,
-        np.repeat(np.arange(len(grids), dtype=np.int32), np.diff(first)),
-        readout,
-        out,
-        np.searchsorted(sources[out], np.arange(len(grids) + 1)).astype(np.int64),
-        np.array(rows, np.int64),
-        np.concatenate(first_run).astype(np.int64),
-        np.concatenate(runs).astype(np.int64),
-        weights,
-        *_windows(network),
-    )
+    return weights
 
 
-def _windows(network):
+def _windows(
+    network: Network,
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """pools, sums, window_base, window_first and windows of EventTables."""
-    pools, base = (np.full(len(network.layers), -1, np.int64) for _ in range(2))
-    firsts, members, sums, taps = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0, 0
+    pools = np.full(len(network.layers), -1, np.int64)
+    bases = np.full(len(network.layers), -1, np.int64)
+    firsts = [np.zeros(0, np.int64)]
+    members = [np.zeros(0, np.int64)]
+    base = sums = taps = 0
     for i, layer in enumerate(network.layers):
         if layer.pools:
             (p,) = network.into(i)
-            pools[i], base[i] = sums, sum(map(len, firsts))
+            pools[i] = sums
+            bases[i] = base
             firsts.append(taps + np.searchsorted(p.map.r, np.arange(p.map.sites[1] + 1)))
             members.append(sums + p.map.p * layer.grid[0])
+            base += len(firsts[-1])
             sums += network.layers[p.source].size
             taps += len(p.map.p)
     return (
         pools,
         sums,
-        base,
+        bases,
         np.concatenate(firsts).astype(np.int64),
         np.concatenate(members).astype(np.int64),
     )

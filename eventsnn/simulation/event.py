@@ -1,9 +1,12 @@
-"""The event engine: spike by spike from a queue, with an explicit order of arrival (semantics,
-section 5).
+"""The event engine: spike by spike from a queue, with an explicit order of arrival.
+
+See semantics, section 5.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,20 +16,21 @@ from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.order import CLOCKED, FIFO, is_kind
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents
-from eventsnn.simulation import compile
+from eventsnn.simulation.compile import build_events
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
 from eventsnn.simulation.time import delays_of, describe_delays, describe_order, policy_of
 
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
+MAX_EVENTS_IN_WORDS = "8 for each neuron and step (64 with windows or refractory periods)"
 PLENTY = 10**6  # events that any image may take
 
 
 class Bounds(NamedTuple):
     """What one event can do at most.
 
-    spikes: it makes fire. parcels: deliveries of one spike. margin: how near the ends of its
-    integers a potential may come before it is watched, inf in floating point. band: in which
-    nothing fires. fits: whether the integers leave room for the margin.
+    spikes: the most that it makes fire. parcels: the most deliveries of one spike. margin: how near
+    the ends of its integers a potential may come before it is watched; inf in floating point. band:
+    the potentials at which nothing fires. fits: whether the integers have room for the margin.
     """
 
     spikes: int
@@ -39,8 +43,10 @@ class Bounds(NamedTuple):
 class Event:
     """See `prepared.Engine`.
 
-    tables: the network as the event kernel reads it. order: the policy, a NamedTuple. delays: int64
-    ticks, of each projection (delay_kind 1) or neuron (2), or none (0).
+    prepared: the network in the simulation's numbers. tables: the network as the event kernel reads
+    it. order: the policy, a NamedTuple. delay_kind, delays: see `time.delays_of`. bounds: what one
+    event can do. Raises InputError for a `Time` that cannot be, and for networks with too many
+    layers or projections.
     """
 
     name: ClassVar[str] = "event"
@@ -50,12 +56,10 @@ class Event:
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         dtype = prepared.arithmetic.dtype
-        self.result_dtype = (
-            np.dtype(np.int64) if dtype.kind == "i" else dtype
-        )  # some images may be run again in 64 bits
-        self.tables = compile.build_events(
-            prepared.network, prepared.blocks, dtype, prepared.encoding.kind == "events"
-        )
+        # some images may be run again in 64 bits
+        self.result_dtype = np.dtype(np.int64) if dtype.kind == "i" else dtype
+        inputs = prepared.encoding.kind == "events"
+        self.tables = build_events(prepared.network, prepared.blocks, dtype, inputs)
         self.order = policy_of(prepared.time, prepared.seed)
         self.delay_kind, self.delays = delays_of(prepared.time, prepared.network)
         self.bounds = self._bounds()
@@ -64,35 +68,35 @@ class Event:
 
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
-        one, dtype = prepared.arithmetic.one.item(), prepared.arithmetic.dtype
-        heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
-        reached = np.concatenate(
-            [[0], np.cumsum(tables.runs[:, layout.R_WIDTH])]
-        )  # neurons, up to each run
-        per_site = np.split(
-            np.diff(reached[tables.first_run]), tables.projections[1:, layout.Q_FIRST]
-        )
-        targets = [
-            tables.out[first:end] for first, end in zip(tables.out_first, tables.out_first[1:])
-        ]
-        fan_out = max(sum(int(per_site[q].max()) for q in of_layer) for of_layer in targets)
         low, high = prepared.neuron.band()
+        heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
         waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / high
-        spikes = int(fan_out * (3 + heaviest / high) + waiting)
+        spikes = int(_fan_out(tables) * (3 + heaviest / high) + waiting)
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
-        margin, fits, ends = np.inf, True, (-np.inf, np.inf)
-        if dtype.kind == "i":
-            margin = int(
-                heaviest + 2 * one * (1 + prepared.arithmetic.bound / prepared.steps)
-            )  # more than any one charge
-            fits = dtype != np.int32 or margin <= 2**30
-            margin = margin if dtype == np.int32 else max(margin, 2**61)
-            ends = np.iinfo(dtype).min + margin, np.iinfo(dtype).max - margin
-        if not fits:
-            ends = 0, 0  # nothing runs with these
-        band = layout.Band(*(dtype.type(x) for x in (ends[0] if low is None else low, high, *ends)))
+        margin, floor, ceiling, fits = self._margin(heaviest)
+        ends = (floor if low is None else low, high, floor, ceiling)
+        dtype = prepared.arithmetic.dtype
+        band = layout.Band(*(dtype.type(end) for end in ends))
         return Bounds(spikes, parcels, margin, band, fits)
+
+    def _margin(self, heaviest: float) -> tuple[float, float, float, bool]:
+        """The margin, floor and ceiling between which potentials are safe, and whether it fits.
+
+        heaviest: the largest absolute weight.
+        """
+        numbers = self.prepared.arithmetic
+        dtype = numbers.dtype
+        if dtype.kind != "i":
+            return np.inf, -np.inf, np.inf, True
+        reached = 1 + numbers.bound / self.prepared.steps
+        margin = int(heaviest + 2 * numbers.one.item() * reached)  # more than any one charge
+        if dtype != np.int32:
+            margin = max(margin, 2**61)
+        elif margin > 2**30:
+            return margin, 0, 0, False  # nothing runs with these
+        limits = np.iinfo(dtype)
+        return margin, limits.min + margin, limits.max - margin, True
 
     def begin(
         self,
@@ -105,34 +109,33 @@ class Event:
         mute: NDArray[np.uint8] | None = None,
         inputs: NDArray[np.int64] | None = None,
     ) -> EventRun:
-        """An `EventRun`, at its beginning, of one image with this drive, [neurons] or [D, neurons].
+        """An `EventRun` of one image, at its beginning.
 
-        number: the image's, for randomness. order: a policy in place of the simulation's, which
-        knows all delays. steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not
-        sent. inputs: int64 [E, 4], its input events. Raises Overflow for drive beyond the margin.
+        drive: [neurons] or [D, neurons], see `Prepared.drive`. number: the image's, for randomness.
+        sink: takes the records. order: a policy in place of the simulation's, which knows all
+        delays. steps: of the run (None: T). mute: uint8 [neurons], 1 where spikes are not sent.
+        inputs: int64 [E, 4], its input events. Raises Overflow for drive beyond the margin.
         """
         prepared, bounds = self.prepared, self.bounds
         if max(drive.max().item(), -drive.min().item()) > bounds.margin:
             raise Overflow(f"drive of more than {bounds.margin} at once")
         time, network = prepared.time, prepared.network
         each = 64 if time.window or time.refractory else 8
-        most = min(
-            time.max_events or max(PLENTY, each * network.neurons * prepared.steps), MAX_EVENTS
-        )
+        plenty = max(PLENTY, each * network.neurons * prepared.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
         at_once = is_kind(order or self.order, FIFO, CLOCKED) and not delay_kind
         rules = layout.Rules(
-            time.in_ticks(time.refractory, "refractory"),
-            time.in_ticks(time.window, "window"),
-            int(time.barrier),
-            int(is_kind(self.order, CLOCKED)),
-            int(sink is not None),
-            delay_kind,
-            bounds.spikes,
-            bounds.parcels,
-            int(at_once),
-            most,
-            number,
+            refractory=time.in_ticks(time.refractory, "refractory"),
+            window=time.in_ticks(time.window, "window"),
+            barrier=int(time.barrier),
+            clocked=int(is_kind(self.order, CLOCKED)),
+            record=int(sink is not None),
+            delay_kind=delay_kind,
+            most_spikes=bounds.spikes,
+            most_parcels=bounds.parcels,
+            at_once=int(at_once),
+            max_events=min(time.max_events or plenty, MAX_EVENTS),
+            image=number,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
@@ -165,11 +168,12 @@ class Event:
         sink: Sink | None = None,
         threads: int = 1,
     ) -> Outcome:
-        """See `prepared.Engine.image`; the `Outcome`'s run is a finished `EventRun`.
+        """One stage of one image; its run is a finished `EventRun`.
 
-        What overflows in 32 bits is run again in 64, with the same numbers, and the sink restarted.
-        Raises TooManyEvents for a queue that does not empty, and InputError for potentials that 64
-        bits do not hold.
+        What overflows in 32 bits is run again in 64, with the same numbers and the sink restarted.
+        image, number, stage, steps, mute, sink: see `prepared.Engine.image`. threads: not used, as
+        one thread runs an image. Raises TooManyEvents for a queue that does not empty, and
+        PotentialsTooLarge for potentials that 64 bits do not hold.
         """
         prepared = self._wide or self.prepared
         if prepared is not self.prepared:
@@ -183,7 +187,8 @@ class Event:
                 drive = prepared.drive(image, number, stage)
                 run = self.begin(
                     drive, number=number, sink=sink, steps=steps, mute=mute, inputs=inputs
-                ).run()
+                )
+                run.run()
             except Overflow:
                 if prepared.arithmetic.dtype != np.int32:
                     raise
@@ -196,7 +201,7 @@ class Event:
         return self.outcome(run)
 
     def outcome(self, run: EventRun) -> Outcome:
-        """What a finished run leaves."""
+        """The `Outcome` of a finished run."""
         state = run.state
         spikes, operations, ties = state.tallies
         return Outcome(
@@ -224,37 +229,42 @@ class Event:
             "window_steps": time.window,
             "delays": describe_delays(time.delays),
             "ticks_per_step": time.ticks,
-            "max_events": time.max_events
-            or "8 for each neuron and step (64 with windows or refractory periods)",
+            "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
 
 
+def _fan_out(tables: layout.EventTables) -> int:
+    """The most neurons that one spike reaches."""
+    # neurons of all runs before each run
+    reached = np.concatenate([[0], np.cumsum(tables.runs[:, layout.R_WIDTH])])
+    by_site = np.diff(reached[tables.first_run])
+    most = [int(sites.max()) for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])]
+    ends = zip(tables.out_first, tables.out_first[1:])
+    return max(sum(most[q] for q in tables.out[first:end]) for first, end in ends)
+
+
 def engine_of(simulation: Prepared) -> Event:
-    """The event engine of a simulation. Raises InputError where it has another: only this one knows
-    an order of arrival.
+    """The event engine of a simulation.
+
+    Raises InputError where it has another: only this one knows an order of arrival.
     """
     if not isinstance(simulation.engine, Event):
-        raise InputError(
-            "trace", "engine 'event'", f"engine {simulation.engine.name!r}", "choose --engine event"
-        )
+        found = f"engine {simulation.engine.name!r}"
+        raise InputError("trace", "engine 'event'", found, "choose --engine event")
     return simulation.engine
 
 
-class plain_errors:
-    """Turns what the event kernel cannot go on from into what a caller can mend: TooManyEvents and
-    InputError.
+@contextmanager
+def plain_errors(prepared: Prepared) -> Iterator[None]:
+    """In its block, what the event kernel cannot go on from becomes what a caller can mend.
+
+    prepared: the simulation, which names its layers. Raises TooManyEvents for StillFiring and
+    PotentialsTooLarge for Overflow.
     """
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.names = [layer.name for layer in prepared.network.layers]
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, StillFiring):
-            raise TooManyEvents(
-                str(error), error.step, error.waiting, tuple(self.names[i] for i in error.layers)
-            ) from None
-        if isinstance(error, Overflow):
-            raise PotentialsTooLarge(error) from None
+    try:
+        yield
+    except StillFiring as error:
+        names = tuple(prepared.network.layers[i].name for i in error.layers)
+        raise TooManyEvents(str(error), error.step, error.waiting, names) from None
+    except Overflow as error:
+        raise PotentialsTooLarge(error) from None

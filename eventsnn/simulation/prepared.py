@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
@@ -30,16 +30,18 @@ MAX_ROWS = 2**31  # bytes of drive for one image
 
 @dataclass
 class Outcome:
-    """What one image leaves in either engine. L: layers, the readout last. T: steps.
+    """What one image gives with either engine. L: layers, the readout last. T: steps.
 
     readout: the arithmetic's dtype [T, classes], charge that has arrived after each step. spikes:
     int64 [L, T], of either sign. operations: int64 [L, T], synaptic operations by target layer.
-    ties: int64 [L]. v: v(T), [neurons]. s: net spikes, [neurons]. mute: uint8 [neurons], 1 where
-    SRP silenced a neuron. drive: [D, neurons], what arrived at the beginning of each step (see
-    `Prepared.drive`). run: the engine's own record of the image. ran: the simulation that ran it;
-    another one than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of
-    the spikes, or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or
-    None.
+    ties: int64 [L], evaluations in which a potential met a threshold exactly. v: v(T), the
+    arithmetic's dtype [neurons]. s: net spikes, whole numbers [neurons]. mute: uint8 [neurons], 1
+    where SRP silenced a neuron. drive: [D, neurons], what arrived at the beginning of each step
+    (see `Prepared.drive`).
+
+    run: the engine's own record of the image. ran: the simulation that ran it, which is another
+    than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of the spikes,
+    or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or None.
     """
 
     readout: NDArray[Any]
@@ -55,29 +57,37 @@ class Outcome:
     digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
 
+    def __repr__(self) -> str:
+        layers, steps = self.spikes.shape
+        return f"<Outcome: {layers} layers, {steps} steps, {int(self.spikes.sum()):,} spikes>"
+
 
 class Sink(Protocol):
-    """What takes the records of one image while it runs (`trace.Recorder`, `trace.TraceFile`)."""
+    """What takes the records of one image while it runs (a recorder or a file of `trace`)."""
 
     def __call__(
         self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]
     ) -> None:
-        """Takes the next records, in order; arrays as the event kernel writes them."""
+        """Takes the next records, in order, as the event kernel writes them.
+
+        spikes: int64 [R, 7]. potentials: the arithmetic's dtype [R, 2], before and after each
+        spike. deliveries: int64 [R, 5]. (See `engine.event.layout`.)
+        """
 
     def restart(self) -> None:
         """Forgets what came: the image begins again."""
 
     def finish(self, simulation: Any, run: Any) -> None:
-        """The image is over. simulation: the one that ran it. run: its finished `EventRun`."""
+        """Ends the image. simulation: the one that ran it. run: its finished `EventRun`."""
 
 
 class Engine(Protocol):
     """What an engine offers; `simulation.ENGINES` names the classes.
 
-    name: as the option `engine` has it. asynchronous: whether spikes arrive one by one, in an
-    order. records: whether it can hand single spikes to a `Sink`. fits: whether its potentials hold
-    what one event can bring; if not, it is made again in 64 bits. result_dtype: of readout and
-    potentials.
+    prepared: the network in the simulation's numbers. name: as the option `engine` has it.
+    asynchronous: whether spikes arrive one by one, in an order. records: whether it can hand single
+    spikes to a `Sink`. fits: whether its potentials hold what one event can bring; if not, it is
+    made again in 64 bits. result_dtype: of readout and potentials.
     """
 
     name: ClassVar[str]
@@ -100,12 +110,12 @@ class Engine(Protocol):
         sink: Sink | None = None,
         threads: int = 1,
     ) -> Outcome:
-        """One stage of one image.
+        """The `Outcome` of one stage of one image.
 
         image: raw pixels [C, H, W], or input events int64 [E, 4]. number: the image's, for
-        randomness. stage: 1 for SRP's first. steps: of the run (None: all of the stage). mute:
-        uint8 [neurons], 1 where spikes are not sent. sink: takes records. threads: how many may
-        share the image.
+        randomness. stage: 1 for SRP's first, else 0. steps: of the run (None: all of the stage).
+        mute: uint8 [neurons], 1 where spikes are not sent. sink: takes the records. threads: how
+        many may share the image. Raises what `Prepared.drive` and the engine raise.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -113,14 +123,13 @@ class Engine(Protocol):
 
 
 class Prepared:
-    """A network with its neurons, arithmetic and encoding; `Simulation` adds an engine and
-    documents the parameters.
+    """A network with its neurons, arithmetic and encoding; `Simulation` adds an engine.
 
-    quanta: float64 [L], how many spikes a layer's threshold is worth. scales: float64 [L], q per
-    normalised threshold and readout unit. neuron: the model's NamedTuple, in the arithmetic's
-    numbers. bias, resting: the arithmetic's dtype [neurons], what arrives whatever the image is,
-    and v(0). drive_steps: steps in which drive arrives. input_unit: what one spike of the input
-    stands for.
+    `Simulation` documents the parameters, and what is raised. quanta: float64 [L], how many spikes
+    a layer's threshold is worth. scales: float64 [L], q per normalised threshold and readout unit.
+    neuron: the model's NamedTuple, in the arithmetic's numbers. bias: the arithmetic's dtype
+    [neurons], what arrives whatever the image is. resting: likewise, v(0). drive_steps: steps in
+    which drive arrives. input_unit: what one spike of the input stands for.
     """
 
     engine: Engine
@@ -140,45 +149,30 @@ class Prepared:
         arithmetic: str,
         fraction_bits: int | None,
         pixel_range: tuple[float, float],
-        inputs: Any,
+        inputs: Sequence[NDArray[np.int64]] | None,
         seed: int,
     ) -> None:
-        if not 1 <= steps <= MAX_STEPS:
-            raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps, "choose T")
-        if not (
-            isinstance(srp, (int, np.integer))
-            and 0 <= srp <= MAX_STEPS
-            and np.isfinite(srp_epsilon)
-        ):
-            raise InputError(
-                "srp",
-                f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon",
-                f"{srp!r} and {srp_epsilon!r}",
-                "for example --srp 4",
-            )
-        self.network, self.steps, self.seed, self.time = network, steps, seed, time
-        self.srp, self.srp_epsilon = srp, srp_epsilon
+        _check_steps(steps, srp, srp_epsilon)
+        self.network = network
+        self.steps = steps
+        self.seed = seed
+        self.time = time
+        self.srp = srp
+        self.srp_epsilon = srp_epsilon
         self.encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
         self._make_neuron = neurons.model(neuron, network, tau)
         longest = max(steps, srp)
         self.drive_steps = self.encoding.drive_steps(network, longest)
         self.initial = initial_potentials(network, initial)
-        c = network.graph.input_shape[0]
-        ends = network.graph.preprocessing(
-            np.stack([np.full((c, 1, 1), p) for p in pixel_range])
-        ).astype(np.float64)[:, :, 0, 0]
-        self.input_unit = (
-            self.encoding.unit if self.encoding.kind == "events" else float(np.abs(ends).max())
-        )
+        ends = _preprocessed(network, pixel_range)
+        largest = float(np.abs(ends).max())
+        self.input_unit = self.encoding.unit if self.encoding.kind == "events" else largest
         sample = self._make_neuron(1)
         most = int(type(sample).most(sample))
         if most * longest >= 2**31:
-            raise InputError(
-                "neuron",
-                "fewer than 2^31 spikes in all steps",
-                f"up to {most:,} in each of {longest:,}",
-                "choose fewer steps",
-            )
+            expected = "fewer than 2^31 spikes in all steps"
+            found = f"up to {most:,} in each of {longest:,}"
+            raise InputError("neuron", expected, found, "choose fewer steps")
         self.quanta = neurons.quanta(sample, network)
         self.arithmetic = numbers.choose(
             network,
@@ -193,18 +187,16 @@ class Prepared:
             drive_steps=1 if self.encoding.kind == "even" else None,
             pixel_range=self.encoding.range(ends, inputs),
         )
-        self.scales = self.quanta * [
-            self.arithmetic.scale(network, i) for i in range(len(network.layers))
-        ]
+        units = [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
+        self.scales = self.quanta * units
         self._prepare()
 
     def _prepare(self) -> None:
         """Makes what depends on the arithmetic's dtype."""
         self.neuron = self._make_neuron(self.arithmetic.one)
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
-        self.resting = self.arithmetic.quantise(
-            np.concatenate([*self.initial, np.zeros(self.network.readout.size)])
-        )
+        at_readout = np.zeros(self.network.readout.size)
+        self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout]))
 
     def wider(self) -> Prepared:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
@@ -214,33 +206,34 @@ class Prepared:
         return other
 
     def blocks(self, projection: Projection) -> NDArray[Any]:
-        """A projection's weights [K, G, ci, co] in the arithmetic's numbers: the charge of one
-        spike (or unit of input), in q.
+        """A projection's weights in the arithmetic's numbers, [K, G, ci, co].
+
+        A weight is the charge of one spike (or unit of input), in q.
         """
         if self.network.layers[projection.target].pools:
             return projection.map.blocks.astype(self.arithmetic.dtype)
-        factor = numbers.factors(self.quanta, projection) * self.arithmetic.scale(
-            self.network, projection.target
-        )
+        scale = self.arithmetic.scale(self.network, projection.target)
+        factor = numbers.factors(self.quanta, projection) * scale
         if projection.source == INPUT:
             factor *= self.input_unit
         return self.arithmetic.quantise(projection.map.blocks * factor)
 
     def output(self, charge: NDArray[Any], step: int) -> NDArray[np.float64]:
-        """The readout after `step` steps, in units of the ANN's output: the charge that has
-        arrived, averaged unless even.
+        """The readout after `step` steps in units of the ANN's output, float64.
+
+        charge: what has arrived by then, the arithmetic's numbers of any shape. It is averaged over
+        steps, but not with encoding "even".
         """
         return self.arithmetic.readout(charge) / (step if self.encoding.divides else 1)
 
     def drive(self, image: NDArray[Any], number: int = 0, stage: int = 0) -> NDArray[Any]:
-        """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers;
-        step t's is row min(t, D - 1).
+        """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers.
 
-        image: raw pixels [C, H, W], or input events int64 [E, 4] (`events_of`). number: the
-        image's, for randomness, as stage is (1: SRP's first one). Raises InputError where the rows
-        would need more than 2 GiB.
+        Row min(t, D - 1) is that of step t, counted from 0. image: raw pixels [C, H, W], or input
+        events int64 [E, 4] (`events_of`). number: the image's, for randomness. stage: 1 for SRP's
+        first, else 0, likewise. Raises InputError where the rows would need more than 2 GiB.
         """
-        encoding, network, bias = self.encoding, self.network, self.bias
+        encoding, bias = self.encoding, self.bias
         if encoding.kind == "events" and self.engine.asynchronous:
             return bias[None]  # the events themselves come one by one
         if encoding.kind in ("rate", "events"):
@@ -249,14 +242,13 @@ class Prepared:
             rows = np.repeat(bias[None], steps, axis=0)
             for row, spikes in zip(rows, self._input_spikes(image, number, stage, steps)):
                 if spikes.any():
-                    add_inputs(network, self.blocks, spikes, row)
+                    add_inputs(self.network, self.blocks, spikes, row)
             return rows
-        total = drive_of(
-            network, self.arithmetic, network.graph.preprocessing(image[None])[0], self.scales, bias
-        )
+        pixels = self.network.graph.preprocessing(image[None])[0]
+        total = drive_of(self.network, self.arithmetic, pixels, self.scales, bias)
         if encoding.kind == "constant":
             return np.stack([total, total - bias]) if encoding.bias_once else total[None]
-        count = encoding.parts(network)
+        count = encoding.parts(self.network)
         _check_size(bias, count)
         parts = even_parts(total - bias if encoding.bias_once else total, count)
         if encoding.bias_once:
@@ -266,24 +258,22 @@ class Prepared:
     def _input_spikes(
         self, image: NDArray[Any], number: int, stage: int, steps: int
     ) -> Iterator[NDArray[np.int64]]:
-        """The input's spikes of each step, whole numbers [sites, C]."""
+        """The input's spikes of each step, int64 [H * W, C]."""
         shape = self.network.graph.input_shape
         if self.encoding.kind == "events":
             return input_spikes(shape, steps, events=image)
         x = by_site(self.network.graph.preprocessing(image[None])[0])
+        first = stage << 32  # so that the stages draw different spikes
+        unit = self.input_unit
         return input_spikes(
-            shape,
-            steps,
-            x=x,
-            largest=self.input_unit,
-            seed=self.seed,
-            number=number,
-            first=stage << 32,
+            shape, steps, x=x, largest=unit, seed=self.seed, number=number, first=first
         )
 
     def silenced(self, v: NDArray[Any]) -> NDArray[np.uint8]:
-        """uint8 [neurons]: 1 where SRP's second stage sends no spikes, v(tau) < epsilon (semantics,
-        section 9).
+        """uint8 [neurons]: 1 where SRP's second stage sends no spikes (semantics, section 9).
+
+        v: the arithmetic's dtype [neurons], potentials after the first stage. A neuron is silent
+        where they are below epsilon.
         """
         layers = self.network.layers
         sizes = [layer.size for layer in layers]
@@ -294,8 +284,9 @@ class Prepared:
     def equilibrium(
         self, spikes: NDArray[np.int64], drive: NDArray[Any], image: NDArray[Any]
     ) -> int:
-        """T_eq: the last step, from 1, in which a neuron fired or charge arrived; arguments as in
-        `Outcome` and `drive`.
+        """T_eq: the last step, from 1, in which a neuron fired or charge arrived; 0: none.
+
+        spikes: int64 [L, T]. drive: [D, neurons], what `drive` returns. image: as there.
         """
         moved = spikes.sum(axis=0) > 0
         arrives = np.asarray(np.atleast_2d(drive).any(axis=1))
@@ -309,8 +300,8 @@ class Prepared:
 def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float64]]:
     """v(0) in q: a float64 array [neurons] for each spiking layer; 0 for pool units.
 
-    initial: a number for all, or one array for each spiking layer. Raises InputError for other
-    sizes, and for numbers beyond 1000.
+    network: whose layers. initial: a number for all, or one array for each spiking layer. Raises
+    InputError for other sizes, and for numbers beyond 1000.
     """
     sizes = [layer.size for layer in network.spiking]
     if isinstance(initial, (int, float, np.number)):
@@ -318,27 +309,36 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     else:
         arrays = [np.asarray(v, np.float64).reshape(-1) for v in initial]
     if [v.size for v in arrays] != sizes:
-        raise InputError(
-            "initial",
-            f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons",
-            [v.size for v in arrays],
-            "give a number for all, or arrays by layer, channels last",
-        )
+        expected = f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons"
+        do = "give a number for all, or arrays by layer, channels last"
+        raise InputError("initial", expected, [v.size for v in arrays], do)
     if not all(np.isfinite(v).all() and (np.abs(v) <= 1000).all() for v in arrays):
-        raise InputError(
-            "initial",
-            "numbers from -1000 to 1000, in thresholds",
-            "others",
-            "0.5 is half a threshold",
-        )
+        expected = "numbers from -1000 to 1000, in thresholds"
+        raise InputError("initial", expected, "others", "0.5 is half a threshold")
     return [v * (not layer.pools) for v, layer in zip(arrays, network.spiking)]
 
 
+def _preprocessed(network: Network, pixel_range: tuple[float, float]) -> NDArray[np.float64]:
+    """The lowest and the highest raw pixel after preprocessing, float64 [2, C]."""
+    channels = network.graph.input_shape[0]
+    pixels = np.stack([np.full((channels, 1, 1), pixel) for pixel in pixel_range])
+    return network.graph.preprocessing(pixels).astype(np.float64)[:, :, 0, 0]
+
+
+def _check_steps(steps: int, srp: int, srp_epsilon: float) -> None:
+    if not 1 <= steps <= MAX_STEPS:
+        raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps, "choose T")
+    whole = isinstance(srp, (int, np.integer))
+    if not (whole and 0 <= srp <= MAX_STEPS and np.isfinite(srp_epsilon)):
+        expected = f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon"
+        found = f"{srp!r} and {srp_epsilon!r}"
+        raise InputError("srp", expected, found, "for example --srp 4")
+
+
 def _check_size(row: NDArray[Any], count: int) -> None:
+    """Raises InputError where `count` such rows of drive would need more than MAX_ROWS."""
     if row.nbytes * count > MAX_ROWS:
-        raise InputError(
-            "encoding",
-            f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image",
-            f"{row.nbytes * count / 2**30:.1f} GiB",
-            "choose fewer steps, or a shorter release",
-        )
+        expected = f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image"
+        found = f"{row.nbytes * count / 2**30:.1f} GiB"
+        do = "choose fewer steps, or a shorter release"
+        raise InputError("encoding", expected, found, do)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.network import Network
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
@@ -28,21 +29,24 @@ ENGINES: dict[str, Callable[[Prepared], Engine]] = {"clocked": Clocked, "event":
 class Simulation(Prepared):
     """A network with its neurons, time, arithmetic and engine.
 
-    network: what `eventsnn.convert` gives. steps: T, 1 to 65,536. engine: a name in ENGINES,
+    network: what `eventsnn.convert` returns. steps: T, 1 to 65,536. engine: a name in ENGINES,
     "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
-    of one spike, that gives a NamedTuple keeping `neurons.contract`. tau: members of a group neuron
+    of one spike, that returns a NamedTuple as in `neurons.contract`. tau: members of a group neuron
     (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
-    or one array for each spiking layer, [neurons]. encoding: an `Encoding` or its kind. srp: steps
-    of SRP's first stage (SRP section 4; 0: none). srp_epsilon: in the second stage a neuron may
-    send if v(srp) >= epsilon thresholds. arithmetic: "fixed", "float32" or "float64".
-    fraction_bits: F, or None for the largest that a bound on every potential allows. pixel_range:
-    lowest and highest raw pixel, which the bound needs. inputs: the input events of all images, for
-    encoding "events", whose number the bound needs. seed: of everything random.
+    or one array for each spiking layer, [neurons].
+
+    encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4; 0: none).
+    srp_epsilon: in the second stage a neuron may send if v(srp) >= epsilon thresholds. arithmetic:
+    "fixed", "float32" or "float64". fraction_bits: F, or None for the largest that a bound on every
+    potential allows. pixel_range: lowest and highest raw pixel, which the bound needs. inputs: for
+    encoding "events" the input events of all images, int64 [E, 4] each, whose number the bound
+    needs. seed: of everything random.
 
     Raises InputError for values outside these, for options that do not go together, and for
     networks an engine cannot hold.
     """
 
+    @named_options
     def __init__(
         self,
         network: Network,
@@ -59,13 +63,12 @@ class Simulation(Prepared):
         arithmetic: str = "fixed",
         fraction_bits: int | None = None,
         pixel_range: tuple[float, float] = (0, 255),
-        inputs: Any = None,
+        inputs: Sequence[NDArray[np.int64]] | None = None,
         seed: int = 0,
     ) -> None:
         if engine not in ENGINES:
-            raise InputError(
-                "engine", f"one of {', '.join(ENGINES)}", repr(engine), "choose one of the two"
-            )
+            expected = f"one of {', '.join(ENGINES)}"
+            raise InputError("engine", expected, repr(engine), "choose one of the two")
         self._compile = ENGINES[engine]
         super().__init__(
             network,
@@ -99,16 +102,19 @@ class Simulation(Prepared):
         return other
 
     def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:
-        """Runs one step of an image, so that all kernels are compiled. image: raw pixels [C, H, W].
-        sink: if records are wanted later.
+        """Runs one step of an image, so that all kernels are compiled.
+
+        image: raw pixels [C, H, W], or input events int64 [E, 4]. sink: one if records are wanted
+        later.
         """
         self.engine.image(image, steps=1, sink=sink)
 
     def image(
         self, image: NDArray[Any], number: int = 0, sink: Sink | None = None, threads: int = 1
     ) -> Outcome:
-        """What one image leaves, both of SRP's stages done; arguments and errors as in
-        `srp.two_stages`.
+        """The `Outcome` of one image, after both of SRP's stages where there are two.
+
+        image, number, sink, threads, and what is raised: as in `srp.two_stages`.
         """
         return two_stages(self, image, number, sink=sink, threads=threads)
 
@@ -121,13 +127,14 @@ class Simulation(Prepared):
         sinks: Sequence[Sink | None] | None = None,
         threads: int = 1,
     ) -> Batch:
-        """Simulate images, one after the other.
+        """Simulates images, one after the other; returns their `Batch`.
 
         pixels: raw images [N, C, H, W]; for encoding "events" a list of input events int64 [E, 4]
         (`encoding.events_of`). numbers: their positions in the data set (None: 0, 1, …), on which
         randomness depends. neurons: keep counts, potentials and masks. sinks: one for each image
         (or None), for its records (event engine). threads: how many share an image (clocked
-        engine). Raises TooManyEvents if max_events did not suffice.
+        engine). Raises TooManyEvents if max_events did not suffice, and what else the engine
+        raises.
         """
         batch = Batch.empty(
             len(pixels),
@@ -142,62 +149,74 @@ class Simulation(Prepared):
         for i, image in enumerate(pixels):
             number = i if numbers is None else int(numbers[i])
             found = self.image(image, number, sinks[i] if sinks else None, threads)
-            for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
-                if (into := getattr(batch, name)) is not None:
-                    into[i] = getattr(found, name)
             batch.t_eq[i] = self.equilibrium(found.spikes, found.drive, image)
-            if (
-                batch.counts is not None
-                and batch.potentials is not None
-                and batch.masks is not None
-            ):
-                batch.counts[i], batch.potentials[i], batch.masks[i] = (
-                    np.where(found.mute, 0, found.s),
-                    found.v,
-                    found.mute == 0,
-                )
+            for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
+                into = getattr(batch, name)
+                if into is not None:
+                    into[i] = getattr(found, name)
+            if batch.counts is not None:
+                batch.counts[i] = np.where(found.mute, 0, found.s)
+            if batch.potentials is not None:
+                batch.potentials[i] = found.v
+            if batch.masks is not None:
+                batch.masks[i] = found.mute == 0
         return batch
 
-    def stream(self, pixels, *, numbers=None, workers=None, batch=16, neurons=False, sinks=None):
-        """Yield (start, Batch) for consecutive slices of `pixels`, computed on `workers` threads
-        (None: one a core).
+    def stream(
+        self,
+        pixels: Any,
+        *,
+        numbers: Sequence[int] | NDArray[np.int64] | None = None,
+        workers: int | None = None,
+        batch: int = 16,
+        neurons: bool = False,
+        sinks: Sequence[Sink | None] | None = None,
+    ) -> Iterator[tuple[int, Batch]]:
+        """Yields (start, Batch) for consecutive slices of `pixels`.
 
-        batch: images of a slice. Where there are fewer slices than threads, threads share images
-        (clocked engine).
+        Where there are fewer slices than threads, threads share images (clocked engine).
+
+        pixels, numbers, neurons, sinks, and what is raised: as in `run`. workers: threads (None:
+        one a core). batch: images of a slice.
         """
         workers = workers or cores()
         starts = range(0, len(pixels), max(1, batch))
         threads = max(1, min(workers, cores()) // max(1, len(starts)))
-        numbers = np.arange(len(pixels)) if numbers is None else numbers
+        all_numbers = np.arange(len(pixels)) if numbers is None else numbers
         pool = ThreadPoolExecutor(workers)
 
-        def start(at):
-            part = slice(at, at + batch)
+        def begin(start: int) -> Future[Batch]:
+            part = slice(start, start + batch)
             return pool.submit(
                 self.run,
                 pixels[part],
-                numbers=numbers[part],
+                numbers=all_numbers[part],
                 neurons=neurons,
-                sinks=sinks and sinks[part],
+                sinks=sinks[part] if sinks else None,
                 threads=threads,
             )
 
+        waiting: deque[tuple[int, Future[Batch]]] = deque()
         try:
-            waiting, ahead = [], iter(starts)
-            while True:
-                while len(waiting) < 2 * workers and (at := next(ahead, None)) is not None:
-                    waiting.append((at, start(at)))
-                if not waiting:
-                    return
-                at, future = waiting.pop(0)
-                yield at, future.result()
+            for start in starts:
+                if len(waiting) == 2 * workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+                waiting.append((start, begin(start)))
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
         finally:
-            pool.shutdown(
-                wait=False, cancel_futures=True
-            )  # whoever stops need not wait for what is queued
+            # whoever stops need not wait for what is queued
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def describe(self) -> dict[str, Any]:
         """What was simulated, in words and numbers, for the results' provenance."""
+        stages = "none"
+        if self.srp:
+            stages = (
+                f"{self.srp} steps, then neurons with v >= {self.srp_epsilon:g} thresholds send"
+            )
         return {
             "engine": self.engine.name,
             "neuron": self.neuron.words,
@@ -205,9 +224,7 @@ class Simulation(Prepared):
             "steps": self.steps,
             "drive": self.encoding.describe(self.network),
             "encoding": self.encoding.kind,
-            "srp": f"{self.srp} steps, then neurons with v >= {self.srp_epsilon:g} thresholds send"
-            if self.srp
-            else "none",
+            "srp": stages,
             "thresholds": self.network.thresholds,
             "normalisation": "weights normalised, all thresholds 1",
             "neuron_number": "(y * W + x) * C + c",
@@ -221,24 +238,24 @@ class Simulation(Prepared):
         }
 
 
-def _in_words(initial):
+def _in_words(initial: Sequence[NDArray[np.float64]]) -> str:
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
-    return (
-        f"{max(values, key=abs):g} of a spike's charge"
-        if len(values - {0.0}) <= 1
-        else "given by neuron, " + hash_of(initial)
-    )
+    if len(values - {0.0}) <= 1:
+        return f"{max(values, key=abs):g} of a spike's charge"
+    return f"given by neuron, {hash_of(initial)}"
 
 
-def hash_of(arrays):
-    """Twelve hexadecimal digits: equal for equal arrays."""
+def hash_of(arrays: Iterable[NDArray[Any]]) -> str:
+    """Twelve hexadecimal digits: equal for equal arrays. arrays: of numbers, read as float64."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, "<f8").tobytes())
     return digest.hexdigest()[:12]
 
 
-def cores():
+def cores() -> int:
     """The number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,30 +1,37 @@
-"""What the order of arrival did to every neuron: late inhibition, inversions, and the interval over
-all orders (semantics, section 8).
+"""What the order of arrival did to every neuron (semantics, section 8).
+
+It measures late inhibition, inversions, and the interval of spike counts over all orders.
 
     found = asynchronism.measure(snn, images, steps=8, order="random", seed=1)
     print(text_table(found.table()))
     found.neurons["act5"].place                         # [images, neurons]
 
-`explain.explain_neuron` tells the same of one neuron, arrival by arrival; here one kernel walks a
-trace's deliveries once and adds up for all. DNISNM section 3.3 is about single neurons; that
-inversions foretell the error is for the correlations to confirm or not.
+`trace.explain.explain_neuron` tells the same of one neuron, arrival by arrival; here one kernel
+walks a trace's deliveries once and adds up for all. DNISNM section 3.3 is about single neurons;
+that inversions foretell the error is for the correlations to confirm or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.data.images import Images
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import Layer, Network
 from eventsnn.simulation.event import engine_of
+from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies.setting import prepare
+from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
-from eventsnn.trace.trace import record
+from eventsnn.trace.trace import Trace, record
 from eventsnn.views.tables import ByLayer
 
 PREDICTORS = {
@@ -33,174 +40,192 @@ PREDICTORS = {
     "in run": "inverted_in_run",
     "late": "late",
 }
+SHOWN = (
+    "layer",
+    "neurons",
+    "late",
+    "fired more",
+    "error",
+    "width",
+    "decided",
+    "place",
+    "inverted",
+)
 
 
-@dataclass
+@dataclass(repr=False)
 class Neurons:
-    """One layer's neurons: arrays [images, neurons] (of one trace: [neurons]), int64; charges in
-    the arithmetic's numbers.
+    """One layer's neurons: arrays [images, neurons], or [neurons] of one trace.
 
-    arrived: x, all charge, drive too. excitation, inhibition (<= 0): what spikes (and input events)
-    brought. late: W s_n2 (<= 0), the inhibition after the last excitatory arrival, among which
-    drive is, too (DNISNM eq. 16; in clocked time a step's charges come together). inversions: pairs
-    of an excitatory and a later inhibitory arrival in the same step, by spikes; pairs: all pairs of
-    one of each in the same step. product, products: float64, the same two, each pair counted by the
-    product of its charges' sizes. inversions_in_run, pairs_in_run: the same two over the whole run.
-    fired: net spikes. ideal: what `arrived` is worth in any order (`arrivals.worth`). fewest, most:
-    spikes over all orders in which every arrival stays in its step; fewest_any, most_any: over all
-    orders of all arrivals (as `bounds.in_steps`, `in_any`); None where there are no bounds.
+    They are int64 unless it is said otherwise; charges are in the arithmetic's numbers.
+
+    arrived: x, all charge, drive too.
+    excitation, inhibition (<= 0): what spikes (and input events) brought.
+    late: W s_n2 (<= 0), the inhibition after the last excitatory arrival, drive being an arrival,
+    too (DNISNM eq. 16). In clocked time a step's charges come together.
+    inversions: pairs of an excitatory and a later inhibitory arrival in the same step, by spikes.
+    pairs: all pairs of one of each in the same step.
+    product, products: float64, the same two, each pair counted by the product of its charges'
+    sizes.
+    inversions_in_run, pairs_in_run: inversions and pairs over the whole run.
+    fired: net spikes.
+    ideal: what `arrived` is worth in any order (`trace.arrivals.worth`).
+    fewest, most: spikes over all orders in which every arrival stays in its step
+    (`trace.bounds.in_steps`); None where there are no bounds.
+    fewest_any, most_any: spikes over all orders of all arrivals (`trace.bounds.in_any`); None where
+    there are no bounds.
     """
 
-    arrived: np.ndarray
-    excitation: np.ndarray
-    inhibition: np.ndarray
-    late: np.ndarray
-    inversions: np.ndarray
-    pairs: np.ndarray
-    product: np.ndarray
-    products: np.ndarray
-    inversions_in_run: np.ndarray
-    pairs_in_run: np.ndarray
-    fired: np.ndarray
-    ideal: np.ndarray
-    fewest: np.ndarray | None = None
-    most: np.ndarray | None = None
-    fewest_any: np.ndarray | None = None
-    most_any: np.ndarray | None = None
+    arrived: NDArray[np.int64]
+    excitation: NDArray[np.int64]
+    inhibition: NDArray[np.int64]
+    late: NDArray[np.int64]
+    inversions: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    product: NDArray[np.float64]
+    products: NDArray[np.float64]
+    inversions_in_run: NDArray[np.int64]
+    pairs_in_run: NDArray[np.int64]
+    fired: NDArray[np.int64]
+    ideal: NDArray[np.int64]
+    fewest: NDArray[np.int64] | None = None
+    most: NDArray[np.int64] | None = None
+    fewest_any: NDArray[np.int64] | None = None
+    most_any: NDArray[np.int64] | None = None
 
     @property
-    def x_valid(self):
-        """x + |W s_n2| (DNISNM eq. 17)."""
+    def x_valid(self) -> NDArray[np.int64]:
+        """x + |W s_n2|, in the arithmetic's numbers (DNISNM eq. 17)."""
         return self.arrived - self.late
 
     @property
-    def error(self):
+    def error(self) -> NDArray[np.int64]:
         """Spikes beyond what the charge is worth: unevenness that the order of arrival made."""
         return self.fired - self.ideal
 
     @property
-    def inverted(self):
-        """The share of pairs in a step that are inversions, float64: 1 if all inhibition came last;
-        NaN where there are no pairs.
+    def inverted(self) -> NDArray[np.float64]:
+        """The share of pairs in a step that are inversions.
+
+        It is 1 where all inhibition came last, and NaN where there are no pairs.
         """
         return _ratio(self.inversions, self.pairs)
 
     @property
-    def weighted(self):
-        """The same by the product of charges."""
+    def weighted(self) -> NDArray[np.float64]:
+        """As `inverted`, each pair counted by the product of its charges' sizes."""
         return _ratio(self.product, self.products)
 
     @property
-    def inverted_in_run(self):
-        """The same over the whole run."""
+    def inverted_in_run(self) -> NDArray[np.float64]:
+        """As `inverted`, over the whole run."""
         return _ratio(self.inversions_in_run, self.pairs_in_run)
 
     @property
-    def width(self):
-        """most - fewest. None without bounds."""
-        return None if self.most is None else self.most - self.fewest
+    def width(self) -> NDArray[np.int64] | None:
+        """most - fewest. None where there are no bounds."""
+        return _difference(self.most, self.fewest)
 
     @property
-    def width_any(self):
-        """most_any - fewest_any."""
-        return None if self.most_any is None else self.most_any - self.fewest_any
+    def width_any(self) -> NDArray[np.int64] | None:
+        """most_any - fewest_any. None where there are no bounds."""
+        return _difference(self.most_any, self.fewest_any)
 
     @property
-    def place(self):
-        """Where `fired` fell between `fewest` (0) and `most` (1), float64; NaN where they are
-        equal. None without bounds.
+    def place(self) -> NDArray[np.float64] | None:
+        """Where `fired` fell between `fewest` (0) and `most` (1).
+
+        It is NaN where the two are equal. None where there are no bounds.
         """
-        return None if self.width is None else _ratio(self.fired - self.fewest, self.width)
+        return _place(self.fired, self.fewest, self.most)
 
     @property
-    def place_any(self):
-        """The same between `fewest_any` and `most_any`."""
-        return (
-            None if self.width_any is None else _ratio(self.fired - self.fewest_any, self.width_any)
-        )
+    def place_any(self) -> NDArray[np.float64] | None:
+        """Where `fired` fell between `fewest_any` (0) and `most_any` (1); see `place`."""
+        return _place(self.fired, self.fewest_any, self.most_any)
+
+    def __repr__(self) -> str:
+        bounds = "without bounds" if self.most is None else "with bounds"
+        return f"<Neurons: {' x '.join(map(str, self.fired.shape))}, {bounds}>"
 
 
 @dataclass(repr=False)
 class Asynchronism(ByLayer):
     """The asynchronism of every spiking layer's neurons, from `measure`.
 
+    simulation: that ran. images: their number.
+
     layers: one row each, over all images and neurons:
       `late`: mean of x_valid - x = |W s_n2|, in thresholds; `with late`: share of neurons where it
       is not 0; `fired more`, `fired less`: shares of neurons that fired more, or less, than their
       charge is worth; `error`: the mean of fired - ideal, in spikes; `width`: mean of most -
       fewest, in spikes; `decided`: share of neurons with most = fewest; `place`: mean place of the
-      others; the same with ` any`, where no arrival stays in its step (NaN for models without
-      bounds); `with pairs`: share of neurons with excitatory and inhibitory spikes in the same
-      step; `inverted`: mean share of their pairs that are inversions; for each of PREDICTORS
+      others; the same three with ` any`, where arrivals may leave their step (all NaN for models
+      without bounds); `with pairs`: share of neurons with excitatory and inhibitory spikes in the
+      same step; `inverted`: mean share of their pairs that are inversions; for each of PREDICTORS
       `<predictor> r`, `<predictor> rho`: correlation with the error over the neurons with pairs,
       Pearson's and Spearman's; NaN where one of the two is constant.
+
     neurons: layer's name -> `Neurons`, 128 bytes for each neuron and image.
     """
 
     simulation: Simulation
     images: int
-    layers: list
-    neurons: dict
+    layers: list[dict[str, Any]]
+    neurons: dict[str, Neurons]
 
-    def table(self):
-        """One row a layer: late inhibition, error, the place in the interval, and Spearman's
-        correlations.
-        """
-        keys = (
-            "layer",
-            "neurons",
-            "late",
-            "fired more",
-            "error",
-            "width",
-            "decided",
-            "place",
-            "inverted",
-            *(f"{name} rho" for name in PREDICTORS),
-        )
-        return [{key: row[key] for key in keys} for row in self.layers]
+    def table(self) -> list[dict[str, Any]]:
+        """Rows to print: late inhibition, error, place in the interval, Spearman's correlations."""
+        keys = (*SHOWN, *(f"{name} rho" for name in PREDICTORS))
+        return [pick(row, keys) for row in self.layers]
 
-    def __repr__(self):
-        more = np.average(
-            [row["fired more"] for row in self.layers],
-            weights=[row["neurons"] for row in self.layers],
-        )
+    def __repr__(self) -> str:
+        shares = [row["fired more"] for row in self.layers]
+        more = np.average(shares, weights=[row["neurons"] for row in self.layers])
         return (
-            f"<Asynchronism of {len(self.layers)} layers on {self.images} images, T = {self.simulation.steps}, order "
-            f"{self.simulation.describe()['order']}: {more:.1%} of neurons fired more than their charge is worth>"
+            f"<Asynchronism of {len(self.layers)} layers on {self.images} images, "
+            f"T = {self.simulation.steps}, order {self.simulation.describe()['order']}: "
+            f"{more:.1%} of neurons fired more than their charge is worth>"
         )
 
 
-def measure(network, images, *, steps=8, progress=False, **settings):
+def measure(
+    network: Network,
+    images: Images | NDArray[Any],
+    *,
+    steps: int = 8,
+    progress: bool = False,
+    **settings: Any,
+) -> Asynchronism:
     """The `Asynchronism` of a network on images, one recorded image after the other.
 
-    settings: of `Simulation` (neuron, tau, initial, encoding, seed, …) and `Time` (order,
-    refractory, window, …). Raises InputError for floating-point arithmetic, encoding "events", SRP,
-    and without a barrier.
+    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. progress: whether a
+    progress bar is shown. settings: of `Simulation` (neuron, tau, initial, encoding, seed, …) and
+    `Time` (order, refractory, window, …). Raises InputError for floating-point arithmetic, encoding
+    "events" and SRP, and where there is no barrier.
     """
-    simulation, pixels, numbers = prepare(network, images, steps, {"engine": "event", **settings})
+    settings = {"engine": "event", **settings}
+    simulation, pixels, numbers = prepare(network, images, steps, settings)
     found = []
-    for image, number in zip(
-        tqdm(pixels, unit="image", disable=None if progress else True, delay=2), numbers
-    ):
+    shown = tqdm(pixels, unit="image", disable=None if progress else True, delay=2)
+    for image, number in zip(shown, numbers):
         found.append(of_trace(record(simulation, image, int(number))[1]))
-    neurons = {name: _stacked([each[name] for each in found]) for name in found[0]}
+    neurons = {}
+    for name in found[0]:
+        neurons[name] = _stacked([each[name] for each in found])
+    thresholds = simulation.arithmetic.one.item() * simulation.quanta
     rows = [
-        _summary(
-            layer, neurons[layer.name], simulation.arithmetic.one.item() * simulation.quanta[i]
-        )
-        for i, layer in enumerate(network.spiking)
-        if not layer.pools
+        _summary(layer, neurons[layer.name], thresholds[i])
+        for i, layer in neuron_layers(network).items()
     ]
     return Asynchronism(simulation, len(pixels), rows, neurons)
 
 
-def of_trace(trace):
-    """{layer's name: `Neurons`} of one recorded image, for all spiking layers but pools; arrays
-    [neurons].
+def of_trace(trace: Trace) -> dict[str, Neurons]:
+    """Name -> `Neurons` of one recorded image, for all spiking layers but pools.
 
-    Raises InputError for a part of a trace, floating-point arithmetic, and SRP, whose silenced
-    neurons leave no spikes.
+    trace: a whole one. The arrays are [neurons]. Raises InputError for a part of a trace,
+    floating-point arithmetic, and SRP, because silenced neurons have no spikes in a trace.
     """
     check_complete(trace)
     simulation = trace.simulation
@@ -210,112 +235,136 @@ def of_trace(trace):
             "fixed point, without SRP",
             f"arithmetic {simulation.arithmetic.kind}, srp {simulation.srp}",
         )
-    found, first = _walked(trace), simulation.network.first
+    network, found = simulation.network, _walked(trace)
     found["fired"] = np.zeros(len(simulation.resting), np.int64)
-    np.add.at(
-        found["fired"], first[trace.spikes["layer"]] + trace.spikes["neuron"], trace.spikes["sign"]
-    )
+    np.add.at(found["fired"], _senders(trace), trace.spikes["sign"])
     layers = {}
-    for i, layer in enumerate(simulation.network.spiking):
-        if not layer.pools:
-            here = slice(first[i], first[i + 1])
-            ideal = worth(simulation, i, simulation.resting[here] + found["arrived"][here])
-            layers[layer.name] = Neurons(
-                **{name: values[here] for name, values in found.items()}, ideal=ideal
-            )
+    for i, layer in neuron_layers(network).items():
+        here = network.columns(i)
+        mine = {name: values[here] for name, values in found.items()}
+        mine["ideal"] = worth(simulation, i, simulation.resting[here] + mine["arrived"])
+        layers[layer.name] = Neurons(**mine)
     return layers
 
 
-def _walked(trace):
-    """The fields of `Neurons` that come from arrivals, of all neurons: {name: [neurons]}."""
-    simulation, drive, theta = (
-        trace.simulation,
-        np.atleast_2d(trace.drive),
-        trace.simulation.arithmetic.one.item(),
-    )
-    size, kind, (step, *deliveries) = (
-        len(simulation.resting),
-        simulation.arithmetic.dtype,
-        _deliveries(trace),
-    )
-    names = ("excitation", "inhibition", "late", "inversions", "pairs", "inversions_in_run")
-    found = {name: np.zeros(size, np.int64) for name in names} | {
-        "product": np.zeros(size),
-        "products": np.zeros(size),
-    }
-    excitatory, inhibitory, driven = np.zeros((3, size), np.int64)
-    potential = simulation.resting.astype(np.int64)  # as if nothing fired
-    lowest, highest = np.full((2, size), np.iinfo(np.int64).min)
-    least, largest = (
-        np.full(size, np.iinfo(kind).max, kind),
-        np.full(size, np.iinfo(kind).min, kind),
-    )
-    ends, together = np.searchsorted(step, np.arange(simulation.steps + 1)), is_clocked(simulation)
+def _senders(trace: Trace) -> NDArray[np.int64]:
+    """The number of each spike's neuron among all."""
+    return trace.simulation.network.first[trace.spikes["layer"]] + trace.spikes["neuron"]
+
+
+class _Heights:
+    """How high neurons would be charged if none fired, arrivals staying in their step or not."""
+
+    def __init__(self, simulation: Prepared) -> None:
+        size, kind = len(simulation.resting), simulation.arithmetic.dtype
+        self.resting = simulation.resting
+        self.potential = simulation.resting.astype(np.int64)
+        self.driven = np.zeros(size, np.int64)
+        self.lowest = np.full(size, np.iinfo(np.int64).min)
+        self.highest = np.full(size, np.iinfo(np.int64).min)
+        # the charges of single arrivals; `walk` adds to these
+        self.least = np.full(size, np.iinfo(kind).max, kind)
+        self.largest = np.full(size, np.iinfo(kind).min, kind)
+
+    @property
+    def arrived(self) -> NDArray[np.int64]:
+        """All charge so far."""
+        return self.potential - self.resting
+
+    def drive(self, charge: NDArray[Any]) -> None:
+        """A step begins. charge: its drive, [neurons]."""
+        self.least = np.minimum(self.least, charge)
+        self.largest = np.maximum(self.largest, charge)
+        self.driven += np.maximum(charge, 0)
+        self.potential += charge
+        self.lowest = np.maximum(self.lowest, self.potential)
+
+    def arrive(self, here: Arrivals) -> None:
+        """A step ends. here: what came in it."""
+        self.highest = np.maximum(self.highest, self.potential + here.excitation)
+        self.potential += here.excitation + here.inhibition
+        self.lowest = np.maximum(self.lowest, self.potential)
+
+    def bounds(self, excitation: NDArray[np.int64], theta: int) -> dict[str, NDArray[np.int64]]:
+        """The bounds of `Neurons`. excitation: of all steps. theta: a threshold."""
+        gain = self.driven + excitation
+        heights = {
+            "fewest": self.lowest,
+            "most": self.highest,
+            "fewest_any": self.resting + np.maximum(self.least, self.arrived),
+            "most_any": self.resting + np.where(gain > 0, gain, self.largest),
+        }
+        return {name: np.maximum(0, height // theta) for name, height in heights.items()}
+
+
+def _walked(trace: Trace) -> dict[str, NDArray[Any]]:
+    """The fields of `Neurons` that come from arrivals, of all neurons: name -> [neurons]."""
+    simulation, drive = trace.simulation, np.atleast_2d(trace.drive)
+    size, tables = len(simulation.resting), engine_of(simulation).tables
+    counted = ("excitation", "inhibition", "late", "inversions", "pairs", "inversions_in_run")
+    found: dict[str, NDArray[Any]] = {name: np.zeros(size, np.int64) for name in counted}
+    found |= {name: np.zeros(size) for name in ("product", "products")}
+    excitatory = np.zeros(size, np.int64)
+    inhibitory = np.zeros(size, np.int64)
+    heights, together = _Heights(simulation), is_clocked(simulation)
+    step, *deliveries = _deliveries(trace)
+    ends = np.searchsorted(step, np.arange(simulation.steps + 1))
     for k in range(simulation.steps):
         charge = drive[min(k, len(drive) - 1)]
+        heights.drive(charge)
         late = np.where(charge > 0, 0, found["late"] + np.minimum(charge, 0))
-        least, largest = np.minimum(least, charge), np.maximum(largest, charge)
-        here = Arrivals(
-            *np.zeros((2, size), np.int64),
-            *np.zeros((2, size), np.int32),
-            np.zeros(size, np.int64),
-            np.zeros(size),
-            late.copy(),
-            least,
-            largest,
-        )
-        walk(
-            engine_of(simulation).tables,
-            *(column[ends[k] : ends[k + 1]] for column in deliveries),
-            here,
-        )
-        driven += np.maximum(charge, 0)
-        potential += charge
-        lowest, highest = (
-            np.maximum(lowest, potential),
-            np.maximum(highest, potential + here.excitation),
-        )
-        potential += here.excitation + here.inhibition
-        lowest = np.maximum(lowest, potential)
-        found["late"] = (
-            np.where((charge > 0) | (here.excitatory > 0), 0, late + here.inhibition)
-            if together
-            else here.late
-        )
+        here = _no_arrivals(late, heights)
+        walk(tables, *(column[ends[k] : ends[k + 1]] for column in deliveries), here)
+        heights.arrive(here)
+        if together:
+            excited = (charge > 0) | (here.excitatory > 0)
+            found["late"] = np.where(excited, 0, late + here.inhibition)
+        else:
+            found["late"] = here.late
         found["inversions_in_run"] += here.inversions + excitatory * here.inhibitory
         found["pairs"] += here.excitatory.astype(np.int64) * here.inhibitory
         found["products"] -= here.excitation.astype(np.float64) * here.inhibition
         for name in ("excitation", "inhibition", "inversions", "product"):
             found[name] += getattr(here, name)
-        excitatory, inhibitory = excitatory + here.excitatory, inhibitory + here.inhibitory
-    found |= {"pairs_in_run": excitatory * inhibitory, "arrived": potential - simulation.resting}
+        excitatory += here.excitatory
+        inhibitory += here.inhibitory
+    found |= {"pairs_in_run": excitatory * inhibitory, "arrived": heights.arrived}
     if has_bounds(simulation):
-        gain = driven + found["excitation"]
-        heights = {
-            "fewest": lowest,
-            "most": highest,
-            "fewest_any": simulation.resting + np.maximum(least, found["arrived"]),
-            "most_any": simulation.resting + np.where(gain > 0, gain, largest),
-        }
-        found |= {name: np.maximum(0, height // theta) for name, height in heights.items()}
+        found |= heights.bounds(found["excitation"], simulation.arithmetic.one.item())
     return found
 
 
-def _deliveries(trace):
-    """What `walk` is given of all deliveries, input events among them, in their order; before it
-    the step of each.
+def _no_arrivals(late: NDArray[np.int64], heights: _Heights) -> Arrivals:
+    """The `Arrivals` of a step in which drive alone has come, for `walk` to add to."""
+    size = len(late)
+    return Arrivals(
+        excitation=np.zeros(size, np.int64),
+        inhibition=np.zeros(size, np.int64),
+        excitatory=np.zeros(size, np.int32),
+        inhibitory=np.zeros(size, np.int32),
+        inversions=np.zeros(size, np.int64),
+        product=np.zeros(size),
+        late=late.copy(),
+        least=heights.least,
+        largest=heights.largest,
+    )
+
+
+def _deliveries(trace: Trace) -> tuple[NDArray[Any], ...]:
+    """The step of each delivery, and then what `walk` is given of it.
+
+    They are in their order, input events among them.
     """
     rows = np.concatenate([trace.deliveries, trace.input_deliveries])
     rows = rows[np.argsort(rows["event"], kind="stable")]
-    numbers = trace.simulation.network.first[trace.spikes["layer"]] + trace.spikes["neuron"]
-    signs = trace.spikes["sign"].astype(trace.simulation.arithmetic.dtype)
-    if len(
-        trace.input_deliveries
-        # whose `spike` is -2 less the event's place in `inputs`: counted from behind, with one row to
-        # spare
-    ):
+    numbers, simulation = _senders(trace), trace.simulation
+    signs = trace.spikes["sign"].astype(simulation.arithmetic.dtype)
+    if len(trace.input_deliveries):
+        # the `spike` of an input event is -2 less its place in `inputs`: it counts from behind,
+        # with one row to spare
+        assert trace.inputs is not None
         last = trace.inputs[::-1]
-        numbers = np.concatenate([numbers, len(trace.simulation.resting) + last[:, 2], [-1]])
+        numbers = np.concatenate([numbers, len(simulation.resting) + last[:, 2], [-1]])
         signs = np.concatenate([signs, last[:, 3], [0]]).astype(signs.dtype)
     return (
         rows["step"],
@@ -326,28 +375,38 @@ def _deliveries(trace):
     )
 
 
-def _stacked(images):
+def _stacked(images: Sequence[Neurons]) -> Neurons:
     """One `Neurons` of several images' [neurons]."""
-    columns = {f.name: [getattr(each, f.name) for each in images] for f in fields(Neurons)}
-    return Neurons(
-        **{
-            name: None if column[0] is None else np.stack(column)
-            for name, column in columns.items()
-        }
-    )
+    stacked: dict[str, Any] = {}
+    for field in fields(Neurons):
+        column = [getattr(each, field.name) for each in images]
+        stacked[field.name] = None if column[0] is None else np.stack(column)
+    return Neurons(**stacked)
 
 
-def _ratio(part, whole):
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """part / whole as float64; NaN where whole is 0."""
-    return np.divide(
-        part, whole, out=np.full(np.shape(whole), np.nan), where=np.not_equal(whole, 0)
-    )
+    none = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=none, where=np.not_equal(whole, 0))
 
 
-def _summary(layer, neurons, theta):
+def _difference(
+    most: NDArray[np.int64] | None, fewest: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    return None if most is None or fewest is None else most - fewest
+
+
+def _place(
+    fired: NDArray[np.int64], fewest: NDArray[np.int64] | None, most: NDArray[np.int64] | None
+) -> NDArray[np.float64] | None:
+    """Where `fired` is between `fewest` (0) and `most` (1); NaN where they are equal."""
+    return None if most is None or fewest is None else _ratio(fired - fewest, most - fewest)
+
+
+def _summary(layer: Layer, neurons: Neurons, theta: float) -> dict[str, Any]:
     """A layer's row of `Asynchronism.layers`. theta: a threshold in the arithmetic's numbers."""
     late, error, paired = -neurons.late / theta, neurons.error, neurons.pairs > 0
-    row = {
+    row: dict[str, Any] = {
         "layer": layer.name,
         "neurons": layer.size,
         "late": late.mean(),
@@ -356,43 +415,47 @@ def _summary(layer, neurons, theta):
         "fired less": (error < 0).mean(),
         "error": error.mean(),
     }
-    for any_order in ("", "_any"):
-        place, width = (getattr(neurons, f"{name}{any_order}") for name in ("place", "width"))
-        values = (
-            (np.nan, np.nan, np.nan)
-            if place is None
-            else (width.mean(), (width == 0).mean(), _mean(place[width > 0]))
-        )
-        row |= {
-            name + any_order.replace("_", " "): value
-            for name, value in zip(("width", "decided", "place"), values)
-        }
+    row |= _of_interval("", neurons.width, neurons.place)
+    row |= _of_interval(" any", neurons.width_any, neurons.place_any)
     row |= {"with pairs": paired.mean(), "inverted": _mean(neurons.inverted[paired])}
     for name, field in PREDICTORS.items():
-        predictor = -neurons.late if field == "late" else getattr(neurons, field)
-        row |= {
-            f"{name} r": correlation(predictor[paired], error[paired]),
-            f"{name} rho": correlation(ranks(predictor[paired]), ranks(error[paired])),
-        }
+        values = -neurons.late if field == "late" else getattr(neurons, field)
+        x, y = values[paired], error[paired]
+        row |= {f"{name} r": correlation(x, y), f"{name} rho": correlation(ranks(x), ranks(y))}
+    return plain_row(row)
+
+
+def _of_interval(
+    words: str, width: NDArray[np.int64] | None, place: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """The columns of a row that are about the interval, their names ending in `words`."""
+    if width is None or place is None:
+        return {f"{name}{words}": np.nan for name in ("width", "decided", "place")}
     return {
-        key: value if isinstance(value, (str, int)) else float(value) for key, value in row.items()
+        f"width{words}": width.mean(),
+        f"decided{words}": (width == 0).mean(),
+        f"place{words}": _mean(place[width > 0]),
     }
 
 
-def correlation(x, y):
-    """Pearson's of two arrays [n]; NaN where one of them is constant, or empty."""
+def correlation(x: NDArray[Any], y: NDArray[Any]) -> float:
+    """Pearson's correlation of two arrays [n]. NaN where one is constant or there are no values.
+
+    x, y: numbers of any dtype.
+    """
     if not len(x) or (x == x[0]).all() or (y == y[0]).all():
         return np.nan
     return np.corrcoef(x, y)[0, 1]
 
 
-def ranks(values):
-    """Their ranks from 1, ties averaged, float64 [n]: Pearson's correlation of ranks is
-    Spearman's.
+def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The ranks of values [n] from 1, ties averaged, float64 [n].
+
+    Pearson's correlation of ranks is Spearman's.
     """
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
-def _mean(values):
+def _mean(values: NDArray[Any]) -> float:
     return values.mean() if len(values) else np.nan

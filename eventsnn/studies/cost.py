@@ -1,51 +1,72 @@
-"""What a run costs: synaptic operations as counted, and the two papers' formulas beside the count
-(semantics, section 11).
-"""
+"""What a run costs: operations as counted, and the papers' formulas (semantics, section 11)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-MAC, ADDITION = 4.6, 0.9  # pJ, 45 nm CMOS (DNISNM section 5.5)
-FLOP, SYNAPTIC_OPERATION = 12.5, 0.077  # pJ (SpikeZIP section 4)
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.network.network import Network
+
+# pJ, 45 nm CMOS (DNISNM section 5.5)
+MAC = 4.6
+ADDITION = 0.9
+# pJ (SpikeZIP section 4)
+FLOP = 12.5
+SYNAPTIC_OPERATION = 0.077
 MEANING = {
     "ann_macs": "multiplications of the ANN's Conv and Gemm nodes for one image (DNISNM eq. 24)",
-    "counted_operations": "weights touched by delivered spikes, mean per image; negative spikes and SRP's first stage count, drive not",
+    "counted_operations": "weights touched by delivered spikes, mean per image; negative spikes "
+    "and SRP's first stage count, drive not",
     "counted_microjoule": "0.9 pJ an operation",
-    "dnisnm_operations": "sum over layers of spikes / neurons * MACs (DNISNM eq. 25); a readout that never fires has its sources' rate",
+    "dnisnm_operations": "sum over layers of spikes / neurons * MACs (DNISNM eq. 25); a readout "
+    "that never fires has its sources' rate",
     "dnisnm_microjoule": "4.6 pJ for the first layer's operations, 0.9 pJ for the others' (eq. 26)",
-    "dnisnm_energy_drop": "(SNN - ANN) / ANN with 4.6 pJ a MAC of the ANN (eq. 26); negative: the SNN needs less",
+    "dnisnm_energy_drop": "(SNN - ANN) / ANN with 4.6 pJ a MAC of the ANN (eq. 26); negative: "
+    "the SNN needs less",
     "spikezip_microjoule": "77 fJ for each counted operation (SpikeZIP section 4)",
     "spikezip_ann_microjoule": "12.5 pJ a FLOP, two FLOPs a MAC",
 }
 
 
-def macs(network):
-    """int64 [layers]: multiplications of the Conv and Gemm nodes whose output goes into each layer,
-    for one image (DNISNM eq. 24).
+def macs(network: Network) -> NDArray[np.int64]:
+    """Multiplications that the ANN does for one image, int64 [layers] (DNISNM eq. 24).
+
+    network: whose ANN is meant. Those of a Conv or Gemm node count for the layer that its output
+    goes into. An output that several layers take belongs to the first of them.
     """
-    graph, places = network.graph, {layer.node.name: i for i, layer in enumerate(network.spiking)}
-    into, found = {graph.output: len(network.layers) - 1}, np.zeros(len(network.layers), np.int64)
+    graph = network.graph
+    places = {layer.node.name: i for i, layer in enumerate(network.spiking) if layer.node}
+    into = {graph.output: len(network.layers) - 1}
+    found = np.zeros(len(network.layers), np.int64)
     for node in reversed(graph.nodes):
-        place = places.get(node.name, into.get(node.name))
-        for name in node.inputs:  # an output that several layers take belongs to the first of them
+        place = places[node.name] if node.name in places else into[node.name]
+        for name in node.inputs:
             into[name] = min(place, into.get(name, place))
         if node.op in ("Conv", "Gemm") and node.name not in places:
-            weight = node.params["W" if node.op == "Conv" else "B"]
-            fan_in = (
-                math.prod(weight.shape[1:])
-                if node.op == "Conv"
-                else weight.size // math.prod(graph.shapes[node.name])
-            )
-            found[into[node.name]] += math.prod(graph.shapes[node.name]) * fan_in
+            found[into[node.name]] += math.prod(graph.shapes[node.name]) * _fan_in(graph, node)
     return found
 
 
-def costs(network, spikes, operations):
-    """A dict of what `MEANING` names. spikes, operations: mean per image, [layers] (spikes of each,
-    operations into each).
+def _fan_in(graph: Graph, node: Node) -> int:
+    """The multiplications for one value of a Conv's or Gemm's output."""
+    if node.op == "Conv":
+        return math.prod(node.params["W"].shape[1:])
+    return int(node.params["B"].size) // math.prod(graph.shapes[node.name])
+
+
+def costs(
+    network: Network,
+    spikes: Sequence[float] | NDArray[np.float64],
+    operations: Sequence[float] | NDArray[np.float64],
+) -> dict[str, int | float]:
+    """What `MEANING` names: name -> number, per image.
+
+    network: that ran. spikes: of each layer, mean per image, [layers], the readout last.
+    operations: synaptic operations into each layer, mean per image, [layers].
     """
     ann, spikes = macs(network), np.asarray(spikes, np.float64)
     rates = np.array([spikes[i] / layer.size for i, layer in enumerate(network.layers)])

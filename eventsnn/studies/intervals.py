@@ -1,5 +1,6 @@
-"""What every layer may send, whatever the order of arrivals: intervals of net spike counts, from
-the drive to the readout.
+"""What every layer may send, whatever the order of arrivals: intervals of net spike counts.
+
+They go from the drive to the readout.
 
 What is free. In a **free** layer arrivals come in any order inside their step, the drive first, and
 each is answered at once: asynchronous time with a barrier, without refractory period or window
@@ -9,10 +10,12 @@ clocked: all charge of a step at once, at most `most` spikes.
 The one fact used. Let U be v(0) plus all that has arrived at a neuron, in charges of one spike, S
 its net spikes. When it is answered at height U it comes to rest at settled(S, U):
 
-    IF, GN   max(S, floor(U))                               it fires while p >= 1 (GN several at
-    once, the same in the end) SNM      S clipped to [max(0, floor(U)), max(0, ceil(U))]   it fires
-    while p >= 1, takes back while p <= -1 and S > 0 ST-BIF   floor(U) clipped to [0, S_max]
-    it fires while p >= 1 and S < S_max, takes back while p < 0 and S > 0
+    IF, GN   max(S, floor(U))
+             It fires while p >= 1; GN fires several at once, the same in the end.
+    SNM      S clipped to [max(0, floor(U)), max(0, ceil(U))]
+             It fires while p >= 1, and takes back while p <= -1 and S > 0.
+    ST-BIF   floor(U) clipped to [0, S_max]
+             It fires while p >= 1 and S < S_max, and takes back while p < 0 and S > 0.
 
 with p = U - S. Each of them grows with S and with U, and settled(settled(S, U), U) = settled(S, U).
 Say that in some step a neuron's height is U0 after the drive, stays in [L, H] and ends at E, that S
@@ -20,39 +23,45 @@ was the count before, and A = settled(S, U0). Then
 
     settled(settled(A, L), E) <= the count after the step <= settled(settled(A, H), E).
 
-For B = settled(A, H) is at least settled(A, U0) = A, and whoever has at most B at a height of at
-most H has at most settled(B, H) = B afterwards; the last answer is at E. The lower end is the same
-upside down. As both sides grow with S, U0, E and with H or L, ends of these give ends of the count,
-step after step. A clocked neuron goes from S towards settled(S, E), by `most` spikes at most: that
-grows with both, too.
+For B = settled(A, H) is at least settled(A, U0) = A, and a neuron that has at most B at a height of
+at most H has at most settled(B, H) = B afterwards; the last answer is at E. The lower end is the
+same upside down. As both sides grow with S, U0, E and with H or L, ends of these give ends of the
+count, step after step. A clocked neuron goes from S towards settled(S, E), by `most` spikes at
+most: that grows with both, too.
 
 What the ends are. U0, L, H and E are sums over sources, whose ends over a box of counts are reached
 by putting each source at one end or the other by the sign of its weight. E takes the counts after
 the step, U0 those of the step before and the drive. H and L take what part of the step's spikes can
 make of a source's count before it, delivered in any order: for IF and GN all of them or none. A
 signed neuron that is itself free may fire and take back any number of times in a step, so that
-nothing bounds H and L behind it; there SNM's count is one of floor(E) and ceil(E) and no more is
-known. (Of the first layer, which has drive alone, all is known.) ST-BIF hangs on E alone: its
+nothing bounds H and L behind it. There SNM's count is one of floor(E) and ceil(E) and no more is
+known. (Of the first layer, which has drive alone, all is known.) ST-BIF depends on E alone: its
 intervals have width 0 after every step (semantics, section 7, law 2). All is in the simulation's
 whole numbers, int64. An interval that reaches LIMIT spikes is given up, and with it its image.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.interval import add_end
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
+from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
 from eventsnn.neurons import GN, IF, SNM, STBIF
 from eventsnn.neurons.contract import most as most_at_once
+from eventsnn.simulation.prepared import Prepared
 
 LIMIT = 2**20
 FAR = np.int64(2**62)  # a height that is not bounded
 PROVEN = (IF, GN, SNM, STBIF)
+
+# int64 [N, T, neurons], or one number for all
+Height = NDArray[np.int64] | np.int64
 
 
 class Spikes(NamedTuple):
@@ -63,31 +72,46 @@ class Spikes(NamedTuple):
     None where nothing bounds it.
     """
 
-    fewest: np.ndarray
-    most: np.ndarray
-    lowest: np.ndarray | None
-    highest: np.ndarray | None
+    fewest: NDArray[np.int64]
+    most: NDArray[np.int64]
+    lowest: NDArray[np.int64] | None
+    highest: NDArray[np.int64] | None
+
+    def __repr__(self) -> str:
+        bounds = "bounded in steps" if self.lowest is not None else "not bounded in steps"
+        return f"<Spikes: {' x '.join(map(str, self.fewest.shape))}, {bounds}>"
 
 
 class Images:
-    """Some raw images [N, C, H, W] in a simulation. numbers: theirs, for random drive. weights:
-    `weights_of` the simulation.
+    """Some raw images in a simulation, whose layers' intervals are computed one after the other.
+
+    simulation: that is meant. pixels: raw images [N, C, H, W]. numbers: theirs, [N], for random
+    drive. weights: `weights_of` the simulation.
     """
 
-    def __init__(self, simulation, pixels, numbers, weights):
-        self.simulation, self.network, self.weights = simulation, simulation.network, weights
+    def __init__(
+        self,
+        simulation: Prepared,
+        pixels: NDArray[Any],
+        numbers: NDArray[np.int64],
+        weights: dict[tuple[int, int], NDArray[np.int64]],
+    ) -> None:
+        self.simulation, self.network = simulation, simulation.network
+        self.weights = weights
         drive = np.stack([_by_step(simulation, *each) for each in zip(pixels, numbers)])
-        ends = np.cumsum([layer.size for layer in self.network.layers])[:-1]
+        ends = self.network.first[1:-1]
         self.drive = np.split(drive, ends, axis=2)
         self.resting = np.split(simulation.resting.astype(np.int64), ends)
 
-    def layer(self, i, sent, free):
-        """(the `Spikes` of layer number i, given those of the layers before; bool [N, T]: where
-        they were given up).
+    def layer(
+        self, i: int, sent: dict[int, Spikes], free: bool
+    ) -> tuple[Spikes, NDArray[np.bool_]]:
+        """(the `Spikes` of layer number i, where they were given up: bool [N, T]).
 
-        sent: layer number -> `Spikes`. free: whether its arrivals come in any order.
+        sent: layer number -> `Spikes` of the layers before. free: whether its arrivals come in any
+        order.
         """
-        sources = [sent[p.source] for p in self.network.into(i) if p.source != INPUT]
+        sources = self._sources(i, sent)
         mixed = free and self.simulation.neuron.signed and bool(sources)
         if self.network.layers[i].pools:
             (p,) = self.network.into(i)
@@ -99,71 +123,67 @@ class Images:
         given_up = np.logical_or.accumulate((most > LIMIT).any(axis=2), axis=1)
         return _spikes(np.minimum(fewest, LIMIT), np.minimum(most, LIMIT), mixed), given_up
 
-    def anything(self, i):
-        """`Spikes` of layer number i behind one that was given up throughout."""
+    def anything(self, i: int) -> Spikes:
+        """The `Spikes` of layer number i behind one that was given up throughout."""
         none = np.zeros((*self.drive[i].shape[:2], self.network.layers[i].size), np.int64)
         return Spikes(none, none + LIMIT, None, None)
 
-    def charge(self, i, sent, up, down):
-        """v(0), drive and the most that may have arrived at layer i, after each step: int64 [N, T,
-        neurons].
+    def charge(self, i: int, sent: dict[int, Spikes], up: str, down: str) -> NDArray[np.int64]:
+        """The most that may have arrived at layer i after each step: int64 [N, T, neurons].
 
-        up, down: the fields of `Spikes` at which sources with positive and with negative weights
-        stand.
+        v(0) and drive are in it. sent: layer number -> `Spikes` of the layers before. up, down: the
+        fields of `Spikes` at which sources with positive and with negative weights stand.
         """
         total = np.cumsum(self.drive[i], axis=1) + self.resting[i]
         for p in self.network.into(i):
             if p.source != INPUT:
-                add(
-                    p.map,
-                    self.weights[p.source, i],
-                    getattr(sent[p.source], up),
-                    getattr(sent[p.source], down),
-                    total,
-                )
+                above, below = getattr(sent[p.source], up), getattr(sent[p.source], down)
+                add(p.map, self.weights[p.source, i], above, below, total)
         return total
 
-    def _heights(self, i, sent, free):
-        """(least E, greatest E, L, H). IF and GN, which only count up, need neither L nor more of E
-        than that it is at most H.
+    def _sources(self, i: int, sent: dict[int, Spikes]) -> list[Spikes]:
+        return [sent[p.source] for p in self.network.into(i) if p.source != INPUT]
+
+    def _heights(
+        self, i: int, sent: dict[int, Spikes], free: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Height, Height]:
+        """(least E, greatest E, L, H).
+
+        IF and GN only count up: they need no L, and of E no more than that it is at most H.
         """
-        sources = [sent[p.source] for p in self.network.into(i) if p.source != INPUT]
+        sources, neuron = self._sources(i, sent), self.simulation.neuron
         low = self.charge(i, sent, "fewest", "most")
         if free and not sources:
             return low, low, low, low
-        if free and not self.simulation.neuron.signed:
+        if free and not neuron.signed:
             top = self.charge(i, sent, "highest", "lowest")
             return low, top, -FAR, top
-        high = (
-            low
-            if all(s.fewest is s.most for s in sources)
-            else self.charge(i, sent, "most", "fewest")
-        )
-        if (
-            free
-            and isinstance(self.simulation.neuron, SNM)
-            and all(s.lowest is not None for s in sources)
-        ):
-            return (
-                low,
-                high,
-                self.charge(i, sent, "lowest", "highest"),
-                self.charge(i, sent, "highest", "lowest"),
-            )
+        high = low
+        if any(s.fewest is not s.most for s in sources):
+            high = self.charge(i, sent, "most", "fewest")
+        bounded = all(s.lowest is not None for s in sources)
+        if free and isinstance(neuron, SNM) and bounded:
+            bottom = self.charge(i, sent, "lowest", "highest")
+            top = self.charge(i, sent, "highest", "lowest")
+            return low, high, bottom, top
         return low, high, -FAR, FAR
 
-    def _after_drive(self, i, height):
+    def _after_drive(self, i: int, height: NDArray[np.int64]) -> NDArray[np.int64]:
         """U0, from E after the step before."""
         before = np.broadcast_to(self.resting[i], height[:, :1].shape)
         return np.concatenate([before, height[:, :-1]], axis=1) + self.drive[i]
 
-    def _counts(self, i, last, first, farthest, free):
+    def _counts(
+        self,
+        i: int,
+        last: NDArray[np.int64],
+        first: NDArray[np.int64],
+        farthest: Height,
+        free: bool,
+    ) -> NDArray[np.int64]:
         """One end of S after each step, from the same ends of E, U0 and of L or H."""
-        counts, s, n = (
-            np.empty_like(last),
-            np.zeros_like(last[:, 0]),
-            most_at_once(self.simulation.neuron),
-        )
+        n = most_at_once(self.simulation.neuron)
+        counts, s = np.empty_like(last), np.zeros_like(last[:, 0])
         farthest = np.broadcast_to(farthest, last.shape)
         for k in range(counts.shape[1]):
             if free:
@@ -174,10 +194,10 @@ class Images:
             counts[:, k] = s
         return counts
 
-    def _settled(self, i, s, height):
-        """Where a neuron of layer i comes to rest when it is answered at this height after s
-        spikes.
-        """
+    def _settled(
+        self, i: int, s: NDArray[np.int64], height: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Where a neuron of layer i comes to rest, answered at this height after s spikes."""
         neuron, one = self.simulation.neuron, self.simulation.arithmetic.one.item()
         if isinstance(neuron, STBIF):
             return np.clip(height // one, 0, neuron.limits[i])
@@ -186,8 +206,8 @@ class Images:
         return np.maximum(s, height // one)
 
 
-def check(simulation):
-    """Raise InputError unless intervals are proven for these neurons and this time."""
+def check(simulation: Prepared) -> None:
+    """Raises InputError unless intervals are proven for a simulation's neurons and time."""
     time, neuron = simulation.time, simulation.neuron
     if type(neuron) not in PROVEN or simulation.srp:
         raise InputError(
@@ -206,19 +226,20 @@ def check(simulation):
         )
 
 
-def weights_of(simulation):
-    """{(source, target): a projection's blocks, int64 [K, G, ci, co]}, for sums of up to LIMIT
-    spikes of each source.
+def weights_of(simulation: Prepared) -> dict[tuple[int, int], NDArray[np.int64]]:
+    """The blocks of all projections: (source, target) -> int64 [K, G, ci, co].
+
+    simulation: whose numbers they are in. Raises InputError where sums of up to LIMIT spikes of
+    each source would not fit 64 bits.
     """
     weights, heaviest = {}, np.zeros(len(simulation.network.layers))
     for p in simulation.network.projections:
-        if p.source != INPUT and not simulation.network.layers[p.target].pools:
-            blocks = weights[p.source, p.target] = np.ascontiguousarray(
-                simulation.blocks(p), np.int64
-            )
-            heaviest[p.target] += (
-                np.abs(blocks.astype(np.float64)).sum(axis=2).max() * np.bincount(p.map.r).max()
-            )
+        if p.source == INPUT or simulation.network.layers[p.target].pools:
+            continue
+        blocks = np.ascontiguousarray(simulation.blocks(p), np.int64)
+        weights[p.source, p.target] = blocks
+        of_tap = np.abs(blocks.astype(np.float64)).sum(axis=2).max()
+        heaviest[p.target] += of_tap * np.bincount(p.map.r).max()
     if heaviest.max() * LIMIT >= 2.0**61:
         raise InputError(
             "intervals",
@@ -229,65 +250,64 @@ def weights_of(simulation):
     return weights
 
 
-def add(taps, blocks, up, down, total):
-    """total [N, T, neurons] += the most that counts from `down` to `up` can bring through a map
-    with these whole-numbered blocks.
+def add(
+    taps: LinearMap,
+    blocks: NDArray[np.int64],
+    up: NDArray[np.int64],
+    down: NDArray[np.int64],
+    total: NDArray[np.int64],
+) -> None:
+    """Adds to `total` the most that counts from `down` to `up` can bring through a map.
+
+    taps: the map. blocks: its weights in whole numbers, int64 [K, G, ci, co]. up, down: int64 [N,
+    T, source neurons]; sources with positive weights stand at `up`, those with negative ones at
+    `down`. total: int64 [N, T, neurons], contiguous.
     """
     n, (_, _, ci, co) = total.shape[0] * total.shape[1], blocks.shape
-    add_end(
-        taps.p,
-        taps.r,
-        taps.k * blocks[0].size,
-        ci,
-        co,
-        blocks.reshape(-1),
-        *(x.reshape(n, taps.sites[0], -1) for x in (up, down)),
-        total.reshape(n, taps.sites[1], -1),
-    )
+    above, below = (x.reshape(n, taps.sites[0], -1) for x in (up, down))
+    into = total.reshape(n, taps.sites[1], -1)
+    rows = taps.k * blocks[0].size
+    add_end(taps.p, taps.r, rows, ci, co, blocks.reshape(-1), above, below, into)
 
 
-def add_dense(weights, up, down, total):
-    """The same with a whole matrix [sources, targets], for counts [M, sources] and total [M,
-    targets].
+def add_dense(
+    weights: NDArray[np.int64],
+    up: NDArray[np.int64],
+    down: NDArray[np.int64],
+    total: NDArray[np.int64],
+) -> None:
+    """As `add`, with a whole matrix and without time.
+
+    weights: int64 [sources, targets]. up, down: int64 [M, sources]. total: int64 [M, targets].
     """
     at = np.zeros(1, np.int64)
-    add_end(
-        at,
-        at,
-        at,
-        *weights.shape,
-        np.ascontiguousarray(weights).reshape(-1),
-        up[:, None],
-        down[:, None],
-        total[:, None],
-    )
+    flat = np.ascontiguousarray(weights).reshape(-1)
+    add_end(at, at, at, *weights.shape, flat, up[:, None], down[:, None], total[:, None])
 
 
-def _spikes(fewest, most, mixed):
+def _spikes(fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool) -> Spikes:
     """`Spikes` of a layer whose neurons fire spikes of one sign in a step, or of both (mixed)."""
     most = fewest if np.array_equal(fewest, most) else most
     if mixed:
         return Spikes(fewest, most, None, None)
-    return Spikes(
-        fewest, most, np.minimum(_before(fewest), fewest), np.maximum(_before(most), most)
-    )
+    lowest = np.minimum(_before(fewest), fewest)
+    highest = np.maximum(_before(most), most)
+    return Spikes(fewest, most, lowest, highest)
 
 
-def _before(counts):
+def _before(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The counts one step earlier."""
     return np.concatenate([np.zeros_like(counts[:, :1]), counts[:, :-1]], axis=1)
 
 
-def _largest(windows, counts):
+def _largest(windows: LinearMap, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The largest count in each window: [N, T, source neurons] -> int64 [N, T, neurons]."""
     n, steps, _ = counts.shape
-    return (
-        linear.largest(windows, counts.reshape(n * steps, windows.sites[0], -1))
-        .reshape(n, steps, -1)
-        .astype(np.int64)
-    )
+    found = linear.largest(windows, counts.reshape(n * steps, windows.sites[0], -1))
+    return found.reshape(n, steps, -1).astype(np.int64)
 
 
-def _by_step(simulation, image, number):
+def _by_step(simulation: Prepared, image: NDArray[Any], number: int) -> NDArray[np.int64]:
     """Drive of one image, int64 [T, neurons]."""
     rows = simulation.drive(image, int(number)).astype(np.int64)
     return rows[np.minimum(np.arange(simulation.steps), len(rows) - 1)]

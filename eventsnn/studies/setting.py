@@ -1,50 +1,66 @@
-"""What every study begins with: a simulation in whole numbers, its drive, and how many spikes are
-possible.
-"""
+"""What every study begins with: a simulation in whole numbers, its layers and its drive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
+from inspect import signature
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.data.images import check_images, pixel_range
-from eventsnn.exceptions import InputError
+from eventsnn.ann.graph import Node
+from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.exceptions import InputError, check_options
+from eventsnn.network.network import Layer, Network
+from eventsnn.simulation.clocked import Clocked
+from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
 
+OPTIONS = {*signature(Simulation).parameters, *(f.name for f in fields(Time))} - {"time"}
 CHUNK = 2**22  # neurons, times images, that are held at a time
 
 
-def exact(network, images, where, *, steps, **settings):
-    """(Simulation, raw pixels, their numbers) for a study of images in whole numbers, in which all
-    spikes arrive in their step.
+def exact(
+    network: Network, images: Images | NDArray[Any], where: str, *, steps: int, **settings: Any
+) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
+    """(Simulation, raw pixels, their numbers) for a study in whole numbers.
 
-    settings: of `Simulation` and `Time`. Raises InputError, naming `where`, for floating point,
-    encoding "events" and free running.
+    network: what is studied. images: `Images`, or raw pixels [N, C, H, W]. where: the study's name,
+    for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
+    images' positions in their data set. Raises InputError, naming `where`, for floating point,
+    encoding "events" and free running: every spike has to arrive in its step.
     """
-    pixels = getattr(images, "pixels", images)
+    check_options(f"a study of {where}", settings, OPTIONS)
+    pixels: Any = getattr(images, "pixels", images)
     check_images(network.graph, pixels)
-    time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    simulation = Simulation(
-        network, steps=steps, pixel_range=pixel_range(pixels), time=Time(**time), **settings
-    )
-    if (
-        simulation.arithmetic.kind != "fixed"
-        or simulation.encoding.kind == "events"
-        or not simulation.time.barrier
-    ):
+    of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
+    time, ends = Time(**of_time), pixel_range(pixels)
+    simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
+    arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind
+    barrier = simulation.time.barrier
+    if arithmetic != "fixed" or encoding == "events" or not barrier:
         raise InputError(
             where,
             "fixed point, images, and spikes that all arrive (a barrier)",
-            f"arithmetic {simulation.arithmetic.kind}, encoding {simulation.encoding.kind}, barrier {simulation.time.barrier}",
+            f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
     return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
 
 
-def prepare(network, images, steps, settings, where="errors"):
-    """(Simulation, raw pixels, their numbers) for errors to be measured in, or what else needs
-    whole numbers and average inputs.
+def prepare(
+    network: Network,
+    images: Images | NDArray[Any],
+    steps: int,
+    settings: dict[str, Any],
+    where: str = "errors",
+) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
+    """(Simulation, raw pixels, their numbers) for a study that needs average inputs, too.
+
+    network, images, steps, where: as for `exact`; settings: those of `exact`, as a dict. Raises
+    InputError for what `exact` refuses, and for ST-BIF neurons without encoding "even".
     """
     simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
     if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
@@ -57,24 +73,110 @@ def prepare(network, images, steps, settings, where="errors"):
     return simulation, pixels, numbers
 
 
-def all_drive(simulation, image, number):
-    """All that arrives at each neuron without a spike in T steps, int64 [neurons]."""
+def check_clocked(engine: str) -> None:
+    """Raises InputError unless surgery can be done in this engine. engine: its name."""
+    if engine != Clocked.name:
+        raise _not_clocked(engine)
+
+
+def engine_of(simulation: Prepared) -> Clocked:
+    """The clocked engine of a simulation, which alone goes layer by layer.
+
+    simulation: the one whose engine is asked for. Raises InputError for asynchronous time.
+    """
+    engine = simulation.engine
+    if not isinstance(engine, Clocked):
+        raise _not_clocked(engine.name)
+    return engine
+
+
+def _not_clocked(engine: str) -> InputError:
+    return InputError(
+        "surgery",
+        "engine 'clocked'",
+        f"engine {engine!r}",
+        "in asynchronous time layers answer each other spike by spike, and a count says nothing "
+        "about the order of arrival; see result.replay for edited orders",
+    )
+
+
+def neuron_layers(network: Network) -> dict[int, Layer]:
+    """The spiking layers of a network that have neurons, all but pools: layer number -> `Layer`."""
+    return {i: layer for i, layer in enumerate(network.spiking) if not layer.pools}
+
+
+def numbers_of(network: Network) -> dict[str, int]:
+    """The layers of a network that have neurons: name -> layer number, from input to output."""
+    return {layer.name: i for i, layer in neuron_layers(network).items()}
+
+
+def check_names(where: str, names: set[str], network: Network, expected: str) -> None:
+    """Raises InputError, naming `where`, unless all `names` are of layers that have neurons.
+
+    network: whose layers. expected: what the message says was expected.
+    """
+    if unknown := names - numbers_of(network).keys():
+        raise InputError(where, expected, ", ".join(map(repr, sorted(unknown))))
+
+
+def activation_of(layer: Layer) -> Node:
+    """The node of the ANN that a spiking layer replaces."""
+    assert layer.node is not None  # only the readout has none
+    return layer.node
+
+
+def all_drive(simulation: Prepared, image: NDArray[Any], number: int) -> NDArray[np.int64]:
+    """All that arrives at each neuron without a spike in T steps, int64 [neurons].
+
+    simulation: whose numbers it is in. image: raw pixels [C, H, W]. number: the image's, for random
+    drive.
+    """
     rows = simulation.drive(image, int(number)).astype(np.int64)
     return rows[: simulation.steps].sum(axis=0) + max(0, simulation.steps - len(rows)) * rows[-1]
 
 
-def top_of(simulation, i):
-    """The spikes that stand for layer i's theta."""
+def all_drives(
+    simulation: Prepared, pixels: NDArray[Any], numbers: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """`all_drive` of several images: int64 [N, neurons].
+
+    simulation: whose numbers it is in. pixels: raw, [N, C, H, W]. numbers: the images', [N].
+    """
+    return np.stack([all_drive(simulation, *each) for each in zip(pixels, numbers)])
+
+
+def top_of(simulation: Prepared, i: int) -> int:
+    """The spikes that stand for the threshold of layer number i in all steps of a simulation."""
     return int(simulation.quanta[i]) * (simulation.steps if simulation.encoding.divides else 1)
 
 
-def _theta(layer):
-    """theta as a number, or one for each neuron."""
-    return layer.theta if np.ndim(layer.theta) == 0 else layer.theta.reshape(-1)
+def tops_of(simulation: Prepared) -> list[int]:
+    """`top_of` every layer of a simulation, readout included."""
+    return [top_of(simulation, i) for i in range(len(simulation.network.layers))]
 
 
-def _by_neuron(values, layer):
-    """[N, C, H, W] or flat -> [N, neurons], channels last."""
-    return (
-        values.reshape(len(values), layer.grid[0], -1).transpose(0, 2, 1).reshape(len(values), -1)
-    )
+def theta_of(layer: Layer) -> float | NDArray[np.float64]:
+    """A layer's threshold in units of the ANN's activation: a number, or float64 [neurons]."""
+    theta = layer.theta
+    return theta if np.ndim(theta) == 0 else np.reshape(theta, -1)
+
+
+def by_neuron(values: NDArray[Any], layer: Layer) -> NDArray[Any]:
+    """A layer's values by neuron, channels last.
+
+    values: [N, C, H, W] or [N, features]. Returns [N, neurons].
+    """
+    by_channel = values.reshape(len(values), layer.grid[0], -1)
+    return by_channel.transpose(0, 2, 1).reshape(len(values), -1)
+
+
+def plain_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a table with numpy's numbers as floats; texts and Python's whole numbers stay."""
+    return {
+        key: value if isinstance(value, (str, int)) else float(value) for key, value in row.items()
+    }
+
+
+def pick(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The columns `keys` of a table's row, in this order."""
+    return {key: row[key] for key in keys}

@@ -1,17 +1,22 @@
-"""Rows of named values as text, HTML, CSV or DataFrame, arrays as Datasets, and the interval that
-belongs beside an accuracy.
-"""
+"""Rows of named values as text, HTML, CSV or DataFrame; arrays as Datasets; Wilson's interval."""
 
 from __future__ import annotations
 
 import csv
 import html
 import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from eventsnn.exceptions import InputError
 
-# column -> (heading, format spec); columns that are not here stand as they are
+Row = Mapping[str, Any]
+# key -> (heading, format spec)
+Headings = Mapping[str, tuple[str, str]]
+
+# columns that are not here stand as they are
 COLUMNS = {
     "T": ("T", ""),
     "accuracy": ("accuracy", ".2%"),
@@ -24,129 +29,164 @@ COLUMNS = {
     "operations": ("operations", ",.0f"),
     "sources": ("charge from", ""),
 }
-WIDEST = 28  # characters of a name in a text table
+# characters of a name in a text table
+WIDEST = 28
+UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
-def text_table(rows, columns=COLUMNS):
-    """Rows (dicts with the same keys) as aligned text; columns: key -> (heading, format spec)."""
-    cells = [[columns.get(k, (k,))[0] for k in rows[0]]] + [
-        [_shorten(c) for c in _cells(row, columns)] for row in rows
-    ]
+def text_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
+    """Rows as aligned text; numbers stand on the right.
+
+    rows: dicts with the same keys, one or more. columns: key -> (heading, format spec); keys that
+    are not there head their own columns.
+    """
+    cells = [_headings(rows[0], columns)]
+    for row in rows:
+        cells.append([_shorten(cell) for cell in _cells(row, columns)])
     widths = [max(map(len, column)) for column in zip(*cells)]
-    left = [isinstance(v, str) for v in rows[0].values()]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(row, widths, left)
-        ).rstrip()
-        for row in cells
-    )
+    left = [isinstance(value, str) for value in rows[0].values()]
+    return "\n".join(_line(row, widths, left) for row in cells)
 
 
-def html_table(rows, columns=COLUMNS):
-    """Rows as an HTML table, for notebooks; numbers stand on the right."""
-    sides = ["left" if isinstance(v, str) else "right" for v in rows[0].values()]
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(
-                f'<{tag} style="text-align: {side}">{html.escape(c)}</{tag}>'
-                for c, side in zip(cells, sides)
-            )
-            + "</tr>"
-        )
-
-    head = line("th", [columns.get(k, (k,))[0] for k in rows[0]])
-    return f"<table><thead>{head}</thead><tbody>{''.join(line('td', _cells(row, columns)) for row in rows)}</tbody></table>"
+def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
+    """Cells in their columns' widths, with two spaces between them. left: where each stands."""
+    padded = [
+        cell.ljust(width) if is_left else cell.rjust(width)
+        for cell, width, is_left in zip(cells, widths, left)
+    ]
+    return "  ".join(padded).rstrip()
 
 
-def write_csv(path, rows):
-    """Rows as a CSV file with a header; numbers in full precision, nothing for None."""
+def html_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
+    """Rows as an HTML table, for notebooks; numbers stand on the right.
+
+    rows, columns: as in `text_table`.
+    """
+    sides = ["left" if isinstance(value, str) else "right" for value in rows[0].values()]
+    head = _html_line("th", _headings(rows[0], columns), sides)
+    body = "".join(_html_line("td", _cells(row, columns), sides) for row in rows)
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    """One row of an HTML table, of cells with this tag. sides: where the text of each stands."""
+    parts = [
+        f'<{tag} style="text-align: {side}">{html.escape(cell)}</{tag}>'
+        for cell, side in zip(cells, sides)
+    ]
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+def write_csv(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
+    """Write rows as a CSV file with a header.
+
+    path: the file. rows: dicts with the same keys, one or more; numbers are written in full
+    precision, None as nothing.
+    """
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def in_unit(values):
-    """(unit, factor) in which the largest of `values` is a readable number: ("M", 1e-6) from a
-    million on, and so on.
+def in_unit(values: Iterable[float]) -> tuple[str, float]:
+    """(unit, factor) in which the largest of some numbers is a readable one.
+
+    values: the numbers. From a million on they are ("M", 1e-6), and so on; below a thousand they
+    are ("", 1.0).
     """
     largest = max(map(abs, values), default=0)
-    return next(
-        (
-            (unit, 1 / size)
-            for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3))
-            if largest >= size
-        ),
-        ("", 1.0),
-    )
+    for unit, size in UNITS:
+        if largest >= size:
+            return unit, 1 / size
+    return "", 1.0
 
 
-def _cells(row, columns):
-    return [_cell(v, columns.get(k, (k, ""))[1]) for k, v in row.items()]
+def _headings(row: Row, columns: Headings) -> list[str]:
+    return [columns[key][0] if key in columns else key for key in row]
 
 
-def _cell(value, spec):
+def _cells(row: Row, columns: Headings) -> list[str]:
+    return [_cell(value, columns[k][1] if k in columns else "") for k, value in row.items()]
+
+
+def _cell(value: Any, spec: str) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    if not spec:
-        spec = "" if isinstance(value, int) else ",.4g" if abs(value) < 1000 else ",.0f"
-    return format(value, spec)
+    if spec or isinstance(value, int):
+        return format(value, spec)
+    return format(value, ",.4g" if abs(value) < 1000 else ",.0f")
 
 
-def _shorten(text):
+def _shorten(text: str) -> str:
     return text if len(text) <= WIDEST else text[:8] + "…" + text[9 - WIDEST :]
 
 
-def wilson(hits, n, z=1.96):
-    """The 95 % interval (low, high) of a share `hits / n` (Wilson 1927)."""
-    share, extra = hits / n, z * z / n
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The interval (low, high) of a share `hits / n`, 95 % as z is 1.96 (Wilson 1927).
+
+    hits: how many of `n`. n: how many were tried, 1 or more. z: the interval's half width in
+    standard deviations of the normal distribution.
+    """
+    share = hits / n
+    extra = z * z / n
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
     return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)
 
 
 class ByLayer:
-    """What results with one row (a dict) for each spiking layer, `layers`, and a `table` have in
-    common.
+    """What results with one row for each spiking layer have in common.
+
+    layers: the rows, dicts with the key "layer".
     """
 
-    layers: list
+    layers: list[dict[str, Any]]
 
-    def table(self):
+    def table(self) -> list[dict[str, Any]]:
         """Rows to print."""
         return self.layers
 
-    def to_pandas(self):
+    def to_pandas(self) -> Any:
         """A DataFrame, one row a layer; needs pandas."""
         return optional("pandas").DataFrame(self.layers).set_index("layer")
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """A Dataset with the dimension `layer`, one variable a column; needs xarray."""
-        columns = {key: [row[key] for row in self.layers] for key in self.layers[0]}
-        names = columns.pop("layer")
-        return dataset({key: ("layer", values) for key, values in columns.items()}, layer=names)
+        variables = {}
+        for key in self.layers[0]:
+            variables[key] = ("layer", [row[key] for row in self.layers])
+        _, names = variables.pop("layer")
+        return dataset(variables, layer=names)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def dataset(variables, **coordinates):
-    """An xarray Dataset; variables: name -> (dimensions, array), coordinates: dimension -> values.
-    Needs xarray.
+def dataset(variables: Mapping[str, tuple[Any, Any]], **coordinates: Any) -> Any:
+    """An xarray Dataset; needs xarray.
+
+    variables: name -> (dimensions, array). coordinates: dimension -> values. Raises InputError
+    where xarray is not installed.
     """
     return optional("xarray").Dataset(variables, coordinates)
 
 
-def optional(name):
-    """A package that is not needed otherwise. Raises InputError where it is not installed."""
+def optional(name: str) -> Any:
+    """A package that is not needed otherwise.
+
+    name: the package's. Raises InputError where it is not installed.
+    """
     try:
         return import_module(name)
     except ImportError:
         raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None
 
 
-def report_steps(steps):
-    """1, 2, 4, … up to and including `steps`."""
-    return sorted({2**k for k in range(steps.bit_length()) if 2**k <= steps} | {steps})
+def report_steps(steps: int) -> list[int]:
+    """The numbers of time steps that a report shows: 1, 2, 4, … up to and including `steps`.
+
+    steps: how many steps were run.
+    """
+    powers = {2**k for k in range(steps.bit_length()) if 2**k <= steps}
+    return sorted(powers | {steps})

@@ -71,8 +71,8 @@ PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a deliver
 AT_ONCE = 64  # neurons whose drive is added at once
 NO_SPIKE = np.int64(
     -1
-    # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled by
-    # itself
+    # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled
+    # by itself
 )
 
 

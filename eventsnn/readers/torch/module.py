@@ -11,7 +11,7 @@ import numpy as np
 from eventsnn.ann.forward import activation_function
 from eventsnn.ann.graph import Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output
 from eventsnn.readers.torch.operators import FUNCTIONS, MODULES, array
@@ -22,6 +22,7 @@ VALUES = 1000  # at least, on which an activation is compared with what the tabl
 MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's border
 
 
+@named_options
 def load_torch(module, input_shape, *, activations=None, preprocessing=None):
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode; the module stays as it
     is.

@@ -1,0 +1,160 @@
+"""Files of arrays that have names: .npz and HDF5."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.data.arrays import Array, read_arrays
+from eventsnn.data.formats import CONVERT, Found, Window, check_size, read_bytes, reading
+from eventsnn.exceptions import InputError
+
+WITHOUT_SPLITS = (("images", "labels"), ("x", "y"))
+
+
+def read_npz(paths: list[Path], window: Window, split: str) -> Found:
+    """Images and labels of an .npz file; no pickles.
+
+    paths: the file, alone. window: positions among the split's images. split: "train" or "test".
+    Returns what `arrays.read_arrays` does. Raises InputError where the file is damaged, or has no
+    arrays of this split.
+    """
+    path = paths[0]
+    with reading(path), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        images, labels = _choose_keys(lambda key: f"{key}.npy" in names, names[:8], split, path)
+        return read_arrays(
+            _npy_array(archive, images, path),
+            None if labels is None else _npy_array(archive, labels, path),
+            window,
+        )
+
+
+def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
+    """Images and labels of an HDF5 file.
+
+    paths: the file, alone. window: positions among the split's images. split: "train" or "test".
+    Returns what `arrays.read_arrays` does. Raises InputError where the file is damaged, has no
+    arrays of this split, or leads to data in other files.
+    """
+    path = paths[0]
+    with reading(path), h5py.File(path, "r") as file:
+        names = list(islice(file, 8))
+        images, labels = _choose_keys(
+            lambda key: _find(file, key, path) is not None, names, split, path
+        )
+        return read_arrays(
+            _hdf5_array(file, images, path),
+            None if labels is None else _hdf5_array(file, labels, path),
+            window,
+        )
+
+
+def _choose_keys(
+    has: Callable[[str], bool], names: Sequence[str], split: str, where: object
+) -> tuple[str, str | None]:
+    """(key of the images, key of the labels or None) of a split.
+
+    has: whether a file has a key. names: some of what there is, for the message.
+    """
+    split_set = any(has(images) for s in ("train", "test") for images, _ in _keys_of(s))
+    for images, labels in _keys_of(split) if split_set else WITHOUT_SPLITS:
+        if has(images):
+            return images, labels if has(labels) else None
+    expected = f"x_{split} and y_{split}, {split}/images and {split}/labels, or images and labels"
+    do = "ask for the other split" if split_set else CONVERT
+    raise InputError(where, expected, ", ".join(names) or "no array", do)
+
+
+def _keys_of(split: str) -> tuple[tuple[str, str], ...]:
+    """(images, labels): the keys that a split may have."""
+    return (
+        (f"x_{split}", f"y_{split}"),
+        (f"{split}/images", f"{split}/labels"),
+        (f"{split}/x", f"{split}/y"),
+    )
+
+
+def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
+    """The `Array` of a .npy member; its header is read now, its rows later."""
+    member = f"{key}.npy"
+    where = f"{path}: {key}"
+    with reading(where), archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:
+            expected = "an .npy array of version 1.0 or 2.0"
+            raise InputError(where, expected, version, "save it with numpy.savez")
+        begin = stream.tell()
+    if dtype.hasobject:
+        do = "save the array as uint8, float or integers"
+        raise InputError(where, "numbers", "Python objects", do)
+    size = math.prod(shape) * dtype.itemsize
+    stored = archive.getinfo(member).file_size
+    check_size(size, where)
+    if stored != begin + size:
+        expected = f"{begin + size:,} bytes for {dtype} {list(shape)}"
+        raise InputError(where, expected, f"{stored:,}", "the file may be damaged")
+
+    def read(start: int, stop: int) -> NDArray[Any]:
+        # in Fortran order a row is scattered over the whole array
+        low, high = (0, shape[0]) if fortran else (start, stop)
+        row = size // shape[0]
+        with reading(where), archive.open(member) as stream:
+            data = read_bytes(stream, begin + low * row, (high - low) * row, where)
+            # at the end zip compares its checksum
+            stream.read(1)
+        flat = np.frombuffer(data, dtype)
+        array = flat.reshape((high - low, *shape[1:]), order="F" if fortran else "C")
+        return array[start - low : stop - low]
+
+    return Array(where, shape, dtype, read)
+
+
+def _find(file: h5py.File, key: str, path: Path) -> Any:
+    """The object called `key`, or None; links are refused, for they may lead out of the file."""
+    found = file
+    for name in key.split("/"):
+        link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            where = f"{path}: {key}"
+            expected = "data in the file itself"
+            raise InputError(where, expected, "a soft or external link", "copy the data in")
+        found = found[name]
+    return found
+
+
+def _hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
+    """The `Array` of a dataset whose data lie in the file itself."""
+    dataset = _find(file, key, path)
+    where = f"{path}: {key}"
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(where, "a dataset", f"a {type(dataset).__name__}", "rename the arrays")
+    with reading(where):
+        if dataset.is_virtual or dataset.external:
+            expected = "data in the file itself"
+            raise InputError(where, expected, "a virtual or external dataset", "copy the data in")
+        if dataset.id.get_storage_size() == 0:
+            found = f"nothing stored for shape {dataset.shape}"
+            raise InputError(where, "at least one image", found, "store the images first")
+        shape = dataset.shape or ()
+        dtype = dataset.dtype
+
+    def read(start: int, stop: int) -> NDArray[Any]:
+        with reading(where):
+            return dataset[start:stop]
+
+    return Array(where, shape, dtype, read)

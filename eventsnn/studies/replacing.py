@@ -1,0 +1,112 @@
+"""Images in clocked time as the network runs, and as it runs with the spikes of layers replaced."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from eventsnn.engine.clocked.driver import ClockedRun
+from eventsnn.neurons.contract import most
+from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.equivalence import arrived, staircases
+from eventsnn.studies.setting import all_drives, engine_of, top_of, tops_of
+from eventsnn.studies.trains import timed, train_of, with_train
+
+COUNTS = ("own", "ideal", "ann")
+
+
+class Replacing:
+    """Some images as the network runs, and as it runs with layers replaced.
+
+    simulation: in clocked time. pixels: raw images [n, C, H, W]. numbers: theirs, [n]. start: the
+    first one's place among all. pool: what runs them. bar: counts runs.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        pixels: NDArray[Any],
+        numbers: NDArray[np.int64],
+        start: int,
+        pool: Executor,
+        bar: tqdm[Any],
+    ) -> None:
+        self.simulation, self.pixels = simulation, pixels
+        self.start = start
+        self.pool, self.bar = pool, bar
+        found = list(pool.map(simulation.image, pixels, map(int, numbers)))
+        self.runs: list[ClockedRun] = [outcome.run for outcome in found]
+        self.drives = [outcome.drive for outcome in found]
+        self.stage_one = [outcome.stage_one for outcome in found]
+        self.given = all_drives(simulation, pixels, numbers)  # charge that comes without a spike
+        bar.update(len(pixels))
+
+    def counts(self, runs: list[ClockedRun], layer: int, kind: str) -> NDArray[np.int64]:
+        """The counts, of COUNTS, of layer number `layer`: int64 [images, neurons].
+
+        runs: of the images, with the layers before it as they are. kind: which counts.
+        """
+        simulation, here = self.simulation, self.simulation.network.columns(layer)
+        if kind == "ann":
+            return self.ann[:, here]
+        if kind == "own":
+            return np.stack([run.sent[here] for run in runs])
+        came = arrived(simulation, layer, np.stack([run.sent for run in runs]))
+        charge = simulation.resting[here] + self.given[:, here] + came
+        return np.clip(charge // simulation.arithmetic.one.item(), 0, top_of(simulation, layer))
+
+    @cached_property
+    def ann(self) -> NDArray[np.int64]:
+        """Net spikes of the ANN with L := T, int64 [images, all neurons]."""
+        half = self.simulation.arithmetic.one.item() // 2
+        return staircases(self.simulation, self.given + half, tops_of(self.simulation))[0]
+
+    def replace(
+        self, runs: list[ClockedRun], layer: int, counts: NDArray[np.int64], times: str
+    ) -> list[ClockedRun]:
+        """`runs` with other spikes of layer number `layer`, and what follows from them.
+
+        counts: of the layer's spikes, int64 [images, neurons]. times: one of TIMES.
+        """
+        replaced = partial(self._replace, layer, times)
+        after = list(self.pool.map(replaced, runs, self.drives, counts))
+        self.bar.update(len(after))
+        return after
+
+    def _replace(
+        self,
+        layer: int,
+        times: str,
+        run: ClockedRun,
+        drive: NDArray[Any],
+        counts: NDArray[np.int64],
+    ) -> ClockedRun:
+        """`replace` for one image."""
+        simulation = self.simulation
+        own = train_of(simulation, run, layer)
+        train = timed(own, counts, times, int(most(simulation.neuron)))
+        before = with_train(simulation, run, layer, train)
+        engine = engine_of(simulation)
+        return engine.run(drive, mute=before.mute, given=layer + 1, before=before)
+
+    def batch(self, runs: list[ClockedRun], neurons: bool) -> Batch:
+        """The runs as a `Batch`. neurons: whether with net spikes, potentials and masks."""
+        names = ("readout", "spikes", "operations", "ties")
+        arrays = {}
+        for name in names:
+            arrays[name] = np.stack([getattr(run, name) for run in runs])
+        moved = map(self.simulation.equilibrium, arrays["spikes"], self.drives, self.pixels)
+        arrays["t_eq"] = np.array(list(moved))
+        if self.simulation.srp:
+            arrays["stage_one"] = np.stack([each for each in self.stage_one if each is not None])
+        if neurons:
+            arrays["counts"] = np.stack([run.sent for run in runs])
+            arrays["potentials"] = np.stack([run.v for run in runs])
+            arrays["masks"] = np.stack([run.mute == 0 for run in runs])
+        return Batch(**arrays)

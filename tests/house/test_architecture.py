@@ -1,0 +1,166 @@
+"""The house: who may import whom (docs/development.md), also inside functions and for types alone."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import eventsnn
+
+PACKAGE = Path(eventsnn.__file__).parent
+# an arrow goes to a room on a lower floor, or on the same one
+FLOORS = (
+    ("exceptions", "version"),
+    ("neurons", "data", "views", "ann", "files"),
+    ("engine", "network", "readers"),
+    ("simulation",),
+    ("trace",),
+    ("result", "export"),
+    ("studies", "settings"),
+    ("runs",),
+    ("console",),
+    ("run", "inspect"),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+COMMANDS = ("run", "inspect")
+ILLEGAL = {
+    "network": ("simulation", "result"),
+    "readers": ("network",),
+    "simulation": ("trace",),
+    "trace": ("runs", "result"),
+    "export": ("readers", "runs"),
+    "studies": ("runs",),
+}
+
+
+def module_of(path):
+    """eventsnn.trace.files for eventsnn/trace/files.py."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports_of(module):
+    """The package's modules that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name in MODULES}
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = names & MODULES.keys()
+            found |= inner
+            if len(inner) < len(names):
+                found.add(node.module)
+    return found - {module}
+
+
+def room_of(module):
+    """trace for eventsnn.trace.files; the facade is no room."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def arrows():
+    """(module, imported module) of all modules but the facade."""
+    return [
+        (module, target)
+        for module in MODULES
+        if module != "eventsnn"
+        for target in sorted(imports_of(module))
+    ]
+
+
+def circles(graph):
+    """Nodes that can be reached from themselves; graph: node -> nodes."""
+
+    def reached(start):
+        waiting, seen = list(graph.get(start, ())), set()
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting.extend(graph.get(node, ()))
+        return seen
+
+    return sorted(node for node in graph if node in reached(node))
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(module) for module in MODULES} - {"", "sample"}
+    assert rooms == set(FLOOR)
+
+
+def test_no_arrow_goes_up():
+    wrong = [
+        f"{module} -> {target}"
+        for module, target in arrows()
+        if room_of(target) and FLOOR[room_of(target)] > FLOOR[room_of(module)]
+    ]
+    assert not wrong
+
+
+def test_nobody_imports_the_facade():
+    assert not [module for module, target in arrows() if target == "eventsnn"]
+
+
+@pytest.mark.parametrize("room", ILLEGAL)
+def test_illegal_arrows(room):
+    wrong = [
+        f"{module} -> {target}"
+        for module, target in arrows()
+        if room_of(module) == room and room_of(target) in ILLEGAL[room]
+    ]
+    assert not wrong
+
+
+def test_the_engine_knows_the_contract_of_neurons_and_nothing_else():
+    wrong = [
+        f"{module} -> {target}"
+        for module, target in arrows()
+        if room_of(module) == "engine"
+        and room_of(target) != "engine"
+        and target != "eventsnn.neurons.contract"
+    ]
+    assert not wrong
+
+
+def test_only_commands_import_what_commands_need():
+    wrong = [
+        f"{module} -> {target}"
+        for module, target in arrows()
+        if room_of(target) in ("run", "console") and room_of(module) not in COMMANDS
+    ]
+    assert not wrong
+
+
+def test_there_is_no_circle_of_files():
+    graph = {}
+    for module, target in arrows():
+        graph.setdefault(module, set()).add(target)
+    assert not circles(graph)
+
+
+def test_there_is_no_circle_of_rooms():
+    graph = {}
+    for module, target in arrows():
+        if room_of(module) != room_of(target):
+            graph.setdefault(room_of(module), set()).add(room_of(target))
+    assert not circles(graph)
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c"]
+    assert circles({"a": {"b"}, "b": {"c"}}) == []
+
+
+@pytest.mark.parametrize("imported", ["pandas", "torch", "onnx", "neo", "xarray"])
+def test_extras_are_imported_where_they_are_used(imported):
+    """A package that need not be installed is imported inside a function."""
+    for path in MODULES.values():
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not [name for name in names if name.split(".")[0] == imported], path

@@ -1,0 +1,280 @@
+"""The scripts in tests/benchmarks run on the bundled network, their tables say what the engines
+count, and the limit in C checks itself.
+"""
+
+import importlib
+import shutil
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.networks import random_graph, random_pixels
+
+import eventsnn
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.data.images import pixel_range
+from eventsnn.result import Simulation
+
+run_and_drive = attrgetter("run", "drive")
+
+needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="the limit needs gcc")
+IN_C = ["limit in C"] if shutil.which("gcc") else []
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+
+
+def run(monkeypatch, capsys, name, *options):
+    """Run a benchmark on one core; returns {title: {row's name: (row, operations it was told)}} of
+    its tables, in order.
+    """
+    measuring, tables, told, heights = importlib.import_module("measuring"), {}, {}, []
+
+    def row(way, *args, operations, row=measuring.row, **options):
+        found = row(way, *args, operations=operations, **options)
+        told[id(found)] = found, operations
+        return found
+
+    def show(title, rows, show=measuring.show):
+        tables[title] = {found[""]: told.get(id(found), (found, None)) for found in rows}
+        heights.append(2 + len(rows))
+        show(title, rows)
+
+    monkeypatch.setattr(measuring, "row", row)
+    monkeypatch.setattr(measuring, "show", show)
+    assert importlib.import_module(name).main(["--repeats", "1", "--cores", "1", *options]) == 0
+    printed = capsys.readouterr().out.split("\n\n")
+    assert [table.splitlines()[0] for table in printed[1:]] == list(tables)
+    assert [len(table.splitlines()) for table in printed[1:]] == heights
+    return tables
+
+
+def network_and(limit):
+    return eventsnn.convert(eventsnn.load("sample")), eventsnn.load_images(
+        "sample", limit=limit
+    ).pixels
+
+
+def test_the_clocked_tables_count_what_a_run_counts(monkeypatch, capsys):
+    tables = run(
+        monkeypatch, capsys, "clocked", "--limit", "3", "--steps", "2,3", "--batches", "1,2"
+    )
+    assert list(tables) == [
+        f"batch {batch}, T = {steps}, {n} images: an image"
+        for steps in (2, 3)
+        for batch, n in ((1, 3), (2, 2))
+    ]
+    network, pixels = network_and(3)
+    for rows, (steps, n) in zip(tables.values(), ((2, 3), (2, 2), (3, 3), (3, 2))):
+        found = Simulation(network, steps=steps).run(pixels[:n])
+        first, *_, last = rows
+        assert first == "eventsnn, fixed point" and last == "limit in C" and len(rows) == 6
+        for name in (first, *IN_C):
+            cells, operations = rows[name]
+            assert operations == found.operations.sum() > 0
+            assert (
+                cells["spikes"] == f"{found.spikes[:, :-1].sum() / n:,.0f}"
+                and cells["largest difference in a layer"] == "0.00%"
+            )
+        assert rows[first][0]["times ours"] == "1"
+
+
+def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
+    whole, layer = run(monkeypatch, capsys, "event", "--steps", "2").items()
+    network, pixels = network_and(1)
+    simulation = Simulation(network, steps=2, engine="event", fraction_bits=20)
+    spikes, operations = simulation.image(pixels[0]).run.state.tallies.sum(axis=(1, 2))[:2]
+    assert (
+        whole[0]
+        == f"T = 2, 1 images, {spikes:,} spikes and {operations:,} operations each: an image"
+    )
+    assert list(whole[1]) == ["eventsnn, fifo", *IN_C] and {
+        told for _, told in whole[1].values()
+    } == {operations}
+    number = len(network.spiking) - 2
+    clocked = Simulation(network, steps=2).run(pixels)
+    coming, brought = clocked.spikes[0, number - 1].sum(), clocked.operations[0, number].sum()
+    assert layer[0].startswith(
+        f"act4 to act5, T = 2: 1,478,656 synapses, {coming:,} spikes come in, {brought:,} operations"
+    )
+    ours = ["eventsnn, if, fifo", "eventsnn, if, clocked", "eventsnn, if-hard, clocked"]
+    assert [name for name in layer[1] if name in ours] == ours and len(layer[1]) == 5 + len(IN_C)
+    assert {layer[1][name][1] for name in ours} == {brought} and all(
+        int(layer[1][name][0]["spikes"].replace(",", "")) for name in ours
+    )
+
+
+def test_the_scaling_tables_count_what_a_run_counts(monkeypatch, capsys):
+    scaling = importlib.import_module("scaling")
+    for name, few in dict(
+        CHANNELS=8, WIDTHS=(4, 16), ACTIVITIES=(0.1, 0.5), STEPS=(1, 2), LENGTHS=[1, 64], MOVES=256
+    ).items():
+        monkeypatch.setattr(scaling, name, few)
+    tables = list(run(monkeypatch, capsys, "scaling", "--steps", "2", "--limit", "2").values())
+    assert [list(rows) for rows in tables[:4]] == 2 * [
+        ["10% active", "50% active"],
+        ["4 channels", "16 channels"],
+    ]
+    assert [list(rows) for rows in tables[4:6]] == [["T = 1", "T = 2"], ["1 core"]] and len(
+        tables
+    ) == 7
+    for rows in tables[:4]:  # five times as active, four times as many channels at either side
+        (_, less), (_, more) = rows.values()
+        assert 3.5 * less < more < 24 * less
+    network, pixels = network_and(2)
+    for rows, name, steps in (
+        (tables[4], "T = 1", 1),
+        (tables[4], "T = 2", 2),
+        (tables[5], "1 core", 2),
+    ):
+        cells, told = rows[name]
+        assert told == Simulation(network, steps=steps).run(pixels).operations.sum()
+        assert cells["ops an image"] == f"{told / 2:,.0f}"
+
+
+def test_a_row_has_milliseconds_an_image_and_what_they_are_worth():
+    row = importlib.import_module("measuring").row(
+        "x", [3.0, 1.0, 2.0], [8.0, 4.0, 2.0], each=2, operations=5 * 10**9, more="m"
+    )
+    assert row == {
+        "": "x",
+        "ms": "1000.00 (500.00-1500.00)",
+        "G ops/s": "2.50",
+        "times ours": "0.5",
+        "more": "m",
+    }
+
+
+@needs_gcc
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+def test_the_limit_refuses_other_sums(engine):
+    network, pixels = network_and(1)
+    simulation = Simulation(network, steps=2, engine=engine, fraction_bits=20)
+    limit = importlib.import_module("limit").compiled()
+    run = (
+        run_and_drive(simulation.image(pixels[0]))
+        if engine == "clocked"
+        else (simulation.image(pixels[0]).run,)
+    )
+    kernel = getattr(limit, engine)
+    assert callable(kernel(simulation, *run))
+    weights = simulation.engine.tables.weights
+    weights += 1  # C adds up something else
+    with pytest.raises(AssertionError, match="limit.c"):
+        kernel(simulation, *run)
+    weights -= 1
+    (run[0] if engine == "clocked" else run[0].state).v[-1] += 1  # our engine does, in the readout
+    with pytest.raises(AssertionError, match="limit.c"):
+        kernel(simulation, *run)
+
+
+@needs_gcc
+def test_the_limit_adds_up_networks_of_every_kind():
+    """Groups, narrow layers, shortcuts, strides; `Limit` itself checks the sums."""
+    limit, rng, done = importlib.import_module("limit").compiled(), np.random.default_rng(0), 0
+    for _ in range(30):
+        graph = random_graph(rng)
+        pixels = random_pixels(rng, graph)
+        network = eventsnn.convert(graph)
+        simulation = Simulation(network, steps=3, pixel_range=pixel_range(pixels))
+        if any(layer.pools for layer in network.layers):
+            with pytest.raises(eventsnn.InputError, match="exact max pooling"):
+                limit.clocked(simulation, *run_and_drive(simulation.image(pixels[0])))
+            continue
+        limit.clocked(simulation, *run_and_drive(simulation.image(pixels[0])))
+        events = Simulation(
+            network, steps=3, engine="event", pixel_range=pixel_range(pixels), fraction_bits=16
+        )
+        found = events.image(pixels[0])
+        run, ran = found.run, found.ran
+        if ran is events:
+            limit.event(events, run)
+            done += 1
+    assert done > 15
+
+
+@needs_gcc
+def test_the_limit_fires_at_the_threshold_in_groups():
+    """Two groups of two channels to 17, in halves of a threshold, so that potentials often meet
+    it.
+    """
+    rng = np.random.default_rng(0)
+    nodes = (
+        Node("source", "ClippedRelu", ("input",), {"lambda": 1.0}),
+        Node(
+            "conv", "Conv", ("source",), {"group": 2}, {"W": rng.choice([-0.5, 0.5], (34, 2, 1, 1))}
+        ),
+        Node("target", "ClippedRelu", ("conv",), {"lambda": 1.0}),
+    )
+    network = eventsnn.convert(Graph(nodes, "input", "target", (4, 3, 3)))
+    image, limit = (
+        rng.integers(0, 2, (4, 3, 3)).astype(np.uint8),
+        importlib.import_module("limit").compiled(),
+    )
+    simulation = Simulation(network, steps=3, pixel_range=(0, 1), fraction_bits=20)
+    limit.clocked(simulation, *run_and_drive(simulation.image(image)))
+    events = Simulation(network, steps=3, engine="event", pixel_range=(0, 1), fraction_bits=20)
+    run = events.image(image).run
+    limit.event(events, run)
+    assert run.state.tallies[2, 1].sum() > 0
+
+
+@pytest.mark.parametrize(
+    "name, options, words",
+    [
+        ("clocked", ["--limit", "0"], "--limit"),
+        ("clocked", ["--steps", "2,x"], "--steps"),
+        ("clocked", ["--batches", "0"], "--batches"),
+        ("event", ["--layer", "act1"], "--layer"),
+        ("event", ["--fraction-bits", "31"], "--fraction-bits"),
+        ("scaling", ["--repeats", "0"], "--repeats"),
+        ("all", ["--net", "no.h5"], "no.h5"),
+    ],
+)
+def test_wrong_input_is_one_line(capsys, name, options, words):
+    assert importlib.import_module(name).main(options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and words in error
+
+
+def test_all_benchmarks_run_in_turn(monkeypatch):
+    every, ran, status = importlib.import_module("all"), [], {"event": 0}
+    for name in ("clocked", "event", "scaling"):
+        monkeypatch.setattr(
+            getattr(every, name),
+            "main",
+            lambda argv, name=name: ran.append((name, argv)) or status.get(name, 0),
+        )
+    options = ["--steps", "2,4"]
+    assert every.main(options) == 0 and ran == [
+        (name, options) for name in ("clocked", "event", "scaling")
+    ]
+    status["event"] = 2
+    assert every.main(options) == 2 and len(ran) == 5
+
+
+@pytest.mark.frameworks
+def test_torch_fires_as_we_do():
+    torch = pytest.importorskip("torch")
+    dense = importlib.import_module("dense")
+    network, pixels = network_and(5)
+    x, found = (
+        network.graph.preprocessing(pixels),
+        Simulation(network, steps=3, arithmetic="float64").run(pixels),
+    )
+    ways = [dense.Dense(network, 3, torch.float64)]
+    if importlib.import_module("measuring").version("spikingjelly"):
+        ways += [dense.Dense(network, 3, jelly=mode) for mode in "sm"]
+    for way in ways:
+        off = 0 if way.dtype == torch.float64 else 0.002
+        assert np.allclose(way.spikes(x), found.spikes[:, :-1].sum(axis=(0, 2)), rtol=off, atol=0)
+        together, readout = way(x), found.readout[:, -1] / 3
+        way.at_once = 2
+        assert torch.allclose(way(x), together, atol=1e-5)
+        assert (
+            np.abs(together.numpy() - readout).max()
+            < (0.2 if off else 1e-9) * np.abs(readout).max()
+        )

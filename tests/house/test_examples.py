@@ -1,0 +1,88 @@
+"""The notebooks in examples/ run, cell by cell, and are stored without outputs."""
+
+import ast
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+
+
+def cells_of(path, kind="code"):
+    return [
+        cell
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == kind
+    ]
+
+
+def execute(path, changes=()):
+    """Run the code cells one after the other in one namespace; returns it, and what the last lines
+    of the cells evaluate to.
+    """
+    namespace, shown = {"__name__": "__main__"}, []
+    for cell in cells_of(path):
+        source = "".join(cell["source"])
+        for old, new in changes:
+            source = source.replace(old, new)
+        tree = ast.parse(source)
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, path.name, "exec"), namespace)
+        shown.append(
+            eval(compile(ast.Expression(last.value), path.name, "eval"), namespace)
+            if last
+            else None
+        )
+    return namespace, shown
+
+
+def test_there_is_something_to_run():
+    assert "first_look.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_stored_without_outputs(path):
+    for cell in cells_of(path):
+        assert cell["outputs"] == [] and cell["execution_count"] is None
+    assert cells_of(path, "markdown")[0]["source"][0].startswith("# ")
+
+
+@pytest.fixture
+def pyplot():
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+    yield pyplot
+    pyplot.close("all")
+
+
+def test_first_look(pyplot):
+    path = EXAMPLES / "first_look.ipynb"
+    assert sum("limit=200" in "".join(cell["source"]) for cell in cells_of(path)) == 1
+    names, shown = execute(path, [("limit=200", "limit=16")])
+    result, images = names["result"], names["images"]
+    assert (
+        len(result) == len(images) == 16
+        and result.accuracy() >= 0.8
+        and names["ann_accuracy"] >= 0.8
+    )
+    assert all(
+        hasattr(thing, "_repr_html_") and "<table>" in thing._repr_html_() for thing in shown[1:3]
+    ), "the network and the result"
+    accuracy, rates, pictures = (pyplot.figure(number) for number in pyplot.get_fignums())
+    assert accuracy.axes[0].lines[1].get_ydata() == pytest.approx(
+        [100 * result.accuracy(t) for t in range(1, 33)]
+    )
+    assert [bar.get_width() for bar in rates.axes[0].patches] == pytest.approx(100 * result.rates())
+    assert len(pictures.axes) == 8
+    for i, axes in zip(names["chosen"], pictures.axes):
+        assert np.array_equal(axes.images[0].get_array(), images.pixels[i, 0])
+        assert axes.get_title().startswith(names["net"].meta["classes"][result.predictions()[i]])
+    for figure in (accuracy, rates, pictures):
+        figure.canvas.draw()
+        assert np.asarray(figure.canvas.buffer_rgba())[..., :3].std() > 10
