@@ -101,7 +101,7 @@ def named_options(function: Callable[P, R]) -> Callable[P, R]:
 
 def named_fields(cls: type[T]) -> type[T]:
     """A dataclass that answers a field that it does not have with the nearest that it has."""
-    cls.__init__ = named_options(cls.__init__)
+    type.__setattr__(cls, "__init__", named_options(cls.__init__))
     return cls
 
 

@@ -1,5 +1,6 @@
-"""Charge that arrives without a spike: one deterministic sum a neuron, whatever the machine or the
-batch.
+"""Charge that arrives without a spike.
+
+It is one deterministic sum a neuron, whatever the machine or the batch.
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ from eventsnn.engine.jit import kernel
 
 @kernel
 def add_charge(p, r, row, ci, co, blocks, x, out):
-    """out[r, :] += x[p, :] through the block at `row`, tap by tap, in the numbers of `out`.
+    """Adds x[p[k], :] through the block at row[k] to out[r[k], :], tap k by tap.
 
     A library's matrix product may add in another order on another machine; this one never does.
+
+    p, r: integers [taps], source and target site of a tap. row: int64 [taps], where its block
+    begins in `blocks`. ci, co: source and target channels of a group. blocks: the weights. x:
+    [sites, channels], the sources. out: [sites, channels], the targets' charge; its dtype is that
+    of the sum.
     """
-    channels, width, flat, values = x.shape[1], np.uint64(co), out.reshape(-1), x.reshape(-1)
+    channels = x.shape[1]
+    width = np.uint64(co)
+    flat = out.reshape(-1)
+    values = x.reshape(-1)
     for tap in range(p.size):
         for c in range(channels):
             value = values[p[tap] * channels + c]
@@ -31,8 +40,13 @@ def add_charge(p, r, row, ci, co, blocks, x, out):
 
 @kernel
 def rate_spikes(x, largest, seed, image, step, out):
-    """Input i fires sign(x[i]) with probability min(1, |x[i]| / largest), by a hash of (seed,
-    image, step, i).
+    """Makes input i fire sign(x[i]) with probability min(1, |x[i]| / largest).
+
+    Whether it fires is decided by a hash of (seed, image, step, i).
+
+    x: [sites, channels], the preprocessed image. largest: the value that fires in every step. seed:
+    of the run. image: its number in the data set. step: from 0. out: [sites, channels], which gets
+    -1, 0 or 1.
     """
     for site in range(x.shape[0]):
         for c in range(x.shape[1]):

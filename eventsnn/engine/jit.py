@@ -10,90 +10,112 @@ import hashlib
 import inspect
 import os
 import tempfile
+from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
 
 import numba
 
 KERNELS = ("engine/**/*.py", "neurons/*.py")
 
 
+class Kernel(Hashable, Protocol):
+    """A compiled function; `py_func` is the function it was made of."""
+
+    py_func: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Runs the compiled code on these arguments; returns what the function returns."""
+
+
 @cache
-def cache_dir():
-    """The folder of this version's compiled kernels; made where possible."""
+def cache_dir() -> str:
+    """Returns the folder of this version's compiled kernels, which it makes.
+
+    Where the usual place cannot be written, the folder is one for temporary files. Raises OSError
+    where that cannot be written either.
+    """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(path for pattern in KERNELS for path in package.glob(pattern)):
         digest.update(path.read_bytes())
-    root = (
-        os.environ.get("EVENTSNN_CACHE_DIR")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventsnn"
-    )
-    folder = Path(root) / f"{digest.hexdigest()[:16]}-numba{numba.__version__}"
+    folder = _cache_root() / f"{digest.hexdigest()[:16]}-numba{numba.__version__}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        folder = (
-            Path(tempfile.gettempdir())
-            / f"eventsnn-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-            / folder.name
-        )
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        folder = Path(tempfile.gettempdir()) / f"eventsnn-{user}" / folder.name
         folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
 
 
-def kernel(function):
-    """Compile lazily with numba: nogil, cached, no exceptions from division."""
+def _cache_root() -> Path:
+    """The folder for the kernels of all versions, as the environment says."""
+    given = os.environ.get("EVENTSNN_CACHE_DIR")
+    if given:
+        return Path(given)
+    caches = os.environ.get("XDG_CACHE_HOME")
+    return (Path(caches) if caches else Path.home() / ".cache") / "eventsnn"
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Compiles a function lazily: without the GIL, cached, no exceptions from division.
+
+    function: what numba can compile. Returns the kernel.
+    """
     return _compile(function, cache_dir(), cache=True)
 
 
-def inner_kernel(function):
-    """A kernel called by kernels, which allocates nothing: always inlined into its callers, cached
-    with them, and without reference counts. A call would copy every array of every NamedTuple, and
-    cost more than the work of a short row, as counts would.
+def inner_kernel(function: Callable[..., Any]) -> Kernel:
+    """Compiles a function that only kernels call, and that allocates nothing.
 
-    Also without the code by which Python and C would call it, which takes tables and state apart
-    and half of the time of compiling; called from Python it raises TypeError.
+    It is always inlined into its callers, cached with them, and has no reference counts. A call
+    would copy every array of every NamedTuple, and would cost more than the work of a short row;
+    reference counts would, too. It has no entry from Python or C either: such an entry, which takes
+    tables and state apart, doubles the time of compiling.
+
+    function: what numba can compile. Returns the kernel, which raises TypeError when Python calls
+    it.
     """
     inner = _compile(
         function, None, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
     )
 
-    def refuse(*_, **__):
+    def refuse(*_: Any, **__: Any) -> None:
         raise TypeError(f"{function.__name__} can be called by kernels only")
 
-    inner._insert, inner._compile_for_args = (
-        lambda *_: None,
-        refuse,
-    )  # numba's own would call what is not there
+    # numba's own would call the entry that is not there
+    inner._insert = lambda *_: None
+    inner._compile_for_args = refuse
     return inner
 
 
-def specialised(dispatcher, *constants):
-    """The kernel to call with these NamedTuples: itself for eventsnn's own classes, else a copy
-    with a cache of its own.
+def specialised(dispatcher: Kernel, *constants: Any) -> Kernel:
+    """Returns the kernel to call with these NamedTuples.
 
-    Numba's index of what it compiled names the classes, so one that cannot be imported would spoil
-    the cache for every other run; and a change in a class's file must recompile. So the copy's
-    cache is named after the files of the classes; where there is none, as in a notebook, nothing is
+    It is the kernel itself for eventsnn's own classes, else a copy with a cache of its own. Numba's
+    index of what it compiled names the classes, so one that cannot be imported would spoil the
+    cache for every other run; and a change in a class's file must recompile. So the copy's cache is
+    named after the files of the classes. Where a class has no file, as in a notebook, nothing is
     cached.
+
+    dispatcher: the kernel. constants: the NamedTuples among its arguments whose classes may come
+    from outside (a model, an order).
     """
-    outside = tuple(
-        type(c)
-        for c in constants
-        if type(c).__module__.partition(".")[0] != __name__.partition(".")[0]
-    )
+    package = __name__.partition(".")[0]
+    classes = [type(c) for c in constants]
+    outside = tuple(c for c in classes if c.__module__.partition(".")[0] != package)
     return _copy(dispatcher, outside) if outside else dispatcher
 
 
 @cache
-def _copy(dispatcher, classes):
+def _copy(dispatcher: Kernel, classes: tuple[type, ...]) -> Kernel:
     digest = hashlib.sha256()
     try:
         for c in classes:
-            digest.update(
-                f"{c.__module__}.{c.__qualname__}".encode() + Path(inspect.getfile(c)).read_bytes()
-            )
+            name = f"{c.__module__}.{c.__qualname__}"
+            digest.update(name.encode() + Path(inspect.getfile(c)).read_bytes())
     except (OSError, TypeError):
         return _compile(dispatcher.py_func, None)
     folder = Path(cache_dir()) / f"outside-{digest.hexdigest()[:16]}"
@@ -101,10 +123,12 @@ def _copy(dispatcher, classes):
     return _compile(dispatcher.py_func, str(folder), cache=True)
 
 
-def _compile(function, folder, **options):
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = folder or before
+def _compile(function: Callable[..., Any], folder: str | None, **options: Any) -> Any:
+    """Numba's dispatcher for a function. folder: of its cache. options: of numba's njit."""
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = folder or before
     try:
         return numba.njit(nogil=True, error_model="numpy", **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before

@@ -9,21 +9,30 @@ call whether the arrays overlap, and has no masks.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numpy.typing import DTypeLike, NDArray
 
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
 REGISTERS = 16  # vectors that are added up at once
 TESTED = 64  # numbers that are added and tested at once
 
+_intrinsic: Any = intrinsic  # kernels call what it makes without the first argument, the context
 
-def aligned(size, dtype):
-    """An array [size], not filled, that begins where a vector may: numpy's begin anywhere, and each
-    vector across two lines of the cache costs twice.
+
+def aligned(size: int, dtype: DTypeLike) -> NDArray[Any]:
+    """An array [size], not filled, whose first number lies where a vector may begin.
+
+    An array of numpy's may begin elsewhere. Then vectors lie across two lines of the cache and cost
+    twice.
+
+    size: how many numbers. dtype: theirs.
     """
     dtype = np.dtype(dtype)
     room = np.empty(size * dtype.itemsize + BYTES, np.uint8)
@@ -31,70 +40,74 @@ def aligned(size, dtype):
     return room[first : first + size * dtype.itemsize].view(dtype)
 
 
-def _rows(words, whole, floating):
-    """An intrinsic that changes a slice by row after row with these two instructions of LLVM's."""
+def _rows(words: str, whole: str, floating: str) -> Any:
+    """An intrinsic that changes a slice by row after row with these two instructions of LLVM's.
+
+    words: the change, for the docstring. whole, floating: the instructions for whole numbers and
+    for floating point.
+    """
 
     def change(context, charge, at, weights, row, width, log, first, end):
         return types.void(charge, at, weights, row, width, log, first, end), partial(
             _rows_code, (whole, floating)
         )
 
-    change.__doc__ = f"""charge[at:at + width] {words} weights[row + c * width:][:width], for the channels c of log[first:end] in turn.
+    meaning = ", ~c standing for channel c" if whole == "sub" else ""
+    change.__doc__ = f"""charge[at:at + width] {words} weights[row + c * width:][:width], in turn.
 
-    log: int32{", ~c standing for channel c" if whole == "sub" else ""}. Nothing is checked: the slices must lie inside the arrays.
+    log: int32{meaning}; c goes through the channels of log[first:end]. Nothing is checked: the
+    slices must lie inside the arrays.
     """
-    return intrinsic(change)
+    return _intrinsic(change)
 
 
-add_rows, subtract_rows = _rows("+=", "add", "fadd"), _rows("-=", "sub", "fsub")
+add_rows = _rows("+=", "add", "fadd")
+subtract_rows = _rows("-=", "sub", "fsub")
 
 
-def _rows_code(instructions, context, builder, signature, args):
-    """The sums of as many numbers as registers hold, in one loop over the rows; then the next
-    numbers.
-    """
-    number, word = signature.args[0].dtype, ir.IntType(64)
-    item, size = context.get_data_type(number), number.bitwidth // 8
+def _rows_code(
+    instructions: tuple[str, str],
+    context: Any,
+    builder: ir.IRBuilder,
+    signature: Any,
+    args: list[Any],
+) -> Any:
+    """Code for as many sums as registers hold, in one loop over the rows; then for the next."""
+    number = signature.args[0].dtype
+    word = ir.IntType(64)
+    item = context.get_data_type(number)
+    size = number.bitwidth // 8
     change = getattr(builder, instructions[0 if isinstance(number, types.Integer) else 1])
-    charge, weights, log = (
-        context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 5)
-    )
-    at, row, width, first, end = args[1], args[3], args[4], args[6], args[7]
+    charge, weights, log = (_data(context, builder, signature, args, k) for k in (0, 2, 5))
+    _, at, _, row, width, _, first, end = args
 
-    def block(lanes, done):
+    def block(lanes: int, done: Any) -> None:
         """The next `lanes` numbers."""
         vector = ir.VectorType(item, min(lanes, BYTES // size))
         parts = [word(part) for part in range(0, lanes, vector.count)]
 
-        def places(start):
-            return [
-                builder.bitcast(builder.gep(start, [part]), vector.as_pointer()) for part in parts
-            ]
+        def places(start: Any) -> list[Any]:
+            return [_lanes(builder, start, part, vector) for part in parts]
 
         sums_at = places(builder.gep(charge, [builder.add(at, done)]))
         before = [builder.load(place, align=size) for place in sums_at]
-        entry, head, body, after = (
-            builder.block,
-            builder.append_basic_block(),
-            builder.append_basic_block(),
-            builder.append_basic_block(),
-        )
+        entry = builder.block
+        head = builder.append_basic_block()
+        body = builder.append_basic_block()
+        after = builder.append_basic_block()
         builder.branch(head)
         builder.position_at_end(head)
-        i, sums = builder.phi(word), [builder.phi(vector) for _ in parts]
+        i = builder.phi(word)
+        sums = [builder.phi(vector) for _ in parts]
         builder.cbranch(builder.icmp_signed("<", i, end), body, after)
         builder.position_at_end(body)
         channel = builder.sext(builder.load(builder.gep(log, [i])), word)
         channel = builder.not_(channel) if instructions[0] == "sub" else channel
-        given = places(
-            builder.gep(weights, [builder.add(builder.add(row, done), builder.mul(channel, width))])
-        )
-        totals = [
-            change(so_far, builder.load(place, align=size)) for so_far, place in zip(sums, given)
-        ]
-        for phi, start, next_one in zip(
-            (i, *sums), (first, *before), (builder.add(i, word(1)), *totals)
-        ):
+        row_at = builder.add(builder.add(row, done), builder.mul(channel, width))
+        given = places(builder.gep(weights, [row_at]))
+        totals = [change(p, builder.load(place, align=size)) for p, place in zip(sums, given)]
+        following = (builder.add(i, word(1)), *totals)
+        for phi, start, next_one in zip((i, *sums), (first, *before), following):
             phi.add_incoming(start, entry)
             phi.add_incoming(next_one, body)
         builder.branch(head)
@@ -106,36 +119,42 @@ def _rows_code(instructions, context, builder, signature, args):
     return context.get_dummy_value()
 
 
-def _in_blocks(builder, longest, width, block):
-    """Code that calls block(lanes, first) for consecutive parts of 0, …, width - 1: as many of the
-    longest as fit, then of half the length, and so on down to 1.
+def _in_blocks(
+    builder: ir.IRBuilder, longest: int, width: Any, block: Callable[[int, Any], None]
+) -> None:
+    """Code that calls block(lanes, first) for consecutive parts of 0, …, width - 1.
+
+    There are as many parts of the longest length as fit, then of half the length, and so on down
+    to 1.
     """
-    word, lanes = ir.IntType(64), longest
-    done, finish = cgutils.alloca_once_value(builder, word(0)), builder.append_basic_block()
+    word = ir.IntType(64)
+    lanes = longest
+    done = cgutils.alloca_once_value(builder, word(0))
+    finish = builder.append_basic_block()
     while lanes:
         head, body, end = (builder.append_basic_block() for _ in range(3))
         builder.branch(head)
         builder.position_at_end(head)
         first = builder.load(done)
-        builder.cbranch(
-            builder.icmp_signed("<=", builder.add(first, word(lanes)), width), body, end
-        )
+        fits = builder.icmp_signed("<=", builder.add(first, word(lanes)), width)
+        builder.cbranch(fits, body, end)
         builder.position_at_end(body)
         block(lanes, first)
         after = builder.add(first, word(lanes))
         builder.store(after, done)
-        builder.cbranch(
-            builder.icmp_signed("==", after, width), finish, head if lanes == longest else end
-        )  # shorter ones come once
+        over = builder.icmp_signed("==", after, width)
+        builder.cbranch(over, finish, head if lanes == longest else end)  # shorter ones come once
         builder.position_at_end(end)
         lanes //= 2
     builder.branch(finish)
     builder.position_at_end(finish)
 
 
-def _run(words, whole, floating, by_sign):
-    """An intrinsic that changes a run of potentials by one row with these two instructions, and
-    tests them.
+def _run(words: str, whole: str, floating: str, by_sign: bool) -> Any:
+    """An intrinsic that changes a run of potentials by one row, and tests them.
+
+    words: the change, for the docstring. whole, floating: LLVM's instructions for whole numbers and
+    for floating point. by_sign: whether the charges of one sign alone are added.
     """
 
     def change(context, v, at, weights, row, width, half, low, high, found, pairs):
@@ -144,107 +163,86 @@ def _run(words, whole, floating, by_sign):
         )
         return signature, partial(_run_code, (whole, floating), by_sign)
 
-    change.__doc__ = f"""v[at:at + width] {words} weights[row:row + width]{", the charges of one sign" if by_sign else ""}.
+    which = "the charges of one sign" if by_sign else "all charges"
+    looked_at = "" if by_sign else " (not looked at here)"
+    change.__doc__ = f"""v[at:at + width] {words} weights[row:row + width], {which}.
 
-    half: 1: charges >= 0, 2: charges < 0{"" if by_sign else " (not looked at here)"}. found: int64, `pairs` pairs of numbers, to which
-    more are added: the bits of found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are >= high or <= low.
-    low: a number, or one for each potential.
-    Returns how many charges were added, and how many pairs there are now. The slices must lie inside the arrays, and `found` have room
-    for 2 * width more numbers: nothing is checked.
+    half: 1: charges >= 0, 2: charges < 0{looked_at}. low, high: the band; low is a number, or one
+    for each potential. found: int64, `pairs` pairs of numbers, to which more are added: the bits of
+    found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are >= high or
+    <= low.
+
+    Returns how many charges were added, and how many pairs there are now. Nothing is checked: the
+    slices must lie inside the arrays, and `found` must have room for 2 * width more numbers.
     """
-    return intrinsic(change)
+    return _intrinsic(change)
 
 
-add_run, subtract_run = _run("+=", "add", "fadd", False), _run("-=", "sub", "fsub", False)
-add_half_run, subtract_half_run = _run("+=", "add", "fadd", True), _run("-=", "sub", "fsub", True)
+add_run = _run("+=", "add", "fadd", False)
+subtract_run = _run("-=", "sub", "fsub", False)
+add_half_run = _run("+=", "add", "fadd", True)
+subtract_half_run = _run("-=", "sub", "fsub", True)
 
 
-def _run_code(instructions, by_sign, context, builder, signature, args):
-    """One pass over the run, in blocks as long as possible: load, add, store, compare."""
-    number, word = signature.args[0].dtype, ir.IntType(64)
+def _run_code(
+    instructions: tuple[str, str],
+    by_sign: bool,
+    context: Any,
+    builder: ir.IRBuilder,
+    signature: Any,
+    args: list[Any],
+) -> Any:
+    """Code for one pass over the run, in long blocks: load, add, store, compare."""
+    number = signature.args[0].dtype
+    word = ir.IntType(64)
     whole = isinstance(number, types.Integer)
-    v, weights, found = (
-        context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 2, 8)
-    )
-    at, row, width, half, low, high = args[1], args[3], args[4], args[5], args[6], args[7]
+    size = number.bitwidth // 8
+    v, weights, found = (_data(context, builder, signature, args, k) for k in (0, 2, 8))
+    _, at, _, row, width, half, low, high, _, pairs_before = args
     each = isinstance(signature.args[6], types.Array)
-    lows = context.make_array(signature.args[6])(context, builder, low).data if each else None
-    count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), args[9]))
+    lows = _data(context, builder, signature, args, 6) if each else None
+    count, pairs = (cgutils.alloca_once_value(builder, start) for start in (word(0), pairs_before))
+    change = getattr(builder, instructions[0 if whole else 1])
     compare = partial(_compare, builder, whole)
+    mine_if = "<=" if instructions[0] == "sub" else ">="
 
-    def block(lanes, first):
+    def block(lanes: int, first: Any) -> None:
         """The next `lanes` numbers."""
-        vector = ir.VectorType(
-            context.get_data_type(number), min(lanes, BYTES * 8 // number.bitwidth)
-        )
-        highest, none = _spread(builder, high, vector), ir.Constant(vector, None)
-        after, lowest, taken = [], [], builder.load(count)
+        vector = ir.VectorType(context.get_data_type(number), min(lanes, BYTES // size))
+        highest = _spread(builder, high, vector)
+        none = ir.Constant(vector, None)
+        after: list[Any] = []
+        lowest: list[Any] = []
+        taken = builder.load(count)
         for part in range(0, lanes, vector.count):
             place = builder.add(first, word(part))
-            to, given = (
-                builder.bitcast(
-                    builder.gep(array, [builder.add(start, place)]), vector.as_pointer()
-                )
-                for array, start in ((v, at), (weights, row))
-            )
-            before, weight = (
-                builder.load(to, align=number.bitwidth // 8),
-                builder.load(given, align=number.bitwidth // 8),
-            )
-            p = getattr(builder, instructions[0 if whole else 1])(before, weight)
+            to = _lanes(builder, v, builder.add(at, place), vector)
+            given = _lanes(builder, weights, builder.add(row, place), vector)
+            before = builder.load(to, align=size)
+            weight = builder.load(given, align=size)
+            p = change(before, weight)
             if by_sign:
-                ends = "<=" if instructions[0] == "sub" else ">="
-                positive = compare(ends, weight, none)
-                mine = builder.xor(
-                    positive,
-                    _spread(builder, builder.icmp_signed("!=", half, word(1)), positive.type),
-                )
+                positive = compare(mine_if, weight, none)
+                other = builder.icmp_signed("!=", half, word(1))
+                mine = builder.xor(positive, _spread(builder, other, positive.type))
                 p = builder.select(mine, p, before)
                 taken = builder.add(taken, builder.ctpop(_bits(builder, mine)))
-            builder.store(p, to, align=number.bitwidth // 8)
+            builder.store(p, to, align=size)
             after.append(p)
-            lowest.append(
-                builder.load(
-                    builder.bitcast(
-                        builder.gep(lows, [builder.add(at, place)]), vector.as_pointer()
-                    ),
-                    align=number.bitwidth // 8,
-                )
-                if each
-                else _spread(builder, low, vector)
-            )
+            if each:
+                bound_at = _lanes(builder, lows, builder.add(at, place), vector)
+                lowest.append(builder.load(bound_at, align=size))
+            else:
+                lowest.append(_spread(builder, low, vector))
         builder.store(taken if by_sign else builder.add(taken, word(lanes)), count)
-        most, least = (
-            reduce(lambda a, b, sign=sign: builder.select(compare(sign, a, b), a, b), after)
-            for sign in "><"
-        )
-        below = (
-            reduce(builder.or_, map(partial(compare, "<="), after, lowest))
-            if each
-            else compare("<=", least, lowest[0])
-        )
-        outside = builder.or_(compare(">=", most, highest), below)
-        with builder.if_then(
-            builder.icmp_unsigned("!=", _bits(builder, outside), word(0)), likely=False
-        ):
+        outside = _outside(builder, whole, after, highest, lowest, each)
+        any_outside = builder.icmp_unsigned("!=", _bits(builder, outside), word(0))
+        with builder.if_then(any_outside, likely=False):
             masks = [
                 builder.or_(compare(">=", p, highest), compare("<=", p, bound))
                 for p, bound in zip(after, lowest)
             ]
-            pair = builder.load(pairs)
-            entry = builder.gep(found, [builder.shl(pair, word(1))])
-            builder.store(builder.add(at, first), entry)
-            builder.store(
-                reduce(
-                    builder.or_,
-                    (
-                        builder.shl(_bits(builder, mask), word(vector.count * k))
-                        for k, mask in enumerate(masks)
-                    ),
-                ),
-                builder.gep(entry, [word(1)]),
-            )
-            builder.store(builder.add(pair, word(1)), pairs)
+            _note(builder, found, pairs, builder.add(at, first), masks)
 
     _in_blocks(builder, TESTED, width, block)
     return context.make_tuple(
@@ -252,28 +250,82 @@ def _run_code(instructions, by_sign, context, builder, signature, args):
     )
 
 
-def _compare(builder, whole, sign, a, b):
+def _data(context: Any, builder: ir.IRBuilder, signature: Any, args: list[Any], k: int) -> Any:
+    """Where the numbers of argument k, an array, begin."""
+    return context.make_array(signature.args[k])(context, builder, args[k]).data
+
+
+def _lanes(builder: ir.IRBuilder, array: Any, i: Any, vector: ir.VectorType) -> Any:
+    """Where the vector that begins with array[i] lies."""
+    return builder.bitcast(builder.gep(array, [i]), vector.as_pointer())
+
+
+def _compare(builder: ir.IRBuilder, whole: bool, sign: str, a: Any, b: Any) -> Any:
     return builder.icmp_signed(sign, a, b) if whole else builder.fcmp_ordered(sign, a, b)
 
 
-def _bits(builder, mask):
+def _note(builder: ir.IRBuilder, found: Any, pairs: Any, first: Any, masks: Sequence[Any]) -> None:
+    """Code that adds a pair to `found`: the first potential, and which of the next are set."""
+    word = ir.IntType(64)
+    pair = builder.load(pairs)
+    entry = builder.gep(found, [builder.shl(pair, word(1))])
+    builder.store(first, entry)
+    lanes = masks[0].type.count
+    bits = (builder.shl(_bits(builder, mask), word(lanes * k)) for k, mask in enumerate(masks))
+    builder.store(reduce(builder.or_, bits), builder.gep(entry, [word(1)]))
+    builder.store(builder.add(pair, word(1)), pairs)
+
+
+def _outside(
+    builder: ir.IRBuilder,
+    whole: bool,
+    after: list[Any],
+    highest: Any,
+    lowest: list[Any],
+    each: bool,
+) -> Any:
+    """The lanes in which one of these vectors of potentials is outside the band.
+
+    each: whether potentials have lower ends of their own.
+    """
+    compare = partial(_compare, builder, whole)
+    most = _furthest(builder, whole, ">", after)
+    least = _furthest(builder, whole, "<", after)
+    if each:
+        below = reduce(builder.or_, map(partial(compare, "<="), after, lowest))
+    else:
+        below = compare("<=", least, lowest[0])
+    return builder.or_(compare(">=", most, highest), below)
+
+
+def _furthest(builder: ir.IRBuilder, whole: bool, sign: str, vectors: Iterable[Any]) -> Any:
+    """The largest number in each lane, or the smallest where the sign is "<"."""
+
+    def further(a: Any, b: Any) -> Any:
+        return builder.select(_compare(builder, whole, sign, a, b), a, b)
+
+    return reduce(further, vectors)
+
+
+def _bits(builder: ir.IRBuilder, mask: Any) -> Any:
     """A vector of truth values as the bits of a 64-bit number."""
     return builder.zext(builder.bitcast(mask, ir.IntType(mask.type.count)), ir.IntType(64))
 
 
-def _spread(builder, value, vector):
+def _spread(builder: ir.IRBuilder, value: Any, vector: ir.VectorType) -> Any:
     """A number in every lane."""
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(
-        one,
-        ir.Constant(vector, ir.Undefined),
-        ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None),
-    )
+    nothing = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+    return builder.shuffle_vector(one, nothing, zeros)
 
 
-@intrinsic
+@_intrinsic
 def load(context, array, i):
-    """array[i], int64, as another thread has stored it last, with all that it wrote before."""
+    """array[i], as another thread has stored it last, with all that it wrote before.
+
+    array: int64 [N]. i: an index.
+    """
 
     def code(context, builder, signature, args):
         place = builder.gep(
@@ -284,9 +336,12 @@ def load(context, array, i):
     return types.int64(array, i), code
 
 
-@intrinsic
+@_intrinsic
 def store(context, array, i, value):
-    """array[i] = value, int64, for other threads to `load`."""
+    """array[i] = value, for other threads to `load`.
+
+    array: int64 [N]. i: an index. value: int64.
+    """
 
     def code(context, builder, signature, args):
         place = builder.gep(
@@ -298,9 +353,9 @@ def store(context, array, i, value):
     return types.void(array, types.int64, types.int64), code
 
 
-@intrinsic
+@_intrinsic
 def give_way(context):
-    """Let another thread have the processor, where the system has a call for that."""
+    """Lets another thread have the processor, where the system has a call for that."""
 
     def code(context, builder, signature, args):
         if hasattr(os, "sched_yield"):
@@ -311,9 +366,9 @@ def give_way(context):
     return types.void(), code
 
 
-@intrinsic
+@_intrinsic
 def lowest_bit(context, mask):
-    """The number of the lowest bit of a uint64 that is set; it must not be 0."""
+    """The number of the lowest bit that is set. mask: uint64, not 0."""
 
     def code(context, builder, signature, args):
         return builder.cttz(args[0], ir.IntType(1)(1))

@@ -4,13 +4,15 @@ of flat vectors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
-from eventsnn.network.linear import regroup
+from eventsnn.network.linear import Grid, LinearMap, regroup
 
 MAX_WEIGHTS = 2**27
 
@@ -20,12 +22,12 @@ class Kernel(NamedTuple):
     rows and columns.
     """
 
-    weight: np.ndarray
+    weight: NDArray[np.float64]
     strides: tuple[int, int]
     padding: tuple[int, int]
 
 
-def convolution(m, source, target):
+def convolution(m: LinearMap, source: Grid, target: Grid) -> Kernel | None:
     """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with
     a square kernel.
 
@@ -36,7 +38,8 @@ def convolution(m, source, target):
     """
     at, to = np.divmod(m.p, source[2]), np.divmod(m.r, target[2])
     sizes, counts = source[1:], target[1:]
-    for strides in product(*(_strides(*axis) for axis in zip(at, to, sizes, counts))):
+    rows, columns = (_strides(*axis) for axis in zip(at, to, sizes, counts))
+    for strides in product(rows, columns):
         offsets = [a - s * t for a, s, t in zip(at, strides, to)]
         first = [int(d.min()) for d in offsets]
         blocks = np.full([int(d.max()) - low + 1 for d, low in zip(offsets, first)], -1)
@@ -54,7 +57,7 @@ def convolution(m, source, target):
     return None
 
 
-def _strides(at, to, size, count):
+def _strides(at: NDArray[np.int64], to: NDArray[np.int64], size: int, count: int) -> list[int]:
     """The strides with which, on one axis, every target in reach of an offset sees the source
     there.
     """
@@ -69,13 +72,19 @@ def _strides(at, to, size, count):
     ]
 
 
-def _seen(offset, stride, size, count):
+def _seen(offset: int, stride: int, size: int, count: int) -> int:
     """How many of `count` targets have a source at this offset."""
     at = offset + stride * np.arange(count)
-    return np.count_nonzero((at >= 0) & (at < size))
+    return int(np.count_nonzero((at >= 0) & (at < size)))
 
 
-def _placed(first, lengths, strides, sizes, counts):
+def _placed(
+    first: Sequence[int],
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    sizes: Sequence[int],
+    counts: Sequence[int],
+) -> tuple[int, tuple[int, int]] | None:
     """(K, padding by axis): the smallest square kernel that holds the offsets and gives so many
     targets; None: there is none.
     """
@@ -93,12 +102,19 @@ def _placed(first, lengths, strides, sizes, counts):
             next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
             for low, high, s, n, c in zip(least, last, strides, sizes, counts)
         ]
-        if None not in padding:
-            return size, tuple(padding)
+        rows, columns = padding
+        if rows is not None and columns is not None:
+            return size, (rows, columns)
     return None
 
 
-def _weight(m, blocks, first, size, padding):
+def _weight(
+    m: LinearMap,
+    blocks: NDArray[np.int64],
+    first: Sequence[int],
+    size: int,
+    padding: tuple[int, int],
+) -> NDArray[np.float64]:
     """float64 [M, C, K, K]; blocks: the number of the block at each offset from `first` on, -1:
     none.
     """
@@ -109,7 +125,7 @@ def _weight(m, blocks, first, size, padding):
     return weight
 
 
-def matrix(m, where):
+def matrix(m: LinearMap, where: str) -> NDArray[np.float64]:
     """A LinearMap as float64 [target neurons, source neurons], neurons channel by channel (as
     Flatten has them).
     """
@@ -117,10 +133,11 @@ def matrix(m, where):
     if sources * c * targets * d > MAX_WEIGHTS:
         raise InputError(
             where,
-            f"a convolution with a square kernel and a bias for each channel, or at most {MAX_WEIGHTS:,} weights",
+            "a convolution with a square kernel and a bias for each channel, or at most "
+            f"{MAX_WEIGHTS:,} weights",
             f"neither: a matrix of {targets * d:,} x {sources * c:,} neurons",
-            "choose one threshold a layer ('max', 'percentile'), or leave out what differs from place to place (Resize, "
-            "shifts or averages at padded borders)",
+            "choose one threshold a layer ('max', 'percentile'), or leave out what differs from "
+            "place to place (Resize, shifts or averages at padded borders)",
         )
     return (
         m.dense()

@@ -15,17 +15,20 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn import version
 from eventsnn.exceptions import InputError
-from eventsnn.export.kernels import convolution, matrix
+from eventsnn.export.kernels import Kernel, convolution, matrix
 from eventsnn.files.writing import new_hdf5
-from eventsnn.network.network import INPUT
+from eventsnn.network.network import INPUT, Layer, Network
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
+from eventsnn.simulation.simulation import Simulation
 
 VERSION = "1.0.8"  # of the package whose layout this is
 RESETS = {IF: "subtract", HardIF: "zero"}
@@ -49,27 +52,30 @@ READERS = {
     "generic": Reader(
         "zero",
         ">",
-        "so say NIR's equations, which simulators take more or less literally: write for one of them",
+        "so say NIR's equations, which simulators take more or less literally: write for one of "
+        "them",
     ),
     "sinabs": Reader(
         "subtract",
         ">=",
-        "it fires floor(v / threshold) spikes in a step and raises potentials below -threshold to it: set "
-        "spike_fn = SingleSpike and min_v_mem = None of each layer",
+        "it fires floor(v / threshold) spikes in a step and raises potentials below -threshold "
+        "to it: set spike_fn = SingleSpike and min_v_mem = None of each layer",
         v_reset=False,
         sums=False,
     ),
     "spikingjelly": Reader(
         "zero",
         ">=",
-        "set v_reset = None of each IFNode for a reset by subtraction; r is 1 / dt for its dt = 1e-4",
+        "set v_reset = None of each IFNode for a reset by subtraction; r is 1 / dt for its dt = "
+        "1e-4",
         r=1e4,
     ),
     "snntorch": Reader(
         "subtract",
         ">",
-        "its importer makes the IF leaky: set beta = 1 and init_hidden = True of each Leaky; where a reset "
-        "leaves a potential above the threshold, the next step loses a spike; give one image at a time, without batch axis",
+        "its importer makes the IF leaky: set beta = 1 and init_hidden = True of each Leaky; "
+        "where a reset leaves a potential above the threshold, the next step loses a spike; give "
+        "one image at a time, without batch axis",
     ),
     "norse": Reader(
         "zero",
@@ -81,7 +87,7 @@ READERS = {
 }
 
 
-def notes(simulation, target):
+def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
     """What the reader `target` does otherwise than the simulation, in words, one line each."""
     reader, ours, network = READERS[target], RESETS[type(simulation.neuron)], simulation.network
     name, resets = (
@@ -97,21 +103,21 @@ def notes(simulation, target):
     ]
     if any(v.any() for v in simulation.initial):
         lines.append(
-            "v(0) is not in a NIR graph: set each layer's potentials to the metadata's initial_potential before the first step, "
-            "or export with --initial 0"
+            "v(0) is not in a NIR graph: set each layer's potentials to the metadata's "
+            "initial_potential before the first step, or export with --initial 0"
         )
     several = [layer.name for i, layer in enumerate(network.layers) if len(network.into(i)) > 1]
     if several and not reader.sums:
         lines.append(
-            f"{name} computes another network: {len(several)} layers, such as {several[0]}, have several sources, and its loader "
-            "(nirtorch.load) adds some of them up a step late"
+            f"{name} computes another network: {len(several)} layers, such as {several[0]}, have "
+            "several sources, and its loader (nirtorch.load) adds some of them up a step late"
         )
     if simulation.engine.asynchronous:
         lines.append(f"{name} knows clocked time only: the order of arrival is in the metadata")
     return tuple(lines)
 
 
-def check(simulation, target="generic"):
+def check(simulation: Simulation, target: str = "generic") -> None:
     """Raise InputError unless the simulation can be said in NIR."""
     if target not in READERS:
         raise InputError(
@@ -122,7 +128,8 @@ def check(simulation, target="generic"):
             "NIR",
             "integrate-and-fire neurons, the only ones it has without a leak",
             type(simulation.neuron).words,
-            "choose --neuron if or if-hard: it has neither negative spikes nor several members on one potential",
+            "choose --neuron if or if-hard: it has neither negative spikes nor several members "
+            "on one potential",
         )
     pools = [layer.name for layer in simulation.network.spiking if layer.pools]
     if pools:
@@ -152,7 +159,7 @@ def check(simulation, target="generic"):
         )
 
 
-def write(simulation, path, target="generic"):
+def write(simulation: Simulation, path: str | Path, target: str = "generic") -> tuple[str, ...]:
     """Write a Simulation's network as a NIR graph for a reader of READERS; returns the notes that
     its user should see.
 
@@ -176,7 +183,7 @@ def write(simulation, path, target="generic"):
     return said
 
 
-def _put(group, fields):
+def _put(group: h5py.Group, fields: dict[str, Any]) -> None:
     """Write a dict: dicts as groups, arrays compressed."""
     for key, value in fields.items():
         if isinstance(value, dict):
@@ -187,10 +194,14 @@ def _put(group, fields):
             group[key] = value
 
 
-def graph_of(simulation, reader):
+def graph_of(
+    simulation: Simulation, reader: Reader
+) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
     """(name -> fields of a node, edges) of a Simulation; nodes in topological order."""
     network = simulation.network
-    nodes, edges = {"input": {"type": "Input", "shape": np.array(network.graph.input_shape)}}, []
+    shape: tuple[int, ...] = network.graph.input_shape
+    nodes: dict[str, dict[str, Any]] = {"input": {"type": "Input", "shape": np.array(shape)}}
+    edges: list[tuple[str, str]] = []
     grids, ends = (
         {INPUT: network.graph.input_shape},
         {INPUT: "input"},
@@ -200,11 +211,8 @@ def graph_of(simulation, reader):
         kernels = _kernels(network, i, grids)
         if kernels is not None:
             grids[i] = layer.grid
-        shape, bias = (
-            (layer.grid, layer.bias[0])
-            if kernels is not None
-            else ((layer.size,), layer.bias.T.reshape(-1))
-        )
+        shape = (layer.size,) if kernels is None else layer.grid
+        bias = layer.bias.T.reshape(-1) if kernels is None else layer.bias[0]
         name = ends[i] = "output" if layer is network.readout else _fresh(layer.name, taken)
         for number, p in enumerate(network.into(i)):
             source, synapses = ends[p.source], _fresh(f"{ends[p.source]}_to_{name}", taken)
@@ -228,15 +236,14 @@ def graph_of(simulation, reader):
                 }
             edges += [(source, synapses), (synapses, name)]
             bias = np.zeros_like(bias)  # it comes once
-        nodes[name] = (
-            {"type": "Output", "shape": np.array(shape)}
-            if name == "output"
-            else _neurons(layer, shape, simulation.initial[i], reader)
-        )
+        if name == "output":
+            nodes[name] = {"type": "Output", "shape": np.array(shape)}
+        else:
+            nodes[name] = _neurons(layer, shape, simulation.initial[i], reader)
     return nodes, edges
 
 
-def _fresh(name, taken):
+def _fresh(name: str, taken: set[str]) -> str:
     """The name as HDF5 and Python take it, unlike those `taken`, to which it is added."""
     name = re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII)
     while name in taken:
@@ -245,7 +252,9 @@ def _fresh(name, taken):
     return name
 
 
-def _kernels(network, i, grids):
+def _kernels(
+    network: Network, i: int, grids: dict[int, tuple[int, int, int]]
+) -> list[Kernel] | None:
     """The projections into layer i as Kernels; None where it has to be flat: not all are
     convolutions of maps, with one bias a channel.
     """
@@ -261,7 +270,7 @@ def _kernels(network, i, grids):
     return kernels
 
 
-def _conv2d(kernel, grid, bias):
+def _conv2d(kernel: Kernel, grid: tuple[int, int, int], bias: NDArray[Any]) -> dict[str, Any]:
     return {
         "type": "Conv2d",
         "input_shape": np.array(grid[1:]),
@@ -274,7 +283,9 @@ def _conv2d(kernel, grid, bias):
     }
 
 
-def _neurons(layer, shape, initial, reader):
+def _neurons(
+    layer: Layer, shape: tuple[int, ...], initial: NDArray[Any], reader: Reader
+) -> dict[str, Any]:
     """The fields of an IF. initial: v(0) in thresholds, [neurons]."""
     fields = {"type": "IF", "r": np.full(shape, reader.r), "v_threshold": np.ones(shape)}
     if reader.v_reset:
@@ -286,7 +297,7 @@ def _neurons(layer, shape, initial, reader):
     return fields | {"metadata": {"layer": layer.name, **values}}
 
 
-def _metadata(simulation, target, said):
+def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dict[str, Any]:
     p, words = simulation.network.graph.preprocessing, simulation.describe()
     return {
         "writer": f"eventsnn {version.VERSION}",

@@ -8,11 +8,13 @@ column `sign` says so, and programs that do not read it count them as spikes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import open_hdf5
@@ -34,14 +36,14 @@ class Population(NamedTuple):
     name: str
     size: int
     first: int
-    times: np.ndarray
-    neurons: np.ndarray
-    seq: np.ndarray
-    sign: np.ndarray
-    member: np.ndarray
+    times: NDArray[np.float64]
+    neurons: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    sign: NDArray[np.int8]
+    member: NDArray[np.uint8]
 
 
-def populations(source):
+def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str, Any]]:
     """(list of a Population for each spiking layer that was kept, {what: value} about the run) of a
     `Trace` or of a trace file.
 
@@ -108,7 +110,7 @@ def populations(source):
     )
 
 
-def write_sonata(source, path):
+def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
     """Write the spikes of a `Trace` or trace file as SONATA: /spikes/<layer>/{timestamps,
     node_ids}, uncompressed, by time.
 
@@ -128,7 +130,7 @@ def write_sonata(source, path):
                 group["sign"] = p.sign
 
 
-def write_gdf(source, path):
+def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
     """Write the spikes of a `Trace` or trace file as text, one a line: neuron and time (and sign,
     where it is not always 1).
 
@@ -136,22 +138,22 @@ def write_gdf(source, path):
     neuron's number in its layer.
     """
     found, _ = populations(source)
-    order = np.argsort(np.concatenate([p.seq for p in found] or [[]]), kind="stable")
+    places = [p.seq for p in found] or [np.zeros(0, np.int64)]
+    order = np.argsort(np.concatenate(places), kind="stable")
     columns = [
         np.concatenate(parts)[order].tolist()
         for parts in zip(*((1 + p.first + p.neurons, p.times, p.sign) for p in found))
     ]
     signed = any((p.sign < 0).any() for p in found)
     with new_file(path) as file:
-        rows = zip(*columns)
-        file.write(
-            "".join(
-                f"{n}\t{t!r}\t{s}\n" if signed else f"{n}\t{t!r}\n" for n, t, s in rows
-            ).encode()
-        )
+        lines = [
+            f"{neuron}\t{time!r}\t{sign}\n" if signed else f"{neuron}\t{time!r}\n"
+            for neuron, time, sign in zip(*columns)
+        ]
+        file.write("".join(lines).encode())
 
 
-def to_neo(source):
+def to_neo(source: Trace | str | Path) -> Any:
     """The spikes of a `Trace` or trace file as a neo.Block: a Segment with a SpikeTrain for each
     neuron that fired, a Group for each layer.
 
@@ -198,7 +200,7 @@ def to_neo(source):
 WRITERS = {"sonata": (write_sonata, "h5"), "gdf": (write_gdf, "gdf")}
 
 
-def write_all(folder, out, names):
+def write_all(folder: Path, out: Path, names: Sequence[str]) -> None:
     """Write the spikes of each trace file in `folder` to `out`, as spikes-<image>.h5 and .gdf.
     names: of WRITERS.
     """

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.network import linear
-from eventsnn.network.network import INPUT
+from eventsnn.network.network import INPUT, Network
 from eventsnn.network.thresholds import CHUNK
 
 TOLERANCE = 1e-9
 
 
-def deviation(network, pixels):
+def deviation(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
     """The largest difference between the network's linear paths and its graph.
 
     Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference
@@ -24,12 +26,13 @@ def deviation(network, pixels):
     """
     graph: Graph = network.graph
     x = graph.preprocessing(pixels)
-    names = [layer.node.name for layer in network.spiking]
+    nodes = {layer.name: layer.node for layer in network.spiking if layer.node is not None}
+    names = [node.name for node in nodes.values()]
     end = graph.by_name[graph.output]
-    targets = [layer.name if layer.pools else layer.node.inputs[0] for layer in network.spiking]
+    targets = [node.name if node.op == "MaxPool" else node.inputs[0] for node in nodes.values()]
     targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
     silent = {
-        layer.name: _as_in_graph(layer.theta == 0, graph.shapes[layer.name])
+        layer.name: _as_in_graph(np.equal(layer.theta, 0), graph.shapes[layer.name])
         for layer in network.layers
         if np.ndim(layer.theta)
     }
@@ -43,11 +46,8 @@ def deviation(network, pixels):
         for i, (layer, target) in enumerate(zip(network.layers, targets)):
             total = np.repeat(layer.bias[None], len(outputs[graph.input]), axis=0)
             for p in network.into(i):
-                source, theta = (
-                    (graph.input, 1.0)
-                    if p.source == INPUT
-                    else (names[p.source], network.layers[p.source].theta)
-                )
+                source = graph.input if p.source == INPUT else names[p.source]
+                theta = 1.0 if p.source == INPUT else network.layers[p.source].theta
                 apply = partial(linear.largest, p.map) if layer.pools else p.map
                 total += apply(
                     _by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf)
@@ -62,24 +62,25 @@ def deviation(network, pixels):
     return worst, where
 
 
-def check(network, pixels):
+def check(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
     """Like `deviation`, but a difference above 1e-9 raises ArithmeticError: the conversion itself
     would be wrong.
     """
     worst, where = deviation(network, pixels)
     if not worst <= TOLERANCE:
         raise ArithmeticError(
-            f"the converted network differs from {network.graph.source} by {worst:.3g} at layer {where!r} "
-            f"(allowed: {TOLERANCE:g}); this is a defect of eventsnn, please report it with the checkpoint"
+            f"the converted network differs from {network.graph.source} by {worst:.3g} at layer "
+            f"{where!r} (allowed: {TOLERANCE:g}); this is a defect of eventsnn, please report it "
+            "with the checkpoint"
         )
     return worst, where
 
 
-def _by_site(values, sites):
+def _by_site(values: NDArray[Any], sites: int) -> NDArray[Any]:
     """[N, C, H, W] or flat [N, C * H * W] -> [N, sites, C]."""
     return np.asarray(values, np.float64).reshape(len(values), -1, sites).transpose(0, 2, 1)
 
 
-def _as_in_graph(values, shape):
+def _as_in_graph(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """[sites, C] -> (C, H, W) or a flat vector, as `shape` says."""
     return values.T.reshape(shape)

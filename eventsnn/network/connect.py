@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eventsnn.ann.graph import Graph, Node
+from eventsnn.ann.operators import infer_shape
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
-from eventsnn.network.network import INPUT, Layer, Projection
+from eventsnn.network.linear import Grid, LinearMap
+from eventsnn.network.network import INPUT, Layer, Projection, Threshold
 
 MAX_WEIGHTS = 2**29
 
@@ -19,11 +26,13 @@ class _Expression:
 
     terms: dict[str, linear.LinearMap]
     offset: np.ndarray
-    grid: tuple[int, int, int]
+    grid: Grid
     flat: bool = False
 
 
-def connect(graph, thetas):
+def connect(
+    graph: Graph, thetas: Mapping[str, float | NDArray[Any]]
+) -> tuple[tuple[Layer, ...], tuple[Projection, ...]]:
     """Layers and projections of a graph whose activations have the thresholds `thetas`.
 
     thetas: name -> a float, or an array of the activation's shape. Every linear path between two
@@ -31,49 +40,39 @@ def connect(graph, thetas):
     is composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool
     one activation or another MaxPool (`passes.split_pools` sees to that).
     """
-    numbers, layers, projections = {graph.input: INPUT}, [], []
+    numbers = {graph.input: INPUT}
+    layers: list[Layer] = []
+    projections: list[tuple[int, int, LinearMap]] = []
     expressions = {graph.input: _source(graph.input, graph.input_shape)}
     uses = {
         name: sum(node.inputs.count(name) for node in graph.nodes)
         for name in (graph.input, *graph.by_name)
     }
 
-    def add_layer(name, grid, theta, offset, terms, node):
+    def add_layer(name: str, theta: Threshold, expression: _Expression, node: Node | None) -> None:
+        terms, offset = expression.terms, expression.offset
         bias = offset / np.where(theta, theta, np.inf)
         projections.extend(
             (numbers[source], len(layers), terms[source])
             for source in sorted(terms, key=numbers.__getitem__)
         )
         numbers[name] = len(layers)
-        layers.append(Layer(name, grid, theta, bias, node))
+        layers.append(Layer(name, expression.grid, theta, bias, node))
 
     for node in graph.nodes:
         inputs = [expressions[name] for name in node.inputs]
         x = inputs[0]
         if node.is_activation:
-            theta = thetas[node.name]
-            theta = (
-                float(theta)
-                if np.ndim(theta) == 0
-                else np.asarray(theta, np.float64).reshape(x.grid[0], -1).T
-            )
-            add_layer(node.name, x.grid, theta, x.offset, x.terms, node)
+            add_layer(node.name, _by_site(thetas[node.name], x.grid), x, node)
             expressions[node.name] = _source(node.name, x.grid, x.flat)
         elif node.op == "MaxPool":
-            source, windows, grid = (
-                _pooled(graph, node),
-                linear.max_pool(node, x.grid),
-                graph.shapes[node.name],
-            )
+            source = _pooled(graph, node)
+            windows = linear.max_pool(node, x.grid)
+            channels, height, width = graph.shapes[node.name]
+            grid = (channels, height, width)
             theta = _pooled_theta(graph, node, layers[numbers[source]].theta, windows)
-            add_layer(
-                node.name,
-                grid,
-                theta,
-                np.zeros((windows.sites[1], grid[0])),
-                {source: windows},
-                node,
-            )
+            pool = _Expression({source: windows}, np.zeros((windows.sites[1], channels)), grid)
+            add_layer(node.name, theta, pool, node)
             expressions[node.name] = _source(node.name, grid)
         elif node.op in linear.LINEAR:
             try:
@@ -109,11 +108,20 @@ def connect(graph, thetas):
             "an output that depends on an activation",
             "an output that depends on the input alone",
         )
-    add_layer("readout", end.grid, 1.0, end.offset, end.terms, None)
+    add_layer("readout", 1.0, end, None)
     return tuple(layers), _normalised(graph, layers, projections)
 
 
-def _normalised(graph, layers, projections):
+def _by_site(theta: float | NDArray[Any], grid: Grid) -> Threshold:
+    """A threshold as a float, or [C, H, W] (or flat) as float64 [sites, C]."""
+    if np.ndim(theta) == 0:
+        return float(theta)
+    return np.asarray(theta, np.float64).reshape(grid[0], -1).T
+
+
+def _normalised(
+    graph: Graph, layers: list[Layer], projections: list[tuple[int, int, LinearMap]]
+) -> tuple[Projection, ...]:
     """Projections of (source, target, map) with each map in the thresholds of the layers it
     joins.
     """
@@ -141,7 +149,7 @@ def _normalised(graph, layers, projections):
     return tuple(normalised)
 
 
-def _pooled(graph, node):
+def _pooled(graph: Graph, node: Node) -> str:
     """The name of the activation or MaxPool whose spikes a MaxPool node counts."""
     name = node.inputs[0]
     found = graph.by_name.get(name)
@@ -150,36 +158,39 @@ def _pooled(graph, node):
             f"{graph.source}: node {node.name!r} (MaxPool)",
             "an activation or another MaxPool in front of it, whose spikes it can count",
             "the input itself" if found is None else f"{found.op} {name!r}",
-            "put an activation in front of it, or choose max_pooling='average' (--max-pooling average), which changes "
-            "the function",
+            "put an activation in front of it, or choose max_pooling='average' (--max-pooling "
+            "average), which changes the function",
         )
     return name
 
 
-def _pooled_theta(graph, node, theta, windows):
+def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap) -> Threshold:
     """The threshold of a pool layer: spikes can be counted together only where each is worth the
     same.
     """
-    if np.ndim(theta) == 0:
+    if isinstance(theta, float):
         return theta
-    most, least = linear.largest(windows, theta[None])[0], -linear.largest(windows, -theta[None])[0]
+    most = linear.largest(windows, theta[None])[0]
+    least = -linear.largest(windows, -theta[None])[0]
     if (most > least).any():
         raise InputError(
             f"{graph.source}: node {node.name!r} (MaxPool)",
             "one threshold inside each window, so that spikes can be counted",
-            f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one of them",
-            "choose a rule with one threshold a layer ('max', 'percentile'), or max_pooling='average'",
+            f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one "
+            "of them",
+            "choose a rule with one threshold a layer ('max', 'percentile'), or "
+            "max_pooling='average'",
         )
     return most
 
 
-def _source(name, grid, flat=False):
+def _source(name: str, grid: Grid, flat: bool = False) -> _Expression:
     return _Expression(
         {name: linear.identity(grid)}, np.zeros((grid[1] * grid[2], grid[0])), grid, flat
     )
 
 
-def _linear(node, inputs):
+def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
     x = inputs[0]
     if node.op in ("Identity", "Dropout", "Softmax"):
         return x
@@ -221,33 +232,31 @@ def _linear(node, inputs):
     return _shifted(y, node.params.get("B")) if node.op == "Conv" else y
 
 
-def _fan_out(node):
+def _fan_out(node: Node) -> int:
     return node.params["B"].shape[0 if node.attrs.get("transB", 0) else 1]
 
 
-def _out_size(node, grid):
-    from eventsnn.ann.operators import infer_shape
+def _out_size(node: Node, grid: Grid) -> tuple[int, int]:
+    height, width = infer_shape(node, [grid], node.name)[1:]
+    return height, width
 
-    return infer_shape(node, [grid], node.name)[1:]
 
-
-def _through(x, step, grid, flat):
+def _through(x: _Expression, step: LinearMap, grid: Grid, flat: bool) -> _Expression:
     terms = {source: linear.compose(m, step) for source, m in x.terms.items()}
     return _Expression(terms, step(x.offset[None])[0], grid, flat)
 
 
-def _shifted(x, shift):
-    return (
-        x
-        if shift is None
-        else _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
-    )
+def _shifted(x: _Expression, shift: NDArray[Any] | None) -> _Expression:
+    if shift is None:
+        return x
+    return _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
 
 
-def _sum(parts):
-    gathered: dict[str, list] = {}
+def _sum(parts: list[_Expression]) -> _Expression:
+    gathered: dict[str, list[LinearMap]] = {}
     for part in parts:
         for source, m in part.terms.items():
             gathered.setdefault(source, []).append(m)
     terms = {source: linear.add(maps) for source, maps in gathered.items()}
-    return _Expression(terms, sum(part.offset for part in parts), parts[0].grid, parts[0].flat)
+    offset = reduce(np.add, [part.offset for part in parts])
+    return _Expression(terms, offset, parts[0].grid, parts[0].flat)

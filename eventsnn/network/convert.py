@@ -9,8 +9,13 @@ gets its threshold; linear paths are composed into projections and normalised to
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.ann.graph import Graph
+from eventsnn.data.images import Images
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
@@ -32,34 +37,40 @@ READOUT = ("adds", "fires")
 
 @named_options
 def convert(
-    graph,
+    graph: Graph,
     *,
-    thresholds="auto",
-    percentile=99.9,
-    calibration=None,
-    dead="layer_max",
-    max_pooling="exact",
-    residual="keep",
-    readout="adds",
-    compat=None,
-):
+    thresholds: str = "auto",
+    percentile: float = 99.9,
+    calibration: Images | NDArray[Any] | None = None,
+    dead: str = "layer_max",
+    max_pooling: str = "exact",
+    residual: str = "keep",
+    readout: str = "adds",
+    compat: str | None = None,
+) -> Network:
     """The spiking `Network` of a graph.
 
-    thresholds: a rule of semantics section 2. `auto` takes the activation's own parameter where it
-    has one (tcl: lambda, TCL eq. 9; qcfs: lambda, SRP eq. 7; lsq: scale * levels, SpikeZIP eq. 2)
-    and the percentile elsewhere. `dni`: one threshold a neuron, its largest activation (DNISNM
-    section 4.1); every synapse then has a weight of its own, in float64. calibration: raw images
-    [N, C, H, W] or `Images`; `max`, `percentile` and `dni` need them. dead: for `dni`, neurons
-    never active on them take the layer's largest threshold ("layer_max") or never fire ("silent").
-    max_pooling: "exact" pools running sums of spikes (semantics section 10); "average" replaces
-    MaxPool by AveragePool (TCL section II-B; another function). residual: "reroute" adds shortcuts
-    behind activations (SpikeZIP section 3.3; another function, for networks trained so). readout:
-    "fires" puts neurons at the output, whose spikes are added up (as in DNISNM's code); "adds" adds
-    up the charge that arrives there.
+    graph: the ANN, as `eventsnn.load` returns it.
+    thresholds: a rule (semantics, section 2). "auto" takes the activation's own parameter where it
+        has one ("tcl": lambda, TCL eq. 9; "qcfs": lambda, SRP eq. 7; "lsq": scale * levels,
+        SpikeZIP eq. 2) and the percentile elsewhere. "max" is the largest activation. "dni" gives
+        one threshold a neuron, its largest activation (DNISNM section 4.1); every synapse then has
+        a weight of its own, in float64.
+    percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile".
+    calibration: raw images [N, C, H, W], or `Images`, on which "max", "percentile" and "dni" are
+        found; None where no layer needs them.
+    dead: for "dni", whether neurons that are never active on the calibration images take the
+        layer's largest threshold ("layer_max") or never fire ("silent").
+    max_pooling: "exact" pools running sums of spikes (semantics, section 10); "average" replaces
+        MaxPool by AveragePool (TCL section II-B), which is another function.
+    residual: "keep"; or "reroute", which adds shortcuts behind activations (SpikeZIP section 3.3),
+        another function, for networks trained so.
+    readout: "adds" adds up the charge that arrives at the output; "fires" puts neurons there, whose
+        spikes are added up (as in DNISNM's code).
+    compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
 
-    compat: a paper's own code (`compat.PRESETS`), which decides some of these.
-
-    Raises InputError where a node has no spiking form or a threshold cannot be had.
+    Raises InputError where a node has no spiking form or a threshold cannot be had, and OptionError
+    for an option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
     thresholds, dead, readout = decided["thresholds"], decided["dead"], decided["readout"]
@@ -86,12 +97,13 @@ def convert(
         if wanted:
             graph, note = change(graph)
             notes += (note,) if note else ()
-    pixels = getattr(calibration, "pixels", calibration)
+    pixels: Any = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:
         notes += (
-            f"{silent:,} neurons, never active on the calibration images, are silent: the network may compute another function",
+            f"{silent:,} neurons, never active on the calibration images, are silent: the network "
+            "may compute another function",
         )
     layers, projections = connect(graph, thetas)
     return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)

@@ -13,16 +13,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eventsnn.ann.graph import Node
 from eventsnn.ann.operators import IDENTITIES, resize_indices, spatial_pads, window_of
+from eventsnn.ann.windows import Window
 from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
 
 
-@dataclass(frozen=True)
+Grid = tuple[int, int, int]  # channels, height, width
+
+
+@dataclass(frozen=True, repr=False)
 class LinearMap:
     """target[r, :] = sum over taps of source[p, :] @ blocks[k], block-diagonal in G groups.
 
@@ -33,37 +40,42 @@ class LinearMap:
     """
 
     sites: tuple[int, int]
-    p: np.ndarray
-    r: np.ndarray
-    k: np.ndarray
-    weights: np.ndarray
+    p: NDArray[np.int64]
+    r: NDArray[np.int64]
+    k: NDArray[np.int64]
+    weights: NDArray[Any]
     factor: float | None = None
 
     @property
-    def blocks(self):
+    def blocks(self) -> NDArray[Any]:
         """float64 [K, G, ci, co]."""
         return self._multiplied(self.weights)
 
-    def _multiplied(self, weights):
+    def _multiplied(self, weights: NDArray[Any]) -> NDArray[Any]:
+        if self.factor is None:
+            return weights
+        return np.multiply(weights, self.factor, dtype=np.float64, order="C")
+
+    def __repr__(self) -> str:
+        count, groups, ci, co = self.weights.shape
         return (
-            weights
-            if self.factor is None
-            else np.multiply(weights, self.factor, dtype=np.float64, order="C")
+            f"<LinearMap from {self.sites[0]:,} sites to {self.sites[1]:,}: {len(self.p):,} taps "
+            f"through {count:,} blocks of {groups} x {ci} x {co}>"
         )
 
-    def some(self, which):
+    def some(self, which: slice) -> LinearMap:
         """The map with the blocks `which` (an index) alone: for their numbers, its taps mean
         nothing.
         """
         return replace(self, weights=self.weights[which])
 
     @property
-    def channels(self):
+    def channels(self) -> tuple[int, int]:
         """(source channels, target channels)."""
         _, groups, ci, co = self.weights.shape
         return groups * ci, groups * co
 
-    def __call__(self, x):
+    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
         """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the
         numbers of the blocks.
         """
@@ -84,10 +96,10 @@ class LinearMap:
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
             else:
-                np.add.at(out, (slice(None), r), moved)
+                np.add.at(out.swapaxes(0, 1), r, moved.swapaxes(0, 1))
         return out
 
-    def normalised(self, source, target):
+    def normalised(self, source: float | NDArray[Any], target: float | NDArray[Any]) -> LinearMap:
         """Each weight times its source's threshold, divided by its target's (weight normalisation,
         DNISNM eq. 18).
 
@@ -96,29 +108,29 @@ class LinearMap:
         any more: there are as many blocks as taps. They lie source by source, targets backwards, as
         the event engine's runs want them.
         """
-        if np.ndim(source) == np.ndim(target) == 0:
+        if isinstance(source, float) and isinstance(target, float):
             factor = source / target
-            return (
-                replace(self, weights=self.weights * factor)
-                if self.factor is None
-                else replace(self, factor=self.factor * factor)
-            )
-        (count, groups), (ci, co) = (len(self.p), self.weights.shape[1]), self.weights.shape[2:]
+            if self.factor is None:
+                return replace(self, weights=self.weights * factor)
+            return replace(self, factor=self.factor * factor)
+        count, groups = len(self.p), self.weights.shape[1]
+        ci, co = self.weights.shape[2:]
         order = np.lexsort((-self.r, self.p))
         k = np.empty(count, np.int64)
         k[order] = np.arange(count)
         blocks = self.blocks[self.k[order]]  # the only large array: the rest happens in place
-        blocks *= (
-            source if np.ndim(source) == 0 else source[self.p[order]].reshape(count, groups, ci, 1)
-        )
-        blocks /= (
-            target
-            if np.ndim(target) == 0
-            else np.where(target, target, np.inf)[self.r[order]].reshape(count, groups, 1, co)
-        )
+        if isinstance(source, float):
+            blocks *= source
+        else:
+            blocks *= source[self.p[order]].reshape(count, groups, ci, 1)
+        if isinstance(target, float):
+            blocks /= target
+        else:
+            reached = np.where(target, target, np.inf)[self.r[order]]
+            blocks /= reached.reshape(count, groups, 1, co)
         return LinearMap(self.sites, self.p, self.r, k, blocks)
 
-    def dense(self):
+    def dense(self) -> NDArray[Any]:
         """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
         (c, d), (sources, targets) = self.channels, self.sites
         matrix = np.zeros((sources, c, targets, d))
@@ -128,7 +140,9 @@ class LinearMap:
         return matrix.reshape(sources * c, targets * d)
 
 
-def make_map(sites, p, r, k, blocks):
+def make_map(
+    sites: tuple[int, int], p: NDArray[Any], r: NDArray[Any], k: NDArray[Any], blocks: NDArray[Any]
+) -> LinearMap:
     """A LinearMap from taps in any order; taps that share (r, p) are added up."""
     order = np.lexsort((k, p, r))
     p, r, k = (np.asarray(x, np.int64)[order] for x in (p, r, k))
@@ -149,7 +163,7 @@ def make_map(sites, p, r, k, blocks):
     return LinearMap(sites, p[start], r[start], k.reshape(-1), summed)
 
 
-def regroup(blocks, groups):
+def regroup(blocks: NDArray[Any], groups: int) -> NDArray[Any]:
     """The same block-diagonal matrices in fewer groups (a divisor of theirs)."""
     count, old, ci, co = blocks.shape
     if old == groups:
@@ -162,7 +176,7 @@ def regroup(blocks, groups):
     return wide.reshape(count, groups, ratio * ci, ratio * co)
 
 
-def compose(first, then):
+def compose(first: LinearMap, then: LinearMap) -> LinearMap:
     """The map that applies `first` and then `then`."""
     if _is_identity(first):
         return then
@@ -188,7 +202,7 @@ def compose(first, then):
     )
 
 
-def _is_identity(m):
+def _is_identity(m: LinearMap) -> bool:
     return (
         m.weights.shape[::2] == (1, 1)
         and m.weights.shape[3] == 1
@@ -197,7 +211,7 @@ def _is_identity(m):
     )
 
 
-def _products(a, b, i, j):
+def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]) -> NDArray[Any]:
     """a[i] @ b[j] for each pair, in as many groups as both allow; scaling stays a scaling."""
     ga, gb = a.shape[1], b.shape[1]
     if ga == gb:
@@ -210,27 +224,28 @@ def _products(a, b, i, j):
     return np.matmul(regroup(a, groups)[i], regroup(b, groups)[j])
 
 
-def add(maps):
+def add(maps: list[LinearMap]) -> LinearMap:
     """The sum of maps with the same source and target."""
     if len(maps) == 1:
         return maps[0]
     groups = reduce(np.gcd, (m.weights.shape[1] for m in maps))
     blocks = [regroup(m.blocks, int(groups)) for m in maps]
     offsets = np.cumsum([0] + [len(b) for b in blocks[:-1]])
-    joined = [np.concatenate([getattr(m, name) for m in maps]) for name in ("p", "r")]
+    p = np.concatenate([m.p for m in maps])
+    r = np.concatenate([m.r for m in maps])
     k = np.concatenate([m.k + o for m, o in zip(maps, offsets)])
-    return make_map(maps[0].sites, *joined, k, np.concatenate(blocks))
+    return make_map(maps[0].sites, p, r, k, np.concatenate(blocks))
 
 
 # --- one operator at a time ------------------------------------------------------------------
 
 
-def identity(grid):
+def identity(grid: Grid) -> LinearMap:
     """The identity on a grid (C, H, W)."""
     return scaling(grid, np.ones(grid[0]))
 
 
-def scaling(grid, factors):
+def scaling(grid: Grid, factors: NDArray[Any]) -> LinearMap:
     """Multiply each channel by its factor; float64 [C]."""
     sites = np.arange(grid[1] * grid[2])
     return LinearMap(
@@ -242,7 +257,7 @@ def scaling(grid, factors):
     )
 
 
-def scaling_of_neurons(grid, factors):
+def scaling_of_neurons(grid: Grid, factors: NDArray[Any]) -> LinearMap:
     """Multiply each neuron by its own factor; float64 [H * W, C]."""
     sites = np.arange(grid[1] * grid[2])
     return make_map(
@@ -254,7 +269,7 @@ def scaling_of_neurons(grid, factors):
     )
 
 
-def window_taps(grid, window):
+def window_taps(grid: Grid, window: Window) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """(source site, target site, tap number) of a sliding window; padding is left out."""
     (height, width), (kh, kw) = grid[1:], window.kernel
     oy, ox, ky, kx = np.meshgrid(
@@ -270,7 +285,9 @@ def window_taps(grid, window):
     return (y * width + x)[inside], (oy * window.out[1] + ox)[inside], (ky * kw + kx)[inside]
 
 
-def _of_graph(sites, p, r, k, weights):
+def _of_graph(
+    sites: tuple[int, int], p: NDArray[Any], r: NDArray[Any], k: NDArray[Any], weights: NDArray[Any]
+) -> LinearMap:
     """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the
     memory, or none where rows can be read where they are.
     """
@@ -282,7 +299,7 @@ def _of_graph(sites, p, r, k, weights):
     )
 
 
-def convolution(node, grid):
+def convolution(node: Node, grid: Grid) -> LinearMap:
     """Conv: one block for each tap of the kernel."""
     window = window_of(node, grid)
     p, r, k = window_taps(grid, window)
@@ -292,7 +309,7 @@ def convolution(node, grid):
     return _of_graph((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, blocks)
 
 
-def average_pool(node, grid):
+def average_pool(node: Node, grid: Grid) -> LinearMap:
     """AveragePool: one scaling for each number of pixels that a window covers."""
     window = window_of(node, grid)
     p, r, _ = window_taps(grid, window)
@@ -306,7 +323,7 @@ def average_pool(node, grid):
     )
 
 
-def max_pool(node, grid):
+def max_pool(node: Node, grid: Grid) -> LinearMap:
     """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear:
     see `largest`.
     """
@@ -321,7 +338,7 @@ def max_pool(node, grid):
     )
 
 
-def largest(windows, x):
+def largest(windows: LinearMap, x: NDArray[Any]) -> NDArray[Any]:
     """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target
     sites, C].
     """
@@ -329,7 +346,7 @@ def largest(windows, x):
     return np.maximum.reduceat(x[:, windows.p] * windows.blocks[windows.k, :, 0, 0], starts, axis=1)
 
 
-def global_average_pool(node, grid):
+def global_average_pool(node: Node, grid: Grid) -> LinearMap:
     sites = grid[1] * grid[2]
     taps = np.zeros(sites, np.int64)
     return make_map(
@@ -337,7 +354,7 @@ def global_average_pool(node, grid):
     )
 
 
-def pad(node, grid):
+def pad(node: Node, grid: Grid) -> LinearMap:
     top, left, bottom, right = spatial_pads(node)
     width = grid[2] + left + right
     y, x = np.divmod(np.arange(grid[1] * grid[2]), grid[2])
@@ -351,7 +368,7 @@ def pad(node, grid):
     )
 
 
-def resize(node, grid):
+def resize(node: Node, grid: Grid) -> LinearMap:
     rows, columns = resize_indices(node, grid)
     p = (rows[:, None] * grid[2] + columns[None, :]).reshape(-1)
     return make_map(
@@ -363,7 +380,7 @@ def resize(node, grid):
     )
 
 
-def batch_normalization(node, grid, flat):
+def batch_normalization(node: Node, grid: Grid, flat: bool) -> LinearMap:
     """The scale of BatchNormalization (TCL eq. 6): one factor a channel, or a neuron where flat."""
     factors = batch_scale(node)
     if not flat:
@@ -371,13 +388,13 @@ def batch_normalization(node, grid, flat):
     return scaling_of_neurons(grid, factors.reshape(grid[0], -1).T)
 
 
-def batch_scale(node):
+def batch_scale(node: Node) -> NDArray[Any]:
     """gamma / sqrt(var + epsilon), float64 [C]."""
     variance = np.asarray(node.params["input_var"], np.float64) + node.attrs.get("epsilon", 1e-5)
     return np.asarray(node.params["scale"], np.float64) / np.sqrt(variance)
 
 
-def gemm(node, grid):
+def gemm(node: Node, grid: Grid) -> LinearMap:
     """Gemm on a flattened grid: one block for each site."""
     weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
     sites = np.arange(grid[1] * grid[2])
@@ -385,7 +402,7 @@ def gemm(node, grid):
     return _of_graph((len(sites), 1), sites, np.zeros_like(sites), sites, blocks)
 
 
-def flattening(grid):
+def flattening(grid: Grid) -> LinearMap:
     """From (C, H, W) to (C*H*W, 1, 1) in ONNX's order: only where two flat vectors meet."""
     channels, sites = grid[0], grid[1] * grid[2]
     if channels * channels * sites * sites > 2**27:
@@ -402,7 +419,7 @@ def flattening(grid):
     return make_map((sites, 1), at, np.zeros_like(at), at, blocks)
 
 
-def placing(grid, offset, total):
+def placing(grid: Grid, offset: int, total: int) -> LinearMap:
     """Put the channels of a grid at `offset` among `total` channels (Concat)."""
     block = np.zeros((1, 1, grid[0], total))
     block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1

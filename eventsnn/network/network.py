@@ -14,15 +14,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 
 INPUT = -1
+Threshold = float | NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
 
@@ -35,42 +37,48 @@ class Layer:
     """
 
     name: str
-    grid: tuple[int, int, int]
-    theta: float | np.ndarray
-    bias: np.ndarray
+    grid: linear.Grid
+    theta: Threshold
+    bias: NDArray[np.float64]
     node: Node | None
 
+    def __repr__(self) -> str:
+        kind = "readout" if self.node is None else self.node.op
+        shape = "x".join(map(str, self.grid))
+        return f"<Layer {self.name!r}: {kind}, {shape}, {self.size:,} neurons>"
+
     @property
-    def size(self):
+    def size(self) -> int:
+        """The number of its neurons, or pool units."""
         return self.grid[0] * self.grid[1] * self.grid[2]
 
     @property
-    def scale(self):
-        """One threshold to show for the layer: theta, or its mean over the neurons that can
-        fire.
-        """
+    def scale(self) -> float:
+        """One threshold to show: theta, or its mean over the neurons that can fire."""
         theta = np.asarray(self.theta)
         return float(theta[theta > 0].mean())
 
     @property
-    def pools(self):
+    def pools(self) -> bool:
         """Whether these are pool units, not neurons."""
         return self.node is not None and self.node.op == "MaxPool"
 
-    def position(self, neuron):
-        """(c, y, x) of a neuron number."""
+    def position(self, neuron: int) -> linear.Grid:
+        """(c, y, x) of a neuron; neuron: its number in the layer."""
         site, c = divmod(int(neuron), self.grid[0])
-        return (c, *divmod(site, self.grid[2]))
+        y, x = divmod(site, self.grid[2])
+        return c, y, x
 
-    def neuron(self, c, y=0, x=0):
-        """The neuron number at channel c, row y, column x."""
+    def neuron(self, c: int, y: int = 0, x: int = 0) -> int:
+        """The number of the neuron at channel c, row y, column x, all from 0."""
         return (y * self.grid[2] + x) * self.grid[0] + c
 
 
 @dataclass(frozen=True)
 class Projection:
-    """All linear paths from one layer (or INPUT) to another; weights in the target's thresholds per
-    source spike.
+    """All linear paths from one layer (or INPUT) to another.
+
+    source, target: the layers' numbers. map: weights in the target's thresholds per source spike.
 
     Into a pool layer there is one projection, whose taps are the windows' members: blocks of ones
     [1, C, 1, 1].
@@ -85,7 +93,9 @@ class Projection:
 class Network:
     """Layers in topological order, the readout last; projections sorted by (target, source).
 
-    A `Network` says nothing about time or arithmetic: `eventsnn.simulate` gives it both.
+    graph: what it was made from. thresholds: the rules in use, in words. notes: what the user
+    should know of the conversion. A `Network` says nothing about time or arithmetic:
+    `eventsnn.simulate` gives it both.
     """
 
     layers: tuple[Layer, ...]
@@ -95,24 +105,23 @@ class Network:
     notes: tuple[str, ...] = ()
 
     @property
-    def readout(self):
+    def readout(self) -> Layer:
+        """The output, the last layer."""
         return self.layers[-1]
 
     @property
-    def spiking(self):
+    def spiking(self) -> tuple[Layer, ...]:
         """The layers that send spikes: all but the readout; pool layers too."""
         return self.layers[:-1]
 
     @property
-    def neurons(self):
+    def neurons(self) -> int:
         """The number of spiking neurons (pool units are none)."""
         return sum(layer.size for layer in self.spiking if not layer.pools)
 
     @cached_property
-    def synapses(self):
-        """The number of synapses that spikes can cross (neither drive from the input nor a pool's
-        window has any).
-        """
+    def synapses(self) -> int:
+        """The number of synapses: neither the input's drive nor a pool's window has any."""
         total = 0
         for projection in self.projections:
             _, groups, ci, co = projection.map.weights.shape
@@ -121,25 +130,22 @@ class Network:
         return total
 
     @cached_property
-    def first(self):
-        """Where each layer's neurons begin among all, readout included, and where they end: int64
-        [L + 1].
-        """
-        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(
-            np.int64
-        )
+    def first(self) -> NDArray[np.int64]:
+        """Where each layer's neurons begin among all, and where the last end: int64 [L + 1]."""
+        ends = np.cumsum([layer.size for layer in self.layers])
+        return np.concatenate([[0], ends]).astype(np.int64)
 
     @cached_property
-    def layer_of(self):
+    def layer_of(self) -> NDArray[np.int32]:
         """The layer of each neuron among all, readout included: int32 [neurons]."""
         return np.repeat(np.arange(len(self.layers), dtype=np.int32), np.diff(self.first))
 
-    def columns(self, layer):
-        """Where the neurons of layer number `layer` stand among all: a slice."""
+    def columns(self, layer: int) -> slice:
+        """Where a layer's neurons stand among all: a slice. layer: its number."""
         return slice(int(self.first[layer]), int(self.first[layer + 1]))
 
-    def into(self, target):
-        """The projections that arrive at layer number `target`."""
+    def into(self, target: int) -> list[Projection]:
+        """The projections that arrive at a layer. target: its number."""
         return [p for p in self.projections if p.target == target]
 
     def run(self, images: Any, **options: Any) -> Any:
@@ -150,16 +156,15 @@ class Network:
         """
         return sys.modules["eventsnn"].simulate(self, images, **options)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
-            f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, {self.neurons:,} neurons, "
-            f"{self.synapses:,} synapses, {len(self.projections)} projections; thresholds {self.thresholds}>"
+            f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, "
+            f"{self.neurons:,} neurons, {self.synapses:,} synapses, {len(self.projections)} "
+            f"projections; thresholds {self.thresholds}>"
         )
 
-    def table(self):
-        """One row a layer: name, operator, shape, neurons, theta, and where its charge comes
-        from.
-        """
+    def table(self) -> list[dict[str, Any]]:
+        """One row a layer: name, operator, shape, neurons, theta, and its sources."""
         names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
         return [
             dict(
@@ -173,24 +178,23 @@ class Network:
             for i, layer in enumerate(self.layers)
         ]
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from eventsnn.views.tables import html_table
 
         return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
 
 
-def neuron_number(layer, neuron):
-    """A neuron's number in a `network.Layer`, from its number or its position (c, y, x)."""
-    if (
-        isinstance(neuron, tuple)
-        and len(neuron) == 3
-        and all(0 <= at < size for at, size in zip(neuron, layer.grid))
-    ):
-        return int(layer.neuron(*neuron))
+def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:
+    """A neuron's number in its layer.
+
+    layer: the layer. neuron: the number, or the position (c, y, x), all from 0. Raises InputError
+    for what is not in the layer.
+    """
+    if isinstance(neuron, tuple) and len(neuron) == 3:
+        if all(0 <= at < size for at, size in zip(neuron, layer.grid)):
+            return int(layer.neuron(*neuron))
     if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
-        raise InputError(
-            "neuron",
-            f"a number from 0 to {layer.size - 1:,}, or (c, y, x) inside {layer.grid}, in {layer.name}",
-            neuron,
-        )
+        numbers = f"a number from 0 to {layer.size - 1:,}"
+        expected = f"{numbers}, or (c, y, x) inside {layer.grid}, in {layer.name}"
+        raise InputError("neuron", expected, neuron)
     return int(neuron)

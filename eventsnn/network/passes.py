@@ -7,9 +7,10 @@ names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from eventsnn.ann.graph import Node, fresh
+from eventsnn.ann.graph import Graph, Node, fresh
 from eventsnn.ann.operators import IDENTITIES
 from eventsnn.exceptions import InputError
 
@@ -18,7 +19,7 @@ OUTPUT_FIRES = (
 )
 
 
-def average_for_max(graph):
+def average_for_max(graph: Graph) -> tuple[Graph, str]:
     """Replaces each MaxPool by an AveragePool of the same window (TCL section II-B)."""
     count = sum(n.op == "MaxPool" for n in graph.nodes)
     if not count:
@@ -32,7 +33,7 @@ def average_for_max(graph):
     ), f"{count} MaxPool replaced by AveragePool: the network computes another function"
 
 
-def reroute(graph):
+def reroute(graph: Graph) -> tuple[Graph, str]:
     """Adds shortcuts behind the activations of residual blocks (SpikeZIP section 3.3, fig. 3).
 
     act(branch + shortcut) becomes act(branch) + shortcut. A shortcut with parameters (a
@@ -74,12 +75,12 @@ def reroute(graph):
             nodes.append(sums.get(node.name) or replace(node, inputs=inputs))
     output = sums[graph.output].name if graph.output in sums else graph.output
     return _another(graph, nodes, output), (
-        f"{len(sums)} residual connections re-routed behind their activations: the network computes "
-        "another function, unless it was trained so"
+        f"{len(sums)} residual connections re-routed behind their activations: the network "
+        "computes another function, unless it was trained so"
     )
 
 
-def _residual_block(graph, activation):
+def _residual_block(graph: Graph, activation: Node) -> tuple[str, int, bool] | None:
     """(name of the Add, which of its inputs is the branch, whether the shortcut has parameters), or
     None.
     """
@@ -97,7 +98,7 @@ def _residual_block(graph, activation):
     return None
 
 
-def _path(graph, name):
+def _path(graph: Graph, name: str) -> tuple[str, bool]:
     """Where a path of linear operators with one input begins, and whether any of them has
     parameters.
     """
@@ -112,7 +113,7 @@ def _path(graph, name):
     return name, weighted
 
 
-def _reaches(graph, name, start):
+def _reaches(graph: Graph, name: str, start: str) -> bool:
     """Whether the node `name` depends on `start`."""
     waiting, seen = [name], set()
     while waiting:
@@ -125,7 +126,7 @@ def _reaches(graph, name, start):
     return False
 
 
-def fire_at_output(graph):
+def fire_at_output(graph: Graph) -> tuple[Graph, str]:
     """Puts a Relu, "output:fires", at the graph's output (in front of a Softmax), so that the
     output fires, too.
     """
@@ -141,7 +142,7 @@ def fire_at_output(graph):
     return _another(graph, (*graph.nodes, relu), relu.name), OUTPUT_FIRES
 
 
-def activations_first(graph):
+def activations_first(graph: Graph) -> tuple[Graph, str]:
     """Moves each MaxPool that only an activation uses behind it.
 
     Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly; so are Identity,
@@ -153,7 +154,7 @@ def activations_first(graph):
     return graph, ""
 
 
-def _to_activation(graph, pool):
+def _to_activation(graph: Graph, pool: Node) -> list[Node] | None:
     """The nodes from a MaxPool to the activation that alone uses it, or None."""
     chain = [pool]
     while not chain[-1].is_activation:
@@ -164,14 +165,14 @@ def _to_activation(graph, pool):
     return chain
 
 
-def _increases(node):
+def _increases(node: Node) -> bool:
     """Whether a node keeps the order of any two values of a channel."""
     if node.op == "BatchNormalization":
         return bool((node.params["scale"] > 0).all())
     return node.is_activation or node.op in IDENTITIES
 
 
-def _moved_last(graph, chain):
+def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
     """The graph with the first node of a chain (each the only user of the one before) behind the
     last.
     """
@@ -190,11 +191,11 @@ def _moved_last(graph, chain):
     return replace(graph, nodes=nodes, output=rewired.get(graph.output, graph.output))
 
 
-def split_pools(graph):
+def split_pools(graph: Graph) -> tuple[Graph, str]:
     """Makes each MaxPool of a Concat a Concat, under its name, of MaxPools named "pool:part"."""
     nodes: dict[str, Node] = {}
 
-    def parts(name):
+    def parts(name: str) -> tuple[str, ...]:
         node = nodes.get(name)
         if node is None or node.op not in ("Concat", *IDENTITIES):
             return (name,)
@@ -215,12 +216,16 @@ def split_pools(graph):
     return replace(graph, nodes=tuple(nodes.values())), ""
 
 
-def _users(graph, node):
+def _users(graph: Graph, node: Node) -> list[Node]:
     """The nodes that use a node's output; none if it is also the graph's output."""
     return [] if node.name == graph.output else [n for n in graph.nodes if node.name in n.inputs]
 
 
-def _another(graph, nodes, output=None):
+def _another(
+    graph: Graph,
+    nodes: Iterable[Node],
+    output: str | None = None,
+) -> Graph:
     """The graph with other nodes, which compute another function: what was measured of it no longer
     holds.
     """

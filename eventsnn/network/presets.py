@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from eventsnn.exceptions import InputError
 
@@ -30,26 +31,28 @@ PRESETS = {
     "snm-code": Preset(
         {"thresholds": "dni", "dead": "silent", "readout": "fires"},
         {"neuron": "snm", "initial": 0.0},
-        "The code published for SNM starts at v(0) = 0, not theta / 2; neurons that were never active on the calibration "
-        "images are silent; the output layer fires. Its thresholds also depend on an image's place in its batch, "
-        "and it calibrates on test images too: neither is imitated, so its spikes are not reproduced one by one.",
+        "The code published for SNM starts at v(0) = 0, not theta / 2; neurons that were never "
+        "active on the calibration images are silent; the output layer fires. Its thresholds "
+        "also depend on an image's place in its batch, and it calibrates on test images too: "
+        "neither is imitated, so its spikes are not reproduced one by one.",
     ),
     "gn-code": Preset(
         {},
         {"neuron": "gn"},
-        "GN's code does what the paper says, with v(0) = theta / (2 tau), on which the paper is silent "
-        "and which is the default here. The preset chooses the neuron, nothing else.",
+        "GN's code does what the paper says, with v(0) = theta / (2 tau), on which the paper is "
+        "silent and which is the default here. The preset chooses the neuron, nothing else.",
     ),
     "spikezip-code": Preset(
         {},
         {"neuron": "st-bif", "encoding": "even", "bias_once": True},
-        "SpikeZIP's code brings the whole bias in step 1; the paper spreads it like the input. The way to equilibrium "
-        "differs, equilibrium itself does not. With --release 1 the input comes whole in step 1 as well.",
+        "SpikeZIP's code brings the whole bias in step 1; the paper spreads it like the input. "
+        "The way to equilibrium differs, equilibrium itself does not. With --release 1 the input "
+        "comes whole in step 1 as well.",
     ),
 }
 
 
-def preset(name):
+def preset(name: str | None) -> Preset:
     """The `Preset` of that name; an empty one for None."""
     if name is not None and name not in PRESETS:
         raise InputError(
@@ -61,7 +64,9 @@ def preset(name):
     return Preset({}, {}, "") if name is None else PRESETS[name]
 
 
-def with_preset(function, name, given):
+def with_preset(
+    function: Callable[..., Any], name: str | None, given: dict[str, Any]
+) -> dict[str, Any]:
     """`given`, options of a function by name, with what a preset decides in place of the function's
     defaults.
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
+from eventsnn.ann.graph import Graph, Node
 from eventsnn.exceptions import InputError
 from eventsnn.network.passes import fire_at_output
 
@@ -15,12 +20,12 @@ CALIBRATED = ("max", "percentile", "dni")
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 
 
-def rule_of(node, thresholds):
+def rule_of(node: Node, thresholds: str) -> str:
     """The rule that decides a node's threshold: `thresholds` itself, or what `auto` stands for."""
     return OWN.get(node.op, "percentile") if thresholds == "auto" else thresholds
 
 
-def describe_rules(graph, thresholds, percentile):
+def describe_rules(graph: Graph, thresholds: str, percentile: float) -> str:
     """The rules in use, in words."""
     rules = dict.fromkeys(rule_of(node, thresholds) for node in graph.activations)
     return ", ".join(
@@ -28,14 +33,20 @@ def describe_rules(graph, thresholds, percentile):
     )
 
 
-def needs_calibration(graph, thresholds, readout="adds"):
+def needs_calibration(graph: Graph, thresholds: str, readout: str = "adds") -> bool:
     """Whether a threshold has to be found on images."""
     if readout == "fires":
         graph, _ = fire_at_output(graph)
     return any(rule_of(node, thresholds) in CALIBRATED for node in graph.activations)
 
 
-def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="layer_max"):
+def choose_thresholds(
+    graph: Graph,
+    thresholds: str,
+    percentile: float = 99.9,
+    pixels: NDArray[Any] | None = None,
+    dead: str = "layer_max",
+) -> dict[str, float | NDArray[Any]]:
     """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the
     activation's shape.
     """
@@ -85,7 +96,9 @@ def choose_thresholds(graph, thresholds, percentile=99.9, pixels=None, dead="lay
     return thetas
 
 
-def _activations(graph, pixels, names):
+def _activations(
+    graph: Graph, pixels: NDArray[Any], names: dict[str, float]
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield name -> activations, float32 [n, ...], of some images at a time."""
     batch = max(1, CHUNK // max(int(np.prod(graph.shapes[name])) for name in names))
     for start in range(0, len(pixels), batch):
@@ -95,7 +108,7 @@ def _activations(graph, pixels, names):
         yield {name: values[name] for name in names}
 
 
-def _maxima(graph, pixels, names):
+def _maxima(graph: Graph, pixels: NDArray[Any], names: dict[str, float]) -> dict[str, NDArray[Any]]:
     """Each neuron's largest activation, float64 of the activation's shape (DNISNM section 4.1)."""
     result = {name: np.zeros(graph.shapes[name]) for name in names}
     for activations in _activations(graph, pixels, names):
@@ -104,7 +117,7 @@ def _maxima(graph, pixels, names):
     return result
 
 
-def _percentiles(graph, pixels, wanted):
+def _percentiles(graph: Graph, pixels: NDArray[Any], wanted: dict[str, float]) -> dict[str, float]:
     """Percentiles over images and neurons, exact: of each layer only the largest values are
     kept.
     """

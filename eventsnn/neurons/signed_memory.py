@@ -1,20 +1,26 @@
 """Signed neurons with memory: they take back spikes that were too many (DNISNM eq. 19-23)."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 
 class SNM(NamedTuple):
-    """Fires 1 if p >= theta; -1 if p <= -theta and it has fired more than it has taken back (eq.
-    20-22).
+    """Fires 1 if p >= theta; -1 if p <= -theta and it has a spike to take back (eq. 20-22).
+
+    theta: the threshold, in the arithmetic's dtype.
     """
 
     theta: int | float
 
-    words = "SNM: fires 1 if p >= theta, -1 if p <= -theta and S > 0; p -= theta * spike"
-    signed = True
+    words = (  # type: ignore[misc]
+        "SNM: fires 1 if p >= theta, -1 if p <= -theta and S > 0; p -= theta * spike"
+    )
+    signed = True  # type: ignore[misc]
 
     @staticmethod
     def emit(neuron, layer, p, s):
+        """See `contract.emit`."""
         if p >= neuron.theta:
             return 1
         if p <= -neuron.theta and s > 0:
@@ -23,15 +29,19 @@ class SNM(NamedTuple):
 
     @staticmethod
     def settle(neuron, p, n):
+        """See `contract.settle`."""
         return p - n * neuron.theta
 
     @staticmethod
     def tie(neuron, layer, p, s):
+        """See `contract.tie`."""
         return p == neuron.theta or (p == -neuron.theta and s > 0)
 
     @staticmethod
     def most(neuron):
+        """See `contract.most`."""
         return 1
 
-    def band(neuron):
-        return -neuron.theta, neuron.theta
+    def band(self) -> tuple[float, float]:
+        """(low, high), see `contract`: -theta and theta."""
+        return -self.theta, self.theta

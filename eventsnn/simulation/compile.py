@@ -133,8 +133,8 @@ def _weights(
     weights = aligned(sum(p.map.weights.size for p in projections), dtype)
     at = 0
     for p in projections:
-        shape, size = p.map.weights.shape, p.map.weights.size
-        into = weights[at : at + size].reshape(shape)
+        size = p.map.weights.size
+        into = weights[at : at + size].reshape(p.map.weights.shape)
         for first, part in _in_parts(p, quantise):
             into[first : first + len(part)] = part
         at += size

@@ -296,8 +296,9 @@ def add_inputs(
 
 def _add(p: Projection, blocks: NDArray[Any], x: NDArray[Any], out: NDArray[Any]) -> None:
     """Adds to `out` [H * W, C] of the target what x [H * W, C] brings through these blocks."""
-    size, ci, co = blocks[0].size, blocks.shape[2], blocks.shape[3]
-    add_charge(p.map.p, p.map.r, p.map.k * size, ci, co, blocks.reshape(-1), x, out)
+    _, _, ci, co = blocks.shape
+    rows = p.map.k * blocks[0].size
+    add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, out)
 
 
 def even_parts(total: NDArray[Any], count: int) -> NDArray[Any]:

@@ -5,15 +5,18 @@ it when no spike did.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event.order import CLOCKED, is_kind
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT
 from eventsnn.neurons.contract import emit, most, settle
 from eventsnn.simulation.event import engine_of
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.trace import Trace
 
 
 class Incoming(NamedTuple):
@@ -30,7 +33,7 @@ class Incoming(NamedTuple):
     reached: np.ndarray
 
 
-def incoming(simulation, layer, neuron):
+def incoming(simulation: Simulation, layer: int, neuron: int) -> list[Any]:
     """The synapses of one neuron: an `Incoming` for each projection into its layer, of the input
     (source INPUT) last if it sends events.
     """
@@ -56,7 +59,7 @@ def incoming(simulation, layer, neuron):
     return found
 
 
-def fired_by_itself(trace, spikes):
+def fired_by_itself(trace: Trace, spikes: NDArray[Any]) -> NDArray[Any]:
     """For each spike whether neither drive nor another spike fired it: the end of a step, a window
     or a refractory period did.
 
@@ -73,7 +76,7 @@ def fired_by_itself(trace, spikes):
     )
 
 
-def fired_by_input(trace, spikes):
+def fired_by_input(trace: Trace, spikes: NDArray[Any]) -> NDArray[Any]:
     """For each spike whether the arrival of an input event fired it: it has that event's number, in
     its step.
     """
@@ -93,12 +96,12 @@ def fired_by_input(trace, spikes):
     )
 
 
-def is_clocked(simulation):
+def is_clocked(simulation: Simulation) -> bool:
     """Whether neurons are evaluated once, at the end of each step."""
     return is_kind(engine_of(simulation).order, CLOCKED)
 
 
-def quantum(simulation):
+def quantum(simulation: Simulation) -> int:
     """q, the charge that one spike takes from the potential (the whole threshold under hard reset);
     a Python number.
     """
@@ -106,7 +109,7 @@ def quantum(simulation):
     return (one - settle(simulation.neuron, one, 1)).item()
 
 
-def worth(simulation, layer, charges):
+def worth(simulation: Simulation, layer: int, charges: NDArray[Any] | int) -> int | NDArray[Any]:
     """What charges (v(0) and all that arrived; a number or an array) are worth in any order: max(0,
     floor(charge / q)) spikes, int64.
 
@@ -125,12 +128,12 @@ def worth(simulation, layer, charges):
     return values[which].reshape(counts.shape)
 
 
-def total(charges):
+def total(charges: NDArray[Any]) -> int:
     """Their sum as a Python number, exact for whole numbers."""
     return charges.sum(dtype=np.int64 if charges.dtype.kind == "i" else np.float64).item()
 
 
-def check_complete(trace):
+def check_complete(trace: Trace) -> None:
     """Raise InputError unless the trace has every spike and delivery."""
     if not trace.complete:
         raise InputError(

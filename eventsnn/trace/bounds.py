@@ -9,15 +9,20 @@ U can be. All numbers are the arithmetic's.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.neurons import IF
 from eventsnn.neurons.contract import emit, settle
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import is_clocked, total
-from eventsnn.trace.microscope import DRIVE, ITSELF
+from eventsnn.trace.microscope import DRIVE, ITSELF, Observation
+from eventsnn.trace.trace import Trace
 
 
-def has_bounds(simulation):
+def has_bounds(simulation: Simulation) -> bool:
     """Whether law 6 holds: soft-reset IF without a refractory period, evaluated at every
     arrival.
     """
@@ -27,7 +32,7 @@ def has_bounds(simulation):
     )
 
 
-def of_arrivals(potential, charges, theta):
+def of_arrivals(potential: int, charges: NDArray[Any], theta: int) -> tuple[int, int]:
     """(fewest, most) over all orders of the arrivals `charges`, from a potential below theta.
 
     Law 6: floor((v + excitation - inhibition) / theta) and floor((v + excitation) / theta), not
@@ -38,7 +43,7 @@ def of_arrivals(potential, charges, theta):
     )
 
 
-def in_steps(start, steps, theta):
+def in_steps(start: int, steps: list[tuple[int, NDArray[Any]]], theta: int) -> tuple[int, int]:
     """(fewest, most) over a run, over all orders in which every arrival stays in its step, drive
     the first of it.
 
@@ -56,7 +61,7 @@ def in_steps(start, steps, theta):
     return _spikes(max(lowest), theta), _spikes(max(highest), theta)
 
 
-def in_any(start, charges, theta):
+def in_any(start: int, charges: NDArray[Any], theta: int) -> tuple[int, int]:
     """(fewest, most) over all orders of all arrivals of a run, drive among them.
 
     A v(0) of theta and more fires at the first arrival, which can be the lowest of all, and is at
@@ -68,7 +73,7 @@ def in_any(start, charges, theta):
     return _spikes(lowest, theta), _spikes(highest, theta)
 
 
-def _spikes(height, theta):
+def _spikes(height: int, theta: int) -> int:
     return max(0, int(height // theta))
 
 
@@ -77,7 +82,7 @@ class Alone:
     that it takes after a spike ends and at which its window ends (None: there is none).
     """
 
-    def __init__(self, simulation, layer, start):
+    def __init__(self, simulation: Simulation, layer: int, start: int) -> None:
         exact = (
             simulation.arithmetic.dtype.kind == "i"
         )  # Python's whole numbers cannot overflow in another order
@@ -96,7 +101,7 @@ class Alone:
         self.rests_until: int | None = None
         self.window_end: int | None = None
 
-    def arrive(self, charge, tick):
+    def arrive(self, charge: int, tick: int) -> None:
         """It is charged and evaluated; with a window at its end, in clocked time when the caller
         says so.
         """
@@ -106,7 +111,7 @@ class Alone:
         elif not self.once:
             self.evaluate(tick)
 
-    def evaluate(self, tick):
+    def evaluate(self, tick: int) -> None:
         """It fires while its model says so; once in clocked time or before a rest."""
         if self.rests_until is not None and tick < self.rests_until:
             return
@@ -119,34 +124,34 @@ class Alone:
             if self.rest or self.once:
                 return
 
-    def ready(self):
+    def ready(self) -> int:
         """What it would fire."""
         return emit(self.neuron, self.layer, self.p, self.net)
 
-    def wait(self, tick):
+    def wait(self, tick: int) -> None:
         """Up to what arrives at `tick`: rests and windows that end before it (at one tick all
         arrivals come first).
         """
         while (due := self._due()) is not None and due < tick:
             self._end(due)
 
-    def close(self):
+    def close(self) -> None:
         """Until its window has ended, for which a step waits."""
         while self.window_end is not None:
             self._end(self._due())
 
-    def _due(self):
+    def _due(self) -> int | None:
         """When it is next evaluated of its own accord; a window that ends in a rest stays open to
         the end of the rest.
         """
         return self.window_end if self.rests_until is None else self.rests_until
 
-    def _end(self, tick):
+    def _end(self, tick: int) -> None:
         self.rests_until = self.window_end = None
         self.evaluate(tick)
 
 
-def rerun(trace, seen, first=0):
+def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[Any]:
     """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the
     trace does not tell: with windows, a barrier and a rest that ends at the very tick at which a
     step or the run does, and may belong to it or not.

@@ -4,13 +4,15 @@ dropped or delayed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.engine.event.order import WHOLE, replay_order
+from eventsnn.engine.event.order import WHOLE, Order, replay_order
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
+from eventsnn.trace.trace import Trace
 
 DROPPED = -1
 
@@ -44,7 +46,7 @@ class Delay(NamedTuple):
     steps: float
 
 
-def recorded_order(trace, edits=()):
+def recorded_order(trace: Trace, edits: Any = ()) -> Order:
     """The trace's list of deliveries, edited, as an order policy (`engine.order.replay_order`)."""
     engine, spikes = engine_of(trace.simulation), trace.spikes
     net, halves = engine.tables, engine.order.halves
@@ -69,12 +71,12 @@ def recorded_order(trace, edits=()):
     return replay_order(first, parcels, delay, key, halves)
 
 
-def numbers_of(trace, spikes):
+def numbers_of(trace: Trace, spikes: NDArray[Any]) -> NDArray[Any]:
     """The spikes' neurons, by their numbers among all layers; int64."""
     return trace.simulation.network.first[spikes["layer"]] + spikes["neuron"]
 
 
-def nth_of(numbers):
+def nth_of(numbers: NDArray[Any]) -> NDArray[Any]:
     """For each entry, how many equal ones stand before it; int64."""
     order = np.argsort(numbers, kind="stable")
     begins = np.flatnonzero(np.diff(numbers[order], prepend=-1))
@@ -85,7 +87,7 @@ def nth_of(numbers):
     return nth
 
 
-def _part(trace, halves):
+def _part(trace: Trace, halves: int) -> NDArray[Any]:
     """Which of its spike's parcels each delivery is (as `engine.event.send` counts them)."""
     net, deliveries = engine_of(trace.simulation).tables, trace.deliveries
     rank = np.zeros(len(net.out), np.int64)
@@ -98,7 +100,7 @@ def _part(trace, halves):
     return of_projection if halves == WHOLE else 2 * of_projection + (deliveries["half"] != halves)
 
 
-def edited(trace, edits):
+def edited(trace: Trace, edits: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Each delivery's place in the list and its tick (-1: dropped), after the edits, one after the
     other; int64 [D] both.
     """
@@ -142,7 +144,13 @@ def edited(trace, edits):
     return place, tick
 
 
-def _rows(trace, edit, seq, place, tick):
+def _rows(
+    trace: Trace,
+    edit: Move | Delay | Drop | Swap,
+    seq: float,
+    place: NDArray[Any],
+    tick: NDArray[Any],
+) -> NDArray[Any]:
     """A spike's deliveries, in the order of the list."""
     if not isinstance(seq, (int, np.integer)) or not 0 <= seq < len(trace.spikes):
         raise InputError(str(edit), f"spikes by their seq, from 0 to {len(trace.spikes) - 1}", seq)
@@ -152,6 +160,6 @@ def _rows(trace, edit, seq, place, tick):
     return rows[np.argsort(place[rows])]
 
 
-def named(edit):
+def named(edit: Move | Delay | Drop | Swap) -> tuple[int, int] | tuple[int]:
     """The spikes that an edit names, by seq."""
     return tuple(edit) if isinstance(edit, (Swap, Move)) else (edit.seq,)

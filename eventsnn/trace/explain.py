@@ -7,11 +7,15 @@ print(explain_neuron(trace, "relu5", 17))
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import bounds
 from eventsnn.trace.arrivals import (
     check_complete,
@@ -22,6 +26,7 @@ from eventsnn.trace.arrivals import (
     total,
 )
 from eventsnn.trace.microscope import DRIVE, EVENT, ITSELF, Observation, observe
+from eventsnn.trace.trace import Trace
 
 SHOWN = 6  # lines of a kind in a text
 
@@ -46,7 +51,7 @@ class Link:
     before: float
     after: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
             f"spike {self.seq}: {self.layer} {self.neuron} (c {self.position[0]}, y {self.position[1]}, x {self.position[2]}) fired "
@@ -66,7 +71,7 @@ class Chain:
     root: str
     drive: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         step = self.links[-1].step + 1
         end = (
             f"the drive of step {step}, which brought {self.drive:+.4g}"
@@ -77,11 +82,11 @@ class Chain:
         )
         return "\n  fired by ".join([*map(str, self.links), end])
 
-    def __repr__(self):
+    def __repr__(self) -> Any:
         return f"<Chain of {len(self.links)} spikes back to {self.root}, from spike {self.links[0].seq} in {self.links[0].layer}>"
 
 
-def explain_spike(trace, seq):
+def explain_spike(trace: Trace, seq: int) -> Chain:
     """The `Chain` of causes of the spike number `seq` back to the drive. Raises InputError where
     there is no such spike.
     """
@@ -165,17 +170,17 @@ class Explanation:
     superfluous: np.ndarray = field(repr=False)
 
     @property
-    def x_valid(self):
+    def x_valid(self) -> int:
         """x + |W s_n2| (DNISNM eq. 17), in the arithmetic's numbers."""
         return self.arrived - total(self.late["charge"])
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join(_sentences(self))
 
-    def __repr__(self):
+    def __repr__(self) -> Any:
         return f"<Explanation of {self.observation.name}: {self.observation.counts}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> Any:
         from html import escape
 
         from eventsnn.views.tables import html_table
@@ -194,7 +199,7 @@ class Explanation:
         )
 
 
-def explain_neuron(trace, layer, neuron):
+def explain_neuron(trace: Trace, layer: int | str, neuron: int) -> Explanation:
     """The `Explanation` of a spiking neuron; layer and neuron as for `microscope.observe`."""
     if trace.layer(layer) == len(trace.names) - 1:
         raise InputError(
@@ -237,7 +242,7 @@ def explain_neuron(trace, layer, neuron):
     )
 
 
-def _steps(seen):
+def _steps(seen: Observation) -> list[dict[str, int | None]]:
     """What arrived and happened, step by step."""
     found, theta, law_6 = (
         [],
@@ -267,7 +272,7 @@ def _steps(seen):
     return found
 
 
-def _after_excitation(simulation, rows):
+def _after_excitation(simulation: Simulation, rows: NDArray[Any]) -> int:
     """Where the arrivals after the last excitatory one begin; in clocked time those of its step
     came with it.
     """
@@ -281,7 +286,7 @@ def _after_excitation(simulation, rows):
     )
 
 
-def _superfluous(spikes, signs):
+def _superfluous(spikes: NDArray[Any], signs: list[Any]) -> NDArray[Any]:
     """Of each sign the spikes beyond as many as `signs` has of it."""
     beyond = np.zeros(len(spikes), bool)
     for sign in (1, -1) if signs is not None else ():
@@ -289,7 +294,7 @@ def _superfluous(spikes, signs):
     return spikes[beyond]
 
 
-def _sentences(e):
+def _sentences(e: Explanation) -> Iterator[str]:
     seen, charges = (
         e.observation,
         e.observation.arrivals["charge"][e.observation.arrivals["source"] >= 0],

@@ -8,14 +8,18 @@ import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
+from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
 from eventsnn.files.columns import CHUNK, Columns
 from eventsnn.files.writing import Patient
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import (
     COLUMNS,
     DELIVERY,
@@ -46,8 +50,16 @@ class TraceFile:
     AHEAD = 2
 
     def __init__(
-        self, path, simulation, number, *, layers=None, neurons=None, steps=None, provenance=None
-    ):
+        self,
+        path: Path,
+        simulation: Simulation,
+        number: int,
+        *,
+        layers: Any = None,
+        neurons: Any = None,
+        steps: Any = None,
+        provenance: Any = None,
+    ) -> None:
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
         chosen = set(self.names if layers is None else layers) & {
@@ -66,7 +78,7 @@ class TraceFile:
             None,
         )
 
-    def restart(self):
+    def restart(self) -> None:
         """Begin the file (again)."""
         self.discard()
         self.disk = Patient(open(self.path.with_suffix(".tmp"), "w+b", buffering=0))
@@ -77,20 +89,22 @@ class TraceFile:
         )
         self.next_seq, self.groups, self.held = 0, None, {}
 
-    def discard(self):
+    def discard(self) -> None:
         """Leave nothing of a file that was begun and is not finished."""
         if self.disk:
             self._close()
             self.path.with_suffix(".tmp").unlink(missing_ok=True)
             self.disk = None
 
-    def _close(self):
+    def _close(self) -> None:
         self.writer.shutdown(cancel_futures=True)
         self.file.close()
         self.disk.file.close()
         self.groups, self.held = None, {}  # a run keeps the sinks of all its images
 
-    def __call__(self, spikes, potentials, deliveries):
+    def __call__(
+        self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
+    ) -> None:
         if not self.disk:
             self.restart()
         try:
@@ -103,12 +117,12 @@ class TraceFile:
             self.discard()
             raise
 
-    def _wait(self, most):
+    def _wait(self, most: int) -> None:
         """Until at most so many blocks wait to be written; raises what went wrong with one."""
         while len(self.waiting) > most:
             self.waiting.popleft().result()
 
-    def _create(self, potential):
+    def _create(self, potential: Any) -> None:
         """Make all datasets; the kept layers' are copies of the first one's, which is much faster
         than to make each.
         """
@@ -135,7 +149,7 @@ class TraceFile:
                 Columns.create(self.file.create_group("deliveries"), kinds), {}
             )
 
-    def _write(self, first_seq, spikes, potentials, deliveries):
+    def _write(self, first_seq: Any, spikes: Any, potentials: Any, deliveries: Any) -> None:
         """Take the kernel's records apart into groups, and write those that fill chunks."""
         if not self.groups:
             self._create(potentials.dtype)
@@ -159,7 +173,7 @@ class TraceFile:
         if self.disk.error:
             raise self.disk.error
 
-    def _hold(self, group, rows):
+    def _hold(self, group: Any, rows: Any) -> None:
         """Hold rows (arrays of equal length) back until they fill chunks, then write these. group:
         a layer's name; None: deliveries.
         """
@@ -172,14 +186,14 @@ class TraceFile:
             self.groups[group].append(self._columns(group, *(column[:count] for column in joined)))
             held[:] = [[column[count:].copy() for column in joined]]
 
-    def _write_rest(self, group):
+    def _write_rest(self, group: Any) -> None:
         """Write what is held back of a group."""
         if self.held[group]:
             self.groups[group].append(
                 self._columns(group, *(np.concatenate(parts) for parts in zip(*self.held[group])))
             )
 
-    def _columns(self, group, *rows):
+    def _columns(self, group: Any, *rows: Any) -> Any:
         """Rows of one group as they stand in the file, by column."""
         if group is None:
             return delivery_columns(*rows)
@@ -191,7 +205,7 @@ class TraceFile:
         )
         return columns
 
-    def finish(self, simulation, run):
+    def finish(self, simulation: Simulation, run: EventRun) -> None:
         """Write what the trace belongs to, and give the file its name. simulation: the one that ran
         it, in 32 or 64 bits; run: its finished EventRun.
         """
@@ -209,7 +223,7 @@ class TraceFile:
             raise
         self.disk = None
 
-    def _finish(self, simulation, run):
+    def _finish(self, simulation: Simulation, run: EventRun) -> None:
         if not self.groups:
             self._create(run.drive.dtype)
         with ThreadPoolExecutor(2) as both:
@@ -259,7 +273,7 @@ class TraceFile:
             dataset.attrs["unit"], dataset.attrs["description"] = words[name]
 
 
-def read_trace(path, simulation):
+def read_trace(path: Path, simulation: Simulation) -> Trace:
     """The `Trace` in a file, for the simulation (network and settings) that made it; InputError if
     it is another's.
     """

@@ -8,10 +8,13 @@ figure = plot(observation)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.dtypes import Int32DType, Int64DType, VoidDType
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, neuron_number
@@ -24,6 +27,7 @@ from eventsnn.trace.arrivals import (
     total,
     worth,
 )
+from eventsnn.trace.trace import Trace
 from eventsnn.views.plots import BLUE, ORANGE, WIDTH
 
 DRIVE, ITSELF, EVENT = (
@@ -35,7 +39,7 @@ GREY = "#7F7F7F"
 MARKERS = 400  # with more arrivals, lines alone are drawn
 
 
-def arrival_type(potential):
+def arrival_type(potential: Int32DType | Int64DType) -> VoidDType:
     """The structured dtype of arrivals for potentials of this dtype."""
     return np.dtype(
         [
@@ -75,7 +79,7 @@ class Observation:
     spikes: np.ndarray
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Layer, number and position, in words."""
         layer = self.simulation.network.layers[self.layer]
         return f"{layer.name}, neuron {self.neuron} " + "(c {}, y {}, x {})".format(
@@ -83,17 +87,17 @@ class Observation:
         )
 
     @property
-    def fires(self):
+    def fires(self) -> bool:
         """Whether it is a spiking neuron (the readout only adds up)."""
         return self.layer < len(self.simulation.network.layers) - 1
 
     @property
-    def fired(self):
+    def fired(self) -> int:
         """Net number of spikes."""
         return int(self.spikes["sign"].sum())
 
     @property
-    def counts(self):
+    def counts(self) -> str:
         """What it fired and what that should have been, in words."""
         back = int((self.spikes["sign"] < 0).sum())
         return (
@@ -103,12 +107,12 @@ class Observation:
         )
 
     @property
-    def end(self):
+    def end(self) -> int:
         """The last potential."""
         return self.arrivals["after"][-1]
 
     @property
-    def ideal(self):
+    def ideal(self) -> int:
         """What the same charge is worth in any order (`arrivals.worth`); None for the readout."""
         if not self.fires:
             return None
@@ -116,7 +120,7 @@ class Observation:
             worth(self.simulation, self.layer, self.start.item() + total(self.arrivals["charge"]))
         )
 
-    def in_thresholds(self, values):
+    def in_thresholds(self, values: int | NDArray[Any]) -> NDArray[Any] | float:
         """The arithmetic's numbers -> float64 in thresholds (for the readout, in units of the ANN's
         output).
         """
@@ -126,7 +130,7 @@ class Observation:
         )
         return values / self.simulation.quanta[self.layer]
 
-    def source(self, arrival):
+    def source(self, arrival: Any) -> str:
         """Where an arrival came from, in words."""
         if arrival["source"] < 0:
             return {DRIVE: "drive", ITSELF: "itself", EVENT: f"input {arrival['source_neuron']}"}[
@@ -135,7 +139,7 @@ class Observation:
         layer = self.simulation.network.layers[arrival["source"]]
         return f"{layer.name} {arrival['source_neuron']}"
 
-    def table(self, limit=None):
+    def table(self, limit: Any = None) -> Any:
         """One row an arrival, in thresholds; limit: the first so many."""
         return [
             dict(
@@ -151,11 +155,11 @@ class Observation:
             for a in self.arrivals[:limit]
         ]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         fired = self.counts if self.fires else "never fires"
         return f"<Observation of {self.name}, image {self.image}: {int((self.arrivals['source'] != ITSELF).sum()):,} arrivals, {fired}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> Any:
         from eventsnn.views.tables import html_table
 
         return f"<p>{repr(self)[1:-1]}; the first 100 arrivals, in thresholds</p>" + html_table(
@@ -163,7 +167,7 @@ class Observation:
         )
 
 
-def observe(trace, layer, neuron):
+def observe(trace: Trace, layer: int | str, neuron: int) -> Observation:
     """The `Observation` of one neuron. layer: name or number. neuron: number in the layer, or its
     position (c, y, x).
 
@@ -211,7 +215,7 @@ def observe(trace, layer, neuron):
     )
 
 
-def _rows(trace, records, source):
+def _rows(trace: Trace, records: NDArray[Any], source: int) -> NDArray[Any]:
     """Rows for records with event, tick and step; no spike, no charge."""
     rows = np.zeros(len(records), arrival_type(trace.simulation.arithmetic.dtype))
     for name in ("event", "tick", "step"):
@@ -220,7 +224,7 @@ def _rows(trace, records, source):
     return rows
 
 
-def _drive_rows(trace, number):
+def _drive_rows(trace: Trace, number: int) -> NDArray[Any]:
     """One arrival at the beginning of each step."""
     steps, drive = np.arange(trace.simulation.steps), np.atleast_2d(trace.drive)
     rows = np.zeros(len(steps), arrival_type(trace.simulation.arithmetic.dtype))
@@ -238,7 +242,7 @@ def _drive_rows(trace, number):
     return rows
 
 
-def _delivered_rows(trace, layer, neuron):
+def _delivered_rows(trace: Trace, layer: int, neuron: int) -> NDArray[Any]:
     """The deliveries that reach the neuron: over a synapse of theirs, in the half that its charge
     belongs to.
     """
@@ -266,7 +270,7 @@ def _delivered_rows(trace, layer, neuron):
     return np.concatenate(parts) if parts else _rows(trace, deliveries[:0], 0)
 
 
-def _input_rows(trace, layer, neuron):
+def _input_rows(trace: Trace, layer: int, neuron: int) -> NDArray[Any]:
     """The input events that reach the neuron."""
     came = trace.input_deliveries
     event = trace.inputs[-2 - came["spike"]] if len(came) else np.zeros((0, 4), np.int64)
@@ -285,7 +289,9 @@ def _input_rows(trace, layer, neuron):
     return rows[reached]
 
 
-def _rebuild(rows, potential, own, by_itself):
+def _rebuild(
+    rows: NDArray[Any], potential: int, own: NDArray[Any], by_itself: NDArray[Any]
+) -> None:
     """Fill in potentials and spikes, arrival by arrival; what was recorded must be what comes
     out.
     """
@@ -318,7 +324,7 @@ def _rebuild(rows, potential, own, by_itself):
         )
 
 
-def plot(observation, title=""):
+def plot(observation: Observation, title: str = "") -> Figure:
     """The potential over the arrivals, in the order in which they came; returns a matplotlib
     Figure.
 
@@ -415,7 +421,7 @@ def plot(observation, title=""):
     return figure
 
 
-def _legend(figure, observation):
+def _legend(figure: Figure, observation: Observation) -> None:
     """What the marks mean; only those that occur."""
     rows = observation.arrivals
     marks = [

@@ -12,16 +12,21 @@ tick and are in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
-from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS
+from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
+from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.edits import (
     Delay,
@@ -78,11 +83,11 @@ class Replayed:
     notes: list[str]
 
     @property
-    def predictions(self):
+    def predictions(self) -> tuple[int, int]:
         """The classes with the largest readout, before and after."""
         return tuple(int(x) for x in self.readouts.argmax(axis=1))
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [
             f"Image {self.trace.number}, edited: {', '.join(map(str, self.edits)) or 'nothing'}.",
             *self.notes,
@@ -125,18 +130,18 @@ class Replayed:
         )
         return "\n".join(lines)
 
-    def _spike(self, spike):
+    def _spike(self, spike: Any) -> str:
         if spike is None:
             return "none"
         return f"{self.trace.names[spike['layer']]} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         gained, lost, moved = (
             sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved")
         )
         return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes gained, {lost} lost, {moved} moved>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from html import escape
 
         from eventsnn.views.tables import html_table
@@ -144,7 +149,9 @@ class Replayed:
         return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
 
 
-def replay(simulation, trace, pixels=None, edits=()):
+def replay(
+    simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None = None, edits: Any = ()
+) -> Replayed:
     """Run the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
 
     edits: Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the
@@ -190,11 +197,11 @@ def replay(simulation, trace, pixels=None, edits=()):
     )
 
 
-def _readout(run):
+def _readout(run: EventRun) -> NDArray[Any]:
     return run.readout[-1].astype(np.int64 if run.readout.dtype.kind == "i" else np.float64)
 
 
-def _check_same(simulation, trace, pixels):
+def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None) -> None:
     mine, its = (
         {k: v for k, v in s.describe().items() if k != "dtype"}
         for s in (simulation, trace.simulation)
@@ -218,11 +225,19 @@ def _check_same(simulation, trace, pixels):
         )
 
 
-def _inputs(inputs):
+def _inputs(inputs: NDArray[Any]) -> NDArray[Any]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
-def start(simulation, drive, number=0, order=None, sink=None, mute=None, inputs=None):
+def start(
+    simulation: Simulation,
+    drive: NDArray[Any],
+    number: int = 0,
+    order: Order | None = None,
+    sink: Recorder | None = None,
+    mute: None = None,
+    inputs: NDArray[Any] | None = None,
+) -> EventRun:
     """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps,
     neurons] with the last for all further. mute, inputs: as in a `Trace`.
     """
@@ -231,7 +246,9 @@ def start(simulation, drive, number=0, order=None, sink=None, mute=None, inputs=
     )
 
 
-def run_at(trace, number, edits=(), sink=None):
+def run_at(
+    trace: Trace, number: float, edits: Sequence[Any] = (), sink: Recorder | None = None
+) -> EventRun:
     """The recorded run, edited or not, stopped right before it takes the queue's event `number`
     (from 1; see the trace's deliveries): an `EventRun`, which `run` finishes. One that is over
     where it has fewer events.
@@ -258,12 +275,17 @@ def run_at(trace, number, edits=(), sink=None):
     return run
 
 
-def state_at(trace, number):
+def state_at(trace: Trace, number: int) -> State:
     """The engine's whole `State` there, as `run_at` stops: potentials, memories, queue."""
     return run_at(trace, number).state
 
 
-def branch(run, trace=None, edits=(), sink=None):
+def branch(
+    run: EventRun,
+    trace: Trace | None = None,
+    edits: Sequence[Any] = (),
+    sink: Recorder | None = None,
+) -> EventRun:
     """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past
     is as it was.
 
@@ -299,7 +321,7 @@ def branch(run, trace=None, edits=(), sink=None):
     return other
 
 
-def _list_again(state, trace, edits):
+def _list_again(state: State, trace: Trace, edits: list[Delay | Drop | Swap | Move]) -> None:
     """Give the deliveries under way their places in the edited list, since they are to stand among
     those that come.
     """
@@ -322,7 +344,14 @@ def _list_again(state, trace, edits):
     ]  # what is sorted is a heap
 
 
-def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
+def play(
+    simulation: Simulation,
+    drive: NDArray[Any],
+    number: int = 0,
+    order: Order | None = None,
+    mute: None = None,
+    inputs: NDArray[Any] | None = None,
+) -> tuple[EventRun, Trace]:
     """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where
     32 do not suffice.
     """
@@ -340,7 +369,7 @@ def play(simulation, drive, number=0, order=None, mute=None, inputs=None):
 # --- what changed ------------------------------------------------------------------------------
 
 
-def first_difference(old, new):
+def first_difference(old: NDArray[Any], new: NDArray[Any]) -> tuple[Any, ...] | None:
     """The first spikes (old, new) in the order of emission that differ, None for one that is
     missing; None if there is no difference.
     """
@@ -353,7 +382,7 @@ def first_difference(old, new):
     return tuple(spikes[at] if at < len(spikes) else None for spikes in (old, new))
 
 
-def spread(trace, new):
+def spread(trace: Trace, new: NDArray[Any]) -> list[Any]:
     """Spikes gained, lost and moved, as one dict for each layer and step with any (fields of
     `Replayed.spread`).
 
@@ -396,7 +425,7 @@ def spread(trace, new):
     ]
 
 
-def _notes(trace, found, edits):
+def _notes(trace: Trace, found: Trace, edits: Any) -> list[Any]:
     """Edits that the run did not follow to the letter: a list decides only among spikes that are
     there.
     """
@@ -419,7 +448,7 @@ def _notes(trace, found, edits):
     return notes
 
 
-def _delivered(trace, found, seq):
+def _delivered(trace: Trace, found: Trace, seq: int) -> int:
     """Where in another run's deliveries the spike of this trace's number `seq` comes first; None if
     it does not.
     """

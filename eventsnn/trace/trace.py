@@ -8,10 +8,13 @@ run goes on, so that memory stays flat; `read_trace` reads it back, whole or fil
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
+from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
@@ -52,7 +55,7 @@ COLUMNS = {
 }
 
 
-def spike_type(potential):
+def spike_type(potential: type[int] | np.dtype[Any]) -> np.dtype[Any]:
     """The structured dtype of spikes for potentials of this dtype."""
     return np.dtype(
         [
@@ -71,7 +74,9 @@ def spike_type(potential):
     )
 
 
-def spike_columns(seq, spikes, potentials):
+def spike_columns(
+    seq: NDArray[Any], spikes: NDArray[Any], potentials: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
     """The kernel's records of spikes by column, but for where they were fired: seq as given, the
     others as in `COLUMNS`.
     """
@@ -91,7 +96,7 @@ def spike_columns(seq, spikes, potentials):
     }
 
 
-def delivery_columns(deliveries):
+def delivery_columns(deliveries: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The kernel's records of deliveries by column, as in `DELIVERY`."""
     columns = {
         "event": layout.D_EVENT,
@@ -107,7 +112,13 @@ def delivery_columns(deliveries):
     }
 
 
-def structured(simulation, first_seq, spikes, potentials, deliveries):
+def structured(
+    simulation: Simulation,
+    first_seq: int,
+    spikes: NDArray[Any],
+    potentials: NDArray[Any],
+    deliveries: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """The kernel's records as structured arrays (spikes, deliveries)."""
     s, d = np.zeros(len(spikes), spike_type(potentials.dtype)), np.zeros(len(deliveries), DELIVERY)
     numbers = spikes[:, layout.S_NEURON]
@@ -149,16 +160,16 @@ class Trace:
     inputs: np.ndarray | None = None
     input_deliveries: np.ndarray = field(default_factory=lambda: np.zeros(0, DELIVERY))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         ours = self.deliveries["spike"] >= 0
         if not ours.all():
             self.deliveries, self.input_deliveries = self.deliveries[ours], self.deliveries[~ours]
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         return [layer.name for layer in self.simulation.network.layers]
 
-    def layer(self, name):
+    def layer(self, name: int | str) -> int:
         """A layer's number, by name or number."""
         if isinstance(name, (int, np.integer)) and 0 <= name < len(self.names):
             return int(name)
@@ -166,7 +177,9 @@ class Trace:
             raise InputError("layer", f"one of {', '.join(self.names)}, or its number", repr(name))
         return self.names.index(name)
 
-    def of(self, layer=None, neuron=None, step=None):
+    def of(
+        self, layer: int | str | None = None, neuron: int | None = None, step: int | None = None
+    ) -> NDArray[Any]:
         """The spikes of a layer, neuron or step (counted from 0)."""
         keep = np.ones(len(self.spikes), bool)
         if layer is not None:
@@ -176,7 +189,7 @@ class Trace:
                 keep &= self.spikes[name] == value
         return self.spikes[keep]
 
-    def to_pandas(self):
+    def to_pandas(self) -> Any:
         """(spikes, deliveries) as DataFrames; needs pandas."""
         try:
             import pandas
@@ -188,7 +201,7 @@ class Trace:
         spikes["layer"] = pandas.Categorical.from_codes(self.spikes["layer"], self.names)
         return spikes, pandas.DataFrame(self.deliveries)
 
-    def __repr__(self):
+    def __repr__(self) -> Any:
         return (
             f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} deliveries, "
             f"T = {self.simulation.steps}; order {self.simulation.describe()['order']}>"
@@ -198,20 +211,22 @@ class Trace:
 class Recorder:
     """A sink that keeps everything in memory."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.restart()
 
-    def restart(self):
+    def restart(self) -> None:
         """Forget what was recorded: the image begins again."""
         self.parts = []
 
-    def __call__(self, spikes, potentials, deliveries):
+    def __call__(
+        self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
+    ) -> None:
         self.parts.append((spikes, potentials, deliveries))
 
-    def finish(self, simulation, run):
+    def finish(self, simulation: Simulation, run: EventRun) -> None:
         """Nothing to do: records are taken out by `records`."""
 
-    def records(self):
+    def records(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """The kernel's three arrays, joined."""
         if not self.parts:
             return (
@@ -221,7 +236,7 @@ class Recorder:
             )
         return tuple(np.concatenate(part) for part in zip(*self.parts))
 
-    def trace(self, simulation, run, number):
+    def trace(self, simulation: Simulation, run: EventRun, number: int) -> Trace:
         """The `Trace` of a finished EventRun of the image `number`."""
         return Trace(
             simulation,
@@ -235,14 +250,14 @@ class Recorder:
         )
 
 
-def _drive(run):
+def _drive(run: EventRun) -> NDArray[Any]:
     """What arrived at the beginning of each step: [neurons] where it was the same in all, else
     [steps, neurons].
     """
     return run.drive[0] if len(run.drive) == 1 else run.drive
 
 
-def record(simulation, pixels, number=0):
+def record(simulation: Simulation, pixels: NDArray[Any], number: int = 0) -> tuple[EventRun, Trace]:
     """Run one raw image [C, H, W] and return (EventRun, Trace)."""
     engine_of(simulation)
     recorder = Recorder()

@@ -1,140 +1,175 @@
-"""Drives the clocked kernel: gives it its arrays, room for the spikes, and threads that share an
-image.
-"""
+"""Drives the clocked kernel: arrays, room for the spikes, and threads that share an image."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.kernels import run_layers
-from eventsnn.engine.jit import specialised
+from eventsnn.engine.clocked.layout import ProjectionTables
+from eventsnn.engine.jit import Kernel, specialised
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import most
 
-FIRST_ROOM = (
-    2**26
-)  # spikes; the most that the log is made for before any image has told how many there are
+# spikes; the most that the log is made for before any image has told how many there are
+FIRST_ROOM = 2**26
 
 
 class ClockedRun(NamedTuple):
-    """What one image leaves in clocked time; see `engine.clocked.run_layers` for the arrays. In the
-    log of one thread spikes lie site by site, step by step.
+    """What one image leaves in clocked time.
+
+    v: the arithmetic's dtype [neurons], potentials. s: int32 [neurons], net spikes. mute: uint8
+    [neurons], 1 where spikes were not sent. spikes, operations: int64 [L, T]. ties: int64 [L].
+    readout: the arithmetic's dtype [T, classes]. log: int32, the spikes. begins: int64 [sites, T +
+    1], where those of each site and step begin in the log. In the log of one thread spikes lie site
+    by site, step by step. `engine.clocked.kernels.run_layers` says more.
     """
 
-    v: np.ndarray
-    s: np.ndarray
-    mute: np.ndarray
-    spikes: np.ndarray
-    operations: np.ndarray
-    ties: np.ndarray
-    readout: np.ndarray
-    log: np.ndarray
-    begins: np.ndarray
+    v: NDArray[Any]
+    s: NDArray[np.int32]
+    mute: NDArray[np.uint8]
+    spikes: NDArray[np.int64]
+    operations: NDArray[np.int64]
+    ties: NDArray[np.int64]
+    readout: NDArray[Any]
+    log: NDArray[np.int32]
+    begins: NDArray[np.int64]
 
     @property
-    def sent(self):
+    def sent(self) -> NDArray[np.int64]:
         """Net spikes that were sent, int64 [neurons]; the readout's are 0."""
         return np.where(self.mute, 0, self.s).astype(np.int64)
 
     @property
-    def first(self):
-        """int64 [sites * T + 1]: where the spikes of each site and step begin in the log of one
-        thread; the end of each is the next.
+    def first(self) -> NDArray[np.int64]:
+        """Where the spikes of each site and step begin in the log of one thread.
+
+        int64 [sites * T + 1]; the end of each is the next.
         """
         return np.append(self.begins[:, :-1], self.begins[-1, -1])
 
+    def __repr__(self) -> str:
+        layers, steps = self.spikes.shape[-2:]
+        return f"<ClockedRun: {layers} layers, {steps} steps, {int(self.spikes.sum()):,} spikes>"
+
 
 def run_clocked(
-    net,
-    neuron,
-    drive,
-    drive_steps,
-    resting,
-    steps,
+    net: ProjectionTables,
+    neuron: Any,
+    drive: NDArray[Any],
+    drive_steps: int,
+    resting: NDArray[Any],
+    steps: int,
     *,
-    mute=None,
-    given=0,
-    before=None,
-    threads=1,
-    room=0,
-):
+    mute: NDArray[np.uint8] | None = None,
+    given: int = 0,
+    before: ClockedRun | None = None,
+    threads: int = 1,
+    room: int = 0,
+) -> ClockedRun:
     """The `ClockedRun` of one image for `steps` steps.
 
-    net: ProjectionTables. drive: [D, neurons], of the first `drive_steps` steps. resting: v(0).
-    mute: uint8 [neurons], 1 where spikes are not sent. before: an earlier run of the image for as
-    many steps, on one thread; its first `given` layers stay as they are there, and only the others
-    run on their spikes. threads: how many share each layer; they change nothing but the time. room:
-    spikes that the log should hold; where it cannot, the image is run again with twice the room.
+    net: the network. neuron: a model, a NamedTuple (see `neurons.contract`). drive: the
+    arithmetic's dtype [D, neurons], of the first `drive_steps` steps. resting: v(0), the
+    arithmetic's dtype [neurons]. mute: uint8 [neurons], 1 where spikes are not sent; None: nowhere.
+    before: an earlier run of the image for as many steps, on one thread; its first `given` layers
+    stay as they are there, and only the others run on their spikes. threads: how many share each
+    layer; they change nothing but the time. room: spikes that the log should hold; where it cannot,
+    the image is run again with twice the room.
     """
-    layers, size, sites = len(net.sites), len(resting), int(net.first_site[-1])
+    size = len(resting)
     charges = int((net.block * net.channels).max()) * steps  # of a block, at most
-    room = max(room, min(size * steps // 4, FIRST_ROOM), 2 * threads * (charges * most(neuron) + 1))
-    room += len(before.log) if given else 0
+    most_of_blocks = 2 * threads * (charges * most(neuron) + 1)
+    room = max(room, min(size * steps // 4, FIRST_ROOM), most_of_blocks)
+    kept = before if given else None
+    room += 0 if kept is None else len(kept.log)
+    mute = np.zeros(size, np.uint8) if mute is None else mute
+    drive_steps = min(drive_steps, steps)
+    kernel = specialised(run_layers, neuron)
     while True:
-        run = ClockedRun(
-            resting.copy(),
-            np.zeros(size, np.int32),
-            np.zeros(size, np.uint8) if mute is None else mute,
-            *(np.zeros((threads, layers, steps), np.int64) for _ in range(2)),
-            np.zeros((threads, layers), np.int64),
-            np.zeros((steps, int(net.channels[-1] * net.sites[-1])), resting.dtype),
-            np.empty(room, np.int32),
-            np.zeros((sites, steps + 1), np.int64),
-        )
-        back = np.zeros((sites, steps), np.uint8)
-        if given:
-            _keep(net, before, given, run, back)
-        if _in_threads(
-            specialised(run_layers, neuron),
-            net,
-            neuron,
-            drive,
-            min(drive_steps, steps),
-            run,
-            back,
-            charges,
-            given,
-            threads,
-        ):
-            counts = {
-                name: getattr(run, name).sum(axis=0) for name in ("spikes", "operations", "ties")
-            }
+        run = _empty(net, resting, steps, mute, threads, room)
+        back = np.zeros((len(run.begins), steps), np.uint8)
+        if kept is not None:
+            _keep(net, kept, given, run, back)
+        if _in_threads(kernel, net, neuron, drive, drive_steps, run, back, charges, given, threads):
             return run._replace(
-                log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log, **counts
+                log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log,
+                spikes=run.spikes.sum(axis=0),
+                operations=run.operations.sum(axis=0),
+                ties=run.ties.sum(axis=0),
             )
         room *= 2
 
 
-def _keep(net, before, given, run, back):
+def _empty(
+    net: ProjectionTables,
+    resting: NDArray[Any],
+    steps: int,
+    mute: NDArray[np.uint8],
+    threads: int,
+    room: int,
+) -> ClockedRun:
+    """The arrays of a run before its first step; counts have one part for each thread."""
+    layers, sites = len(net.sites), int(net.first_site[-1])
+    classes = int(net.channels[-1] * net.sites[-1])
+    return ClockedRun(
+        v=resting.copy(),
+        s=np.zeros(len(resting), np.int32),
+        mute=mute,
+        spikes=np.zeros((threads, layers, steps), np.int64),
+        operations=np.zeros((threads, layers, steps), np.int64),
+        ties=np.zeros((threads, layers), np.int64),
+        readout=np.zeros((steps, classes), resting.dtype),
+        log=np.empty(room, np.int32),
+        begins=np.zeros((sites, steps + 1), np.int64),
+    )
+
+
+def _keep(
+    net: ProjectionTables,
+    before: ClockedRun,
+    given: int,
+    run: ClockedRun,
+    back: NDArray[np.uint8],
+) -> None:
     """Copy the first `given` layers of another run, and mark their sites' negative spikes."""
     neurons, sites = net.first_neuron[given], net.first_site[given]
-    for field, kept in (
-        ("v", neurons),
-        ("s", neurons),
-        ("begins", sites),
-        ("log", before.begins[sites - 1, -1]),
-    ):
-        getattr(run, field)[:kept] = getattr(before, field)[:kept]
-    for field in ("spikes", "operations", "ties"):
-        getattr(run, field)[0, :given] = getattr(before, field)[:given]
-    first = np.append(
-        before.begins[:sites, :-1], before.begins[sites - 1, -1]
-    )  # what comes behind may be of another log
-    back.reshape(-1)[
-        np.searchsorted(first, np.flatnonzero(before.log[: first[-1]] < 0), side="right") - 1
-    ] = 1
+    spikes = before.begins[sites - 1, -1]
+    run.v[:neurons] = before.v[:neurons]
+    run.s[:neurons] = before.s[:neurons]
+    run.begins[:sites] = before.begins[:sites]
+    run.log[:spikes] = before.log[:spikes]
+    run.spikes[0, :given] = before.spikes[:given]
+    run.operations[0, :given] = before.operations[:given]
+    run.ties[0, :given] = before.ties[:given]
+    # the log's end is that of these sites; what comes behind may be of another log
+    first = np.append(before.begins[:sites, :-1], spikes)
+    negative = np.flatnonzero(before.log[:spikes] < 0)
+    back.reshape(-1)[np.searchsorted(first, negative, side="right") - 1] = 1
 
 
-def _in_threads(kernel, net, neuron, drive, drive_steps, run, back, charges, given, threads):
-    """Call the kernel once for each part, in threads of their own but for the first; returns
-    whether the log had room.
+def _in_threads(
+    kernel: Kernel,
+    net: ProjectionTables,
+    neuron: Any,
+    drive: NDArray[Any],
+    drive_steps: int,
+    run: ClockedRun,
+    back: NDArray[np.uint8],
+    charges: int,
+    given: int,
+    threads: int,
+) -> bool:
+    """Call the kernel once for each part, the first in this thread, the others in their own.
+
+    Returns whether the log had room.
     """
     done = np.zeros(threads + 1, np.int64)
 
-    def part(number):
+    def part(number: int) -> bool:
         try:
             scratch = (
                 aligned(charges, run.v.dtype),

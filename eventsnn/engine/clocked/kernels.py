@@ -8,6 +8,8 @@ added up in registers, and a block of neighbouring targets shares the weights of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from eventsnn.engine.jit import inner_kernel, kernel
@@ -17,8 +19,12 @@ from eventsnn.neurons.contract import emit, most, settle, tie
 
 @inner_kernel
 def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, end):
-    """Add to charge[to:] what the spikes log[first:end] of one source site bring to one target
-    site, in turn.
+    """Adds to charge[to:] what spikes of one source site bring to one target site, in turn.
+
+    charge: the arithmetic's dtype, charges. to: where those of the target site begin. weights: of
+    all projections. row: where the tap's rows begin in them. width: the length of a row. per_group:
+    source channels of a group. dense: whether the source has one group. log: int32; its spikes from
+    `first` up to `end` arrive.
     """
     while first < end:
         negative, last = log[first] < 0, first + 1
@@ -54,12 +60,13 @@ def run_block(
     operations,
     readout,
 ):
-    """Run a layer's block of sites through all steps; the log has room for all their spikes.
+    """Runs a layer's block of sites through all steps; the log has room for all their spikes.
 
-    last: the steps in which anything can arrive; where a site is quiet after them, it stays so.
-    fired: where the next spike goes in the log. spikes, operations: int64 [T], of the layer.
-    charge, emitted: scratch; the rest as in `run_layers`. Returns (where the next spike goes,
-    ties).
+    layer, block: numbers of the layer and of its block. last: the steps in which anything can
+    arrive; where a site is quiet after them, it stays so. fired: where the next spike goes in the
+    log. spikes, operations: int64 [T], of the layer. charge, emitted: scratch. net, neuron, drive,
+    drive_steps, v, s, mute, log, begins, back, readout: as in `run_layers`. Returns (where the next
+    spike goes, ties).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     first_site, weights = net.first_site[layer], net.weights
@@ -76,7 +83,9 @@ def run_block(
                 charge[to + c] = drive[given, np.uint64(at) + c] if step < drive_steps else 0
             to += np.uint64(channels)
     for q in range(net.into[layer], net.into[layer + 1]):
-        width, per_group, source = net.co[q], net.ci[q], net.source[q]
+        width = net.co[q]
+        per_group = net.ci[q]
+        source = net.source[q]
         dense = per_group == net.channels[source]
         for tap in range(
             net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
@@ -106,19 +115,16 @@ def run_block(
                         )
                     operations[step] += (after - first) * width
                 first = after
-    ties = 0
+    ties: Any = 0
     for site in range(begin, end):
-        at, so_far, quiet = (
-            net.first_neuron[layer] + site * channels,
-            (site - begin) * steps * channels,
-            False,
-        )
+        at = net.first_neuron[layer] + site * channels
+        so_far = (site - begin) * steps * channels
+        quiet = False
         first_here, begins[first_site + site, 0] = np.uint64(at), fired
         for step in range(steps):
             before, to = fired, so_far + step * channels
-            met = changed = taken_back = np.int32(
-                0
-            )  # all in 32 bits, like s and most potentials: half as many vectors
+            # all in 32 bits, like s and most potentials: half as many vectors
+            met = changed = taken_back = np.int32(0)
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
                 p = v[first_here + c] + charge[np.uint64(to) + c]
                 n = emit(neuron, layer, p, s[first_here + c])
@@ -131,9 +137,8 @@ def run_block(
             for c in range(channels if is_readout else 0):
                 v[at + c] += charge[to + c]
             if changed and most(neuron) == 1:
-                for c in range(
-                    channels
-                ):  # without a branch: the next one writes over what was none
+                for c in range(channels):
+                    # without a branch: the next one writes over what was none
                     log[np.uint64(fired)] = c ^ (emitted[c] >> 31)
                     fired += emitted[c] != 0
             elif changed:
@@ -143,9 +148,8 @@ def run_block(
                         fired += 1
             back[first_site + site, step] = taken_back > 0
             ties += met
-            if (
-                step >= last and changed == 0 and not quiet
-            ):  # so it goes on, and meets the same thresholds in every step
+            if step >= last and changed == 0 and not quiet:
+                # so it goes on, and meets the same thresholds in every step
                 quiet = True
                 ties += met * (steps - 1 - step)
             if is_readout:
@@ -158,13 +162,18 @@ def run_block(
 
 @inner_kernel
 def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
-    """Max pooling at one site: each unit sends the change of the maximum of its window's net spikes
-    (semantics, section 10).
+    """Runs max pooling at one site through all steps (semantics, section 10).
 
-    sums: scratch, net spikes of the members of a window, by member and channel. v, s: the maximum.
-    The rest as in `run_block`. Returns where the next spike goes.
+    Each unit sends the change of the maximum of its window's net spikes.
+
+    layer, site: numbers of the layer and of its site. v, s: potentials and net spikes, which are
+    both the maximum here. sums: scratch, net spikes of the members of a window, by member and
+    channel. spikes: int64 [T], of the layer. net, log, begins, fired, back: as in `run_block`.
+    Returns where the next spike goes.
     """
-    channels, q, here = net.channels[layer], net.into[layer], net.first_site[layer] + site
+    channels = net.channels[layer]
+    q = net.into[layer]
+    here = net.first_site[layer] + site
     at, taps = net.first_neuron[layer] + site * channels, net.tap_base[q] + site
     tap_from, tap_to = net.first_tap[taps], net.first_tap[taps + 1]
     sums[: (tap_to - tap_from) * channels] = 0
@@ -197,8 +206,10 @@ def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
 
 @inner_kernel
 def last_arrival(net, layer, drive_steps, spikes):
-    """The number of steps after which nothing arrives at a layer any more: neither drive nor its
-    sources' spikes.
+    """The number of steps after which neither drive nor spikes arrive at a layer any more.
+
+    net: ProjectionTables. layer: its number. drive_steps: steps with drive. spikes: int64 [parts,
+    L, T], so far.
     """
     parts, _, steps = spikes.shape
     last = min(drive_steps, steps)
@@ -233,20 +244,22 @@ def run_layers(
     part,
     done,
 ):
-    """Simulate one image in clocked time for readout.shape[0] steps; or of each layer one part of
-    its sites, while others call this with the same arrays for the other parts.
+    """Simulates one image in clocked time, or of each layer one part of its sites.
+
+    Others call this with the same arrays for the other parts. There are readout.shape[0] steps.
 
     net: ProjectionTables. neuron: a model. drive: [D, neurons]; step t < drive_steps takes row
-    min(t, D - 1). v: potentials [neurons], s: net spikes int32 [neurons], 0 at first, both read and
-    written. mute: uint8 [neurons], 1 where spikes are neither sent nor counted. spikes, operations:
-    int64 [parts, L, T] (operations by target layer), ties: int64 [parts, L], 0 at first. readout:
-    [T, classes], the charge that has arrived so far. log: int32, begins: int64 [sites, T + 1]: the
-    spikes of site number p (over all layers) in step t are log[begins[p, t]:begins[p, t + 1]], as
-    channels c, or ~c where negative; each part has an equal share of the log. back: uint8 [sites,
-    T], 1 where any is negative. charge, emitted, sums: scratch, each part's own. given: how many of
-    the first layers are not run; their spikes are in the log of the only part. done: int64 [parts +
-    1], 0 at first: the layers that each part has done; the last is set to make all stop. Returns
-    whether the log had room.
+    min(t, D - 1). v: the arithmetic's dtype [neurons], potentials, read and written. s: int32
+    [neurons], net spikes, 0 at first, read and written. mute: uint8 [neurons], 1 where spikes are
+    neither sent nor counted. spikes, operations: int64 [parts, L, T], 0 at first (operations by
+    target layer). ties: int64 [parts, L], 0 at first. readout: [T, classes], the charge that has
+    arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
+    layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
+    Each part has an equal share of the log. back: uint8 [sites, T], 1 where any is negative.
+    charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
+    run; their spikes are in the log of the only part. part: the number of this one. done: int64
+    [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
+    Returns whether the log had room.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts
@@ -255,9 +268,8 @@ def run_layers(
         fired = begins[net.first_site[given] - 1, steps]
     for layer in range(given, layers):
         blocks = -(-net.sites[layer] // net.block[layer])
-        room = (
-            net.block[layer] * steps * net.channels[layer] * most(neuron) + 1
-        )  # what a block brings, and one that is written over
+        # what a block brings, and one that is written over
+        room = net.block[layer] * steps * net.channels[layer] * most(neuron) + 1
         last = last_arrival(net, layer, drive_steps, spikes)
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
             if end - fired < room:

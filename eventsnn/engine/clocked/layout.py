@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class ProjectionTables(NamedTuple):
-    """Layers l = 0..L-1 (the readout last); projections q sorted by target; taps by (q, target
-    site).
+    """Layers l = 0..L-1 (the readout last), and projections q = 0..Q-1 sorted by target.
+
+    Taps are sorted by projection and target site.
 
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L +
-    1], projections of a target. block: int64 [L], sites of a layer's blocks (the last may be
-    shorter; 1 where it pools). source, target, ci, co: int64 [Q]. first_tap: int64, for projection
-    q and block b of its target at tap_base[q] + b. tap_to: int32 [taps], target site, from the
-    block's first. tap_site: int32 [taps]. tap_row: int64 [taps]. weights: the arithmetic's dtype,
-    the rows of all blocks. pools: uint8 [L], 1 for max pooling. largest_window: the most members of
-    a pool's window times its channels.
+    1], where a target's projections begin. block: int64 [L], sites of a layer's blocks (the last
+    may be shorter; 1 where the layer pools). source, target: int64 [Q]. ci, co: int64 [Q], source
+    and target channels of a group. tap_base, first_tap: int64; the taps of projection q into block
+    b of its target begin at first_tap[tap_base[q] + b]. tap_to: int32 [taps], target site, counted
+    from the block's first. tap_site: int32 [taps], source site. tap_row: int64 [taps], where a
+    tap's rows begin in `weights`. weights: the arithmetic's dtype, the rows of all projections.
+    pools: uint8 [L], 1 for max pooling. largest_window: the most members of a pool's window, times
+    its channels.
     """
 
-    channels: np.ndarray
-    sites: np.ndarray
-    first_neuron: np.ndarray
-    first_site: np.ndarray
-    into: np.ndarray
-    block: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
-    ci: np.ndarray
-    co: np.ndarray
-    tap_base: np.ndarray
-    first_tap: np.ndarray
-    tap_to: np.ndarray
-    tap_site: np.ndarray
-    tap_row: np.ndarray
-    weights: np.ndarray
-    pools: np.ndarray
+    channels: NDArray[np.int64]
+    sites: NDArray[np.int64]
+    first_neuron: NDArray[np.int64]
+    first_site: NDArray[np.int64]
+    into: NDArray[np.int64]
+    block: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    ci: NDArray[np.int64]
+    co: NDArray[np.int64]
+    tap_base: NDArray[np.int64]
+    first_tap: NDArray[np.int64]
+    tap_to: NDArray[np.int32]
+    tap_site: NDArray[np.int32]
+    tap_row: NDArray[np.int64]
+    weights: NDArray[Any]
+    pools: NDArray[np.uint8]
     largest_window: int
+
+    def __repr__(self) -> str:
+        layers, projections = len(self.sites), len(self.source)
+        return f"<ProjectionTables: {layers} layers, {projections} projections>"

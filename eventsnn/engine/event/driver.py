@@ -1,12 +1,16 @@
-"""Drives the event kernel through the steps of one image: makes room, hands records over, tells
-what went wrong.
+"""Drives the event kernel through the steps of one image.
+
+It makes room, hands records over, and says what went wrong.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
@@ -36,15 +40,22 @@ from eventsnn.engine.vectors import aligned
 RECORDS = 2**15
 MAX_WAITING = 2**24
 
+# takes (spike_record, spike_potentials, delivery_record), see `layout.State`
+Sink = Callable[[NDArray[np.int64], NDArray[Any], NDArray[np.int64]], None]
+
 
 class StillFiring(RuntimeError):
-    """The queue did not empty. step: in which, from 1. waiting: events in the queue. layers:
-    numbers of those that still fire.
+    """The queue did not empty.
+
+    message: what happened. step: in which, from 1. waiting: events in the queue. layers: numbers of
+    those that still fire.
     """
 
-    def __init__(self, message, step, waiting, layers):
+    def __init__(self, message: str, step: int, waiting: int, layers: list[int]) -> None:
         super().__init__(message)
-        self.step, self.waiting, self.layers = step, waiting, layers
+        self.step = step
+        self.waiting = waiting
+        self.layers = layers
 
 
 class Overflow(ArithmeticError):
@@ -52,109 +63,89 @@ class Overflow(ArithmeticError):
 
 
 class EventRun:
-    """One image in asynchronous time. All that changes is in `state`, `start` (the tick at which
-    the next step begins, or the one that the run is in), `starts` (those of the steps so far),
-    `inside` (whether its drive has arrived) and `readout`; `snapshot` copies it.
+    """One image in asynchronous time.
 
-    net: EventTables. neuron, order: NamedTuples. rules: Rules. delays: int64 ticks by projection or
-    neuron (or empty). band: Band. drive: [D, neurons], of the first `drive_steps` steps (None: of
-    all). resting: v(0). ticks: a step's length. mute: uint8 [neurons] (see State). inputs: int64
-    [E, 4], input events by time: step, ticks after its start, input's number, sign. sink: called
-    with (spike_record, spike_potentials, delivery_record) whenever records are handed over. names:
-    the layers', for messages.
+    All that changes is in `state`, `start` (the tick at which the next step begins, or the one that
+    the run is in), `starts` (int64 [T], those of the steps so far), `inside` (whether the drive of
+    its step has arrived) and `readout` (the arithmetic's dtype [T, classes]); `snapshot` copies it.
+
+    net: the network. neuron, order: NamedTuples, a model and a policy. rules: time's settings.
+    delays: int64 ticks by projection or neuron (or empty). band: where nothing happens. drive: the
+    arithmetic's dtype [D, neurons], of the first `drive_steps` steps (None: of all). resting: v(0),
+    the arithmetic's dtype [neurons]. steps: T. ticks: a step's length. mute: uint8 [neurons] (see
+    State); None: none is. inputs: int64 [E, 4], input events by time: step, ticks after its start,
+    input's number, sign; None: no events. sink: called with (spike_record, spike_potentials,
+    delivery_record) whenever records are handed over. names: the layers', for messages.
     """
 
     def __init__(
         self,
-        net,
-        neuron,
-        order,
-        rules,
-        delays,
-        band,
-        drive,
-        resting,
+        net: layout.EventTables,
+        neuron: Any,
+        order: Any,
+        rules: layout.Rules,
+        delays: NDArray[np.int64],
+        band: layout.Band,
+        drive: NDArray[Any],
+        resting: NDArray[Any],
         *,
-        steps,
-        ticks,
-        drive_steps=None,
-        mute=None,
-        inputs=None,
-        sink=None,
-        names=(),
-    ):
+        steps: int,
+        ticks: int,
+        drive_steps: int | None = None,
+        mute: NDArray[np.uint8] | None = None,
+        inputs: NDArray[np.int64] | None = None,
+        sink: Sink | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
         self.constants = net, neuron, order, rules, delays, band
-        self.rules, self.drive, self.steps, self.ticks, self.sink, self.names, self.start = (
-            rules,
-            drive,
-            steps,
-            ticks,
-            sink,
-            names,
-            0,
-        )
+        self.rules = rules
+        self.drive = drive
+        self.steps = steps
+        self.ticks = ticks
+        self.sink = sink
+        self.names = names
+        self.start = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
         self.advance = specialised(event.advance, neuron, order)
-        layers, size = net.readout + 1, len(resting)
+        size = len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
-        self.inputs = inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
-        records = rules.most_spikes + RECORDS if rules.record else 0
-        capacity = (
-            1 << int(max(1024, 2 * (rules.most_spikes * rules.most_parcels + 1))).bit_length()
-        )
-        v, lows = aligned(size, resting.dtype), band.floor
-        v[:] = resting
-        if band.low > band.floor:
-            lows = aligned(size, resting.dtype)
-            lows[:] = band.floor
-        self.state = layout.State(
-            np.zeros(SCALARS, np.int64),
-            v,
-            np.zeros((size, 2), np.int32),
-            lows,
-            np.zeros(size if rules.refractory else 0, np.int64),
-            np.full(size if rules.window else 0, -1),
-            np.zeros((3, layers, steps), np.int64),
-            np.zeros((2, layers, steps), np.uint64),
-            mute,
-            np.zeros(net.sums, np.int64),
-            np.ascontiguousarray(inputs[:, 1:]),
-            np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
-            np.empty(2 * rules.most_spikes, np.int64),
-            *queue_arrays(capacity),
-            np.empty((records, 7), np.int64),
-            np.empty((records, 2), resting.dtype),
-            np.empty((records, 5), np.int64),
-        )
-        self.readout = np.zeros(
-            (steps, size - net.layers[net.readout, layout.L_FIRST]), resting.dtype
-        )
-        self.starts, self.inside = np.zeros(steps, np.int64), False
+        self.inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
+        self.state = _first_state(net, rules, band, resting, steps, mute, self.inputs)
+        classes = size - net.layers[net.readout, layout.L_FIRST]
+        self.readout = np.zeros((steps, classes), resting.dtype)
+        self.starts = np.zeros(steps, np.int64)
+        self.inside = False
 
     @property
-    def step_number(self):
+    def step_number(self) -> int:
         """Steps that are over."""
         return int(self.state.at[STEP])
 
-    def snapshot(self):
+    def snapshot(self) -> EventRun:
         """A copy that can run on by itself, without a sink."""
         other = copy.copy(self)
-        other.state = layout.State(*(array.copy() for array in self.state))
-        other.readout, other.starts, other.sink = self.readout.copy(), self.starts.copy(), None
+        arrays: Iterable[Any] = self.state
+        other.state = layout.State._make(array.copy() for array in arrays)
+        other.readout = self.readout.copy()
+        other.starts = self.starts.copy()
+        other.sink = None
         return other
 
-    def run(self):
-        """All steps that are left; returns self. Raises StillFiring or Overflow."""
+    def run(self) -> EventRun:
+        """Runs all steps that are left; returns self. Raises StillFiring or Overflow."""
         while self.step_number < self.steps:
             self.run_step()
         self.hand_over()
         return self
 
-    def run_step(self):
-        """One step, or what is left of it: its drive, then its events; the readout is taken at its
-        end.
+    def run_step(self) -> None:
+        """Runs one step, or what is left of it: its drive, then its events.
+
+        The readout is taken at its end. Raises StillFiring where the queue does not empty, and
+        Overflow where a potential comes near the ends of its integers.
         """
-        at, step, end = self.state.at, self.step_number, self.start + self.ticks
+        at, step = self.state.at, self.step_number
+        end = self.start + self.ticks
         if not self.inside:
             self.starts[step] = at[NOW] = self.start
             at[BEGAN] = self.start
@@ -173,31 +164,33 @@ class EventRun:
             self._advance(layout.EVENTS, end)
         self.readout[step] = self.state.v[-self.readout.shape[1] :]
         self.start = max(end, int(at[NOW])) if self.rules.barrier else end
-        at[STEP], self.inside = step + 1, False
+        at[STEP] = step + 1
+        self.inside = False
 
-    def _advance(self, task, argument, drive=None):
+    def _advance(self, task: int, argument: int, drive: NDArray[Any] | None = None) -> None:
+        """Have the kernel do a task, with as much room as it asks for."""
         drive = self.drive[0] if drive is None else drive
-        while (
-            code := self.advance(*self.constants, self.state, drive, task, argument)
-        ) != layout.DONE:
+        while True:
+            code = self.advance(*self.constants, self.state, drive, task, argument)
+            if code == layout.DONE:
+                break
             if code == layout.FULL:
                 self.hand_over()
                 self._grow()
             elif code == layout.OVERFLOW:
-                raise Overflow(
-                    f"a potential left the safe range of {self.state.v.dtype} in step {self.step_number + 1}"
-                )
+                dtype, step = self.state.v.dtype, self.step_number + 1
+                raise Overflow(f"a potential left the safe range of {dtype} in step {step}")
             else:
-                raise self._still_firing(
-                    f"the queue did not empty within max_events = {self.rules.max_events:,}"
-                )
+                limit = f"max_events = {self.rules.max_events:,}"
+                raise self._still_firing(f"the queue did not empty within {limit}")
         if self.state.at[SHORT]:
-            raise Overflow(
-                f"an event in step {self.step_number + 1} brought more spikes than its bound"
-            )
+            step = self.step_number + 1
+            raise Overflow(f"an event in step {step} brought more spikes than its bound")
 
-    def _grow(self):
-        at, needed = self.state.at, self.rules.most_spikes * self.rules.most_parcels + 1
+    def _grow(self) -> None:
+        """Make room in the queue for what one event can bring."""
+        at = self.state.at
+        needed = self.rules.most_spikes * self.rules.most_parcels + 1
         if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
             raise self._still_firing(f"more than {MAX_WAITING:,} events wait: firing multiplies")
         while len(self.state.heap) - at[HEAP] < needed:
@@ -205,8 +198,8 @@ class EventRun:
         while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
 
-    def hand_over(self):
-        """Give what was recorded to the sink and empty the buffers."""
+    def hand_over(self) -> None:
+        """Gives what was recorded to the sink and empties the buffers."""
         at, state = self.state.at, self.state
         if self.sink and (at[RECORDED] or at[DELIVERED]):
             n = at[RECORDED]
@@ -217,17 +210,62 @@ class EventRun:
             )
         at[RECORDED] = at[DELIVERED] = 0
 
-    def _still_firing(self, what):
-        at, state, net = self.state.at, self.state, self.constants[0]
+    def _still_firing(self, what: str) -> StillFiring:
+        """The error with what is known of the queue. what: went wrong."""
+        state, net = self.state, self.constants[0]
+        at = state.at
         in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), F_WHAT]
-        waiting = np.concatenate([state.heap[: at[HEAP], WHAT], in_fifo])
-        layers = np.unique((waiting >> layout.LAYER_BIT) & layout.LAYERS)
+        events = np.concatenate([state.heap[: at[HEAP], WHAT], in_fifo])
+        layers = np.unique((events >> layout.LAYER_BIT) & layout.LAYERS)
         layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
-        step = self.step_number + 1
-        return StillFiring(
-            f"{what} (step {step}, {len(waiting):,} events waiting; still firing: {names})",
-            step,
-            len(waiting),
-            layers.tolist(),
-        )
+        step, waiting = self.step_number + 1, len(events)
+        message = f"{what} (step {step}, {waiting:,} events waiting; still firing: {names})"
+        return StillFiring(message, step, waiting, layers.tolist())
+
+    def __repr__(self) -> str:
+        spikes = int(self.state.tallies[0].sum())
+        return f"<EventRun: {self.step_number} of {self.steps} steps, {spikes:,} spikes>"
+
+
+def _first_state(
+    net: layout.EventTables,
+    rules: layout.Rules,
+    band: layout.Band,
+    resting: NDArray[Any],
+    steps: int,
+    mute: NDArray[np.uint8],
+    inputs: NDArray[np.int64],
+) -> layout.State:
+    """The state before the first step; parameters as in `EventRun`."""
+    layers = net.readout + 1
+    size, dtype = len(resting), resting.dtype
+    records = rules.most_spikes + RECORDS if rules.record else 0
+    at_once = 2 * (rules.most_spikes * rules.most_parcels + 1)
+    heap, fifo = queue_arrays(1 << int(max(1024, at_once)).bit_length())
+    v = aligned(size, dtype)
+    v[:] = resting
+    lows: NDArray[Any] | float = band.floor
+    if band.low > band.floor:
+        lows = aligned(size, dtype)
+        lows[:] = band.floor
+    return layout.State(
+        at=np.zeros(SCALARS, np.int64),
+        v=v,
+        memory=np.zeros((size, 2), np.int32),
+        lows=lows,
+        rests_until=np.zeros(size if rules.refractory else 0, np.int64),
+        window_end=np.full(size if rules.window else 0, -1),
+        tallies=np.zeros((3, layers, steps), np.int64),
+        digests=np.zeros((2, layers, steps), np.uint64),
+        mute=mute,
+        sums=np.zeros(net.sums, np.int64),
+        inputs=np.ascontiguousarray(inputs[:, 1:]),
+        input_first=np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
+        found=np.empty(2 * rules.most_spikes, np.int64),
+        heap=heap,
+        fifo=fifo,
+        spike_record=np.empty((records, 7), np.int64),
+        spike_potentials=np.empty((records, 2), dtype),
+        delivery_record=np.empty((records, 5), np.int64),
+    )

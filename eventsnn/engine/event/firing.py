@@ -1,10 +1,17 @@
-"""A neuron or a pool unit is evaluated: it fires, its spikes are recorded, counted and put into the
-queue.
+"""A neuron or a pool unit is evaluated: it fires, and its spikes go into the queue.
+
+They are recorded and counted, too.
+
+In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rules; delays: int64,
+ticks (`Rules.delay_kind`); band: Band; state: State; layer: a layer's number; number: a neuron's or
+pool unit's number among all; cause: the spike that brought this about, or -1; sign: 1 or -1.
 
 The caller of `evaluate` and `follow` has made sure of room, see `room_for_one`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba.core import types
@@ -57,7 +64,7 @@ from eventsnn.neurons.contract import emit, settle, tie
 
 @inner_kernel
 def has_room(rules, state, spikes, parcels):
-    """Whether the buffers can take so many more spikes and parcels."""
+    """Whether the buffers can take more. spikes, parcels: how many more of each."""
     at = state.at
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
@@ -69,7 +76,7 @@ def has_room(rules, state, spikes, parcels):
 
 @inner_kernel
 def room_for_one(rules, state):
-    """DONE, or FULL if the buffers might not hold what one more event brings."""
+    """DONE, or FULL if the buffers might not hold what one more event brings; see `has_room`."""
     if rules.record and state.delivery_record.shape[0] == state.at[DELIVERED]:
         return FULL
     if has_room(rules, state, rules.most_spikes, rules.most_spikes * rules.most_parcels + 1):
@@ -79,8 +86,9 @@ def room_for_one(rules, state):
 
 @inner_kernel
 def send(net, order, rules, delays, state, layer, number, sign, seq):
-    """Put a spike's parcels into the queue (semantics 5.3): one, or one for each projection and
-    half.
+    """Puts a spike's parcels into the queue: one, or one for each projection and half.
+
+    (Semantics, section 5.) seq: the spike's place in the order of emission.
     """
     at = state.at
     what = (
@@ -89,7 +97,7 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
         | ((1 if sign < 0 else 0) << SIGN_BIT)
         | DELIVERY
     )
-    if rules.at_once:  # the usual case; what follows comes to the same
+    if rules.at_once:  # the usual case; what follows would do the same
         append(state.fifo, at, what, seq)
         at[UNDER_WAY] += 1
         return
@@ -128,12 +136,16 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
 
 @inner_kernel
 def rests(rules, state, number):
-    """Whether a neuron is in its refractory period; without one nobody keeps until when."""
+    """Whether a neuron is in its refractory period."""
+    # without refractory periods `rests_until` is empty
     return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
 
 
-def set_low(lows, number, low):
-    """lows[number] = low, where each neuron has its own."""
+def set_low(lows: Any, number: int, low: Any) -> None:
+    """lows[number] = low, where each neuron has its own.
+
+    lows: the arithmetic's dtype [neurons], or one number for all. low: a number.
+    """
     if np.ndim(lows):
         lows[number] = low
 
@@ -151,8 +163,10 @@ def _set_low(lows, number, low):
 
 @inner_kernel
 def evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause):
-    """Evaluate one neuron: it fires while its model says so (semantics 5.2)."""
-    at, v, memory = state.at, state.v, state.memory
+    """Evaluates one neuron: it fires while its model says so (semantics, section 5)."""
+    at = state.at
+    v = state.v
+    memory = state.memory
     if rests(rules, state, number):
         return
     if rules.window > 0 and state.window_end[number] >= 0:
@@ -197,19 +211,20 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
 
 @inner_kernel
 def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
-    """One spike: recorded (but for its potentials), counted and sent."""
+    """Records one spike (but for its potentials), counts it and sends it.
+
+    member: its place, from 1, among those that are fired at once.
+    """
     at, seq = state.at, state.at[SPIKES]
     at[SPIKES] += 1
     if rules.record:
         i, record = at[RECORDED], state.spike_record
         at[RECORDED] += 1
         record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
-        record[i, S_NEURON], record[i, S_SIGN], record[i, S_MEMBER], record[i, S_CAUSE] = (
-            number,
-            sign,
-            member,
-            cause,
-        )
+        record[i, S_NEURON] = number
+        record[i, S_SIGN] = sign
+        record[i, S_MEMBER] = member
+        record[i, S_CAUSE] = cause
     digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
     state.tallies[0, layer, at[STEP]] += 1
     send(net, order, rules, delays, state, layer, number, sign, seq)
@@ -218,9 +233,7 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
 
 @inner_kernel
 def window_maximum(net, state, layer, unit):
-    """The largest net sum of spikes over the window of a layer's pool unit (its number in the
-    layer).
-    """
+    """The largest net sum of spikes over a pool unit's window. unit: its number in the layer."""
     channels = net.layers[layer, L_CHANNELS]
     site = unit // channels
     first, last = (
@@ -235,8 +248,9 @@ def window_maximum(net, state, layer, unit):
 
 @inner_kernel
 def follow(net, order, rules, delays, state, layer, number, highest, cause):
-    """A pool unit sends the change of its maximum (semantics, section 10), which is its potential
-    and its net spikes.
+    """A pool unit sends the change of its maximum (semantics, section 10).
+
+    The maximum is both its potential and its net spikes. highest: the new maximum.
     """
     at, held = state.at, np.int64(state.memory[number, NET])
     n = highest - held
@@ -256,8 +270,10 @@ def follow(net, order, rules, delays, state, layer, number, highest, cause):
 
 @inner_kernel
 def digest_spike(digests, layer, step, neuron, sign, member):
-    """Add a spike to its layer's and step's hashes: [0] depends on the order of spikes, [1] does
-    not.
+    """Adds a spike to the two hashes of its layer and step.
+
+    digests: uint64 [2, L, T]; [0] depends on the order of spikes, [1] does not. step: from 0.
+    neuron: its number in the layer. member: as in `fire`.
     """
     h = splitmix64(np.uint64((neuron << 9) | (member << 1) | (1 if sign < 0 else 0)))
     digests[0, layer, step] = splitmix64(digests[0, layer, step] ^ h)
@@ -266,7 +282,10 @@ def digest_spike(digests, layer, step, neuron, sign, member):
 
 @inner_kernel
 def open_window(rules, state, layer, number):
-    """The first arrival since a neuron's last evaluation: the next comes when the window ends."""
+    """Opens a window, at the first arrival since a neuron's last evaluation.
+
+    The next evaluation comes when the window ends.
+    """
     at, ends = state.at, state.at[NOW] + rules.window
     state.window_end[number] = ends
     at[UNDER_WAY] += 1

@@ -1,9 +1,12 @@
-"""The event engine: asynchronous time to the letter (semantics, section 5), one spike after the
-other.
+"""The event engine: asynchronous time to the letter, one spike after the other.
 
-The kernels trust their arguments, allocate nothing and never call back: when a buffer has no room
-for what one more event could bring, they return a code, the caller makes room and calls again. All
-state is in arrays, so a run can be stopped and copied between any two events.
+See semantics, section 5. The kernels trust their arguments, allocate nothing and never call back.
+When a buffer has no room for what one more event could bring, they return a code, the caller makes
+room and calls again. All state is in arrays, so a run can be stopped and copied between any two
+events.
+
+In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rules; delays: int64,
+ticks (`Rules.delay_kind`); band: Band; state: State.
 """
 
 from __future__ import annotations
@@ -69,25 +72,28 @@ from eventsnn.engine.vectors import (
 
 PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 AT_ONCE = 64  # neurons whose drive is added at once
-NO_SPIKE = np.int64(
-    -1
-    # what causes a spike of the drive, or at the end of a window; as a literal it would be compiled
-    # by itself
-)
+# what causes a spike of the drive, or at the end of a window. As a literal it would have a type of
+# its own, and what is called with it would be compiled twice
+NO_SPIKE = np.int64(-1)
 
 
 @inner_kernel
 def deliver(net, neuron, order, rules, delays, band, state, what, spike):
-    """Deliver a spike to its targets in index order; returns whether a potential came near
-    overflow.
+    """Delivers a spike to its targets in index order.
+
+    what: the event, see `layout`. spike: its place in the order of emission; below -1 for an
+    input's. Returns whether a potential came near overflow.
     """
-    at, v, memory, weights = state.at, state.v, state.memory, net.weights
-    number, layer, which = (
-        what >> NUMBER_BIT,
-        (what >> LAYER_BIT) & LAYERS,
-        (what >> PROJECTION_BIT) & PROJECTIONS,
-    )
-    half, negative, cause = (what >> HALF_BIT) & 3, (what >> SIGN_BIT) & 1, max(spike, -1)
+    at = state.at
+    v = state.v
+    memory = state.memory
+    weights = net.weights
+    number = what >> NUMBER_BIT
+    layer = (what >> LAYER_BIT) & LAYERS
+    which = (what >> PROJECTION_BIT) & PROJECTIONS
+    half = (what >> HALF_BIT) & 3
+    negative = (what >> SIGN_BIT) & 1
+    cause = max(spike, -1)
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
     overflow = False
@@ -118,11 +124,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         offset = c * net.projections[q, Q_STRIDE]
         operations = pairs = 0
         for run in range(net.first_run[first], net.first_run[first + 1]):
-            to, row, width = (
-                net.runs[run, R_TO] + group,
-                net.runs[run, R_ROW] + offset,
-                net.runs[run, R_WIDTH],
-            )
+            to = net.runs[run, R_TO] + group
+            row = net.runs[run, R_ROW] + offset
+            width = net.runs[run, R_WIDTH]
             if half == 0 and negative == 0:
                 added, pairs = add_run(
                     v, to, weights, row, width, half, low, high, state.found, pairs
@@ -157,7 +161,12 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
 
 @inner_kernel
 def open_windows(net, rules, state, target, to, row, width, negative, half):
-    """The windows of the targets that a run of charges, or its half of one sign, reached."""
+    """Opens the windows of the targets that a run of charges reached.
+
+    target: their layer. to: the first of them. row: where the charges begin in the weights. width:
+    how many there are. negative: 1 for a negative spike. half: 0: all charges arrived, 1: those >=
+    0, 2: those < 0.
+    """
     ends, first = np.int64(0), np.uint64(to)
     for x in range(np.uint64(width)):
         ends |= state.window_end[first + x]
@@ -169,12 +178,16 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
 
 @inner_kernel
 def begin_step(net, neuron, order, rules, delays, band, state, drive):
-    """The drive of a step arrives: layers in order, neurons in index order (semantics 5.1).
+    """The drive of a step arrives: layers in order, neurons in index order (semantics, section 5).
 
-    drive: [neurons]. It is added to some neurons at once, up to at[DRIVEN]; where none of them left
-    the band, none is looked at. Called again after FULL, it goes on where it was (at[CURSOR]).
+    It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is
+    looked at. Called again after FULL, it goes on where it was (at[CURSOR]).
+
+    drive: the arithmetic's dtype [neurons]. Returns DONE, FULL or OVERFLOW.
     """
-    at, v, readout = state.at, state.v, net.readout
+    at = state.at
+    v = state.v
+    readout = net.readout
     for layer in range(readout + 1):
         if net.pools[layer] >= 0:
             continue
@@ -209,8 +222,10 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
 
 @inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
-    """Take events from the queue that are due before tick `end` (with a barrier: until none is
-    under way).
+    """Takes events from the queue that are due before a tick, and does what they say.
+
+    With a barrier it goes on until no delivery is under way. end: the tick. Returns DONE, FULL,
+    TOO_MANY or OVERFLOW.
     """
     at = state.at
     while True:
@@ -276,8 +291,10 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
 
 @inner_kernel
 def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
-    """Order `clocked`: evaluate a layer's neurons in index order, once each (at[CURSOR] as in
-    begin_step).
+    """Order `clocked`: evaluates a layer's neurons in index order, once each.
+
+    layer: its number. Called again after FULL, it goes on where it was (at[CURSOR]). Returns DONE
+    or FULL.
     """
     at = state.at
     for number in range(
@@ -306,11 +323,12 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
 
 @kernel
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
-    """Do one task: DRIVE (drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer
-    `argument`).
+    """Does one task. One entry serves all, so that a model and an order are compiled once.
 
-    Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential
-    outside the band. One entry for all, so that a model and an order are compiled once.
+    drive: the arithmetic's dtype [neurons], of the step. task: DRIVE (drive arrives), EVENTS (run
+    until tick `argument`) or EVALUATE (layer `argument`). argument: a number for the task. Returns
+    DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
+    band.
     """
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive)

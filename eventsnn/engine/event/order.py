@@ -24,24 +24,25 @@ class may stand in any importable module; the engines need no change.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from eventsnn.engine.hashing import spike_hash
 from eventsnn.engine.jit import inner_kernel
 
-WHOLE, EXCITATORY, INHIBITORY = 0, 1, 2
+WHOLE, EXCITATORY, INHIBITORY = range(3)
 
 
 class Parcel(NamedTuple):
-    """What `place` is told about a spike on its way; all int64."""
+    """What `place` gets to know of a spike on its way; all int64. See above for the fields."""
 
     seq: int
     layer: int
     neuron: int
-    nth: int
+    nth: int | np.int64
     number: int
     target: int
     waits: int
@@ -49,7 +50,8 @@ class Parcel(NamedTuple):
     image: int
 
 
-def place(order, spike):
+def place(order: Any, spike: Parcel) -> tuple[int, int]:
+    """(delay, key) of a parcel. order: a policy, a NamedTuple. spike: what is to be delivered."""
     return type(order).place(order, spike)
 
 
@@ -64,11 +66,11 @@ NOTHING = np.zeros(0, np.int64)
 
 
 class Order(NamedTuple):
-    """The policies that come with eventsnn, in one type, so that an engine is compiled once for all
-    of them.
+    """The policies that come with eventsnn, in one type, so that an engine is compiled once.
 
-    kind: one of the numbers above. seed, low, high (ticks), mean (ticks): of `random` and the
-    jitters. first, parcels, delay, key: of `replay`, see `replay_order`.
+    kind: one of the numbers above. halves: WHOLE, EXCITATORY or INHIBITORY. seed: of `random` and
+    the jitters. low, high, mean: ticks, of the jitters. first, parcels, delay, key: of `replay`,
+    see `replay_order`.
     """
 
     kind: int
@@ -77,13 +79,17 @@ class Order(NamedTuple):
     low: int = 0
     high: int = 0
     mean: float = 0.0
-    first: np.ndarray = NOTHING
-    parcels: np.ndarray = NOTHING
-    delay: np.ndarray = NOTHING
-    key: np.ndarray = NOTHING
+    first: NDArray[np.int64] = NOTHING
+    parcels: NDArray[np.int64] = NOTHING
+    delay: NDArray[np.int64] = NOTHING
+    key: NDArray[np.int64] = NOTHING
+
+    def __repr__(self) -> str:
+        return f"<Order: {KINDS[self.kind]}>"
 
     @staticmethod
     def place(order, spike):
+        """(delay, key) of a parcel, by the policy of this kind."""
         if order.kind == LIFO:
             return lifo(order, spike)
         if order.kind == INDEX:
@@ -101,58 +107,61 @@ class Order(NamedTuple):
         return 0, 0  # in the order of emission: fifo, delays, clocked
 
 
-def is_kind(order, *kinds):
-    """Whether a policy is one of these that come with eventsnn."""
+def is_kind(order: Any, *kinds: int) -> bool:
+    """Whether a policy is one of these that come with eventsnn.
+
+    order: the policy, a NamedTuple. kinds: numbers, such as FIFO.
+    """
     return isinstance(order, Order) and order.kind in kinds
 
 
 @inner_kernel
 def lifo(order, spike):
-    """The deepest layer first, in it the latest spike first."""
+    """(delay, key): the deepest layer first, in it the latest spike first."""
     return 0, -((spike.layer << 40) + spike.seq) - 1
 
 
 @inner_kernel
 def index(order, spike):
-    """By layer and neuron; spikes of one neuron in the order of emission."""
+    """(delay, key): by layer and neuron; spikes of one neuron in the order of emission."""
     return 0, (spike.layer << 40) + spike.neuron + 1
 
 
 @inner_kernel
 def random(order, spike):
-    """In random order, by a hash of (seed, image, spike)."""
+    """(delay, key): in random order, by a hash of (seed, image, spike)."""
     return 0, np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(1)) | 1
 
 
 @inner_kernel
 def halves(order, spike):
-    """excitatory_first, inhibitory_first: of a tick, all charges of one sign come before all of the
-    other.
+    """(delay, key): of a tick, all charges of one sign come before all of the other.
 
-    Earlier targets come first, so when the first half is delivered to a layer, all its sources have
-    done what they will do at this tick.
+    These are excitatory_first and inhibitory_first. Earlier targets come first, so when the first
+    half is delivered to a layer, all its sources have done what they will do at this tick.
     """
     return 0, 2 * spike.target + spike.waits + 1
 
 
 @inner_kernel
 def uniform(order, spike):
-    """Jitter: a delay of low to high ticks, all equally likely."""
+    """(delay, key): jitter, a delay of low to high ticks, all equally likely."""
     bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(32))
     return order.low + ((bits * (order.high - order.low + 1)) >> 32), 0
 
 
 @inner_kernel
 def exponential(order, spike):
-    """Jitter: an exponentially distributed delay with this mean, rounded down to ticks."""
+    """(delay, key): jitter, an exponential delay of mean `order.mean`, rounded down to ticks."""
     bits = np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(11))
     return np.int64(-math.log((bits + 1) / 2.0**53) * order.mean), 0
 
 
 @inner_kernel
 def replay(order, spike):
-    """As the list says; a spike that is not in it goes without delay, after all of its tick that
-    are.
+    """(delay, key): as the list says.
+
+    A spike that is not in the list goes without delay, after all of its tick that are.
     """
     i = order.first[spike.number] + spike.nth * order.parcels[spike.layer] + spike.part
     if i < order.first[spike.number + 1]:
@@ -160,11 +169,19 @@ def replay(order, spike):
     return 0, order.key.size + 1
 
 
-def replay_order(first, parcels, delay, key, halves=WHOLE):
+def replay_order(
+    first: NDArray[np.int64],
+    parcels: NDArray[np.int64],
+    delay: NDArray[np.int64],
+    key: NDArray[np.int64],
+    halves: int = WHOLE,
+) -> Order:
     """The deliveries of a recorded run, edited or not.
 
-    first: int64 [neurons + 1], where a neuron's parcels begin; parcels: int64 [layers], how many a
-    spike of the layer has; delay: int64, ticks (-1: never delivered); key: int64 from 1 on, the
-    place among what is due at one tick. Parcels lie by neuron, then its spikes, then their parts.
+    Parcels lie by neuron, then its spikes, then their parts.
+
+    first: int64 [neurons + 1], where a neuron's parcels begin. parcels: int64 [layers], how many a
+    spike of the layer has. delay: int64 [P], ticks (-1: never delivered). key: int64 [P], from 1
+    on, the place among what is due at one tick. halves: of the recorded run.
     """
     return Order(REPLAY, halves, first=first, parcels=parcels, delay=delay, key=key)

@@ -1,19 +1,26 @@
 """The event queue: a total order (time, phase, key, number) in a plain FIFO and an array heap.
 
 An event is a row of five int64: moment = 2 * tick + phase (deliveries 0 before evaluations 1), key,
-number (counts all that was ever put in), what, spike. What is due at once with key 0 goes through
-the FIFO, which is in order by itself, and whose rows are number, what and spike: it is empty before
-the clock goes on. The rest goes through the heap. The next event is the smaller head. Input events
-stand in a list of their own.
+number (counts all that was ever put in), what (`layout` has its bits), spike (its place in the
+order of emission). What is due at once with key 0 goes through the FIFO, which is in order by
+itself, and whose rows are number, what and spike: it is empty before the clock goes on. The rest
+goes through the heap. The next event is the smaller head. Input events stand in a list of their
+own.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.jit import inner_kernel
 
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
 F_NUMBER, F_WHAT, F_SPIKE = range(3)
-# places in the array `at`, the engine's scalars
+# places in the array `at`, the engine's scalars: the tick, the step, rows in the heap, both ends of
+# the FIFO, events ever put in and taken, spikes, rows in the records of spikes and of deliveries,
+# deliveries that wait, neurons at which a task goes on and up to which drive was added, whether an
+# event brought more than its bound, the tick at which the step began, the step's input events
 (
     NOW,
     STEP,
@@ -36,16 +43,17 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 SCALARS = 17
 
 
-def queue_arrays(capacity):
-    """(heap, fifo), int64 [capacity, 5] and [capacity, 3]; capacity: a power of two."""
-    return np.empty((capacity, 5), np.int64), np.empty(
-        (capacity, 3), np.int64
-    )  # not filled: most of it is seldom used
+def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(heap, fifo), int64 [capacity, 5] and [capacity, 3], not filled, as most is seldom used.
+
+    capacity: a power of two.
+    """
+    return np.empty((capacity, 5), np.int64), np.empty((capacity, 3), np.int64)
 
 
 @inner_kernel
 def before(heap, i, j):
-    """Whether row i of the heap comes before row j."""
+    """Whether one row of the heap comes before another. heap: int64 [N, 5]. i, j: the rows."""
     if heap[i, MOMENT] != heap[j, MOMENT]:
         return heap[i, MOMENT] < heap[j, MOMENT]
     if heap[i, KEY] != heap[j, KEY]:
@@ -55,16 +63,25 @@ def before(heap, i, j):
 
 @inner_kernel
 def append(fifo, at, what, spike):
-    """Put in an event that is due at once, with key 0."""
+    """Puts in an event that is due at once, with key 0. The caller has made sure of room.
+
+    fifo: int64 [N, 3]. at: int64, the scalars. what, spike: of the event.
+    """
     i = at[FIFO_TAIL] & (fifo.shape[0] - 1)
-    fifo[i, F_NUMBER], fifo[i, F_WHAT], fifo[i, F_SPIKE] = at[PUT], what, spike
+    fifo[i, F_NUMBER] = at[PUT]
+    fifo[i, F_WHAT] = what
+    fifo[i, F_SPIKE] = spike
     at[PUT] += 1
     at[FIFO_TAIL] += 1
 
 
 @inner_kernel
 def put(heap, fifo, at, moment, key, what, spike):
-    """Put an event in. The caller has made sure of room."""
+    """Puts an event in. The caller has made sure of room.
+
+    heap: int64 [N, 5]. fifo: int64 [N, 3]. at: int64, the scalars. moment, key, what, spike: of the
+    event.
+    """
     if key == 0 and moment == 2 * at[NOW]:
         append(fifo, at, what, spike)
         return
@@ -81,18 +98,19 @@ def put(heap, fifo, at, moment, key, what, spike):
             break  # of equals, the one that came last goes last
         _copy(heap, parent, i)
         i = parent
-    heap[i, MOMENT], heap[i, KEY], heap[i, NUMBER], heap[i, WHAT], heap[i, SPIKE] = (
-        moment,
-        key,
-        number,
-        what,
-        spike,
-    )
+    heap[i, MOMENT] = moment
+    heap[i, KEY] = key
+    heap[i, NUMBER] = number
+    heap[i, WHAT] = what
+    heap[i, SPIKE] = spike
 
 
 @inner_kernel
 def next_moment(heap, fifo, at):
-    """(moment of the next event, whether it is the FIFO's); -1 if there is none."""
+    """(moment of the next event, whether it is the FIFO's); moment -1 if there is none.
+
+    heap: int64 [N, 5]. fifo: int64 [N, 3]. at: int64, the scalars.
+    """
     head, size = at[FIFO_HEAD], at[HEAP]
     if head == at[FIFO_TAIL]:
         return (heap[0, MOMENT], False) if size > 0 else (-1, False)
@@ -109,8 +127,10 @@ def next_moment(heap, fifo, at):
 
 @inner_kernel
 def take(heap, fifo, at, from_fifo):
-    """Remove the next event, which is the FIFO's or not (`next_moment`); returns (what, spike). The
-    queue is not empty.
+    """Removes the next event and returns its (what, spike). The queue is not empty.
+
+    heap: int64 [N, 5]. fifo: int64 [N, 3]. at: int64, the scalars. from_fifo: whether the event is
+    the FIFO's, as `next_moment` says.
     """
     if from_fifo:
         i = at[FIFO_HEAD] & (fifo.shape[0] - 1)
@@ -142,17 +162,21 @@ def _copy(heap, i, j):
         heap[j, x] = heap[i, x]
 
 
-def longer_heap(heap, at):
-    """The heap with twice the room."""
+def longer_heap(heap: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The heap with twice the room. heap: int64 [N, 5]. at: int64, the scalars."""
     longer = np.empty((2 * len(heap), heap.shape[1]), np.int64)
     longer[: at[HEAP]] = heap[: at[HEAP]]
     return longer
 
 
-def longer_fifo(fifo, at):
-    """The FIFO with twice the room, unrolled to start at 0."""
+def longer_fifo(fifo: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The FIFO with twice the room, unrolled to start at 0, which `at` says afterwards.
+
+    fifo: int64 [N, 3]. at: int64, the scalars.
+    """
     longer = np.empty((2 * len(fifo), fifo.shape[1]), np.int64)
-    first, waiting = at[FIFO_HEAD] % len(fifo), at[FIFO_TAIL] - at[FIFO_HEAD]
+    first = at[FIFO_HEAD] % len(fifo)
+    waiting = at[FIFO_TAIL] - at[FIFO_HEAD]
     until_end = min(waiting, len(fifo) - first)
     longer[:until_end] = fifo[first : first + until_end]
     longer[until_end:waiting] = fifo[: waiting - until_end]

@@ -1,12 +1,14 @@
-"""Recorded deliveries once more, without simulating: what arrived at every neuron, and in which
-order excitation and inhibition came.
+"""Recorded deliveries once more, without simulating.
+
+They tell what arrived at every neuron, and in which order excitation and inhibition came.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.event.layout import (
     L_CHANNELS,
@@ -30,26 +32,33 @@ class Arrivals(NamedTuple):
 
     excitation, inhibition (<= 0): int64, sums of charge. excitatory, inhibitory: int32, how many
     arrivals (a charge of 0 is neither). inversions: int64, pairs of an excitatory arrival and a
-    later inhibitory one; product: float64, the same pairs, each by the product of its two charges'
+    later inhibitory one. product: float64, the same pairs, each by the product of its two charges'
     sizes. late: int64, inhibition since the last excitatory arrival. least, largest: the
     arithmetic's dtype, the lowest and highest charge of one arrival.
     """
 
-    excitation: np.ndarray
-    inhibition: np.ndarray
-    excitatory: np.ndarray
-    inhibitory: np.ndarray
-    inversions: np.ndarray
-    product: np.ndarray
-    late: np.ndarray
-    least: np.ndarray
-    largest: np.ndarray
+    excitation: NDArray[np.int64]
+    inhibition: NDArray[np.int64]
+    excitatory: NDArray[np.int32]
+    inhibitory: NDArray[np.int32]
+    inversions: NDArray[np.int64]
+    product: NDArray[np.float64]
+    late: NDArray[np.int64]
+    least: NDArray[Any]
+    largest: NDArray[Any]
+
+    def __repr__(self) -> str:
+        arrived = int(self.excitatory.sum()) + int(self.inhibitory.sum())
+        return f"<Arrivals: {len(self.product)} neurons, {arrived:,} arrivals>"
 
 
 @inner_kernel
 def arrive(arrivals, weights, row, sign, half, at, width):
-    """`width` neighbouring neurons from `at` on get one charge each; of a half only what belongs to
-    it.
+    """Neighbouring neurons get one charge each; of a half only what belongs to it.
+
+    arrivals: what is added to. weights: of all projections. row: where the charges begin in them.
+    sign: the spike's, in the arithmetic's dtype. half: WHOLE, POSITIVE or NEGATIVE. at: the first
+    neuron. width: how many neurons.
     """
     to, a = np.uint64(at), np.uint64(row)
     nothing = weights[a] - weights[a]
@@ -77,16 +86,19 @@ def arrive(arrivals, weights, row, sign, half, at, width):
 
 @kernel
 def walk(net, numbers, signs, halves, projections, arrivals):
-    """Add deliveries, in their order, to `arrivals`. Pools and the readout, which are no neurons,
-    are left out.
+    """Adds deliveries, in their order, to `arrivals`.
+
+    Pools and the readout, which are no neurons, are left out.
 
     net: EventTables. numbers: int64 [D], the number of the neuron (or input, behind the neurons)
-    whose spike is delivered; signs: its sign, in the arithmetic's dtype; halves: int8 [D] and
-    projections: int32 [D], as in a trace's deliveries.
+    whose spike is delivered. signs: its sign, in the arithmetic's dtype [D]. halves: int8 [D],
+    projections: int32 [D], as in a trace's deliveries. arrivals: Arrivals.
     """
     weights = net.weights
     for d in range(numbers.size):
-        number, half, sign = numbers[d], halves[d], signs[d]
+        number = numbers[d]
+        half = halves[d]
+        sign = signs[d]
         layer = net.layer_of[number]
         site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
         c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
@@ -104,9 +116,7 @@ def walk(net, numbers, signs, halves, projections, arrivals):
             group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
             offset = c * net.projections[q, Q_STRIDE]
             for run in range(net.first_run[first], net.first_run[first + 1]):
-                to, row, width = (
-                    net.runs[run, R_TO] + group,
-                    net.runs[run, R_ROW] + offset,
-                    net.runs[run, R_WIDTH],
-                )
+                to = net.runs[run, R_TO] + group
+                row = net.runs[run, R_ROW] + offset
+                width = net.runs[run, R_WIDTH]
                 arrive(arrivals, weights, row, sign, half, to, width)
