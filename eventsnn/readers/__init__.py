@@ -27,8 +27,8 @@ __all__ = ["load", "read_native", "save", "write_native"]
 
 REBUILD = "build a Graph of its layers and save it with write_native"
 TORCH = (
-    "pickles can run code, so they are not opened: with PyTorch, make the module and give it to eventsnn.load_torch, or write its "
-    "state_dict() into HDF5 key by key and give --arch"
+    "pickles can run code, so they are not opened: with PyTorch, make the module and give it to "
+    "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give --arch"
 )
 ONNX = b"\x08"  # the first field of a model, its IR version, comes first
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
@@ -105,7 +105,7 @@ ARCHIVES = (
 
 
 @named_options
-def save(graph, path):
+def save(graph: Graph, path: str | Path) -> None:
     """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced
     at once or not at all.
     """
@@ -113,7 +113,7 @@ def save(graph, path):
 
 
 @named_options
-def load(path, arch=None) -> Graph:
+def load(path: Path | str, arch: str | None = None) -> Graph:
     """The network in a file of any kind that has a reader, or the bundled one for "sample";
     InputError says what else a file is.
 
@@ -129,7 +129,7 @@ def load(path, arch=None) -> Graph:
     return identify(path, arch)[1]
 
 
-def identify(path, arch=None):
+def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
     """(What a file is, its network)."""
     check_file(path)
     if not h5py.is_hdf5(path):
@@ -155,7 +155,7 @@ def identify(path, arch=None):
     return kind.words, Graph(**fields)
 
 
-def _check_arch(arch, words, takes_arch):
+def _check_arch(arch: str | None, words: str, takes_arch: bool) -> None:
     if arch is not None and not takes_arch:
         raise InputError(
             "--arch",
@@ -165,7 +165,7 @@ def _check_arch(arch, words, takes_arch):
         )
 
 
-def _other(path, start):
+def _other(path: Path | str, start: bytes) -> tuple[str, str]:
     """(What a file is that is not HDF5, what to do about it); start: its first bytes."""
     _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
     if start.startswith(b"PK") and zipfile.is_zipfile(path):
@@ -181,7 +181,7 @@ def _other(path, start):
     return f"{kind}, starting with {start[:8]!r}", do
 
 
-def _below(file, name, wanted):
+def _below(file: h5py.File, name: str, wanted: str) -> bool:
     """Whether one of the first groups in the group `name` holds something called `wanted`."""
     group = child(file, name)
     groups = [child(group, n) for n in islice(group, 100)] if isinstance(group, h5py.Group) else []

@@ -10,10 +10,12 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 from urllib.parse import quote
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
 from eventsnn.exceptions import InputError
@@ -35,14 +37,14 @@ FORMAT, VERSION = "eventsnn.ann", 1
 MAX_JSON = 2**26  # bytes of /graph
 
 
-def read_native(path) -> Graph:
+def read_native(path: str | Path) -> Graph:
     """The network in a checkpoint; its parameters are float32 or float64. Raises InputError."""
     with open_hdf5(path) as file:
         fields = parse(file, Path(path).name)
     return Graph(**fields)
 
 
-def write_native(graph, path):
+def write_native(graph: Graph, path: Path | str) -> None:
     """Write `graph`: reading the file gives an equal hash. An older file is replaced at once or not
     at all.
     """
@@ -60,12 +62,12 @@ def write_native(graph, path):
             part.unlink()
 
 
-def format_of(file):
+def format_of(file: h5py.File) -> str | None:
     """The root's attribute `format` as a str, or None."""
     return text_of(plain(file, "format"))
 
 
-def parse(file, name):
+def parse(file: h5py.File, name: str) -> dict[str, Any]:
     """The fields of `Graph` in an open HDF5 file of this format; `name` is the file's, for
     messages.
     """
@@ -98,7 +100,7 @@ def parse(file, name):
     }
 
 
-def topology(graph, params, name):
+def topology(graph: dict[str, Any], params: h5py.File | h5py.Group, name: str) -> dict[str, Any]:
     """Nodes, input and output that a /graph object lists; params: the group where the paths of
     parameters begin.
     """
@@ -117,7 +119,7 @@ def topology(graph, params, name):
     }
 
 
-def _graph_json(file, where):
+def _graph_json(file: h5py.File, where: str) -> dict[str, Any]:
     text = child(file, "graph")
     string = h5py.check_string_dtype(text.dtype) if isinstance(text, h5py.Dataset) else None
     if string is None or text.shape != ():
@@ -125,7 +127,9 @@ def _graph_json(file, where):
     return json_of(read_text(text, where, MAX_JSON).rstrip(b"\0"), where)
 
 
-def _node(entry, where, params, left):
+def _node(
+    entry: dict[str, Any], where: str, params: h5py.File | h5py.Group, left: list[int]
+) -> Node:
     _expect(entry, dict, where, "an object")
     name = _name(entry.get("name"), f"{where}: name")
     where = f"{where} ({name!r})"
@@ -149,7 +153,7 @@ def _node(entry, where, params, left):
     return Node(name, _name(entry.get("op"), f"{where}: op"), tuple(inputs), attrs, arrays)
 
 
-def _array(params, path, where, left):
+def _array(params: h5py.File | h5py.Group, path: str, where: str, left: list[int]) -> NDArray[Any]:
     """The parameter at `path` below `params`."""
     dataset = params
     for step in _name(path, where).split("/"):
@@ -163,7 +167,7 @@ def _array(params, path, where, left):
     return read_array(dataset, where, left)
 
 
-def _preprocessing(file, channels, name):
+def _preprocessing(file: h5py.File, channels: int, name: str) -> Preprocessing:
     scale, mean, std = (numbers(file, f"input_{key}", name) for key in ("scale", "mean", "std"))
     for key, values, sizes in (
         ("scale", scale, (1,)),
@@ -184,7 +188,12 @@ def _preprocessing(file, channels, name):
     return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64))
 
 
-def _meta(file):
+def _meta(
+    file: h5py.File,
+) -> dict[
+    str,
+    str | tuple[str, str, str] | float | tuple[str, str, str, str, str, str, str, str, str, str],
+]:
     """What the file says about itself, as far as it is of the right type and of a sane length."""
     accuracy, classes = plain(file, "test_accuracy"), plain(file, "classes")
     names = (
@@ -192,7 +201,7 @@ def _meta(file):
         if isinstance(classes, list) and len(classes) <= 2**16
         else ()
     )
-    meta = {
+    meta: dict[str, Any] = {
         "arch": text_of(plain(file, "arch"), 200),
         "note": text_of(plain(file, "note"), 10_000),
         "classes": names if names and None not in names else None,
@@ -201,19 +210,19 @@ def _meta(file):
     return {key: value for key, value in meta.items() if value is not None}
 
 
-def _name(value, where):
+def _name(value: str | None, where: str) -> str:
     if not (isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable()):
         raise InputError(where, "a text of 1 to 1,000 printable characters", short(value))
     return value
 
 
-def _expect(value, kind, where, expected):
+def _expect(value: Any, kind: type, where: str, expected: str) -> Any:
     if not isinstance(value, kind):
         raise InputError(where, expected, short(value))
     return value
 
 
-def _fill(file, graph):
+def _fill(file: h5py.File, graph: Graph) -> None:
     meta, pre = graph.meta, graph.preprocessing
     head = {
         "format": FORMAT,
@@ -247,7 +256,7 @@ def _fill(file, graph):
     file.create_dataset("graph", data=text, dtype=h5py.string_dtype(length=len(text)))
 
 
-def _step(name):
+def _step(name: str) -> str:
     """`name` as one step of an HDF5 path: what would be a separator or "here" is
     percent-encoded.
     """

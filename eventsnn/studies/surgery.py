@@ -186,7 +186,8 @@ def costs(
         raise InputError(
             "images", "images with labels", "none", "give labelled Images, or pass labels="
         )
-    check_images(network.graph, getattr(images, "pixels", images), labels)
+    given: Any = images
+    check_images(network.graph, getattr(given, "pixels", given), labels)
     if counts == "own":
         raise InputError(
             "counts", "'ideal' or 'ann'", "'own'", "own counts are not wrong; see replace_layers"

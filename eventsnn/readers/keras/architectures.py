@@ -4,7 +4,7 @@ write.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,16 +21,16 @@ class Architecture(NamedTuple):
     bgr: bool
 
 
-def _layer(kind, name, **config):
+def _layer(kind: str, name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": kind, "config": {"name": name, **config}}
 
 
-def _sequential(name, layers):
+def _sequential(name: str, layers: list[dict[str, Any]]) -> dict[str, Any]:
     image = _layer("InputLayer", "input", batch_shape=[None, 224, 224, 3])
     return {"class_name": "Sequential", "config": {"name": name, "layers": [image, *layers]}}
 
 
-def _vgg(name, depths):
+def _vgg(name: str, depths: tuple[int, ...]) -> dict[str, Any]:
     """VGG as in Keras Applications: 3x3 convolutions and max pooling, three dense layers."""
     layers = []
     for block, depth in enumerate(depths, 1):
@@ -54,7 +54,7 @@ def _vgg(name, depths):
     return _sequential(name, [*layers, _layer("Flatten", "flatten"), *dense])
 
 
-def _mobilenet(name):
+def _mobilenet(name: str) -> dict[str, Any]:
     """MobileNet (version 1) as in Keras Applications, of any width."""
     layers = [
         _layer("ZeroPadding2D", "conv1_pad", padding=[[0, 1], [0, 1]]),
@@ -91,7 +91,7 @@ def _mobilenet(name):
     )
 
 
-def _normed(name):
+def _normed(name: str) -> list[dict[str, Any]]:
     return [
         _layer("BatchNormalization", f"{name}_bn"),
         _layer("ReLU", f"{name}_relu", max_value=6.0),

@@ -7,15 +7,18 @@ W]. A `Value` remembers the difference where it shows: in vectors that were maps
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann.graph import MAX_NODES, Node
 from eventsnn.ann.operators import infer_shape
 from eventsnn.exceptions import InputError
-from eventsnn.readers.keras.config import activation_of, pair
+from eventsnn.readers.keras.config import Layer, activation_of, pair
+from eventsnn.readers.keras.weights import Weights
 
 
 class Value(NamedTuple):
@@ -30,7 +33,7 @@ class Value(NamedTuple):
     node: str
     flat: bool = False
     order: np.ndarray | None = None
-    pixels: tuple | None = None
+    pixels: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
 class Builder:
@@ -41,16 +44,24 @@ class Builder:
     the node, its output's shape.
     """
 
-    def __init__(self, source, layers, weights, image, shape, first):
+    def __init__(
+        self,
+        source: str,
+        layers: dict[str, Callable[..., Value]],
+        weights: Weights,
+        image: str,
+        shape: tuple[int, ...],
+        first: bool,
+    ) -> None:
         self.source, self.layers, self.weights, self.first = source, layers, weights, first
-        self.shapes = {image: shape}
+        self.shapes: dict[str, tuple[int, ...]] = {image: shape}
         self.nodes: dict[str, Node] = {}
         self.calls = 0
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
-        self.pixels = None  # of the image as the first node took it
+        self.pixels: tuple[Any, Any] | None = None  # of the image as the first node took it
         self.ending = ("", "")  # (softmax or sigmoid, name of the layer) at the output
 
-    def run(self, model, value, path=""):
+    def run(self, model: Layer, value: Value, path: str = "") -> Value:
         """The value of a model's output for the value of its input."""
         made, calls = (
             {model.input: value},
@@ -87,7 +98,7 @@ class Builder:
             )
         return made[model.output]
 
-    def call(self, layer, values, name):
+    def call(self, layer: Layer, values: list[Value], name: str) -> Value:
         self.calls += 1
         if self.calls > MAX_NODES:
             raise InputError(self.source, f"at most {MAX_NODES:,} calls of layers", "more")
@@ -95,7 +106,14 @@ class Builder:
             return self.run(layer, values[0], name + "/")
         return self.layers[layer.kind](self, layer, values, name)
 
-    def add(self, name, op, values, attrs=None, params=None):
+    def add(
+        self,
+        name: str,
+        op: str,
+        values: list[Value],
+        attrs: Any = None,
+        params: dict[str, NDArray[Any]] | None = None,
+    ) -> Value:
         """The value of a new node."""
         while name in self.shapes:
             name += "'"
@@ -111,16 +129,23 @@ class Builder:
         self.nodes[name] = node
         return Value(name)
 
-    def wrong(self, name, expected, found, do="change the layer in Keras and save the model again"):
+    def wrong(
+        self,
+        name: str,
+        expected: str,
+        found: object,
+        do: str = "change the layer in Keras and save the model again",
+    ) -> InputError:
         return InputError(f"{self.source}: layer {name!r}", expected, found, do)
 
-    def map(self, value, name):
+    def map(self, value: Value, name: str) -> tuple[int, int, int]:
         """The shape (C, H, W) of a value that must be a map."""
         if value.flat or len(self.shapes[value.node]) != 3:
             raise self.wrong(name, "an input with height and width", "a vector")
-        return self.shapes[value.node]
+        channels, height, width = self.shapes[value.node]
+        return channels, height, width
 
-    def vector(self, value, name):
+    def vector(self, value: Value, name: str) -> Value:
         """The value with a node that is a vector."""
         if not value.flat:
             raise self.wrong(
@@ -130,7 +155,7 @@ class Builder:
             return value
         return self.add(f"{value.node}:flat", "Flatten", [value])._replace(flat=True)
 
-    def flatten(self, value, name, moved):
+    def flatten(self, value: Value, name: str, moved: bool) -> Value:
         """A map as the vector that Keras makes of it; moved: whether it moves the first axis last
         before.
         """
@@ -141,11 +166,11 @@ class Builder:
         same = np.array_equal(order, np.arange(order.size))
         return self.add(name, "Flatten", [value])._replace(flat=True, order=None if same else order)
 
-    def as_keras(self, array):
+    def as_keras(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array [C, H, W] with its axes as Keras has them."""
         return array if self.first else array.transpose(1, 2, 0)
 
-    def is_channels(self, axis, name, axes):
+    def is_channels(self, axis: list[int] | int, name: str, axes: int) -> None:
         """Raise InputError unless `axis` (a number, or a list of one) is the channels' of maps
         (axes 4), or a vector's only one (2).
         """
@@ -154,11 +179,18 @@ class Builder:
         if axis not in good:
             raise self.wrong(name, f"the axis of channels, {good[0]} or {good[1]}", axis)
 
-    def pair(self, layer, key, default, name):
+    def pair(self, layer: Layer, key: str, default: tuple[int, int], name: str) -> tuple[int, int]:
         """A setting that is one whole number or two."""
         return pair(layer.config, key, default, f"{self.source}: layer {name!r}")
 
-    def pads(self, layer, value, kernel, strides, dilations):
+    def pads(
+        self,
+        layer: Layer,
+        value: Value,
+        kernel: tuple[int, int],
+        strides: tuple[int, int],
+        dilations: tuple[int, int],
+    ) -> list[int]:
         """[top, left, bottom, right] for "valid" or "same"; the latter pads more at the bottom and
         right where it must.
         """
@@ -173,7 +205,15 @@ class Builder:
             after.append(total - total // 2)
         return before + after
 
-    def convolution(self, layer, value, name, weight, bias, group=1):
+    def convolution(
+        self,
+        layer: Layer,
+        value: Value,
+        name: str,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        group: int = 1,
+    ) -> Value:
         """A Conv with the layer's strides, padding and dilation; weight [M, C / group, kH, kW]."""
         kernel = weight.shape[2:]
         if self.pair(layer, "kernel_size", kernel, name) != kernel:
@@ -197,7 +237,7 @@ class Builder:
             name, "Conv", [value], attrs, {"W": weight} | ({} if bias is None else {"B": bias})
         )
 
-    def activate(self, value, name, activation):
+    def activate(self, value: Value, name: str, activation: tuple[str, float | None]) -> Value:
         kind, largest = activation
         if kind == "linear":
             return value
@@ -209,11 +249,11 @@ class Builder:
             flat=value.flat, order=value.order
         )
 
-    def own_activation(self, layer, value, name):
+    def own_activation(self, layer: Layer, value: Value, name: str) -> Value:
         activation = activation_of(layer.config.get("activation"))
         return self.activate(value, f"{name}:{activation[0]}", activation)
 
-    def filters(self, name, layer, key, found):
+    def filters(self, name: str, layer: Layer, key: str, found: int) -> None:
         if layer.config.get(key) not in (None, found):
             raise self.wrong(
                 name, f"{layer.config[key]} {key}", found, "the weights are another network's"

@@ -7,9 +7,11 @@ are counted from 0, and references to other layers' outputs are (name, number of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from reprlib import repr as short
+from typing import Any
 
 from eventsnn.exceptions import InputError
 
@@ -38,17 +40,14 @@ class Layer:
     output: tuple = ()
 
 
-def model_of(entry, where, path="", depth=0):
+def model_of(entry: dict[str, Any], where: str, path: str = "", depth: int = 0) -> Layer:
     """The `Layer` of a model's JSON object {"class_name", "config"}; its inputs are left to the
     model around it.
     """
-    kind, config = (
-        _field(entry, "class_name", str, where),
-        _field(entry, "config", (dict, list), where),
-    )
-    config = (
-        {"layers": config} if isinstance(config, list) else config
-    )  # a Sequential of Keras 2.0 to 2.2.2
+    kind = _field(entry, "class_name", str, where)
+    config = _field(entry, "config", (dict, list), where)
+    if isinstance(config, list):  # a Sequential of Keras 2.0 to 2.2.2
+        config = {"layers": config}
     entries = _field(config, "layers", list, where)
     if not 0 < len(entries) <= MAX_LAYERS or depth > MAX_DEPTH:
         raise InputError(
@@ -59,6 +58,8 @@ def model_of(entry, where, path="", depth=0):
     names = [_name(e, i, where) for i, e in enumerate(entries)]
     if len(set(names)) < len(names):
         raise InputError(where, "one layer for each name", f"{max(names, key=names.count)!r} twice")
+    calls: list[Any]
+    ends: Any
     if kind == "Sequential":
         chain = [[((before, 0),)] for before in names[:-1]]
         if entries[0].get("class_name") == "InputLayer":
@@ -89,7 +90,7 @@ def model_of(entry, where, path="", depth=0):
     return Layer("", path, kind, config, inner=inner, input=ends[0], output=ends[1])
 
 
-def pair(config, key, default, where):
+def pair(config: dict[str, Any], key: str, default: tuple[int, int], where: str) -> tuple[int, int]:
     """A setting that is one whole number or two, from 1 on, as a tuple of two; `default` where it
     is absent.
     """
@@ -106,14 +107,16 @@ def pair(config, key, default, where):
     return tuple(value)
 
 
-def number(value):
+def number(value: Any) -> Any:
     """A number as configurations have it: plain, or in an object that numpy's numbers become."""
     while isinstance(value, dict):
         value = value.get("value", value.get("config"))
     return value
 
 
-def activation_of(value):
+def activation_of(
+    value: Any,
+) -> tuple[str, float | None]:
     """(name, the largest value that it passes or None) of an activation: text, or an object of some
     version of Keras.
     """
@@ -133,7 +136,7 @@ def activation_of(value):
     return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
-def image_shape(model, where):
+def image_shape(model: Layer, where: str) -> tuple[int, ...]:
     """The shape of the input of a model without the batch axis, as Keras has it: 2 or 3 whole
     numbers.
     """
@@ -150,25 +153,28 @@ def image_shape(model, where):
             "none",
             "build the model with keras.Input((H, W, C)) and save it again",
         )
-    shape = tuple(shape[1:])
-    if None in shape:
+    sizes = tuple(shape[1:])
+    if None in sizes:
         raise InputError(
             where,
             "a fixed height, width and number of channels",
-            f"an input of any size, {list(shape)}",
-            "build the model in Keras with keras.Input((H, W, C)), set its weights and save it again",
+            f"an input of any size, {list(sizes)}",
+            "build the model in Keras with keras.Input((H, W, C)), set its weights and save it "
+            "again",
         )
-    if len(shape) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in shape):
+    if len(sizes) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
         raise InputError(
             where,
             "an input that is an image, (H, W, C) or (H, W)",
-            list(shape),
+            list(sizes),
             "let the model begin with keras.Input((H, W, C)) and Flatten",
         )
-    return shape
+    return sizes
 
 
-def _layer(entry, name, calls, where, path, depth):
+def _layer(
+    entry: dict[str, Any], name: str, calls: tuple[Any, ...], where: str, path: str, depth: int
+) -> Layer:
     path = f"{path}/{name}" if path else name
     kind, config = (
         _field(entry, "class_name", str, where),
@@ -186,7 +192,7 @@ def _layer(entry, name, calls, where, path, depth):
     )
 
 
-def _name(entry, place, where):
+def _name(entry: dict[str, Any], place: int, where: str) -> str:
     """A layer's name; a Sequential of old, inside another model, has none."""
     config = _field(entry, "config", (dict, list), where)
     name = entry.get("name") or (
@@ -197,7 +203,7 @@ def _name(entry, place, where):
     return name
 
 
-def _input_shape(entries):
+def _input_shape(entries: list[dict[str, Any]]) -> list[Any] | None:
     """The first shape [None, …] that one of these says its input has, or None."""
     for entry in entries:
         config = entry.get("config") if isinstance(entry, dict) and "config" in entry else entry
@@ -213,7 +219,7 @@ def _input_shape(entries):
     return None
 
 
-def _references(call, where):
+def _references(call: list[Any] | dict[str, Any], where: str) -> tuple[Any, ...]:
     """((layer's name, call), …) of the inputs of one call, in order."""
     found = list(islice(_tensors(call), MAX_LAYERS))
     for name, index, output in found:
@@ -224,7 +230,7 @@ def _references(call, where):
     return tuple((name, index) for name, index, _ in found)
 
 
-def _tensors(call):
+def _tensors(call: Any) -> Iterator[list[str | int]]:
     """Yield [name, call, output] wherever there is one: in lists (Keras 2), or in objects as their
     keras_history (Keras 3).
     """
@@ -244,7 +250,7 @@ def _tensors(call):
             yield from _tensors(value)
 
 
-def _only(value, where):
+def _only(value: Any, where: str) -> tuple[str, int]:
     """The one reference in a model's input_layers or output_layers."""
     found = _references(value, where)
     if len(found) != 1:
@@ -257,7 +263,7 @@ def _only(value, where):
     return found[0]
 
 
-def _counted_from_zero(names, calls, ends):
+def _counted_from_zero(names: list[str], calls: list[Any], ends: Any) -> tuple[list[Any], Any]:
     """Calls and ends with references counted from 0: that of a model starts at 1 where the model's
     own making counted as a call.
     """
@@ -266,13 +272,18 @@ def _counted_from_zero(names, calls, ends):
         last[name] = max(last.get(name, 0), index)
     shift = {name: max(last[name] - len(layer) + 1, 0) for name, layer in zip(names, calls)}
 
-    def moved(ref):
+    def moved(ref: tuple[str, int]) -> tuple[str, int]:
         return ref[0], ref[1] - shift.get(ref[0], 0)
 
     return [[tuple(map(moved, call)) for call in layer] for layer in calls], tuple(map(moved, ends))
 
 
-def _field(entry, key, kind, where):
+def _field(
+    entry: dict[str, Any],
+    key: str,
+    kind: type | tuple[type, ...],
+    where: str,
+) -> Any:
     """An object's value of a given type. Raises InputError."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, kind):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.readers.keras.builder import Value
-from eventsnn.readers.keras.config import activation_of, number
+from eventsnn.readers.keras.builder import Builder, Value
+from eventsnn.readers.keras.config import Layer, activation_of, number
 from eventsnn.readers.keras.weights import NORMS
 
 
-def _kernel(builder, name, array, axes):
+def _kernel(builder: Builder, name: str, array: NDArray[Any], axes: int) -> NDArray[Any]:
     if array.ndim != axes:
         raise builder.wrong(
             name,
@@ -22,7 +25,7 @@ def _kernel(builder, name, array, axes):
     return array
 
 
-def _conv(builder, layer, values, name):
+def _conv(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
@@ -37,7 +40,14 @@ def _conv(builder, layer, values, name):
     return builder.own_activation(layer, value, name)
 
 
-def _per_channel(builder, layer, value, name, kernel, bias=None):
+def _per_channel(
+    builder: Builder,
+    layer: Layer,
+    value: Value,
+    name: str,
+    kernel: NDArray[Any],
+    bias: NDArray[Any] | None = None,
+) -> Value:
     """A depthwise convolution; kernel [kH, kW, C, multiplier]."""
     height, width, channels, multiple = _kernel(builder, name, kernel, 4).shape
     builder.filters(name, layer, "depth_multiplier", multiple)
@@ -45,7 +55,7 @@ def _per_channel(builder, layer, value, name, kernel, bias=None):
     return builder.convolution(layer, value, name, weight, bias, channels)
 
 
-def _depthwise(builder, layer, values, name):
+def _depthwise(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
     value = _per_channel(
         builder, layer, values[0], name, weights["depthwise_kernel"], weights.get("bias")
@@ -53,7 +63,7 @@ def _depthwise(builder, layer, values, name):
     return builder.own_activation(layer, value, name)
 
 
-def _separable(builder, layer, values, name):
+def _separable(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
     value = _per_channel(
         builder, layer, values[0], f"{name}:depthwise", weights["depthwise_kernel"]
@@ -65,7 +75,7 @@ def _separable(builder, layer, values, name):
     return builder.own_activation(layer, value, name)
 
 
-def _dense(builder, layer, values, name):
+def _dense(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     value, weights = builder.vector(values[0], name), builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 2)
     builder.filters(name, layer, "units", kernel.shape[1])
@@ -76,7 +86,9 @@ def _dense(builder, layer, values, name):
     return builder.own_activation(layer, value, name)
 
 
-def _in_order(builder, name, array, order):
+def _in_order(
+    builder: Builder, name: str, array: NDArray[Any], order: NDArray[Any] | None
+) -> NDArray[Any]:
     """Rows that belong to Keras's elements as rows that belong to the node's."""
     if order is None:
         return array
@@ -92,7 +104,7 @@ def _in_order(builder, name, array, order):
     return result
 
 
-def _norm(builder, layer, values, name):
+def _norm(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     (value, *_), weights = values, builder.weights.read(layer)
     builder.is_channels(layer.config.get("axis", -1), name, 2 if value.flat else 4)
     mean = weights["moving_mean"]
@@ -109,20 +121,20 @@ def _norm(builder, layer, values, name):
     )
 
 
-def _relu(builder, layer, values, name):
+def _relu(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     return builder.activate(values[0], name, ("relu", number(layer.config.get("max_value"))))
 
 
-def _activation(builder, layer, values, name):
+def _activation(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     return builder.activate(values[0], name, activation_of(layer.config.get("activation")))
 
 
-def _softmax(builder, layer, values, name):
+def _softmax(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     return builder.activate(values[0], name, ("softmax", None))
 
 
-def _pool(op):
-    def make(builder, layer, values, name):
+def _pool(op: str) -> Callable[..., Value]:
+    def make(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
         builder.map(values[0], name)
         kernel = builder.pair(layer, "pool_size", (2, 2), name)
         strides = builder.pair(layer, "strides", kernel, name)
@@ -139,23 +151,25 @@ def _pool(op):
     return make
 
 
-def _zeros_taken_in(builder, value, kernel):
+def _zeros_taken_in(
+    builder: Builder, value: Value, kernel: tuple[int, int]
+) -> tuple[Value, list[int]]:
     """(the activation, pads) where `value` is one with zeros around it, else (value, no pads): a
     maximum of what is not below 0 may as well leave zeros out.
     """
     pad = builder.nodes.get(value.node)
-    source = builder.nodes.get(pad.inputs[0]) if pad is not None and pad.op == "Pad" else None
-    if (
-        source is None
-        or not source.is_activation
-        or not all(n < min(kernel) for n in pad.attrs["pads"])
-    ):
+    if pad is None or pad.op != "Pad":
+        return value, [0, 0, 0, 0]
+    source = builder.nodes.get(pad.inputs[0])
+    if source is None or not source.is_activation:
+        return value, [0, 0, 0, 0]
+    if not all(n < min(kernel) for n in pad.attrs["pads"]):
         return value, [0, 0, 0, 0]
     return Value(source.name), pad.attrs["pads"]
 
 
-def _global_pool(op):
-    def make(builder, layer, values, name):
+def _global_pool(op: str) -> Callable[..., Value]:
+    def make(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
         size = builder.map(values[0], name)[1:]
         attrs = {"kernel_shape": list(size), "strides": [1, 1]} if op == "MaxPool" else {}
         return builder.add(name, op, values, attrs)._replace(flat=not layer.config.get("keepdims"))
@@ -163,7 +177,7 @@ def _global_pool(op):
     return make
 
 
-def _pad(builder, layer, values, name):
+def _pad(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     builder.map(values[0], name)
     padding = layer.config.get("padding", 1)
     rows, columns = (
@@ -176,7 +190,7 @@ def _pad(builder, layer, values, name):
     return builder.add(name, "Pad", values, {"pads": [top, left, bottom, right]})
 
 
-def _up(builder, layer, values, name):
+def _up(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     builder.map(values[0], name)
     size = builder.pair(layer, "size", (2, 2), name)
     attrs = {
@@ -188,11 +202,11 @@ def _up(builder, layer, values, name):
     return builder.add(name, "Resize", values, attrs)
 
 
-def _sum(builder, layer, values, name):
+def _sum(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     if not any(value.flat for value in values):
         return builder.add(name, "Add", values)
     values = [builder.vector(value, name) for value in values]
-    orders = [value.order for value in values]
+    orders: list[Any] = [value.order for value in values]
     if any(
         (order is None) != (orders[0] is None) or not np.array_equal(order, orders[0])
         for order in orders[1:]
@@ -203,7 +217,7 @@ def _sum(builder, layer, values, name):
     return builder.add(name, "Add", values)._replace(flat=True, order=orders[0])
 
 
-def _concatenate(builder, layer, values, name):
+def _concatenate(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     flat = any(value.flat for value in values)
     builder.is_channels(layer.config.get("axis", -1), name, 2 if flat else 4)
     if not flat:
@@ -220,13 +234,13 @@ def _concatenate(builder, layer, values, name):
     )
 
 
-def _flatten(builder, layer, values, name):
+def _flatten(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     if values[0].flat:
         return values[0]
     return builder.flatten(values[0], name, layer.config.get("data_format") == "channels_first")
 
 
-def _reshape(builder, layer, values, name):
+def _reshape(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     (value, *_), target = values, layer.config.get("target_shape")
     shape = builder.shapes[value.node]
     one_place, channels = len(shape) == 3 and shape[1:] == (1, 1), shape[0]
@@ -250,7 +264,7 @@ def _reshape(builder, layer, values, name):
     )
 
 
-def _rescaling(builder, layer, values, name):
+def _rescaling(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     scale, offset = (
         np.asarray(number(layer.config.get(key, d)), np.float64)
         for key, d in (("scale", 1.0), ("offset", 0.0))
@@ -258,7 +272,7 @@ def _rescaling(builder, layer, values, name):
     return _scaled(builder, values[0], name, scale, offset)
 
 
-def _normalization(builder, layer, values, name):
+def _normalization(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     found = {key: number(layer.config.get(key)) for key in ("mean", "variance")}
     if found["mean"] is None:
         found = builder.weights.read(layer)
@@ -275,7 +289,9 @@ def _normalization(builder, layer, values, name):
     return _scaled(builder, values[0], name, 1 / deviation, -mean / deviation)
 
 
-def _scaled(builder, value, name, factor, shift):
+def _scaled(
+    builder: Builder, value: Value, name: str, factor: NDArray[Any], shift: NDArray[Any]
+) -> Value:
     """The image's value times factor plus shift."""
     if value.pixels is None:
         raise builder.wrong(
@@ -298,7 +314,7 @@ def _scaled(builder, value, name, factor, shift):
     return value._replace(pixels=(value.pixels[0] * factor, value.pixels[1] * factor + shift))
 
 
-def _same(builder, layer, values, name):
+def _same(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
     return values[0]
 
 
@@ -342,7 +358,7 @@ LAYERS = {
 }
 # settings with values that the functions above do; where a setting is absent or null, it is one of
 # these
-ALLOWED = {
+ALLOWED: dict[str, dict[str, tuple[Any, ...]]] = {
     "ReLU": {"negative_slope": (0,), "threshold": (0,)},
     "UpSampling2D": {"interpolation": ("nearest",)},
     "Softmax": {"axis": (-1, [-1])},
@@ -355,7 +371,7 @@ ALLOWED = {
 }
 
 
-def obstacles(layer, last=False):
+def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (what has no spiking form, path of the layer) for a layer and all in it; last: whether
     its output is the network's.
     """
@@ -380,7 +396,7 @@ def obstacles(layer, last=False):
         )
 
 
-def _last_layers(model):
+def _last_layers(model: Layer) -> list[str]:
     """Names of the layers behind which nothing is computed: the output's, and those before it if it
     only reshapes.
     """

@@ -7,15 +7,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 
-from eventsnn.ann.graph import Preprocessing
+from eventsnn.ann.graph import Node, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import attribute, check_file, child, json_of, plain, text_of
 from eventsnn.readers.keras.architectures import ARCHITECTURES
-from eventsnn.readers.keras.builder import Builder
-from eventsnn.readers.keras.config import image_shape, model_of
+from eventsnn.readers.keras.builder import Builder, Value
+from eventsnn.readers.keras.config import Layer, image_shape, model_of
 from eventsnn.readers.keras.layers import LAYERS, obstacles
 from eventsnn.readers.keras.weights import Weights
 
@@ -24,7 +26,7 @@ BGR = "images are RGB: the first convolution's channels, blue, green, red in the
 SIGMOID = "the sigmoid at the output is left out: the largest output stays the largest"
 
 
-def parse(file, name, arch=None):
+def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]:
     """The fields of `Graph` in an open file. arch: a name of ARCHITECTURES, or a .json file that
     model.to_json() gave; by default the file's own, or a .json file of the same name beside it.
     """
@@ -73,7 +75,7 @@ def parse(file, name, arch=None):
     }
 
 
-def _entry(file, name, arch):
+def _entry(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
     """The JSON object with the model's configuration."""
     if arch is None and "model_config" in file.attrs:
         text = attribute(file, "model_config")
@@ -105,7 +107,7 @@ def _entry(file, name, arch):
     return json_of(path.read_bytes(), path.name)
 
 
-def _refuse_obstacles(model, name):
+def _refuse_obstacles(model: Layer, name: str) -> None:
     """Raise one InputError that names everything without a spiking form."""
     found: dict[str, list[str]] = {}
     for what, path in obstacles(model, last=True):
@@ -123,7 +125,7 @@ def _refuse_obstacles(model, name):
         )
 
 
-def _channels_first(model, name):
+def _channels_first(model: Layer, name: str) -> bool:
     """Whether the model's maps are [C, H, W] in Keras."""
     formats: set[str] = set()
     waiting = [model]
@@ -142,7 +144,7 @@ def _channels_first(model, name):
     return formats == {"channels_first"}
 
 
-def _ended(builder, value, name):
+def _ended(builder: Builder, value: Value, name: str) -> str:
     """The name of the output node; what was a vector in Keras, or a map of one place, is a
     vector.
     """
@@ -161,18 +163,18 @@ def _ended(builder, value, name):
     return value.node
 
 
-def _reversed_channels(node):
+def _reversed_channels(node: Node) -> Node:
     """A first convolution for images in RGB, of one for BGR."""
     return replace(
         node, params=node.params | {"W": np.ascontiguousarray(node.params["W"][:, ::-1])}
     )
 
 
-def _preprocessing(builder, name):
+def _preprocessing(builder: Builder, name: str) -> Preprocessing:
     """What layers in front of the network do with pixels; without such layers the file does not
     tell.
     """
-    factor, shift = builder.pixels or builder.image.pixels
+    factor, shift = builder.pixels or builder.image.pixels or (np.ones(1), np.zeros(1))
     if (factor == 1).all() and not shift.any():
         return Preprocessing(known=False)
     with np.errstate(all="ignore"):

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 import h5py
+from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import MAX_ARRAYS, child, read_array, texts
+from eventsnn.readers.keras.config import Layer
 
 NORMS = (
     "BatchNormalization",
@@ -36,15 +39,15 @@ class Weights:
     where a file has others.
     """
 
-    def __init__(self, group, model):
+    def __init__(self, group: h5py.File | h5py.Group, model: Layer) -> None:
         self.name, self.left = os.path.basename(group.file.filename), [MAX_ARRAYS]
-        self.places = {}
+        self.places: dict[tuple[str, str], Any] = {}
         if "layer_names" in group.attrs or "layer_names0" in group.attrs:
             self._match_groups(group, model)
         else:
             self._match_vars(group, model)
 
-    def read(self, layer):
+    def read(self, layer: Layer) -> dict[str, NDArray[Any]]:
         """Role -> array of a layer's weights, but for counters."""
         return {
             role: read_array(
@@ -56,7 +59,7 @@ class Weights:
             if role != "count"
         }
 
-    def _match_groups(self, group, model):
+    def _match_groups(self, group: h5py.File | h5py.Group, model: Layer) -> None:
         stored = [(name, _datasets(group, name)) for name in texts(group, "layer_names")]
         stored = [(name, datasets) for name, datasets in stored if datasets]
         wanted = [(layer, _order(layer)) for layer in model.inner]
@@ -71,7 +74,7 @@ class Weights:
         for (name, datasets), (layer, places) in zip(stored, wanted):
             self._assign(layer, places, datasets, name)
 
-    def _match_vars(self, group, model):
+    def _match_vars(self, group: h5py.File | h5py.Group, model: Layer) -> None:
         inner = next(
             (g for g in (child(group, n) for n in LAYER_GROUPS) if isinstance(g, h5py.Group)), None
         )
@@ -100,7 +103,9 @@ class Weights:
                     getattr(place, "name", "nothing of it"),
                 )
 
-    def _assign(self, layer, places, datasets, found):
+    def _assign(
+        self, layer: Layer, places: list[tuple[str, str]], datasets: list[Any], found: str
+    ) -> None:
         where = f"{self.name}: layer {layer.path!r}"
         if len(datasets) != len(places):
             raise InputError(
@@ -132,7 +137,7 @@ ROLES = (
 )
 
 
-def snake_case(name):
+def snake_case(name: str) -> str:
     """The name of a class as Keras writes it in .weights.h5: separable_conv2d for
     SeparableConv2D.
     """
@@ -141,7 +146,7 @@ def snake_case(name):
     ).lower()
 
 
-def _trained(layer):
+def _trained(layer: Layer) -> list[Any]:
     """The roles of a layer's own weights that training changes, in order."""
     if layer.kind in NORMS:
         return [
@@ -154,20 +159,20 @@ def _trained(layer):
     return []
 
 
-def _other(layer):
+def _other(layer: Layer) -> list[Any]:
     if layer.kind == "Normalization" and layer.config.get("mean") is None:
         return ["mean", "variance", "count"]
     return ["moving_mean", "moving_variance"] if layer.kind in NORMS else []
 
 
-def _order(layer):
+def _order(layer: Layer) -> list[Any]:
     """[(path, role)] of everything in a layer or model, in the order of its `weight_names`:
     trainable weights first.
     """
     return _trainable(layer) + _not_trainable(layer)
 
 
-def _trainable(layer):
+def _trainable(layer: Layer) -> list[Any]:
     if not layer.trainable:
         return []
     return [(layer.path, role) for role in _trained(layer)] + [
@@ -175,7 +180,7 @@ def _trainable(layer):
     ]
 
 
-def _not_trainable(layer):
+def _not_trainable(layer: Layer) -> list[Any]:
     frozen = [] if layer.trainable else [(layer.path, role) for role in _trained(layer)]
     if not layer.trainable:
         frozen += [place for inner in layer.inner for place in _trainable(inner)]
@@ -186,7 +191,7 @@ def _not_trainable(layer):
     )
 
 
-def _datasets(group, name):
+def _datasets(group: h5py.File | h5py.Group, name: str) -> list[Any]:
     """[(name, dataset)] of a layer's group, as its `weight_names` lists them."""
     layer = _below(group, name)
     if not isinstance(layer, h5py.Group):
@@ -199,16 +204,16 @@ def _datasets(group, name):
     return [(path, _below(layer, path)) for path in texts(layer, "weight_names")]
 
 
-def _below(group, path):
+def _below(group: h5py.File | h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
     """What lies at a path of hard links below a group, or None."""
     for step in path.split("/"):
         group = child(group, step) if step.strip(".") and isinstance(group, h5py.Group) else None
     return group
 
 
-def _as_number(name):
+def _as_number(name: str) -> tuple[int, int]:
     return (0, int(name)) if name.isdecimal() and name.isascii() and len(name) < 10 else (1, 0)
 
 
-def _listed(names):
+def _listed(names: list[Any]) -> str:
     return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")

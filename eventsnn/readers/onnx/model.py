@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.ann.graph import MAX_NODES, Graph, Preprocessing
 from eventsnn.exceptions import InputError
@@ -42,7 +45,7 @@ FOLDED = (
 )
 
 
-def read_onnx(path) -> Graph:
+def read_onnx(path: Path | str) -> Graph:
     """The network in an ONNX file. Pixels come as they are: ONNX knows no preprocessing. Raises
     InputError.
     """
@@ -86,7 +89,7 @@ class _Reader:
     not yet read.
     """
 
-    def __init__(self, onnx, model, name):
+    def __init__(self, onnx: Any, model: Any, name: Any) -> None:
         self.onnx, self.proto, self.name, self.left = onnx, model.graph, name, MAX_CONSTANTS
         self.opsets = {entry.domain or "": entry.version for entry in model.opset_import}
         self.opset = self.opsets.get("", self.opsets.get("ai.onnx", 0))
@@ -118,7 +121,7 @@ class _Reader:
         self.uses = Counter(_short(i) for node in nodes for i in node.input)
         self.uses.update(_short(value.name) for value in self.proto.output)
 
-    def _image_shape(self, value):
+    def _image_shape(self, value: Any) -> tuple[int, int, int]:
         """(C, H, W) of the input; the batch axis may have any size or name."""
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         kind = value.type.tensor_type.elem_type
@@ -143,7 +146,7 @@ class _Reader:
         self.batch = dims[0]
         return tuple(dims[1:])
 
-    def read(self):
+    def read(self) -> Graph:
         """The Graph."""
         for node in self.proto.node:
             where = f"{self.name}: node {node.name or ''.join(node.output[:1])!r} ({node.op_type})"
@@ -179,7 +182,7 @@ class _Reader:
             )
         return self.builder.graph(str(result), preprocessing=Preprocessing(known=False))
 
-    def _make(self, node, where):
+    def _make(self, node: Any, where: str) -> Output | NDArray[Any]:
         """What a node computes: an `Output`, or an array if it depends on constants and shapes
         only.
         """
@@ -195,7 +198,8 @@ class _Reader:
                     raise InputError(
                         where, "one value", f"{len(attrs)}", "the file is damaged: export it again"
                     )
-                return np.asarray(*attrs.values())
+                (value,) = attrs.values()
+                return np.asarray(value)
             if not outputs and op in FOLDED:
                 return self._fold(node, inputs, where)
             if op not in OPERATORS:
@@ -212,20 +216,21 @@ class _Reader:
         except FAILURES as error:
             return b.refuse(name, op, told(error))
 
-    def _value(self, name, where):
+    def _value(self, name: str, where: str) -> Output | NDArray[Any]:
         value = self.values[name]
         if not isinstance(value, (Output, np.ndarray)):
             value = self.values[name] = self._array(value, f"{where}: {name}")
         return value
 
-    def _array(self, tensor, where):
+    def _array(self, tensor: Any, where: str) -> NDArray[Any]:
         """A TensorProto as an array; bfloat16 as float32."""
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise InputError(
                 where,
                 "data in this file",
                 "data in another file",
-                "write one file: onnx.save(onnx.load(PATH), NEW), or external_data=False in torch.onnx.export",
+                "write one file: onnx.save(onnx.load(PATH), NEW), or external_data=False in "
+                "torch.onnx.export",
             )
         try:
             if any(n < 0 for n in tensor.dims):  # numpy would make something of -1
@@ -248,7 +253,7 @@ class _Reader:
             raise InputError(where, "an array of numbers", array.dtype)
         return array
 
-    def _attribute(self, attr, where):
+    def _attribute(self, attr: Any, where: str) -> float | str | list[int] | int | NDArray[Any]:
         """An attribute as plain Python, or an array."""
         if attr.HasField("t"):
             return self._array(attr.t, f"{where}: {attr.name}")
@@ -257,7 +262,7 @@ class _Reader:
             return value.decode("utf-8", "replace")
         return list(value) if hasattr(value, "__len__") and not isinstance(value, str) else value
 
-    def _fold(self, node, inputs, where):
+    def _fold(self, node: Any, inputs: Sequence[Any], where: str) -> NDArray[Any]:
         """The array that an operator makes of constant arrays."""
         arrays = [value for value in inputs if value is not None]
         self.left -= _most(node.op_type, arrays)
@@ -277,12 +282,12 @@ class _Reader:
         )
 
 
-def _short(name):
+def _short(name: str) -> str:
     """The name of a node for that of its output, as PyTorch's exporter has them."""
     return name.removesuffix("_output_0")
 
 
-def _most(op, arrays):
+def _most(op: str, arrays: list[NDArray[Any]]) -> int:
     """The most values that an operator can make of these arrays."""
     if op == "ConstantOfShape":
         return math.prod(int(n) for n in arrays[0])

@@ -7,12 +7,33 @@ The ONNX operator reference says what they mean.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.readers.building import Output, as_float
+from eventsnn.readers.building import Builder, Output, as_float
 
 
-def _conv(r, name, attrs, x, weight, bias=None):
+class Reader(Protocol):
+    """What an operator asks of the reader (`onnx.model`)."""
+
+    builder: Builder
+    onnx: Any
+    opset: int
+    batch: int | None
+    uses: Any
+
+
+def _conv(
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None = None,
+) -> Output:
     attrs = _window(r, x, attrs, weight.shape[2:]) | {"group": attrs.get("group", 1)}
     return r.builder.add(
         name,
@@ -23,7 +44,14 @@ def _conv(r, name, attrs, x, weight, bias=None):
     )
 
 
-def _gemm(r, name, attrs, x, weight, bias=None):
+def _gemm(
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None = None,
+) -> Output:
     params = {"B": as_float(weight)}
     if bias is not None:
         fan_out = weight.shape[0 if attrs.get("transB") else 1]
@@ -31,11 +59,22 @@ def _gemm(r, name, attrs, x, weight, bias=None):
     return r.builder.add(name, "Gemm", [x], attrs, params)
 
 
-def _mat_mul(r, name, attrs, x, weight):
+def _mat_mul(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, weight: NDArray[Any]
+) -> Output:
     return r.builder.add(name, "Gemm", [x], {"transB": 0}, {"B": as_float(weight)})
 
 
-def _batch_normalization(r, name, attrs, x, scale, shift, mean, variance):
+def _batch_normalization(
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    scale: NDArray[Any],
+    shift: NDArray[Any],
+    mean: NDArray[Any],
+    variance: NDArray[Any],
+) -> Output:
     if attrs.get("training_mode"):
         return r.builder.refuse(
             name, "BatchNormalization", "training_mode; export the model in evaluation mode"
@@ -51,11 +90,13 @@ def _batch_normalization(r, name, attrs, x, scale, shift, mean, variance):
     )
 
 
-def _arithmetic(op):
+def _arithmetic(op: str) -> Callable[..., Output]:
     return lambda r, name, attrs, x, y: r.builder.arithmetic(name, op, x, y)
 
 
-def _add(r, name, attrs, x, y):
+def _add(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, y: Output | NDArray[Any]
+) -> Output:
     """A sum; a constant behind a MatMul that nothing else uses is its bias."""
     b, (x, y) = r.builder, (x, y) if isinstance(x, Output) else (y, x)
     last = b.nodes[-1] if b.nodes else None
@@ -73,25 +114,37 @@ def _add(r, name, attrs, x, y):
     return b.arithmetic(name, "add", x, y)
 
 
-def _sum(r, name, attrs, *inputs):
+def _sum(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> Output:
     return r.builder.add(name, "Add", inputs) if len(inputs) > 1 else _same(r, name, attrs, *inputs)
 
 
-def _clip(r, name, attrs, x, low=None, high=None):
+def _clip(
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    low: NDArray[Any] | None = None,
+    high: NDArray[Any] | None = None,
+) -> Output:
     if r.opset < 11:
         low, high = attrs.get("min"), attrs.get("max")
     return r.builder.clip(name, x, low, high)
 
 
-def _pool(op):
-    def make(r, name, attrs, x):
+def _pool(op: str) -> Callable[..., Output]:
+    def make(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
         kept = {key: attrs[key] for key in ("ceil_mode", "count_include_pad") if key in attrs}
         return r.builder.pool(name, op, x, _window(r, x, attrs, attrs["kernel_shape"]) | kept)
 
     return make
 
 
-def _window(r, x, attrs, kernel):
+def _window(
+    r: Reader,
+    x: Output,
+    attrs: dict[str, Any],
+    kernel: Sequence[int],
+) -> dict[str, Any]:
     """kernel_shape, strides, dilations and explicit pads."""
     window = {
         "kernel_shape": list(kernel),
@@ -108,45 +161,51 @@ def _window(r, x, attrs, kernel):
     return window | {"pads": pads}
 
 
-def _global_average_pool(r, name, attrs, x):
+def _global_average_pool(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     return r.builder.add(name, "GlobalAveragePool", [x])
 
 
-def _reduce_mean(r, name, attrs, x, axes=None):
+def _reduce_mean(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, axes: NDArray[Any] | None = None
+) -> Output:
     return r.builder.mean(
         name, x, attrs.get("axes", ()) if axes is None else axes, attrs.get("keepdims", 1)
     )
 
 
-def _flatten(r, name, attrs, x):
+def _flatten(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     axis = attrs.get("axis", 1)
     return r.builder.add(
         name, "Flatten", [x], {"axis": axis if axis >= 0 else axis + 1 + len(r.builder.shapes[x])}
     )
 
 
-def _reshape(r, name, attrs, x, target):
+def _reshape(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, target: NDArray[Any]
+) -> Output:
     shape = (1, *r.builder.shapes[x])
-    target = [
+    sizes = [
         shape[i] if n == 0 and not attrs.get("allowzero") else n
         for i, n in enumerate(target.tolist())
     ]
-    if target[:1] == [r.batch]:
-        target[0] = 1
-    return r.builder.reshape(name, x, target)
+    if sizes[:1] == [r.batch]:
+        sizes[0] = 1
+    return r.builder.reshape(name, x, sizes)
 
 
-def _squeeze(r, name, attrs, x, axes=None):
+def _squeeze(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, axes: NDArray[Any] | None = None
+) -> Output:
     shape = (1, *r.builder.shapes[x])
     gone = {int(a) % len(shape) for a in (attrs.get("axes", ()) if axes is None else axes)}
     return r.builder.reshape(name, x, [n for i, n in enumerate(shape) if i not in gone])
 
 
-def _shape(r, name, attrs, x):
+def _shape(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> NDArray[Any]:
     return np.array((1, *r.builder.shapes[x])[attrs.get("start", 0) : attrs.get("end")], np.int64)
 
 
-def _transpose(r, name, attrs, x):
+def _transpose(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     axes = len(r.builder.shapes[x]) + 1
     if attrs.get("perm", list(range(axes))[::-1]) != list(range(axes)):
         return r.builder.refuse(
@@ -157,14 +216,16 @@ def _transpose(r, name, attrs, x):
     return _same(r, name, attrs, x)
 
 
-def _cast(r, name, attrs, x):
+def _cast(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     kind = r.onnx.TensorProto.DataType.Name(attrs["to"])
     if kind not in ("FLOAT", "FLOAT16", "DOUBLE"):
         return r.builder.refuse(name, "Cast", f"to {kind}")
     return _same(r, name, attrs, x)
 
 
-def _dropout(r, name, attrs, x, ratio=None, training=None):
+def _dropout(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, ratio: Any = None, training: Any = None
+) -> Output:
     if training is not None and np.any(training):
         return r.builder.refuse(
             name, "Dropout", "training_mode; export the model in evaluation mode"
@@ -172,15 +233,23 @@ def _dropout(r, name, attrs, x, ratio=None, training=None):
     return r.builder.add(name, "Dropout", [x])
 
 
-def _same(r, name, attrs, x):
+def _same(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     return r.builder.add(name, "Identity", [x])
 
 
-def _concat(r, name, attrs, *inputs):
+def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> Output:
     return r.builder.add(name, "Concat", inputs, {"axis": attrs["axis"]})
 
 
-def _pad(r, name, attrs, x, pads=None, value=None, axes=None):
+def _pad(
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    pads: None = None,
+    value: None = None,
+    axes: None = None,
+) -> Output:
     pads = attrs.get("pads") if pads is None else pads.tolist()
     value = attrs.get("value", 0.0) if value is None else float(value)
     if (
@@ -194,7 +263,7 @@ def _pad(r, name, attrs, x, pads=None, value=None, axes=None):
     )
 
 
-def _resize(r, name, attrs, x, *inputs):
+def _resize(r: Reader, name: str, attrs: dict[str, Any], x: Output, *inputs: Any) -> Output:
     before = r.opset < 11  # Upsample and the first Resize: (x, scales), rounded down
     sizes = None if before or len(inputs) < 3 else inputs[2]
     scales = None if sizes is not None else inputs[0 if before else 1]
@@ -212,11 +281,14 @@ def _resize(r, name, attrs, x, *inputs):
         for key in ("mode", "coordinate_transformation_mode", "nearest_mode")
         if key in attrs
     }
-    wanted = {"scales": scales.tolist()} if sizes is None else {"sizes": [1, *sizes.tolist()[1:]]}
+    if sizes is None:
+        wanted = {"scales": None if scales is None else scales.tolist()}
+    else:
+        wanted = {"sizes": [1, *sizes.tolist()[1:]]}
     return r.builder.add(name, "Resize", [x], defaults | kept | wanted)
 
 
-def _softmax(r, name, attrs, x):
+def _softmax(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     if r.opset < 13 and len(r.builder.shapes[x]) > 1:
         return r.builder.refuse(name, "Softmax", "of a map, which opset 12 and before flatten")
     return r.builder.add(
@@ -232,7 +304,7 @@ JOINING = (
     "Sub",
     "Sum",
 )  # more than the first input may depend on the image
-OPERATORS = {
+OPERATORS: dict[str, Callable[..., Any]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _mat_mul,

@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 import re
 from itertools import accumulate
+from typing import Any
+
+import h5py
 
 from eventsnn.exceptions import InputError
 from eventsnn.readers.building import some
@@ -39,16 +42,19 @@ class Layout:
     like that of a mapping file.
     """
 
-    def __init__(self, datasets, name, arch):
+    def __init__(self, datasets: dict[str, h5py.Dataset], name: str, arch: str) -> None:
         self.datasets, self.name, self.arch = datasets, name, arch
-        self.nodes, self.used, self.last = [], set(), "input"
+        self.nodes: list[dict[str, Any]] = []
+        self.used: set[str] = set()
+        self.last = "input"
         self.kind, _, options = arch.partition(":")
         self.options = dict(part.partition("=")[::2] for part in options.split(",") if part)
         allowed = ("L", "pool") if self.kind in VGG else ("L", "size")
         if self.kind not in ARCHITECTURES or not set(self.options) <= set(allowed):
             raise InputError(
                 "--arch",
-                f"{', '.join(ARCHITECTURES)}, with options L, pool (vgg16) or size (ResNets), or a .json file",
+                f"{', '.join(ARCHITECTURES)}, with options L, pool (vgg16) or size (ResNets), or "
+                "a .json file",
                 arch,
                 EXAMPLE,
             )
@@ -64,13 +70,13 @@ class Layout:
                 EXAMPLE,
             )
 
-    def _number(self, option, default):
+    def _number(self, option: str, default: int | None) -> int | None:
         value = self.options.get(option, str(default or 1))
         if not re.fullmatch("[1-9][0-9]{0,6}", value):
             raise InputError("--arch", f"a whole number from 1 as {option}", value, EXAMPLE)
         return int(value) if option in self.options else default
 
-    def graph(self):
+    def graph(self) -> dict[str, Any]:
         """The object; InputError for keys that are missing or left over."""
         size = self._vgg(VGG[self.kind]) if self.kind in VGG else self._resnet(RESNET[self.kind])
         left = sorted(set(self.datasets) - self.used)
@@ -88,7 +94,7 @@ class Layout:
             "nodes": self.nodes,
         }
 
-    def _resnet(self, blocks):
+    def _resnet(self, blocks: tuple[int, ...]) -> int | None:
         """conv1, conv2_x and so on, fc, with blocks of residual_function and shortcut."""
         self._layer("conv1.0", "conv1.1", "conv1.2")
         for stage, count in enumerate(blocks):
@@ -99,7 +105,7 @@ class Layout:
         self._linear("fc")
         return self.size
 
-    def _block(self, block, stride):
+    def _block(self, block: str, stride: int) -> None:
         start, branch = self.last, f"{block}.residual_function"
         self._layer(f"{branch}.0", f"{branch}.1", f"{branch}.2", stride)
         self._layer(f"{branch}.3", f"{branch}.4")
@@ -109,7 +115,7 @@ class Layout:
         self._add(f"{block}.add", "Add", inputs=[end, self.last])
         self._activation(f"{block}.relu" if self._threshold(f"{block}.relu") else f"{block}.act")
 
-    def _vgg(self, stages):
+    def _vgg(self, stages: tuple[int, ...]) -> int:
         """Convolutions and linear layers in the order of the numbers in their names; returns the
         images' size.
         """
@@ -157,12 +163,12 @@ class Layout:
         )
         return math.isqrt(features[1] // maps[0]) * 2 ** len(stages)
 
-    def _in_order(self):
+    def _in_order(self) -> list[dict[str, str]]:
         """A VGG's layers: dicts of the names of their modules, by kind."""
-        kinds = {}
+        kinds: dict[str, str | None] = {}
         for key, dataset in self.datasets.items():
             module, _, leaf = key.rpartition(".")
-            kind = {
+            kind: str | None = {
                 "running_mean": "norm",
                 "weight": {4: "conv", 2: "linear"}.get(len(dataset.shape)),
             }.get(leaf)
@@ -180,7 +186,7 @@ class Layout:
             for module, kind in kinds.items()
             if kind
         )
-        layers = []
+        layers: list[dict[str, str]] = []
         for *_, module, kind in order:
             if kind in ("conv", "linear"):
                 layers.append({kind: module})
@@ -195,7 +201,9 @@ class Layout:
                 layers[-1][kind] = module
         return layers or [{}]
 
-    def _layer(self, conv, norm=None, activation=None, stride=1):
+    def _layer(
+        self, conv: str, norm: str | None = None, activation: str | None = None, stride: int = 1
+    ) -> None:
         """A convolution that keeps the size (or divides it by the stride), its norm and its
         activation, where there are names for them.
         """
@@ -226,12 +234,12 @@ class Layout:
         if activation:
             self._activation(activation)
 
-    def _linear(self, key):
+    def _linear(self, key: str) -> None:
         self._add(
             key, "Gemm", {"transB": 1}, {"B": f"{key}.weight"} | self._optional("C", f"{key}.bias")
         )
 
-    def _activation(self, module):
+    def _activation(self, module: str) -> None:
         key = self._threshold(module)
         if not self.has_thresholds:
             return self._add(module, "Relu")
@@ -245,15 +253,22 @@ class Layout:
         op, attr = THRESHOLDS[key.rpartition(".")[2]]
         return self._add(module, op, {"levels": self.levels}, {attr: key})
 
-    def _threshold(self, module):
+    def _threshold(self, module: str) -> str | None:
         return next(
             (key for leaf in THRESHOLDS if (key := f"{module}.{leaf}") in self.datasets), None
         )
 
-    def _optional(self, role, key):
+    def _optional(self, role: str, key: str) -> dict[str, str]:
         return {role: key} if key in self.datasets else {}
 
-    def _add(self, name, op, attrs=None, keys=None, inputs=None):
+    def _add(
+        self,
+        name: str,
+        op: str,
+        attrs: dict[str, Any] | None = None,
+        keys: dict[str, str] | None = None,
+        inputs: list[str] | None = None,
+    ) -> None:
         """Add a node after the last one; keys: role -> key of the state dict."""
         params = {role: self._take(key).name.lstrip("/") for role, key in (keys or {}).items()}
         self.nodes.append(
@@ -267,7 +282,7 @@ class Layout:
         )
         self.last = name
 
-    def _take(self, key):
+    def _take(self, key: str) -> h5py.Dataset:
         if key not in self.datasets:
             raise InputError(
                 self.name,
@@ -279,10 +294,10 @@ class Layout:
         return self.datasets[key]
 
 
-def _root(module):
+def _root(module: str) -> str:
     """What a module's name begins with, before any number."""
-    return re.match(r"[^\d.]*", module)[0]
+    return re.split(r"[\d.]", module, maxsplit=1)[0]
 
 
-def _numbers(module):
+def _numbers(module: str) -> list[int]:
     return [int(n) for n in re.findall(r"\d+", module)[:20]]

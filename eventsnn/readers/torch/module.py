@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from eventsnn.ann.forward import activation_function
-from eventsnn.ann.graph import Node, Preprocessing
+from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import told
@@ -17,13 +19,21 @@ from eventsnn.readers.building import Builder, Output
 from eventsnn.readers.torch.operators import FUNCTIONS, MODULES, array
 
 NAME = "load_torch"
+# class of a module -> function of such a module that returns (operator, attributes)
+Activations = Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]]
 FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 VALUES = 1000  # at least, on which an activation is compared with what the table says of it
 MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's border
 
 
 @named_options
-def load_torch(module, input_shape, *, activations=None, preprocessing=None):
+def load_torch(
+    module: Any,
+    input_shape: tuple[int, int, int],
+    *,
+    activations: Activations | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Graph:
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode; the module stays as it
     is.
 
@@ -63,7 +73,7 @@ def load_torch(module, input_shape, *, activations=None, preprocessing=None):
 
 
 @contextmanager
-def _evaluating(module):
+def _evaluating(module: Any) -> Iterator[None]:
     """Evaluation mode inside the block; then every submodule is as it was."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -79,8 +89,11 @@ class _Reader:
     array or object known already.
     """
 
-    def __init__(self, torch, module, input_shape, activations):
-        self.torch, self.module, self.activations, self.values = torch, module, activations, {}
+    def __init__(
+        self, torch: Any, module: Any, input_shape: tuple[int, int, int], activations: Activations
+    ) -> None:
+        self.torch, self.module, self.activations = torch, module, activations
+        self.values: dict[Any, Any] = {}
         name = type(module).__name__
         self.trace = _trace(torch, module, tuple(activations), name)
         inputs = [node for node in self.trace.nodes if node.op == "placeholder" and not node.args]
@@ -90,7 +103,7 @@ class _Reader:
             )
         self.builder = Builder(name, inputs[0].name, input_shape)
 
-    def read(self, preprocessing):
+    def read(self, preprocessing: Preprocessing | None) -> Graph:
         """The Graph."""
         result = None
         for node in self.trace.nodes:
@@ -104,17 +117,17 @@ class _Reader:
             str(result), preprocessing=preprocessing, meta={"arch": self.builder.source}
         )
 
-    def _on_placeholder(self, node, args, kwargs):
+    def _on_placeholder(self, node: Any, args: Any, kwargs: Any) -> Any:
         return args[0] if args else Output(self.builder.input)
 
-    def _on_output(self, node, args, kwargs):
+    def _on_output(self, node: Any, args: Any, kwargs: Any) -> Any:
         return args[0]
 
-    def _on_get_attr(self, node, args, kwargs):
+    def _on_get_attr(self, node: Any, args: Any, kwargs: Any) -> Any:
         value = operator.attrgetter(node.target)(self.module)
         return array(value) if isinstance(value, self.torch.Tensor) else value
 
-    def _on_call_module(self, node, args, kwargs):
+    def _on_call_module(self, node: Any, args: Any, kwargs: Any) -> Any:
         module = self.module.get_submodule(node.target)
         own = next(
             (make for kind, make in self.activations.items() if isinstance(module, kind)), None
@@ -128,10 +141,10 @@ class _Reader:
             ),
             None,
         )
-        make = self._own(own) if own else MODULES.get(kind)
+        make = self._own(own) if own else MODULES.get(kind or "")
         return self._call(make, node.target, type(module).__name__, (*args, module), kwargs)
 
-    def _on_call_function(self, node, args, kwargs):
+    def _on_call_function(self, node: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(node.target, "__name__", str(node.target))
         if not _outputs((args, kwargs)):
             try:
@@ -150,12 +163,12 @@ class _Reader:
         )
         return self._call(make, node.name, name, args, kwargs)
 
-    def _on_call_method(self, node, args, kwargs):
+    def _on_call_method(self, node: Any, args: Any, kwargs: Any) -> Any:
         if not _outputs((args, kwargs)):
             return getattr(args[0], node.target)(*args[1:], **kwargs)
         return self._call(FUNCTIONS.get(node.target), node.name, node.target, args, kwargs)
 
-    def _call(self, make, name, op, args, kwargs):
+    def _call(self, make: Any, name: str, op: Any, args: Any, kwargs: Any) -> Any:
         """What `make` makes of the arguments, or a refusal."""
         builder = self.builder
         if make is None:
@@ -167,12 +180,12 @@ class _Reader:
         except FAILURES as error:
             return builder.refuse(name, op, told(error))
 
-    def _own(self, describe):
+    def _own(self, describe: Any) -> Any:
         """The maker of an activation that the user's table describes; the module itself is asked
         whether that is true.
         """
 
-        def make(builder, name, x, module):
+        def make(builder: Builder, name: str, x: Output, module: Any) -> Output:
             op, attrs = describe(module)
             if op not in ACTIVATIONS:
                 return builder.refuse(
@@ -187,7 +200,7 @@ class _Reader:
 
         return make
 
-    def _compare(self, module, node):
+    def _compare(self, module: Any, node: Any) -> None:
         """Raise InputError if an activation computes something else on values around its
         threshold.
         """
@@ -223,11 +236,11 @@ class _Reader:
             )
 
 
-def _trace(torch, module, leaves, name):
+def _trace(torch: Any, module: Any, leaves: Any, name: str) -> Any:
     """torch.fx's graph of a module; modules of the classes `leaves` stay whole."""
 
     class Tracer(torch.fx.Tracer):
-        def is_leaf_module(self, m, name):
+        def is_leaf_module(self, m: Any, name: str) -> bool:
             return isinstance(m, leaves) or super().is_leaf_module(m, name)
 
     try:
@@ -243,7 +256,7 @@ def _trace(torch, module, leaves, name):
         ) from error
 
 
-def _outputs(value):
+def _outputs(value: Any) -> Any:
     """The outputs of the graph among (nested) arguments."""
     if isinstance(value, Output):
         return [value]

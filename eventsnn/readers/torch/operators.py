@@ -7,12 +7,15 @@ returns the name of the node made.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.readers.building import as_float
+from eventsnn.readers.building import Builder, Output, as_float
 
 
-def array(tensor):
+def array(tensor: Any) -> NDArray[Any]:
     """A tensor as an array of its own; floating point in 32 or 64 bits."""
     if not tensor.is_floating_point():
         return tensor.detach().cpu().numpy()
@@ -21,7 +24,17 @@ def array(tensor):
     ).copy()
 
 
-def conv2d(b, name, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    b: Builder,
+    name: str,
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Output:
     stride, dilation, kernel = _pair(stride), _pair(dilation), weight.shape[2:]
     pads = (
         b.same_pads(x, kernel, stride, dilation)
@@ -38,28 +51,28 @@ def conv2d(b, name, x, weight, bias=None, stride=1, padding=0, dilation=1, group
     return b.add(name, "Conv", [x], attrs, {"W": weight} | ({} if bias is None else {"B": bias}))
 
 
-def linear(b, name, x, weight, bias=None):
+def linear(b: Builder, name: str, x: Any, weight: Any, bias: Any = None) -> Output:
     return b.add(
         name, "Gemm", [x], {"transB": 1}, {"B": weight} | ({} if bias is None else {"C": bias})
     )
 
 
-def matmul(b, name, x, weight):
+def matmul(b: Builder, name: str, x: Any, weight: Any) -> Output:
     return b.add(name, "Gemm", [x], {"transB": 0}, {"B": weight})
 
 
 def batch_norm(
-    b,
-    name,
-    x,
-    running_mean,
-    running_var,
-    weight=None,
-    bias=None,
-    training=False,
-    momentum=0.1,
-    eps=1e-5,
-):
+    b: Builder,
+    name: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Output:
     if training or running_mean is None:
         return b.refuse(
             name, "batch_norm", "it takes the batch's statistics; train it with running ones"
@@ -74,16 +87,16 @@ def batch_norm(
 
 
 def max_pool2d(
-    b,
-    name,
-    x,
-    kernel_size,
-    stride=None,
-    padding=0,
-    dilation=1,
-    ceil_mode=False,
-    return_indices=False,
-):
+    b: Builder,
+    name: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Output:
     if return_indices:
         return b.refuse(name, "max_pool2d", "it returns indices")
     return b.pool(
@@ -95,16 +108,16 @@ def max_pool2d(
 
 
 def avg_pool2d(
-    b,
-    name,
-    x,
-    kernel_size,
-    stride=None,
-    padding=0,
-    ceil_mode=False,
-    count_include_pad=True,
-    divisor_override=None,
-):
+    b: Builder,
+    name: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
+) -> Output:
     if divisor_override:
         return b.refuse(name, "avg_pool2d", "divisor_override")
     return b.pool(
@@ -116,7 +129,7 @@ def avg_pool2d(
     )
 
 
-def adaptive_avg_pool2d(b, name, x, output_size):
+def adaptive_avg_pool2d(b: Builder, name: str, x: Any, output_size: Any) -> Output:
     shape = b.shapes[x][1:]
     wanted = [n if size is None else size for n, size in zip(shape, _pair(output_size))]
     if wanted == [1, 1]:
@@ -131,27 +144,31 @@ def adaptive_avg_pool2d(b, name, x, output_size):
     )
 
 
-def relu(b, name, x, inplace=False):
+def relu(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
     return b.add(name, "Relu", [x])
 
 
-def relu6(b, name, x, inplace=False):
+def relu6(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
     return b.clip(name, x, 0, 6)
 
 
-def hardtanh(b, name, x, min_val=-1.0, max_val=1.0, inplace=False):
+def hardtanh(
+    b: Builder, name: str, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
+) -> Output:
     return b.clip(name, x, min_val, max_val)
 
 
-def clamp(b, name, x, min=None, max=None):
+def clamp(b: Builder, name: str, x: Any, min: Any = None, max: Any = None) -> Output:
     return b.clip(name, x, min, max)
 
 
-def softmax(b, name, x, dim=None, dtype=None):
+def softmax(b: Builder, name: str, x: Any, dim: Any = None, dtype: Any = None) -> Output:
     return b.add(name, "Softmax", [x], {"axis": 1 if dim is None else dim})
 
 
-def dropout(b, name, x, p=0.5, training=True, inplace=False):
+def dropout(
+    b: Builder, name: str, x: Any, p: Any = 0.5, training: bool = True, inplace: bool = False
+) -> Output:
     if training:
         return b.refuse(
             name, "dropout", "it drops in evaluation mode, too; give it training=self.training"
@@ -159,11 +176,19 @@ def dropout(b, name, x, p=0.5, training=True, inplace=False):
     return same(b, name, x)
 
 
-def same(b, name, x, **options):
+def same(b: Builder, name: str, x: Any, **options: Any) -> Output:
     return b.add(name, "Identity", [x])
 
 
-def interpolate(b, name, x, size=None, scale_factor=None, mode="nearest", **options):
+def interpolate(
+    b: Builder,
+    name: str,
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: Any = "nearest",
+    **options: Any,
+) -> Output:
     attrs = (
         {"scales": [float(s) for s in _pair(scale_factor)]}
         if size is None
@@ -178,55 +203,57 @@ def interpolate(b, name, x, size=None, scale_factor=None, mode="nearest", **opti
     )
 
 
-def pad(b, name, x, pad, mode="constant", value=None):
+def pad(
+    b: Builder, name: str, x: Any, pad: Any, mode: Any = "constant", value: Any = None
+) -> Output:
     left, right, top, bottom = (*_ints(pad), 0, 0)[:4] if len(pad) in (2, 4) else (-1,) * 4
     return b.add(
         name, "Pad", [x], {"pads": [top, left, bottom, right], "mode": mode, "value": value or 0}
     )
 
 
-def flatten(b, name, x, start_dim=0, end_dim=-1):
+def flatten(b: Builder, name: str, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Output:
     shape = (1, *b.shapes[x])
     start, end = start_dim % len(shape), end_dim % len(shape)
     return b.reshape(name, x, (*shape[:start], -1, *shape[end + 1 :]))
 
 
-def reshape(b, name, x, *shape):
+def reshape(b: Builder, name: str, x: Any, *shape: Any) -> Output:
     return b.reshape(name, x, shape[0] if isinstance(shape[0], (tuple, list)) else shape)
 
 
-def size(b, name, x, dim=None):
+def size(b: Builder, name: str, x: Any, dim: Any = None) -> Any:
     shape = (1, *b.shapes[x])
     return shape if dim is None else shape[dim]
 
 
-def mean(b, name, x, dim=None, keepdim=False):
+def mean(b: Builder, name: str, x: Any, dim: Any = None, keepdim: Any = False) -> Output:
     return b.mean(
         name, x, () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,), keepdim
     )
 
 
-def cat(b, name, tensors, dim=0):
+def cat(b: Builder, name: str, tensors: Any, dim: Any = 0) -> Output:
     return b.add(name, "Concat", list(tensors), {"axis": dim})
 
 
-def add(b, name, x, y, alpha=1):
+def add(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
     return (
         b.arithmetic(name, "add", x, y) if alpha == 1 else b.refuse(name, "add", f"alpha {alpha}")
     )
 
 
-def sub(b, name, x, y, alpha=1):
+def sub(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
     return (
         b.arithmetic(name, "sub", x, y) if alpha == 1 else b.refuse(name, "sub", f"alpha {alpha}")
     )
 
 
-def mul(b, name, x, y):
+def mul(b: Builder, name: str, x: Any, y: Any) -> Output:
     return b.arithmetic(name, "mul", x, y)
 
 
-def div(b, name, x, y, rounding_mode=None):
+def div(b: Builder, name: str, x: Any, y: Any, rounding_mode: Any = None) -> Output:
     return (
         b.arithmetic(name, "div", x, y)
         if rounding_mode is None
@@ -234,7 +261,7 @@ def div(b, name, x, y, rounding_mode=None):
     )
 
 
-def attribute(b, name, x, key):
+def attribute(b: Builder, name: str, x: Any, key: Any) -> Any:
     return size(b, name, x) if key == "shape" else b.refuse(name, "getattr", f".{key}")
 
 
@@ -340,24 +367,24 @@ MODULES |= {
 }
 
 
-def _optional(tensor):
+def _optional(tensor: Any) -> NDArray[Any] | None:
     return None if tensor is None else array(tensor)
 
 
-def _ints(values):
+def _ints(values: Any) -> list[int]:
     return [int(n) for n in values]
 
 
-def _pair(value):
+def _pair(value: Any) -> list[int]:
     """A number for both axes, or one for each, as a list."""
     return list(value) if isinstance(value, (tuple, list)) else [value, value]
 
 
-def _pads(padding):
+def _pads(padding: Any) -> list[int]:
     return _ints(_pair(padding) * 2)
 
 
-def _window(kernel_size, stride, padding, ceil_mode):
+def _window(kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> dict[str, Any]:
     kernel = _ints(_pair(kernel_size))
     strides = _ints(_pair(stride)) if stride else kernel
     return {

@@ -16,6 +16,7 @@ import os
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 import h5py
 
@@ -29,7 +30,7 @@ MAX_KEYS, MAX_GROUPS, MAX_DEPTH = 100_000, 10_000, 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
 
 
-def told(file, names):
+def told(file: h5py.File, names: list[Any]) -> bool:
     """Whether an HDF5 file with these names at its root holds a state dict."""
     groups = [child(file, name) for name in WRAPPERS if name in names]
     names = [
@@ -44,7 +45,7 @@ def told(file, names):
     return any(name.endswith((".weight", ".bias")) for name in names)
 
 
-def parse(file, name, arch):
+def parse(file: h5py.File, name: str, arch: str) -> dict[str, Any]:
     """The fields of `Graph` in an open HDF5 file; name: the file's, for messages.
 
     arch: NAME or NAME:OPTION=VALUE,…, or a mapping file. Names are vgg16, resnet18, resnet20,
@@ -75,7 +76,7 @@ def parse(file, name, arch):
     }
 
 
-def _mapping(path):
+def _mapping(path: str) -> dict[str, Any]:
     """The object in a mapping file."""
     check_file(path)
     if os.path.getsize(path) > native.MAX_JSON:
@@ -95,7 +96,7 @@ def _mapping(path):
     return graph
 
 
-def _with_threshold(node, name):
+def _with_threshold(node: Node, name: str) -> Node:
     """An activation with its threshold among the attributes."""
     if not node.is_activation or not node.params:
         return node
@@ -115,7 +116,7 @@ def _with_threshold(node, name):
     )
 
 
-def _datasets(file):
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Key -> dataset, for a file with keys at its root or in groups; without what wrappers put
     before the keys.
     """
