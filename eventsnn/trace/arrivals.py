@@ -109,7 +109,7 @@ def quantum(simulation: Simulation) -> int:
     return (one - settle(simulation.neuron, one, 1)).item()
 
 
-def worth(simulation: Simulation, layer: int, charges: NDArray[Any] | int) -> int | NDArray[Any]:
+def worth(simulation: Simulation, layer: int, charges: NDArray[Any] | int) -> Any:
     """What charges (v(0) and all that arrived; a number or an array) are worth in any order: max(0,
     floor(charge / q)) spikes, int64.
 

@@ -43,7 +43,7 @@ def of_arrivals(potential: int, charges: NDArray[Any], theta: int) -> tuple[int,
     )
 
 
-def in_steps(start: int, steps: list[tuple[int, NDArray[Any]]], theta: int) -> tuple[int, int]:
+def in_steps(start: Any, steps: list[tuple[int, NDArray[Any]]], theta: int) -> tuple[int, int]:
     """(fewest, most) over a run, over all orders in which every arrival stays in its step, drive
     the first of it.
 
@@ -61,7 +61,7 @@ def in_steps(start: int, steps: list[tuple[int, NDArray[Any]]], theta: int) -> t
     return _spikes(max(lowest), theta), _spikes(max(highest), theta)
 
 
-def in_any(start: int, charges: NDArray[Any], theta: int) -> tuple[int, int]:
+def in_any(start: Any, charges: NDArray[Any], theta: int) -> tuple[int, int]:
     """(fewest, most) over all orders of all arrivals of a run, drive among them.
 
     A v(0) of theta and more fires at the first arrival, which can be the lowest of all, and is at
@@ -82,22 +82,23 @@ class Alone:
     that it takes after a spike ends and at which its window ends (None: there is none).
     """
 
-    def __init__(self, simulation: Simulation, layer: int, start: int) -> None:
+    def __init__(self, simulation: Simulation, layer: int, start: Any) -> None:
         exact = (
             simulation.arithmetic.dtype.kind == "i"
         )  # Python's whole numbers cannot overflow in another order
-        neuron, one = (
-            simulation.neuron,
-            (lambda x: x.item() if exact and isinstance(x, np.generic) else x),
-        )
+
+        def plain(value: Any) -> Any:
+            return value.item() if exact and isinstance(value, np.generic) else value
+
         self.layer = layer
-        self.neuron, self.p = type(neuron)(*map(one, neuron)), one(start)
+        self.neuron = type(simulation.neuron)(*map(plain, simulation.neuron))
+        self.p = plain(start)
         time = simulation.time
-        self.rest, self.window = (
-            time.in_ticks(time.refractory, "refractory"),
-            time.in_ticks(time.window, "window"),
-        )
-        self.once, self.signs, self.net = is_clocked(simulation), [], 0
+        self.rest = time.in_ticks(time.refractory, "refractory")
+        self.window = time.in_ticks(time.window, "window")
+        self.once = is_clocked(simulation)
+        self.signs: list[int] = []
+        self.net = 0
         self.rests_until: int | None = None
         self.window_end: int | None = None
 
@@ -138,7 +139,9 @@ class Alone:
     def close(self) -> None:
         """Until its window has ended, for which a step waits."""
         while self.window_end is not None:
-            self._end(self._due())
+            due = self._due()
+            assert due is not None  # a window is open
+            self._end(due)
 
     def _due(self) -> int | None:
         """When it is next evaluated of its own accord; a window that ends in a rest stays open to
@@ -151,7 +154,7 @@ class Alone:
         self.evaluate(tick)
 
 
-def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[Any]:
+def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[int] | None:
     """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the
     trace does not tell: with windows, a barrier and a rest that ends at the very tick at which a
     step or the run does, and may belong to it or not.
@@ -164,10 +167,8 @@ def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[Any]:
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
     ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
-    alone, waits = (
-        Alone(seen.simulation, seen.layer, seen.start),
-        seen.simulation.time.window and seen.simulation.time.barrier,
-    )
+    alone = Alone(seen.simulation, seen.layer, seen.start)
+    waits = seen.simulation.time.window and seen.simulation.time.barrier
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
     for at in np.lexsort((~moved, ~drives, rows["step"])):
         if drives[at] and rows["step"][at]:

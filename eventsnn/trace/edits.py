@@ -4,6 +4,7 @@ dropped or delayed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,10 @@ class Delay(NamedTuple):
     steps: float
 
 
-def recorded_order(trace: Trace, edits: Any = ()) -> Order:
+Edit = Swap | Move | Drop | Delay
+
+
+def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
     """The trace's list of deliveries, edited, as an order policy (`engine.order.replay_order`)."""
     engine, spikes = engine_of(trace.simulation), trace.spikes
     net, halves = engine.tables, engine.order.halves
@@ -100,7 +104,7 @@ def _part(trace: Trace, halves: int) -> NDArray[Any]:
     return of_projection if halves == WHOLE else 2 * of_projection + (deliveries["half"] != halves)
 
 
-def edited(trace: Trace, edits: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Each delivery's place in the list and its tick (-1: dropped), after the edits, one after the
     other; int64 [D] both.
     """
@@ -138,7 +142,8 @@ def edited(trace: Trace, edits: Any) -> tuple[NDArray[Any], NDArray[Any]]:
             spike = trace.deliveries["spike"][early[0]]
             raise InputError(
                 str(edit),
-                f"a place for spike {spike} that is not before it is fired, at tick {emitted[early[0]]}",
+                f"a place for spike {spike} that is not before it is fired, at tick "
+                f"{emitted[early[0]]}",
                 f"tick {tick[early[0]]}",
             )
     return place, tick
@@ -160,6 +165,6 @@ def _rows(
     return rows[np.argsort(place[rows])]
 
 
-def named(edit: Move | Delay | Drop | Swap) -> tuple[int, int] | tuple[int]:
+def named(edit: Move | Delay | Drop | Swap) -> tuple[int, ...]:
     """The spikes that an edit names, by seq."""
     return tuple(edit) if isinstance(edit, (Swap, Move)) else (edit.seq,)

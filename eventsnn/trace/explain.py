@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.network.linear import Grid
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import bounds
 from eventsnn.trace.arrivals import (
@@ -54,8 +55,9 @@ class Link:
     def __str__(self) -> str:
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {self.layer} {self.neuron} (c {self.position[0]}, y {self.position[1]}, x {self.position[2]}) fired "
-            f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}{brought}"
+            f"spike {self.seq}: {self.layer} {self.neuron} (c {self.position[0]}, y "
+            f"{self.position[1]}, x {self.position[2]}) fired {self.sign:+d} at {self.before:.4g} "
+            f"in step {self.step + 1}, tick {self.tick}{brought}"
         )
 
 
@@ -82,8 +84,12 @@ class Chain:
         )
         return "\n  fired by ".join([*map(str, self.links), end])
 
-    def __repr__(self) -> Any:
-        return f"<Chain of {len(self.links)} spikes back to {self.root}, from spike {self.links[0].seq} in {self.links[0].layer}>"
+    def __repr__(self) -> str:
+        first = self.links[0]
+        return (
+            f"<Chain of {len(self.links)} spikes back to {self.root}, from spike {first.seq} in "
+            f"{first.layer}>"
+        )
 
 
 def explain_spike(trace: Trace, seq: int) -> Chain:
@@ -160,27 +166,27 @@ class Explanation:
     drive: int | float
     excitation: int | float
     inhibition: int | float
-    steps: list[dict]
+    steps: list[dict[str, Any]]
     in_steps: tuple[int, int] | None
     in_any: tuple[int, int] | None
-    late: np.ndarray
+    late: NDArray[Any]
     arrived: int | float
     inhibition_first: int | None
     excitation_first: int | None
-    superfluous: np.ndarray = field(repr=False)
+    superfluous: NDArray[Any] = field(repr=False)
 
     @property
-    def x_valid(self) -> int:
+    def x_valid(self) -> int | float:
         """x + |W s_n2| (DNISNM eq. 17), in the arithmetic's numbers."""
         return self.arrived - total(self.late["charge"])
 
     def __str__(self) -> str:
         return "\n".join(_sentences(self))
 
-    def __repr__(self) -> Any:
+    def __repr__(self) -> str:
         return f"<Explanation of {self.observation.name}: {self.observation.counts}>"
 
-    def _repr_html_(self) -> Any:
+    def _repr_html_(self) -> str:
         from html import escape
 
         from eventsnn.views.tables import html_table
@@ -199,7 +205,7 @@ class Explanation:
         )
 
 
-def explain_neuron(trace: Trace, layer: int | str, neuron: int) -> Explanation:
+def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
     """The `Explanation` of a spiking neuron; layer and neuron as for `microscope.observe`."""
     if trace.layer(layer) == len(trace.names) - 1:
         raise InputError(
@@ -242,21 +248,17 @@ def explain_neuron(trace: Trace, layer: int | str, neuron: int) -> Explanation:
     )
 
 
-def _steps(seen: Observation) -> list[dict[str, int | None]]:
+def _steps(seen: Observation) -> list[dict[str, Any]]:
     """What arrived and happened, step by step."""
-    found, theta, law_6 = (
-        [],
-        seen.simulation.arithmetic.one.item(),
-        bounds.has_bounds(seen.simulation),
-    )
+    found = []
+    theta = seen.simulation.arithmetic.one.item()
+    law_6 = bounds.has_bounds(seen.simulation)
     for rows in np.split(seen.arrivals, np.flatnonzero(np.diff(seen.arrivals["step"])) + 1):
-        spikes, at_drive = (
-            rows[1:]["charge"],
-            int(rows["fired"][0]),
-        )  # the drive is always there, and first
+        spikes = rows[1:]["charge"]
+        at_drive = int(rows["fired"][0])  # the drive is always there, and first
         after = rows[1:][_after_excitation(seen.simulation, rows[1:]) :]["charge"]
         least, most = (
-            bounds.of_arrivals(rows["after"][0].item(), spikes, theta) if law_6 else (None, None)
+            bounds.of_arrivals(rows["after"][0].item(), spikes, theta) if law_6 else (0, 0)
         )
         found.append(
             dict(
@@ -279,64 +281,68 @@ def _after_excitation(simulation: Simulation, rows: NDArray[Any]) -> int:
     excites = np.flatnonzero(rows["charge"] > 0)
     if not len(excites):
         return 0
-    return (
-        np.searchsorted(rows["step"], rows["step"][excites[-1]], side="right")
-        if is_clocked(simulation)
-        else excites[-1] + 1
-    )
+    last = excites[-1]
+    if is_clocked(simulation):
+        return int(np.searchsorted(rows["step"], rows["step"][last], side="right"))
+    return int(last) + 1
 
 
-def _superfluous(spikes: NDArray[Any], signs: list[Any]) -> NDArray[Any]:
+def _superfluous(spikes: NDArray[Any], signs: list[int] | None) -> NDArray[Any]:
     """Of each sign the spikes beyond as many as `signs` has of it."""
     beyond = np.zeros(len(spikes), bool)
-    for sign in (1, -1) if signs is not None else ():
+    for sign in (1, -1):
+        if signs is None:
+            break
         beyond[np.flatnonzero(spikes["sign"] == sign)[signs.count(sign) :]] = True
     return spikes[beyond]
 
 
 def _sentences(e: Explanation) -> Iterator[str]:
-    seen, charges = (
-        e.observation,
-        e.observation.arrivals["charge"][e.observation.arrivals["source"] >= 0],
-    )
+    seen = e.observation
+    charges = seen.arrivals["charge"][seen.arrivals["source"] >= 0]
 
-    def show(value):
+    def show(value: Any) -> str:
         return f"{float(seen.in_thresholds(value)):.4g}"
 
-    gap = seen.fired - seen.ideal
+    gap = seen.fired - (seen.ideal or 0)
+    verdict = ", as the charge is worth."
+    if gap:
+        verdict = f": {abs(gap)} too {'many' if gap > 0 else 'few'}."
+    yield f"{seen.name}, image {seen.image}: {seen.counts}{verdict}"
     yield (
-        f"{seen.name}, image {seen.image}: {seen.counts}"
-        + (
-            f": {abs(gap)} too {'many' if gap > 0 else 'few'}."
-            if gap
-            else ", as the charge is worth."
-        )
+        f"Arrived, in thresholds: drive {show(e.drive)}, excitation {show(e.excitation)} "
+        f"({(charges > 0).sum()} spikes), inhibition {show(e.inhibition)} ({(charges < 0).sum()} "
+        f"spikes); v(0) = {show(seen.start)}, v(T) = {show(seen.end)}."
     )
-    yield (
-        f"Arrived, in thresholds: drive {show(e.drive)}, excitation {show(e.excitation)} ({(charges > 0).sum()} spikes), inhibition "
-        f"{show(e.inhibition)} ({(charges < 0).sum()} spikes); v(0) = {show(seen.start)}, v(T) = {show(seen.end)}."
-    )
-    if e.in_steps:
+    if e.in_steps and e.in_any:
         yield (
-            f"Any order of the same arrivals: {e.in_steps[0]} to {e.in_steps[1]} spikes where each stays in its step, {e.in_any[0]} to "
-            f"{e.in_any[1]} where none does."
+            f"Any order of the same arrivals: {e.in_steps[0]} to {e.in_steps[1]} spikes where each "
+            f"stays in its step, {e.in_any[0]} to {e.in_any[1]} where none does."
         )
     if len(e.late):
         yield (
-            f"Late: {len(e.late)} inhibitory arrival{'s' * (len(e.late) > 1)}, {show(total(e.late['charge']))}, after the last "
-            f"excitatory one: x = {show(e.arrived)}, x_valid = {show(e.x_valid)} (DNISNM eq. 17)."
+            f"Late: {len(e.late)} inhibitory arrival{'s' * (len(e.late) > 1)}, "
+            f"{show(total(e.late['charge']))}, after the last excitatory one: x = "
+            f"{show(e.arrived)}, x_valid = {show(e.x_valid)} (DNISNM eq. 17)."
         )
         for row in e.late[:SHOWN]:
-            yield f"  {show(row['charge'])} from {seen.source(row)} in step {row['step'] + 1}, event {row['event']}"
+            place = f"in step {row['step'] + 1}, event {row['event']}"
+            yield f"  {show(row['charge'])} from {seen.source(row)} {place}"
         if len(e.late) > SHOWN:
             yield f"  and {len(e.late) - SHOWN} more"
     else:
         yield "No inhibition came after the last excitatory arrival."
     if is_clocked(seen.simulation):
-        yield "It is evaluated once, at the end of each step: the order inside a step has no effect."
+        yield (
+            "It is evaluated once, at the end of each step: the order inside a step has no effect."
+        )
     elif e.inhibition_first is not None:
-        yield f"Sorted in each step: {e.inhibition_first} with inhibition first, {e.excitation_first} with excitation first."
+        yield (
+            f"Sorted in each step: {e.inhibition_first} with inhibition first, "
+            f"{e.excitation_first} with excitation first."
+        )
     if len(e.superfluous):
         which = ", ".join(f"{s['seq']} (step {s['step'] + 1})" for s in e.superfluous[:SHOWN])
         more = f" and {len(e.superfluous) - SHOWN} more" if len(e.superfluous) > SHOWN else ""
-        yield f"Had the inhibition come in time, it would not have fired: spike{'s' * (len(e.superfluous) > 1)} {which}{more}."
+        spikes = "spikes" if len(e.superfluous) > 1 else "spike"
+        yield f"Had the inhibition come in time, it would not have fired: {spikes} {which}{more}."

@@ -6,13 +6,14 @@ import json
 import os
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
@@ -30,17 +31,32 @@ from eventsnn.trace.trace import (
     spike_type,
 )
 
-STRATEGIES = dict.fromkeys(
-    ("v_before", "v_after"), zlib.Z_RLE
-)  # the low bytes of potentials are random: no repetition to look for
+# the low bytes of potentials are random: no repetition to look for
+STRATEGIES = dict.fromkeys(("v_before", "v_after"), zlib.Z_RLE)
+
+# unit and description of what a file has beside its columns
+WORDS = {
+    "drive": (
+        "2^-F thresholds",
+        "charge that arrives at every neuron at the beginning of each step, layer after layer",
+    ),
+    "starts": ("ticks", "when each step began; a barrier may have delayed it"),
+    "mute": ("", "1: a neuron whose spikes are neither sent nor counted (SRP), layer after layer"),
+    "inputs": (
+        "",
+        "input events: step, ticks after its start, input's number (channels last), sign",
+    ),
+}
 
 
 class TraceFile:
     """A sink that streams one image's trace to an HDF5 file, compressed, in chunks.
 
-    layers: names of the layers whose spikes are kept (None: all). neurons: (layer's name, number)
-    of those whose spikes are kept (None: all). steps: (first, last) steps kept, counted from 0
-    (None: all). Deliveries are kept only without filters, since they are needed whole.
+    path: the file, which gets its name when it is finished. simulation: with the event engine.
+    number: the image's. layers: names of the layers whose spikes are kept (None: all). neurons:
+    (layer's name, number) of those whose spikes are kept (None: all). steps: (first, last) steps
+    kept, counted from 0 (None: all). provenance: what is written beside them, ready for JSON.
+    Deliveries are kept only without filters, since they are needed whole.
 
     A thread of its own sorts, compresses and writes while the simulation goes on, which waits where
     the thread is AHEAD blocks of records behind. What the disk refuses is raised by the next call,
@@ -51,43 +67,39 @@ class TraceFile:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         simulation: Simulation,
         number: int,
         *,
-        layers: Any = None,
-        neurons: Any = None,
-        steps: Any = None,
-        provenance: Any = None,
+        layers: Collection[str] | None = None,
+        neurons: Sequence[tuple[str, int]] | None = None,
+        steps: tuple[int, int] | None = None,
+        provenance: dict[str, Any] | None = None,
     ) -> None:
         self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
         self.names = [layer.name for layer in simulation.network.layers]
-        chosen = set(self.names if layers is None else layers) & {
-            name for name, _ in neurons or zip(self.names, self.names)
-        }
-        self.layers, first = (
-            np.array([name in chosen for name in self.names[:-1]]),
-            simulation.network.first,
-        )
-        self.numbers = neurons and [
-            first[self.names.index(name)] + number for name, number in neurons
-        ]
-        self.complete, self.provenance, self.disk = (
-            layers is None and neurons is None and steps is None,
-            provenance or {},
-            None,
-        )
+        chosen = set(self.names if layers is None else layers)
+        first = simulation.network.first
+        self.numbers: list[int] | None = None
+        if neurons:
+            chosen &= {name for name, _ in neurons}
+            self.numbers = [int(first[self.names.index(name)]) + place for name, place in neurons]
+        self.layers = np.array([name in chosen for name in self.names[:-1]])
+        self.complete = layers is None and neurons is None and steps is None
+        self.provenance = provenance or {}
+        self.disk: Patient | None = None
+        self.groups: dict[str | None, Columns] = {}
+        self.held: dict[str | None, list[list[NDArray[Any]]]] = {}
+        self.waiting: deque[Future[None]] = deque()
 
     def restart(self) -> None:
-        """Begin the file (again)."""
+        """Begins the file (again)."""
         self.discard()
         self.disk = Patient(open(self.path.with_suffix(".tmp"), "w+b", buffering=0))
-        self.file, self.writer, self.waiting = (
-            h5py.File(self.disk, "w"),
-            ThreadPoolExecutor(1),
-            deque(),
-        )
-        self.next_seq, self.groups, self.held = 0, None, {}
+        self.file = h5py.File(self.disk, "w")
+        self.writer = ThreadPoolExecutor(1)
+        self.waiting = deque()
+        self.next_seq, self.groups, self.held = 0, {}, {}
 
     def discard(self) -> None:
         """Leave nothing of a file that was begun and is not finished."""
@@ -99,8 +111,9 @@ class TraceFile:
     def _close(self) -> None:
         self.writer.shutdown(cancel_futures=True)
         self.file.close()
-        self.disk.file.close()
-        self.groups, self.held = None, {}  # a run keeps the sinks of all its images
+        if self.disk:
+            self.disk.file.close()
+        self.groups, self.held = {}, {}  # a run keeps the sinks of all its images
 
     def __call__(
         self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
@@ -122,34 +135,33 @@ class TraceFile:
         while len(self.waiting) > most:
             self.waiting.popleft().result()
 
-    def _create(self, potential: Any) -> None:
-        """Make all datasets; the kept layers' are copies of the first one's, which is much faster
-        than to make each.
-        """
+    def _create(self, potential: np.dtype[Any]) -> None:
+        """Makes all datasets; copies of the first layer's are faster than new ones."""
         self.file.create_group("spikes")
         names = [name for name, kept in zip(self.names, self.layers) if kept]
         for name in names:
             if name == names[0]:
-                kinds = {
-                    key: (potential if kind == "v" else kind, *words)
-                    for key, (kind, *words) in COLUMNS.items()
-                }
-                Columns.create(self.file.create_group(f"spikes/{name}"), kinds).attrs["sorting"] = (
-                    "by_time"
-                )
+                group = self.file.create_group(f"spikes/{name}")
+                Columns.create(group, spike_kinds(potential)).attrs["sorting"] = "by_time"
             else:
                 self.file.copy(f"spikes/{names[0]}", f"spikes/{name}")
         self.groups = {name: Columns(self.file[f"spikes/{name}"], STRATEGIES) for name in names}
         if self.complete:
-            kinds = {
+            kinds: dict[str, tuple[DTypeLike, str, str]] = {
                 name: (DELIVERY[name], "", f"{name}, in the order taken from the queue")
-                for name in DELIVERY.names
+                for name in DELIVERY.names or ()
             }
             self.groups[None] = Columns(
                 Columns.create(self.file.create_group("deliveries"), kinds), {}
             )
 
-    def _write(self, first_seq: Any, spikes: Any, potentials: Any, deliveries: Any) -> None:
+    def _write(
+        self,
+        first_seq: int,
+        spikes: NDArray[np.int64],
+        potentials: NDArray[Any],
+        deliveries: NDArray[np.int64],
+    ) -> None:
         """Take the kernel's records apart into groups, and write those that fill chunks."""
         if not self.groups:
             self._create(potentials.dtype)
@@ -170,10 +182,14 @@ class TraceFile:
             )
         if self.complete:
             self._hold(None, [deliveries])
-        if self.disk.error:
+        self._check_disk()
+
+    def _check_disk(self) -> None:
+        """Raises what the disk refused."""
+        if self.disk and self.disk.error:
             raise self.disk.error
 
-    def _hold(self, group: Any, rows: Any) -> None:
+    def _hold(self, group: str | None, rows: list[NDArray[Any]]) -> None:
         """Hold rows (arrays of equal length) back until they fill chunks, then write these. group:
         a layer's name; None: deliveries.
         """
@@ -183,17 +199,17 @@ class TraceFile:
         count = sum(len(part[0]) for part in held) // CHUNK * CHUNK
         if count:
             joined = [np.concatenate(parts) for parts in zip(*held)]
-            self.groups[group].append(self._columns(group, *(column[:count] for column in joined)))
+            whole = [column[:count] for column in joined]
+            self.groups[group].append(self._columns(group, *whole))
             held[:] = [[column[count:].copy() for column in joined]]
 
-    def _write_rest(self, group: Any) -> None:
+    def _write_rest(self, group: str | None) -> None:
         """Write what is held back of a group."""
         if self.held[group]:
-            self.groups[group].append(
-                self._columns(group, *(np.concatenate(parts) for parts in zip(*self.held[group])))
-            )
+            rows = [np.concatenate(parts) for parts in zip(*self.held[group])]
+            self.groups[group].append(self._columns(group, *rows))
 
-    def _columns(self, group: Any, *rows: Any) -> Any:
+    def _columns(self, group: str | None, *rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Rows of one group as they stand in the file, by column."""
         if group is None:
             return delivery_columns(*rows)
@@ -206,8 +222,9 @@ class TraceFile:
         return columns
 
     def finish(self, simulation: Simulation, run: EventRun) -> None:
-        """Write what the trace belongs to, and give the file its name. simulation: the one that ran
-        it, in 32 or 64 bits; run: its finished EventRun.
+        """Writes what the trace belongs to, and gives the file its name.
+
+        simulation: the one that ran it, in 32 or 64 bits. run: its finished `EventRun`.
         """
         if not self.disk:
             self.restart()
@@ -215,8 +232,7 @@ class TraceFile:
             self._wait(0)
             self._finish(simulation, run)
             self._close()
-            if self.disk.error:
-                raise self.disk.error
+            self._check_disk()
             os.replace(self.path.with_suffix(".tmp"), self.path)
         except BaseException:
             self.discard()
@@ -244,38 +260,32 @@ class TraceFile:
             self.file.attrs[key] = (
                 value if isinstance(value, (str, int, float)) else json.dumps(value)
             )
-        words = {
-            "drive": (
-                "2^-F thresholds",
-                "charge that arrives at every neuron at the beginning of each step, layer after layer",
-            ),
-            "starts": ("ticks", "when each step began; a barrier may have delayed it"),
+        given = {
+            "drive": _drive(run),
+            "starts": run.starts,
+            "mute": run.state.mute,
+            "inputs": run.inputs,
         }
-        words |= {
-            "mute": (
-                "",
-                "1: a neuron whose spikes are neither sent nor counted (SRP), layer after layer",
-            ),
-            "inputs": (
-                "",
-                "input events: step, ticks after its start, input's number (channels last), sign",
-            ),
-        }
-        for name, data in (
-            ("drive", _drive(run)),
-            ("starts", run.starts),
-            ("mute", run.state.mute),
-            ("inputs", run.inputs),
-        ):
+        for name, data in given.items():
             if name in ("mute", "inputs") and not data.any():
                 continue
             dataset = self.file.create_dataset(name, data=data, compression="gzip", shuffle=True)
-            dataset.attrs["unit"], dataset.attrs["description"] = words[name]
+            dataset.attrs["unit"], dataset.attrs["description"] = WORDS[name]
 
 
-def read_trace(path: Path, simulation: Simulation) -> Trace:
-    """The `Trace` in a file, for the simulation (network and settings) that made it; InputError if
-    it is another's.
+def spike_kinds(potential: np.dtype[Any]) -> dict[str, tuple[DTypeLike, str, str]]:
+    """(dtype, unit, description) of each column of spikes, for potentials of this dtype."""
+    kinds: dict[str, tuple[DTypeLike, str, str]] = {}
+    for name, (kind, unit, words) in COLUMNS.items():
+        kinds[name] = (potential if kind == "v" else kind, unit, words)
+    return kinds
+
+
+def read_trace(path: str | Path, simulation: Simulation) -> Trace:
+    """The `Trace` in a file.
+
+    path: the file, as `TraceFile` wrote it. simulation: the network with the settings that made it.
+    Raises InputError for any other file, and for the trace of another network.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -312,7 +322,8 @@ def read_trace(path: Path, simulation: Simulation) -> Trace:
                 file["starts"][()],
                 int(file.attrs["end"]),
                 bool(file.attrs["complete"]),
-                *(file[name][()] if name in file else None for name in ("mute", "inputs")),
+                mute=file["mute"][()] if "mute" in file else None,
+                inputs=file["inputs"][()] if "inputs" in file else None,
             )
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InputError):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.dtypes import Int32DType, Int64DType, VoidDType
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import (
@@ -39,7 +39,7 @@ GREY = "#7F7F7F"
 MARKERS = 400  # with more arrivals, lines alone are drawn
 
 
-def arrival_type(potential: Int32DType | Int64DType) -> VoidDType:
+def arrival_type(potential: np.dtype[Any]) -> np.dtype[np.void]:
     """The structured dtype of arrivals for potentials of this dtype."""
     return np.dtype(
         [
@@ -107,12 +107,12 @@ class Observation:
         )
 
     @property
-    def end(self) -> int:
+    def end(self) -> Any:
         """The last potential."""
         return self.arrivals["after"][-1]
 
     @property
-    def ideal(self) -> int:
+    def ideal(self) -> int | None:
         """What the same charge is worth in any order (`arrivals.worth`); None for the readout."""
         if not self.fires:
             return None
@@ -120,7 +120,7 @@ class Observation:
             worth(self.simulation, self.layer, self.start.item() + total(self.arrivals["charge"]))
         )
 
-    def in_thresholds(self, values: int | NDArray[Any]) -> NDArray[Any] | float:
+    def in_thresholds(self, values: Any) -> Any:
         """The arithmetic's numbers -> float64 in thresholds (for the readout, in units of the ANN's
         output).
         """
@@ -139,7 +139,7 @@ class Observation:
         layer = self.simulation.network.layers[arrival["source"]]
         return f"{layer.name} {arrival['source_neuron']}"
 
-    def table(self, limit: Any = None) -> Any:
+    def table(self, limit: int | None = None) -> list[dict[str, Any]]:
         """One row an arrival, in thresholds; limit: the first so many."""
         return [
             dict(
@@ -157,9 +157,10 @@ class Observation:
 
     def __repr__(self) -> str:
         fired = self.counts if self.fires else "never fires"
-        return f"<Observation of {self.name}, image {self.image}: {int((self.arrivals['source'] != ITSELF).sum()):,} arrivals, {fired}>"
+        count = int((self.arrivals["source"] != ITSELF).sum())
+        return f"<Observation of {self.name}, image {self.image}: {count:,} arrivals, {fired}>"
 
-    def _repr_html_(self) -> Any:
+    def _repr_html_(self) -> str:
         from eventsnn.views.tables import html_table
 
         return f"<p>{repr(self)[1:-1]}; the first 100 arrivals, in thresholds</p>" + html_table(
@@ -167,7 +168,7 @@ class Observation:
         )
 
 
-def observe(trace: Trace, layer: int | str, neuron: int) -> Observation:
+def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
     """The `Observation` of one neuron. layer: name or number. neuron: number in the layer, or its
     position (c, y, x).
 
@@ -273,18 +274,16 @@ def _delivered_rows(trace: Trace, layer: int, neuron: int) -> NDArray[Any]:
 def _input_rows(trace: Trace, layer: int, neuron: int) -> NDArray[Any]:
     """The input events that reach the neuron."""
     came = trace.input_deliveries
-    event = trace.inputs[-2 - came["spike"]] if len(came) else np.zeros((0, 4), np.int64)
-    rows, charge, reached = (
-        _rows(trace, came, EVENT),
-        np.zeros(len(came), trace.drive.dtype),
-        np.zeros(len(came), bool),
-    )
-    for synapses in incoming(trace.simulation, layer, neuron) if len(came) else ():
+    rows = _rows(trace, came, EVENT)
+    charge = np.zeros(len(came), trace.drive.dtype)
+    reached = np.zeros(len(came), bool)
+    if trace.inputs is None or not len(came):
+        return rows[reached]
+    event = trace.inputs[-2 - came["spike"]]
+    for synapses in incoming(trace.simulation, layer, neuron):
         if synapses.source == INPUT:
-            charge, reached = (
-                synapses.charge[event[:, 2]] * event[:, 3],
-                synapses.reached[event[:, 2]],
-            )
+            charge = synapses.charge[event[:, 2]] * event[:, 3]
+            reached = synapses.reached[event[:, 2]]
     rows["source_neuron"], rows["charge"] = event[:, 2], charge
     return rows[reached]
 
@@ -295,7 +294,7 @@ def _rebuild(
     """Fill in potentials and spikes, arrival by arrival; what was recorded must be what comes
     out.
     """
-    fired_at: dict[tuple, list] = {}
+    fired_at: dict[tuple[Any, ...], list[Any]] = {}
     for spike, itself in zip(own, by_itself):
         drives = spike["cause"] < 0 and not itself
         fired_at.setdefault((spike["step"], DRIVE if drives else spike["event"]), []).append(spike)
@@ -338,9 +337,9 @@ def plot(observation: Observation, title: str = "") -> Figure:
     figure = Figure(figsize=(WIDTH + 3 * wide, 3.4), layout="constrained")
     axes = figure.subplots()
     at = np.arange(len(rows))
-    before, charged, after = (
-        o.in_thresholds(rows[name]) for name in ("before", "charged", "after")
-    )
+    before = np.asarray(o.in_thresholds(rows["before"]))
+    charged = np.asarray(o.in_thresholds(rows["charged"]))
+    after = np.asarray(o.in_thresholds(rows["after"]))
     colours = np.where(rows["charge"] > 0, BLUE, np.where(rows["charge"] < 0, ORANGE, GREY))
     axes.step(
         [-0.5, *at, len(rows) - 0.5],
@@ -350,7 +349,7 @@ def plot(observation: Observation, title: str = "") -> Figure:
         lw=1,
         zorder=1,
     )
-    axes.vlines(at, before, charged, colors=colours, lw=1 if wide else 3, zorder=2)
+    axes.vlines(at, before, charged, colors=colours.tolist(), lw=1 if wide else 3, zorder=2)
     shapes = (rows["source"] == DRIVE, "D"), (rows["source"] >= 0, "o")
     for chosen, marker in shapes if len(rows) <= MARKERS else ():
         axes.scatter(

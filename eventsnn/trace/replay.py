@@ -12,7 +12,7 @@ tick and are in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,7 @@ from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.edits import (
     Delay,
     Drop,
+    Edit,
     Move,
     Swap,
     edited,
@@ -76,16 +77,17 @@ class Replayed:
     trace: Trace
     before: Trace
     run: EventRun
-    edits: tuple
-    first: tuple | None
-    spread: list[dict]
-    readouts: np.ndarray
+    edits: tuple[Edit, ...]
+    first: tuple[Any, Any] | None
+    spread: list[dict[str, Any]]
+    readouts: NDArray[np.float64]
     notes: list[str]
 
     @property
     def predictions(self) -> tuple[int, int]:
         """The classes with the largest readout, before and after."""
-        return tuple(int(x) for x in self.readouts.argmax(axis=1))
+        before, after = self.readouts.argmax(axis=1)
+        return int(before), int(after)
 
     def __str__(self) -> str:
         lines = [
@@ -111,7 +113,8 @@ class Replayed:
                 len(rows) > SHOWN
             )
             lines.append(
-                f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in step{'s' * (len(rows) > 1)} {steps}"
+                f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in "
+                f"step{'s' * (len(rows) > 1)} {steps}"
             )
         change = np.diff(self.readouts, axis=0)[0]
         at = int(np.abs(change).argmax())
@@ -133,13 +136,17 @@ class Replayed:
     def _spike(self, spike: Any) -> str:
         if spike is None:
             return "none"
-        return f"{self.trace.names[spike['layer']]} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
+        layer, step = self.trace.names[spike["layer"]], spike["step"] + 1
+        return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {step}"
 
     def __repr__(self) -> str:
         gained, lost, moved = (
             sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved")
         )
-        return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes gained, {lost} lost, {moved} moved>"
+        return (
+            f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes "
+            f"gained, {lost} lost, {moved} moved>"
+        )
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -150,7 +157,10 @@ class Replayed:
 
 
 def replay(
-    simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None = None, edits: Any = ()
+    simulation: Simulation,
+    trace: Trace,
+    pixels: NDArray[Any] | None = None,
+    edits: Iterable[Edit] = (),
 ) -> Replayed:
     """Run the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
 
@@ -165,10 +175,8 @@ def replay(
     run, found = play(
         simulation, trace.drive, trace.number, recorded_order(trace), trace.mute, trace.inputs
     )
-    if any(
-        not np.array_equal(found.spikes[name], trace.spikes[name])
-        for name in trace.spikes.dtype.names
-    ):
+    names = trace.spikes.dtype.names or ()
+    if not all(np.array_equal(found.spikes[name], trace.spikes[name]) for name in names):
         raise InputError(
             "trace",
             "a trace that this simulation reproduces",
@@ -225,7 +233,7 @@ def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | Non
         )
 
 
-def _inputs(inputs: NDArray[Any]) -> NDArray[Any]:
+def _inputs(inputs: NDArray[Any] | None) -> NDArray[Any]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
@@ -235,7 +243,7 @@ def start(
     number: int = 0,
     order: Order | None = None,
     sink: Recorder | None = None,
-    mute: None = None,
+    mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[Any] | None = None,
 ) -> EventRun:
     """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps,
@@ -247,7 +255,7 @@ def start(
 
 
 def run_at(
-    trace: Trace, number: float, edits: Sequence[Any] = (), sink: Recorder | None = None
+    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Recorder | None = None
 ) -> EventRun:
     """The recorded run, edited or not, stopped right before it takes the queue's event `number`
     (from 1; see the trace's deliveries): an `EventRun`, which `run` finishes. One that is over
@@ -283,7 +291,7 @@ def state_at(trace: Trace, number: int) -> State:
 def branch(
     run: EventRun,
     trace: Trace | None = None,
-    edits: Sequence[Any] = (),
+    edits: Sequence[Edit] = (),
     sink: Recorder | None = None,
 ) -> EventRun:
     """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past
@@ -321,7 +329,7 @@ def branch(
     return other
 
 
-def _list_again(state: State, trace: Trace, edits: list[Delay | Drop | Swap | Move]) -> None:
+def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
     """Give the deliveries under way their places in the edited list, since they are to stand among
     those that come.
     """
@@ -349,7 +357,7 @@ def play(
     drive: NDArray[Any],
     number: int = 0,
     order: Order | None = None,
-    mute: None = None,
+    mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[Any] | None = None,
 ) -> tuple[EventRun, Trace]:
     """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where
@@ -425,35 +433,47 @@ def spread(trace: Trace, new: NDArray[Any]) -> list[Any]:
     ]
 
 
-def _notes(trace: Trace, found: Trace, edits: Any) -> list[Any]:
+def _notes(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
     """Edits that the run did not follow to the letter: a list decides only among spikes that are
     there.
     """
-    notes, (place, tick) = [], edited(trace, edits)
+    notes = []
+    place, tick = edited(trace, edits)
     for edit in edits:
-        if isinstance(edit, (Swap, Move)):
-            wanted, came = [], []
-            for seq in named(edit):
-                rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick >= 0))
-                wanted.append(min(((tick[i], place[i]) for i in rows), default=None))
-                came.append(_delivered(trace, found, seq))
-            if None in came and None not in wanted:
-                notes.append(
-                    f"{edit}: spike {named(edit)[came.index(None)]} is not fired any more."
-                )
-            elif None not in wanted and (wanted[0] < wanted[1]) != (came[0] < came[1]):
-                notes.append(
-                    f"{edit}: the order stays, since one is fired only after the other has been delivered."
-                )
+        if not isinstance(edit, (Swap, Move)):
+            continue
+        wanted = [_wanted(trace, seq, place, tick) for seq in named(edit)]
+        came = [_delivered(trace, found, seq) for seq in named(edit)]
+        if None in wanted:
+            continue
+        if None in came:
+            gone = named(edit)[came.index(None)]
+            notes.append(f"{edit}: spike {gone} is not fired any more.")
+        elif _rises(wanted) != _rises(came):
+            why = "one is fired only after the other has been delivered"
+            notes.append(f"{edit}: the order stays, since {why}.")
     return notes
 
 
-def _delivered(trace: Trace, found: Trace, seq: int) -> int:
-    """Where in another run's deliveries the spike of this trace's number `seq` comes first; None if
-    it does not.
-    """
+def _rises(pair: list[Any]) -> bool:
+    first, second = pair
+    return bool(first < second)
+
+
+def _wanted(
+    trace: Trace, seq: int, place: NDArray[Any], tick: NDArray[Any]
+) -> tuple[int, int] | None:
+    """(tick, place) of a spike's first delivery in the edited list; None if it is dropped."""
+    rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick >= 0))
+    return min(((int(tick[i]), int(place[i])) for i in rows), default=None)
+
+
+def _delivered(trace: Trace, found: Trace, seq: int) -> int | None:
+    """Where in another run's deliveries a spike of this trace comes first; None: nowhere."""
     mine, its = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
     same = np.flatnonzero(its == mine[seq])
     nth = int((mine[:seq] == mine[seq]).sum())
-    rows = np.flatnonzero(found.deliveries["spike"] == same[nth]) if nth < len(same) else []
+    if nth >= len(same):
+        return None
+    rows = np.flatnonzero(found.deliveries["spike"] == same[nth])
     return int(rows[0]) if len(rows) else None

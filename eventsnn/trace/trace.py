@@ -189,7 +189,7 @@ class Trace:
                 keep &= self.spikes[name] == value
         return self.spikes[keep]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> tuple[Any, Any]:
         """(spikes, deliveries) as DataFrames; needs pandas."""
         try:
             import pandas
@@ -201,10 +201,10 @@ class Trace:
         spikes["layer"] = pandas.Categorical.from_codes(self.spikes["layer"], self.names)
         return spikes, pandas.DataFrame(self.deliveries)
 
-    def __repr__(self) -> Any:
+    def __repr__(self) -> str:
         return (
-            f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} deliveries, "
-            f"T = {self.simulation.steps}; order {self.simulation.describe()['order']}>"
+            f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} "
+            f"deliveries, T = {self.simulation.steps}; order {self.simulation.describe()['order']}>"
         )
 
 
@@ -216,7 +216,7 @@ class Recorder:
 
     def restart(self) -> None:
         """Forget what was recorded: the image begins again."""
-        self.parts = []
+        self.parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def __call__(
         self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
@@ -234,7 +234,8 @@ class Recorder:
                 np.zeros((0, 2), np.int64),
                 np.zeros((0, 5), np.int64),
             )
-        return tuple(np.concatenate(part) for part in zip(*self.parts))
+        spikes, potentials, deliveries = zip(*self.parts)
+        return np.concatenate(spikes), np.concatenate(potentials), np.concatenate(deliveries)
 
     def trace(self, simulation: Simulation, run: EventRun, number: int) -> Trace:
         """The `Trace` of a finished EventRun of the image `number`."""
@@ -258,8 +259,15 @@ def _drive(run: EventRun) -> NDArray[Any]:
 
 
 def record(simulation: Simulation, pixels: NDArray[Any], number: int = 0) -> tuple[EventRun, Trace]:
-    """Run one raw image [C, H, W] and return (EventRun, Trace)."""
+    """Runs one image and returns (its finished `EventRun`, its `Trace`).
+
+    simulation: with the event engine. pixels: a raw image [C, H, W], or input events int64 [E, 4]
+    (`encoding.events_of`). number: the image's, for randomness. Raises InputError for another
+    engine, and what a run raises.
+    """
     engine_of(simulation)
     recorder = Recorder()
     found = simulation.image(pixels, number, recorder)
-    return found.run, recorder.trace(found.ran, found.run, number)
+    ran = found.ran
+    assert isinstance(ran, Simulation)
+    return found.run, recorder.trace(ran, found.run, number)
