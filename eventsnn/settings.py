@@ -41,10 +41,10 @@ def option(
 ) -> Any:
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    default: its value where it is not given. help: what --help says. example: of its use. group: its
-    heading in --help, a key of GROUPS. choices: the only values, or None. kind: str, int, float,
-    bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low, high: the least
-    and the largest number, or None. result: whether it can change the outcome.
+    default: its value where it is not given. help: what --help says. example: of its use.
+    group: its heading in --help, a key of GROUPS. choices: the only values, or None. kind: str,
+    int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low,
+    high: the least and the largest number, or None. result: whether it can change the outcome.
     """
     metadata = dict(
         help=help,

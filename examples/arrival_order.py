@@ -132,7 +132,8 @@ def main(arguments=None):
         print(f"{heading}\n{explained}\n")
 
     print(
-        "SRP Fig. 1: weights 2 and -1, each input fires 3 times in T = 6 steps. The ANN says ReLU(2 * 0.5 - 0.5) = 3/6.\n"
+        "SRP Fig. 1: weights 2 and -1, each input fires 3 times in T = 6 steps. The ANN says "
+        "ReLU(2 * 0.5 - 0.5) = 3/6.\n"
     )
     for case in SRP:
         show(f"SRP Fig. 1: {case}", f"srp_{case.replace(' ', '_')}", srp(case))
@@ -145,7 +146,8 @@ def main(arguments=None):
         )
     show("DNISNM Fig. 6: SNM takes the spike back", "dnisnm_6_late", dnisnm("snm", "late"))
     print(
-        "The same six spikes without any rest: an IF neuron answers at once, as often as its charge allows.\n"
+        "The same six spikes without any rest: an IF neuron answers at once, as often as its "
+        "charge allows.\n"
     )
     for order in ("excitatory_first", "inhibitory_first", "fifo"):
         trace = at_once(order)[2]

@@ -42,10 +42,8 @@ class Burst(NamedTuple):
 
 
 def main():
-    network, images = (
-        eventsnn.convert(eventsnn.load("sample")),
-        eventsnn.load_images("sample", limit=100),
-    )
+    network = eventsnn.convert(eventsnn.load("sample"))
+    images = eventsnn.load_images("sample", limit=100)
     for neuron in ("if", Burst):
         for time in (
             {},
@@ -54,7 +52,8 @@ def main():
         ):
             result = network.run(images, steps=8, neuron=neuron, **time)
             print(
-                f"{neuron if neuron == 'if' else 'burst':6} {time.get('order', 'clocked engine'):15} {result}"
+                f"{neuron if neuron == 'if' else 'burst':6} "
+                f"{time.get('order', 'clocked engine'):15} {result}"
             )
 
 

@@ -186,7 +186,9 @@ def architecture():
 
 def initial_parameters(torch, nodes):
     """ "node/role" -> tensor; a QCFS node's lambda stands here while it is trained."""
-    params, channels, size = {}, 1, SIZE
+    params = {}
+    channels = 1
+    size = SIZE
     for node in nodes:
         name, op = node["name"], node["op"]
         if op == "Conv":
@@ -196,14 +198,10 @@ def initial_parameters(torch, nodes):
             )
             channels = fan_out
         elif op == "BatchNormalization":
-            params[f"{name}/scale"], params[f"{name}/B"] = (
-                torch.ones(channels),
-                torch.zeros(channels),
-            )
-            params[f"{name}/input_mean"], params[f"{name}/input_var"] = (
-                torch.zeros(channels),
-                torch.ones(channels),
-            )
+            params[f"{name}/scale"] = torch.ones(channels)
+            params[f"{name}/B"] = torch.zeros(channels)
+            params[f"{name}/input_mean"] = torch.zeros(channels)
+            params[f"{name}/input_var"] = torch.ones(channels)
         elif op == "QCFS":
             params[f"{name}/lambda"] = torch.tensor(2.0)
         elif op == "AveragePool":
@@ -277,7 +275,9 @@ def train(torch, nodes, params, images, labels, epochs):
         optimiser, max_lr=0.1, total_steps=epochs * steps
     )
     for epoch in range(1, epochs + 1):
-        start, total, right = time.perf_counter(), 0.0, 0
+        start = time.perf_counter()
+        total = 0.0
+        right = 0
         for batch in torch.randperm(len(labels))[: steps * BATCH].split(BATCH):
             x, target = prepared(torch, augmented(torch, padded[batch])), labels[batch]
             logits = forward(torch, nodes, params, x, training=True)
@@ -289,8 +289,8 @@ def train(torch, nodes, params, images, labels, epochs):
             total += loss.item()
             right += (logits.argmax(1) == target).sum().item()
         print(
-            f"epoch {epoch}/{epochs}: loss {total / steps:.4f}, training accuracy {right / (steps * BATCH):.4f}, "
-            f"{time.perf_counter() - start:.0f} s",
+            f"epoch {epoch}/{epochs}: loss {total / steps:.4f}, training accuracy "
+            f"{right / (steps * BATCH):.4f}, {time.perf_counter() - start:.0f} s",
             flush=True,
         )
 
@@ -338,7 +338,7 @@ def write_network(path, nodes, params, accuracy, how):
                 "input_std": [STD],
                 "classes": np.array(CLASSES, dtype=object),
                 "test_accuracy": accuracy,
-                "note": f"QCFS L={LEVELS}; trained on Fashion-MNIST by examples/train_sample.py, {how}",
+                "note": f"QCFS L={LEVELS}; trained on Fashion-MNIST by train_sample.py, {how}",
             }
         )
 

@@ -45,15 +45,13 @@ def convolution(m: LinearMap, source: Grid, target: Grid) -> Kernel | None:
         blocks = np.full([int(d.max()) - low + 1 for d, low in zip(offsets, first)], -1)
         place = tuple(d - low for d, low in zip(offsets, first))
         blocks[place] = m.k
-        seen = [
-            np.array([_seen(low + i, s, n, c) for i in range(length)])
-            for low, length, s, n, c in zip(first, blocks.shape, strides, sizes, counts)
-        ]
+        axes = zip(first, blocks.shape, strides, sizes, counts)
+        seen = [_seen_on_axis(*axis) for axis in axes]
         if (blocks[place] == m.k).all() and seen[0] @ (blocks >= 0) @ seen[1] == len(m.p):
             fits = _placed(first, blocks.shape, strides, sizes, counts)
-            return (
-                None if fits is None else Kernel(_weight(m, blocks, first, *fits), strides, fits[1])
-            )
+            if fits is None:
+                return None
+            return Kernel(_weight(m, blocks, first, *fits), strides, fits[1])
     return None
 
 
@@ -64,12 +62,17 @@ def _strides(at: NDArray[np.int64], to: NDArray[np.int64], size: int, count: int
     if count == 1:
         return [size]
     pairs = np.unique(np.stack([at, to]), axis=1)
-    return [
-        s
-        for s in range(1, min(size, 2 * size // (count - 1)) + 1)
-        if sum(_seen(d, s, size, count) for d in np.unique(pairs[0] - s * pairs[1]))
-        == pairs.shape[1]
-    ]
+    found = []
+    for stride in range(1, min(size, 2 * size // (count - 1)) + 1):
+        offsets = np.unique(pairs[0] - stride * pairs[1])
+        if sum(_seen(offset, stride, size, count) for offset in offsets) == pairs.shape[1]:
+            found.append(stride)
+    return found
+
+
+def _seen_on_axis(first: int, length: int, stride: int, size: int, count: int) -> NDArray[np.int64]:
+    """`_seen` for the offsets from `first` on, int64 [length]."""
+    return np.array([_seen(first + i, stride, size, count) for i in range(length)])
 
 
 def _seen(offset: int, stride: int, size: int, count: int) -> int:
@@ -98,13 +101,18 @@ def _placed(
         for p, high, s, n, c in zip(least, last, strides, sizes, counts)
     )
     for size in (smallest, smallest + 1):
-        padding = [
-            next((p for p in range(low, size - high) if (n + 2 * p - size) // s + 1 == c), None)
-            for low, high, s, n, c in zip(least, last, strides, sizes, counts)
-        ]
-        rows, columns = padding
+        axes = zip(least, last, strides, sizes, counts)
+        rows, columns = (_padding(size, *axis) for axis in axes)
         if rows is not None and columns is not None:
             return size, (rows, columns)
+    return None
+
+
+def _padding(kernel: int, least: int, high: int, stride: int, size: int, count: int) -> int | None:
+    """The smallest padding of an axis with which a kernel gives `count` targets; None: none."""
+    for padding in range(least, kernel - high):
+        if (size + 2 * padding - kernel) // stride + 1 == count:
+            return padding
     return None
 
 

@@ -89,11 +89,11 @@ READERS = {
 
 def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
     """What the reader `target` does otherwise than the simulation, in words, one line each."""
-    reader, ours, network = READERS[target], RESETS[type(simulation.neuron)], simulation.network
-    name, resets = (
-        "NIR" if target == "generic" else target,
-        {"subtract": "by subtraction", "zero": "to 0"},
-    )
+    reader = READERS[target]
+    ours = RESETS[type(simulation.neuron)]
+    network = simulation.network
+    name = "NIR" if target == "generic" else target
+    resets = {"subtract": "by subtraction", "zero": "to 0"}
     lines = [
         f"{name} resets {resets[reader.resets]}"
         + f", this run {resets[ours]}" * (reader.resets != ours)

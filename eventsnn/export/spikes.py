@@ -24,6 +24,9 @@ from eventsnn.trace.trace import Trace
 SORTINGS = {"none": 0, "by_id": 1, "by_time": 2}
 MAGIC, VERSION = 0x0A7A, (0, 1)  # of SONATA files
 
+# what is taken of a trace file's columns
+COLUMNS = ("timestamps", "node_ids", "seq", "sign", "member")
+
 
 class Population(NamedTuple):
     """The spikes of one layer in the order of emission. size: its neurons; first: how many neurons
@@ -56,7 +59,9 @@ def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str,
             name: {
                 "timestamps": s["tick"] / source.simulation.time.ticks,
                 "node_ids": s["neuron"],
-                **{key: s[key] for key in ("seq", "sign", "member")},
+                "seq": s["seq"],
+                "sign": s["sign"],
+                "member": s["member"],
             }
             for name, s in spikes.items()
         }
@@ -72,18 +77,13 @@ def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str,
                     "write one with --engine event --trace spikes",
                 )
             sizes = dict(zip(json.loads(file.attrs["layers"]), json.loads(file.attrs["neurons"])))
-            columns = {
-                name: {
-                    key: file["spikes"][name][key][()]
-                    for key in ("timestamps", "node_ids", "seq", "sign", "member")
-                }
-                for name in list(sizes)[:-1]
-                if name in file["spikes"]
-            }
-            words, end = (
-                json.loads(file.attrs.get("semantics", "{}")),
-                file.attrs["end"] / file.attrs["ticks_per_step"],
-            )
+            columns = {}
+            for name in list(sizes)[:-1]:
+                if name in file["spikes"]:
+                    group = file["spikes"][name]
+                    columns[name] = {key: group[key][()] for key in COLUMNS}
+            words = json.loads(file.attrs.get("semantics", "{}"))
+            end = file.attrs["end"] / file.attrs["ticks_per_step"]
             about = {
                 "image": int(file.attrs["image"]),
                 **{key: words[key] for key in ("order", "seed") if key in words},
@@ -166,10 +166,8 @@ def to_neo(source: Trace | str | Path) -> Any:
         raise InputError("to_neo", "neo", "none installed", "pip install 'eventsnn[neo]'") from None
     found, about = populations(source)
     end = about.pop("end")
-    block, segment = (
-        neo.Block(name="eventsnn", **about),
-        neo.Segment(name=f"image {about['image']}", **about),
-    )
+    block = neo.Block(name="eventsnn", **about)
+    segment = neo.Segment(name=f"image {about['image']}", **about)
     block.segments.append(segment)
     for p in found:
         group = neo.Group(name=p.name, layer=p.name, neurons=p.size)

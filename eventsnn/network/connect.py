@@ -209,7 +209,9 @@ def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
             for e in inputs
         ]
     if node.op == "Concat":
-        total, offset, parts = sum(e.grid[0] for e in inputs), 0, []
+        total = sum(e.grid[0] for e in inputs)
+        offset = 0
+        parts = []
         for e in inputs:
             parts.append(
                 _through(e, linear.placing(e.grid, offset, total), (total, *e.grid[1:]), e.flat)

@@ -73,7 +73,9 @@ def convert(
     for an option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
-    thresholds, dead, readout = decided["thresholds"], decided["dead"], decided["readout"]
+    thresholds = decided["thresholds"]
+    dead = decided["dead"]
+    readout = decided["readout"]
     if thresholds not in RULES:
         raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
     for name, value, choices in (

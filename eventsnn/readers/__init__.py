@@ -148,7 +148,10 @@ def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
                 if kind
                 else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
             )
-            expected = f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a PyTorch state dict"
+            expected = (
+                f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a "
+                "PyTorch state dict"
+            )
             raise InputError(path, expected, found, kind.do if kind else REBUILD)
         _check_arch(arch, kind.words, kind.takes_arch)
         fields = kind.read(file, Path(path).name, arch)

@@ -83,7 +83,9 @@ class Builder:
         """x [1, ...] in the shape `target`, which may hold one -1: itself or flat, since no other
         shape has a spiking form.
         """
-        size, shape, target = math.prod(self.shapes[x]), self.shapes[x], [int(n) for n in target]
+        size = math.prod(self.shapes[x])
+        shape = self.shapes[x]
+        target = [int(n) for n in target]
         known = math.prod(n for n in target if n != -1)
         if target.count(-1) == 1 and known > 0:
             target[target.index(-1)] = size // known

@@ -405,7 +405,9 @@ def _place(
 
 def _summary(layer: Layer, neurons: Neurons, theta: float) -> dict[str, Any]:
     """A layer's row of `Asynchronism.layers`. theta: a threshold in the arithmetic's numbers."""
-    late, error, paired = -neurons.late / theta, neurons.error, neurons.pairs > 0
+    late = -neurons.late / theta
+    error = neurons.error
+    paired = neurons.pairs > 0
     row: dict[str, Any] = {
         "layer": layer.name,
         "neurons": layer.size,

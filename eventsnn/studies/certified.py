@@ -257,7 +257,9 @@ def _certify_some(
     if not one_by_one:
         return part
     clocked, none_given_up = _propagate(images, [])
-    alone, up_to, widths = [], [], []
+    alone = []
+    up_to = []
+    widths = []
     for i in layers:
         this, lost = _propagate(images, [i], i, clocked, none_given_up)
         alone.append(readout.classes(images, this, lost[-1]) >= 0)

@@ -329,6 +329,8 @@ def _chunks(
 
 def _neurons_of(batch: Batch) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
     """(net spikes, v(T), which may send) of a batch that was run with its neurons."""
-    counts, potentials, masks = batch.counts, batch.potentials, batch.masks
+    counts = batch.counts
+    potentials = batch.potentials
+    masks = batch.masks
     assert counts is not None and potentials is not None and masks is not None
     return counts, potentials, masks

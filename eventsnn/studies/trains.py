@@ -87,7 +87,9 @@ def with_train(
     ends = start + np.cumsum(abs(cells).sum(axis=1)).reshape(-1, steps)
     starts = np.append(start, ends[:-1, -1])[:, None]
     begins[site : site + len(ends)] = np.concatenate([starts, ends], axis=1)
-    s, mute, spikes = run.s.copy(), run.mute.copy(), run.spikes.copy()
+    s = run.s.copy()
+    mute = run.mute.copy()
+    spikes = run.spikes.copy()
     s[here] = train.sum(axis=0)
     mute[here] = 0
     spikes[layer] = abs(train).sum(axis=1)

@@ -170,11 +170,9 @@ def test_pools_by_hand():
 @pytest.mark.parametrize("bias", (False, True))
 def test_gemm_is_the_plain_loop(transposed, bias):
     rng = np.random.default_rng(transposed)
-    x, weight, shift = (
-        rng.standard_normal((3, 5)),
-        rng.standard_normal((5, 4)),
-        rng.standard_normal(4),
-    )
+    x = rng.standard_normal((3, 5))
+    weight = rng.standard_normal((5, 4))
+    shift = rng.standard_normal(4)
     expected = [
         [sum(x[n, k] * weight[k, m] for k in range(5)) + bias * shift[m] for m in range(4)]
         for n in range(3)
@@ -364,7 +362,9 @@ def test_forward_frees_what_nothing_needs(monkeypatch):
     graph = Graph(
         tuple(Node(b, "Relu", (a,)) for a, b in zip(["x", *names], names)), "x", "r7", (1, 2, 2)
     )
-    alive, most, apply = [], [], ann.apply
+    alive = []
+    most = []
+    apply = ann.apply
 
     def watched(node, inputs):
         y = apply(node, inputs)

@@ -48,10 +48,8 @@ def study(args):
     batches = whole_numbers(args.batches, "--batches")
     network = eventsnn.convert(eventsnn.load(args.net))
     images = eventsnn.load_images(args.data, limit=args.limit)
-    simulation, dense = (
-        Simulation(network, steps=args.steps),
-        torch_ways(network, args.steps, args.cores),
-    )
+    simulation = Simulation(network, steps=args.steps)
+    dense = torch_ways(network, args.steps, args.cores)
     limit = compiled()
     for batch in batches:
         pixels = images.pixels[: batch if batch > 1 else ONE_BY_ONE]

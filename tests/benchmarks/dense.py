@@ -26,12 +26,19 @@ class Dense:
     """
 
     def __init__(self, network, steps, dtype=torch.float32, jelly=None):
-        self.graph, self.steps, self.dtype, self.jelly = network.graph, steps, dtype, jelly
-        self.watched, self.resets, self.at_once = None, [], None
+        self.graph = network.graph
+        self.steps = steps
+        self.dtype = dtype
+        self.jelly = jelly
+        self.watched = None
+        self.resets = []
+        self.at_once = None
         thetas = {layer.name: layer.theta for layer in network.spiking}
         if any(np.ndim(theta) for theta in thetas.values()):
             raise InputError("torch", "one threshold a layer", "one a neuron")
-        self.scale, self.before, self.operations = {self.graph.input: 1.0}, {self.graph.input}, {}
+        self.scale = {self.graph.input: 1.0}
+        self.before = {self.graph.input}
+        self.operations = {}
         self.folded = _folded(self.graph)
         for node in self.graph.nodes:
             scales = [self.scale[name] for name in node.inputs]
@@ -66,7 +73,9 @@ class Dense:
                 )
         for reset in self.resets:
             reset()
-        self.potentials, self.images, total = {}, len(x), 0
+        self.potentials = {}
+        self.images = len(x)
+        total = 0
         if self.jelly == "m":
             used = {
                 name

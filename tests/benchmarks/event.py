@@ -79,8 +79,8 @@ def whole_images(args, network, pixels, limit):
         for way in ways
     ]
     measuring.show(
-        f"T = {args.steps}, {len(pixels)} images, {tallies[0] / len(pixels):,.0f} spikes and {tallies[1] / len(pixels):,.0f} "
-        "operations each: an image",
+        f"T = {args.steps}, {len(pixels)} images, {tallies[0] / len(pixels):,.0f} spikes and "
+        f"{tallies[1] / len(pixels):,.0f} operations each: an image",
         rows,
     )
 
@@ -100,11 +100,11 @@ def one_layer(args, network, image, number, limit):
     """The second table."""
     projection = max(network.into(number), key=lambda p: len(p.map.k) * p.map.blocks[0].size)
     source, layer = network.layers[projection.source], network.layers[number]
-    part, events = (
-        isolated(source, layer, projection),
-        spikes_of(network, image, projection.source, args.steps),
-    )
-    ways, counts, by_hand = {}, {}, "limit in C, if, fifo"
+    part = isolated(source, layer, projection)
+    events = spikes_of(network, image, projection.source, args.steps)
+    ways = {}
+    counts = {}
+    by_hand = "limit in C, if, fifo"
     for neuron, order in (("if", "fifo"), ("if", "clocked"), ("if-hard", "clocked")):
         simulation = Simulation(
             part,
@@ -147,8 +147,8 @@ def one_layer(args, network, image, number, limit):
     ]
     rows += [measuring.absent(way) for way in simulators if way not in ways]
     measuring.show(
-        f"{source.name} to {layer.name}, T = {args.steps}: {len(i):,} synapses, {len(events):,} spikes come in, {operations:,} "
-        "operations",
+        f"{source.name} to {layer.name}, T = {args.steps}: {len(i):,} synapses, {len(events):,} "
+        f"spikes come in, {operations:,} operations",
         rows,
     )
 

@@ -40,10 +40,8 @@ class Limit:
         `ClockedRun`. Checks that the sums are ours.
         """
         t, steps = _plain(simulation), simulation.steps
-        charge, sums = (
-            aligned(int((t.block * t.channels).max()) * steps, np.int32),
-            copied(np.zeros(len(run.v), np.int32)),
-        )
+        charge = aligned(int((t.block * t.channels).max()) * steps, np.int32)
+        sums = copied(np.zeros(len(run.v), np.int32))
         call = self._bound(
             "clocked",
             [
@@ -92,15 +90,11 @@ class Limit:
         """
         t, state = _plain(simulation), run.state
         inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
-        numbers, first = (
-            np.ascontiguousarray(inputs[:, 2]),
-            np.searchsorted(inputs[:, 0], np.arange(simulation.steps + 1)).astype(np.int64),
-        )
+        numbers = np.ascontiguousarray(inputs[:, 2])
+        first = np.searchsorted(inputs[:, 0], np.arange(simulation.steps + 1)).astype(np.int64)
         v, counts = copied(simulation.resting), copied(np.zeros(len(state.v), np.int32))
-        queue, log = (
-            np.zeros(int(state.tallies[0].sum()) + len(inputs), np.int64),
-            np.zeros((len(v), 2), np.int64),
-        )
+        queue = np.zeros(int(state.tallies[0].sum()) + len(inputs), np.int64)
+        log = np.zeros((len(v), 2), np.int64)
         call = self._bound(
             "event",
             [

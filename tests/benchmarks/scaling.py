@@ -24,11 +24,9 @@ from eventsnn.engine.jit import kernel
 from eventsnn.simulation.simulation import Simulation
 
 SIDE, CHANNELS, ACTIVITY = 16, 64, 0.1  # of the convolution, where nothing else is said
-ACTIVITIES, WIDTHS, STEPS = (
-    (0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
-    (16, 32, 64, 128, 256),
-    (1, 2, 4, 8, 16, 32),
-)
+ACTIVITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+WIDTHS = (16, 32, 64, 128, 256)
+STEPS = (1, 2, 4, 8, 16, 32)
 LENGTHS = [2**k for k in range(0, 21, 4)]
 MOVES = 2**18  # events that are put in and taken out
 
@@ -39,17 +37,16 @@ def main(argv=None):
 
 def study(args):
     """Measure and print every table."""
-    network, pixels = (
-        eventsnn.convert(eventsnn.load(args.net)),
-        eventsnn.load_images(args.data, limit=args.limit).pixels,
-    )
+    network = eventsnn.convert(eventsnn.load(args.net))
+    pixels = eventsnn.load_images(args.data, limit=args.limit).pixels
     for engine in ("clocked", "event"):
         layers = {
             f"{share:.0%} active": layer(CHANNELS, share, engine, args.steps)
             for share in ACTIVITIES
         }
         measure(
-            f"{engine}: {CHANNELS} channels, T = {args.steps}, against the share of neurons that fire in a step",
+            f"{engine}: {CHANNELS} channels, T = {args.steps}, against the share of neurons that "
+            "fire in a step",
             layers,
             args,
         )

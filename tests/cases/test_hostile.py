@@ -76,7 +76,9 @@ def named_paths(tmp_path_factory):
     exporter to ONNX gives.
     """
     folder = tmp_path_factory.mktemp("paths")
-    conv, relu, again = "/c/Conv_output_0", "/a/Relu_output_0", "/a/Relu_1_output_0"
+    conv = "/c/Conv_output_0"
+    relu = "/a/Relu_output_0"
+    again = "/a/Relu_1_output_0"
     nodes = (
         Node(conv, "Conv", ("x",), {}, {"W": np.abs(random(2, 1, 3, 3))}),
         Node(relu, "ClippedRelu", (conv,), {"lambda": 1.0}),

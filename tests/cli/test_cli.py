@@ -37,8 +37,6 @@ ROOT = Path(eventsnn.__file__).parents[1]
 # --- a small network, images, and helpers ----------------------------------------------------
 
 
-
-
 def pooled_sum():
     """MaxPool over a sum of two layers, which has no exact spiking form."""
     b = Builder(np.random.default_rng(1), (2, 6, 6))
@@ -362,10 +360,8 @@ def test_the_command_line_is_the_python_interface(bundled):
 
 
 def test_settings_reach_the_simulation(capsys, here, files, no_pictures):
-    graph, images = (
-        eventsnn.load(files / "net.h5"),
-        eventsnn.load_images(files / "data.npz", split="train", limit=6),
-    )
+    graph = eventsnn.load(files / "net.h5")
+    images = eventsnn.load_images(files / "data.npz", split="train", limit=6)
     seen = set()
     for options, settings in (
         ({}, {}),
@@ -743,7 +739,10 @@ def test_images_keep_their_numbers_when_a_run_goes_on(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_control_c_is_one_line_and_the_run_goes_on(capsys, here, files, no_pictures):
-    busy = "from concurrent.futures import ThreadPoolExecutor; ThreadPoolExecutor().submit(__import__('time').sleep, 30); "
+    busy = (
+        "from concurrent.futures import ThreadPoolExecutor; "
+        "ThreadPoolExecutor().submit(__import__('time').sleep, 30); "
+    )
     process = command(
         *arguments_of(files, "a"),
         code=DIES.format(death=busy + "os.kill(os.getpid(), signal.SIGINT)"),
@@ -1434,18 +1433,22 @@ def test_outputs_that_overflow_later_are_wrong_input(capsys, here, files, monkey
 
 def test_help_is_light_and_complete():
     code = (
-        "import sys\nfrom eventsnn.run import main\ntry:\n    main(['--help'])\nfinally:\n"
-        "    heavy = {'numpy', 'numba', 'h5py', 'matplotlib', 'tqdm'} & {name.split('.')[0] for name in sys.modules}\n"
-        "    print(heavy or 'nothing heavy')"
+        "import sys\nfrom eventsnn.run import main\ntry:\n    main(['--help'])\nfinally:\n    "
+        "heavy = {'numpy', 'numba', 'h5py', 'matplotlib', 'tqdm'} & {name.split('.')[0] for name "
+        "in sys.modules}\n    print(heavy or 'nothing heavy')"
     )
     process = command(code=code)
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "") and out.endswith("nothing heavy\n")
     assert (
-        "python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000"
-        in out
+        "python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 "
+        "--limit 1000" in out
     )
-    for name in "net data split limit steps report-steps thresholds calibration arithmetic workers batch seed out quiet json".split():
+    names = (
+        "net data split limit steps report-steps thresholds calibration arithmetic workers batch "
+        "seed out quiet json"
+    )
+    for name in names.split():
         assert f"\n  --{name}" in out
     assert out.count("e.g. --") == len(pipeline_options())
 

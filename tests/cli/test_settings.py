@@ -316,7 +316,8 @@ def test_the_options_are_the_fields():
 
 def test_text_becomes_values():
     settings = settings_of(
-        "--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x --calibration test:0-3 "
+        "--limit 5 --report-steps 4,1 --percentile 99 --initial -0.5 --quiet --out x "
+        "--calibration test:0-3 "
         "--input-mean=-0.5,1e-2 --input-std 255".split()
     )
     assert settings == Settings(

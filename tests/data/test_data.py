@@ -257,10 +257,8 @@ def test_what_is_no_file_is_not_opened(cifar10):
 def mnist(tmp_path):
     sets = {}
     for stem, count, end in ("train", 7, ""), ("t10k", 5, ".gz"):
-        pixels, labels = (
-            make_pixels(count, 6, 4, seed=count),
-            np.arange(count, dtype=np.uint8)[::-1],
-        )
+        pixels = make_pixels(count, 6, 4, seed=count)
+        labels = np.arange(count, dtype=np.uint8)[::-1]
         make_idx(tmp_path / f"{stem}-images-idx3-ubyte{end}", pixels)
         make_idx(tmp_path / f"{stem}-labels-idx1-ubyte{end}", labels)
         sets[stem] = pixels[:, None], labels
@@ -831,7 +829,9 @@ def mutate(data, rng):
     "kind", ["bin", "bin100", "idx", "idx.gz", "npz", "stored.npz", "h5", "chunked.h5"]
 )
 def test_mutants_are_read_or_refused(tmp_path, kind):
-    path, pixels, labels = tmp_path / f"t10k-images.{kind}", make_pixels(3, 1, 5, 5), np.arange(3)
+    path = tmp_path / f"t10k-images.{kind}"
+    pixels = make_pixels(3, 1, 5, 5)
+    labels = np.arange(3)
     if kind.startswith("bin"):
         make_cifar(path, 2, coarse=kind == "bin100")
     elif kind.startswith("idx"):

@@ -100,10 +100,8 @@ def test_conservation(seed):
     batch = simulation.run(pixels, neurons=True)
     net = twin_net(simulation)
     for n, image in enumerate(pixels):
-        counts, potentials = (
-            by_layer(simulation, batch.counts[n]),
-            by_layer(simulation, batch.potentials[n]),
-        )
+        counts = by_layer(simulation, batch.counts[n])
+        potentials = by_layer(simulation, batch.potentials[n])
         arrived = [
             d.astype(object) * STEPS for d in by_layer(simulation, simulation.drive(image)[0])
         ]

@@ -224,7 +224,9 @@ def test_the_queue_grows():
         b.gemm(b.add("Flatten", [b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]), "QCFS")]))
     )
     graph.nodes[0].params["W"][:], graph.nodes[0].params["B"][:] = 0, 10
-    network, readouts, image = convert(graph), [], np.zeros((1, 1, 64, 64), np.uint8)
+    network = convert(graph)
+    readouts = []
+    image = np.zeros((1, 1, 64, 64), np.uint8)
     for policy in ("fifo", "random"):
         result = network.run(image, steps=1, engine="event", order=policy, initial=0)
         size, theta = network.layers[0].size, network.layers[0].theta

@@ -25,12 +25,6 @@ from eventsnn.trace.trace import record
 STEPS = 5
 
 
-
-
-
-
-
-
 def simulation_of(seed, model, make=quantised_graph, order_seed=0, **options):
     rng = np.random.default_rng(seed)
     graph = make(rng)
@@ -138,10 +132,8 @@ def test_a_neuron_at_rest_meets_its_threshold_in_every_step():
     graph = b.graph(
         b.gemm(b.add("Flatten", [b.add("QCFS", [conv], {"lambda": 1.0, "levels": 4})]), 2)
     )
-    pixels, options = (
-        np.full((1, 1, 1, 1), 0.5, np.float32),
-        dict(steps=7, initial=0, encoding=Encoding(kind="even", release=1)),
-    )
+    pixels = np.full((1, 1, 1, 1), 0.5, np.float32)
+    options = dict(steps=7, initial=0, encoding=Encoding(kind="even", release=1))
     for engine in ({}, {"engine": "event", "time": Time(order="clocked")}):
         batch = Simulation(
             convert(graph), neuron="st-bif", pixel_range=(0, 1), **options, **engine
@@ -185,10 +177,8 @@ def test_the_staircases_of_gn_figure_2():
 
     one = 2**20
     for members in (1, 4):
-        neuron, inputs = (
-            GN(one, members),
-            np.arange(0, 1.3 * members * one, one // 8).astype(int).tolist(),
-        )
+        neuron = GN(one, members)
+        inputs = np.arange(0, 1.3 * members * one, one // 8).astype(int).tolist()
         outputs = []
         for x in inputs:
             p, s = one // 2, 0

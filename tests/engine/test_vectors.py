@@ -43,10 +43,8 @@ def test_runs_are_numpys(dtype, each):
             v, weights = (
                 rng.integers(-4, 5, size).astype(dtype) for size in (width + 9, width + 5)
             )
-            low, high = (
-                rng.integers(-9, -5, len(v)).astype(dtype) if each else np.dtype(dtype).type(-6),
-                np.dtype(dtype).type(7),
-            )
+            low = rng.integers(-9, -5, len(v)).astype(dtype) if each else np.dtype(dtype).type(-6)
+            high = np.dtype(dtype).type(7)
             found, expected = np.zeros(2 * width, np.int64), v.copy()
             charge = (-1 if negative else 1) * weights[2 : 2 + width]
             mine = np.ones(width, bool) if half == 0 else (charge >= 0) == (half == 1)
@@ -71,10 +69,8 @@ def test_rows_are_numpys(dtype):
     rng = np.random.default_rng(1)
     for width in WIDTHS:
         for negative in (False, True):
-            weights, charge = (
-                rng.integers(-9, 10, 5 * width + 3).astype(dtype),
-                rng.integers(-9, 10, width + 7).astype(dtype),
-            )
+            weights = rng.integers(-9, 10, 5 * width + 3).astype(dtype)
+            charge = rng.integers(-9, 10, width + 7).astype(dtype)
             channels, expected = rng.integers(0, 5, 6).astype(np.int32), charge.copy()
             for c in channels[1:]:
                 expected[4 : 4 + width] += (-1 if negative else 1) * weights[3 + c * width :][

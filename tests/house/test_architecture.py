@@ -1,4 +1,6 @@
-"""The house: who may import whom (docs/development.md), also inside functions and for types alone."""
+"""The house: who may import whom (docs/development.md), also inside functions and for types
+alone.
+"""
 
 import ast
 from pathlib import Path

@@ -31,7 +31,10 @@ def run(monkeypatch, capsys, name, *options):
     """Run a benchmark on one core; returns {title: {row's name: (row, operations it was told)}} of
     its tables, in order.
     """
-    measuring, tables, told, heights = importlib.import_module("measuring"), {}, {}, []
+    measuring = importlib.import_module("measuring")
+    tables = {}
+    told = {}
+    heights = []
 
     def row(way, *args, operations, row=measuring.row, **options):
         found = row(way, *args, operations=operations, **options)
@@ -98,7 +101,8 @@ def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
     clocked = Simulation(network, steps=2).run(pixels)
     coming, brought = clocked.spikes[0, number - 1].sum(), clocked.operations[0, number].sum()
     assert layer[0].startswith(
-        f"act4 to act5, T = 2: 1,478,656 synapses, {coming:,} spikes come in, {brought:,} operations"
+        f"act4 to act5, T = 2: 1,478,656 synapses, {coming:,} spikes come in, {brought:,} "
+        "operations"
     )
     ours = ["eventsnn, if, fifo", "eventsnn, if, clocked", "eventsnn, if-hard, clocked"]
     assert [name for name in layer[1] if name in ours] == ours and len(layer[1]) == 5 + len(IN_C)
@@ -174,7 +178,9 @@ def test_the_limit_refuses_other_sums(engine):
 @needs_gcc
 def test_the_limit_adds_up_networks_of_every_kind():
     """Groups, narrow layers, shortcuts, strides; `Limit` itself checks the sums."""
-    limit, rng, done = importlib.import_module("limit").compiled(), np.random.default_rng(0), 0
+    limit = importlib.import_module("limit").compiled()
+    rng = np.random.default_rng(0)
+    done = 0
     for _ in range(30):
         graph = random_graph(rng)
         pixels = random_pixels(rng, graph)
@@ -210,10 +216,8 @@ def test_the_limit_fires_at_the_threshold_in_groups():
         Node("target", "ClippedRelu", ("conv",), {"lambda": 1.0}),
     )
     network = eventsnn.convert(Graph(nodes, "input", "target", (4, 3, 3)))
-    image, limit = (
-        rng.integers(0, 2, (4, 3, 3)).astype(np.uint8),
-        importlib.import_module("limit").compiled(),
-    )
+    image = rng.integers(0, 2, (4, 3, 3)).astype(np.uint8)
+    limit = importlib.import_module("limit").compiled()
     simulation = Simulation(network, steps=3, pixel_range=(0, 1), fraction_bits=20)
     limit.clocked(simulation, *run_and_drive(simulation.image(image)))
     events = Simulation(network, steps=3, engine="event", pixel_range=(0, 1), fraction_bits=20)
@@ -241,7 +245,9 @@ def test_wrong_input_is_one_line(capsys, name, options, words):
 
 
 def test_all_benchmarks_run_in_turn(monkeypatch):
-    every, ran, status = importlib.import_module("all"), [], {"event": 0}
+    every = importlib.import_module("all")
+    ran = []
+    status = {"event": 0}
     for name in ("clocked", "event", "scaling"):
         monkeypatch.setattr(
             getattr(every, name),
@@ -261,10 +267,8 @@ def test_torch_fires_as_we_do():
     torch = pytest.importorskip("torch")
     dense = importlib.import_module("dense")
     network, pixels = network_and(5)
-    x, found = (
-        network.graph.preprocessing(pixels),
-        Simulation(network, steps=3, arithmetic="float64").run(pixels),
-    )
+    x = network.graph.preprocessing(pixels)
+    found = Simulation(network, steps=3, arithmetic="float64").run(pixels)
     ways = [dense.Dense(network, 3, torch.float64)]
     if importlib.import_module("measuring").version("spikingjelly"):
         ways += [dense.Dense(network, 3, jelly=mode) for mode in "sm"]

@@ -1,4 +1,6 @@
-"""The package as it is installed, and the facade: exact, lazy, and with help where it is asked for."""
+"""The package as it is installed, and the facade: exact, lazy, and with help where it is asked
+for.
+"""
 
 import inspect
 import pickle

@@ -376,10 +376,8 @@ def test_law_5_clocked_order_is_the_clocked_engine(seed, name):
     rng = np.random.default_rng(seed)
     net = random_net(rng)
     drive = random_drive(rng, net, quiet=2)
-    engine, order = (
-        clock(net, drive, MODELS[name]),
-        run(net, drive, MODELS[name], order=twin.clocked),
-    )
+    engine = clock(net, drive, MODELS[name])
+    order = run(net, drive, MODELS[name], order=twin.clocked)
     assert facts(order) == facts(engine) and engine.spikes
     assert all(s.tick == (s.step + 1) * TICKS_PER_STEP - 1 for s in order.spikes)
     for attribute in (
@@ -1727,7 +1725,9 @@ def test_conservation_and_silence_of_masked_neurons(name, way):
     unheard = 0
     for seed in SEEDS:
         net, drive = pooled(seed)
-        mask, model, v0 = masked(np.random.default_rng(seed), net), MODELS[name], start(net)
+        mask = masked(np.random.default_rng(seed), net)
+        model = MODELS[name]
+        v0 = start(net)
         outcome = either(way, net, drive, model, mask=mask)
         recorded = {(s.layer, s.neuron) for s in outcome.spikes} | {
             (d.layer, d.neuron) for d in outcome.deliveries
@@ -1769,10 +1769,8 @@ def test_masked_runs_equal_runs_without_the_masked_synapses(name, seed):
         {"order": twin.clocked},
         {"order": twin.excitatory_first},
     ):
-        one, other = (
-            run(net, drive, MODELS[name], mask=mask, **options),
-            run(cut, drive, MODELS[name], **options),
-        )
+        one = run(net, drive, MODELS[name], mask=mask, **options)
+        other = run(cut, drive, MODELS[name], **options)
         for attribute in (
             "potentials",
             "memory",

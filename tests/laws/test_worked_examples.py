@@ -2,7 +2,6 @@
 examples/arrival_order.py tells them.
 """
 
-
 import numpy as np
 import pytest
 from support.worked import examples
@@ -105,7 +104,8 @@ def test_the_spike_that_late_inhibition_brought():
         str(e)
         == """\
 target, neuron 0 (c 0, y 0, x 0), image 0: fired 3, ideal 2: 1 too many.
-Arrived, in thresholds: drive 0, excitation 5 (3 spikes), inhibition -3 (3 spikes); v(0) = 0, v(T) = -1.
+Arrived, in thresholds: drive 0, excitation 5 (3 spikes), inhibition -3 (3 spikes); \
+v(0) = 0, v(T) = -1.
 Late: 3 inhibitory arrivals, -3, after the last excitatory one: x = 2, x_valid = 5 (DNISNM eq. 17).
   -1 from inputs 2 in step 1, event 10
   -1 from inputs 2 in step 1, event 15
@@ -171,7 +171,8 @@ def test_the_script_tells_the_story_and_leaves_pictures(tmp_path, capsys):
     examples.main(["--out", str(tmp_path / "new")])
     said = capsys.readouterr().out
     for words in (
-        "SRP Fig. 1: inhibition late\ntarget, neuron 0 (c 0, y 0, x 0), image 0: fired 4, ideal 3: 1 too many.",
+        "SRP Fig. 1: inhibition late\ntarget, neuron 0 (c 0, y 0, x 0), image 0: fired 4, ideal "
+        "3: 1 too many.",
         "fired 2, ideal 3: 1 too few.",
         "DNISNM Fig. 6: SNM takes the spike back",
         "fired 3, took back 1, ideal 2, as the charge is worth.",

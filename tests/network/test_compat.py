@@ -140,7 +140,9 @@ def test_spikezip_code_reaches_the_same_equilibrium(engine, release):
     graph = small_graph()
     pixels = random_pixels(np.random.default_rng(5), graph, 3)
     network = convert(graph)
-    paper = simulate(network, pixels, steps=60, neuron="st-bif", encoding="even", neurons=True, **engine)
+    paper = simulate(
+        network, pixels, steps=60, neuron="st-bif", encoding="even", neurons=True, **engine
+    )
     encoding = Encoding(kind="even", release=release, bias_once=True)
     chosen = {"neuron": "st-bif", "encoding": encoding} if release else {"compat": "spikezip-code"}
     code = simulate(network, pixels, steps=60, neurons=True, **chosen, **engine)

@@ -286,7 +286,9 @@ def residual_graph(b, op="QCFS"):
     """
     built = {}
     for rerouted in (False, True):
-        b.rng, b.nodes, b.shapes = np.random.default_rng(12), [], {"input": b.shape}
+        b.rng = np.random.default_rng(12)
+        b.nodes = []
+        b.shapes = {"input": b.shape}
 
         def join(branch, shortcut, own, b=b, rerouted=rerouted):
             if rerouted:

@@ -92,7 +92,8 @@ def test_applications_of_keras(name, size, tmp_path):
     expected = model.predict(images, verbose=0)
     found = ann.predict(load(tmp_path / "net.h5"), images.transpose(0, 3, 1, 2))
     print(
-        f"{name}: largest deviation {np.abs(found - expected).max():.1e} of outputs up to {np.abs(expected).max():.2g}"
+        f"{name}: largest deviation {np.abs(found - expected).max():.1e} of outputs up to "
+        f"{np.abs(expected).max():.2g}"
     )
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
@@ -118,7 +119,8 @@ def test_weights_of_applications(name, tmp_path):
     ]
     expected = model.predict(prepared, verbose=0)
     print(
-        f"{name}: largest deviation {np.abs(found - expected).max():.1e} of outputs up to {np.abs(expected).max():.2g}"
+        f"{name}: largest deviation {np.abs(found - expected).max():.1e} of outputs up to "
+        f"{np.abs(expected).max():.2g}"
     )
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
@@ -182,7 +184,9 @@ def functional(inputs=("image",), outputs=("out",)):
 
 
 RNG = np.random.default_rng(3)
-KERNEL, BIAS, DENSE = RNG.normal(size=(3, 3, 2, 4)), RNG.normal(size=4), RNG.normal(size=(16, 3))
+KERNEL = RNG.normal(size=(3, 3, 2, 4))
+BIAS = RNG.normal(size=4)
+DENSE = RNG.normal(size=(16, 3))
 IMAGES = RNG.normal(size=(2, 2, 4, 4)).astype(np.float32)
 IMAGE = layer("InputLayer", "image", inputs=[], batch_input_shape=[None, 4, 4, 2])
 
@@ -466,11 +470,9 @@ def test_preprocessing_can_be_given(tmp_path):
 
 
 def test_a_run_says_what_is_done_with_pixels(tmp_path, capsys):
-    path, data, out = (
-        write(tmp_path / "net.h5", old_layers()),
-        tmp_path / "data.npz",
-        tmp_path / "out",
-    )
+    path = write(tmp_path / "net.h5", old_layers())
+    data = tmp_path / "data.npz"
+    out = tmp_path / "out"
     np.savez(data, x_test=IMAGES, y_test=[0, 1])
     options = [
         "--net",
@@ -543,9 +545,13 @@ def test_layers_that_scale_the_image_become_preprocessing(tmp_path):
 
 def tiny(name, seed=0):
     """Layers with narrow random weights for one of ARCHITECTURES."""
-    rng, channels, layers = np.random.default_rng(seed), 3, []
+    rng = np.random.default_rng(seed)
+    channels = 3
+    layers = []
     for entry in ARCHITECTURES[name].config["config"]["layers"]:
-        kind, config, weights = entry["class_name"], entry["config"], []
+        kind = entry["class_name"]
+        config = entry["config"]
+        weights = []
         if kind == "Conv2D":
             weights, channels = [("W", rng.normal(size=(*config["kernel_size"], channels, 2)))], 2
         elif kind == "DepthwiseConv2D":
@@ -670,9 +676,9 @@ def test_one_error_lists_everything_without_a_spiking_form(tmp_path):
     with pytest.raises(InputError) as caught:
         load(write(tmp_path / "net.h5", layers))
     assert caught.value.found == (
-        "activation elu (conv); LeakyReLU (leaky and 1 more); ReLU with negative_slope 0.1 (slope); "
-        "UpSampling2D with interpolation bilinear (up); Lambda (magic); activation sigmoid before the output "
-        "(gate); LSTM (memory)"
+        "activation elu (conv); LeakyReLU (leaky and 1 more); ReLU with negative_slope 0.1 "
+        "(slope); UpSampling2D with interpolation bilinear (up); Lambda (magic); activation "
+        "sigmoid before the output (gate); LSTM (memory)"
     )
 
 

@@ -240,7 +240,9 @@ def virtual(file):
     file.create_virtual_dataset("params/g/B", layout)
 
 
-B, ELSEWHERE, SIZES = "params/g/B", "a link to somewhere else", "bytes for what the file stores"
+B = "params/g/B"
+ELSEWHERE = "a link to somewhere else"
+SIZES = "bytes for what the file stores"
 HOSTILE_FILES = {
     "external link": (link(B, h5py.ExternalLink("other.h5", "/B")), ELSEWHERE),
     "soft link": (link(B, h5py.SoftLink("/params/c/W")), ELSEWHERE),
@@ -490,7 +492,9 @@ def test_a_heap_in_which_hdf5_would_loop(path, size):
 def test_damaged_bytes_give_a_graph_or_an_input_error(path, variable):
     if variable:
         edit_json(path, lambda graph: graph)
-    rng, data, refusals = np.random.default_rng(variable), path.read_bytes(), 0
+    rng = np.random.default_rng(variable)
+    data = path.read_bytes()
+    refusals = 0
     filled = np.flatnonzero(np.frombuffer(data, np.uint8))
     for _ in range(250):
         mutant = bytearray(data)

@@ -106,7 +106,8 @@ CASES = {
     ),
     "matmul of an exporter": (
         17,
-        "f = Flatten(x) z_output_0 = MatMul(f, m) y_output_0 = Add(z_output_0, b) y = Relu(y_output_0)",
+        "f = Flatten(x) z_output_0 = MatMul(f, m) y_output_0 = Add(z_output_0, b) y = "
+        "Relu(y_output_0)",
         DENSE,
         "Flatten Gemm Relu",
     ),
@@ -225,7 +226,8 @@ CASES = {
     "reshape to itself": (17, "y = Reshape(x, s)", {"s": ints(-1, 2, 6, 6)}, "Identity"),
     "view of an exporter": (
         17,
-        "s = Shape(x) n = Gather(s, zero) u = Unsqueeze(n, axis) t = Concat<axis=0>(u, rest) y = Reshape(x, t)",
+        "s = Shape(x) n = Gather(s, zero) u = Unsqueeze(n, axis) t = Concat<axis=0>(u, rest) y = "
+        "Reshape(x, t)",
         {"zero": ints(0).reshape(()), "axis": ints(0), "rest": ints(-1)},
         "Flatten",
     ),
@@ -238,7 +240,8 @@ CASES = {
     ),
     "shape in part": (
         17,
-        "s = Shape<start=1, end=4>(x) p = ReduceProd<keepdims=1>(s) t = Concat<axis=0>(m, p) y = Reshape(x, t)",
+        "s = Shape<start=1, end=4>(x) p = ReduceProd<keepdims=1>(s) t = Concat<axis=0>(m, p) y = "
+        "Reshape(x, t)",
         {"m": ints(-1)},
         "Flatten",
     ),
@@ -401,7 +404,8 @@ def test_inputs_of_other_floats(tmp_path):
 def test_everything_without_a_spiking_form_is_in_one_error(tmp_path):
     found = refused(
         model(
-            "a = LeakyRelu(x) b = Conv(a, w) c = Sigmoid(b) d = Relu(c) e = LeakyRelu(d) y = MaxPool<kernel_shape=[9,9]>(x)",
+            "a = LeakyRelu(x) b = Conv(a, w) c = Sigmoid(b) d = Relu(c) e = LeakyRelu(d) y = "
+            "MaxPool<kernel_shape=[9,9]>(x)",
             w=W["w"],
         ),
         tmp_path,

@@ -178,10 +178,8 @@ def test_networks(module, shape):
 def test_the_module_stays_as_it_is():
     module = randomise(Vgg16(nn.ReLU), 0).train()
     module.layer2.eval()
-    modes, before = (
-        [m.training for m in module.modules()],
-        {k: v.clone() for k, v in module.state_dict().items()},
-    )
+    modes = [m.training for m in module.modules()]
+    before = {k: v.clone() for k, v in module.state_dict().items()}
     graph = eventsnn.load_torch(module, (3, 32, 32))
     with pytest.raises(InputError):
         eventsnn.load_torch(module, (4, 32, 32))

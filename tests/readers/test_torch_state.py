@@ -138,7 +138,9 @@ def test_networks_without_thresholds_have_relus(tmp_path):
 
 @pytest.mark.parametrize("arch, blocks", (("resnet18", (2, 2, 2, 2)), ("resnet34", (3, 4, 6, 3))))
 def test_larger_resnets(arch, blocks, tmp_path):
-    rng, arrays, before = np.random.default_rng(0), {}, 2
+    rng = np.random.default_rng(0)
+    arrays = {}
+    before = 2
 
     def layer(conv, norm, fan_in, fan_out, kernel):
         arrays[f"{conv}.weight"] = rng.normal(size=(fan_out, fan_in, kernel, kernel)).astype("f4")
@@ -208,10 +210,8 @@ def test_torchvision_layout_and_pools(tmp_path):
 
     path = write(tmp_path / "net.h5", renamed_vgg(name))
     refused(path, "vgg16", "pool=average or pool=max")
-    graph, original = (
-        load(path, "vgg16:pool=max"),
-        write(tmp_path / "original.h5", without_thresholds(state("vgg16_qcfs"))),
-    )
+    graph = load(path, "vgg16:pool=max")
+    original = write(tmp_path / "original.h5", without_thresholds(state("vgg16_qcfs")))
     assert (
         alike(graph, load(original, "vgg16:pool=max")) and graph.count_operators()["MaxPool"] == 5
     )

@@ -110,7 +110,9 @@ def test_certified_accuracy(tmp_path, capsys):
         "certified_accuracy", tmp_path, "--limit", "2", "--steps", "2", "--neurons", "snm,st-bif"
     )
     layers = [layer.name for layer in eventsnn.convert(load("sample")).spiking]
-    rows, by_layer, depth = tables["certified_accuracy"], tables["layers"], tables["depth"]
+    rows = tables["certified_accuracy"]
+    by_layer = tables["layers"]
+    depth = tables["depth"]
     assert [(row["neuron"], row["T"]) for row in rows] == [
         (neuron, t) for neuron in ("snm", "st-bif") for t in (1, 2)
     ]
@@ -212,10 +214,8 @@ def test_one_neurons_arrivals_in_other_orders_and_models():
     2; inhibition in time, 2.
     """
     seen, study = observe(examples.at_once("fifo")[2], "target", 0), script("asynchronism")
-    one, charges = (
-        seen.simulation.arithmetic.one.item(),
-        seen.arrivals["charge"][seen.arrivals["source"] >= 0].tolist(),
-    )
+    one = seen.simulation.arithmetic.one.item()
+    charges = seen.arrivals["charge"][seen.arrivals["source"] >= 0].tolist()
     for model, order, counts in ((IF, charges, 5), (SNM, charges, 2), (IF, sorted(charges), 2)):
         heights, spikes = study.answers(model(one), seen.layer, 0, order)
         assert spikes[-1] == counts and heights[-1] == sum(order) - one * spikes[-2]
@@ -482,10 +482,8 @@ def test_neuron_thresholds(tmp_path, capsys, monkeypatch):
         tmp_path / "latency.svg"
     ).exists()
     graph, train = load("sample"), eventsnn.load_images("sample", split="train", limit=40)
-    images, named = (
-        eventsnn.load_images("sample", limit=IMAGES),
-        {node.name: node for node in graph.activations},
-    )
+    images = eventsnn.load_images("sample", limit=IMAGES)
+    named = {node.name: node for node in graph.activations}
     given = {
         "own": {},
         "90": {"thresholds": "percentile", "percentile": 90},
@@ -514,20 +512,16 @@ def test_neuron_thresholds(tmp_path, capsys, monkeypatch):
         ]
         assert row["within a point from T"] == (near[0] if near else "")
         for name, node in named.items():
-            row, y, theta = (
-                at(tables["thresholds"], rule=rule, layer=name),
-                values[node.inputs[0]],
-                np.asarray(thetas[name]),
-            )
+            row = at(tables["thresholds"], rule=rule, layer=name)
+            y = values[node.inputs[0]]
+            theta = np.asarray(thetas[name])
             assert [row["theta"], row["least"], row["largest"]] == pytest.approx(
                 [theta.mean(), theta.min(), theta.max()]
             )
             assert row["above"] == pytest.approx(np.mean(y[y > 0] > theta.mean()))
     for name in named:
-        row, (a, b) = (
-            at(tables["neurons"], layer=name),
-            (found[name].max(axis=0) for found in (values, test)),
-        )
+        row = at(tables["neurons"], layer=name)
+        (a, b) = (found[name].max(axis=0) for found in (values, test))
         assert row["correlation"] == pytest.approx(
             np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-6
         )
@@ -580,10 +574,8 @@ def test_equivalence(tmp_path, capsys):
         ("IF", {}, 6, 6),
     ):
         fired = network.run(images, steps=t, neurons=True, **settings).batch.counts[:, here] / unit
-        row, distance = (
-            at(rows, what=f"{model}, act3", T=t),
-            np.abs(fired - counts[:, here] / 4).sum(),
-        )
+        row = at(rows, what=f"{model}, act3", T=t)
+        distance = np.abs(fired - counts[:, here] / 4).sum()
         assert (
             row["L1"] == pytest.approx(distance / 2)
             and row["relative"] == pytest.approx(distance / norm)

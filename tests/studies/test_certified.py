@@ -83,7 +83,9 @@ def counts_of(network, values):
 def ran(network, pixels, **time):
     """An event run, or None where firing multiplies without end."""
     try:
-        return simulate(network, pixels, engine="event", neurons=True, max_events=MOST_EVENTS, **time)
+        return simulate(
+            network, pixels, engine="event", neurons=True, max_events=MOST_EVENTS, **time
+        )
     except InputError as error:
         if "max_events" not in str(error):
             raise
@@ -183,11 +185,9 @@ def hybrid(simulation, image, free, rng):
     """Net counts [T][layer][neuron] and readout [T] where layers `free` answer each arrival, in
     random order, and others once a step.
     """
-    net, drive, layers = (
-        twin_net(simulation),
-        twin_drive(simulation, image),
-        simulation.network.layers,
-    )
+    net = twin_net(simulation)
+    drive = twin_drive(simulation, image)
+    layers = simulation.network.layers
     v = [values.tolist() for values in by_layer(simulation, simulation.resting)]
     s, neuron = [[0] * layer.size for layer in layers], plain(simulation.neuron)
     counts, readouts = [], []
@@ -211,10 +211,8 @@ def hybrid(simulation, image, free, rng):
                     s[i][j] += n
                     spikes += [(j, 1 if n > 0 else -1)] * abs(n)
                     continue
-                first, rest = (
-                    0 if drive[k][i] is None else int(drive[k][i][j]),
-                    arrivals(net.projections, sent, i, j),
-                )
+                first = 0 if drive[k][i] is None else int(drive[k][i][j])
+                rest = arrivals(net.projections, sent, i, j)
                 if layer.node is None:
                     v[i][j] += first + sum(rest)
                 elif i in free:
@@ -270,10 +268,8 @@ def test_with_no_free_layer_it_is_the_clocked_run(make, model, encoding):
     if encoding == "even":
         options["encoding"] = ending(5)
     names = names_of(network)
-    found, result = (
-        certify(network, pixels, free=[], keep=names, **options),
-        network.run(pixels, neurons=True, **options),
-    )
+    found = certify(network, pixels, free=[], keep=names, **options)
+    result = network.run(pixels, neurons=True, **options)
     counts = counts_of(network, result.batch.counts)
     for row in found.layers:
         fewest, most = (found.neurons[row["layer"]][end][:, -1] for end in ("fewest", "most"))
@@ -384,10 +380,8 @@ def test_all_permutations_of_one_neuron(model):
         simulation = Simulation(network, pixel_range=(0, 0), **options)
         sources = found.neurons["sources"]["most"][0]
         (between,) = (p for p in twin_net(simulation).projections if p.target == 1)
-        drive, p0 = (
-            int(by_layer(simulation, simulation.drive(pixel[0])[0])[1][0]),
-            by_layer(simulation, simulation.resting)[1].item(),
-        )
+        drive = int(by_layer(simulation, simulation.drive(pixel[0])[0])[1][0])
+        p0 = by_layer(simulation, simulation.resting)[1].item()
         states, neuron = {(p0, 0)}, plain(simulation.neuron)
         for k in range(2):
             fired = np.diff(sources, axis=0, prepend=0)[k]
@@ -413,7 +407,10 @@ def test_a_class_is_certain_exactly_where_all_counts_of_the_last_layer_give_it(m
     """Every corner of the last layer's intervals is tried; readouts tie often, and then the first
     class wins.
     """
-    rng, certain, open_, ties = np.random.default_rng(2), 0, 0, 0
+    rng = np.random.default_rng(2)
+    certain = 0
+    open_ = 0
+    ties = 0
     pixel, clipped = np.zeros((1, 1, 1, 1), np.float32), {"lambda": 1.0, "levels": 8}
     for _ in range(60):
         nodes = (
@@ -474,10 +471,8 @@ def test_what_is_too_wide_is_given_up(monkeypatch):
 def test_rows_and_words():
     network, pixels = network_of(6, "skipping", 4)
     labels = np.array([0, 1, 2, 1])
-    images, names = (
-        Images("random", "test", 7 + np.arange(4), pixels, labels, ()),
-        names_of(network),
-    )
+    images = Images("random", "test", 7 + np.arange(4), pixels, labels, ())
+    names = names_of(network)
     found = certify(network, images, steps=4, one_by_one=True, keep=names)
     assert [
         row["layer"] for row in found.layers

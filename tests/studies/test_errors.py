@@ -150,7 +150,7 @@ def test_qcfs_networks_with_as_many_levels_as_steps_are_neither_clipped_nor_quan
     )
 
 
-def test_at_rest_st_bif_has_no_unevenness_and_group_neurons_of_as_many_members_as_levels_have_no_error():
+def test_at_rest_st_bif_is_even_and_group_neurons_with_a_member_a_level_have_no_error():
     network, pixels = network_of(2)
     rows = errors.decompose(network, pixels, neuron="st-bif", encoding="even", steps=200).layers
     assert all(row["unevenness square"] == 0 and row["error"] < 1e-4 for row in rows)
@@ -166,10 +166,8 @@ def test_at_rest_st_bif_has_no_unevenness_and_group_neurons_of_as_many_members_a
 def test_thresholds_of_each_neuron(dead):
     rng = np.random.default_rng(5)
     graph = random_graph(rng)
-    network, pixels = (
-        convert(graph, thresholds="dni", dead=dead, calibration=random_pixels(rng, graph, 1)),
-        random_pixels(rng, graph),
-    )
+    network = convert(graph, thresholds="dni", dead=dead, calibration=random_pixels(rng, graph, 1))
+    pixels = random_pixels(rng, graph)
     layer = next(layer for layer in network.spiking if layer.name == network.spiking[1].name)
     found = errors.decompose(network, pixels, steps=6, keep=[layer.name]).neurons[layer.name]
     simulation, (counts, _, _) = observed(network, pixels, steps=6)
@@ -363,10 +361,8 @@ def naive(network, pixels, levels, settings):
         mine = [[0] * 6, [0] * 6]
         for n, row in enumerate(charge_of(i, counts)):
             for j, charge in enumerate(row):
-                s, second = (
-                    Fraction(int(counts[i][n, j]), tops[i]),
-                    Fraction(int((ideal[i] if levels == "steps" else own)[n, j]), most),
-                )
+                s = Fraction(int(counts[i][n, j]), tops[i])
+                second = Fraction(int((ideal[i] if levels == "steps" else own)[n, j]), most)
                 mine[0][case_of(s, Fraction(int(quantised(int(charge))), most))] += 1
                 mine[1][case_of(s, second)] += 1
         found.append(mine)
@@ -389,10 +385,8 @@ def naive(network, pixels, levels, settings):
 def test_percentages_are_those_of_a_naive_count(levels, make, settings, seed):
     settings = {"steps": 6} | settings
     network, pixels = network_of(seed, make)
-    found, expected = (
-        errors.cases(network, pixels, levels=levels, **settings),
-        naive(network, pixels, levels, settings),
-    )
+    found = errors.cases(network, pixels, levels=levels, **settings)
+    expected = naive(network, pixels, levels, settings)
     assert len(found.layers) == len(expected)
     for row, counts in zip(found.layers, expected):
         for error, mine in zip(("I", "II"), counts):
@@ -454,10 +448,8 @@ def test_theorem_1_does_not_speak_of_other_neurons():
 
 def test_tables_and_words():
     network, pixels = network_of(3)
-    found, cases = (
-        errors.decompose(network, pixels, steps=4),
-        errors.cases(network, pixels, steps=4),
-    )
+    found = errors.decompose(network, pixels, steps=4)
+    cases = errors.cases(network, pixels, steps=4)
     assert found.jump in repr(found) and found.jump in [row["layer"] for row in found.layers]
     growth = np.diff([0, *(row["error"] for row in found.layers)])
     assert found.layers[int(growth.argmax())]["layer"] == found.jump

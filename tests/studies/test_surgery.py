@@ -100,10 +100,8 @@ def test_ties_of_given_layers_stay():
             {"W": np.ones((1, 1, 1, 1), np.float32)},
         ),
     )
-    network, pixels = (
-        convert(Graph(nodes, "x", "out", (1, 1, 1), source="one neuron")),
-        np.full((1, 1, 1, 1), 0.5, np.float32),
-    )
+    network = convert(Graph(nodes, "x", "out", (1, 1, 1), source="one neuron"))
+    pixels = np.full((1, 1, 1, 1), 0.5, np.float32)
     found = surgery.replace_layers(network, pixels, ["a"], steps=4)
     assert found.batch.ties.tolist() == network.run(pixels, steps=4).batch.ties.tolist() == [[2, 0]]
 
@@ -176,7 +174,9 @@ def naive(simulation, image, plan, mask, number=0):
         ]
         wanted = {"own": map(sum, own), "ideal": ideal, "ann": ann_counts[layer].tolist()}[counts]
         trains = [naive_train(spikes, count, times, most) for spikes, count in zip(own, wanted)]
-        models[layer], start[layer], mask[layer] = Relay(), [0] * len(trains), [True] * len(trains)
+        models[layer] = Relay()
+        start[layer] = [0] * len(trains)
+        mask[layer] = [True] * len(trains)
         net.projections = [p for p in net.projections if p.target != layer]
         for step in range(steps):
             drive[step][layer] = [spikes[step] for spikes in trains]
@@ -398,11 +398,9 @@ def test_costs_are_those_of_the_twin_and_add_up(counts, model):
     network, pixels = network_of(21, pooled_graph, 2)
     labels, options = np.array([0, 1]), MODELS[model]
     found = surgery.costs(network, pixels, counts=counts, labels=labels, **options)
-    simulation, outputs, targets = (
-        found.simulation,
-        ann.predict(network.graph, pixels),
-        targets_of(network),
-    )
+    simulation = found.simulation
+    outputs = ann.predict(network.graph, pixels)
+    targets = targets_of(network)
     assert [row["layer"] for row in found.layers] == list(targets)
 
     def score(plan):

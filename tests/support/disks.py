@@ -8,13 +8,13 @@ class Full:
 
     def __init__(self, file, room):
         self.file, self.room = file, room
-        self.read, self.readinto, self.seek, self.tell = (
-            file.read,
-            file.readinto,
-            file.seek,
-            file.tell,
-        )
-        self.truncate, self.flush, self.close = file.truncate, file.flush, file.close
+        self.read = file.read
+        self.readinto = file.readinto
+        self.seek = file.seek
+        self.tell = file.tell
+        self.truncate = file.truncate
+        self.flush = file.flush
+        self.close = file.close
 
     def write(self, data):
         room = max(0, self.room - self.file.tell())

@@ -177,14 +177,17 @@ def report(first, last, folder):
     """Print what becomes of mutants; returns how many are refused, the same network, another
     network and faults.
     """
-    counts, slowest, start = collections.Counter(), [], time.perf_counter()
+    counts = collections.Counter()
+    slowest = []
+    start = time.perf_counter()
     for number, seed, damage, verdict, seconds in fuzz(first, last, folder):
         counts[verdict.partition(":")[0]] += 1
         slowest = sorted([*slowest, (seconds, number, seed, damage)])[-5:]
         if verdict.startswith("fault"):
             print(f"{number}, {seed}, {damage}: {verdict[:500]}", flush=True)
     print(
-        f"{last - first:,} mutants in {time.perf_counter() - start:,.0f} s: {', '.join(f'{n:,} {v}' for v, n in counts.most_common())}"
+        f"{last - first:,} mutants in {time.perf_counter() - start:,.0f} s: "
+        f"{', '.join(f'{n:,} {v}' for v, n in counts.most_common())}"
     )
     print(
         "slowest:",

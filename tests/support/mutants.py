@@ -24,7 +24,9 @@ except ImportError:
     onnx = None
 
 FILES = Path(__file__).parents[1] / "files"
-REFUSE, SAME, ANY = "refuse", "same", "any"
+REFUSE = "refuse"
+SAME = "same"
+ANY = "any"
 NUMBERS = (0, 1, 2**16, 2**31 - 1, 2**32 - 1, 2**40, 2**63, 2**64 - 1)
 
 
@@ -288,10 +290,8 @@ def _virtual(file, name, rng):
 
 
 def _external_data(file, name, rng):
-    settings, size = (
-        _moved_out(file, name),
-        Path(file.filename).with_name("other.bin").stat().st_size,
-    )
+    settings = _moved_out(file, name)
+    size = Path(file.filename).with_name("other.bin").stat().st_size
     file.create_dataset(
         name, **settings, external=[(str(Path(file.filename).with_name("other.bin")), 0, size)]
     )

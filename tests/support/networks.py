@@ -22,7 +22,10 @@ class Builder:
     """Adds nodes one after the other; every method returns the new node's name."""
 
     def __init__(self, rng, shape=(2, 6, 6)):
-        self.rng, self.nodes, self.shapes, self.shape = rng, [], {"input": shape}, shape
+        self.rng = rng
+        self.nodes = []
+        self.shapes = {"input": shape}
+        self.shape = shape
 
     def add(self, op, inputs, attrs=None, params=None):
         node = Node(f"{op.lower()}{len(self.nodes)}", op, tuple(inputs), attrs or {}, params or {})
@@ -202,10 +205,8 @@ def yolo_graph(rng, op):
     Its max pools stand in front of an activation, behind one, and behind a Concat.
     """
     b = Builder(rng, (3, 8, 8))
-    half, same = (
-        {"kernel_shape": [2, 2], "strides": [2, 2]},
-        {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]},
-    )
+    half = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    same = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
 
     def conv(x, out, kernel=3):
         return b.activation(b.bn(b.conv(x, out, kernel, bias=False, pads=[kernel // 2] * 4)), op)

@@ -115,11 +115,9 @@ class Mixed(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.fc = (
-            nn.Conv2d(3, 6, 3, padding="same", groups=3),
-            nn.BatchNorm2d(6),
-            nn.Linear(192, 12),
-        )
+        self.conv = nn.Conv2d(3, 6, 3, padding="same", groups=3)
+        self.norm = nn.BatchNorm2d(6)
+        self.fc = nn.Linear(192, 12)
         self.register_buffer("mean", torch.rand(1, 3, 1, 1))
         self.register_buffer("last", torch.randn(12, 10))
 

@@ -116,7 +116,8 @@ class Net:
             for layer, charges in zip(self.layers, drive[step], strict=True):
                 if layer.pool and charges is not None and any(charge != 0 for charge in charges):
                     raise ValueError(
-                        f"drive[{step}]: expected None or zeros for pool {layer.name}, found {charges}"
+                        f"drive[{step}]: expected None or zeros for pool {layer.name}, found "
+                        f"{charges}"
                     )
         if self.layers[self.readout].pool:
             raise ValueError("layers: expected a readout as the last layer, found a pool")
@@ -124,13 +125,14 @@ class Net:
             shape = (self.layers[projection.target].size, self.layers[projection.source].size)
             if np.shape(projection.weights) != shape or np.shape(projection.mask) != shape:
                 raise ValueError(
-                    f"projection {k}: expected weights and mask of shape {shape} (targets, sources), "
-                    f"found {np.shape(projection.weights)} and {np.shape(projection.mask)}"
+                    f"projection {k}: expected weights and mask of shape {shape} (targets, "
+                    f"sources), found {np.shape(projection.weights)} and "
+                    f"{np.shape(projection.mask)}"
                 )
             if projection.source >= projection.target and not loops:
                 raise ValueError(
-                    f"projection {k}: clocked time goes layer by layer, but layer {projection.source} "
-                    f"projects to {projection.target}; use topological order"
+                    f"projection {k}: clocked time goes layer by layer, but layer "
+                    f"{projection.source} projects to {projection.target}; use topological order"
                 )
             if projection.source == self.readout:
                 raise ValueError(f"projection {k}: the readout never fires and has no targets")
@@ -573,7 +575,9 @@ def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
 
 # --- Asynchronous time (§5) ---
 
-EXCITATORY, INHIBITORY, WHOLE = 1, -1, 0
+EXCITATORY = 1
+INHIBITORY = -1
+WHOLE = 0
 
 
 class Parcel(NamedTuple):
@@ -743,8 +747,8 @@ def replay(deliveries):
             (k, half) for k in outgoing for half in (EXCITATORY, INHIBITORY)
         ):
             raise ValueError(
-                f"replay: expected spike {spike.nth} of neuron {spike.neuron} in layer {spike.layer} to "
-                f"be delivered once over each of its projections, found {parcels}"
+                f"replay: expected spike {spike.nth} of neuron {spike.neuron} in layer "
+                f"{spike.layer} to be delivered once over each of its projections, found {parcels}"
             )
         return parcels
 
@@ -843,8 +847,13 @@ class _Run:
     """The queue and what goes in and out of it."""
 
     def __init__(self, net, book, order, refractory, window, delays, max_events):
-        self.net, self.book, self.order, self.delays = net, book, order, delays
-        self.refractory, self.window, self.max_events = refractory, window, max_events
+        self.net = net
+        self.book = book
+        self.order = order
+        self.delays = delays
+        self.refractory = refractory
+        self.window = window
+        self.max_events = max_events
         self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
         self.step = self.now = 0
@@ -984,11 +993,9 @@ class _Run:
         """
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
-            weights, mask, target = (
-                self.book.weights[k],
-                self.book.masks[k],
-                self.net.projections[k].target,
-            )
+            weights = self.book.weights[k]
+            mask = self.book.masks[k]
+            target = self.net.projections[k].target
             for i in range(self.net.layers[target].size):
                 if mask[i][spike.neuron]:
                     charge = spike.sign * weights[i][spike.neuron]  # into a pool: the spike's sign

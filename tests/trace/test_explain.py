@@ -321,7 +321,9 @@ def test_the_readout_is_not_explained():
 def test_chains_follow_the_twins_causes(case, model):
     run = traced(550 + len(case), case, model)
     outcome, projections = run.twin(), twin_net(run.simulation).projections
-    one, names, longest = run.simulation.arithmetic.one.item(), run.trace.names, 0
+    one = run.simulation.arithmetic.one.item()
+    names = run.trace.names
+    longest = 0
     taken_back = [
         s.seq for s in outcome.spikes if s.cause is not None and outcome.spikes[s.cause].sign < 0
     ]
@@ -380,7 +382,9 @@ def test_spikes_at_the_end_of_a_rest_are_told_from_those_of_drive(monkeypatch):
     """The twin tells which of its evaluations are the neuron's own; they are the ones that nothing
     brought a charge to.
     """
-    itself, taken, run = set(), twin._Run.take, traced(561, "refractory, random")
+    itself = set()
+    taken = twin._Run.take
+    run = traced(561, "refractory, random")
 
     def take(self):
         event, before = self.queue[0][-1], len(self.book.spikes)

@@ -75,7 +75,9 @@ def test_floating_point_is_rebuilt_to_the_last_bit():
 )
 def test_arrivals_are_those_of_the_twin(case, model, monkeypatch):
     """The same charges from the same spikes in the same order at every neuron."""
-    run, arrivals, own = traced(461 + 2 * len(case), case, model), {}, twin._Run.arrive
+    run = traced(461 + 2 * len(case), case, model)
+    arrivals = {}
+    own = twin._Run.arrive
 
     def arrive(self, layer, i, charge, cause):
         arrivals.setdefault((layer, i), []).append(

@@ -296,7 +296,8 @@ def test_what_cannot_be_carried_out_is_said():
     effect, cause = int(target["seq"][0]), int(target["cause"][0])
     again = replay(simulation, trace, pixels, [Move(effect, before=cause)])
     assert again.notes == [
-        f"{Move(effect, cause)}: the order stays, since one is fired only after the other has been delivered."
+        f"{Move(effect, cause)}: the order stays, since one is fired only after the other has been "
+        "delivered."
     ]
     assert again.notes[0] in str(again) and again.first is None
     last = int(target["seq"][-1])
@@ -313,13 +314,11 @@ def spikes_of(trace, rows):
     """A record of spikes (layer, neuron, step, sign)."""
     s = np.zeros(len(rows), spike_type(np.int32))
     for i, (layer, neuron, step, sign) in enumerate(rows):
-        s[i]["layer"], s[i]["neuron"], s[i]["step"], s[i]["sign"], s[i]["member"] = (
-            layer,
-            neuron,
-            step,
-            sign,
-            1,
-        )
+        s[i]["layer"] = layer
+        s[i]["neuron"] = neuron
+        s[i]["step"] = step
+        s[i]["sign"] = sign
+        s[i]["member"] = 1
     return s
 
 
@@ -522,7 +521,9 @@ def test_a_run_goes_on_from_any_event(case):
 )
 def test_the_future_of_any_event_can_be_edited(case):
     """What is under way keeps its place among what comes, wherever the edits move that to."""
-    run, tried, changed = traced(668, case), 0, 0
+    run = traced(668, case)
+    tried = 0
+    changed = 0
     spikes, rng = run.trace.spikes, np.random.default_rng(3)
     for number in run.trace.deliveries["event"][:: max(1, len(run.trace.deliveries) // 6)].tolist()[
         1:

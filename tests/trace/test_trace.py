@@ -115,7 +115,9 @@ def test_a_slow_disk_makes_the_simulation_wait(tmp_path, monkeypatch):
     simulation, pixels = prepared(12)
     recorder = Recorder()
     run = simulation.image(pixels[0], 0, recorder).run
-    go_on, write, sent = threading.Event(), TraceFile._write, []
+    go_on = threading.Event()
+    write = TraceFile._write
+    sent = []
     monkeypatch.setattr(
         TraceFile, "_write", lambda self, *block: go_on.wait(60) and write(self, *block)
     )

@@ -53,7 +53,10 @@ class Builder:
         shape: tuple[int, ...],
         first: bool,
     ) -> None:
-        self.source, self.layers, self.weights, self.first = source, layers, weights, first
+        self.source = source
+        self.layers = layers
+        self.weights = weights
+        self.first = first
         self.shapes: dict[str, tuple[int, ...]] = {image: shape}
         self.nodes: dict[str, Node] = {}
         self.calls = 0
@@ -63,10 +66,8 @@ class Builder:
 
     def run(self, model: Layer, value: Value, path: str = "") -> Value:
         """The value of a model's output for the value of its input."""
-        made, calls = (
-            {model.input: value},
-            [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call],
-        )
+        made = {model.input: value}
+        calls = [(x, i) for x in model.inner for i, call in enumerate(x.calls) if call]
         missing = [set(layer.calls[i]) - made.keys() for layer, i in calls]
         users: dict[tuple, list[int]] = {}  # reference -> the calls that wait for it
         for n, refs in enumerate(missing):

@@ -127,10 +127,8 @@ def activation_of(
             plain = kind == "Softmax" or not (
                 number(config.get("negative_slope")) or number(config.get("threshold"))
             )
-            largest, config = (
-                number(config.get("max_value")),
-                kind.lower() if plain else "leaky_relu",
-            )
+            largest = number(config.get("max_value"))
+            config = kind.lower() if plain else "leaky_relu"
         value = config if isinstance(config, (str, dict)) else kind
     name = str(value or "linear").split(">")[-1]
     return ("relu", 6.0) if name == "relu6" else (name, largest)
@@ -176,10 +174,8 @@ def _layer(
     entry: dict[str, Any], name: str, calls: tuple[Any, ...], where: str, path: str, depth: int
 ) -> Layer:
     path = f"{path}/{name}" if path else name
-    kind, config = (
-        _field(entry, "class_name", str, where),
-        _field(entry, "config", (dict, list), where),
-    )
+    kind = _field(entry, "class_name", str, where)
+    config = _field(entry, "config", (dict, list), where)
     if kind in MODELS:
         model = model_of(entry, f"{where}/{name}", path, depth + 1)
         inner, ends = model.inner, (model.input, model.output)

@@ -400,7 +400,9 @@ def _last_layers(model: Layer) -> list[str]:
     """Names of the layers behind which nothing is computed: the output's, and those before it if it
     only reshapes.
     """
-    by_name, names, name = {layer.name: layer for layer in model.inner}, [], model.output[0]
+    by_name = {layer.name: layer for layer in model.inner}
+    names = []
+    name = model.output[0]
     while name in by_name and name not in names:
         names.append(name)
         layer = by_name[name]

@@ -22,7 +22,10 @@ from eventsnn.readers.keras.layers import LAYERS, obstacles
 from eventsnn.readers.keras.weights import Weights
 
 MAX_JSON = 2**26  # bytes of a configuration
-BGR = "images are RGB: the first convolution's channels, blue, green, red in the file, are turned round"
+BGR = (
+    "images are RGB: the first convolution's channels, blue, green, red in the file, are turned "
+    "round"
+)
 SIGMOID = "the sigmoid at the output is left out: the largest output stays the largest"
 
 
@@ -45,7 +48,10 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
     model = model_of(entry, f"{name}: model")
     _refuse_obstacles(model, name)
     shape, first = image_shape(model, name), _channels_first(model, name)
-    shape = (1, *shape) if len(shape) == 2 else shape if first else (shape[2], *shape[:2])
+    if len(shape) == 2:
+        shape = (1, *shape)
+    elif not first:
+        shape = (shape[2], *shape[:2])
     builder = Builder(
         name,
         LAYERS,

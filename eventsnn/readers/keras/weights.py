@@ -75,18 +75,14 @@ class Weights:
             self._assign(layer, places, datasets, name)
 
     def _match_vars(self, group: h5py.File | h5py.Group, model: Layer) -> None:
-        inner = next(
-            (g for g in (child(group, n) for n in LAYER_GROUPS) if isinstance(g, h5py.Group)), None
-        )
+        groups = [child(group, name) for name in LAYER_GROUPS]
+        inner = next((found for found in groups if isinstance(found, h5py.Group)), None)
         seen: dict[str, int] = {}
         for layer in model.inner:
             kind = snake_case(layer.kind if layer.kind != "Model" else "Functional")
             number = seen[kind] = seen.get(kind, -1) + 1
-            place = (
-                child(inner, kind if not number else f"{kind}_{number}")
-                if inner is not None
-                else None
-            )
+            name = kind if not number else f"{kind}_{number}"
+            place = None if inner is None else child(inner, name)
             if layer.inner and isinstance(place, h5py.Group):
                 self._match_vars(place, layer)
             elif places := _order(layer):

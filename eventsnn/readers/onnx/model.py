@@ -90,7 +90,10 @@ class _Reader:
     """
 
     def __init__(self, onnx: Any, model: Any, name: Any) -> None:
-        self.onnx, self.proto, self.name, self.left = onnx, model.graph, name, MAX_CONSTANTS
+        self.onnx = onnx
+        self.proto = model.graph
+        self.name = name
+        self.left = MAX_CONSTANTS
         self.opsets = {entry.domain or "": entry.version for entry in model.opset_import}
         self.opset = self.opsets.get("", self.opsets.get("ai.onnx", 0))
         self.values = {tensor.name: tensor for tensor in self.proto.initializer}
@@ -186,7 +189,9 @@ class _Reader:
         """What a node computes: an `Output`, or an array if it depends on constants and shapes
         only.
         """
-        name, op, b = _short(node.output[0]), node.op_type, self.builder
+        name = _short(node.output[0])
+        op = node.op_type
+        b = self.builder
         inputs = [self._value(i, where) if i else None for i in node.input]
         outputs = [value for value in inputs if isinstance(value, Output)]
         if node.domain not in ("", "ai.onnx"):

@@ -266,7 +266,9 @@ def _pad(
 def _resize(r: Reader, name: str, attrs: dict[str, Any], x: Output, *inputs: Any) -> Output:
     before = r.opset < 11  # Upsample and the first Resize: (x, scales), rounded down
     sizes = None if before or len(inputs) < 3 else inputs[2]
-    scales = None if sizes is not None else inputs[0 if before else 1]
+    scales = None
+    if sizes is None:
+        scales = inputs[0] if before else inputs[1]
     defaults = (
         {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"} if before else {}
     )

@@ -43,7 +43,9 @@ class Layout:
     """
 
     def __init__(self, datasets: dict[str, h5py.Dataset], name: str, arch: str) -> None:
-        self.datasets, self.name, self.arch = datasets, name, arch
+        self.datasets = datasets
+        self.name = name
+        self.arch = arch
         self.nodes: list[dict[str, Any]] = []
         self.used: set[str] = set()
         self.last = "input"

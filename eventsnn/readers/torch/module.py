@@ -92,7 +92,9 @@ class _Reader:
     def __init__(
         self, torch: Any, module: Any, input_shape: tuple[int, int, int], activations: Activations
     ) -> None:
-        self.torch, self.module, self.activations = torch, module, activations
+        self.torch = torch
+        self.module = module
+        self.activations = activations
         self.values: dict[Any, Any] = {}
         name = type(module).__name__
         self.trace = _trace(torch, module, tuple(activations), name)
@@ -215,10 +217,8 @@ class _Reader:
             images, *shape
         )
         device = next((p.device for p in module.parameters()), "cpu")
-        expected, found = (
-            activation_function(node)(y),
-            array(module(self.torch.from_numpy(y.copy()).to(device))),
-        )
+        expected = activation_function(node)(y)
+        found = array(module(self.torch.from_numpy(y.copy()).to(device)))
         if (
             found.shape != y.shape
             or (differing := np.abs(found - expected) > 1e-4 * top).mean() > MAX_DIFFERING
@@ -260,11 +260,7 @@ def _outputs(value: Any) -> Any:
     """The outputs of the graph among (nested) arguments."""
     if isinstance(value, Output):
         return [value]
-    items = (
-        value.values()
-        if isinstance(value, dict)
-        else value
-        if isinstance(value, (tuple, list))
-        else ()
-    )
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (dict, tuple, list)):
+        return []
     return [output for item in items for output in _outputs(item)]

@@ -35,12 +35,13 @@ def conv2d(
     dilation: Any = 1,
     groups: Any = 1,
 ) -> Output:
-    stride, dilation, kernel = _pair(stride), _pair(dilation), weight.shape[2:]
-    pads = (
-        b.same_pads(x, kernel, stride, dilation)
-        if padding == "same"
-        else _pads(0 if padding == "valid" else padding)
-    )
+    stride = _pair(stride)
+    dilation = _pair(dilation)
+    kernel = weight.shape[2:]
+    if padding == "same":
+        pads = b.same_pads(x, kernel, stride, dilation)
+    else:
+        pads = _pads(0 if padding == "valid" else padding)
     attrs = {
         "kernel_shape": list(kernel),
         "strides": stride,
@@ -228,9 +229,8 @@ def size(b: Builder, name: str, x: Any, dim: Any = None) -> Any:
 
 
 def mean(b: Builder, name: str, x: Any, dim: Any = None, keepdim: Any = False) -> Output:
-    return b.mean(
-        name, x, () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,), keepdim
-    )
+    axes = () if dim is None else dim
+    return b.mean(name, x, axes if isinstance(axes, (tuple, list)) else (axes,), keepdim)
 
 
 def cat(b: Builder, name: str, tensors: Any, dim: Any = 0) -> Output:

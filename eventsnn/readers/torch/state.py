@@ -26,7 +26,9 @@ from eventsnn.files.reading import check_file, child, json_of
 from eventsnn.readers import native
 from eventsnn.readers.torch.layouts import ARCHITECTURES, Layout
 
-MAX_KEYS, MAX_GROUPS, MAX_DEPTH = 100_000, 10_000, 10
+MAX_KEYS = 100_000
+MAX_GROUPS = 10_000
+MAX_DEPTH = 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
 
 
@@ -120,7 +122,9 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Key -> dataset, for a file with keys at its root or in groups; without what wrappers put
     before the keys.
     """
-    found, groups, seen = {}, [(file, "", 0)], 0
+    found = {}
+    groups = [(file, "", 0)]
+    seen = 0
     while groups:
         group, prefix, depth = groups.pop()
         seen += 1

@@ -1,10 +1,11 @@
-"""Makes the files beside it: small Keras models with random weights, three images, and what Keras itself makes of them.
+"""Makes the files beside it: small Keras models with random weights, and what Keras makes of them.
 
     pip install keras tensorflow && python tests/files/keras/make.py
     pip install "tensorflow==2.15.*" && python tests/files/keras/make.py
     pip install "tensorflow==2.8.*" && python tests/files/keras/make.py functional nested
 
-Each version of Keras writes its own files: NAME-VERSION.h5 and, with images [N, H, W, C] (or [N, C, H, W]) and outputs, NAME-VERSION.npz.
+Each version of Keras writes its own files: NAME-VERSION.h5 and, with three images [N, H, W, C] (or
+[N, C, H, W]) and outputs, NAME-VERSION.npz.
 """
 
 import sys
@@ -16,7 +17,7 @@ from keras import layers
 
 
 def sequential():
-    """Strides that pad on one side only; BatchNormalization before and after activations, and behind Flatten."""
+    """Strides that pad on one side; BatchNormalization around activations, and behind Flatten."""
     return keras.Sequential(
         [
             keras.Input((9, 8, 3)),
@@ -73,7 +74,7 @@ def functional():
 
 
 def nested():
-    """A frozen network in a network, as transfer learning has it, behind a layer that scales pixels."""
+    """A frozen network in a network, as transfer learning has it, behind scaled pixels."""
     image = keras.Input((6, 6, 3))
     x = layers.Conv2D(4, 3, use_bias=False)(image)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
@@ -173,7 +174,7 @@ MODELS = (sequential, functional, nested, mobile, channels_first)
 
 
 def save(make, folder, version):
-    """Write a model's files; returns its images and the outputs that Keras has for them when it reads the file."""
+    """Write a model's files; returns its images and Keras's outputs from the file as read."""
     rng, stem = np.random.default_rng(7), folder / f"{make.__name__}-{version}"
     model = make()
     fill(model, rng)

@@ -1,4 +1,6 @@
-"""Make the ONNX files of this folder again, with PyTorch's two exporters and ONNX Runtime's outputs beside PyTorch's.
+"""Make the ONNX files of this folder again, with PyTorch's two exporters.
+
+ONNX Runtime's outputs stand beside PyTorch's.
 
 pip install torch onnx onnxruntime onnxscript && python tests/files/onnx/make.py
 """
