@@ -206,7 +206,8 @@ class Settings:
     )
     compat: str | None = option(
         None,
-        "do as a paper's own code does where it differs from the paper; the README says how",
+        "do as a paper's own code does where it differs from the paper; eventsnn.presets.PRESETS "
+        "says how",
         "--compat srp-code --srp 4",
         group="conversion",
         choices=tuple(PRESETS),

@@ -106,31 +106,34 @@ ARCHIVES = (
 
 @named_options
 def save(graph: Graph, path: str | Path) -> None:
-    """Write a graph as a checkpoint of our own, which `load` reads back; an older file is replaced
-    at once or not at all.
+    """Writes a graph as a checkpoint of eventsnn, which `load` reads back.
+
+    graph: the network. path: the file; an older one is replaced at once or not at all. Raises
+    InputError where it cannot be written.
     """
     write_native(graph, path)
 
 
 @named_options
 def load(path: Path | str, arch: str | None = None) -> Graph:
-    """The network in a file of any kind that has a reader, or the bundled one for "sample";
-    InputError says what else a file is.
+    """The network in a file of any kind that has a reader.
 
+    path: the file, whose kind its content tells; or "sample", the bundled network.
     arch: the architecture of a file that holds weights only. Keras: one of
-    `architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a full Keras
-    model is read as that architecture, with its preprocessing, too. PyTorch: see
-    `torch_state.parse`.
+        `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
+        full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
+        `torch.state.parse`.
+
+    Raises InputError for a file that cannot be read, which says what it is instead.
     """
     if path == "sample":
-        return replace(
-            load(Path(__file__).parents[1] / "sample" / "network.h5", arch), source="sample"
-        )
+        bundled = Path(__file__).parents[1] / "sample" / "network.h5"
+        return replace(load(bundled, arch), source="sample")
     return identify(path, arch)[1]
 
 
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
-    """(What a file is, its network)."""
+    """(What a file is, in words; its network). path, arch, and what is raised: as for `load`."""
     check_file(path)
     if not h5py.is_hdf5(path):
         with open(path, "rb") as file:

@@ -1,14 +1,15 @@
-"""What one neuron would have fired had the same arrivals come in another order: law 6 (semantics,
-section 7), and reruns.
+"""What one neuron would have fired had the same arrivals come in another order.
 
-A soft-reset IF neuron that is evaluated at every arrival has fired max(0, floor(max U / theta))
-spikes, where U is v(0) plus all that has arrived, and the maximum is over the arrivals so far. So
-the fewest and the most spikes over a set of orders follow from how low and how high the maximum of
-U can be. All numbers are the arithmetic's.
+It is law 6 (semantics, section 7), and reruns of one neuron. A soft-reset IF neuron that is
+evaluated at every arrival has fired max(0, floor(max U / theta)) spikes, where U is v(0) plus all
+that has arrived, and the maximum is over the arrivals so far. So the fewest and the most spikes
+over a set of orders follow from how low and how high the maximum of U can be. All numbers are the
+arithmetic's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from eventsnn.neurons import IF
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import is_clocked, total
-from eventsnn.trace.microscope import DRIVE, ITSELF, Observation
+from eventsnn.trace.observation import DRIVE, ITSELF, Observation
 from eventsnn.trace.trace import Trace
 
 
 def has_bounds(simulation: Simulation) -> bool:
-    """Whether law 6 holds: soft-reset IF without a refractory period, evaluated at every
-    arrival.
+    """Whether law 6 holds: soft-reset IF, without rests, evaluated at every arrival.
+
+    simulation: with the event engine. Raises InputError for another engine.
     """
     time = simulation.time
     return type(simulation.neuron) is IF and not (
@@ -32,26 +34,36 @@ def has_bounds(simulation: Simulation) -> bool:
     )
 
 
-def of_arrivals(potential: int, charges: NDArray[Any], theta: int) -> tuple[int, int]:
-    """(fewest, most) over all orders of the arrivals `charges`, from a potential below theta.
+def of_arrivals(
+    potential: int | float, charges: NDArray[Any], theta: int | float
+) -> tuple[int, int]:
+    """(fewest, most) spikes over all orders of the arrivals.
 
     Law 6: floor((v + excitation - inhibition) / theta) and floor((v + excitation) / theta), not
     below 0.
+
+    potential: v, below theta. charges: the arithmetic's dtype [A], what arrives. theta: the
+    threshold.
     """
-    return _spikes(potential + total(charges), theta), _spikes(
-        potential + total(charges[charges > 0]), theta
-    )
+    excitation = total(charges[charges > 0])
+    fewest = _spikes(potential + total(charges), theta)
+    return fewest, _spikes(potential + excitation, theta)
 
 
-def in_steps(start: Any, steps: list[tuple[int, NDArray[Any]]], theta: int) -> tuple[int, int]:
-    """(fewest, most) over a run, over all orders in which every arrival stays in its step, drive
-    the first of it.
+def in_steps(
+    start: int | float, steps: Iterable[tuple[int | float, NDArray[Any]]], theta: int | float
+) -> tuple[int, int]:
+    """(fewest, most) spikes of a run over all orders in which every arrival stays in its step.
 
-    steps: (drive, charges of the spikes that arrived) of each. Both ends can be reached, by one
-    order each: inhibition first everywhere keeps U down to its heights after the drive and at the
-    end of a step.
+    Drive comes first in its step. Both ends can be reached, by one order each: inhibition first
+    everywhere keeps U down to its heights after the drive and at the end of a step.
+
+    start: v(0). steps: (drive, charges of the spikes that arrived, the arithmetic's dtype [A]) of
+    each step. theta: the threshold.
     """
-    height, lowest, highest = start, [], []
+    height = start
+    lowest = []
+    highest = []
     for drive, charges in steps:
         height += drive
         lowest.append(height)
@@ -61,11 +73,13 @@ def in_steps(start: Any, steps: list[tuple[int, NDArray[Any]]], theta: int) -> t
     return _spikes(max(lowest), theta), _spikes(max(highest), theta)
 
 
-def in_any(start: Any, charges: NDArray[Any], theta: int) -> tuple[int, int]:
-    """(fewest, most) over all orders of all arrivals of a run, drive among them.
+def in_any(start: int | float, charges: NDArray[Any], theta: int | float) -> tuple[int, int]:
+    """(fewest, most) spikes over all orders of all arrivals of a run, drive among them.
 
-    A v(0) of theta and more fires at the first arrival, which can be the lowest of all, and is at
-    most the highest.
+    A v(0) of theta or more fires at the first arrival. That can be the lowest charge of all, or
+    the highest.
+
+    start: v(0). charges: the arithmetic's dtype [A], one or more. theta: the threshold.
     """
     excitation = charges[charges > 0]
     lowest = start + max(charges.min().item(), total(charges))
@@ -73,19 +87,26 @@ def in_any(start: Any, charges: NDArray[Any], theta: int) -> tuple[int, int]:
     return _spikes(lowest, theta), _spikes(highest, theta)
 
 
-def _spikes(height: int, theta: int) -> int:
+def _spikes(height: int | float, theta: int | float) -> int:
+    """The spikes of a neuron whose U has been as high as this."""
     return max(0, int(height // theta))
 
 
 class Alone:
-    """One neuron by itself: potential p, signs of the spikes fired; the ticks at which the rest
-    that it takes after a spike ends and at which its window ends (None: there is none).
+    """One neuron by itself, charged by hand.
+
+    simulation: with the event engine, for model, time and arithmetic. layer: number of the neuron's
+    layer. start: v(0), in the arithmetic's numbers. Raises InputError for another engine.
+
+    p: the potential. signs: of the spikes fired, in order. net: their sum. rests_until: the tick at
+    which its rest ends (None: it does not rest). window_end: the tick at which its window ends
+    (None: none is open). rest, window: how long they are, in ticks (0: there are none). once:
+    whether it is evaluated once a step, by the caller.
     """
 
     def __init__(self, simulation: Simulation, layer: int, start: Any) -> None:
-        exact = (
-            simulation.arithmetic.dtype.kind == "i"
-        )  # Python's whole numbers cannot overflow in another order
+        # Python's whole numbers cannot overflow in another order
+        exact = simulation.arithmetic.dtype.kind == "i"
 
         def plain(value: Any) -> Any:
             return value.item() if exact and isinstance(value, np.generic) else value
@@ -102,18 +123,22 @@ class Alone:
         self.rests_until: int | None = None
         self.window_end: int | None = None
 
-    def arrive(self, charge: int, tick: int) -> None:
-        """It is charged and evaluated; with a window at its end, in clocked time when the caller
-        says so.
+    def arrive(self, charge: Any, tick: int) -> None:
+        """Charges and evaluates it; with a window the evaluation waits for the window's end.
+
+        In clocked time it waits for the caller.
+
+        charge: in the arithmetic's numbers. tick: now.
         """
         self.p += charge
         if self.window:
-            self.window_end = tick + self.window if self.window_end is None else self.window_end
+            if self.window_end is None:
+                self.window_end = tick + self.window
         elif not self.once:
             self.evaluate(tick)
 
     def evaluate(self, tick: int) -> None:
-        """It fires while its model says so; once in clocked time or before a rest."""
+        """Fires while its model says so; once in clocked time or before a rest. tick: now."""
         if self.rests_until is not None and tick < self.rests_until:
             return
         while n := self.ready():
@@ -126,60 +151,72 @@ class Alone:
                 return
 
     def ready(self) -> int:
-        """What it would fire."""
+        """How many spikes it would fire now, signed, if it did not rest."""
         return emit(self.neuron, self.layer, self.p, self.net)
 
     def wait(self, tick: int) -> None:
-        """Up to what arrives at `tick`: rests and windows that end before it (at one tick all
-        arrivals come first).
+        """Ends the rests and windows that end before a tick.
+
+        What ends at the tick itself waits, since all arrivals of a tick come first.
+
+        tick: when the next charge arrives.
         """
         while (due := self._due()) is not None and due < tick:
             self._end(due)
 
     def close(self) -> None:
-        """Until its window has ended, for which a step waits."""
+        """Waits until its window has ended, as a step with a barrier does."""
         while self.window_end is not None:
             due = self._due()
             assert due is not None  # a window is open
             self._end(due)
 
     def _due(self) -> int | None:
-        """When it is next evaluated of its own accord; a window that ends in a rest stays open to
-        the end of the rest.
+        """The tick at which it is next evaluated of its own accord.
+
+        A window that ends in a rest stays open to the end of the rest.
         """
         return self.window_end if self.rests_until is None else self.rests_until
 
     def _end(self, tick: int) -> None:
-        self.rests_until = self.window_end = None
+        """Its rest or window ends."""
+        self.rests_until = None
+        self.window_end = None
         self.evaluate(tick)
+
+    def __repr__(self) -> str:
+        return f"<Alone: {len(self.signs)} spikes, potential {self.p:.6g}>"
 
 
 def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[int] | None:
-    """The signs of the spikes that a neuron alone fires at its arrivals, in order; None where the
-    trace does not tell: with windows, a barrier and a rest that ends at the very tick at which a
-    step or the run does, and may belong to it or not.
+    """The signs of the spikes that a neuron alone fires at its arrivals, in order.
 
-    seen: its `microscope.Observation`. first: -1 or 1 puts the arrivals with negative or positive
-    charge at the beginning of their step, after its drive, and leaves all others at their times; 0
-    leaves all as they were, which gives the recorded spikes.
+    It is None where the trace does not tell. That is so with a window, a barrier and a rest that
+    ends at the very tick at which a step or the run ends: the rest may belong to it or not.
+
+    trace: the run. seen: the neuron's `Observation` in it. first: -1 or 1 puts the arrivals with
+    negative or positive charge at the beginning of their step, after its drive, and keeps all
+    others at their times; 0 keeps all times, which gives the recorded spikes.
     """
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
     ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
-    alone = Alone(seen.simulation, seen.layer, seen.start)
-    waits = seen.simulation.time.window and seen.simulation.time.barrier
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
+    alone = Alone(seen.simulation, seen.layer, seen.start)
+    time = seen.simulation.time
+    waits = bool(time.window and time.barrier)
     for at in np.lexsort((~moved, ~drives, rows["step"])):
+        tick = ticks[at]
         if drives[at] and rows["step"][at]:
             if alone.once:
-                alone.evaluate(ticks[at] - 1)
+                alone.evaluate(tick - 1)
             if waits:
                 alone.close()
-                if alone.rests_until == ticks[at]:
+                if alone.rests_until == tick:
                     return None
-        alone.wait(ticks[at])
-        alone.arrive(charges[at], ticks[at])
+        alone.wait(tick)
+        alone.arrive(charges[at], tick)
     if alone.once:
         alone.evaluate(trace.end - 1)
     if waits:

@@ -1,5 +1,6 @@
-"""The list of a recorded run's deliveries, and what can be changed in it: spikes swapped, moved,
-dropped or delayed.
+"""The list of a recorded run's deliveries, and what can be changed in it.
+
+Spikes can be swapped, moved, dropped or delayed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ DROPPED = -1
 
 
 class Swap(NamedTuple):
-    """The deliveries of two spikes change places and times, each with the other's that is as far
-    from the first.
+    """The deliveries of two spikes change places and times, the first with the first and so on.
+
+    a, b: the spikes, by their seq in the trace.
     """
 
     a: int
@@ -28,20 +30,26 @@ class Swap(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A spike is delivered right before another, at its tick."""
+    """A spike is delivered right before another, at its tick.
+
+    seq, before: the two spikes, by their seq in the trace.
+    """
 
     seq: int
     before: int
 
 
 class Drop(NamedTuple):
-    """A spike is fired but never delivered."""
+    """A spike is fired but never delivered. seq: the spike, by its seq in the trace."""
 
     seq: int
 
 
 class Delay(NamedTuple):
-    """A spike is delivered so many steps later; with a barrier its step waits for it."""
+    """A spike is delivered so many steps later; with a barrier its step waits for it.
+
+    seq: the spike, by its seq in the trace. steps: by how much, rounded to ticks.
+    """
 
     seq: int
     steps: float
@@ -51,112 +59,137 @@ Edit = Swap | Move | Drop | Delay
 
 
 def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
-    """The trace's list of deliveries, edited, as an order policy (`engine.order.replay_order`)."""
-    engine, spikes = engine_of(trace.simulation), trace.spikes
-    net, halves = engine.tables, engine.order.halves
-    fan_out = np.diff(net.out_first)
-    parcels = (
-        np.minimum(fan_out, 1)
-        if halves == WHOLE and engine.delay_kind != 1
-        else fan_out * (1 if halves == WHOLE else 2)
-    )
+    """The trace's list of deliveries, edited, as a policy (`engine.event.order.replay_order`).
+
+    trace: a complete one. edits: one after the other. Raises InputError for an edit that cannot be.
+    """
+    engine = engine_of(trace.simulation)
+    net = engine.tables
+    halves = engine.order.halves
+    parcels = np.diff(net.out_first)
+    if halves != WHOLE:
+        parcels = 2 * parcels
+    elif engine.delay_kind != 1:
+        parcels = np.minimum(parcels, 1)
+    spikes = trace.spikes
     numbers = numbers_of(trace, spikes)
-    first = np.append(
-        0, np.cumsum(np.bincount(numbers, minlength=len(net.layer_of)) * parcels[net.layer_of])
-    )
+    fired = np.bincount(numbers, minlength=len(net.layer_of))
+    first = np.append(0, np.cumsum(fired * parcels[net.layer_of]))
     place, tick = edited(trace, edits)
-    delay, key = np.full(first[-1], DROPPED), np.ones(first[-1], np.int64)
-    slot = (first[numbers] + nth_of(numbers) * parcels[spikes["layer"]])[
-        trace.deliveries["spike"]
-    ] + _part(trace, halves)
+    delay = np.full(first[-1], DROPPED)
+    key = np.ones(first[-1], np.int64)
+    of = trace.deliveries["spike"]
+    slots = first[numbers] + nth_of(numbers) * parcels[spikes["layer"]]
+    slot = slots[of] + _part(trace, halves)
     kept = tick != DROPPED
-    delay[slot[kept]] = (tick - spikes["tick"][trace.deliveries["spike"]])[kept]
+    delay[slot[kept]] = (tick - spikes["tick"][of])[kept]
     key[slot[kept]] = place[kept] + 1
     return replay_order(first, parcels, delay, key, halves)
 
 
-def numbers_of(trace: Trace, spikes: NDArray[Any]) -> NDArray[Any]:
-    """The spikes' neurons, by their numbers among all layers; int64."""
+def numbers_of(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.int64]:
+    """The spikes' neurons, by their numbers among all layers; int64 [S].
+
+    trace: of the network. spikes: structured [S], with layer and neuron.
+    """
     return trace.simulation.network.first[spikes["layer"]] + spikes["neuron"]
 
 
-def nth_of(numbers: NDArray[Any]) -> NDArray[Any]:
-    """For each entry, how many equal ones stand before it; int64."""
+def nth_of(numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """For each entry, how many equal ones stand before it; int64 [N].
+
+    numbers: whole numbers [N], at least 0.
+    """
     order = np.argsort(numbers, kind="stable")
     begins = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    lengths = np.diff(np.append(begins, len(numbers)))
     nth = np.empty(len(numbers), np.int64)
-    nth[order] = np.arange(len(numbers)) - np.repeat(
-        begins, np.diff(np.append(begins, len(numbers)))
-    )
+    nth[order] = np.arange(len(numbers)) - np.repeat(begins, lengths)
     return nth
 
 
-def _part(trace: Trace, halves: int) -> NDArray[Any]:
-    """Which of its spike's parcels each delivery is (as `engine.event.send` counts them)."""
-    net, deliveries = engine_of(trace.simulation).tables, trace.deliveries
+def _part(trace: Trace, halves: int) -> NDArray[np.int64]:
+    """Which of its spike's parcels each delivery is, as `engine.event.firing.send` counts them."""
+    net = engine_of(trace.simulation).tables
+    deliveries = trace.deliveries
     rank = np.zeros(len(net.out), np.int64)
     for layer in range(len(net.out_first) - 1):
         mine = net.out[net.out_first[layer] : net.out_first[layer + 1]]
         rank[mine] = np.arange(len(mine))
-    of_projection = np.where(
-        deliveries["projection"] < 0, 0, rank[deliveries["projection"]] if len(rank) else 0
-    )
-    return of_projection if halves == WHOLE else 2 * of_projection + (deliveries["half"] != halves)
+    projection = deliveries["projection"]
+    of_projection = np.zeros(len(deliveries), np.int64)
+    if len(rank):
+        of_projection = np.where(projection < 0, 0, rank[projection])
+    if halves == WHOLE:
+        return of_projection
+    return 2 * of_projection + (deliveries["half"] != halves)
 
 
-def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Each delivery's place in the list and its tick (-1: dropped), after the edits, one after the
-    other; int64 [D] both.
+def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(place, tick) of each delivery after the edits, one after the other; both int64 [D].
+
+    A place is in the list, from 0. The tick of a delivery that is dropped is -1.
+
+    trace: a complete one. edits: Swap, Move, Drop and Delay. Raises InputError for anything else,
+    for spikes that do not exist or are not delivered, and for a delivery before its spike is fired.
     """
-    count, emitted = len(trace.deliveries), trace.spikes["tick"][trace.deliveries["spike"]]
-    place, tick = np.arange(count), trace.deliveries["tick"].copy()
+    emitted = trace.spikes["tick"][trace.deliveries["spike"]]
+    place = np.arange(len(emitted))
+    tick = trace.deliveries["tick"].copy()
     for edit in edits:
         at = place.astype(np.float64)
-        if isinstance(edit, Drop):
-            tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
-        elif isinstance(edit, Delay):
-            tick[_rows(trace, edit, edit.seq, place, tick)] += trace.simulation.time.in_ticks(
-                edit.steps, f"{edit}: steps"
-            )
-        elif isinstance(edit, Move):
-            rows, target = (
-                _rows(trace, edit, edit.seq, place, tick),
-                _rows(trace, edit, edit.before, place, tick)[0],
-            )
-            at[rows], tick[rows] = (
-                place[target] - np.linspace(1, 0, len(rows) + 2)[1:-1],
-                tick[target],
-            )
-        elif isinstance(edit, Swap):
-            a, b = (_rows(trace, edit, seq, place, tick) for seq in edit)
-            to, back = (
-                b[np.minimum(np.arange(len(a)), len(b) - 1)],
-                a[np.minimum(np.arange(len(b)), len(a) - 1)],
-            )
-            at[a], at[b], tick[a], tick[b] = at[to], at[back], tick[to], tick[back]
-        else:
-            raise InputError("edits", "Swap, Move, Drop or Delay", repr(edit))
-        place[np.lexsort((place, at))] = np.arange(count)
+        _carry_out(trace, edit, place, tick, at)
+        place[np.lexsort((place, at))] = np.arange(len(emitted))
         early = np.flatnonzero((tick != DROPPED) & (tick < emitted))
         if len(early):
-            spike = trace.deliveries["spike"][early[0]]
-            raise InputError(
-                str(edit),
-                f"a place for spike {spike} that is not before it is fired, at tick "
-                f"{emitted[early[0]]}",
-                f"tick {tick[early[0]]}",
-            )
+            first = early[0]
+            spike = trace.deliveries["spike"][first]
+            when = f"that is not before it is fired, at tick {emitted[first]}"
+            raise InputError(str(edit), f"a place for spike {spike} {when}", f"tick {tick[first]}")
     return place, tick
 
 
-def _rows(
+def _carry_out(
     trace: Trace,
-    edit: Move | Delay | Drop | Swap,
-    seq: float,
-    place: NDArray[Any],
-    tick: NDArray[Any],
-) -> NDArray[Any]:
-    """A spike's deliveries, in the order of the list."""
+    edit: Edit,
+    place: NDArray[np.int64],
+    tick: NDArray[np.int64],
+    at: NDArray[np.float64],
+) -> None:
+    """Writes what one edit changes into `tick` and `at`.
+
+    place: of each delivery before the edit. at: the same, after it; the list is sorted by it.
+    """
+    if isinstance(edit, Drop):
+        tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
+    elif isinstance(edit, Delay):
+        rows = _rows(trace, edit, edit.seq, place, tick)
+        tick[rows] += trace.simulation.time.in_ticks(edit.steps, f"{edit}: steps")
+    elif isinstance(edit, Move):
+        rows = _rows(trace, edit, edit.seq, place, tick)
+        target = _rows(trace, edit, edit.before, place, tick)[0]
+        at[rows] = place[target] - np.linspace(1, 0, len(rows) + 2)[1:-1]
+        tick[rows] = tick[target]
+    elif isinstance(edit, Swap):
+        a = _rows(trace, edit, edit.a, place, tick)
+        b = _rows(trace, edit, edit.b, place, tick)
+        # where the two have not equally many deliveries, the last counts for all further ones
+        to = b[np.minimum(np.arange(len(a)), len(b) - 1)]
+        back = a[np.minimum(np.arange(len(b)), len(a) - 1)]
+        tick_of_a = tick[to]
+        tick_of_b = tick[back]
+        at[a] = place[to]
+        at[b] = place[back]
+        tick[a] = tick_of_a
+        tick[b] = tick_of_b
+    else:
+        raise InputError("edits", "Swap, Move, Drop or Delay", repr(edit))
+
+
+def _rows(
+    trace: Trace, edit: Edit, seq: int, place: NDArray[np.int64], tick: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The numbers of a spike's deliveries, in the order of the list."""
     if not isinstance(seq, (int, np.integer)) or not 0 <= seq < len(trace.spikes):
         raise InputError(str(edit), f"spikes by their seq, from 0 to {len(trace.spikes) - 1}", seq)
     rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick != DROPPED))
@@ -165,6 +198,6 @@ def _rows(
     return rows[np.argsort(place[rows])]
 
 
-def named(edit: Move | Delay | Drop | Swap) -> tuple[int, ...]:
-    """The spikes that an edit names, by seq."""
+def named(edit: Edit) -> tuple[int, ...]:
+    """The spikes that an edit names, by seq. edit: any."""
     return tuple(edit) if isinstance(edit, (Swap, Move)) else (edit.seq,)

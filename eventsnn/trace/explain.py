@@ -1,7 +1,6 @@
-"""Why a neuron fired: the chain of causes behind one spike, and what the order of arrival did to
-one neuron.
+"""Why a neuron fired, and what the order of arrival did to it.
 
-print(explain_spike(trace, 1234))
+print(explain_spike(trace, 1234))               # the chain of causes behind one spike
 print(explain_neuron(trace, "relu5", 17))
 """
 
@@ -26,7 +25,8 @@ from eventsnn.trace.arrivals import (
     is_clocked,
     total,
 )
-from eventsnn.trace.microscope import DRIVE, EVENT, ITSELF, Observation, observe
+from eventsnn.trace.microscope import observe
+from eventsnn.trace.observation import DRIVE, EVENT, ITSELF, Observation
 from eventsnn.trace.trace import Trace
 
 SHOWN = 6  # lines of a kind in a text
@@ -53,20 +53,25 @@ class Link:
     after: float
 
     def __str__(self) -> str:
+        c, y, x = self.position
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {self.layer} {self.neuron} (c {self.position[0]}, y "
-            f"{self.position[1]}, x {self.position[2]}) fired {self.sign:+d} at {self.before:.4g} "
-            f"in step {self.step + 1}, tick {self.tick}{brought}"
+            f"spike {self.seq}: {self.layer} {self.neuron} (c {c}, y {y}, x {x}) fired "
+            f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}"
+            f"{brought}"
         )
+
+    def __repr__(self) -> str:
+        return f"<Link: spike {self.seq} of {self.layer} {self.neuron}>"
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A spike, the spike whose arrival fired it, and so on. links: from the spike back. root:
-    "drive", "input" (an event of the input), or "itself" where the first cause is the end of a
-    step, a window or a refractory period. drive: charge the root brought, in thresholds (0 for
-    "itself").
+    """A spike, the spike whose arrival fired it, and so on.
+
+    links: from the spike back. root: what fired the last of them: "drive", "input" (an event of the
+    input), or "itself" (the end of a step, a window or a refractory period). drive: the charge that
+    the root brought, in thresholds (0 for "itself").
     """
 
     links: tuple[Link, ...]
@@ -75,91 +80,113 @@ class Chain:
 
     def __str__(self) -> str:
         step = self.links[-1].step + 1
-        end = (
-            f"the drive of step {step}, which brought {self.drive:+.4g}"
-            if self.root == "drive"
-            else f"an input event in step {step}, which brought {self.drive:+.4g}"
-            if self.root == "input"
-            else "an evaluation of its own: the end of a step, a window or a refractory period"
-        )
+        end = "an evaluation of its own: the end of a step, a window or a refractory period"
+        if self.root == "drive":
+            end = f"the drive of step {step}, which brought {self.drive:+.4g}"
+        elif self.root == "input":
+            end = f"an input event in step {step}, which brought {self.drive:+.4g}"
         return "\n  fired by ".join([*map(str, self.links), end])
 
     def __repr__(self) -> str:
         first = self.links[0]
-        return (
-            f"<Chain of {len(self.links)} spikes back to {self.root}, from spike {first.seq} in "
-            f"{first.layer}>"
-        )
+        back = f"{len(self.links)} spikes back to {self.root}"
+        return f"<Chain of {back}, from spike {first.seq} in {first.layer}>"
 
 
 def explain_spike(trace: Trace, seq: int) -> Chain:
-    """The `Chain` of causes of the spike number `seq` back to the drive. Raises InputError where
-    there is no such spike.
+    """The `Chain` of causes of a spike, back to the drive.
+
+    trace: a complete one. seq: the spike's place in the order of emission. Raises InputError where
+    there is no such spike, and for a part of a trace.
     """
     check_complete(trace)
     if not isinstance(seq, (int, np.integer)) or not 0 <= seq < len(trace.spikes):
         raise InputError("spike", f"a number from 0 to {len(trace.spikes) - 1}", seq)
-    simulation, links, fired = trace.simulation, [], None
-    layers, spike = simulation.network.layers, trace.spikes[seq]
+    simulation = trace.simulation
     ones = simulation.arithmetic.one.item() * simulation.quanta
-    ones[[layer.pools for layer in layers]] = 1  # potentials of pool units count spikes
-    while True:
-        number, neuron, charge = int(spike["layer"]), int(spike["neuron"]), None
-        if fired is not None:
-            synapses = next(
-                s
-                for s in incoming(simulation, int(fired["layer"]), int(fired["neuron"]))
-                if s.source == number
-            )
-            charge = synapses.charge[neuron].item() * int(spike["sign"]) / ones[fired["layer"]]
-        links.append(
-            Link(
-                int(spike["seq"]),
-                layers[number].name,
-                neuron,
-                layers[number].position(neuron),
-                int(spike["step"]),
-                int(spike["tick"]),
-                int(spike["sign"]),
-                charge,
-                *(spike[name].item() / ones[number] for name in ("v_before", "v_after")),
-            )
-        )
-        if spike["cause"] < 0:
-            break
-        spike, fired = trace.spikes[spike["cause"]], spike
-    if fired_by_itself(trace, trace.spikes[spike["seq"] :][:1])[0]:
-        return Chain(tuple(links), "itself", 0.0)
-    if fired_by_input(trace, trace.spikes[spike["seq"] :][:1])[0]:
-        rows = observe(trace, number, neuron).arrivals
+    # potentials of pool units count spikes
+    ones[[layer.pools for layer in simulation.network.layers]] = 1
+    spike = trace.spikes[seq]
+    links = [_link(trace, spike, None, ones)]
+    while spike["cause"] >= 0:
+        fired = spike
+        spike = trace.spikes[spike["cause"]]
+        links.append(_link(trace, spike, fired, ones))
+    root, drive = _root(trace, spike)
+    return Chain(tuple(links), root, drive / ones[spike["layer"]])
+
+
+def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.float64]) -> Link:
+    """A spike as a link of a chain.
+
+    fired: the spike that it fired (None: the chain begins with it). ones: float64 [L], a threshold
+    of each layer in the arithmetic's numbers.
+    """
+    layer = trace.simulation.network.layers[spike["layer"]]
+    neuron = int(spike["neuron"])
+    charge = None
+    if fired is not None:
+        charge = _brought(trace, spike, fired) / ones[fired["layer"]]
+    return Link(
+        seq=int(spike["seq"]),
+        layer=layer.name,
+        neuron=neuron,
+        position=layer.position(neuron),
+        step=int(spike["step"]),
+        tick=int(spike["tick"]),
+        sign=int(spike["sign"]),
+        charge=charge,
+        before=spike["v_before"].item() / ones[spike["layer"]],
+        after=spike["v_after"].item() / ones[spike["layer"]],
+    )
+
+
+def _brought(trace: Trace, spike: np.void, fired: np.void) -> int | float:
+    """The charge that a spike brought to the neuron of the spike that it fired."""
+    into = incoming(trace.simulation, int(fired["layer"]), int(fired["neuron"]))
+    synapses = next(s for s in into if s.source == spike["layer"])
+    return synapses.charge[spike["neuron"]].item() * int(spike["sign"])
+
+
+def _root(trace: Trace, spike: np.void) -> tuple[str, int | float]:
+    """(root, charge that it brought) of a chain that ends with this spike; see `Chain`."""
+    alone = trace.spikes[spike["seq"] :][:1]
+    if fired_by_itself(trace, alone)[0]:
+        return "itself", 0.0
+    layer = int(spike["layer"])
+    neuron = int(spike["neuron"])
+    if fired_by_input(trace, alone)[0]:
+        rows = observe(trace, layer, neuron).arrivals
         row = rows[(rows["event"] == spike["event"]) & (rows["source"] == EVENT)][0]
-        return Chain(tuple(links), "input", row["charge"].item() / ones[number])
+        return "input", row["charge"].item()
     drive = np.atleast_2d(trace.drive)
-    charge = drive[min(spike["step"], len(drive) - 1), simulation.network.first[number] + neuron]
-    return Chain(tuple(links), "drive", charge.item() / ones[number])
-
-
-# --- one neuron --------------------------------------------------------------------------------
+    number = trace.simulation.network.first[layer] + neuron
+    return "drive", drive[min(spike["step"], len(drive) - 1), number].item()
 
 
 @dataclass
 class Explanation:
     """What the order of arrival did to one neuron; charges in the arithmetic's numbers.
 
-    drive, excitation, inhibition (<= 0): what arrived, the last two by spikes. steps: one dict a
-    step: drive, excitation, inhibition, late (inhibition after the step's last excitatory arrival),
-    fired, and the step's fewest and most: over all orders of the spikes that arrived in it, after
-    its drive, from the potential the run had then (law 6). in_steps: (fewest, most) over the whole
-    run, over all orders in which every arrival stays in its step and drive comes first in it; both
-    ends can be reached. in_any: over all orders of all arrivals of the run, drive among them. These
-    three are None for other models than soft-reset IF and with a refractory period, a window or
-    order clocked. late: the arrivals with negative charge after the last with positive charge (W
-    s_n2, DNISNM eq. 16; drive is an arrival too; in clocked time those of one step come together).
-    arrived: x, the sum of all charge. inhibition_first, excitation_first: net spikes of this neuron
-    alone, run again with these arrivals of each step put first, at the beginning of the step, after
-    its drive; None where the trace does not tell (`bounds.rerun`). superfluous: its spikes that
-    would not exist had the inhibition come in time: of each sign, those beyond as many as
-    `inhibition_first` fires of it.
+    observation: of the neuron. drive, excitation, inhibition (<= 0): what arrived, the last two by
+    spikes. arrived: x, the sum of all charge. late: structured, the arrivals with negative charge
+    after the last with positive charge (W s_n2, DNISNM eq. 16); drive is an arrival, too, and in
+    clocked time those of one step come together.
+
+    steps: a dict for each step: drive, excitation, inhibition, late (inhibition after the step's
+    last excitatory arrival), fired, fewest and most. The last two are over all orders of the spikes
+    that arrived in the step, after its drive, from the potential the run had then (law 6).
+
+    in_steps: (fewest, most) over the whole run, over all orders in which every arrival stays in its
+    step and drive comes first in it; both ends can be reached. in_any: (fewest, most) over all
+    orders of all arrivals of the run, drive among them. These two, and those of `steps`, are None
+    for other models than soft-reset IF, and with a refractory period, a window or order clocked.
+
+    inhibition_first, excitation_first: net spikes of this neuron alone, run again with these
+    arrivals of each step put first, at the beginning of the step, after its drive; None where the
+    trace does not tell (`bounds.rerun`). superfluous: structured, its spikes that would not exist
+    had the inhibition come in time: of each sign, those beyond as many as `inhibition_first` fires
+    of it.
     """
 
     observation: Observation
@@ -169,11 +196,11 @@ class Explanation:
     steps: list[dict[str, Any]]
     in_steps: tuple[int, int] | None
     in_any: tuple[int, int] | None
-    late: NDArray[Any]
+    late: NDArray[np.void]
     arrived: int | float
     inhibition_first: int | None
     excitation_first: int | None
-    superfluous: NDArray[Any] = field(repr=False)
+    superfluous: NDArray[np.void] = field(repr=False)
 
     @property
     def x_valid(self) -> int | float:
@@ -191,50 +218,46 @@ class Explanation:
 
         from eventsnn.views.tables import html_table
 
-        rows = [
-            {
-                name: value
-                if name in ("fired", "fewest", "most")
-                else float(self.observation.in_thresholds(value))
-                for name, value in row.items()
-            }
-            for row in self.steps
-        ]
-        return f"<pre>{escape(str(self))}</pre>" + html_table(
-            [{"step": k, **row} for k, row in enumerate(rows, 1)]
-        )
+        rows = [self._row(number, step) for number, step in enumerate(self.steps, 1)]
+        return f"<pre>{escape(str(self))}</pre>" + html_table(rows)
+
+    def _row(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
+        """One of `steps` with its number, from 1, and charges in thresholds."""
+        row: dict[str, Any] = {"step": number}
+        for name, value in step.items():
+            counts = name in ("fired", "fewest", "most")
+            row[name] = value if counts else float(self.observation.in_thresholds(value))
+        return row
 
 
 def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
-    """The `Explanation` of a spiking neuron; layer and neuron as for `microscope.observe`."""
+    """The `Explanation` of a spiking neuron.
+
+    trace, layer, neuron, and what is raised: as in `microscope.observe`. Raises InputError for the
+    readout, too.
+    """
     if trace.layer(layer) == len(trace.names) - 1:
-        raise InputError(
-            "layer",
-            "one that fires",
-            f"{trace.names[-1]!r}",
-            f"choose one of {', '.join(trace.names[:-1])}",
-        )
+        do = f"choose one of {', '.join(trace.names[:-1])}"
+        raise InputError("layer", "one that fires", f"{trace.names[-1]!r}", do)
     seen = observe(trace, layer, neuron)
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
-    charge, by_spikes, theta = (
-        rows["charge"],
-        rows["charge"][rows["source"] != DRIVE],
-        seen.simulation.arithmetic.one.item(),
-    )
+    driven = rows["source"] == DRIVE
+    charge = rows["charge"]
+    by_spikes = charge[~driven]
     late = rows[_after_excitation(seen.simulation, rows) :]
-    in_steps = in_any = None
+    in_steps = None
+    in_any = None
     if bounds.has_bounds(seen.simulation):
-        each = np.split(rows, np.flatnonzero(np.diff(rows["step"])) + 1)
-        in_steps = bounds.in_steps(
-            seen.start.item(),
-            [(part["charge"][0].item(), part["charge"][1:]) for part in each],
-            theta,
-        )
-        in_any = bounds.in_any(seen.start.item(), charge, theta)
-    inhibited, excited = (bounds.rerun(trace, seen, first) for first in (-1, 1))
+        v0 = seen.start.item()
+        theta = seen.simulation.arithmetic.one.item()
+        each = np.split(charge, np.flatnonzero(np.diff(rows["step"])) + 1)
+        in_steps = bounds.in_steps(v0, [(part[0].item(), part[1:]) for part in each], theta)
+        in_any = bounds.in_any(v0, charge, theta)
+    inhibited = bounds.rerun(trace, seen, -1)
+    excited = bounds.rerun(trace, seen, 1)
     return Explanation(
         seen,
-        drive=total(charge[rows["source"] == DRIVE]),
+        drive=total(charge[driven]),
         excitation=total(by_spikes[by_spikes > 0]),
         inhibition=total(by_spikes[by_spikes < 0]),
         steps=_steps(seen),
@@ -249,34 +272,37 @@ def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explan
 
 
 def _steps(seen: Observation) -> list[dict[str, Any]]:
-    """What arrived and happened, step by step."""
-    found = []
-    theta = seen.simulation.arithmetic.one.item()
-    law_6 = bounds.has_bounds(seen.simulation)
-    for rows in np.split(seen.arrivals, np.flatnonzero(np.diff(seen.arrivals["step"])) + 1):
-        spikes = rows[1:]["charge"]
-        at_drive = int(rows["fired"][0])  # the drive is always there, and first
-        after = rows[1:][_after_excitation(seen.simulation, rows[1:]) :]["charge"]
-        least, most = (
-            bounds.of_arrivals(rows["after"][0].item(), spikes, theta) if law_6 else (0, 0)
-        )
-        found.append(
-            dict(
-                drive=rows["charge"][0].item(),
-                excitation=total(spikes[spikes > 0]),
-                inhibition=total(spikes[spikes < 0]),
-                late=total(after[after < 0]),
-                fired=int(rows["fired"].sum()),
-                fewest=at_drive + least if law_6 else None,
-                most=at_drive + most if law_6 else None,
-            )
-        )
-    return found
+    """What arrived and happened, step by step, as in `Explanation.steps`."""
+    ends = np.flatnonzero(np.diff(seen.arrivals["step"])) + 1
+    return [_step(seen, rows) for rows in np.split(seen.arrivals, ends)]
 
 
-def _after_excitation(simulation: Simulation, rows: NDArray[Any]) -> int:
-    """Where the arrivals after the last excitatory one begin; in clocked time those of its step
-    came with it.
+def _step(seen: Observation, rows: NDArray[np.void]) -> dict[str, Any]:
+    """One step of `_steps`. rows: its arrivals; its drive is always there, and first."""
+    simulation = seen.simulation
+    spikes = rows[1:]["charge"]
+    after = rows[1:][_after_excitation(simulation, rows[1:]) :]["charge"]
+    fewest = None
+    most = None
+    if bounds.has_bounds(simulation):
+        theta = simulation.arithmetic.one.item()
+        ends = bounds.of_arrivals(rows["after"][0].item(), spikes, theta)
+        fewest, most = (int(rows["fired"][0]) + end for end in ends)
+    return {
+        "drive": rows["charge"][0].item(),
+        "excitation": total(spikes[spikes > 0]),
+        "inhibition": total(spikes[spikes < 0]),
+        "late": total(after[after < 0]),
+        "fired": int(rows["fired"].sum()),
+        "fewest": fewest,
+        "most": most,
+    }
+
+
+def _after_excitation(simulation: Simulation, rows: NDArray[np.void]) -> int:
+    """Where the arrivals after the last excitatory one begin.
+
+    In clocked time those of its step came with it.
     """
     excites = np.flatnonzero(rows["charge"] > 0)
     if not len(excites):
@@ -287,62 +313,79 @@ def _after_excitation(simulation: Simulation, rows: NDArray[Any]) -> int:
     return int(last) + 1
 
 
-def _superfluous(spikes: NDArray[Any], signs: list[int] | None) -> NDArray[Any]:
-    """Of each sign the spikes beyond as many as `signs` has of it."""
+def _superfluous(spikes: NDArray[np.void], signs: list[int] | None) -> NDArray[np.void]:
+    """Of each sign the spikes beyond as many as `signs` has of it; None: no spikes."""
     beyond = np.zeros(len(spikes), bool)
-    for sign in (1, -1):
-        if signs is None:
-            break
-        beyond[np.flatnonzero(spikes["sign"] == sign)[signs.count(sign) :]] = True
+    if signs is not None:
+        for sign in (1, -1):
+            beyond[np.flatnonzero(spikes["sign"] == sign)[signs.count(sign) :]] = True
     return spikes[beyond]
 
 
 def _sentences(e: Explanation) -> Iterator[str]:
+    """An explanation in words, line by line."""
     seen = e.observation
-    charges = seen.arrivals["charge"][seen.arrivals["source"] >= 0]
-
-    def show(value: Any) -> str:
-        return f"{float(seen.in_thresholds(value)):.4g}"
-
     gap = seen.fired - (seen.ideal or 0)
     verdict = ", as the charge is worth."
     if gap:
         verdict = f": {abs(gap)} too {'many' if gap > 0 else 'few'}."
     yield f"{seen.name}, image {seen.image}: {seen.counts}{verdict}"
-    yield (
-        f"Arrived, in thresholds: drive {show(e.drive)}, excitation {show(e.excitation)} "
-        f"({(charges > 0).sum()} spikes), inhibition {show(e.inhibition)} ({(charges < 0).sum()} "
-        f"spikes); v(0) = {show(seen.start)}, v(T) = {show(seen.end)}."
-    )
+    yield _arrived(e)
     if e.in_steps and e.in_any:
         yield (
             f"Any order of the same arrivals: {e.in_steps[0]} to {e.in_steps[1]} spikes where each "
             f"stays in its step, {e.in_any[0]} to {e.in_any[1]} where none does."
         )
     if len(e.late):
-        yield (
-            f"Late: {len(e.late)} inhibitory arrival{'s' * (len(e.late) > 1)}, "
-            f"{show(total(e.late['charge']))}, after the last excitatory one: x = "
-            f"{show(e.arrived)}, x_valid = {show(e.x_valid)} (DNISNM eq. 17)."
-        )
-        for row in e.late[:SHOWN]:
-            place = f"in step {row['step'] + 1}, event {row['event']}"
-            yield f"  {show(row['charge'])} from {seen.source(row)} {place}"
-        if len(e.late) > SHOWN:
-            yield f"  and {len(e.late) - SHOWN} more"
+        yield from _late(e)
     else:
         yield "No inhibition came after the last excitatory arrival."
     if is_clocked(seen.simulation):
-        yield (
-            "It is evaluated once, at the end of each step: the order inside a step has no effect."
-        )
+        effect = "the order inside a step has no effect"
+        yield f"It is evaluated once, at the end of each step: {effect}."
     elif e.inhibition_first is not None:
         yield (
             f"Sorted in each step: {e.inhibition_first} with inhibition first, "
             f"{e.excitation_first} with excitation first."
         )
     if len(e.superfluous):
-        which = ", ".join(f"{s['seq']} (step {s['step'] + 1})" for s in e.superfluous[:SHOWN])
-        more = f" and {len(e.superfluous) - SHOWN} more" if len(e.superfluous) > SHOWN else ""
-        spikes = "spikes" if len(e.superfluous) > 1 else "spike"
-        yield f"Had the inhibition come in time, it would not have fired: {spikes} {which}{more}."
+        yield f"Had the inhibition come in time, it would not have fired: {_beyond(e)}."
+
+
+def _show(e: Explanation, charge: Any) -> str:
+    """A charge in thresholds."""
+    return f"{float(e.observation.in_thresholds(charge)):.4g}"
+
+
+def _arrived(e: Explanation) -> str:
+    """What arrived in all, in words."""
+    seen = e.observation
+    charges = seen.arrivals["charge"][seen.arrivals["source"] >= 0]
+    return (
+        f"Arrived, in thresholds: drive {_show(e, e.drive)}, "
+        f"excitation {_show(e, e.excitation)} ({(charges > 0).sum()} spikes), "
+        f"inhibition {_show(e, e.inhibition)} ({(charges < 0).sum()} spikes); "
+        f"v(0) = {_show(e, seen.start)}, v(T) = {_show(e, seen.end)}."
+    )
+
+
+def _late(e: Explanation) -> Iterator[str]:
+    """The late inhibition in words, line by line."""
+    count = f"{len(e.late)} inhibitory arrival{'s' if len(e.late) > 1 else ''}"
+    yield (
+        f"Late: {count}, {_show(e, total(e.late['charge']))}, after the last excitatory one: "
+        f"x = {_show(e, e.arrived)}, x_valid = {_show(e, e.x_valid)} (DNISNM eq. 17)."
+    )
+    for row in e.late[:SHOWN]:
+        place = f"in step {row['step'] + 1}, event {row['event']}"
+        yield f"  {_show(e, row['charge'])} from {e.observation.source(row)} {place}"
+    if len(e.late) > SHOWN:
+        yield f"  and {len(e.late) - SHOWN} more"
+
+
+def _beyond(e: Explanation) -> str:
+    """The superfluous spikes in words."""
+    which = ", ".join(f"{s['seq']} (step {s['step'] + 1})" for s in e.superfluous[:SHOWN])
+    more = len(e.superfluous) - SHOWN
+    spikes = "spikes" if len(e.superfluous) > 1 else "spike"
+    return f"{spikes} {which} and {more} more" if more > 0 else f"{spikes} {which}"

@@ -31,10 +31,10 @@ from eventsnn.trace.trace import (
     spike_type,
 )
 
-# the low bytes of potentials are random: no repetition to look for
+# zlib's, by column: the low bytes of potentials are random, so there is no repetition to look for
 STRATEGIES = dict.fromkeys(("v_before", "v_after"), zlib.Z_RLE)
 
-# unit and description of what a file has beside its columns
+# (unit, description) of what a file has beside its columns
 WORDS = {
     "drive": (
         "2^-F thresholds",
@@ -58,9 +58,9 @@ class TraceFile:
     kept, counted from 0 (None: all). provenance: what is written beside them, ready for JSON.
     Deliveries are kept only without filters, since they are needed whole.
 
-    A thread of its own sorts, compresses and writes while the simulation goes on, which waits where
-    the thread is AHEAD blocks of records behind. What the disk refuses is raised by the next call,
-    at the latest by `finish`; nothing is left then.
+    A thread of its own sorts, compresses and writes while the simulation goes on. The simulation
+    waits where the thread is AHEAD blocks of records behind. OSError is raised for what the disk
+    refuses, by the next call and at the latest by `finish`; no file remains then.
     """
 
     AHEAD = 2
@@ -76,67 +76,83 @@ class TraceFile:
         steps: tuple[int, int] | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        self.path, self.simulation, self.number, self.steps = Path(path), simulation, number, steps
+        self.path = Path(path)
+        self.simulation = simulation
+        self.number = number
+        self.steps = steps
         self.names = [layer.name for layer in simulation.network.layers]
         chosen = set(self.names if layers is None else layers)
-        first = simulation.network.first
         self.numbers: list[int] | None = None
         if neurons:
             chosen &= {name for name, _ in neurons}
-            self.numbers = [int(first[self.names.index(name)]) + place for name, place in neurons]
+            self.numbers = [self._first(name) + place for name, place in neurons]
         self.layers = np.array([name in chosen for name in self.names[:-1]])
         self.complete = layers is None and neurons is None and steps is None
         self.provenance = provenance or {}
         self.disk: Patient | None = None
+        # by the layer's name; None: the deliveries
         self.groups: dict[str | None, Columns] = {}
         self.held: dict[str | None, list[list[NDArray[Any]]]] = {}
         self.waiting: deque[Future[None]] = deque()
 
+    def _first(self, name: str) -> int:
+        """How many neurons the layers before this one have."""
+        return int(self.simulation.network.first[self.names.index(name)])
+
     def restart(self) -> None:
-        """Begins the file (again)."""
+        """Begins the file (again). Raises OSError where none can be made."""
         self.discard()
         self.disk = Patient(open(self.path.with_suffix(".tmp"), "w+b", buffering=0))
         self.file = h5py.File(self.disk, "w")
         self.writer = ThreadPoolExecutor(1)
         self.waiting = deque()
-        self.next_seq, self.groups, self.held = 0, {}, {}
+        self.next_seq = 0
+        self.groups = {}
+        self.held = {}
 
     def discard(self) -> None:
-        """Leave nothing of a file that was begun and is not finished."""
+        """Removes a file that was begun and is not finished, if there is one."""
         if self.disk:
             self._close()
             self.path.with_suffix(".tmp").unlink(missing_ok=True)
             self.disk = None
 
     def _close(self) -> None:
+        """Ends the thread and closes the file."""
         self.writer.shutdown(cancel_futures=True)
         self.file.close()
         if self.disk:
             self.disk.file.close()
-        self.groups, self.held = {}, {}  # a run keeps the sinks of all its images
+        # a run keeps the sinks of all its images
+        self.groups = {}
+        self.held = {}
 
     def __call__(
-        self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
+        self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]
     ) -> None:
+        """Hands the next records to the thread; parameters as in `trace.structured`.
+
+        Raises OSError for what the disk has refused.
+        """
         if not self.disk:
             self.restart()
         try:
             self._wait(self.AHEAD - 1)
-            self.waiting.append(
-                self.writer.submit(self._write, self.next_seq, spikes, potentials, deliveries)
-            )
+            first = self.next_seq
+            block = self.writer.submit(self._write, first, spikes, potentials, deliveries)
+            self.waiting.append(block)
             self.next_seq += len(spikes)
         except BaseException:
             self.discard()
             raise
 
     def _wait(self, most: int) -> None:
-        """Until at most so many blocks wait to be written; raises what went wrong with one."""
+        """Waits until at most so many blocks are unwritten; raises what went wrong with one."""
         while len(self.waiting) > most:
             self.waiting.popleft().result()
 
     def _create(self, potential: np.dtype[Any]) -> None:
-        """Makes all datasets; copies of the first layer's are faster than new ones."""
+        """Makes all datasets. potential: the dtype of potentials."""
         self.file.create_group("spikes")
         names = [name for name, kept in zip(self.names, self.layers) if kept]
         for name in names:
@@ -144,16 +160,12 @@ class TraceFile:
                 group = self.file.create_group(f"spikes/{name}")
                 Columns.create(group, spike_kinds(potential)).attrs["sorting"] = "by_time"
             else:
+                # a copy is faster than a new group
                 self.file.copy(f"spikes/{names[0]}", f"spikes/{name}")
         self.groups = {name: Columns(self.file[f"spikes/{name}"], STRATEGIES) for name in names}
         if self.complete:
-            kinds: dict[str, tuple[DTypeLike, str, str]] = {
-                name: (DELIVERY[name], "", f"{name}, in the order taken from the queue")
-                for name in DELIVERY.names or ()
-            }
-            self.groups[None] = Columns(
-                Columns.create(self.file.create_group("deliveries"), kinds), {}
-            )
+            group = self.file.create_group("deliveries")
+            self.groups[None] = Columns(Columns.create(group, delivery_kinds()), {})
 
     def _write(
         self,
@@ -162,27 +174,30 @@ class TraceFile:
         potentials: NDArray[Any],
         deliveries: NDArray[np.int64],
     ) -> None:
-        """Take the kernel's records apart into groups, and write those that fill chunks."""
+        """Takes the kernel's records apart into groups, and writes those that fill chunks."""
         if not self.groups:
             self._create(potentials.dtype)
         layers = self.simulation.network.layer_of[spikes[:, layout.S_NEURON]]
+        order = np.flatnonzero(self._kept(spikes, layers))
+        order = order[np.argsort(layers[order], kind="stable")]
+        ends = np.cumsum(np.bincount(layers[order], minlength=len(self.layers)))
+        for name, mine in zip(self.names, np.split(order, ends[:-1])):
+            rows = [first_seq + mine, spikes.take(mine, axis=0), potentials.take(mine, axis=0)]
+            self._hold(name, rows)
+        if self.complete:
+            self._hold(None, [deliveries])
+        self._check_disk()
+
+    def _kept(self, spikes: NDArray[np.int64], layers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which spikes are kept, bool [S]. layers: their layers' numbers, [S]."""
         keep = self.layers[layers]
         if self.numbers is not None:
             keep &= np.isin(spikes[:, layout.S_NEURON], self.numbers)
         if self.steps:
-            keep &= (spikes[:, layout.S_STEP] >= self.steps[0]) & (
-                spikes[:, layout.S_STEP] <= self.steps[1]
-            )
-        order = np.flatnonzero(keep)
-        order = order[np.argsort(layers[order], kind="stable")]
-        ends = np.cumsum(np.bincount(layers[order], minlength=len(self.layers)))
-        for name, mine in zip(self.names, np.split(order, ends[:-1])):
-            self._hold(
-                name, [first_seq + mine, spikes.take(mine, axis=0), potentials.take(mine, axis=0)]
-            )
-        if self.complete:
-            self._hold(None, [deliveries])
-        self._check_disk()
+            first, last = self.steps
+            step = spikes[:, layout.S_STEP]
+            keep &= (step >= first) & (step <= last)
+        return keep
 
     def _check_disk(self) -> None:
         """Raises what the disk refused."""
@@ -190,8 +205,9 @@ class TraceFile:
             raise self.disk.error
 
     def _hold(self, group: str | None, rows: list[NDArray[Any]]) -> None:
-        """Hold rows (arrays of equal length) back until they fill chunks, then write these. group:
-        a layer's name; None: deliveries.
+        """Holds rows back until they fill chunks, then writes these.
+
+        group: a layer's name; None: deliveries. rows: arrays of equal length.
         """
         held = self.held.setdefault(group, [])
         if len(rows[0]):
@@ -204,7 +220,7 @@ class TraceFile:
             held[:] = [[column[count:].copy() for column in joined]]
 
     def _write_rest(self, group: str | None) -> None:
-        """Write what is held back of a group."""
+        """Writes what is held back of a group."""
         if self.held[group]:
             rows = [np.concatenate(parts) for parts in zip(*self.held[group])]
             self.groups[group].append(self._columns(group, *rows))
@@ -216,15 +232,14 @@ class TraceFile:
         seq, spikes, potentials = rows
         columns = spike_columns(seq, spikes, potentials)
         columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
-        columns["node_ids"] = (
-            spikes[:, layout.S_NEURON] - self.simulation.network.first[self.names.index(group)]
-        )
+        columns["node_ids"] = spikes[:, layout.S_NEURON] - self._first(group)
         return columns
 
     def finish(self, simulation: Simulation, run: EventRun) -> None:
         """Writes what the trace belongs to, and gives the file its name.
 
-        simulation: the one that ran it, in 32 or 64 bits. run: its finished `EventRun`.
+        simulation: the one that ran it, in 32 or 64 bits. run: its finished `EventRun`. Raises
+        OSError for what the disk has refused.
         """
         if not self.disk:
             self.restart()
@@ -240,6 +255,7 @@ class TraceFile:
         self.disk = None
 
     def _finish(self, simulation: Simulation, run: EventRun) -> None:
+        """Writes what is held back, and what the trace belongs to."""
         if not self.groups:
             self._create(run.drive.dtype)
         with ThreadPoolExecutor(2) as both:
@@ -257,9 +273,8 @@ class TraceFile:
             **self.provenance,
         }
         for key, value in attrs.items():
-            self.file.attrs[key] = (
-                value if isinstance(value, (str, int, float)) else json.dumps(value)
-            )
+            plain = isinstance(value, (str, int, float))
+            self.file.attrs[key] = value if plain else json.dumps(value)
         given = {
             "drive": _drive(run),
             "starts": run.starts,
@@ -272,12 +287,28 @@ class TraceFile:
             dataset = self.file.create_dataset(name, data=data, compression="gzip", shuffle=True)
             dataset.attrs["unit"], dataset.attrs["description"] = WORDS[name]
 
+    def __repr__(self) -> str:
+        part = "whole" if self.complete else "filtered"
+        return f"<TraceFile {self.path}: image {self.number}, {part}>"
 
-def spike_kinds(potential: np.dtype[Any]) -> dict[str, tuple[DTypeLike, str, str]]:
-    """(dtype, unit, description) of each column of spikes, for potentials of this dtype."""
-    kinds: dict[str, tuple[DTypeLike, str, str]] = {}
+
+# column -> (dtype, unit, description)
+Kinds = dict[str, tuple[DTypeLike, str, str]]
+
+
+def spike_kinds(potential: np.dtype[Any]) -> Kinds:
+    """{column: (dtype, unit, description)} of spikes. potential: the dtype of potentials."""
+    kinds: Kinds = {}
     for name, (kind, unit, words) in COLUMNS.items():
         kinds[name] = (potential if kind == "v" else kind, unit, words)
+    return kinds
+
+
+def delivery_kinds() -> Kinds:
+    """{column: (dtype, unit, description)} of deliveries."""
+    kinds: Kinds = {}
+    for name in DELIVERY.names or ():
+        kinds[name] = (DELIVERY[name], "", f"{name}, in the order taken from the queue")
     return kinds
 
 
@@ -289,48 +320,59 @@ def read_trace(path: str | Path, simulation: Simulation) -> Trace:
     """
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != "eventsnn.trace":
-                raise InputError(path, "a trace written by eventsnn", "another file")
-            if file.attrs["network_sha256"] != simulation.network.graph.hash:
-                raise InputError(
-                    path,
-                    f"a trace of {simulation.network.graph.source}",
-                    "a trace of another network",
-                )
-            names, drive = json.loads(file.attrs["layers"]), file["drive"][()]
-            if drive.dtype != simulation.arithmetic.dtype and drive.dtype == np.int64:
-                simulation = simulation.wider()
-            parts = []
-            for name, group in file.get("spikes", {}).items():
-                part = np.zeros(len(group["seq"]), spike_type(drive.dtype))
-                for column in COLUMNS:
-                    if column not in ("timestamps", "node_ids"):
-                        part[column] = group[column][()]
-                part["neuron"], part["layer"] = group["node_ids"][()], names.index(name)
-                parts.append(part)
-            spikes = np.concatenate(parts) if parts else np.zeros(0, spike_type(drive.dtype))
-            columns = file.get("deliveries", {})
-            deliveries = np.zeros(len(columns["spike"]) if columns else 0, DELIVERY)
-            for column in columns:
-                deliveries[column] = columns[column][()]
-            return Trace(
-                simulation,
-                drive,
-                int(file.attrs["image"]),
-                spikes[np.argsort(spikes["seq"], kind="stable")],
-                deliveries,
-                file["starts"][()],
-                int(file.attrs["end"]),
-                bool(file.attrs["complete"]),
-                mute=file["mute"][()] if "mute" in file else None,
-                inputs=file["inputs"][()] if "inputs" in file else None,
-            )
+            return _read(file, path, simulation)
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            path,
-            "a trace file",
-            f"{type(error).__name__}: {error}",
-            "it is damaged or incomplete: run again",
-        ) from None
+        found = f"{type(error).__name__}: {error}"
+        do = "it is damaged or incomplete: run again"
+        raise InputError(path, "a trace file", found, do) from None
+
+
+def _read(file: h5py.File, path: str | Path, simulation: Simulation) -> Trace:
+    """The `Trace` in an open file; parameters as in `read_trace`."""
+    if file.attrs.get("format") != "eventsnn.trace":
+        raise InputError(path, "a trace written by eventsnn", "another file")
+    graph = simulation.network.graph
+    if file.attrs["network_sha256"] != graph.hash:
+        raise InputError(path, f"a trace of {graph.source}", "a trace of another network")
+    names = json.loads(file.attrs["layers"])
+    drive = file["drive"][()]
+    if drive.dtype != simulation.arithmetic.dtype and drive.dtype == np.int64:
+        simulation = simulation.wider()
+    return Trace(
+        simulation,
+        drive,
+        int(file.attrs["image"]),
+        _read_spikes(file, names, drive.dtype),
+        _read_deliveries(file),
+        file["starts"][()],
+        int(file.attrs["end"]),
+        bool(file.attrs["complete"]),
+        mute=file["mute"][()] if "mute" in file else None,
+        inputs=file["inputs"][()] if "inputs" in file else None,
+    )
+
+
+def _read_spikes(file: h5py.File, names: list[str], potential: np.dtype[Any]) -> NDArray[np.void]:
+    """The spikes of all layers in the order of emission. potential: the dtype of potentials."""
+    parts = [np.zeros(0, spike_type(potential))]
+    for name, group in file.get("spikes", {}).items():
+        part = np.zeros(len(group["seq"]), spike_type(potential))
+        for column in COLUMNS:
+            if column not in ("timestamps", "node_ids"):
+                part[column] = group[column][()]
+        part["neuron"] = group["node_ids"][()]
+        part["layer"] = names.index(name)
+        parts.append(part)
+    spikes = np.concatenate(parts)
+    return spikes[np.argsort(spikes["seq"], kind="stable")]
+
+
+def _read_deliveries(file: h5py.File) -> NDArray[np.void]:
+    """The deliveries in the order in which the queue gave them out; none where none were kept."""
+    columns = file.get("deliveries", {})
+    deliveries = np.zeros(len(columns["spike"]) if columns else 0, DELIVERY)
+    for column in columns:
+        deliveries[column] = columns[column][()]
+    return deliveries

@@ -1,13 +1,12 @@
-"""What would have happened in another order: a recorded image again, with chosen spikes swapped,
-moved, dropped or delayed.
+"""What would have happened in another order: a recorded image again, edited.
 
     replayed = replay(simulation, trace, pixels, [Swap(12, 17), Drop(30)])
 
-A recorded run is a list of deliveries. The list decides again: a spike is told by its neuron and by
-how many the neuron had sent before, it takes its recorded delay, and of what is due at one tick
-what stands first in the list comes first. An edit changes the list, nothing else: a spike that only
-exists because of the edit is not in the list; it goes without delay, after all that are due at its
-tick and are in it.
+A recorded run is a list of deliveries, and in a replay the list decides again. It knows a spike by
+its neuron and by how many the neuron had sent before. The spike takes its recorded delay; of what
+is due at one tick, what stands first in the list comes first. An edit changes the list and nothing
+else. A spike that only exists because of the edit is not in the list: it goes without delay, after
+all spikes of the list that are due at its tick.
 """
 
 from __future__ import annotations
@@ -26,20 +25,11 @@ from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
+from eventsnn.simulation.prepared import Sink
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import check_complete, is_clocked
-from eventsnn.trace.edits import (
-    Delay,
-    Drop,
-    Edit,
-    Move,
-    Swap,
-    edited,
-    named,
-    nth_of,
-    numbers_of,
-    recorded_order,
-)
+from eventsnn.trace.changes import first_difference, spread, unheeded
+from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap, edited, named, recorded_order
 from eventsnn.trace.trace import Recorder, Trace
 
 __all__ = [
@@ -54,10 +44,11 @@ __all__ = [
     "branch",
     "play",
     "state_at",
+    "first_difference",
+    "recorded_order",
+    "spread",
 ]
 
-SAME = ("layer", "neuron", "step", "sign", "member")
-GAINED, LOST, MOVED = range(3)
 SHOWN = 8  # steps named in a line
 
 
@@ -65,20 +56,24 @@ SHOWN = 8  # steps named in a line
 class Replayed:
     """A run again, edited.
 
-    trace: of the edited run; before: of the recorded one. run: the finished `EventRun`. first: the
-    first spikes, in the order of emission, of the two runs that are not the same (recorded,
-    replayed; None where a run has none left), or None. spread: one dict for each layer and step in
-    which spikes differ: gained, lost (counted in their own step) and moved (fired in another step,
-    counted in the old one). Spikes are the same if layer, neuron, step, sign and member are; ticks
-    may differ. readouts: float64 [2, classes], before and after, in units of the ANN's output.
-    notes: edits that could not be carried out to the letter.
+    trace: of the edited run. before: of the recorded one. run: the finished `EventRun` of the
+    edited run. edits: what was changed.
+
+    first: the first spikes (recorded, replayed), in the order of emission, that are not the same
+    (None where a run has none left); None if all are. spread: a dict for each layer and step in
+    which spikes differ: layer (name), step (from 1), gained, lost (counted in their own step) and
+    moved (fired in another step, counted in the old one). Spikes are the same if layer, neuron,
+    step, sign and member are; ticks may differ.
+
+    readouts: float64 [2, classes], before and after, in units of the ANN's output. notes: edits
+    that could not be carried out to the letter.
     """
 
     trace: Trace
     before: Trace
     run: EventRun
     edits: tuple[Edit, ...]
-    first: tuple[Any, Any] | None
+    first: tuple[np.void | None, np.void | None] | None
     spread: list[dict[str, Any]]
     readouts: NDArray[np.float64]
     notes: list[str]
@@ -90,63 +85,51 @@ class Replayed:
         return int(before), int(after)
 
     def __str__(self) -> str:
-        lines = [
-            f"Image {self.trace.number}, edited: {', '.join(map(str, self.edits)) or 'nothing'}.",
-            *self.notes,
-        ]
+        edits = ", ".join(map(str, self.edits)) or "nothing"
+        lines = [f"Image {self.trace.number}, edited: {edits}.", *self.notes]
         if self.first is None:
             lines.append("Every spike is the same.")
         elif not self.spread:
             lines.append("The same spikes, in another order.")
         else:
-            lines.append(
-                "First differing spike: "
-                + " instead of ".join(self._spike(s) for s in reversed(self.first))
-                + "."
-            )
+            recorded, replayed = map(self._spike, self.first)
+            lines.append(f"First differing spike: {replayed} instead of {recorded}.")
         for layer in dict.fromkeys(row["layer"] for row in self.spread):
-            rows = [row for row in self.spread if row["layer"] == layer]
-            gained, lost, moved = (
-                sum(row[name] for row in rows) for name in ("gained", "lost", "moved")
-            )
-            steps = ", ".join(str(row["step"]) for row in rows[:SHOWN]) + ", …" * (
-                len(rows) > SHOWN
-            )
-            lines.append(
-                f"  {layer}: {gained} gained, {lost} lost, {moved} moved, in "
-                f"step{'s' * (len(rows) > 1)} {steps}"
-            )
-        change = np.diff(self.readouts, axis=0)[0]
-        at = int(np.abs(change).argmax())
-        before, after = self.predictions
-        lines.append(
-            (
-                f"Readout: changes most at class {at}, by {change[at]:+.4g}; "
-                if change.any()
-                else "Readout: unchanged; "
-            )
-            + (
-                f"the prediction stays {before}."
-                if before == after
-                else f"the prediction changes from {before} to {after}."
-            )
-        )
-        return "\n".join(lines)
+            lines.append(self._layer(layer))
+        return "\n".join([*lines, self._outcome()])
 
-    def _spike(self, spike: Any) -> str:
+    def _spike(self, spike: np.void | None) -> str:
+        """A spike in words."""
         if spike is None:
             return "none"
-        layer, step = self.trace.names[spike["layer"]], spike["step"] + 1
-        return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {step}"
+        layer = self.trace.names[spike["layer"]]
+        return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
+
+    def _layer(self, name: str) -> str:
+        """What changed in a layer, in words."""
+        rows = [row for row in self.spread if row["layer"] == name]
+        steps = ", ".join(str(row["step"]) for row in rows[:SHOWN])
+        if len(rows) > SHOWN:
+            steps += ", …"
+        plural = "s" if len(rows) > 1 else ""
+        return f"  {name}: {_counts(rows)}, in step{plural} {steps}"
+
+    def _outcome(self) -> str:
+        """What changed in the readout, in words."""
+        change = np.diff(self.readouts, axis=0)[0]
+        at = int(np.abs(change).argmax())
+        readout = "unchanged"
+        if change.any():
+            readout = f"changes most at class {at}, by {change[at]:+.4g}"
+        before, after = self.predictions
+        prediction = f"changes from {before} to {after}"
+        if before == after:
+            prediction = f"stays {before}"
+        return f"Readout: {readout}; the prediction {prediction}."
 
     def __repr__(self) -> str:
-        gained, lost, moved = (
-            sum(row[name] for row in self.spread) for name in ("gained", "lost", "moved")
-        )
-        return (
-            f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {gained} spikes "
-            f"gained, {lost} lost, {moved} moved>"
-        )
+        counts = _counts(self.spread, "spikes ")
+        return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {counts}>"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -156,43 +139,38 @@ class Replayed:
         return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
 
 
+def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
+    """The spikes that rows of `Replayed.spread` have together, in words."""
+    gained, lost, moved = (sum(row[name] for row in rows) for name in ("gained", "lost", "moved"))
+    return f"{gained} {unit}gained, {lost} lost, {moved} moved"
+
+
 def replay(
     simulation: Simulation,
     trace: Trace,
     pixels: NDArray[Any] | None = None,
     edits: Iterable[Edit] = (),
 ) -> Replayed:
-    """Run the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
+    """Runs the recorded image again in the recorded order of deliveries, edited; a `Replayed`.
 
-    edits: Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the
-    trace. pixels: the raw image [C, H, W], to make sure that it is the trace's (None: not asked).
+    simulation: the one that made the trace. trace: a complete one. pixels: the raw image [C, H, W],
+    or its input events int64 [E, 4], to make sure that it is the trace's (None: not asked). edits:
+    Swap, Move, Drop and Delay, one after the other; they name spikes by their seq in the trace.
     Raises InputError where the simulation or the image is not the trace's, and for an edit that
     cannot be.
     """
     check_complete(trace)
     _check_same(simulation, trace, pixels)
-    simulation, edits = trace.simulation, tuple(edits)
-    run, found = play(
-        simulation, trace.drive, trace.number, recorded_order(trace), trace.mute, trace.inputs
-    )
+    simulation = trace.simulation
+    edits = tuple(edits)
+    run, found = _play_again(trace)
     names = trace.spikes.dtype.names or ()
     if not all(np.array_equal(found.spikes[name], trace.spikes[name]) for name in names):
-        raise InputError(
-            "trace",
-            "a trace that this simulation reproduces",
-            "another",
-            "give the settings that made it",
-        )
-    readouts = [_readout(run)]
+        expected = "a trace that this simulation reproduces"
+        raise InputError("trace", expected, "another", "give the settings that made it")
+    before = _readout(run)
     if edits:
-        run, found = play(
-            simulation,
-            trace.drive,
-            trace.number,
-            recorded_order(trace, edits),
-            trace.mute,
-            trace.inputs,
-        )
+        run, found = _play_again(trace, edits)
     return Replayed(
         found,
         trace,
@@ -200,40 +178,45 @@ def replay(
         edits,
         first_difference(trace.spikes, found.spikes),
         spread(trace, found.spikes),
-        simulation.output(np.stack([*readouts, _readout(run)]), simulation.steps),
-        _notes(trace, found, edits),
+        simulation.output(np.stack([before, _readout(run)]), simulation.steps),
+        unheeded(trace, found, edits),
     )
 
 
+def _play_again(trace: Trace, edits: Sequence[Edit] = ()) -> tuple[EventRun, Trace]:
+    """The recorded run again, in the recorded order, edited or not; as `play` returns it."""
+    order = recorded_order(trace, edits)
+    return play(trace.simulation, trace.drive, trace.number, order, trace.mute, trace.inputs)
+
+
 def _readout(run: EventRun) -> NDArray[Any]:
+    """The readout after the last step, int64 or float64 [classes]."""
     return run.readout[-1].astype(np.int64 if run.readout.dtype.kind == "i" else np.float64)
 
 
 def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None) -> None:
-    mine, its = (
-        {k: v for k, v in s.describe().items() if k != "dtype"}
-        for s in (simulation, trace.simulation)
-    )
+    """Raises InputError unless simulation and pixels (None: not asked) are the trace's."""
+    mine = simulation.describe()
+    its = trace.simulation.describe()
+    # the same numbers may need more bits for some images
+    del mine["dtype"], its["dtype"]
     if simulation.network.graph.hash != trace.simulation.network.graph.hash or mine != its:
         unlike = [k for k in its if mine.get(k) != its[k]] or ["network"]
-        raise InputError(
-            "simulation", "the one that made the trace", f"another {', '.join(unlike)}"
-        )
+        found = f"another {', '.join(unlike)}"
+        raise InputError("simulation", "the one that made the trace", found)
     if pixels is None:
         return
     drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
-    events = trace.simulation.encoding.kind == "events"
-    if (
-        not np.array_equal(np.atleast_2d(trace.drive), drive)
-        or events
-        and not np.array_equal(_inputs(trace.inputs), pixels)
-    ):
-        raise InputError(
-            "pixels", f"the image of the trace, number {trace.number}", "another image"
-        )
+    same = np.array_equal(np.atleast_2d(trace.drive), drive)
+    if same and trace.simulation.encoding.kind == "events":
+        same = np.array_equal(_inputs(trace.inputs), pixels)
+    if not same:
+        expected = f"the image of the trace, number {trace.number}"
+        raise InputError("pixels", expected, "another image")
 
 
-def _inputs(inputs: NDArray[Any] | None) -> NDArray[Any]:
+def _inputs(inputs: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Input events as an array, [0, 4] where there are none."""
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
@@ -242,12 +225,17 @@ def start(
     drive: NDArray[Any],
     number: int = 0,
     order: Order | None = None,
-    sink: Recorder | None = None,
+    sink: Sink | None = None,
     mute: NDArray[np.uint8] | None = None,
-    inputs: NDArray[Any] | None = None,
+    inputs: NDArray[np.int64] | None = None,
 ) -> EventRun:
-    """An `EventRun` at its beginning, to take `run_step` by step. drive: [neurons], or [steps,
-    neurons] with the last for all further. mute, inputs: as in a `Trace`.
+    """An `EventRun` at its beginning, to take `run_step` by step.
+
+    simulation: with the event engine. drive: the arithmetic's dtype [neurons], or [D, neurons] with
+    the last row for all further steps. number: the image's, for randomness. order: a policy, such
+    as `recorded_order` returns (None: the simulation's). sink: takes the records (None: there are
+    none). mute, inputs: as in a `Trace`. Raises InputError for another engine, and Overflow for
+    drive that is too large for the arithmetic.
     """
     return engine_of(simulation).begin(
         drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs
@@ -255,28 +243,24 @@ def start(
 
 
 def run_at(
-    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Recorder | None = None
+    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Sink | None = None
 ) -> EventRun:
-    """The recorded run, edited or not, stopped right before it takes the queue's event `number`
-    (from 1; see the trace's deliveries): an `EventRun`, which `run` finishes. One that is over
-    where it has fewer events.
+    """The recorded run, edited or not, right before it takes an event from the queue.
 
-    Not for order clocked, whose evaluations are no events of the queue. sink: gets what is
-    recorded, from the beginning.
+    Returns an `EventRun`, which its `run` finishes. It is over where it has fewer events.
+
+    trace: a complete one. number: the event's, from 1 (see the trace's deliveries). edits: one
+    after the other. sink: gets what is recorded, from the beginning (None: nothing is). Raises
+    InputError for any other number, for an edit that cannot be, and for order clocked, whose
+    evaluations are no events of the queue.
     """
     if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
         raise InputError("event", "an event's number, from 1, in asynchronous time", number)
-    run = start(
-        trace.simulation,
-        trace.drive,
-        trace.number,
-        recorded_order(trace, edits),
-        sink,
-        trace.mute,
-        trace.inputs,
-    )
+    order = recorded_order(trace, edits)
+    run = start(trace.simulation, trace.drive, trace.number, order, sink, trace.mute, trace.inputs)
     constants = run.constants
-    run.constants = (*constants[:3], run.rules._replace(max_events=int(number) - 1), *constants[4:])
+    rules = run.rules._replace(max_events=int(number) - 1)
+    run.constants = (*constants[:3], rules, *constants[4:])
     with suppress(StillFiring):
         run.run()
     run.constants = constants
@@ -284,7 +268,10 @@ def run_at(
 
 
 def state_at(trace: Trace, number: int) -> State:
-    """The engine's whole `State` there, as `run_at` stops: potentials, memories, queue."""
+    """The engine's whole `State` right before an event: potentials, memories, queue.
+
+    trace, number, and what is raised: as in `run_at`.
+    """
     return run_at(trace, number).state
 
 
@@ -292,64 +279,61 @@ def branch(
     run: EventRun,
     trace: Trace | None = None,
     edits: Sequence[Edit] = (),
-    sink: Recorder | None = None,
+    sink: Sink | None = None,
 ) -> EventRun:
-    """A copy of a run, stopped between two steps or by `run_at`, that goes on by itself; the past
-    is as it was.
+    """A copy of a run that goes on by itself; the past is as it was.
 
-    trace: go on in this trace's order, by which the run has come so far, with these edits, which
-    must be of spikes that are yet to be fired (None: in the run's own). sink: gets what is recorded
-    from here on; the run itself must have one then.
+    run: stopped between two steps or by `run_at`. trace: go on in this trace's order, by which the
+    run has come so far (None: in the run's own). edits: of the trace, of spikes that are yet to be
+    fired. sink: gets what is recorded from here on (None: nothing is). Raises InputError for a sink
+    where the run has none, and for an edit that cannot be or comes too late.
     """
     if sink is not None and not run.rules.record:
-        raise InputError(
-            "branch",
-            "a run with a sink, to go on recording",
-            "one without",
-            "give it a sink from the start",
-        )
+        expected = "a run with a sink, to go on recording"
+        raise InputError("branch", expected, "one without", "give it a sink from the start")
     run.hand_over()
     other = run.snapshot()
     other.sink = sink
     if trace is not None:
-        order, taken = recorded_order(trace, edits), int(run.state.at[TAKEN])
-        fired = trace.spikes["step"] < run.step_number
-        if run.inside:
-            fired |= (trace.spikes["step"] == run.step_number) & (trace.spikes["event"] <= taken)
-        past = [seq for edit in edits for seq in named(edit) if fired[seq]]
-        if past:
-            where = (
-                f"fired from event {taken + 1} on"
-                if run.inside
-                else f"of step {run.step_number + 1} or later"
-            )
-            raise InputError("edits", f"spikes {where}, where the run stands", f"spike {past[0]}")
+        order = recorded_order(trace, edits)
+        _check_future(run, trace, edits)
         other.constants = (*run.constants[:2], order, *run.constants[3:])
         _list_again(other.state, trace, edits)
     return other
 
 
+def _check_future(run: EventRun, trace: Trace, edits: Sequence[Edit]) -> None:
+    """Raises InputError for an edit of a spike that has been fired where the run stands."""
+    taken = int(run.state.at[TAKEN])
+    fired = trace.spikes["step"] < run.step_number
+    where = f"of step {run.step_number + 1} or later"
+    if run.inside:
+        in_step = trace.spikes["step"] == run.step_number
+        fired |= in_step & (trace.spikes["event"] <= taken)
+        where = f"fired from event {taken + 1} on"
+    past = [seq for edit in edits for seq in named(edit) if fired[seq]]
+    if past:
+        raise InputError("edits", f"spikes {where}, where the run stands", f"spike {past[0]}")
+
+
 def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
-    """Give the deliveries under way their places in the edited list, since they are to stand among
-    those that come.
+    """Gives the deliveries under way their places in the edited list.
+
+    So they stand among those that come.
     """
-    heap, place = state.heap[: state.at[HEAP]], edited(trace, edits)[0]
+    heap = state.heap[: state.at[HEAP]]
+    place, _ = edited(trace, edits)
     listed = np.flatnonzero(np.isin(trace.deliveries["spike"], heap[:, SPIKE]))
-    places = dict(
-        zip(
-            trace.deliveries[["spike", "half", "projection"]][listed].tolist(),
-            (place[listed] + 1).tolist(),
-        )
-    )
+    keys = trace.deliveries[["spike", "half", "projection"]][listed].tolist()
+    places = dict(zip(keys, (place[listed] + 1).tolist()))
     for i in np.flatnonzero(heap[:, WHAT] & 3 == DELIVERY):
-        what, spike = heap[i, WHAT].item(), heap[i, SPIKE].item()
-        heap[i, KEY] = places.get(
-            (spike, (what >> HALF_BIT) & 3, ((what >> PROJECTION_BIT) & PROJECTIONS) - 1),
-            heap[i, KEY],
-        )
-    heap[:] = heap[
-        np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))
-    ]  # what is sorted is a heap
+        what = heap[i, WHAT].item()
+        half = (what >> HALF_BIT) & 3
+        projection = ((what >> PROJECTION_BIT) & PROJECTIONS) - 1
+        key = heap[i, SPIKE].item(), half, projection
+        heap[i, KEY] = places.get(key, heap[i, KEY])
+    # what is sorted is a heap
+    heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]
 
 
 def play(
@@ -358,10 +342,15 @@ def play(
     number: int = 0,
     order: Order | None = None,
     mute: NDArray[np.uint8] | None = None,
-    inputs: NDArray[Any] | None = None,
+    inputs: NDArray[np.int64] | None = None,
 ) -> tuple[EventRun, Trace]:
-    """Run and record: (finished EventRun, Trace). drive and so on: as for `start`; in 64 bits where
-    32 do not suffice.
+    """Runs an image from its drive, and records it; (the finished `EventRun`, its `Trace`).
+
+    It runs in 64 bits where 32 do not suffice.
+
+    simulation, drive, number, order, mute, inputs: as in `start`. Raises InputError for another
+    engine, TooManyEvents if max_events did not suffice, and PotentialsTooLarge where 64 bits do not
+    suffice.
     """
     recorder = Recorder()
     with plain_errors(simulation):
@@ -370,110 +359,6 @@ def play(
         except Overflow:
             if simulation.arithmetic.dtype != np.int32:
                 raise
-            return play(simulation.wider(), drive.astype(np.int64), number, order, mute, inputs)
+            wide = drive.astype(np.int64)
+            return play(simulation.wider(), wide, number, order, mute, inputs)
     return run, recorder.trace(simulation, run, number)
-
-
-# --- what changed ------------------------------------------------------------------------------
-
-
-def first_difference(old: NDArray[Any], new: NDArray[Any]) -> tuple[Any, ...] | None:
-    """The first spikes (old, new) in the order of emission that differ, None for one that is
-    missing; None if there is no difference.
-    """
-    count, differ = min(len(old), len(new)), np.zeros(min(len(old), len(new)), bool)
-    for name in SAME:
-        differ |= old[name][:count] != new[name][:count]
-    at = int(differ.argmax()) if differ.any() else count
-    if at == len(old) == len(new):
-        return None
-    return tuple(spikes[at] if at < len(spikes) else None for spikes in (old, new))
-
-
-def spread(trace: Trace, new: NDArray[Any]) -> list[Any]:
-    """Spikes gained, lost and moved, as one dict for each layer and step with any (fields of
-    `Replayed.spread`).
-
-    Of each neuron and sign the counts in the steps are compared: what is missing in one step and
-    surplus in another has moved (the earliest to the earliest), the rest is lost or gained.
-    """
-    rows = [
-        np.stack([numbers_of(trace, spikes), spikes["sign"], spikes["step"]], axis=1)
-        for spikes in (trace.spikes, new)
-    ]
-    kinds, which = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    change = np.bincount(which[len(trace.spikes) :], minlength=len(kinds)) - np.bincount(
-        which[: len(trace.spikes)], minlength=len(kinds)
-    )
-    group = np.cumsum((np.diff(kinds[:, :2], axis=0, prepend=-2) != 0).any(axis=1)) - 1
-    count = int(group.max(initial=-1)) + 1
-    moves = np.minimum(
-        np.bincount(group, np.maximum(change, 0), count),
-        np.bincount(group, np.maximum(-change, 0), count),
-    )
-    table = np.zeros((len(trace.names), trace.simulation.steps, 3), np.int64)
-    for sign, column in ((1, GAINED), (-1, LOST)):
-        unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
-        moved = nth_of(group[unit]) < moves[group[unit]]
-        layer, step = trace.simulation.network.layer_of[kinds[unit, 0]], kinds[unit, 2]
-        np.add.at(table, (layer[~moved], step[~moved], column), 1)
-        if column == LOST:
-            np.add.at(table, (layer[moved], step[moved], MOVED), 1)
-    return [
-        dict(
-            layer=trace.names[layer],
-            step=int(step) + 1,
-            gained=int(g),
-            lost=int(lost),
-            moved=int(m),
-        )
-        for layer, step in np.argwhere(table.any(axis=2))
-        for g, lost, m in [table[layer, step]]
-    ]
-
-
-def _notes(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
-    """Edits that the run did not follow to the letter: a list decides only among spikes that are
-    there.
-    """
-    notes = []
-    place, tick = edited(trace, edits)
-    for edit in edits:
-        if not isinstance(edit, (Swap, Move)):
-            continue
-        wanted = [_wanted(trace, seq, place, tick) for seq in named(edit)]
-        came = [_delivered(trace, found, seq) for seq in named(edit)]
-        if None in wanted:
-            continue
-        if None in came:
-            gone = named(edit)[came.index(None)]
-            notes.append(f"{edit}: spike {gone} is not fired any more.")
-        elif _rises(wanted) != _rises(came):
-            why = "one is fired only after the other has been delivered"
-            notes.append(f"{edit}: the order stays, since {why}.")
-    return notes
-
-
-def _rises(pair: list[Any]) -> bool:
-    first, second = pair
-    return bool(first < second)
-
-
-def _wanted(
-    trace: Trace, seq: int, place: NDArray[Any], tick: NDArray[Any]
-) -> tuple[int, int] | None:
-    """(tick, place) of a spike's first delivery in the edited list; None if it is dropped."""
-    rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick >= 0))
-    return min(((int(tick[i]), int(place[i])) for i in rows), default=None)
-
-
-def _delivered(trace: Trace, found: Trace, seq: int) -> int | None:
-    """Where in another run's deliveries a spike of this trace comes first; None: nowhere."""
-    mine, its = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
-    same = np.flatnonzero(its == mine[seq])
-    nth = int((mine[:seq] == mine[seq]).sum())
-    if nth >= len(same):
-        return None
-    rows = np.flatnonzero(found.deliveries["spike"] == same[nth])
-    return int(rows[0]) if len(rows) else None

@@ -1,8 +1,7 @@
-"""What was recorded of one image: every spike, and every delivery in the order it was taken from
-the queue.
+"""What was recorded of one image: every spike, and every delivery as the queue gave it out.
 
-A `Trace` is in memory; `TraceFile` streams one to HDF5, a superset of SONATA's spikes, while the
-run goes on, so that memory stays flat; `read_trace` reads it back, whole or filtered.
+A `Trace` is in memory. `files.TraceFile` streams one to HDF5 while the run goes on, so that memory
+stays flat; its spikes are a superset of SONATA's. `files.read_trace` reads it back.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
@@ -19,9 +18,8 @@ from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 
-NO_CAUSE = (
-    -1
-)  # drive, or an evaluation of the neuron's own (end of a window or a refractory period)
+# drive, or an evaluation of the neuron's own (the end of a window or a refractory period)
+NO_CAUSE = -1
 DELIVERY = np.dtype(
     [
         ("event", "i8"),
@@ -32,6 +30,7 @@ DELIVERY = np.dtype(
         ("projection", "i4"),
     ]
 )
+# column of a trace file -> (dtype, unit, description); dtype v: that of potentials
 COLUMNS = {
     "timestamps": ("f8", "steps", "time of the spike"),
     "node_ids": ("i8", "", "neuron number in the layer: (y * W + x) * C + c"),
@@ -55,8 +54,8 @@ COLUMNS = {
 }
 
 
-def spike_type(potential: type[int] | np.dtype[Any]) -> np.dtype[Any]:
-    """The structured dtype of spikes for potentials of this dtype."""
+def spike_type(potential: DTypeLike) -> np.dtype[np.void]:
+    """The structured dtype of spikes. potential: the dtype of potentials."""
     return np.dtype(
         [
             ("seq", "i8"),
@@ -75,10 +74,12 @@ def spike_type(potential: type[int] | np.dtype[Any]) -> np.dtype[Any]:
 
 
 def spike_columns(
-    seq: NDArray[Any], spikes: NDArray[Any], potentials: NDArray[Any]
+    seq: NDArray[np.integer[Any]], spikes: NDArray[np.int64], potentials: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """The kernel's records of spikes by column, but for where they were fired: seq as given, the
-    others as in `COLUMNS`.
+    """The kernel's records of S spikes by column, as in `COLUMNS`, except where they were fired.
+
+    seq: whole numbers [S], their places in the order of emission. spikes: int64 [S, 7].
+    potentials: the arithmetic's dtype [S, 2], before and after. (See `engine.event.layout`.)
     """
     columns = {
         "event": layout.S_EVENT,
@@ -96,8 +97,11 @@ def spike_columns(
     }
 
 
-def delivery_columns(deliveries: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The kernel's records of deliveries by column, as in `DELIVERY`."""
+def delivery_columns(deliveries: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """The kernel's records of deliveries by column, as in `DELIVERY`.
+
+    deliveries: int64 [D, 5] (see `engine.event.layout`).
+    """
     columns = {
         "event": layout.D_EVENT,
         "tick": layout.D_TICK,
@@ -115,21 +119,24 @@ def delivery_columns(deliveries: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def structured(
     simulation: Simulation,
     first_seq: int,
-    spikes: NDArray[Any],
+    spikes: NDArray[np.int64],
     potentials: NDArray[Any],
-    deliveries: NDArray[Any],
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The kernel's records as structured arrays (spikes, deliveries)."""
-    s, d = np.zeros(len(spikes), spike_type(potentials.dtype)), np.zeros(len(deliveries), DELIVERY)
+    deliveries: NDArray[np.int64],
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """(spikes, deliveries): the kernel's records as structured arrays [S] and [D].
+
+    simulation: that ran. first_seq: the first spike's place in the order of emission. spikes: int64
+    [S, 7]. potentials: the arithmetic's dtype [S, 2]. deliveries: int64 [D, 5].
+    """
+    s = np.zeros(len(spikes), spike_type(potentials.dtype))
+    d = np.zeros(len(deliveries), DELIVERY)
     numbers = spikes[:, layout.S_NEURON]
     s["layer"] = simulation.network.layer_of[numbers]
     s["neuron"] = numbers - simulation.network.first[s["layer"]]
-    for rows, columns in (
-        (s, spike_columns(first_seq + np.arange(len(s)), spikes, potentials)),
-        (d, delivery_columns(deliveries)),
-    ):
-        for name, values in columns.items():
-            rows[name] = values
+    for name, values in spike_columns(first_seq + np.arange(len(s)), spikes, potentials).items():
+        s[name] = values
+    for name, values in delivery_columns(deliveries).items():
+        d[name] = values
     return s, d
 
 
@@ -137,40 +144,50 @@ def structured(
 class Trace:
     """One image's run, event by event.
 
-    simulation: with the arithmetic that was used. drive: what arrives at the beginning of each
-    step, [neurons]. number: the image's. spikes: structured [S], in the order of emission (fields
-    as in `COLUMNS`, with layer and neuron). deliveries: structured [D], in the order they were
-    taken from the queue: event (a running number), tick, step, spike (its seq), half (0 whole, 1
-    positive, 2 negative charges), projection (-1: all). starts: the tick at which each step began,
-    int64 [T]; end: at which the run ended. complete: whether it has every spike and delivery, so
-    that arrivals can be rebuilt from it. mute: uint8 [neurons], 1 where SRP silenced a neuron
-    (None: nowhere). inputs: int64 [E, 4], input events (`encoding.events_of`; None: none);
-    input_deliveries: theirs, with spike = -2 - the event's place in `inputs`.
+    simulation: with the arithmetic that was used. drive: the arithmetic's dtype [neurons], what
+    arrives at the beginning of each step, or [D, neurons], of each of the first D steps, the last
+    row of all further ones. number: the image's. spikes: structured [S], in the order of emission
+    (fields as in `COLUMNS`, with layer and neuron). starts: int64 [T], the tick at which each step
+    began. end: the tick at which the run ended.
+
+    deliveries: structured [D], in the order in which the queue gave them out: event (a running
+    number), tick, step, spike (its seq), half (0 whole, 1 positive, 2 negative charges) and
+    projection (-1: all). complete: whether there is every spike and delivery, so that arrivals can
+    be rebuilt. mute: uint8 [neurons], 1 where SRP silenced a neuron (None: nowhere).
+
+    inputs: int64 [E, 4], input events (`encoding.events_of`; None: none). input_deliveries:
+    structured, their deliveries, with spike = -2 - the event's place in `inputs`; what `deliveries`
+    has of them goes there.
     """
 
     simulation: Simulation
-    drive: np.ndarray
+    drive: NDArray[Any]
     number: int
-    spikes: np.ndarray
-    deliveries: np.ndarray
-    starts: np.ndarray
+    spikes: NDArray[np.void]
+    deliveries: NDArray[np.void]
+    starts: NDArray[np.int64]
     end: int
     complete: bool = True
-    mute: np.ndarray | None = None
-    inputs: np.ndarray | None = None
-    input_deliveries: np.ndarray = field(default_factory=lambda: np.zeros(0, DELIVERY))
+    mute: NDArray[np.uint8] | None = None
+    inputs: NDArray[np.int64] | None = None
+    input_deliveries: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, DELIVERY))
 
     def __post_init__(self) -> None:
         ours = self.deliveries["spike"] >= 0
         if not ours.all():
-            self.deliveries, self.input_deliveries = self.deliveries[ours], self.deliveries[~ours]
+            self.input_deliveries = self.deliveries[~ours]
+            self.deliveries = self.deliveries[ours]
 
     @property
     def names(self) -> list[str]:
+        """The layers' names, the readout's last."""
         return [layer.name for layer in self.simulation.network.layers]
 
     def layer(self, name: int | str) -> int:
-        """A layer's number, by name or number."""
+        """A layer's number.
+
+        name: the layer's name, or its number. Raises InputError for a layer that does not exist.
+        """
         if isinstance(name, (int, np.integer)) and 0 <= name < len(self.names):
             return int(name)
         if name not in self.names:
@@ -179,8 +196,12 @@ class Trace:
 
     def of(
         self, layer: int | str | None = None, neuron: int | None = None, step: int | None = None
-    ) -> NDArray[Any]:
-        """The spikes of a layer, neuron or step (counted from 0)."""
+    ) -> NDArray[np.void]:
+        """The spikes of a layer, neuron or step; structured, as `spikes`.
+
+        layer: name or number. neuron: number in its layer. step: counted from 0. None: of all.
+        Raises InputError for a layer that does not exist.
+        """
         keep = np.ones(len(self.spikes), bool)
         if layer is not None:
             keep &= self.spikes["layer"] == self.layer(layer)
@@ -190,7 +211,7 @@ class Trace:
         return self.spikes[keep]
 
     def to_pandas(self) -> tuple[Any, Any]:
-        """(spikes, deliveries) as DataFrames; needs pandas."""
+        """(spikes, deliveries) as DataFrames. Raises InputError where pandas is not installed."""
         try:
             import pandas
         except ImportError:
@@ -208,26 +229,33 @@ class Trace:
         )
 
 
+Records = tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]
+
+
 class Recorder:
-    """A sink that keeps everything in memory."""
+    """A sink that keeps everything in memory (see `simulation.prepared.Sink`)."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was recorded: the image begins again."""
-        self.parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        """Forgets what was recorded: the image begins again."""
+        self.parts: list[Records] = []
 
     def __call__(
-        self, spikes: NDArray[Any], potentials: NDArray[Any], deliveries: NDArray[Any]
+        self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]
     ) -> None:
+        """Keeps the next records; parameters as in `structured`."""
         self.parts.append((spikes, potentials, deliveries))
 
     def finish(self, simulation: Simulation, run: EventRun) -> None:
-        """Nothing to do: records are taken out by `records`."""
+        """Does nothing, since `records` takes the records out.
 
-    def records(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """The kernel's three arrays, joined."""
+        simulation: the one that ran the image. run: its finished `EventRun`.
+        """
+
+    def records(self) -> Records:
+        """(spikes, potentials, deliveries): all that the kernel recorded, as in `structured`."""
         if not self.parts:
             return (
                 np.zeros((0, 7), np.int64),
@@ -238,7 +266,10 @@ class Recorder:
         return np.concatenate(spikes), np.concatenate(potentials), np.concatenate(deliveries)
 
     def trace(self, simulation: Simulation, run: EventRun, number: int) -> Trace:
-        """The `Trace` of a finished EventRun of the image `number`."""
+        """The `Trace` of what was recorded.
+
+        simulation: the one that ran the image. run: its finished `EventRun`. number: the image's.
+        """
         return Trace(
             simulation,
             _drive(run),
@@ -250,11 +281,12 @@ class Recorder:
             inputs=run.inputs if len(run.inputs) else None,
         )
 
+    def __repr__(self) -> str:
+        return f"<Recorder: {sum(len(part[0]) for part in self.parts):,} spikes>"
+
 
 def _drive(run: EventRun) -> NDArray[Any]:
-    """What arrived at the beginning of each step: [neurons] where it was the same in all, else
-    [steps, neurons].
-    """
+    """What arrived at the beginning of each step, as in a `Trace`."""
     return run.drive[0] if len(run.drive) == 1 else run.drive
 
 

@@ -22,13 +22,14 @@ from support.networks import Builder, small_graph
 
 import eventsnn
 from eventsnn.ann import forward as ann
+from eventsnn.network import check, thresholds
 from eventsnn.network import convert as conversion
-from eventsnn.network import thresholds
 from eventsnn.readers import write_native
 from eventsnn.run import main
 from eventsnn.runs import folder as record
 from eventsnn.runs import pipeline
 from eventsnn.runs.folder import FILES, Folder
+from eventsnn.runs.say import Say
 from eventsnn.views import plots
 
 ROOT = Path(eventsnn.__file__).parents[1]
@@ -1406,7 +1407,7 @@ def test_a_machine_that_refuses(capsys, here, files, monkeypatch, where, error, 
 
 
 def test_a_defect_is_not_taken_for_wrong_input(here, files, monkeypatch):
-    monkeypatch.setattr(pipeline.check, "check", refuse(ArithmeticError("a defect")))
+    monkeypatch.setattr(check, "check", refuse(ArithmeticError("a defect")))
     with pytest.raises(ArithmeticError, match="a defect"):
         main(["--net", str(files / "net.h5"), "--data", str(files / "data.npz")])
     assert listing(here) == []
@@ -1586,7 +1587,7 @@ def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
     bars = {}
     for name, stream in streams.items():
         monkeypatch.setattr(sys, "stderr", stream)
-        bars[name] = pipeline.Say(None, name != "quiet").bar(100, "SNN")
+        bars[name] = Say(None, name != "quiet").bar(100, "SNN")
         bars[name].update(10)
     assert not any(stream.getvalue() for stream in streams.values())
     time.sleep(2.1)

@@ -38,6 +38,15 @@ def test_every_folder_with_code_is_a_package():
     assert (ROOT / "py.typed").is_file()
 
 
+def test_no_module_is_ignored_by_git():
+    """What .gitignore leaves out, a clone does not have."""
+    listed = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "eventsnn", "tests"]
+    done = subprocess.run(listed, cwd=ROOT.parent, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not in a git repository")
+    assert [name for name in done.stdout.split() if name.endswith(".py")] == []
+
+
 def test_all_is_exact():
     for name in eventsnn.__all__:
         assert getattr(eventsnn, name) is not None

@@ -34,20 +34,20 @@ def load_torch(
     activations: Activations | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Graph:
-    """The `Graph` of a torch.nn.Module as it computes in evaluation mode; the module stays as it
-    is.
+    """The `Graph` of a torch.nn.Module as it computes in evaluation mode.
 
-    input_shape: (C, H, W). activations: class of a module -> function that takes such a module and
-    returns (operator, attributes), for activations of one's own. For a QCFS class with a threshold
-    and L levels:
+    module: the network, which stays as it is. It must do the same operations for every image, on
+    one input. input_shape: (C, H, W). activations: class of a module -> function that takes such a
+    module and returns (operator, attributes), for activations of one's own. For a QCFS class with a
+    threshold and L levels:
 
         load_torch(net, (3, 32, 32), activations={IF: lambda m: ("QCFS", {"lambda": float(m.thresh),
         "levels": m.L})})
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
     QuantRelu (scale, levels); each is compared with the module itself. preprocessing: a
-    `graph.Preprocessing`, default: pixels as they are. The network must do the same operations for
-    every image, on one input. Raises InputError, one for everything that has no spiking form.
+    `Preprocessing`; None: pixels as they are. Raises InputError, one for everything that has no
+    spiking form.
     """
     try:
         import torch.fx

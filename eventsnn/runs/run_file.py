@@ -1,0 +1,220 @@
+"""run.h5: what a run found, in one file that says what each number is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eventsnn.data.images import Images
+from eventsnn.files.writing import Patient
+from eventsnn.network.network import Layer
+from eventsnn.runs.folder import Folder
+from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.simulation import Simulation
+
+# values of a chunk of the readout in run.h5, at most: a batch should not write to more than HDF5's
+# cache holds
+CHUNK = 2**14
+
+
+class Totals:
+    """Sums over images while batches pass by.
+
+    count: N, of images. layers: L. time_steps: T. steps: the numbers of steps to keep predictions
+    for.
+
+    predictions: int64 [N, len(steps)], classes. spikes, operations: int64 [L, T]. ties: int64 [L].
+    stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
+    squared_errors: float64 [N, len(steps)], of the readout against the ANN's output, sums over
+    classes. seconds: wall time.
+    """
+
+    def __init__(self, count: int, layers: int, time_steps: int, steps: Sequence[int]) -> None:
+        self.at = np.array(steps) - 1
+        self.predictions = np.zeros((count, len(steps)), np.int64)
+        self.spikes = np.zeros((layers, time_steps), np.int64)
+        self.operations = np.zeros((layers, time_steps), np.int64)
+        self.ties = np.zeros(layers, np.int64)
+        self.stage_one = np.zeros((2, layers), np.int64)
+        self.t_eq = np.zeros(count, np.int64)
+        self.squared_errors = np.zeros((count, len(steps)))
+        self.seconds = 0.0
+
+    def add(
+        self,
+        start: int,
+        batch: Batch,
+        seconds: float,
+        simulation: Simulation,
+        ann_output: NDArray[Any],
+    ) -> None:
+        """Adds a batch.
+
+        start: the position of its first image. batch: what its images gave. seconds: the wall time
+        it took. simulation: the one that ran it. ann_output: the ANN's output for all images, [N,
+        classes].
+        """
+        here = slice(start, start + len(batch.readout))
+        for i, step in enumerate(self.at + 1):
+            error = simulation.output(batch.readout[:, step - 1], step) - ann_output[here]
+            self.squared_errors[here, i] = np.square(error).sum(axis=1)
+        self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
+        self.spikes += batch.spikes.sum(axis=0)
+        self.operations += batch.operations.sum(axis=0)
+        self.ties += batch.ties.sum(axis=0)
+        self.t_eq[here] = batch.t_eq
+        if batch.stage_one is not None:
+            self.stage_one += batch.stage_one.sum(axis=0)
+        self.seconds += seconds
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    folder: Folder,
+    simulation: Simulation,
+    images: Images,
+    ann_output: NDArray[Any],
+    steps: Sequence[int],
+    provenance: dict[str, Any],
+    keep: str = "counts",
+) -> Totals:
+    """Writes run.h5 from the folder's batches; returns their `Totals`.
+
+    Each dataset says what it is and in what unit.
+
+    path: of the file. folder: which holds the batches. simulation: the one that ran them. images:
+    the images that it ran. ann_output: the ANN's output for them, [N, classes]. steps: numbers of
+    steps to keep predictions for. provenance: JSON-able; all that is needed to make the run again.
+    keep: "none" keeps no counts of spikes and operations; "counts" keeps them; any other keeps the
+    event engine's hashes too. Raises OSError where the disk refuses.
+    """
+    layers = simulation.network.layers
+    count = len(images)
+    totals = Totals(count, len(layers), simulation.steps, steps)
+    with (
+        open(path, "w+b", buffering=0) as disk,
+        Patient(disk) as patient,
+        h5py.File(patient, "w") as file,
+    ):
+        file.attrs["format"] = "eventsnn.run"
+        file.attrs["version"] = 1
+        file.attrs["id"] = provenance["id"]
+        meaning = "JSON: settings, semantics, network, data and versions of the run"
+        _put(file, "provenance", "none", meaning, json.dumps(provenance))
+        _put_images(file, images, ann_output)
+        _put_layers(file, layers)
+        readout = _put_readout(file, simulation, count)
+        sums = _put_counts(file, count, len(layers)) if keep != "none" else {}
+        digests = None
+        if keep not in ("none", "counts"):
+            digests = _put_digests(file, (count, 2, len(layers), simulation.steps))
+        for start, batch, seconds in folder.batches():
+            here = slice(start, start + len(batch.readout))
+            readout[here] = batch.readout
+            for name, dataset in sums.items():
+                dataset[here] = getattr(batch, name).sum(axis=2)
+            if digests is not None:
+                digests[here] = batch.digests
+            totals.add(start, batch, seconds, simulation, ann_output)
+        _put_totals(file, totals, keep != "none", simulation.srp > 0)
+    return totals
+
+
+def _put(
+    file: h5py.File,
+    name: str,
+    unit: str,
+    description: str,
+    data: ArrayLike | None = None,
+    **options: Any,
+) -> h5py.Dataset:
+    """A new dataset that says what it is; options: those of h5py's `create_dataset`."""
+    dataset = file.create_dataset(name, data=data, **options)
+    dataset.attrs["unit"] = unit
+    dataset.attrs["description"] = description
+    return dataset
+
+
+def _put_images(file: h5py.File, images: Images, ann_output: NDArray[Any]) -> None:
+    meaning = "[image]: position in the split of the data set"
+    _put(file, "images/index", "1", meaning, images.indices)
+    if images.labels is not None:
+        _put(file, "images/label", "1", "[image]: class", images.labels)
+    meaning = "[image, class]: output of the ANN"
+    _put(file, "images/ann_output", "ANN output", meaning, ann_output)
+
+
+def _put_layers(file: h5py.File, layers: Sequence[Layer]) -> None:
+    meaning = "[layer]: name of the ANN's activation; the last layer is the readout"
+    _put(file, "layers/name", "none", meaning, [layer.name for layer in layers])
+    operators = [layer.node.op if layer.node else "readout" for layer in layers]
+    meaning = "[layer]: operator of that activation"
+    _put(file, "layers/activation", "none", meaning, operators)
+    meaning = "[layer]: threshold before normalisation; the mean where each neuron has its own"
+    _put(file, "layers/theta", "ANN activation", meaning, [layer.scale for layer in layers])
+    meaning = "[neuron]: threshold before normalisation; 0: silent"
+    for layer in layers:
+        if np.ndim(layer.theta):
+            name = f"layers/thetas/{layer.name}"
+            _put(file, name, "ANN activation", meaning, np.ravel(layer.theta))
+    meaning = "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c"
+    _put(file, "layers/shape", "neurons", meaning, [layer.grid for layer in layers])
+
+
+def _put_readout(file: h5py.File, simulation: Simulation, count: int) -> h5py.Dataset:
+    """Room for the readout of `count` images."""
+    arithmetic = simulation.arithmetic
+    steps = simulation.steps
+    classes = simulation.network.readout.size
+    rows = max(1, min(steps, CHUNK // classes))
+    chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
+    return _put(
+        file,
+        "readout",
+        f"2^{arithmetic.readout_exponent - arithmetic.fraction_bits} ANN output",
+        "[image, step, class]: charge that has arrived at the readout after each step; divide by "
+        "the number of steps (not with encoding even) to compare with the ANN's output",
+        shape=(count, steps, classes),
+        dtype=simulation.engine.result_dtype,
+        chunks=chunks,
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+
+
+def _put_counts(file: h5py.File, count: int, layers: int) -> dict[str, h5py.Dataset]:
+    """Room for the spikes and operations of `count` images, by their names in `Batch`."""
+    sums = {}
+    for name, unit in (("spikes", "spikes"), ("operations", "synaptic operations")):
+        meaning = "[image, layer]: all steps together"
+        shape = (count, layers)
+        sums[name] = _put(file, f"{name}_per_image", unit, meaning, dtype=np.int64, shape=shape)
+    return sums
+
+
+def _put_digests(file: h5py.File, shape: tuple[int, int, int, int]) -> h5py.Dataset:
+    """Room for the event engine's hashes."""
+    meaning = "[image, 2, layer, step]: hash of the spikes, dependent on their order, and not"
+    return _put(file, "digests", "64-bit hash", meaning, shape=shape, dtype=np.uint64)
+
+
+def _put_totals(file: h5py.File, totals: Totals, counts: bool, stages: bool) -> None:
+    """What all images gave. counts: with spikes and operations. stages: with SRP's first stage."""
+    if counts:
+        _put(file, "spikes", "spikes", "[layer, step]: sum over images", totals.spikes)
+        meaning = "[target layer, step]: weights touched by delivered spikes, sum over images"
+        _put(file, "operations", "synaptic operations", meaning, totals.operations)
+    meaning = "[image]: the last step in which a neuron fired or charge arrived"
+    _put(file, "t_eq", "steps", meaning, totals.t_eq)
+    if stages:
+        meaning = "[2, layer]: of SRP's first stage, sum over images"
+        _put(file, "stage_one", "spikes, synaptic operations", meaning, totals.stage_one)
+    meaning = "[layer]: evaluations in which a potential met the threshold exactly, sum over images"
+    _put(file, "ties", "evaluations", meaning, totals.ties)

@@ -1,0 +1,57 @@
+"""What version 0.1.0 wrote before the modules moved still opens, and still says the same."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import eventsnn
+from eventsnn.run import main
+from eventsnn.trace import read_trace
+
+FILES = Path(__file__).parents[1] / "files" / "written"
+OPTIONS = {"steps": 3, "engine": "event", "order": "random", "neuron": "snm"}
+
+
+def again():
+    """The run that left the files, once more."""
+    network = eventsnn.convert(eventsnn.load(FILES / "net.h5"))
+    images = eventsnn.load_images(FILES / "data.npz", limit=3)
+    return eventsnn.simulate(network, images, **OPTIONS)
+
+
+def test_a_checkpoint_is_the_network_that_it_was():
+    summary = json.loads((FILES / "summary.json").read_text())
+    graph = eventsnn.load(FILES / "net.h5")
+    assert graph.hash == summary["network"]["sha256"] and len(graph.nodes) == 7
+
+
+def test_a_trace_opens_and_is_what_a_run_records():
+    result = again()
+    old, new = read_trace(FILES / "trace-0.h5", result.simulation), result.trace(0)
+    assert len(old.spikes) > 20
+    for name in ("spikes", "deliveries", "drive", "starts"):
+        assert np.array_equal(getattr(old, name), getattr(new, name)), name
+    assert str(eventsnn.explain.explain_neuron(old, 0, 5)) == str(result.explain(0, 5))
+
+
+def test_counts_of_a_results_folder_are_those_of_a_run():
+    result = again()
+    with h5py.File(FILES / "run.h5") as file:
+        assert np.array_equal(file["spikes"][()], result.spikes.sum(axis=0))
+        assert np.array_equal(file["readout"][()], result.batch.readout)
+        assert np.array_equal(file["digests"][()], result.batch.digests)
+
+
+def test_the_same_command_leaves_the_same_results(tmp_path):
+    given = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    files = ["--net", str(FILES / "net.h5"), "--data", str(FILES / "data.npz"), "--limit", "3"]
+    out = ["--trace", "spikes", "--out", str(tmp_path / "r"), "--quiet"]
+    assert main([*files, *given, *out]) == 0
+    old = json.loads((FILES / "summary.json").read_text())
+    new = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert {*old} == {*new}
+    for name in ("id", "ann_accuracy", "snn_accuracy", "spikes_per_image", "cost_per_image"):
+        assert old[name] == new[name], name
+    assert old["semantics"] == new["semantics"]
