@@ -187,7 +187,7 @@ def draw_neuron(seen: Observation, title: str) -> Figure:
     """
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     early = rows[np.lexsort((rows["charge"] >= 0, rows["source"] != DRIVE, rows["step"]))]
-    one, start = seen.simulation.arithmetic.one.item(), seen.start.item()
+    one, start = seen.simulation.arithmetic.one.item(), seen.v0.item()
     panels = {
         "inhibition first in each step": (IF, early),
         "as it came: IF": (IF, rows),

@@ -30,7 +30,7 @@ def fail(error: InputError) -> int:
     return 2
 
 
-def start(main: Callable[[], int]) -> int | str | None:
+def command(main: Callable[[], int]) -> int | str | None:
     """Runs a command, its `main`, on terminals and pipes of any kind; returns the exit status."""
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, io.TextIOWrapper):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.console import start
+from eventsnn.console import command
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
@@ -130,4 +130,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(start(main))
+    sys.exit(command(main))

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from shutil import get_terminal_size
 from typing import NoReturn
 
-from eventsnn.console import STOPPED, explain, fail, start
+from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
 from eventsnn.settings import GROUPS, Settings, option_of, read
 from eventsnn.version import VERSION
@@ -140,4 +140,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(start(main))
+    sys.exit(command(main))

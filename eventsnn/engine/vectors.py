@@ -1,7 +1,7 @@
 """The two inner loops of the engines as vector code, written out in LLVM's own terms.
 
-`add_rows` and `subtract_rows` keep the sum of many rows in registers (clocked time); `add_run`,
-`subtract_run` and their halves add one row and say which potentials left a band (asynchronous
+`add_rows` and `subtract_rows` keep the sum of many rows in registers (clocked time); `add_stretch`,
+`subtract_stretch` and their halves add one row and say which potentials left a band (asynchronous
 time). What numba makes of plain loops loads and stores the sum for every few rows, tests at each
 call whether the arrays overlap, and has no masks.
 """
@@ -150,7 +150,7 @@ def _in_blocks(
     builder.position_at_end(finish)
 
 
-def _run(words: str, whole: str, floating: str, by_sign: bool) -> Any:
+def _stretch(words: str, whole: str, floating: str, by_sign: bool) -> Any:
     """An intrinsic that changes a run of potentials by one row, and tests them.
 
     words: the change, for the docstring. whole, floating: LLVM's instructions for whole numbers and
@@ -161,7 +161,7 @@ def _run(words: str, whole: str, floating: str, by_sign: bool) -> Any:
         signature = types.UniTuple(types.int64, 2)(
             v, at, weights, row, width, half, low, high, found, pairs
         )
-        return signature, partial(_run_code, (whole, floating), by_sign)
+        return signature, partial(_stretch_code, (whole, floating), by_sign)
 
     which = "the charges of one sign" if by_sign else "all charges"
     looked_at = "" if by_sign else " (not looked at here)"
@@ -178,13 +178,13 @@ def _run(words: str, whole: str, floating: str, by_sign: bool) -> Any:
     return _intrinsic(change)
 
 
-add_run = _run("+=", "add", "fadd", False)
-subtract_run = _run("-=", "sub", "fsub", False)
-add_half_run = _run("+=", "add", "fadd", True)
-subtract_half_run = _run("-=", "sub", "fsub", True)
+add_stretch = _stretch("+=", "add", "fadd", False)
+subtract_stretch = _stretch("-=", "sub", "fsub", False)
+add_half_stretch = _stretch("+=", "add", "fadd", True)
+subtract_half_stretch = _stretch("-=", "sub", "fsub", True)
 
 
-def _run_code(
+def _stretch_code(
     instructions: tuple[str, str],
     by_sign: bool,
     context: Any,

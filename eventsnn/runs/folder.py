@@ -43,7 +43,7 @@ TRIES = 100  # to find the folder at work as it was made
 class Folder:
     """A results folder in the making; use it as a context manager.
 
-    Inside `with`, `start` begins or takes up a run, `add` keeps batches, the files of FILES are
+    Inside `with`, `open` begins or takes up a run, `add` keeps batches, the files of FILES are
     written to `results`, and `finish` moves them to `out`. Where the block ends before `finish`,
     only whole batches stay behind, for the next run of the same command. Where there are none,
     nothing stays behind.
@@ -159,7 +159,7 @@ class Folder:
         os.write(lock, str(os.getpid()).encode())
         return True
 
-    def start(self, identity: dict[str, Any]) -> int:
+    def open(self, identity: dict[str, Any]) -> int:
         """Begins a run, or goes on with one of the same identity.
 
         What another run did not finish is thrown away. identity: JSON-able; all that decides the

@@ -55,7 +55,7 @@ def run(settings: Settings) -> dict[str, Any]:
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         versions = provenance["versions"]
         identity = {"id": run_id, "versions": versions, "sources": hash_of_sources()}
-        there = folder.start(identity)
+        there = folder.open(identity)
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         if "nir" in settings.exports:

@@ -189,7 +189,7 @@ def build_events(
     sources = np.array(source, np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
     out_first = np.searchsorted(sources[out], np.arange(len(grids) + 1))
-    rows, first_run, runs = _runs(network, projections, channels, first)
+    rows, first_stretch, stretches = _runs(network, projections, channels, first)
     pools, sums, window_base, window_first, windows = _windows(network)
     return EventTables(
         layers=np.stack([np.array([*channels, 0], np.int64), first], axis=1),
@@ -198,8 +198,8 @@ def build_events(
         out=out,
         out_first=out_first.astype(np.int64),
         projections=rows,
-        first_run=first_run,
-        runs=runs,
+        first_stretch=first_stretch,
+        stretches=stretches,
         weights=_weights_by_source(projections, quantise, dtype),
         pools=pools,
         sums=sums,
@@ -215,13 +215,13 @@ def _runs(
     channels: Sequence[int],
     first: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """projections, first_run and runs of EventTables.
+    """projections, first_stretch and stretches of EventTables.
 
     channels: of each layer. first: int64 [L + 2], the first neuron of each.
     """
     rows: list[tuple[int, ...]] = []
     firsts: list[NDArray[np.int64]] = []
-    runs: list[NDArray[np.int64]] = []
+    stretches: list[NDArray[np.int64]] = []
     sites = count = at = 0
     for p in projections:
         blocks, groups, ci, co = p.map.weights.shape
@@ -238,14 +238,14 @@ def _runs(
         to = first[p.target] + target[start] * channels[p.target]
         rows.append((p.target, ci, co, blocks * co, sites))
         firsts.append(count + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
-        runs.append(np.stack([to, at + block[start] * co, length * co], axis=1))
+        stretches.append(np.stack([to, at + block[start] * co, length * co], axis=1))
         sites += len(firsts[-1])
         count += len(start)
         at += p.map.weights.size
     return (
         np.array(rows, np.int64),
         np.concatenate(firsts).astype(np.int64),
-        np.concatenate(runs).astype(np.int64),
+        np.concatenate(stretches).astype(np.int64),
     )
 
 

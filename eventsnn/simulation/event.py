@@ -236,8 +236,8 @@ class Event:
 def _fan_out(tables: layout.EventTables) -> int:
     """The most neurons that one spike reaches."""
     # neurons of all runs before each run
-    reached = np.concatenate([[0], np.cumsum(tables.runs[:, layout.R_WIDTH])])
-    by_site = np.diff(reached[tables.first_run])
+    reached = np.concatenate([[0], np.cumsum(tables.stretches[:, layout.R_WIDTH])])
+    by_site = np.diff(reached[tables.first_stretch])
     most = [int(sites.max()) for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])]
     ends = zip(tables.out_first, tables.out_first[1:])
     return max(sum(most[q] for q in tables.out[first:end]) for first, end in ends)

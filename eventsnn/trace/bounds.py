@@ -51,17 +51,17 @@ def of_arrivals(
 
 
 def in_steps(
-    start: int | float, steps: Iterable[tuple[int | float, NDArray[Any]]], theta: int | float
+    v0: int | float, steps: Iterable[tuple[int | float, NDArray[Any]]], theta: int | float
 ) -> tuple[int, int]:
     """(fewest, most) spikes of a run over all orders in which every arrival stays in its step.
 
     Drive comes first in its step. Both ends can be reached, by one order each: inhibition first
     everywhere keeps U down to its heights after the drive and at the end of a step.
 
-    start: v(0). steps: (drive, charges of the spikes that arrived, the arithmetic's dtype [A]) of
+    v0: v(0). steps: (drive, charges of the spikes that arrived, the arithmetic's dtype [A]) of
     each step. theta: the threshold.
     """
-    height = start
+    height = v0
     lowest = []
     highest = []
     for drive, charges in steps:
@@ -73,17 +73,17 @@ def in_steps(
     return _spikes(max(lowest), theta), _spikes(max(highest), theta)
 
 
-def in_any(start: int | float, charges: NDArray[Any], theta: int | float) -> tuple[int, int]:
+def in_any(v0: int | float, charges: NDArray[Any], theta: int | float) -> tuple[int, int]:
     """(fewest, most) spikes over all orders of all arrivals of a run, drive among them.
 
     A v(0) of theta or more fires at the first arrival. That can be the lowest charge of all, or
     the highest.
 
-    start: v(0). charges: the arithmetic's dtype [A], one or more. theta: the threshold.
+    v0: v(0). charges: the arithmetic's dtype [A], one or more. theta: the threshold.
     """
     excitation = charges[charges > 0]
-    lowest = start + max(charges.min().item(), total(charges))
-    highest = start + (total(excitation) if len(excitation) else charges.max().item())
+    lowest = v0 + max(charges.min().item(), total(charges))
+    highest = v0 + (total(excitation) if len(excitation) else charges.max().item())
     return _spikes(lowest, theta), _spikes(highest, theta)
 
 
@@ -96,7 +96,7 @@ class Alone:
     """One neuron by itself, charged by hand.
 
     simulation: with the event engine, for model, time and arithmetic. layer: number of the neuron's
-    layer. start: v(0), in the arithmetic's numbers. Raises InputError for another engine.
+    layer. v0: v(0), in the arithmetic's numbers. Raises InputError for another engine.
 
     p: the potential. signs: of the spikes fired, in order. net: their sum. rests_until: the tick at
     which its rest ends (None: it does not rest). window_end: the tick at which its window ends
@@ -104,7 +104,7 @@ class Alone:
     whether it is evaluated once a step, by the caller.
     """
 
-    def __init__(self, simulation: Simulation, layer: int, start: Any) -> None:
+    def __init__(self, simulation: Simulation, layer: int, v0: Any) -> None:
         # Python's whole numbers cannot overflow in another order
         exact = simulation.arithmetic.dtype.kind == "i"
 
@@ -113,7 +113,7 @@ class Alone:
 
         self.layer = layer
         self.neuron = type(simulation.neuron)(*map(plain, simulation.neuron))
-        self.p = plain(start)
+        self.p = plain(v0)
         time = simulation.time
         self.rest = time.in_ticks(time.refractory, "refractory")
         self.window = time.in_ticks(time.window, "window")
@@ -203,7 +203,7 @@ def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[int] | None:
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
     ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
-    alone = Alone(seen.simulation, seen.layer, seen.start)
+    alone = Alone(seen.simulation, seen.layer, seen.v0)
     time = seen.simulation.time
     waits = bool(time.window and time.barrier)
     for at in np.lexsort((~moved, ~drives, rows["step"])):

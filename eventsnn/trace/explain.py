@@ -248,7 +248,7 @@ def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explan
     in_steps = None
     in_any = None
     if bounds.has_bounds(seen.simulation):
-        v0 = seen.start.item()
+        v0 = seen.v0.item()
         theta = seen.simulation.arithmetic.one.item()
         each = np.split(charge, np.flatnonzero(np.diff(rows["step"])) + 1)
         in_steps = bounds.in_steps(v0, [(part[0].item(), part[1:]) for part in each], theta)
@@ -365,7 +365,7 @@ def _arrived(e: Explanation) -> str:
         f"Arrived, in thresholds: drive {_show(e, e.drive)}, "
         f"excitation {_show(e, e.excitation)} ({(charges > 0).sum()} spikes), "
         f"inhibition {_show(e, e.inhibition)} ({(charges < 0).sum()} spikes); "
-        f"v(0) = {_show(e, seen.start)}, v(T) = {_show(e, seen.end)}."
+        f"v(0) = {_show(e, seen.v0)}, v(T) = {_show(e, seen.end)}."
     )
 
 

@@ -268,7 +268,7 @@ class TraceFile:
             "layers": self.names,
             "neurons": [layer.size for layer in simulation.network.layers],
             "ticks_per_step": simulation.time.ticks,
-            "end": run.start,
+            "end": run.begins_at,
             "complete": int(self.complete),
             **self.provenance,
         }

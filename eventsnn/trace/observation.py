@@ -41,7 +41,7 @@ class Observation:
     """All that arrived at one neuron, and what it did.
 
     simulation: that ran. layer: number of the neuron's layer. neuron: its number there. image: the
-    image's number. start: v(0), in the arithmetic's numbers. spikes: structured [S], the neuron's
+    image's number. v0: v(0), in the arithmetic's numbers. spikes: structured [S], the neuron's
     own, as in the trace.
 
     arrivals: structured [A], in the order of arrival. event: the queue's number; drive has the
@@ -56,7 +56,7 @@ class Observation:
     layer: int
     neuron: int
     image: int
-    start: np.generic
+    v0: np.generic
     arrivals: NDArray[np.void]
     spikes: NDArray[np.void]
 
@@ -94,7 +94,7 @@ class Observation:
         """What the same charge is worth in any order (`arrivals.worth`); None for the readout."""
         if not self.fires:
             return None
-        charge = self.start.item() + total(self.arrivals["charge"])
+        charge = self.v0.item() + total(self.arrivals["charge"])
         return int(worth(self.simulation, self.layer, charge))
 
     def in_thresholds(self, values: ArrayLike) -> Any:

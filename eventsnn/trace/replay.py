@@ -39,7 +39,7 @@ __all__ = [
     "Delay",
     "Replayed",
     "replay",
-    "start",
+    "begin",
     "run_at",
     "branch",
     "play",
@@ -220,7 +220,7 @@ def _inputs(inputs: NDArray[np.int64] | None) -> NDArray[np.int64]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
-def start(
+def begin(
     simulation: Simulation,
     drive: NDArray[Any],
     number: int = 0,
@@ -257,7 +257,7 @@ def run_at(
     if is_clocked(trace.simulation) or not isinstance(number, (int, np.integer)) or number < 1:
         raise InputError("event", "an event's number, from 1, in asynchronous time", number)
     order = recorded_order(trace, edits)
-    run = start(trace.simulation, trace.drive, trace.number, order, sink, trace.mute, trace.inputs)
+    run = begin(trace.simulation, trace.drive, trace.number, order, sink, trace.mute, trace.inputs)
     constants = run.constants
     rules = run.rules._replace(max_events=int(number) - 1)
     run.constants = (*constants[:3], rules, *constants[4:])
@@ -348,14 +348,14 @@ def play(
 
     It runs in 64 bits where 32 do not suffice.
 
-    simulation, drive, number, order, mute, inputs: as in `start`. Raises InputError for another
+    simulation, drive, number, order, mute, inputs: as in `begin`. Raises InputError for another
     engine, TooManyEvents if max_events did not suffice, and PotentialsTooLarge where 64 bits do not
     suffice.
     """
     recorder = Recorder()
     with plain_errors(simulation):
         try:
-            run = start(simulation, drive, number, order, recorder, mute, inputs).run()
+            run = begin(simulation, drive, number, order, recorder, mute, inputs).run()
         except Overflow:
             if simulation.arithmetic.dtype != np.int32:
                 raise

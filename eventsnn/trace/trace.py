@@ -276,7 +276,7 @@ class Recorder:
             number,
             *structured(simulation, 0, *self.records()),
             run.starts,
-            run.start,
+            run.begins_at,
             mute=run.state.mute if run.state.mute.any() else None,
             inputs=run.inputs if len(run.inputs) else None,
         )

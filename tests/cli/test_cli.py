@@ -690,7 +690,7 @@ def die(folder, *batch):
     if len(count) == 3:
         {death}
 record.Folder.add = die
-sys.exit(console.start(run.main))
+sys.exit(console.command(run.main))
 """
 
 
@@ -874,7 +874,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(capsys, here, files):
 @pytest.mark.skipif(record.fcntl is None, reason="no locks on this system")
 def test_a_run_at_work_keeps_others_out(capsys, here, files):
     with Folder(here / "a") as folder:
-        folder.start({})
+        folder.open({})
         fails(capsys, here, arguments_of(files, "a"), "--out a", "process", "at work")
 
 
@@ -1583,14 +1583,20 @@ class Terminal(io.StringIO):
 
 
 def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
+    """By the bar's own clock, which the test sets."""
     streams = {"terminal": Terminal(), "quiet": Terminal(), "file": io.StringIO()}
     bars = {}
+    now = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
     for name, stream in streams.items():
         monkeypatch.setattr(sys, "stderr", stream)
         bars[name] = Say(None, name != "quiet").bar(100, "SNN")
         bars[name].update(10)
+    now[0] = 1.9
+    for bar in bars.values():
+        bar.update(0)
     assert not any(stream.getvalue() for stream in streams.values())
-    time.sleep(2.1)
+    now[0] = 2.1
     for bar in bars.values():
         bar.update(10)
     shown = {name for name, stream in streams.items() if stream.getvalue()}
@@ -1603,22 +1609,26 @@ def test_progress_comes_after_two_seconds_on_a_terminal_only(monkeypatch):
     )
 
 
+# a process in which the progress bar's clock goes on by `seconds` with each batch, and else stands
 SLOW_RUN = """
-import sys, time
+import sys, tqdm.std
 from eventsnn import console, run
 from eventsnn.simulation import simulation
+now = [0.0]
+tqdm.std.time = lambda: now[0]
 simulate = simulation.Simulation.run
 def slow(self, pixels, **options):
-    time.sleep({seconds})
+    now[0] += {seconds}
     return simulate(self, pixels, **options)
 simulation.Simulation.run = slow
-sys.exit(console.start(run.main))
+sys.exit(console.command(run.main))
 """
 
 
 def start_on_terminal(here, files, seconds, *options):
-    """A process whose standard error is a pseudo-terminal, and whose batches take `seconds` each;
-    returns it and the terminal.
+    """A process whose standard error is a pseudo-terminal, and the terminal.
+
+    seconds: what each batch takes by the progress bar's clock.
     """
     import fcntl
     import termios

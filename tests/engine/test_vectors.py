@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from eventsnn.engine.vectors import (
-    add_half_run,
+    add_half_stretch,
     add_rows,
-    add_run,
-    subtract_half_run,
+    add_stretch,
+    subtract_half_stretch,
     subtract_rows,
-    subtract_run,
+    subtract_stretch,
 )
 
 WIDTHS = [*range(1, 70), 127, 128, 129, 255, 257, 511, 512, 700, 1300]
@@ -19,12 +19,12 @@ WIDTHS = [*range(1, 70), 127, 128, 129, 255, 257, 511, 512, 700, 1300]
 @numba.njit
 def change(negative, v, at, weights, row, width, half, low, high, found):
     if half == 0 and negative:
-        return subtract_run(v, at, weights, row, width, half, low, high, found, 0)
+        return subtract_stretch(v, at, weights, row, width, half, low, high, found, 0)
     if half == 0:
-        return add_run(v, at, weights, row, width, half, low, high, found, 0)
+        return add_stretch(v, at, weights, row, width, half, low, high, found, 0)
     if negative:
-        return subtract_half_run(v, at, weights, row, width, half, low, high, found, 0)
-    return add_half_run(v, at, weights, row, width, half, low, high, found, 0)
+        return subtract_half_stretch(v, at, weights, row, width, half, low, high, found, 0)
+    return add_half_stretch(v, at, weights, row, width, half, low, high, found, 0)
 
 
 @numba.njit

@@ -60,11 +60,11 @@ def fill(folder, names=FILES, text="new"):
 
 def test_a_folder_goes_on_where_it_was(tmp_path):
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({"id": 1}) == 0
+        assert folder.open({"id": 1}) == 0
         folder.add(4, batch_of(2, seed=4), 0.5)
         folder.add(0, batch_of(3), 0.25)
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({"id": 1}) == 5
+        assert folder.open({"id": 1}) == 5
         assert folder.missing(8).tolist() == [3, 6, 7]
         (first, a, s), (second, b, t) = folder.batches()
         assert (
@@ -76,21 +76,21 @@ def test_a_folder_goes_on_where_it_was(tmp_path):
 
 def test_another_run_begins_anew(tmp_path):
     with Folder(tmp_path / "out") as folder:
-        folder.start({"id": 1})
+        folder.open({"id": 1})
         folder.add(0, batch_of(2), 0)
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({"id": 2}) == 0 and folder.missing(2).tolist() == [0, 1]
+        assert folder.open({"id": 2}) == 0 and folder.missing(2).tolist() == [0, 1]
 
 
 def test_opening_a_folder_loses_nothing(tmp_path):
-    """Only `start` throws other batches away: a command that fails before it does no harm."""
+    """Only `open` throws other batches away: a command that fails before it does no harm."""
     with Folder(tmp_path / "out") as folder:
-        folder.start({"id": 1})
+        folder.open({"id": 1})
         folder.add(0, batch_of(2), 0)
     with pytest.raises(InputError), Folder(tmp_path / "out"):
         raise InputError("somewhere", "something", "nothing")
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({"id": 1}) == 2
+        assert folder.open({"id": 1}) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_opening_a_folder_loses_nothing(tmp_path):
 )
 def test_damaged_batches_are_computed_again(tmp_path, damage):
     with Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(2), 0)
         folder.add(2, batch_of(2, seed=1), 0)
         damage(folder.partial / "part-2-4.npz")
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({}) == 2
+        assert folder.open({}) == 2
         assert folder.missing(4).tolist() == [2, 3]
 
 
@@ -120,7 +120,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(2), 0)
         with monkeypatch.context() as patch:
             patch.setattr(os, "replace", stop)
@@ -139,7 +139,7 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_without_a_batch_nothing_stays(tmp_path):
     for error in (InputError("a", "b", "c"), KeyboardInterrupt(), ZeroDivisionError()):
         with pytest.raises(type(error)), Folder(tmp_path / "new" / "and" / "out") as folder:
-            folder.start({})
+            folder.open({})
             fill(folder)
             raise error
         assert listing(tmp_path) == []
@@ -150,7 +150,7 @@ def test_batches_of_wrong_input_are_of_no_use(tmp_path):
     again.
     """
     with pytest.raises(InputError), Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(1), 0)
         raise InputError("max_events", "a queue that empties", "one that does not")
     assert listing(tmp_path) == []
@@ -166,7 +166,7 @@ def test_only_new_folders_are_removed_again(tmp_path):
 def test_results_take_their_place_in_the_end(tmp_path):
     for text in ("first", "second"):
         with Folder(tmp_path / "out") as folder:
-            folder.start({"text": text})
+            folder.open({"text": text})
             folder.add(0, batch_of(1), 0)
             fill(folder, text=text)
             assert (
@@ -180,7 +180,7 @@ def test_results_take_their_place_in_the_end(tmp_path):
 
 def earlier_results(path):
     with Folder(path) as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(1), 0)
         fill(folder, text="earlier")
         folder.finish()
@@ -197,7 +197,7 @@ def test_earlier_results_come_back_when_the_move_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="Input/output"), Folder(tmp_path / "out") as folder:
-        folder.start({"other": 1})
+        folder.open({"other": 1})
         folder.add(0, batch_of(1), 0)
         fill(folder)
         folder.finish()
@@ -207,7 +207,7 @@ def test_earlier_results_come_back_when_the_move_fails(tmp_path, monkeypatch):
 
 def test_traces_stay_with_their_batches_when_the_move_fails(tmp_path):
     with Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(1), 0)
         (folder.partial / "trace-0.h5").write_text("spikes")
         fill(folder)
@@ -219,7 +219,7 @@ def test_traces_stay_with_their_batches_when_the_move_fails(tmp_path):
         )  # as when killed within `finish`
     (tmp_path / "out").unlink()
     with Folder(tmp_path / "out") as folder:
-        assert folder.start({}) == 1 and (folder.partial / "trace-0.h5").read_text() == "spikes"
+        assert folder.open({}) == 1 and (folder.partial / "trace-0.h5").read_text() == "spikes"
         fill(folder)
         folder.finish()
     assert (tmp_path / "out" / "trace-0.h5").read_text() == "spikes"
@@ -232,7 +232,7 @@ def test_killed_between_the_moves(tmp_path, at):
     """
     earlier_results(tmp_path / "out")
     folder = Folder(tmp_path / "out")
-    folder.start({"id": 1})
+    folder.open({"id": 1})
     folder.add(0, batch_of(1), 0)
     fill(folder)
     os.replace(folder.out, folder.earlier)
@@ -241,7 +241,7 @@ def test_killed_between_the_moves(tmp_path, at):
     os.close(folder.lock)
     with Folder(tmp_path / "out") as folder:
         assert (tmp_path / "out" / "run.h5").read_text() == ("earlier" if at == 1 else "new")
-        assert folder.start({"id": 1}) == 1
+        assert folder.open({"id": 1}) == 1
         fill(folder, text="newer")
         folder.finish()
     assert (
@@ -279,7 +279,7 @@ def test_folders_with_other_files_are_not_touched(tmp_path):
 
 def test_a_file_that_appears_while_a_run_is_under_way_is_not_touched(tmp_path):
     with pytest.raises(InputError, match="notes.txt"), Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(1), 0)
         fill(folder)
         (tmp_path / "out").mkdir()
@@ -322,7 +322,7 @@ def test_a_link_leads_to_the_results(tmp_path):
 @pytest.mark.skipif(record.fcntl is None, reason="no locks on this system")
 def test_a_second_run_is_refused_while_the_first_is_at_work(tmp_path):
     with Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, batch_of(1), 0)
         refused(tmp_path / "out", f"process {os.getpid()} at work", "wait for it")
         assert folder.missing(2).tolist() == [1]
@@ -588,7 +588,7 @@ def test_provenance_is_json_of_any_length(tmp_path):
     images = Images("three", "test", np.arange(3), np.zeros((3, 2, 6, 6), np.uint8), None, ())
     provenance = {"id": "0", "steps": list(range(30_000))}
     with pytest.raises(ZeroDivisionError), Folder(tmp_path / "out") as folder:
-        folder.start({})
+        folder.open({})
         folder.add(0, simulation.run(images.pixels), 1.0)
         totals = run_file.write_hdf5(
             folder.results / "run.h5", folder, simulation, images, np.zeros((3, 4)), [2], provenance

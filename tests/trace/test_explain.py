@@ -201,7 +201,10 @@ def test_inhibition_within_the_window_forestalls_a_spike():
         simulation, np.array([1, 1, 0], simulation.arithmetic.dtype) * simulation.arithmetic.one
     )
     e = explain_neuron(trace, "target", 0)
-    assert e.observation.spikes["tick"].tolist() == [250] and (trace.end, run.start) == (1000, 1000)
+    assert e.observation.spikes["tick"].tolist() == [250] and (trace.end, run.begins_at) == (
+        1000,
+        1000,
+    )
     assert (e.inhibition_first, e.excitation_first) == (0, 1) and e.superfluous[
         "tick"
     ].tolist() == [250]

@@ -34,11 +34,11 @@ def test_potentials_are_rebuilt_exactly(case, model):
         rows, number = seen.arrivals, run.first(layer) + neuron
         assert seen.end == run.run.state.v[number]
         assert seen.fired == run.run.state.memory[number, 0] == rows["fired"].sum()
-        assert rows["before"][0] == seen.start and np.array_equal(
+        assert rows["before"][0] == seen.v0 and np.array_equal(
             rows["after"][:-1], rows["before"][1:]
         )
         assert np.array_equal(rows["before"] + rows["charge"], rows["charged"])
-        assert seen.end == seen.start + rows["charge"].sum(dtype=np.int64) - one * seen.fired
+        assert seen.end == seen.v0 + rows["charge"].sum(dtype=np.int64) - one * seen.fired
         assert (rows["source"] == DRIVE).sum() == run.simulation.steps
         assert not rows["charge"][rows["source"] == ITSELF].any()
         fired += len(seen.spikes)
@@ -128,9 +128,9 @@ def test_steps_start_when_they_did(case):
     began, simulation = [], run.simulation
     again = simulation.engine.begin(simulation.drive(run.pixels), number=3)
     while again.step_number < simulation.steps:
-        began.append(again.start)
+        began.append(again.begins_at)
         again.run_step()
-    assert run.trace.starts.tolist() == began and run.trace.end == again.start
+    assert run.trace.starts.tolist() == began and run.trace.end == again.begins_at
     step, ticks = run.trace.deliveries["step"], run.trace.deliveries["tick"]
     for k, (start, end) in enumerate(zip(began, [*began[1:], run.trace.end])):
         mine = ticks[step == k]
@@ -150,7 +150,7 @@ def test_the_ideal_count_is_the_staircase():
         one = run.simulation.arithmetic.one.item()
         for layer, neuron in run.neurons(readout=False):
             seen = observe(run.trace, layer, neuron)
-            worth = (seen.start.item() + int(seen.arrivals["charge"].sum(dtype=np.int64))) // one
+            worth = (seen.v0.item() + int(seen.arrivals["charge"].sum(dtype=np.int64))) // one
             assert seen.ideal == min(max(worth, 0), most)
             counts.add(np.sign(worth - seen.ideal))
     assert counts == {-1, 0, 1}

@@ -22,6 +22,7 @@ from eventsnn.trace.replay import (
     Drop,
     Move,
     Swap,
+    begin,
     branch,
     first_difference,
     play,
@@ -29,7 +30,6 @@ from eventsnn.trace.replay import (
     replay,
     run_at,
     spread,
-    start,
     state_at,
 )
 from eventsnn.trace.trace import Recorder, spike_type, structured
@@ -416,7 +416,7 @@ def test_the_report_counts_every_spike(case):
 )
 def test_a_run_goes_on_from_a_snapshot_as_often_as_one_likes(case):
     run = traced(660, case, "snm")
-    stepping = start(run.simulation, run.trace.drive, IMAGE, sink=Recorder())
+    stepping = begin(run.simulation, run.trace.drive, IMAGE, sink=Recorder())
     stepping.run_step()
     stepping.run_step()
     one, other = branch(stepping), stepping.snapshot()
@@ -429,7 +429,7 @@ def test_a_run_goes_on_from_a_snapshot_as_often_as_one_likes(case):
 def test_an_edited_future_leaves_the_past_alone(case):
     run = traced(661, case)
     trace, recorder = run.trace, Recorder()
-    stepping = start(run.simulation, trace.drive, IMAGE, recorded_order(trace), recorder)
+    stepping = begin(run.simulation, trace.drive, IMAGE, recorded_order(trace), recorder)
     while stepping.step_number < 2:
         stepping.run_step()
     past = stepping.snapshot()
@@ -455,7 +455,7 @@ def test_an_edited_future_leaves_the_past_alone(case):
     ):
         branch(past, trace, [Drop(0)])
     with pytest.raises(InputError, match="branch: expected a run with a sink"):
-        branch(start(run.simulation, trace.drive), sink=Recorder())
+        branch(begin(run.simulation, trace.drive), sink=Recorder())
 
 
 @pytest.mark.parametrize(

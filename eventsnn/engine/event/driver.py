@@ -65,9 +65,10 @@ class Overflow(ArithmeticError):
 class EventRun:
     """One image in asynchronous time.
 
-    All that changes is in `state`, `start` (the tick at which the next step begins, or the one that
-    the run is in), `starts` (int64 [T], those of the steps so far), `inside` (whether the drive of
-    its step has arrived) and `readout` (the arithmetic's dtype [T, classes]); `snapshot` copies it.
+    All that changes is in `state`, `begins_at` (the tick at which the next step begins, or the one
+    that the run is in), `starts` (int64 [T], those of the steps so far), `inside` (whether the
+    drive of its step has arrived) and `readout` (the arithmetic's dtype [T, classes]); `snapshot`
+    copies it.
 
     net: the network. neuron, order: NamedTuples, a model and a policy. rules: time's settings.
     delays: int64 ticks by projection or neuron (or empty). band: where nothing happens. drive: the
@@ -104,7 +105,7 @@ class EventRun:
         self.ticks = ticks
         self.sink = sink
         self.names = names
-        self.start = 0
+        self.begins_at = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
         self.advance = specialised(event.advance, neuron, order)
         size = len(resting)
@@ -145,10 +146,10 @@ class EventRun:
         Overflow where a potential comes near the ends of its integers.
         """
         at, step = self.state.at, self.step_number
-        end = self.start + self.ticks
+        end = self.begins_at + self.ticks
         if not self.inside:
-            self.starts[step] = at[NOW] = self.start
-            at[BEGAN] = self.start
+            self.starts[step] = at[NOW] = self.begins_at
+            at[BEGAN] = self.begins_at
             at[INPUT], at[INPUT_END] = self.state.input_first[step : step + 2]
             at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
             if step < self.drive_steps:
@@ -163,7 +164,7 @@ class EventRun:
         else:
             self._advance(layout.EVENTS, end)
         self.readout[step] = self.state.v[-self.readout.shape[1] :]
-        self.start = max(end, int(at[NOW])) if self.rules.barrier else end
+        self.begins_at = max(end, int(at[NOW])) if self.rules.barrier else end
         at[STEP] = step + 1
         self.inside = False
 

@@ -63,11 +63,11 @@ from eventsnn.engine.event.queue import (
 )
 from eventsnn.engine.jit import inner_kernel, kernel
 from eventsnn.engine.vectors import (
-    add_half_run,
-    add_run,
+    add_half_stretch,
+    add_stretch,
     lowest_bit,
-    subtract_half_run,
-    subtract_run,
+    subtract_half_stretch,
+    subtract_stretch,
 )
 
 PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
@@ -108,9 +108,10 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]
                 state.sums[sum_at] += 1 - 2 * negative
                 for run in range(
-                    net.first_run[first], net.first_run[first + 1] if rules.clocked == 0 else 0
+                    net.first_stretch[first],
+                    net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
-                    x = net.runs[run, R_TO] + c
+                    x = net.stretches[run, R_TO] + c
                     held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
                     if negative == 0 and mine > held:
                         follow(net, order, rules, delays, state, target, x, mine, cause)
@@ -123,24 +124,24 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
         operations = pairs = 0
-        for run in range(net.first_run[first], net.first_run[first + 1]):
-            to = net.runs[run, R_TO] + group
-            row = net.runs[run, R_ROW] + offset
-            width = net.runs[run, R_WIDTH]
+        for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+            to = net.stretches[run, R_TO] + group
+            row = net.stretches[run, R_ROW] + offset
+            width = net.stretches[run, R_WIDTH]
             if half == 0 and negative == 0:
-                added, pairs = add_run(
+                added, pairs = add_stretch(
                     v, to, weights, row, width, half, low, high, state.found, pairs
                 )
             elif half == 0:
-                added, pairs = subtract_run(
+                added, pairs = subtract_stretch(
                     v, to, weights, row, width, half, low, high, state.found, pairs
                 )
             elif negative == 0:
-                added, pairs = add_half_run(
+                added, pairs = add_half_stretch(
                     v, to, weights, row, width, half, low, high, state.found, pairs
                 )
             else:
-                added, pairs = subtract_half_run(
+                added, pairs = subtract_half_stretch(
                     v, to, weights, row, width, half, low, high, state.found, pairs
                 )
             operations += added
@@ -197,7 +198,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         while number < end:
             if number >= at[DRIVEN]:
                 width = min(AT_ONCE, end - number)
-                _, found = add_run(
+                _, found = add_stretch(
                     v, number, drive, number, width, 0, state.lows, high, state.found, 0
                 )
                 at[DRIVEN] = number + width

@@ -20,7 +20,8 @@ NUMBER_BIT = 31
 # the most of each that fit, as masks
 PROJECTIONS = 2 ** (LAYER_BIT - PROJECTION_BIT) - 1
 LAYERS = 2 ** (NUMBER_BIT - LAYER_BIT) - 1
-# columns: of the memory of neurons, of layers, projections and runs in EventTables, of the records
+# columns: of the memory of neurons, of layers, projections and stretches in EventTables, of the
+# records
 NET, SENT = range(2)
 L_CHANNELS, L_FIRST = range(2)
 Q_TARGET, Q_CI, Q_CO, Q_STRIDE, Q_FIRST = range(5)
@@ -32,20 +33,20 @@ D_EVENT, D_TICK, D_STEP, D_SPIKE, D_PART = range(5)
 class EventTables(NamedTuple):
     """The projections by source.
 
-    A spike's charges reach its targets in runs of neighbouring neurons.
+    A spike's charges reach its targets in stretches of neighbouring neurons.
 
     layers: int64 [L + 2, 2], channels and first neuron of each layer, of the input and of what
     would come behind it. layer_of: int32 [neurons + inputs]. readout: number of the last layer.
     out, out_first: int64, the projections of source layer l are out[out_first[l]:out_first[l + 1]].
     projections: int64 [Q, 5], target layer, ci and co (source and target channels of a group),
-    stride, and where its sites begin in first_run. first_run: int64; the runs of source site p of a
-    projection begin at first_run[first + p] and end at the next. runs: int64 [R, 3], first target
-    neuron, first weight and width: a spike of channel c adds weights[row + c * stride:][:width] to
-    the neurons from `to` + c // ci * co on. weights: the arithmetic's dtype. pools: int64 [L], -1,
-    or where the sums of a pool layer's inputs begin in `State.sums`. sums: how many there are.
-    windows: int64, places in `sums` of channel 0 of the members of windows. window_base,
-    window_first: int64; the members of layer l, site r begin at window_first[window_base[l] + r] in
-    `windows`.
+    stride, and where its sites begin in first_stretch. first_stretch: int64; the stretches of
+    source site p of a projection begin at first_stretch[first + p] and end at the next. stretches:
+    int64 [R, 3], first target neuron, first weight and width: a spike of channel c adds weights[row
+    + c * stride:][:width] to the neurons from `to` + c // ci * co on. weights: the arithmetic's
+    dtype. pools: int64 [L], -1, or where the sums of a pool layer's inputs begin in `State.sums`.
+    sums: how many there are. windows: int64, places in `sums` of channel 0 of the members of
+    windows. window_base, window_first: int64; the members of layer l, site r begin at
+    window_first[window_base[l] + r] in `windows`.
     """
 
     layers: NDArray[np.int64]
@@ -54,8 +55,8 @@ class EventTables(NamedTuple):
     out: NDArray[np.int64]
     out_first: NDArray[np.int64]
     projections: NDArray[np.int64]
-    first_run: NDArray[np.int64]
-    runs: NDArray[np.int64]
+    first_stretch: NDArray[np.int64]
+    stretches: NDArray[np.int64]
     weights: NDArray[Any]
     pools: NDArray[np.int64]
     sums: int

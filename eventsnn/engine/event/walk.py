@@ -115,8 +115,8 @@ def walk(net, numbers, signs, halves, projections, arrivals):
             first = net.projections[q, Q_FIRST] + site
             group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
             offset = c * net.projections[q, Q_STRIDE]
-            for run in range(net.first_run[first], net.first_run[first + 1]):
-                to = net.runs[run, R_TO] + group
-                row = net.runs[run, R_ROW] + offset
-                width = net.runs[run, R_WIDTH]
+            for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+                to = net.stretches[run, R_TO] + group
+                row = net.stretches[run, R_ROW] + offset
+                width = net.stretches[run, R_WIDTH]
                 arrive(arrivals, weights, row, sign, half, to, width)
