@@ -27,6 +27,7 @@ from eventsnn.result import Simulation
 from eventsnn.studies import errors, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
+from eventsnn.studies.trains import with_train
 from eventsnn.views.tables import text_table, wilson
 
 MODELS = {
@@ -248,7 +249,7 @@ def test_spikes_that_were_added_may_be_followed_by_negative_ones():
     for layer in targets_of(network).values():
         train = surgery.train_of(simulation, run, layer)
         train[:, -1], train[:, 0] = [1, 0, 0, 0, 0, 0, -1], 1
-        before = surgery._with_train(simulation, run, layer, train)
+        before = with_train(simulation, run, layer, train)
         again = simulation.engine.run(drive, mute=before.mute, given=layer + 1, before=before)
         for i in range(layer + 1, len(network.layers)):
             here = network.columns(i)
