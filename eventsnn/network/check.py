@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
-from eventsnn.ann.graph import Graph
 from eventsnn.network import linear
 from eventsnn.network.network import INPUT, Network
 from eventsnn.network.thresholds import CHUNK
@@ -22,14 +21,17 @@ def deviation(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
 
     Every layer is given the graph's own activations (float64, silent neurons at 0), so a difference
     is that layer's alone: |difference| of what reaches its neurons (of a pool's output), relative
-    to the largest value there. Returns (largest, layer's name).
+    to the largest value there.
+
+    network: as `convert` returns it. pixels: raw images [N, C, H, W] of any dtype. Returns (the
+    largest relative difference of any layer, that layer's name).
     """
-    graph: Graph = network.graph
+    graph = network.graph
     x = graph.preprocessing(pixels)
-    nodes = {layer.name: layer.node for layer in network.spiking if layer.node is not None}
-    names = [node.name for node in nodes.values()]
+    nodes = [layer.node for layer in network.spiking if layer.node is not None]
+    names = [node.name for node in nodes]
+    targets = [node.name if node.op == "MaxPool" else node.inputs[0] for node in nodes]
     end = graph.by_name[graph.output]
-    targets = [node.name if node.op == "MaxPool" else node.inputs[0] for node in nodes.values()]
     targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
     silent = {
         layer.name: _as_in_graph(np.equal(layer.theta, 0), graph.shapes[layer.name])
@@ -38,33 +40,30 @@ def deviation(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
     }
     keep = {*names, *targets, graph.input}
     batch = max(1, CHUNK // sum(int(np.prod(graph.shapes[name])) for name in keep))
-    errors, largest = np.zeros(len(targets)), np.full(len(targets), 1e-300)
+    errors = np.zeros(len(targets))
+    largest = np.full(len(targets), 1e-300)
     for start in range(0, len(x), batch):
-        outputs = ann.forward(
-            graph, x[start : start + batch], keep=keep, dtype=np.float64, silent=silent
-        )
+        part = x[start : start + batch]
+        outputs = ann.forward(graph, part, keep=keep, dtype=np.float64, silent=silent)
         for i, (layer, target) in enumerate(zip(network.layers, targets)):
-            total = np.repeat(layer.bias[None], len(outputs[graph.input]), axis=0)
-            for p in network.into(i):
-                source = graph.input if p.source == INPUT else names[p.source]
-                theta = 1.0 if p.source == INPUT else network.layers[p.source].theta
-                apply = partial(linear.largest, p.map) if layer.pools else p.map
-                total += apply(
-                    _by_site(outputs[source], p.map.sites[0]) / np.where(theta, theta, np.inf)
-                )
+            found = _arriving(network, i, outputs, names) * layer.theta
             expected = np.where(layer.theta, _by_site(outputs[target], len(layer.bias)), 0)
-            errors[i] = np.maximum(errors[i], np.abs(total * layer.theta - expected).max())
+            errors[i] = np.maximum(errors[i], np.abs(found - expected).max())
             largest[i] = np.maximum(largest[i], np.abs(expected).max())
-    worst, where = 0.0, network.readout.name
+    worst = 0.0
+    where = network.readout.name
     for layer, error in zip(network.layers, errors / largest):
-        if not error <= worst:
-            worst, where = float(error), layer.name
+        if not error <= worst:  # NaN is worse than any number
+            worst = float(error)
+            where = layer.name
     return worst, where
 
 
 def check(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
-    """Like `deviation`, but a difference above 1e-9 raises ArithmeticError: the conversion itself
-    would be wrong.
+    """Compares a network with its graph as `deviation` does, and refuses a difference above 1e-9.
+
+    network, pixels, what is returned: as in `deviation`. Raises ArithmeticError for a larger
+    difference: the conversion itself would be wrong.
     """
     worst, where = deviation(network, pixels)
     if not worst <= TOLERANCE:
@@ -76,7 +75,29 @@ def check(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
     return worst, where
 
 
-def _by_site(values: NDArray[Any], sites: int) -> NDArray[Any]:
+def _arriving(
+    network: Network, i: int, outputs: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> NDArray[np.float64]:
+    """What reaches layer i, in its thresholds, when its sources have the graph's activations.
+
+    outputs: name of a node -> its output. names: the nodes of the spiking layers. Returns float64
+    [N, sites, C].
+    """
+    layer = network.layers[i]
+    graph = network.graph
+    total = np.repeat(layer.bias[None], len(outputs[graph.input]), axis=0)
+    for p in network.into(i):
+        if p.source == INPUT:
+            source = _by_site(outputs[graph.input], p.map.sites[0])
+        else:
+            theta = network.layers[p.source].theta
+            quantum = np.where(theta, theta, np.inf)
+            source = _by_site(outputs[names[p.source]], p.map.sites[0]) / quantum
+        total += linear.largest(p.map, source) if layer.pools else p.map(source)
+    return total
+
+
+def _by_site(values: NDArray[Any], sites: int) -> NDArray[np.float64]:
     """[N, C, H, W] or flat [N, C * H * W] -> [N, sites, C]."""
     return np.asarray(values, np.float64).reshape(len(values), -1, sites).transpose(0, 2, 1)
 

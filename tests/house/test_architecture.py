@@ -152,6 +152,20 @@ def test_there_is_no_circle_of_rooms():
     assert not circles(graph)
 
 
+def test_no_test_imports_another():
+    """What tests share stands in tests/support."""
+    tests = Path(__file__).parents[1]
+    names = {path.stem for path in tests.rglob("test_*.py")}
+    wrong = []
+    for path in sorted(tests.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            targets = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            wrong += [f"{path.name} -> {x}" for x in targets if x.split(".")[-1] in names]
+    assert not wrong
+
+
 def test_circles_are_found():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c"]
     assert circles({"a": {"b"}, "b": {"c"}}) == []

@@ -4,6 +4,7 @@ for.
 
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,35 @@ def test_a_misspelt_option_is_answered_with_the_nearest(call, near):
         call(net, images)
     assert isinstance(caught.value, InputError) and isinstance(caught.value, OptionError)
     assert str(caught.value).isprintable()
+
+
+def returned_classes():
+    """(module, function, name of a class of the package) of all that public calls return."""
+    found = []
+    for name in [*eventsnn.__all__, *eventsnn._MODULES]:
+        thing = getattr(eventsnn, name)
+        module = thing if inspect.ismodule(thing) else inspect.getmodule(thing)
+        functions = inspect.getmembers(module, inspect.isfunction)
+        for label, function in functions:
+            if label.startswith("_") or function.__module__ != module.__name__:
+                continue
+            annotation = str(function.__annotations__.get("return", ""))
+            for word in re.findall(r"[A-Z]\w+", annotation):
+                kind = getattr(module, word, None)
+                if inspect.isclass(kind) and kind.__module__.startswith("eventsnn."):
+                    found.append((name, label, word))
+    return sorted(set(found))
+
+
+def test_what_a_public_call_returns_has_a_class_with_a_name_and_words():
+    found = returned_classes()
+    assert len({word for *_, word in found}) > 12
+    public = [getattr(eventsnn, name) for name in eventsnn._MODULES]
+    for name, label, word in found:
+        places = [eventsnn, *public]
+        kinds = {getattr(place, word) for place in places if hasattr(place, word)}
+        assert kinds, f"{name}.{label} returns {word}, which no public module offers"
+        assert all(inspect.getdoc(kind) for kind in kinds), word
 
 
 def test_an_option_far_from_all_is_answered_with_help():
