@@ -1,5 +1,6 @@
-"""Linear maps as the two kinds of node that every reader of NIR knows: a convolution, or a matrix
-of flat vectors.
+"""Linear maps as the two kinds of node that every reader of NIR knows.
+
+These are a convolution, and a matrix of flat vectors.
 """
 
 from __future__ import annotations
@@ -18,26 +19,34 @@ MAX_WEIGHTS = 2**27
 
 
 class Kernel(NamedTuple):
-    """A convolution with zero padding: weight [M, C, K, K] in one group; strides and padding by
-    rows and columns.
+    """A convolution with zero padding, in one group.
+
+    weight: float64 [M, C, K, K]. strides, padding: by rows and columns.
     """
 
     weight: NDArray[np.float64]
     strides: tuple[int, int]
     padding: tuple[int, int]
 
+    def __repr__(self) -> str:
+        shape = list(self.weight.shape)
+        return f"<Kernel {shape}: strides {self.strides}, padding {self.padding}>"
+
 
 def convolution(m: LinearMap, source: Grid, target: Grid) -> Kernel | None:
-    """The `Kernel` of a LinearMap between grids (C, H, W), or None where it is no convolution with
-    a square kernel.
+    """The `Kernel` of a LinearMap, or None where it is no convolution with a square kernel.
 
     It is one if each target site sees the same offsets through the same blocks, but for the border,
     and all targets together reach over twice the grid's side at most (with longer strides and
     padding, any map is one). Pooling in front of a convolution is part of the kernel. NIR pads both
     sides alike: where the map does not, the kernel has zeros.
+
+    m: the map. source, target: the grids (C, H, W) that it joins.
     """
-    at, to = np.divmod(m.p, source[2]), np.divmod(m.r, target[2])
-    sizes, counts = source[1:], target[1:]
+    at = np.divmod(m.p, source[2])
+    to = np.divmod(m.r, target[2])
+    sizes = source[1:]
+    counts = target[1:]
     rows, columns = (_strides(*axis) for axis in zip(at, to, sizes, counts))
     for strides in product(rows, columns):
         offsets = [a - s * t for a, s, t in zip(at, strides, to)]
@@ -56,8 +65,10 @@ def convolution(m: LinearMap, source: Grid, target: Grid) -> Kernel | None:
 
 
 def _strides(at: NDArray[np.int64], to: NDArray[np.int64], size: int, count: int) -> list[int]:
-    """The strides with which, on one axis, every target in reach of an offset sees the source
-    there.
+    """The strides of an axis with which every target that can see an offset sees it.
+
+    at, to: row (or column) of source and target of each tap, int64 [taps]. size, count: how many
+    rows (or columns) source and target have.
     """
     if count == 1:
         return [size]
@@ -88,8 +99,10 @@ def _placed(
     sizes: Sequence[int],
     counts: Sequence[int],
 ) -> tuple[int, tuple[int, int]] | None:
-    """(K, padding by axis): the smallest square kernel that holds the offsets and gives so many
-    targets; None: there is none.
+    """(K, padding by axis) of the smallest square kernel that fits, or None.
+
+    It holds the offsets and gives as many targets as there are. first, lengths: the smallest offset
+    and the number of offsets, by axis. sizes, counts: of the sites of source and target, by axis.
     """
     last = [low + n - 1 for low, n in zip(first, lengths)]
     least = [
@@ -109,7 +122,7 @@ def _placed(
 
 
 def _padding(kernel: int, least: int, high: int, stride: int, size: int, count: int) -> int | None:
-    """The smallest padding of an axis with which a kernel gives `count` targets; None: none."""
+    """The smallest padding of an axis with which a kernel gives `count` targets, or None."""
     for padding in range(least, kernel - high):
         if (size + 2 * padding - kernel) // stride + 1 == count:
             return padding
@@ -123,8 +136,9 @@ def _weight(
     size: int,
     padding: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """float64 [M, C, K, K]; blocks: the number of the block at each offset from `first` on, -1:
-    none.
+    """The kernel's weight, float64 [M, C, K, K].
+
+    blocks: the number of the block at each offset from `first` on; -1: none. size: K.
     """
     full = regroup(m.blocks, 1)[:, 0]
     weight = np.zeros((full.shape[2], full.shape[1], size, size))
@@ -134,10 +148,13 @@ def _weight(
 
 
 def matrix(m: LinearMap, where: str) -> NDArray[np.float64]:
-    """A LinearMap as float64 [target neurons, source neurons], neurons channel by channel (as
-    Flatten has them).
+    """A LinearMap as float64 [target neurons, source neurons], in the order of Flatten.
+
+    m: the map. where: what to call it in messages. Neurons stand channel by channel. Raises
+    InputError for more than 2^27 weights.
     """
-    (sources, targets), (c, d) = m.sites, m.channels
+    sources, targets = m.sites
+    c, d = m.channels
     if sources * c * targets * d > MAX_WEIGHTS:
         raise InputError(
             where,
@@ -147,9 +164,5 @@ def matrix(m: LinearMap, where: str) -> NDArray[np.float64]:
             "choose one threshold a layer ('max', 'percentile'), or leave out what differs from "
             "place to place (Resize, shifts or averages at padded borders)",
         )
-    return (
-        m.dense()
-        .reshape(sources, c, targets, d)
-        .transpose(3, 2, 1, 0)
-        .reshape(targets * d, sources * c)
-    )
+    by_site = m.dense().reshape(sources, c, targets, d)
+    return by_site.transpose(3, 2, 1, 0).reshape(targets * d, sources * c)

@@ -1,13 +1,13 @@
-"""A network of integrate-and-fire neurons as a NIR graph (Neuromorphic Intermediate
-Representation), which other simulators read.
+"""A network of integrate-and-fire neurons as a NIR graph, which other simulators read.
 
-An HDF5 file as the package `nir` 1.0 writes it: /version, and /node with the nodes and edges of a
-graph. Weights are normalised: all thresholds are 1. Each projection becomes one node, a Conv2d or
-an Affine, and what arrives at an IF over several edges is added up. The Output has the charge that
-arrives at the readout in a step: its sum over steps, divided by their number, is the ANN's output.
+NIR is the Neuromorphic Intermediate Representation. The file is HDF5, as the package `nir` 1.0
+writes it: /version, and /node with the nodes and edges of a graph. Weights are normalised: all
+thresholds are 1. Each projection becomes one node, a Conv2d or an Affine, and what arrives at an IF
+over several edges is added up. The Output has the charge that arrives at the readout in a step: its
+sum over steps, divided by their number, is the ANN's output.
 
 NIR's IF has neither v(0) nor a reset by subtraction nor a comparator, and readers differ. The
-file's metadata say what our neurons do; `notes` what the reader makes of them.
+file's metadata say what our neurons do, and `notes` says what the reader makes of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from eventsnn import version
 from eventsnn.exceptions import InputError
 from eventsnn.export.kernels import Kernel, convolution, matrix
 from eventsnn.files.writing import new_hdf5
+from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, Layer, Network
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.simulation.simulation import Simulation
@@ -35,9 +37,12 @@ RESETS = {IF: "subtract", HardIF: "zero"}
 
 
 class Reader(NamedTuple):
-    """What a simulator makes of a NIR IF. resets, comparator: its own. words: what else differs,
-    and what to do. r: the resistance it asks for. v_reset: whether every release of `nir` that it
-    works with knows this field. sums: whether it adds up several edges rightly.
+    """What a simulator makes of a NIR IF.
+
+    resets: its reset, "subtract" or "zero". comparator: of potential and threshold, ">" or ">=".
+    words: what else differs, and what to do. r: the resistance it asks for. v_reset: whether every
+    release of `nir` that it works with knows this field. sums: whether it adds up several edges
+    rightly.
     """
 
     resets: str
@@ -88,19 +93,22 @@ READERS = {
 
 
 def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
-    """What the reader `target` does otherwise than the simulation, in words, one line each."""
+    """What a reader does otherwise than the simulation, one line each.
+
+    simulation: one that `check` lets pass. target: a key of READERS.
+    """
     reader = READERS[target]
     ours = RESETS[type(simulation.neuron)]
     network = simulation.network
     name = "NIR" if target == "generic" else target
     resets = {"subtract": "by subtraction", "zero": "to 0"}
-    lines = [
-        f"{name} resets {resets[reader.resets]}"
-        + f", this run {resets[ours]}" * (reader.resets != ours)
-        + f", and fires at v {reader.comparator} threshold"
-        + ", this run at v >= threshold" * (reader.comparator != ">=")
-        + f"; {reader.words}"
-    ]
+    resetting = f"{name} resets {resets[reader.resets]}"
+    if reader.resets != ours:
+        resetting += f", this run {resets[ours]}"
+    firing = f"fires at v {reader.comparator} threshold"
+    if reader.comparator != ">=":
+        firing += ", this run at v >= threshold"
+    lines = [f"{resetting}, and {firing}; {reader.words}"]
     if any(v.any() for v in simulation.initial):
         lines.append(
             "v(0) is not in a NIR graph: set each layer's potentials to the metadata's "
@@ -118,11 +126,13 @@ def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
 
 
 def check(simulation: Simulation, target: str = "generic") -> None:
-    """Raise InputError unless the simulation can be said in NIR."""
+    """Raises InputError where NIR cannot say what a simulation is.
+
+    simulation: of the network. target: the reader, a key of READERS.
+    """
     if target not in READERS:
-        raise InputError(
-            "NIR", f"a reader among {', '.join(READERS)}", repr(target), "choose --nir-for generic"
-        )
+        expected = f"a reader among {', '.join(READERS)}"
+        raise InputError("NIR", expected, repr(target), "choose --nir-for generic")
     if type(simulation.neuron) not in RESETS:
         raise InputError(
             "NIR",
@@ -147,24 +157,21 @@ def check(simulation: Simulation, target: str = "generic") -> None:
             "choose --encoding constant",
         )
     if simulation.srp:
-        raise InputError(
-            "NIR", "one stage", f"SRP's first stage of {simulation.srp} steps", "leave --srp out"
-        )
-    if simulation.engine.asynchronous and (simulation.time.refractory or simulation.time.window):
-        raise InputError(
-            "NIR",
-            "neurons without refractory periods and windows, which it does not have",
-            f"refractory {simulation.time.refractory:g}, window {simulation.time.window:g}",
-            "leave them out",
-        )
+        found = f"SRP's first stage of {simulation.srp} steps"
+        raise InputError("NIR", "one stage", found, "leave --srp out")
+    time = simulation.time
+    if simulation.engine.asynchronous and (time.refractory or time.window):
+        expected = "neurons without refractory periods and windows, which it does not have"
+        found = f"refractory {time.refractory:g}, window {time.window:g}"
+        raise InputError("NIR", expected, found, "leave them out")
 
 
 def write(simulation: Simulation, path: str | Path, target: str = "generic") -> tuple[str, ...]:
-    """Write a Simulation's network as a NIR graph for a reader of READERS; returns the notes that
-    its user should see.
+    """Writes the network of a simulation as a NIR graph.
 
-    Weights and biases are float64, in thresholds per spike. An older file is replaced at once or
-    not at all. Raises InputError for what NIR cannot say.
+    simulation: of the network. path: of the file; an older one is replaced at once or not at all.
+    target: the reader, a key of READERS. Weights and biases are float64, in thresholds per spike.
+    Returns the notes that the user should see. Raises InputError for what NIR cannot say.
     """
     check(simulation, target)
     nodes, edges = graph_of(simulation, READERS[target])
@@ -175,16 +182,15 @@ def write(simulation: Simulation, path: str | Path, target: str = "generic") -> 
         top["type"] = "NIRGraph"
         top.create_dataset("edges", data=np.array(edges, object), dtype=h5py.string_dtype())
         _put(top.create_group("metadata"), _metadata(simulation, target, said))
-        group = top.create_group(
-            "nodes", track_order=True
-        )  # readers then meet them in the order of the network
+        # with track_order readers meet the nodes in the order of the network
+        group = top.create_group("nodes", track_order=True)
         for name, fields in nodes.items():
             _put(group.create_group(name), fields)
     return said
 
 
 def _put(group: h5py.Group, fields: dict[str, Any]) -> None:
-    """Write a dict: dicts as groups, arrays compressed."""
+    """Writes a dict: dicts as groups, large arrays compressed."""
     for key, value in fields.items():
         if isinstance(value, dict):
             _put(group.create_group(key), value)
@@ -197,15 +203,18 @@ def _put(group: h5py.Group, fields: dict[str, Any]) -> None:
 def graph_of(
     simulation: Simulation, reader: Reader
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
-    """(name -> fields of a node, edges) of a Simulation; nodes in topological order."""
+    """(name -> fields of a node, edges) of the network of a simulation.
+
+    simulation: of the network. reader: for which it is written. Nodes stand in topological order;
+    an edge is (source's name, target's name). Raises InputError for a matrix that is too large.
+    """
     network = simulation.network
     shape: tuple[int, ...] = network.graph.input_shape
     nodes: dict[str, dict[str, Any]] = {"input": {"type": "Input", "shape": np.array(shape)}}
     edges: list[tuple[str, str]] = []
-    grids, ends = (
-        {INPUT: network.graph.input_shape},
-        {INPUT: "input"},
-    )  # grids: of layers that are maps; flat ones have none
+    # of layers that are maps; flat ones have none
+    grids = {INPUT: network.graph.input_shape}
+    ends = {INPUT: "input"}
     taken = {"input", "output", *keyword.kwlist}
     for i, layer in enumerate(network.layers):
         kernels = _kernels(network, i, grids)
@@ -213,27 +222,21 @@ def graph_of(
             grids[i] = layer.grid
         shape = (layer.size,) if kernels is None else layer.grid
         bias = layer.bias.T.reshape(-1) if kernels is None else layer.bias[0]
-        name = ends[i] = "output" if layer is network.readout else _fresh(layer.name, taken)
+        name = "output" if layer is network.readout else _fresh(layer.name, taken)
+        ends[i] = name
         for number, p in enumerate(network.into(i)):
-            source, synapses = ends[p.source], _fresh(f"{ends[p.source]}_to_{name}", taken)
+            source = ends[p.source]
+            synapses = _fresh(f"{source}_to_{name}", taken)
             if kernels is not None:
                 nodes[synapses] = _conv2d(kernels[number], grids[p.source], bias)
             else:
                 if p.source in grids:
                     flat = _fresh(f"{source}_flat_to_{name}", taken)
-                    nodes[flat] = {
-                        "type": "Flatten",
-                        "start_dim": 0,
-                        "end_dim": -1,
-                        "input_type": np.array(grids[p.source]),
-                    }
+                    nodes[flat] = _flatten(grids[p.source])
                     edges.append((source, flat))
                     source = flat
-                nodes[synapses] = {
-                    "type": "Affine",
-                    "weight": matrix(p.map, f"NIR: layer {layer.name!r}"),
-                    "bias": bias,
-                }
+                weight = matrix(p.map, f"NIR: layer {layer.name!r}")
+                nodes[synapses] = {"type": "Affine", "weight": weight, "bias": bias}
             edges += [(source, synapses), (synapses, name)]
             bias = np.zeros_like(bias)  # it comes once
         if name == "output":
@@ -244,7 +247,7 @@ def graph_of(
 
 
 def _fresh(name: str, taken: set[str]) -> str:
-    """The name as HDF5 and Python take it, unlike those `taken`, to which it is added."""
+    """A name as HDF5 and Python take it, which is none of those `taken` and is added to them."""
     name = re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII)
     while name in taken:
         name += "_"
@@ -252,25 +255,27 @@ def _fresh(name: str, taken: set[str]) -> str:
     return name
 
 
-def _kernels(
-    network: Network, i: int, grids: dict[int, tuple[int, int, int]]
-) -> list[Kernel] | None:
-    """The projections into layer i as Kernels; None where it has to be flat: not all are
-    convolutions of maps, with one bias a channel.
+def _kernels(network: Network, i: int, grids: Mapping[int, Grid]) -> list[Kernel] | None:
+    """The projections into layer i as Kernels, or None where the layer has to be flat.
+
+    It has to be flat unless all projections are convolutions of maps and each channel has one bias.
+    grids: layer's number -> its grid, of the layers before that are maps.
     """
     layer = network.layers[i]
     if len(layer.bias) == 1 or (layer.bias != layer.bias[0]).any():
         return None
     kernels = []
     for p in network.into(i):
-        kernel = convolution(p.map, grids[p.source], layer.grid) if p.source in grids else None
+        if p.source not in grids:
+            return None
+        kernel = convolution(p.map, grids[p.source], layer.grid)
         if kernel is None:
             return None
         kernels.append(kernel)
     return kernels
 
 
-def _conv2d(kernel: Kernel, grid: tuple[int, int, int], bias: NDArray[Any]) -> dict[str, Any]:
+def _conv2d(kernel: Kernel, grid: Grid, bias: NDArray[Any]) -> dict[str, Any]:
     return {
         "type": "Conv2d",
         "input_shape": np.array(grid[1:]),
@@ -283,22 +288,43 @@ def _conv2d(kernel: Kernel, grid: tuple[int, int, int], bias: NDArray[Any]) -> d
     }
 
 
+def _flatten(grid: Grid) -> dict[str, Any]:
+    shape = np.array(grid)
+    return {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": shape}
+
+
 def _neurons(
     layer: Layer, shape: tuple[int, ...], initial: NDArray[Any], reader: Reader
 ) -> dict[str, Any]:
     """The fields of an IF. initial: v(0) in thresholds, [neurons]."""
-    fields = {"type": "IF", "r": np.full(shape, reader.r), "v_threshold": np.ones(shape)}
+    fields: dict[str, Any] = {"type": "IF"}
+    fields["r"] = np.full(shape, reader.r)
+    fields["v_threshold"] = np.ones(shape)
     if reader.v_reset:
         fields["v_reset"] = np.zeros(shape)
-    values = {"theta": layer.theta, "initial_potential": initial.reshape(-1, layer.grid[0])}
-    for key, value in values.items():
-        same = np.unique(value).size == 1
-        values[key] = float(np.ravel(value)[0]) if same else np.asarray(value).T.reshape(shape)
-    return fields | {"metadata": {"layer": layer.name, **values}}
+    fields["metadata"] = {
+        "layer": layer.name,
+        "theta": _in_nir(layer.theta, shape),
+        "initial_potential": _in_nir(initial.reshape(-1, layer.grid[0]), shape),
+    }
+    return fields
+
+
+def _in_nir(values: float | NDArray[Any], shape: tuple[int, ...]) -> float | NDArray[Any]:
+    """One value for all neurons as a float; [sites, C] in NIR's order and shape."""
+    if np.unique(values).size == 1:
+        return float(np.ravel(values)[0])
+    return np.asarray(values).T.reshape(shape)
 
 
 def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dict[str, Any]:
-    p, words = simulation.network.graph.preprocessing, simulation.describe()
+    """What NIR's nodes do not say. said: the notes for the user."""
+    p = simulation.network.graph.preprocessing
+    words = simulation.describe()
+    if simulation.encoding.kind == "constant":
+        given = "(pixel * pixel_scale - pixel_mean) / pixel_std by channel, the same in every step"
+    else:
+        given = f"spikes, each worth {simulation.input_unit:g}"
     return {
         "writer": f"eventsnn {version.VERSION}",
         "network_sha256": simulation.network.graph.hash,
@@ -312,8 +338,6 @@ def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dic
         "pixel_scale": p.scale,
         "pixel_mean": np.ravel(p.mean),
         "pixel_std": np.ravel(p.std),
-        "input": "(pixel * pixel_scale - pixel_mean) / pixel_std by channel, the same in every step"
-        if simulation.encoding.kind == "constant"
-        else f"spikes, each worth {simulation.input_unit:g}",
+        "input": given,
         "semantics": json.dumps(words),
     }

@@ -91,8 +91,8 @@ def _arriving(
             source = _by_site(outputs[graph.input], p.map.sites[0])
         else:
             theta = network.layers[p.source].theta
-            quantum = np.where(theta, theta, np.inf)
-            source = _by_site(outputs[names[p.source]], p.map.sites[0]) / quantum
+            threshold = np.where(theta, theta, np.inf)
+            source = _by_site(outputs[names[p.source]], p.map.sites[0]) / threshold
         total += linear.largest(p.map, source) if layer.pools else p.map(source)
     return total
 

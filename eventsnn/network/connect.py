@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -22,12 +23,19 @@ MAX_WEIGHTS = 2**29
 
 @dataclass
 class _Expression:
-    """What a node computes: a linear map of each source, plus an offset [sites, C] on its grid."""
+    """What a node computes: a linear map of each source, plus an offset.
 
-    terms: dict[str, linear.LinearMap]
-    offset: np.ndarray
+    terms: name of a source (the input, an activation or a MaxPool) -> the map from it. offset:
+    float64 [sites, C]. grid: of the node's output. flat: whether the output is a flat vector.
+    """
+
+    terms: dict[str, LinearMap]
+    offset: NDArray[np.float64]
     grid: Grid
     flat: bool = False
+
+    def __repr__(self) -> str:
+        return f"<_Expression of {', '.join(self.terms)} on {self.grid}>"
 
 
 def connect(
@@ -35,81 +43,97 @@ def connect(
 ) -> tuple[tuple[Layer, ...], tuple[Projection, ...]]:
     """Layers and projections of a graph whose activations have the thresholds `thetas`.
 
-    thetas: name -> a float, or an array of the activation's shape. Every linear path between two
-    activations (Conv, Gemm, BatchNormalization, average pooling, Add, Concat, Flatten, Pad, Resize)
-    is composed into one map (semantics: a projection). A MaxPool becomes a pool layer; it must pool
-    one activation or another MaxPool (`passes.split_pools` sees to that).
+    Every linear path between two activations (Conv, Gemm, BatchNormalization, average pooling, Add,
+    Concat, Flatten, Pad, Resize) is composed into one map (semantics, section 1). A MaxPool becomes
+    a layer of pool units; it must pool one activation or another MaxPool (`passes.split_pools` sees
+    to that).
+
+    graph: the ANN. thetas: name of an activation -> its threshold, a float, or an array of the
+    activation's shape. Returns (layers, projections), as in a `Network`. Raises InputError for a
+    node without a spiking form, for an output that depends on no activation, and for more than
+    2^29 weights.
     """
-    numbers = {graph.input: INPUT}
-    layers: list[Layer] = []
-    projections: list[tuple[int, int, LinearMap]] = []
-    expressions = {graph.input: _source(graph.input, graph.input_shape)}
-    uses = {
-        name: sum(node.inputs.count(name) for node in graph.nodes)
-        for name in (graph.input, *graph.by_name)
-    }
-
-    def add_layer(name: str, theta: Threshold, expression: _Expression, node: Node | None) -> None:
-        terms, offset = expression.terms, expression.offset
-        bias = offset / np.where(theta, theta, np.inf)
-        projections.extend(
-            (numbers[source], len(layers), terms[source])
-            for source in sorted(terms, key=numbers.__getitem__)
-        )
-        numbers[name] = len(layers)
-        layers.append(Layer(name, expression.grid, theta, bias, node))
-
+    wiring = _Wiring(graph, thetas)
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
     for node in graph.nodes:
-        inputs = [expressions[name] for name in node.inputs]
-        x = inputs[0]
-        if node.is_activation:
-            add_layer(node.name, _by_site(thetas[node.name], x.grid), x, node)
-            expressions[node.name] = _source(node.name, x.grid, x.flat)
-        elif node.op == "MaxPool":
-            source = _pooled(graph, node)
-            windows = linear.max_pool(node, x.grid)
-            channels, height, width = graph.shapes[node.name]
-            grid = (channels, height, width)
-            theta = _pooled_theta(graph, node, layers[numbers[source]].theta, windows)
-            pool = _Expression({source: windows}, np.zeros((windows.sites[1], channels)), grid)
-            add_layer(node.name, theta, pool, node)
-            expressions[node.name] = _source(node.name, grid)
-        elif node.op in linear.LINEAR:
-            try:
-                expressions[node.name] = _linear(node, inputs)
-            except InputError as error:
-                raise InputError(
-                    f"{graph.source}: node {node.name!r} ({node.op}), {error.where}",
-                    error.expected,
-                    error.found,
-                    error.do,
-                ) from None
-        else:
-            raise InputError(
-                f"{graph.source}: node {node.name!r}",
-                "an operator with a spiking form",
-                node.op,
-                "replace it in the network",
-            )
+        wiring.add(node)
         for name in node.inputs:
             uses[name] -= 1
             if not uses[name]:
-                del expressions[name]
+                del wiring.expressions[name]
+    layers = wiring.layers
     if not layers:
-        raise InputError(
-            graph.source,
-            "at least one activation (they become the spiking layers)",
-            "a purely linear graph",
-        )
-    end = expressions[graph.output]
+        expected = "at least one activation (they become the spiking layers)"
+        raise InputError(graph.source, expected, "a purely linear graph")
+    end = wiring.expressions[graph.output]
     if not any(source != graph.input for source in end.terms):
-        raise InputError(
-            graph.source,
-            "an output that depends on an activation",
-            "an output that depends on the input alone",
-        )
-    add_layer("readout", 1.0, end, None)
-    return tuple(layers), _normalised(graph, layers, projections)
+        expected = "an output that depends on an activation"
+        raise InputError(graph.source, expected, "an output that depends on the input alone")
+    wiring.add_layer("readout", 1.0, end, None)
+    return tuple(layers), _normalised(graph, layers, wiring.projections)
+
+
+class _Wiring:
+    """Layers and projections of the nodes that were added so far.
+
+    graph, thetas: as in `connect`. numbers: name -> number of its layer, INPUT for the input.
+    projections: (source, target, map), weights not yet normalised. expressions: name -> what it
+    computes.
+    """
+
+    def __init__(self, graph: Graph, thetas: Mapping[str, float | NDArray[Any]]) -> None:
+        self.graph = graph
+        self.thetas = thetas
+        self.numbers = {graph.input: INPUT}
+        self.layers: list[Layer] = []
+        self.projections: list[tuple[int, int, LinearMap]] = []
+        self.expressions = {graph.input: _source(graph.input, graph.input_shape)}
+
+    def add(self, node: Node) -> None:
+        """Adds a node: its expression, and its layer where it is an activation or a MaxPool."""
+        inputs = [self.expressions[name] for name in node.inputs]
+        if node.is_activation:
+            x = inputs[0]
+            self.add_layer(node.name, _by_site(self.thetas[node.name], x.grid), x, node)
+            self.expressions[node.name] = _source(node.name, x.grid, x.flat)
+        elif node.op == "MaxPool":
+            self._add_pool(node, inputs[0].grid)
+        elif node.op in linear.LINEAR:
+            self.expressions[node.name] = self._linear(node, inputs)
+        else:
+            where = f"{self.graph.source}: node {node.name!r}"
+            expected = "an operator with a spiking form"
+            raise InputError(where, expected, node.op, "replace it in the network")
+
+    def add_layer(self, name: str, theta: Threshold, x: _Expression, node: Node | None) -> None:
+        """Adds a layer of neurons, or pool units, at which an expression arrives."""
+        bias = x.offset / np.where(theta, theta, np.inf)
+        number = len(self.layers)
+        for source in sorted(x.terms, key=self.numbers.__getitem__):
+            self.projections.append((self.numbers[source], number, x.terms[source]))
+        self.numbers[name] = number
+        self.layers.append(Layer(name, x.grid, theta, bias, node))
+
+    def _add_pool(self, node: Node, pooled: Grid) -> None:
+        source = _pooled(self.graph, node)
+        windows = linear.max_pool(node, pooled)
+        channels, height, width = self.graph.shapes[node.name]
+        grid = (channels, height, width)
+        theta = _pooled_theta(self.graph, node, self._layer(source).theta, windows)
+        nothing = np.zeros((windows.sites[1], channels))
+        self.add_layer(node.name, theta, _Expression({source: windows}, nothing, grid), node)
+        self.expressions[node.name] = _source(node.name, grid)
+
+    def _layer(self, name: str) -> Layer:
+        return self.layers[self.numbers[name]]
+
+    def _linear(self, node: Node, inputs: list[_Expression]) -> _Expression:
+        """`_linear`, whose errors say in which node of which graph they are."""
+        try:
+            return _linear(node, inputs)
+        except InputError as error:
+            where = f"{self.graph.source}: node {node.name!r} ({node.op}), {error.where}"
+            raise InputError(where, error.expected, error.found, error.do) from None
 
 
 def _by_site(theta: float | NDArray[Any], grid: Grid) -> Threshold:
@@ -122,8 +146,10 @@ def _by_site(theta: float | NDArray[Any], grid: Grid) -> Threshold:
 def _normalised(
     graph: Graph, layers: list[Layer], projections: list[tuple[int, int, LinearMap]]
 ) -> tuple[Projection, ...]:
-    """Projections of (source, target, map) with each map in the thresholds of the layers it
-    joins.
+    """The projections with each map in the thresholds of the layers that it joins.
+
+    projections: (source, target, map). The list is emptied, so that each map can go before the next
+    is normalised.
     """
     thetas = {INPUT: 1.0, **{i: layer.theta for i, layer in enumerate(layers)}}
     weights = sum(
@@ -139,13 +165,13 @@ def _normalised(
             "choose a rule with one threshold a layer: 'max' or 'percentile'",
         )
     normalised = []
-    while projections:  # a map goes before the next is normalised
+    while projections:
         s, t, m = projections.pop(0)
-        m = m if layers[t].pools else m.normalised(thetas[s], thetas[t])
-        # the input's blocks are asked for with every image
-        normalised.append(
-            Projection(s, t, replace(m, weights=m.blocks, factor=None) if s == INPUT else m)
-        )
+        if not layers[t].pools:
+            m = m.normalised(thetas[s], thetas[t])
+        if s == INPUT:  # its blocks are asked for with every image
+            m = replace(m, weights=m.blocks, factor=None)
+        normalised.append(Projection(s, t, m))
     return tuple(normalised)
 
 
@@ -165,19 +191,21 @@ def _pooled(graph: Graph, node: Node) -> str:
 
 
 def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap) -> Threshold:
-    """The threshold of a pool layer: spikes can be counted together only where each is worth the
-    same.
+    """The threshold of a pool layer.
+
+    Spikes can be counted together only where each is worth the same, so neurons of one window must
+    have one threshold.
     """
     if isinstance(theta, float):
         return theta
     most = linear.largest(windows, theta[None])[0]
     least = -linear.largest(windows, -theta[None])[0]
-    if (most > least).any():
+    wrong = most > least
+    if wrong.any():
         raise InputError(
             f"{graph.source}: node {node.name!r} (MaxPool)",
             "one threshold inside each window, so that spikes can be counted",
-            f"thresholds from {least[most > least][0]:.3g} to {most[most > least][0]:.3g} in one "
-            "of them",
+            f"thresholds from {least[wrong][0]:.3g} to {most[wrong][0]:.3g} in one of them",
             "choose a rule with one threshold a layer ('max', 'percentile'), or "
             "max_pooling='average'",
         )
@@ -185,46 +213,25 @@ def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap
 
 
 def _source(name: str, grid: Grid, flat: bool = False) -> _Expression:
-    return _Expression(
-        {name: linear.identity(grid)}, np.zeros((grid[1] * grid[2], grid[0])), grid, flat
-    )
+    """A source as an expression of itself."""
+    nothing = np.zeros((grid[1] * grid[2], grid[0]))
+    return _Expression({name: linear.identity(grid)}, nothing, grid, flat)
 
 
 def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
+    """What a linear node computes. inputs: the expressions of its inputs."""
     x = inputs[0]
     if node.op in ("Identity", "Dropout", "Softmax"):
         return x
     if node.op == "Flatten":
-        return _Expression(x.terms, x.offset, x.grid, True)
-    if (
-        node.op in ("Add", "Concat")
-        and len({e.grid for e in inputs}) > 1
-        or node.op == "Concat"
-        and x.flat
-    ):
-        inputs = [
-            _through(e, linear.flattening(e.grid), (e.grid[0] * e.grid[1] * e.grid[2], 1, 1), True)
-            if e.flat
-            else e
-            for e in inputs
-        ]
-    if node.op == "Concat":
-        total = sum(e.grid[0] for e in inputs)
-        offset = 0
-        parts = []
-        for e in inputs:
-            parts.append(
-                _through(e, linear.placing(e.grid, offset, total), (total, *e.grid[1:]), e.flat)
-            )
-            offset += e.grid[0]
-        return _sum(parts)
-    if node.op == "Add":
-        return _sum(inputs)
+        return replace(x, flat=True)
+    if node.op in ("Add", "Concat"):
+        return _joined(node, inputs)
     if node.op == "BatchNormalization":
         y = _through(x, linear.batch_normalization(node, x.grid, x.flat), x.grid, x.flat)
-        shift = np.asarray(node.params["B"], np.float64) - np.asarray(
-            node.params["input_mean"], np.float64
-        ) * linear.batch_scale(node)
+        beta = np.asarray(node.params["B"], np.float64)
+        mean = np.asarray(node.params["input_mean"], np.float64)
+        shift = beta - mean * linear.batch_scale(node)
         return _shifted(y, shift.reshape(x.grid[0], -1).T if x.flat else shift)
     if node.op == "Gemm":
         y = _through(x, linear.gemm(node, x.grid), (_fan_out(node), 1, 1), True)
@@ -232,6 +239,31 @@ def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
     step = linear.SIMPLE[node.op](node, x.grid)
     y = _through(x, step, (step.channels[1], *_out_size(node, x.grid)), False)
     return _shifted(y, node.params.get("B")) if node.op == "Conv" else y
+
+
+def _joined(node: Node, inputs: list[_Expression]) -> _Expression:
+    """The sum of expressions (Add), or their channels one after the other (Concat).
+
+    Flat vectors of maps are brought into ONNX's order where the order matters.
+    """
+    concat = node.op == "Concat"
+    if len({x.grid for x in inputs}) > 1 or (concat and inputs[0].flat):
+        inputs = [_flattened(x) if x.flat else x for x in inputs]
+    if not concat:
+        return _sum(inputs)
+    total = sum(x.grid[0] for x in inputs)
+    offset = 0
+    parts = []
+    for x in inputs:
+        step = linear.placing(x.grid, offset, total)
+        parts.append(_through(x, step, (total, *x.grid[1:]), x.flat))
+        offset += x.grid[0]
+    return _sum(parts)
+
+
+def _flattened(x: _Expression) -> _Expression:
+    channels, height, width = x.grid
+    return _through(x, linear.flattening(x.grid), (channels * height * width, 1, 1), True)
 
 
 def _fan_out(node: Node) -> int:
@@ -244,14 +276,16 @@ def _out_size(node: Node, grid: Grid) -> tuple[int, int]:
 
 
 def _through(x: _Expression, step: LinearMap, grid: Grid, flat: bool) -> _Expression:
+    """The expression behind one more map, with another grid."""
     terms = {source: linear.compose(m, step) for source, m in x.terms.items()}
     return _Expression(terms, step(x.offset[None])[0], grid, flat)
 
 
 def _shifted(x: _Expression, shift: NDArray[Any] | None) -> _Expression:
+    """The expression plus a shift, [C] or [sites, C]; None: itself."""
     if shift is None:
         return x
-    return _Expression(x.terms, x.offset + np.asarray(shift, np.float64), x.grid, x.flat)
+    return replace(x, offset=x.offset + np.asarray(shift, np.float64))
 
 
 def _sum(parts: list[_Expression]) -> _Expression:

@@ -9,6 +9,7 @@ gets its threshold; linear paths are composed into projections and normalised to
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,36 +77,40 @@ def convert(
     thresholds = decided["thresholds"]
     dead = decided["dead"]
     readout = decided["readout"]
-    if thresholds not in RULES:
-        raise InputError("thresholds", f"one of {', '.join(RULES)}", repr(thresholds))
-    for name, value, choices in (
-        ("dead", dead, DEAD),
-        ("max_pooling", max_pooling, MAX_POOLING),
-        ("residual", residual, RESIDUAL),
-        ("readout", readout, READOUT),
-    ):
-        if value not in choices:
-            raise InputError(name, f"one of {', '.join(choices)}", repr(value))
+    _expect_choice("thresholds", thresholds, RULES)
+    _expect_choice("dead", dead, DEAD)
+    _expect_choice("max_pooling", max_pooling, MAX_POOLING)
+    _expect_choice("residual", residual, RESIDUAL)
+    _expect_choice("readout", readout, READOUT)
     if not 0 < percentile <= 100:
         raise InputError("percentile", "a number above 0, at most 100", percentile)
-    notes: tuple[str, ...] = ()
-    for change, wanted in (
-        (average_for_max, max_pooling == "average"),
-        (reroute, residual == "reroute"),
-        (fire_at_output, readout == "fires"),
-        (activations_first, True),
-        (split_pools, True),
-    ):
-        if wanted:
-            graph, note = change(graph)
-            notes += (note,) if note else ()
+    passes: list[Callable[[Graph], tuple[Graph, str]]] = []
+    if max_pooling == "average":
+        passes.append(average_for_max)
+    if residual == "reroute":
+        passes.append(reroute)
+    if readout == "fires":
+        passes.append(fire_at_output)
+    passes += [activations_first, split_pools]
+    notes: list[str] = []
+    for change in passes:
+        graph, note = change(graph)
+        if note:
+            notes.append(note)
     pixels: Any = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:
-        notes += (
+        notes.append(
             f"{silent:,} neurons, never active on the calibration images, are silent: the network "
-            "may compute another function",
+            "may compute another function"
         )
     layers, projections = connect(graph, thetas)
-    return Network(layers, projections, graph, describe_rules(graph, thresholds, percentile), notes)
+    rules = describe_rules(graph, thresholds, percentile)
+    return Network(layers, projections, graph, rules, tuple(notes))
+
+
+def _expect_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises InputError for an option's value that is none of its choices."""
+    if value not in choices:
+        raise InputError(name, f"one of {', '.join(choices)}", repr(value))

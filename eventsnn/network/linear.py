@@ -11,6 +11,7 @@ into the weights behind it, and at zero-padded borders everything stays exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -25,7 +26,6 @@ from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
 
-
 Grid = tuple[int, int, int]  # channels, height, width
 
 
@@ -33,10 +33,11 @@ Grid = tuple[int, int, int]  # channels, height, width
 class LinearMap:
     """target[r, :] = sum over taps of source[p, :] @ blocks[k], block-diagonal in G groups.
 
-    p, r, k: int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co], the blocks
-    themselves where factor is None; else a network's own weights in float32, which are multiplied
-    by the factor in float64 when the blocks are asked for. Sites are counted row by row; channels
-    are the last axis on both sides.
+    sites: how many (source sites, target sites) there are. p, r, k: source site, target site and
+    block of each tap, int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co],
+    the blocks themselves where factor is None; else a network's own weights in float32. factor:
+    what these are multiplied with, in float64, when the blocks are asked for. Sites are counted row
+    by row; channels are the last axis on both sides.
     """
 
     sites: tuple[int, int]
@@ -48,7 +49,7 @@ class LinearMap:
 
     @property
     def blocks(self) -> NDArray[Any]:
-        """float64 [K, G, ci, co]."""
+        """The blocks that the taps share, float64 [K, G, ci, co]."""
         return self._multiplied(self.weights)
 
     def _multiplied(self, weights: NDArray[Any]) -> NDArray[Any]:
@@ -64,8 +65,9 @@ class LinearMap:
         )
 
     def some(self, which: slice) -> LinearMap:
-        """The map with the blocks `which` (an index) alone: for their numbers, its taps mean
-        nothing.
+        """A map with some of the blocks, for its `blocks` and `weights` alone.
+
+        which: the blocks' numbers. The taps stay as they are and no longer fit the blocks.
         """
         return replace(self, weights=self.weights[which])
 
@@ -76,22 +78,20 @@ class LinearMap:
         return groups * ci, groups * co
 
     def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Apply to [N, source sites, source channels] -> [N, target sites, target channels], in the
-        numbers of the blocks.
+        """What arrives at the targets, [N, target sites, target channels], in the blocks' dtype.
+
+        x: [N, source sites, source channels].
         """
         count, groups, ci, co = self.weights.shape
-        out = np.zeros(
-            (len(x), self.sites[1], groups * co),
-            self.weights.dtype if self.factor is None else np.float64,
-        )
+        dtype = self.weights.dtype if self.factor is None else np.float64
+        out = np.zeros((len(x), self.sites[1], groups * co), dtype)
         order = np.argsort(self.k, kind="stable")
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
             taps = order[bounds[k] : bounds[k + 1]]
             part = x[:, self.p[taps]].reshape(len(x), len(taps), groups, 1, ci)
-            moved = np.matmul(part, self._multiplied(self.weights[k])).reshape(
-                len(x), len(taps), groups * co
-            )
+            moved = np.matmul(part, self._multiplied(self.weights[k]))
+            moved = moved.reshape(len(x), len(taps), groups * co)
             r = self.r[taps]  # sorted, as taps keep their order
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
@@ -100,21 +100,22 @@ class LinearMap:
         return out
 
     def normalised(self, source: float | NDArray[Any], target: float | NDArray[Any]) -> LinearMap:
-        """Each weight times its source's threshold, divided by its target's (weight normalisation,
-        DNISNM eq. 18).
+        """Each weight times its source's threshold, divided by its target's (DNISNM eq. 18).
 
-        source, target: a float for all neurons, or float64 [sites, C]; 0 stands for a neuron that
-        never fires: it gets no charge and gives none. With arrays no two synapses share a weight
-        any more: there are as many blocks as taps. They lie source by source, targets backwards, as
-        the event engine's runs want them.
+        source, target: the thresholds, a float for all neurons, or float64 [sites, C]; 0 stands for
+        a neuron that never fires: it gets no charge and gives none.
+
+        With arrays no two synapses share a weight any more, so the map has as many blocks as taps.
+        They stand source by source, and of one source from the last target to the first. The event
+        engine stores blocks in reverse, so neighbouring targets of a source make one stretch.
         """
         if isinstance(source, float) and isinstance(target, float):
             factor = source / target
             if self.factor is None:
                 return replace(self, weights=self.weights * factor)
             return replace(self, factor=self.factor * factor)
-        count, groups = len(self.p), self.weights.shape[1]
-        ci, co = self.weights.shape[2:]
+        count = len(self.p)
+        _, groups, ci, co = self.weights.shape
         order = np.lexsort((-self.r, self.p))
         k = np.empty(count, np.int64)
         k[order] = np.arange(count)
@@ -132,7 +133,8 @@ class LinearMap:
 
     def dense(self) -> NDArray[Any]:
         """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
-        (c, d), (sources, targets) = self.channels, self.sites
+        c, d = self.channels
+        sources, targets = self.sites
         matrix = np.zeros((sources, c, targets, d))
         full = regroup(self.blocks, 1)[:, 0]
         for p, r, k in zip(self.p, self.r, self.k):
@@ -143,16 +145,22 @@ class LinearMap:
 def make_map(
     sites: tuple[int, int], p: NDArray[Any], r: NDArray[Any], k: NDArray[Any], blocks: NDArray[Any]
 ) -> LinearMap:
-    """A LinearMap from taps in any order; taps that share (r, p) are added up."""
+    """A LinearMap from taps in any order; taps that share (r, p) are added up.
+
+    sites: (source sites, target sites). p, r, k: source site, target site and block of each tap,
+    whole numbers [taps]. blocks: [K, G, ci, co]. A block that no tap uses is left out.
+    """
     order = np.lexsort((k, p, r))
-    p, r, k = (np.asarray(x, np.int64)[order] for x in (p, r, k))
+    p = np.asarray(p, np.int64)[order]
+    r = np.asarray(r, np.int64)[order]
+    k = np.asarray(k, np.int64)[order]
     first = np.ones(len(p), bool)
     first[1:] = (p[1:] != p[:-1]) | (r[1:] != r[:-1])
     if first.all():
         used, k = np.unique(k, return_inverse=True)
-        return LinearMap(
-            sites, p, r, k.reshape(-1), blocks if len(used) == len(blocks) else blocks[used]
-        )
+        if len(used) < len(blocks):
+            blocks = blocks[used]
+        return LinearMap(sites, p, r, k.reshape(-1), blocks)
     start = np.flatnonzero(first)
     size = np.diff(np.append(start, len(p)))
     members = np.full((len(start), size.max()), -1, np.int64)
@@ -164,7 +172,11 @@ def make_map(
 
 
 def regroup(blocks: NDArray[Any], groups: int) -> NDArray[Any]:
-    """The same block-diagonal matrices in fewer groups (a divisor of theirs)."""
+    """The same block-diagonal matrices in fewer groups.
+
+    blocks: [K, G, ci, co]. groups: a divisor of G. Returns float64 [K, groups, G / groups * ci,
+    G / groups * co], or `blocks` themselves where they have so many groups.
+    """
     count, old, ci, co = blocks.shape
     if old == groups:
         return blocks
@@ -177,7 +189,10 @@ def regroup(blocks: NDArray[Any], groups: int) -> NDArray[Any]:
 
 
 def compose(first: LinearMap, then: LinearMap) -> LinearMap:
-    """The map that applies `first` and then `then`."""
+    """The map that applies `first` and then `then`.
+
+    Raises InputError where they would have more than 2^26 pairs of taps.
+    """
     if _is_identity(first):
         return then
     starts = np.searchsorted(first.r, np.arange(first.sites[1] + 1))
@@ -194,12 +209,10 @@ def compose(first: LinearMap, then: LinearMap) -> LinearMap:
     a = starts[then.p][b] + np.arange(total) - np.repeat(np.cumsum(fan_in) - fan_in, fan_in)
     pair = first.k[a] * len(then.weights) + then.k[b]
     used, pair = np.unique(pair, return_inverse=True)
-    blocks = _products(
-        first.blocks, then.blocks, used // len(then.weights), used % len(then.weights)
-    )
-    return make_map(
-        (first.sites[0], then.sites[1]), first.p[a], then.r[b], pair.reshape(-1), blocks
-    )
+    i, j = np.divmod(used, len(then.weights))
+    blocks = _products(first.blocks, then.blocks, i, j)
+    sites = (first.sites[0], then.sites[1])
+    return make_map(sites, first.p[a], then.r[b], pair.reshape(-1), blocks)
 
 
 def _is_identity(m: LinearMap) -> bool:
@@ -212,8 +225,9 @@ def _is_identity(m: LinearMap) -> bool:
 
 
 def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]) -> NDArray[Any]:
-    """a[i] @ b[j] for each pair, in as many groups as both allow; scaling stays a scaling."""
-    ga, gb = a.shape[1], b.shape[1]
+    """a[i] @ b[j] for each pair, in as many groups as both allow; a scaling stays a scaling."""
+    ga = a.shape[1]
+    gb = b.shape[1]
     if ga == gb:
         return np.matmul(a[i], b[j])
     if a.shape[2:] == (1, 1):
@@ -225,7 +239,10 @@ def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]
 
 
 def add(maps: list[LinearMap]) -> LinearMap:
-    """The sum of maps with the same source and target."""
+    """The sum of maps.
+
+    maps: one or more, all with the same source and target.
+    """
     if len(maps) == 1:
         return maps[0]
     groups = reduce(np.gcd, (m.weights.shape[1] for m in maps))
@@ -237,80 +254,93 @@ def add(maps: list[LinearMap]) -> LinearMap:
     return make_map(maps[0].sites, p, r, k, np.concatenate(blocks))
 
 
-# --- one operator at a time ------------------------------------------------------------------
-
-
 def identity(grid: Grid) -> LinearMap:
-    """The identity on a grid (C, H, W)."""
+    """The identity.
+
+    grid: (C, H, W) of source and target.
+    """
     return scaling(grid, np.ones(grid[0]))
 
 
 def scaling(grid: Grid, factors: NDArray[Any]) -> LinearMap:
-    """Multiply each channel by its factor; float64 [C]."""
+    """Multiplies each channel by its factor.
+
+    grid: (C, H, W) of source and target. factors: [C].
+    """
     sites = np.arange(grid[1] * grid[2])
-    return LinearMap(
-        (len(sites),) * 2,
-        sites,
-        sites,
-        np.zeros(len(sites), np.int64),
-        np.asarray(factors, np.float64).reshape(1, grid[0], 1, 1),
-    )
+    k = np.zeros(len(sites), np.int64)
+    block = np.asarray(factors, np.float64).reshape(1, grid[0], 1, 1)
+    return LinearMap((len(sites), len(sites)), sites, sites, k, block)
 
 
 def scaling_of_neurons(grid: Grid, factors: NDArray[Any]) -> LinearMap:
-    """Multiply each neuron by its own factor; float64 [H * W, C]."""
+    """Multiplies each neuron by its own factor.
+
+    grid: (C, H, W) of source and target. factors: [H * W, C].
+    """
     sites = np.arange(grid[1] * grid[2])
-    return make_map(
-        (len(sites),) * 2,
-        sites,
-        sites,
-        sites,
-        np.asarray(factors, np.float64).reshape(len(sites), grid[0], 1, 1),
-    )
+    blocks = np.asarray(factors, np.float64).reshape(len(sites), grid[0], 1, 1)
+    return make_map((len(sites), len(sites)), sites, sites, sites, blocks)
 
 
 def window_taps(grid: Grid, window: Window) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """(source site, target site, tap number) of a sliding window; padding is left out."""
-    (height, width), (kh, kw) = grid[1:], window.kernel
-    oy, ox, ky, kx = np.meshgrid(
-        np.arange(window.out[0]),
-        np.arange(window.out[1]),
-        np.arange(kh),
-        np.arange(kw),
-        indexing="ij",
-    )
+    """(source site, target site, number in the kernel) of each tap of a sliding window.
+
+    grid: (C, H, W) of the source. window: its `Window`. Taps on padding are left out. Three int64
+    arrays [taps].
+    """
+    _, height, width = grid
+    kernel = window.kernel
+    axes = [np.arange(n) for n in (*window.out, *kernel)]
+    oy, ox, ky, kx = np.meshgrid(*axes, indexing="ij")
     y = oy * window.strides[0] + ky * window.dilations[0] - window.pads[0]
     x = ox * window.strides[1] + kx * window.dilations[1] - window.pads[1]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    return (y * width + x)[inside], (oy * window.out[1] + ox)[inside], (ky * kw + kx)[inside]
+    source = y * width + x
+    target = oy * window.out[1] + ox
+    number = ky * kernel[1] + kx
+    return source[inside], target[inside], number[inside]
 
 
 def _of_graph(
     sites: tuple[int, int], p: NDArray[Any], r: NDArray[Any], k: NDArray[Any], weights: NDArray[Any]
 ) -> LinearMap:
-    """The map of an operator's own weights, each (r, p) once. float32 stays float32: half the
-    memory, or none where rows can be read where they are.
+    """The map of an operator's own weights, each (r, p) once.
+
+    float32 stays float32, which takes half the memory, and is not copied where each row is
+    contiguous.
     """
     if weights.dtype != np.float32:
         return make_map(sites, p, r, k, np.ascontiguousarray(weights, np.float64))
-    rows = weights.strides[-1] == weights.itemsize
-    return replace(
-        make_map(sites, p, r, k, weights if rows else np.ascontiguousarray(weights)), factor=1.0
-    )
+    if weights.strides[-1] != weights.itemsize:
+        weights = np.ascontiguousarray(weights)
+    return replace(make_map(sites, p, r, k, weights), factor=1.0)
+
+
+def _sites(grid: Grid, window: Window) -> tuple[int, int]:
+    """How many sites a window has as its source and as its target."""
+    return grid[1] * grid[2], window.out[0] * window.out[1]
 
 
 def convolution(node: Node, grid: Grid) -> LinearMap:
-    """Conv: one block for each tap of the kernel."""
+    """Conv: one block for each place in the kernel.
+
+    node: the node. grid: (C, H, W) of its input.
+    """
     window = window_of(node, grid)
     p, r, k = window_taps(grid, window)
-    weight, group = node.params["W"], node.attrs.get("group", 1)
+    weight = node.params["W"]
+    group = node.attrs.get("group", 1)
     out, ci = weight.shape[:2]
     blocks = weight.reshape(group, out // group, ci, -1).transpose(3, 0, 2, 1)
-    return _of_graph((grid[1] * grid[2], window.out[0] * window.out[1]), p, r, k, blocks)
+    return _of_graph(_sites(grid, window), p, r, k, blocks)
 
 
 def average_pool(node: Node, grid: Grid) -> LinearMap:
-    """AveragePool: one scaling for each number of pixels that a window covers."""
+    """AveragePool: one scaling for each number of source sites that a window covers.
+
+    node: the node. grid: (C, H, W) of its input.
+    """
     window = window_of(node, grid)
     p, r, _ = window_taps(grid, window)
     area = np.bincount(r, minlength=window.out[0] * window.out[1])
@@ -318,70 +348,74 @@ def average_pool(node: Node, grid: Grid) -> LinearMap:
         area[:] = window.kernel[0] * window.kernel[1]
     sizes, k = np.unique(area[r], return_inverse=True)
     blocks = np.broadcast_to(1.0 / sizes[:, None, None, None], (len(sizes), grid[0], 1, 1))
-    return make_map(
-        (grid[1] * grid[2], len(area)), p, r, k.reshape(-1), np.ascontiguousarray(blocks)
-    )
+    blocks = np.ascontiguousarray(blocks)
+    return make_map(_sites(grid, window), p, r, k.reshape(-1), blocks)
 
 
 def max_pool(node: Node, grid: Grid) -> LinearMap:
-    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out. Not linear:
-    see `largest`.
+    """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out.
+
+    node: the node. grid: (C, H, W) of its input. `largest` applies them; what the map itself
+    computes is a sum.
     """
     window = window_of(node, grid)
     p, r, _ = window_taps(grid, window)
-    return make_map(
-        (grid[1] * grid[2], window.out[0] * window.out[1]),
-        p,
-        r,
-        np.zeros_like(p),
-        np.ones((1, grid[0], 1, 1)),
-    )
+    return make_map(_sites(grid, window), p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
 
 
 def largest(windows: LinearMap, x: NDArray[Any]) -> NDArray[Any]:
-    """The largest value in each window (a map of `max_pool`) of [N, source sites, C] -> [N, target
-    sites, C].
+    """The largest value in each window, [N, target sites, C].
+
+    windows: a map of `max_pool`. x: [N, source sites, C].
     """
     starts = np.searchsorted(windows.r, np.arange(windows.sites[1]))
-    return np.maximum.reduceat(x[:, windows.p] * windows.blocks[windows.k, :, 0, 0], starts, axis=1)
+    members = x[:, windows.p] * windows.blocks[windows.k, :, 0, 0]
+    return np.maximum.reduceat(members, starts, axis=1)
 
 
 def global_average_pool(node: Node, grid: Grid) -> LinearMap:
+    """GlobalAveragePool: one scaling, from all sites to one.
+
+    node: the node. grid: (C, H, W) of its input.
+    """
     sites = grid[1] * grid[2]
-    taps = np.zeros(sites, np.int64)
-    return make_map(
-        (sites, 1), np.arange(sites), taps, taps, np.full((1, grid[0], 1, 1), 1.0 / sites)
-    )
+    zeros = np.zeros(sites, np.int64)
+    block = np.full((1, grid[0], 1, 1), 1.0 / sites)
+    return make_map((sites, 1), np.arange(sites), zeros, zeros, block)
 
 
 def pad(node: Node, grid: Grid) -> LinearMap:
+    """Pad with zeros: each site moves to its place among more of them.
+
+    node: the node. grid: (C, H, W) of its input. Raises InputError for another kind of padding.
+    """
     top, left, bottom, right = spatial_pads(node)
     width = grid[2] + left + right
     y, x = np.divmod(np.arange(grid[1] * grid[2]), grid[2])
     p = np.arange(len(y))
-    return make_map(
-        (len(p), (grid[1] + top + bottom) * width),
-        p,
-        (y + top) * width + x + left,
-        np.zeros_like(p),
-        np.ones((1, grid[0], 1, 1)),
-    )
+    r = (y + top) * width + x + left
+    sites = (len(p), (grid[1] + top + bottom) * width)
+    return make_map(sites, p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
 
 
 def resize(node: Node, grid: Grid) -> LinearMap:
+    """Resize to the nearest site.
+
+    node: the node. grid: (C, H, W) of its input. Raises InputError for another kind of resizing.
+    """
     rows, columns = resize_indices(node, grid)
     p = (rows[:, None] * grid[2] + columns[None, :]).reshape(-1)
-    return make_map(
-        (grid[1] * grid[2], len(p)),
-        p,
-        np.arange(len(p)),
-        np.zeros_like(p),
-        np.ones((1, grid[0], 1, 1)),
-    )
+    r = np.arange(len(p))
+    sites = (grid[1] * grid[2], len(p))
+    return make_map(sites, p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
 
 
 def batch_normalization(node: Node, grid: Grid, flat: bool) -> LinearMap:
-    """The scale of BatchNormalization (TCL eq. 6): one factor a channel, or a neuron where flat."""
+    """The scale of BatchNormalization (TCL eq. 6).
+
+    node: the node. grid: (C, H, W) of its input. flat: whether the input is a flat vector; then
+    there is one factor a neuron, else one a channel.
+    """
     factors = batch_scale(node)
     if not flat:
         return scaling(grid, factors)
@@ -389,13 +423,19 @@ def batch_normalization(node: Node, grid: Grid, flat: bool) -> LinearMap:
 
 
 def batch_scale(node: Node) -> NDArray[Any]:
-    """gamma / sqrt(var + epsilon), float64 [C]."""
+    """The factors of a BatchNormalization, gamma / sqrt(var + epsilon), float64 [C].
+
+    node: the node.
+    """
     variance = np.asarray(node.params["input_var"], np.float64) + node.attrs.get("epsilon", 1e-5)
     return np.asarray(node.params["scale"], np.float64) / np.sqrt(variance)
 
 
 def gemm(node: Node, grid: Grid) -> LinearMap:
-    """Gemm on a flattened grid: one block for each site."""
+    """Gemm on a flattened grid: one block for each site.
+
+    node: the node. grid: (C, H, W) that was flattened.
+    """
     weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
     sites = np.arange(grid[1] * grid[2])
     blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
@@ -403,8 +443,13 @@ def gemm(node: Node, grid: Grid) -> LinearMap:
 
 
 def flattening(grid: Grid) -> LinearMap:
-    """From (C, H, W) to (C*H*W, 1, 1) in ONNX's order: only where two flat vectors meet."""
-    channels, sites = grid[0], grid[1] * grid[2]
+    """From (C, H, W) to (C * H * W, 1, 1), channels in ONNX's order.
+
+    grid: (C, H, W) of the source. Needed only where two flat vectors meet. Raises InputError for
+    more than 11,585 values.
+    """
+    channels = grid[0]
+    sites = grid[1] * grid[2]
     if channels * channels * sites * sites > 2**27:
         raise InputError(
             "flattened maps that are added or joined",
@@ -420,14 +465,20 @@ def flattening(grid: Grid) -> LinearMap:
 
 
 def placing(grid: Grid, offset: int, total: int) -> LinearMap:
-    """Put the channels of a grid at `offset` among `total` channels (Concat)."""
+    """Puts the channels of a grid among those of others (Concat).
+
+    grid: (C, H, W) of the source. offset: the number that its first channel gets. total: how many
+    channels there are in all.
+    """
     block = np.zeros((1, 1, grid[0], total))
     block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1
     sites = np.arange(grid[1] * grid[2])
-    return LinearMap((len(sites),) * 2, sites, sites, np.zeros(len(sites), np.int64), block)
+    k = np.zeros(len(sites), np.int64)
+    return LinearMap((len(sites), len(sites)), sites, sites, k, block)
 
 
-SIMPLE = {
+# operators with one input, whose map depends on the node and the input's grid alone
+SIMPLE: dict[str, Callable[[Node, Grid], LinearMap]] = {
     "Conv": convolution,
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,

@@ -28,12 +28,14 @@ Threshold = float | NDArray[np.float64]
 class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
 
-    theta: the threshold before normalisation, in units of the ANN's activation: a float, or float64
-    [H * W, C] where each neuron has its own (0: it never fires). bias: float64 [H * W, C], in
-    thresholds. node: the activation it replaces; None for the readout. A MaxPool node makes a layer
-    of pool units: each sends, as signed spikes, the change of the largest net spike count in its
-    window (at least 0). A spike of theirs is worth one of the layer they pool: theta is that
-    layer's.
+    name: the activation's, or "readout". grid: (C, H, W). theta: the threshold before
+    normalisation, in units of the ANN's activation: a float, or float64 [H * W, C] where each
+    neuron has its own (0: it never fires). bias: float64 [H * W, C], in thresholds. node: the
+    activation it replaces; None for the readout.
+
+    A MaxPool node makes a layer of pool units (semantics, section 10). Each sends, as signed
+    spikes, the change of the largest net spike count in its window (at least 0). Its spikes are
+    worth as much as those it counts, so theta is that of the layer it pools.
     """
 
     name: str
@@ -64,13 +66,13 @@ class Layer:
         return self.node is not None and self.node.op == "MaxPool"
 
     def position(self, neuron: int) -> linear.Grid:
-        """(c, y, x) of a neuron; neuron: its number in the layer."""
+        """(c, y, x) of a neuron, all from 0. neuron: its number in the layer."""
         site, c = divmod(int(neuron), self.grid[0])
         y, x = divmod(site, self.grid[2])
         return c, y, x
 
     def neuron(self, c: int, y: int = 0, x: int = 0) -> int:
-        """The number of the neuron at channel c, row y, column x, all from 0."""
+        """The number of a neuron in the layer. c, y, x: its channel, row and column, from 0."""
         return (y * self.grid[2] + x) * self.grid[0] + c
 
 
@@ -80,8 +82,8 @@ class Projection:
 
     source, target: the layers' numbers. map: weights in the target's thresholds per source spike.
 
-    Into a pool layer there is one projection, whose taps are the windows' members: blocks of ones
-    [1, C, 1, 1].
+    One projection leads into a pool layer. Its taps are the members of the windows, its only block
+    is of ones, [1, C, 1, 1].
     """
 
     source: int
@@ -91,11 +93,11 @@ class Projection:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in topological order, the readout last; projections sorted by (target, source).
+    """A spiking network, without time and arithmetic: `eventsnn.simulate` gives it both.
 
-    graph: what it was made from. thresholds: the rules in use, in words. notes: what the user
-    should know of the conversion. A `Network` says nothing about time or arithmetic:
-    `eventsnn.simulate` gives it both.
+    layers: in topological order, the readout last. projections: sorted by (target, source). graph:
+    what it was made from. thresholds: the rules in use, in words. notes: what the user should know
+    of the conversion.
     """
 
     layers: tuple[Layer, ...]
@@ -131,17 +133,17 @@ class Network:
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """Where each layer's neurons begin among all, and where the last end: int64 [L + 1]."""
+        """The id of each layer's first neuron, then the number of all neurons: int64 [L + 1]."""
         ends = np.cumsum([layer.size for layer in self.layers])
         return np.concatenate([[0], ends]).astype(np.int64)
 
     @cached_property
     def layer_of(self) -> NDArray[np.int32]:
-        """The layer of each neuron among all, readout included: int32 [neurons]."""
+        """The number of each neuron's layer, readout included: int32 [neurons]."""
         return np.repeat(np.arange(len(self.layers), dtype=np.int32), np.diff(self.first))
 
     def columns(self, layer: int) -> slice:
-        """Where a layer's neurons stand among all: a slice. layer: its number."""
+        """The slice of a layer's neurons among all. layer: its number."""
         return slice(int(self.first[layer]), int(self.first[layer + 1]))
 
     def into(self, target: int) -> list[Projection]:
@@ -166,8 +168,9 @@ class Network:
     def table(self) -> list[dict[str, Any]]:
         """One row a layer: name, operator, shape, neurons, theta, and its sources."""
         names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
-        return [
-            dict(
+        rows: list[dict[str, Any]] = []
+        for i, layer in enumerate(self.layers):
+            row = dict(
                 layer=layer.name,
                 activation=layer.node.op if layer.node else "readout",
                 shape="x".join(map(str, layer.grid)),
@@ -175,8 +178,8 @@ class Network:
                 theta=layer.scale,
                 sources=" + ".join(names[p.source] for p in self.into(i)),
             )
-            for i, layer in enumerate(self.layers)
-        ]
+            rows.append(row)
+        return rows
 
     def _repr_html_(self) -> str:
         from eventsnn.views.tables import html_table

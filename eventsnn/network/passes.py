@@ -1,14 +1,14 @@
 """Passes over the graph before it is converted.
 
-Each takes a graph and returns (graph, note): the note says what the user should know, where the new
-graph computes another function, and is empty where it computes the same one. Nodes keep their
-names.
+Each takes a graph and returns (graph, note). Where the new graph computes another function, the
+note says what the user should know; otherwise it is "". Nodes keep their names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from eventsnn.ann.graph import Graph, Node, fresh
 from eventsnn.ann.operators import IDENTITIES
@@ -20,17 +20,32 @@ OUTPUT_FIRES = (
 
 
 def average_for_max(graph: Graph) -> tuple[Graph, str]:
-    """Replaces each MaxPool by an AveragePool of the same window (TCL section II-B)."""
-    count = sum(n.op == "MaxPool" for n in graph.nodes)
+    """Replaces each MaxPool by an AveragePool of the same window (TCL section II-B).
+
+    graph: the ANN. Returns (graph, note).
+    """
+    count = sum(node.op == "MaxPool" for node in graph.nodes)
     if not count:
         return graph, ""
-    nodes = (
+    nodes = [
         Node(n.name, "AveragePool", n.inputs, dict(n.attrs), {}) if n.op == "MaxPool" else n
         for n in graph.nodes
-    )
-    return _another(
-        graph, nodes
-    ), f"{count} MaxPool replaced by AveragePool: the network computes another function"
+    ]
+    note = f"{count} MaxPool replaced by AveragePool: the network computes another function"
+    return _another(graph, nodes), note
+
+
+class _Block(NamedTuple):
+    """A residual block: an activation of the sum of a branch and its shortcut.
+
+    add, activation: the two nodes. branch: which of the sum's inputs is the branch, 0 or 1.
+    weighted: whether the shortcut has parameters.
+    """
+
+    add: Node
+    activation: Node
+    branch: int
+    weighted: bool
 
 
 def reroute(graph: Graph) -> tuple[Graph, str]:
@@ -39,83 +54,82 @@ def reroute(graph: Graph) -> tuple[Graph, str]:
     act(branch + shortcut) becomes act(branch) + shortcut. A shortcut with parameters (a
     convolution, say) gets an activation like the block's, named "activation:shortcut". The paper
     trains the network in this form: one that was not has to be fine-tuned, or errs.
+
+    graph: the ANN. Returns (graph, note). Raises InputError where there is no residual block.
     """
-    blocks = {
-        block[0]: (node, *block[1:])
-        for node in graph.activations
-        if (block := _residual_block(graph, node))
-    }
+    found = [_residual_block(graph, node) for node in graph.activations]
+    blocks = {block.add.name: block for block in found if block is not None}
     if not blocks:
-        raise InputError(
-            graph.source,
-            "residual blocks to re-route: an activation of the Add of a branch and its shortcut",
-            "none",
-            "choose residual='keep'",
+        expected = (
+            "residual blocks to re-route: an activation of the Add of a branch and its shortcut"
         )
+        raise InputError(graph.source, expected, "none", "choose residual='keep'")
     nodes: list[Node] = []
     sums: dict[str, Node] = {}
     for node in graph.nodes:
         inputs = tuple(sums[name].name if name in sums else name for name in node.inputs)
         if node.name in blocks:  # the activation takes the Add's place, the Add the activation's
-            activation, branch, weighted = blocks[node.name]
+            _, activation, branch, weighted = blocks[node.name]
             shortcut = inputs[1 - branch]
             nodes.append(replace(activation, inputs=(inputs[branch],)))
             if weighted:
-                nodes.append(
-                    Node(
-                        fresh(f"{activation.name}:shortcut", graph.shapes),
-                        activation.op,
-                        (shortcut,),
-                        activation.attrs,
-                    )
-                )
-                shortcut = nodes[-1].name
+                name = fresh(f"{activation.name}:shortcut", graph.shapes)
+                nodes.append(Node(name, activation.op, (shortcut,), activation.attrs))
+                shortcut = name
             sums[activation.name] = replace(node, inputs=(activation.name, shortcut))
+        elif node.name in sums:
+            nodes.append(sums[node.name])
         else:
-            nodes.append(sums.get(node.name) or replace(node, inputs=inputs))
+            nodes.append(replace(node, inputs=inputs))
     output = sums[graph.output].name if graph.output in sums else graph.output
-    return _another(graph, nodes, output), (
+    note = (
         f"{len(sums)} residual connections re-routed behind their activations: the network "
         "computes another function, unless it was trained so"
     )
+    return _another(graph, nodes, output), note
 
 
-def _residual_block(graph: Graph, activation: Node) -> tuple[str, int, bool] | None:
-    """(name of the Add, which of its inputs is the branch, whether the shortcut has parameters), or
-    None.
-    """
+def _residual_block(graph: Graph, activation: Node) -> _Block | None:
+    """The residual block that ends in an activation, or None."""
     add = graph.by_name.get(activation.inputs[0])
     if add is None or add.op != "Add" or len(add.inputs) != 2 or _users(graph, add) != [activation]:
         return None
-    (source, weighted), (other, other_weighted) = paths = [
-        _path(graph, name) for name in add.inputs
-    ]
-    if source == other:
-        return None if weighted == other_weighted else (add.name, int(other_weighted), False)
+    paths = [_path(graph, name) for name in add.inputs]
+    starts = [start for start, _ in paths]
+    weighted = [has_parameters for _, has_parameters in paths]
+    if starts[0] == starts[1]:
+        if weighted[0] == weighted[1]:
+            return None
+        return _Block(add, activation, int(weighted[1]), False)
     for branch in (0, 1):
-        if _reaches(graph, paths[branch][0], paths[1 - branch][0]):
-            return add.name, branch, paths[1 - branch][1]
+        if _reaches(graph, starts[branch], starts[1 - branch]):
+            return _Block(add, activation, branch, weighted[1 - branch])
     return None
 
 
 def _path(graph: Graph, name: str) -> tuple[str, bool]:
-    """Where a path of linear operators with one input begins, and whether any of them has
-    parameters.
+    """(where a path of linear operators with one input begins, whether any has parameters).
+
+    name: the node at which the path ends, or the graph's input.
     """
     weighted = False
-    while (
-        (node := graph.by_name.get(name))
-        and not node.is_activation
-        and node.op != "MaxPool"
-        and len(node.inputs) == 1
-    ):
-        name, weighted = node.inputs[0], weighted or bool(node.params)
+    node = graph.by_name.get(name)
+    while node is not None and _is_link(node):
+        weighted = weighted or bool(node.params)
+        name = node.inputs[0]
+        node = graph.by_name.get(name)
     return name, weighted
+
+
+def _is_link(node: Node) -> bool:
+    """Whether a node is a linear operator with one input."""
+    return not node.is_activation and node.op != "MaxPool" and len(node.inputs) == 1
 
 
 def _reaches(graph: Graph, name: str, start: str) -> bool:
     """Whether the node `name` depends on `start`."""
-    waiting, seen = [name], set()
+    waiting = [name]
+    seen: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name == start:
@@ -127,8 +141,10 @@ def _reaches(graph: Graph, name: str, start: str) -> bool:
 
 
 def fire_at_output(graph: Graph) -> tuple[Graph, str]:
-    """Puts a Relu, "output:fires", at the graph's output (in front of a Softmax), so that the
-    output fires, too.
+    """Puts a Relu, named "output:fires", at the graph's output, so that the output fires, too.
+
+    It stands in front of a Softmax. A graph whose output is an activation stays as it is. graph:
+    the ANN. Returns (graph, note).
     """
     end = graph.by_name[graph.output]
     name = end.inputs[0] if end.op == "Softmax" else end.name
@@ -136,21 +152,24 @@ def fire_at_output(graph: Graph) -> tuple[Graph, str]:
         return graph, ""
     relu = Node(fresh(f"{name}:fires", graph.shapes), "Relu", (name,))
     if end.op == "Softmax":
-        return _another(
-            graph, (*graph.nodes[:-1], relu, replace(end, inputs=(relu.name,)))
-        ), OUTPUT_FIRES
+        nodes = (*graph.nodes[:-1], relu, replace(end, inputs=(relu.name,)))
+        return _another(graph, nodes), OUTPUT_FIRES
     return _another(graph, (*graph.nodes, relu), relu.name), OUTPUT_FIRES
 
 
 def activations_first(graph: Graph) -> tuple[Graph, str]:
-    """Moves each MaxPool that only an activation uses behind it.
+    """Moves each MaxPool that only an activation uses behind that activation.
 
-    Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly; so are Identity,
-    Dropout and BatchNormalization with scales above 0 between the two. Names stay.
+    Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly. Identity, Dropout and
+    BatchNormalization with scales above 0 are so, too, and may stand between the two.
+
+    graph: the ANN. Returns (graph, "").
     """
-    for pool in reversed([node.name for node in graph.nodes if node.op == "MaxPool"]):
+    pools = [node.name for node in graph.nodes if node.op == "MaxPool"]
+    for pool in reversed(pools):
         chain = _to_activation(graph, graph.by_name[pool])
-        graph = _moved_last(graph, chain) if chain else graph
+        if chain is not None:
+            graph = _moved_last(graph, chain)
     return graph, ""
 
 
@@ -173,10 +192,12 @@ def _increases(node: Node) -> bool:
 
 
 def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
-    """The graph with the first node of a chain (each the only user of the one before) behind the
-    last.
+    """The graph with the first node of a chain behind its last.
+
+    chain: nodes, each the only user of the one before.
     """
-    first, last = chain[0], chain[-1]
+    first = chain[0]
+    last = chain[-1]
     moved = [
         replace(node, inputs=before.inputs if before is first else (before.name,))
         for before, node in zip(chain, chain[1:])
@@ -184,15 +205,20 @@ def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
     moved.append(replace(first, inputs=(last.name,)))
     places = dict(zip((node.name for node in chain), moved))
     rewired = {last.name: first.name}
-    nodes = tuple(
-        places.get(n.name) or replace(n, inputs=tuple(rewired.get(i, i) for i in n.inputs))
-        for n in graph.nodes
-    )
-    return replace(graph, nodes=nodes, output=rewired.get(graph.output, graph.output))
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(rewired.get(name, name) for name in node.inputs)
+        nodes.append(places.get(node.name) or replace(node, inputs=inputs))
+    output = rewired.get(graph.output, graph.output)
+    return replace(graph, nodes=tuple(nodes), output=output)
 
 
 def split_pools(graph: Graph) -> tuple[Graph, str]:
-    """Makes each MaxPool of a Concat a Concat, under its name, of MaxPools named "pool:part"."""
+    """Makes each MaxPool of a Concat a Concat of MaxPools, one for each part.
+
+    The Concat takes the pool's name; the pools are named "pool:part". graph: the ANN. Returns
+    (graph, "").
+    """
     nodes: dict[str, Node] = {}
 
     def parts(name: str) -> tuple[str, ...]:
@@ -205,29 +231,28 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
         if node.op == "MaxPool":
             node = replace(node, inputs=parts(node.inputs[0]))
         if len(node.inputs) > 1 and node.op == "MaxPool":
-            names = {}
+            names: dict[str, str] = {}
             for part in dict.fromkeys(node.inputs):
-                name = names[part] = fresh(f"{node.name}:{part}", (*graph.shapes, *nodes))
+                name = fresh(f"{node.name}:{part}", (*graph.shapes, *nodes))
+                names[part] = name
                 nodes[name] = replace(node, name=name, inputs=(part,))
-            node = Node(
-                node.name, "Concat", tuple(names[part] for part in node.inputs), {"axis": 1}
-            )
+            inputs = tuple(names[part] for part in node.inputs)
+            node = Node(node.name, "Concat", inputs, {"axis": 1})
         nodes[node.name] = node
     return replace(graph, nodes=tuple(nodes.values())), ""
 
 
 def _users(graph: Graph, node: Node) -> list[Node]:
     """The nodes that use a node's output; none if it is also the graph's output."""
-    return [] if node.name == graph.output else [n for n in graph.nodes if node.name in n.inputs]
+    if node.name == graph.output:
+        return []
+    return [user for user in graph.nodes if node.name in user.inputs]
 
 
-def _another(
-    graph: Graph,
-    nodes: Iterable[Node],
-    output: str | None = None,
-) -> Graph:
-    """The graph with other nodes, which compute another function: what was measured of it no longer
-    holds.
+def _another(graph: Graph, nodes: Iterable[Node], output: str | None = None) -> Graph:
+    """The graph with other nodes, which compute another function.
+
+    What was measured of the old one no longer holds, and is left out. output: None: as before.
     """
     meta = {k: v for k, v in graph.meta.items() if k != "test_accuracy"}
     return replace(graph, nodes=tuple(nodes), output=output or graph.output, meta=meta)

@@ -10,14 +10,21 @@ from eventsnn.exceptions import InputError
 
 
 class Preset(NamedTuple):
-    """convert, simulate: options of `eventsnn.convert` and `eventsnn.simulate` that it decides.
-    words: what differs from the paper. needs: an option without which it says nothing.
+    """What a paper's own code does otherwise than the paper.
+
+    convert, simulate: options of `eventsnn.convert` and `eventsnn.simulate` that it decides, name
+    -> value. words: what differs from the paper. needs: an option without which it has no effect;
+    None: none.
     """
 
-    convert: dict
-    simulate: dict
+    convert: dict[str, Any]
+    simulate: dict[str, Any]
     words: str
     needs: str | None = None
+
+    def __repr__(self) -> str:
+        decided = {**self.convert, **self.simulate}
+        return f"<Preset: {', '.join(decided) or 'decides nothing'}>"
 
 
 PRESETS = {
@@ -53,44 +60,41 @@ PRESETS = {
 
 
 def preset(name: str | None) -> Preset:
-    """The `Preset` of that name; an empty one for None."""
-    if name is not None and name not in PRESETS:
-        raise InputError(
-            "compat",
-            f"one of {', '.join(PRESETS)}",
-            repr(name),
-            "leave it out to follow the papers",
-        )
-    return Preset({}, {}, "") if name is None else PRESETS[name]
+    """The `Preset` of a name.
+
+    name: a key of PRESETS; None gives a preset that decides nothing. Raises InputError for any
+    other.
+    """
+    if name is None:
+        return Preset({}, {}, "")
+    if name not in PRESETS:
+        expected = f"one of {', '.join(PRESETS)}"
+        raise InputError("compat", expected, repr(name), "leave it out to follow the papers")
+    return PRESETS[name]
 
 
 def with_preset(
     function: Callable[..., Any], name: str | None, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """`given`, options of a function by name, with what a preset decides in place of the function's
-    defaults.
+    """The options of a function, with what a preset decides in place of the function's defaults.
 
-    Raises InputError for an option that was given and says something else.
+    function: `eventsnn.convert` or `eventsnn.simulate`. name: of the preset; None: none. given:
+    option -> value, those at least that the preset decides. Raises InputError for an option that
+    was given and says something else, and where the option is missing that the preset needs.
     """
-    decided = getattr(preset(name), function.__name__)
+    decided: dict[str, Any] = getattr(preset(name), function.__name__)
+    where = f"compat {name!r}"
     for key, value in decided.items():
         default = inspect.signature(function).parameters[key].default
-        plain = isinstance(given[key], str) or not hasattr(
-            given[key], "__len__"
-        )  # not one array for each layer
-        if not plain or given[key] not in (default, value):
-            raise InputError(
-                f"compat {name!r}",
-                f"{key} = {value!r}, which it decides",
-                repr(given[key]) if plain else "arrays",
-                f"leave {key} or compat out",
-            )
+        found = given[key]
+        # anything else is one array for each layer
+        plain = isinstance(found, str) or not hasattr(found, "__len__")
+        if not plain or found not in (default, value):
+            expected = f"{key} = {value!r}, which it decides"
+            told = repr(found) if plain else "arrays"
+            raise InputError(where, expected, told, f"leave {key} or compat out")
     needs = preset(name).needs
     if needs in given and not given[needs]:
-        raise InputError(
-            f"compat {name!r}",
-            f"{needs} above 0",
-            given[needs],
-            f"give {needs}, or leave compat out",
-        )
+        do = f"give {needs}, or leave compat out"
+        raise InputError(where, f"{needs} above 0", given[needs], do)
     return {**given, **decided}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,18 @@ OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
 
 
 def rule_of(node: Node, thresholds: str) -> str:
-    """The rule that decides a node's threshold: `thresholds` itself, or what `auto` stands for."""
+    """The rule that decides a node's threshold: `thresholds` itself, or what "auto" stands for.
+
+    node: an activation. thresholds: one of RULES.
+    """
     return OWN.get(node.op, "percentile") if thresholds == "auto" else thresholds
 
 
 def describe_rules(graph: Graph, thresholds: str, percentile: float) -> str:
-    """The rules in use, in words."""
+    """The rules in use, in words.
+
+    graph: the ANN. thresholds: one of RULES. percentile: that of the rule "percentile".
+    """
     rules = dict.fromkeys(rule_of(node, thresholds) for node in graph.activations)
     return ", ".join(
         f"percentile {percentile:g}" if rule == "percentile" else rule for rule in rules
@@ -34,7 +40,11 @@ def describe_rules(graph: Graph, thresholds: str, percentile: float) -> str:
 
 
 def needs_calibration(graph: Graph, thresholds: str, readout: str = "adds") -> bool:
-    """Whether a threshold has to be found on images."""
+    """Whether a threshold has to be found on images.
+
+    graph: the ANN. thresholds: one of RULES. readout: "adds", or "fires" for a readout that is
+    an activation, too.
+    """
     if readout == "fires":
         graph, _ = fire_at_output(graph)
     return any(rule_of(node, thresholds) in CALIBRATED for node in graph.activations)
@@ -47,41 +57,33 @@ def choose_thresholds(
     pixels: NDArray[Any] | None = None,
     dead: str = "layer_max",
 ) -> dict[str, float | NDArray[Any]]:
-    """Name of activation -> theta, in units of the activation: a float, or for `dni` float64 of the
-    activation's shape.
+    """Name of activation -> theta, in units of the activation (semantics, section 2).
+
+    graph: the ANN. thresholds: one of RULES. percentile: that of the rule "percentile". pixels: raw
+    calibration images [N, C, H, W]; None where no rule needs them. dead: what "dni" does with
+    neurons that are never active: "layer_max" or "silent".
+
+    A theta is a float, or for "dni" float64 of the activation's shape. Raises InputError for an
+    activation without the parameter that the rule takes, where images are missing, and for a
+    threshold that is not above 0.
     """
+    thetas: dict[str, float | NDArray[Any]] = {}
     wanted: dict[str, float] = {}
-    thetas: dict = {}
     for node in graph.activations:
         rule = rule_of(node, thresholds)
         if rule in CALIBRATED:
             wanted[node.name] = 100.0 if rule == "max" else percentile
-        elif OWN.get(node.op) != rule:
-            raise InputError(
-                f"{graph.source}: node {node.name!r}",
-                f"an activation with a parameter for thresholds={rule!r}",
-                node.op,
-                "choose thresholds 'auto', or 'percentile' with calibration images",
-            )
         else:
-            thetas[node.name] = (
-                node.attrs["scale"] * node.attrs["levels"]
-                if rule == "lsq"
-                else node.attrs["lambda"]
-            )
+            thetas[node.name] = _own_theta(graph, node, rule)
     if wanted:
         if pixels is None or not len(pixels):
-            raise InputError(
-                "calibration",
-                "images (the thresholds are found on them)",
-                "none",
-                "give calibration images, or thresholds the network brings itself",
-            )
-        thetas.update(
-            _maxima(graph, pixels, wanted)
-            if thresholds == "dni"
-            else _percentiles(graph, pixels, wanted)
-        )
+            expected = "images (the thresholds are found on them)"
+            do = "give calibration images, or thresholds the network brings itself"
+            raise InputError("calibration", expected, "none", do)
+        if thresholds == "dni":
+            thetas.update(_maxima(graph, pixels, wanted))
+        else:
+            thetas.update(_percentiles(graph, pixels, wanted))
     for name, theta in thetas.items():
         most = np.max(theta)
         if not (np.isfinite(most) and most > 0):
@@ -91,24 +93,39 @@ def choose_thresholds(
                 f"{most:g}",
                 "the layer is silent on the calibration images: give more of them, or another rule",
             )
-        if thresholds == "dni" and dead == "layer_max":
+        if isinstance(theta, np.ndarray) and dead == "layer_max":
             theta[theta == 0] = most
     return thetas
 
 
+def _own_theta(graph: Graph, node: Node, rule: str) -> float:
+    """The threshold that an activation's own parameters give."""
+    if OWN.get(node.op) != rule:
+        raise InputError(
+            f"{graph.source}: node {node.name!r}",
+            f"an activation with a parameter for thresholds={rule!r}",
+            node.op,
+            "choose thresholds 'auto', or 'percentile' with calibration images",
+        )
+    if rule == "lsq":
+        return node.attrs["scale"] * node.attrs["levels"]
+    return node.attrs["lambda"]
+
+
 def _activations(
-    graph: Graph, pixels: NDArray[Any], names: dict[str, float]
+    graph: Graph, pixels: NDArray[Any], names: Collection[str]
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yield name -> activations, float32 [n, ...], of some images at a time."""
+    """Yields name -> activations, float32 [n, ...], of some images at a time."""
     batch = max(1, CHUNK // max(int(np.prod(graph.shapes[name])) for name in names))
     for start in range(0, len(pixels), batch):
-        values = ann.forward(
-            graph, graph.preprocessing(pixels[start : start + batch]), keep=tuple(names)
-        )
+        x = graph.preprocessing(pixels[start : start + batch])
+        values = ann.forward(graph, x, keep=tuple(names))
         yield {name: values[name] for name in names}
 
 
-def _maxima(graph: Graph, pixels: NDArray[Any], names: dict[str, float]) -> dict[str, NDArray[Any]]:
+def _maxima(
+    graph: Graph, pixels: NDArray[Any], names: Collection[str]
+) -> dict[str, NDArray[np.float64]]:
     """Each neuron's largest activation, float64 of the activation's shape (DNISNM section 4.1)."""
     result = {name: np.zeros(graph.shapes[name]) for name in names}
     for activations in _activations(graph, pixels, names):
@@ -117,16 +134,19 @@ def _maxima(graph: Graph, pixels: NDArray[Any], names: dict[str, float]) -> dict
     return result
 
 
-def _percentiles(graph: Graph, pixels: NDArray[Any], wanted: dict[str, float]) -> dict[str, float]:
-    """Percentiles over images and neurons, exact: of each layer only the largest values are
-    kept.
+def _percentiles(
+    graph: Graph, pixels: NDArray[Any], wanted: Mapping[str, float]
+) -> dict[str, float]:
+    """Exact percentiles over images and neurons.
+
+    wanted: name of an activation -> percentile. Of each layer only the largest values are kept.
     """
-    per_image = {name: int(np.prod(graph.shapes[name])) for name in wanted}
-    ranks, keep = {}, {}
+    ranks: dict[str, float] = {}
+    keep: dict[str, int] = {}
     for name, percentile in wanted.items():
-        rank = (per_image[name] * len(pixels) - 1) * percentile / 100
-        ranks[name] = rank
-        keep[name] = per_image[name] * len(pixels) - int(np.floor(rank))
+        count = int(np.prod(graph.shapes[name])) * len(pixels)
+        ranks[name] = (count - 1) * percentile / 100
+        keep[name] = count - int(np.floor(ranks[name]))
     largest = {name: np.empty(0, np.float32) for name in wanted}
     for activations in _activations(graph, pixels, wanted):
         for name, values in activations.items():
@@ -137,6 +157,7 @@ def _percentiles(graph: Graph, pixels: NDArray[Any], wanted: dict[str, float]) -
     result = {}
     for name, values in largest.items():
         values = np.sort(values).astype(np.float64)
-        low, high = values[0], values[min(1, len(values) - 1)]
+        low = values[0]
+        high = values[min(1, len(values) - 1)]
         result[name] = float(low + (high - low) * (ranks[name] - np.floor(ranks[name])))
     return result
