@@ -36,6 +36,9 @@ KINDS = {
 }
 COLUMNS = tuple(KINDS)
 
+# neurons of each layer by its name, columns of each spiking layer, and about the run
+_Contents = tuple[dict[str, int], dict[str, dict[str, NDArray[Any]]], dict[str, Any]]
+
 
 class Population(NamedTuple):
     """The spikes of one layer in the order of emission.
@@ -77,11 +80,7 @@ def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str,
     return found, about
 
 
-# neurons of each layer by its name, columns of each spiking layer, and about the run
-Contents = tuple[dict[str, int], dict[str, dict[str, NDArray[Any]]], dict[str, Any]]
-
-
-def _of_trace(trace: Trace) -> Contents:
+def _of_trace(trace: Trace) -> _Contents:
     simulation = trace.simulation
     ticks = simulation.time.ticks
     sizes = {layer.name: layer.size for layer in simulation.network.layers}
@@ -100,7 +99,7 @@ def _of_trace(trace: Trace) -> Contents:
     return sizes, columns, {**about, "end": float(trace.end / ticks)}
 
 
-def _of_file(path: str | Path) -> Contents:
+def _of_file(path: str | Path) -> _Contents:
     with open_hdf5(path) as file:
         if file.attrs.get("format") != "eventsnn.trace":
             expected = "a trace written by eventsnn"

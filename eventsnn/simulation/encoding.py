@@ -18,7 +18,6 @@ KINDS = ("constant", "even", "rate", "events")
 
 
 @named_fields
-@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How input and biases are spread over the steps.

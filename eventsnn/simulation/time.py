@@ -133,7 +133,6 @@ def describe_delays(given: Delays) -> str | dict[str, float]:
 
 
 @named_fields
-@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Time:
     """Asynchronous time (semantics, section 5). Lengths are in steps.
