@@ -26,7 +26,7 @@ def explain(error: OSError) -> InputError:
 
 def fail(error: InputError) -> int:
     """Prints an error on standard error, in one line; returns the exit status, 2."""
-    print(f"eventsnn: error: {one_line(error, 4000)}", file=sys.stderr)
+    print(f"eventsnn: error: {one_line(error.flags, 4000)}", file=sys.stderr)
     return 2
 
 

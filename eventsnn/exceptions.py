@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
@@ -13,11 +14,49 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
+# options that the command line spells in another way
+FLAGS = {"barrier=False": "--free-running", "delays": "--delay"}
+
+
+def named(name: str, value: object = None) -> str:
+    """An option in a message, which Python and the command line spell each in its own way.
+
+    name: the option's, in Python. value: what is given to it, or None.
+    """
+    return f"⟦{name}⟧" if value is None else f"⟦{name}={value}⟧"
+
+
+def in_python(text: str) -> str:
+    """A message's options as Python writes them: order='random'. text: with `named` options."""
+    return OPTION.sub(lambda found: _python(found.group(1), found.group(2)), text)
+
+
+def in_flags(text: str) -> str:
+    """A message's options as the command line writes them: --order random. text: likewise."""
+    return OPTION.sub(lambda found: _flag(found.group(1), found.group(2)), text)
+
+
+def _python(name: str, value: str | None) -> str:
+    if value is None:
+        return name
+    plain = re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?|True|False|None|[A-Z]+|…", value)
+    return f"{name}={value if plain else repr(value)}"
+
+
+def _flag(name: str, value: str | None) -> str:
+    flag = FLAGS.get(name, "--" + name.replace("_", "-"))
+    if value is None or value == "True":
+        return flag
+    return FLAGS.get(f"{name}={value}", f"{flag} {value}")
+
+
 class InputError(ValueError):
     """Something a user gave cannot be used.
 
     The message is one line: ``where: expected …, found …; what to do``. The command line prints it
-    and exits with status 2.
+    and exits with status 2. Options in it are `named`: `str` spells them for Python, `flags` for
+    the command line.
 
     where: what was given: a file, a node, an option. expected, found: the two that differ. do: what
     helps, or "". limit: of the characters of `found` that are shown, for errors that list many
@@ -32,8 +71,21 @@ class InputError(ValueError):
         self.found = one_line(found, limit)
         self.do = one_line(do)
         self.limit = limit
+        super().__init__(in_python(self._line()))
+
+    def _line(self) -> str:
         advice = f"; {self.do}" if self.do else ""
-        super().__init__(f"{self.where}: expected {self.expected}, found {self.found}{advice}")
+        return f"{self.where}: expected {self.expected}, found {self.found}{advice}"
+
+    def in_words_of_flags(self) -> InputError:
+        """The same error, whose options are spelled as flags in Python, too."""
+        where, expected, found, do = map(in_flags, (self.where, self.expected, self.found, self.do))
+        return InputError(where, expected, found, do, self.limit)
+
+    @property
+    def flags(self) -> str:
+        """The message as the command line spells its options."""
+        return in_flags(self._line())
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.where, self.expected, self.found, self.do, self.limit)

@@ -82,6 +82,14 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added[name] = thing
         return thing
 
+    def built_in(self, name: str, attribute: str) -> Any:
+        """An attribute of a thing that needs no import, or None.
+
+        name: of a thing; where another package's was not asked for yet, there is nothing to tell.
+        attribute: its name.
+        """
+        return getattr(self._known(name), attribute, None)
+
     def usable(self) -> dict[str, T]:
         """Every thing that can be used, by name.
 

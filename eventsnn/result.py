@@ -17,9 +17,10 @@ from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
-from eventsnn.simulation.encoding import Encoding, events_of
+from eventsnn.simulation.encoding import Code, Encoding, events_of
 from eventsnn.simulation.simulation import Simulation, cores
-from eventsnn.simulation.time import TICKS, Time
+from eventsnn.simulation.specification import Specification
+from eventsnn.simulation.time import Time
 from eventsnn.trace.edits import Delay, Drop, Move, Swap
 from eventsnn.trace.trace import Trace, record
 from eventsnn.views.tables import dataset, html_table, optional, report_steps
@@ -152,9 +153,12 @@ class Result:
 
     def _step(self, step: int | None) -> int:
         step = self.simulation.steps if step is None else step
-        if not 1 <= step <= self.simulation.steps:
-            raise InputError("step", f"1 to {self.simulation.steps}", step)
+        self.simulation.check_step(step)
         return step
+
+    @property
+    def _last_only(self) -> bool:
+        return self.simulation.stages > 1
 
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row for each of `steps` (None: 1, 2, 4, … and T).
@@ -162,7 +166,8 @@ class Result:
         A row has T, accuracy (with labels), and spikes and synaptic operations an image up to T.
         """
         rows = []
-        for t in steps or report_steps(self.simulation.steps):
+        all_steps = self.simulation.steps
+        for t in steps or ([all_steps] if self._last_only else report_steps(all_steps)):
             row: dict[str, Any] = {"T": t}
             if self.labels is not None:
                 row["accuracy"] = self.accuracy(t)
@@ -183,6 +188,9 @@ class Result:
         data set, layers their names, and steps count from 1.
         """
         steps = list(range(1, self.simulation.steps + 1))
+        if self._last_only:
+            do = "take readout(), spikes and operations"
+            raise InputError("to_xarray", "a result after every step", "one after the last", do)
         readout = np.stack([self.readout(step) for step in steps], axis=1)
         variables: dict[str, Any] = {
             "spikes": (("image", "layer", "step"), self.spikes),
@@ -215,27 +223,27 @@ def simulate(
     images: Images | NDArray[Any] | Sequence[Any],
     *,
     labels: NDArray[np.int64] | None = None,
-    steps: int = 32,
+    steps: int = Specification.steps,
     engine: str = "clocked",
-    neuron: Any = "if",
-    tau: int = 4,
-    initial: float | Sequence[NDArray[np.float64]] = 0.5,
-    encoding: str | Encoding = "constant",
-    bias_once: bool = False,
-    srp: int = 0,
-    srp_epsilon: float = 0.0,
+    neuron: Any = Specification.neuron,
+    tau: int | None = Specification.tau,
+    initial: float | Sequence[NDArray[np.float64]] | None = Specification.initial,
+    encoding: str | Encoding | Code = Encoding.kind,
+    bias_once: bool = Encoding.bias_once,
+    srp: int = Specification.srp,
+    srp_epsilon: float = Specification.srp_epsilon,
     compat: str | None = None,
-    arithmetic: str = "fixed",
-    fraction_bits: int | None = None,
-    seed: int = 0,
-    order: Any = "fifo",
-    barrier: bool = True,
-    refractory: float = 0.0,
-    window: float = 0.0,
-    jitter: str = "uniform:0.5",
-    delays: Any = None,
-    max_events: int | None = None,
-    ticks: int = TICKS,
+    arithmetic: str = Specification.arithmetic,
+    fraction_bits: int | None = Specification.fraction_bits,
+    seed: int = Specification.seed,
+    order: Any = Time.order,
+    barrier: bool = Time.barrier,
+    refractory: float = Time.refractory,
+    window: float = Time.window,
+    jitter: str = Time.jitter,
+    delays: Any = Time.delays,
+    max_events: int | None = Time.max_events,
+    ticks: int = Time.ticks,
     workers: int | None = None,
     batch: int = 16,
     neurons: bool = False,
@@ -254,13 +262,14 @@ def simulate(
     **Neurons and input**
 
     neuron: "if", "if-hard", "snm" (DNISNM eq. 19-23), "st-bif" (SpikeZIP eq. 1), "gn" (GN eq.
-        8-11), or a model of one's own: a function of q, the charge of one spike, that gives a
-        NamedTuple (`neurons.contract`).
-    tau: members of a group neuron, 1 to 256; for "gn" only.
+        8-11), "lif", "adaptive", "tpp" (TPP, two phases), with options behind a colon, as in
+        "gn:8" or "lif:leak=0.95"; or a model, as `neurons.GN(members=8)` or one of one's own
+        (`neurons.contract`).
+    tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
-        [neurons] for each spiking layer.
+        [neurons] for each spiking layer; None: the model's own, 0.5 (TPP: 0).
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
-        "events", or an `Encoding` with its details.
+        "events", an `Encoding` with its details, or one of one's own (`encoding.Code`).
     bias_once: whether biases arrive whole in step 1; for "constant" and "even".
     srp: steps of SRP's first stage (SRP section 4); 0: there is none.
     srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
@@ -365,5 +374,5 @@ def simulate(
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
 
 
-def _encoding(given: str | Encoding, bias_once: bool) -> Encoding:
+def _encoding(given: str | Encoding | Code, bias_once: bool) -> Encoding:
     return given if isinstance(given, Encoding) else Encoding(kind=given, bias_once=bias_once)

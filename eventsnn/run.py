@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
-from eventsnn.settings import GROUPS, Settings, option_of, read
+from eventsnn.settings import GROUPS, Settings, option_in, option_of, read
 from eventsnn.version import VERSION
 
 DESCRIPTION = """\
@@ -43,10 +43,10 @@ class Parser(argparse.ArgumentParser):
         """Raises InputError for what argparse found; message: in its words."""
         options = {option_of(f): f for f in fields(Settings)}
         where, _, what = message.removeprefix("argument ").partition(": ")
-        if where in options and options[where].metadata["kind"] is bool:
+        if where in options and option_in(options[where]).kind is bool:
             raise InputError(where, "no value", _quoted(what), f"write {where} alone")
         if where in options:
-            example = options[where].metadata["example"]
+            example = option_in(options[where]).example
             do = f"for example {example}; one that begins with a dash is written {where}=-…"
             raise InputError(where, "a value", "none", do)
         names = re.findall(r"(?<!\S)-[^\s=]*", what)
@@ -74,10 +74,11 @@ def parser() -> Parser:
     )
     groups = {key: result.add_argument_group(title) for key, title in GROUPS.items()}
     for f in fields(Settings):
-        kind, choices = f.metadata["kind"], f.metadata["choices"]
+        known = option_in(f)
+        kind, choices = known.kind, known.chosen_from
         default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
-        text = f"{f.metadata['help']}{default}\ne.g. {f.metadata['example']}".replace("%", "%%")
-        group = groups[f.metadata["group"]]
+        text = f"{known.words}{default}\ne.g. {known.example}".replace("%", "%%")
+        group = groups[known.group]
         if kind is bool:
             group.add_argument(option_of(f), action="store_true", help=text)
         else:

@@ -7,71 +7,58 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import Field, dataclass, fields
+from typing import Any
 
+from eventsnn import neurons
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import PRESETS, preset
-
-if TYPE_CHECKING:
-    from eventsnn.simulation.time import Time
+from eventsnn.options import Option, check_fields, option, parsed, taken
+from eventsnn.simulation.encoding import ENCODINGS, Encoding
+from eventsnn.simulation.simulation import ENGINES
+from eventsnn.simulation.specification import Specification
+from eventsnn.simulation.time import ORDERS, Time
 
 GROUPS = {
     "input": "what to run",
     "conversion": "from ANN to SNN",
     "simulation": "simulation",
+    "asynchronous": "time and order of arrival (--engine event)",
     "running": "how to run it",
     "output": "what to leave and to say",
 }
 
 
-def option(
-    default: Any,
-    help: str,
-    example: str,
-    *,
-    group: str,
-    choices: tuple[str, ...] | None = None,
-    kind: Any = str,
-    low: float | None = None,
-    high: float | None = None,
-    result: bool = True,
-) -> Any:
-    """A field of Settings: its default, what --help says, and what is allowed.
-
-    default: its value where it is not given. help: what --help says. example: of its use.
-    group: its heading in --help, a key of GROUPS. choices: the only values, or None. kind: str,
-    int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low,
-    high: the least and the largest number, or None. result: whether it can change the outcome.
-    """
-    metadata = dict(
-        help=help,
-        example=example,
-        group=group,
-        choices=choices,
-        kind=kind,
-        low=low,
-        high=high,
-        result=result,
-    )
-    return field(default=default, metadata=metadata)
-
-
 EXPORTS = ("nir", "sonata", "gdf")
 # a run is known by what these lead to
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
+# what stood for "not given" in the runs of earlier versions, whose ids stay as they are
+DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
-    ("jitter", "order", "jitter"),
-    ("trace_images", "trace", "spikes"),
-    ("trace_layers", "trace", "spikes"),
-    ("trace_neurons", "trace", "spikes"),
-    ("trace_steps", "trace", "spikes"),
+    ("trace_images", "trace", ("spikes",)),
+    ("trace_layers", "trace", ("spikes",)),
+    ("trace_neurons", "trace", ("spikes",)),
+    ("trace_steps", "trace", ("spikes",)),
 )
-NEEDS = (("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni"))
-EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
+NEEDS = (
+    ("release", "encoding", ("even",)),
+    ("dead", "thresholds", ("dni",)),
+    ("jitter", "order", ("jitter",)),
+)
+EVENT_ONLY = (
+    "order",
+    "jitter",
+    "delay",
+    "refractory",
+    "window",
+    "free_running",
+    "max_events",
+)
+CONVERSION: Any = {"group": "conversion"}
+SIMULATION: Any = {"group": "simulation"}
+ASYNCHRONOUS: Any = {"group": "asynchronous"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,15 +200,7 @@ class Settings:
         choices=tuple(PRESETS),
     )
 
-    steps: int = option(
-        32,
-        "T, the number of time steps; each costs time, and accuracy grows with them",
-        "--steps 64",
-        group="simulation",
-        kind=int,
-        low=1,
-        high=2**16,
-    )
+    steps: int = taken(Specification, "steps", **SIMULATION)
     report_steps: tuple[int, ...] = option(
         (),
         "the numbers of steps to report accuracy for; default: 1, 2, 4, 8 and so on, and T",
@@ -230,175 +209,40 @@ class Settings:
         kind="steps",
         low=1,
     )
-    initial: float = option(
-        0.5,
-        "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in "
-        "levels)",
-        "--initial 0",
-        group="simulation",
-        kind=float,
-        low=-1000,
-        high=1000,
+    initial: float | None = taken(
+        Specification, "initial", kind=float, low=-1000, high=1000, **SIMULATION
     )
-    arithmetic: str = option(
-        "fixed",
-        "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
-        "--arithmetic float64",
-        group="simulation",
-        choices=("fixed", "float32", "float64"),
-    )
-    fraction_bits: int | None = option(
-        None,
-        "F of fixed point; default: the largest for which no potential can overflow",
-        "--fraction-bits 16",
-        group="simulation",
-        kind=int,
-        low=1,
-        high=40,
-    )
-    neuron: str = option(
-        "if",
-        "the neuron model: integrate-and-fire with soft or hard reset, signed with memory "
-        "(DNISNM), bipolar with a spike tracer (SpikeZIP), or group neurons (GN)",
-        "--neuron snm",
-        group="simulation",
-        choices=("if", "if-hard", "snm", "st-bif", "gn"),
-    )
-    tau: int = option(
-        4,
-        "members of a group neuron",
-        "--neuron gn --tau 8",
-        group="simulation",
-        kind=int,
-        low=1,
-        high=255,
-    )
-    srp: int = option(
-        0,
-        "steps of a first stage, after which neurons with a residual potential below 0 fall "
-        "silent (SRP); 0: none",
-        "--srp 4",
-        group="simulation",
-        kind=int,
-        low=0,
-        high=2**16,
-    )
-    srp_epsilon: float = option(
-        0.0,
-        "the least residual potential with which a neuron goes on sending, in thresholds",
-        "--srp 4 --srp-epsilon 0.001",
-        group="simulation",
-        kind=float,
-        low=-1000,
-        high=1000,
-    )
-    encoding: str = option(
-        "constant",
-        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random "
-        "spikes of the input, at rates that follow its values",
-        "--encoding even --neuron st-bif",
-        group="simulation",
-        choices=("constant", "even", "rate"),
-    )
-    release: int | None = option(
-        None,
-        "encoding even: N; default: the most levels of an activation",
-        "--encoding even --release 8",
-        group="simulation",
-        kind=int,
-        low=1,
-        high=2**16,
-    )
-    bias_once: bool = option(
-        False,
-        "biases arrive whole in step 1, not in every step or part",
-        "--encoding even --bias-once",
-        group="simulation",
-        kind=bool,
-    )
+    arithmetic: str = taken(Specification, "arithmetic", **SIMULATION)
+    fraction_bits: int | None = taken(Specification, "fraction_bits", **SIMULATION)
+    neuron: str = taken(Specification, "neuron", kind=str, open=True, **SIMULATION)
+    tau: int | None = taken(Specification, "tau", **SIMULATION)
+    srp: int = taken(Specification, "srp", **SIMULATION)
+    srp_epsilon: float = taken(Specification, "srp_epsilon", **SIMULATION)
+    encoding: str = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
+    release: int | None = taken(Encoding, "release", **SIMULATION)
+    bias_once: bool = taken(Encoding, "bias_once", **SIMULATION)
     engine: str = option(
         "clocked",
         "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by "
         "spike from a queue",
         "--engine event",
         group="simulation",
-        choices=("clocked", "event"),
+        choices=lambda: ENGINES,
     )
-    order: str = option(
-        "fifo",
-        "event engine: in which order spikes that are due together arrive",
-        "--engine event --order random",
-        group="simulation",
-        choices=(
-            "fifo",
-            "lifo",
-            "index",
-            "random",
-            "excitatory_first",
-            "inhibitory_first",
-            "jitter",
-            "delays",
-            "clocked",
-        ),
+    order: str = taken(Time, "order", kind=str, open=True, **ASYNCHRONOUS)
+    jitter: str = taken(Time, "jitter", **ASYNCHRONOUS)
+    delay: float | None = taken(Time, "delays", kind=float, low=0, high=2**16, **ASYNCHRONOUS)
+    refractory: float = taken(Time, "refractory", **ASYNCHRONOUS)
+    window: float = taken(Time, "window", **ASYNCHRONOUS)
+    free_running: bool = taken(
+        Time,
+        "barrier",
+        default=False,
+        help="do not wait for the queue to empty before the next step's drive",
+        **ASYNCHRONOUS,
     )
-    jitter: str = option(
-        "uniform:0.5",
-        "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
-        "--engine event --order jitter --jitter exponential:0.2",
-        group="simulation",
-    )
-    delay: float | None = option(
-        None,
-        "event engine: a delay of every projection, in steps",
-        "--engine event --order delays --delay 0.25",
-        group="simulation",
-        kind=float,
-        low=0,
-        high=2**16,
-    )
-    refractory: float = option(
-        0.0,
-        "event engine: the time after a spike in which a neuron cannot fire, in steps",
-        "--engine event --refractory 1",
-        group="simulation",
-        kind=float,
-        low=0,
-        high=2**16,
-    )
-    window: float = option(
-        0.0,
-        "event engine: how long a neuron collects arrivals before it is evaluated, in steps",
-        "--engine event --window 0.25",
-        group="simulation",
-        kind=float,
-        low=0,
-        high=2**16,
-    )
-    free_running: bool = option(
-        False,
-        "event engine: do not wait for the queue to empty before the next step's drive",
-        "--engine event --free-running",
-        group="simulation",
-        kind=bool,
-    )
-    max_events: int | None = option(
-        None,
-        "event engine: events of one image before it is an error; default: 8 for each neuron and "
-        "step",
-        "--engine event --max-events 1000000",
-        group="simulation",
-        kind=int,
-        low=1,
-    )
-    seed: int = option(
-        0,
-        "seed of everything random",
-        "--seed 7",
-        group="simulation",
-        kind=int,
-        low=0,
-        high=2**63 - 1,
-    )
+    max_events: int | None = taken(Time, "max_events", **ASYNCHRONOUS)
+    seed: int = taken(Specification, "seed", **SIMULATION)
 
     workers: int | None = option(
         None,
@@ -501,17 +345,13 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            _check(f, getattr(self, f.name))
+        check_fields(self, flag_of)
         self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
             found = ",".join(map(str, self.report_steps))
             do = "raise --steps, or report earlier ones"
             raise InputError("--report-steps", f"numbers up to --steps {self.steps}", found, do)
-        if self.fraction_bits is not None and self.arithmetic != "fixed":
-            found = f"--arithmetic {self.arithmetic}"
-            do = "floating point has no fraction bits to choose: leave one of the two options out"
-            raise InputError("--fraction-bits", "--arithmetic fixed", found, do)
+        self._check_specifications()
         _calibration_range(self.calibration)
         self._check_combinations()
         self._check_engine()
@@ -535,43 +375,65 @@ class Settings:
             do = "for example --compat srp-code --srp 4"
             raise InputError(f"--compat {self.compat}", f"--{needs} N", f"--{needs} 0", do)
 
+    def _check_specifications(self) -> None:
+        """Raises InputError for what the specifications refuse, in the words of the flags."""
+        try:
+            model = neurons.parsed(self.neuron)
+            neurons.with_members(self.neuron, self.tau)
+            only_last = neurons.stages_of(model) > 1
+            self.specification  # noqa: B018, raises InputError
+            self.encoded  # noqa: B018
+            for registry, text in ((ENCODINGS, self.encoding), (ORDERS, self.order)):
+                parsed(registry, text, "encoding" if registry is ENCODINGS else "order")
+        except InputError as error:
+            raise error.in_words_of_flags() from None
+        if only_last and any(t != self.steps for t in self.report_steps):
+            expected = f"--steps {self.steps}, the only T at which such neurons give a result"
+            found = ",".join(map(str, self.report_steps))
+            raise InputError("--report-steps", expected, found, "leave it out")
+
     def _check_combinations(self) -> None:
         """Raises InputError for options that say nothing without another."""
         self._check_needs(NEEDS)
-        if self.srp_epsilon and not self.srp:
-            expected = "--srp N, the steps of a first stage"
-            do = "for example --srp 4 --srp-epsilon 0.001"
-            raise InputError("--srp-epsilon", expected, "--srp 0", do)
 
     def _check_engine(self) -> None:
         """Raises InputError for an order of arrival, or spikes kept, without the event engine."""
-        if self.engine == "event":
+        engine = ENGINES.find(self.engine, "--engine")
+        if engine.asynchronous and engine.records:
             return
         for f in fields(self):
             ordered = f.name in EVENT_ONLY and getattr(self, f.name) != f.default
-            if ordered or (f.name == "trace" and self.trace in ("digest", "spikes")):
+            kept = f.name == "trace" and self.trace in ("digest", "spikes")
+            if (ordered and not engine.asynchronous) or (kept and not engine.records):
                 do = "only the event engine has an order of arrival"
                 raise InputError(option_of(f), "--engine event", f"--engine {self.engine}", do)
 
-    def _check_needs(self, needs: tuple[tuple[str, str, str], ...]) -> None:
+    def _check_needs(self, needs: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
         """Raises InputError for an option without the value of another that it needs.
 
-        needs: (name, the other's name, its value) of each.
+        needs: (name, the other's name, the values with which it has an effect) of each.
         """
-        for name, needed, value in needs:
+        for name, needed, values in needs:
             f = _field(name)
-            if getattr(self, name) != f.default and getattr(self, needed) != value:
+            if getattr(self, name) != f.default and getattr(self, needed) not in values:
                 found = f"--{needed} {getattr(self, needed)}"
-                do = f"for example {f.metadata['example']}"
-                raise InputError(option_of(f), f"--{needed} {value}", found, do)
+                do = f"for example {option_in(f).example}"
+                expected = f"--{needed} {' or '.join(values)}"
+                raise InputError(option_of(f), expected, found, do)
 
     @property
-    def time(self) -> Time | None:
-        """The event engine's `simulation.time.Time`; None for the clocked engine."""
-        from eventsnn.simulation.time import Time
+    def specification(self) -> Specification:
+        """What is simulated, and in which numbers."""
+        return Specification(**{f.name: getattr(self, f.name) for f in fields(Specification)})
 
-        if self.engine != "event":
-            return None
+    @property
+    def encoded(self) -> Encoding:
+        """How images arrive."""
+        return Encoding(kind=self.encoding, release=self.release, bias_once=self.bias_once)
+
+    @property
+    def time(self) -> Time:
+        """The event engine's time; its defaults for an engine without an order of arrival."""
         return Time(
             order=self.order,
             barrier=not self.free_running,
@@ -640,35 +502,38 @@ class Settings:
 
     def outcome(self) -> dict[str, Any]:
         """The settings that can change a result, as a dict ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["result"]}
+        return {f.name: getattr(self, f.name) for f in fields(self) if option_in(f).result}
 
     def id(self, *more: str) -> str:
         """Eight hexadecimal digits: equal for runs that must give equal results.
 
         more: hashes of network and images, and the version.
         """
-        kept = {name: value for name, value in self.outcome().items() if name not in HASHED}
+        settings = self.outcome()
+        for name, default in DEFAULTS_BEFORE.items():
+            settings[name] = default if settings[name] is None else settings[name]
+        kept = {name: value for name, value in settings.items() if name not in HASHED}
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
-
-
-LISTS: dict[Any, type] = {"steps": int, "numbers": float}
-EXPECTED = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    "steps": "whole numbers separated by commas",
-    "numbers": "numbers separated by commas",
-}
 
 
 def _field(name: str) -> Field[Any]:
     return next(f for f in fields(Settings) if f.name == name)
 
 
+def flag_of(name: str) -> str:
+    """The command line's name of a field: --report-steps for report_steps. name: the field's."""
+    return "--" + name.replace("_", "-")
+
+
 def option_of(f: Field[Any]) -> str:
-    """The command line's name of a field: --report-steps for report_steps."""
-    return "--" + f.name.replace("_", "-")
+    """The command line's name of a field. f: the field."""
+    return flag_of(f.name)
+
+
+def option_in(f: Field[Any]) -> Option:
+    """What is known of a field."""
+    found: Option = f.metadata["option"]
+    return found
 
 
 def read(f: Field[Any], text: str) -> Any:
@@ -676,48 +541,7 @@ def read(f: Field[Any], text: str) -> Any:
 
     f: the field. text: as given. Raises InputError for text that is no value of its kind.
     """
-    kind = f.metadata["kind"]
-    try:
-        if kind in LISTS:
-            return tuple(LISTS[kind](part) for part in text.split(","))
-        return kind(text) if kind in (int, float) else text
-    except ValueError:
-        do = f"for example {f.metadata['example']}"
-        raise InputError(option_of(f), EXPECTED[kind], repr(text), do) from None
-
-
-def _check(f: Field[Any], value: Any) -> None:
-    """Raises InputError for a value that the field does not allow."""
-    if value is None and f.default is None:
-        return
-    kind, choices = f.metadata["kind"], f.metadata["choices"]
-    low, high = f.metadata["low"], f.metadata["high"]
-    if kind in LISTS:
-        good = isinstance(value, tuple) and all(_is_number(t, LISTS[kind]) for t in value)
-        expected = {int: "whole numbers", float: "numbers"}[LISTS[kind]]
-        values = value if good else ()
-    else:
-        good = type(value) is kind or (kind is float and type(value) is int)
-        expected, values = EXPECTED[kind], (value,)
-    if good and kind is float:
-        good = math.isfinite(value)
-    if good and choices:
-        good = value in choices
-    if good and kind is str:
-        good = bool(value)
-    if good and low is not None:
-        good = all(low <= v and (high is None or v <= high) for v in values)
-    if choices:
-        expected = "one of " + ", ".join(choices)
-    elif low is not None:
-        expected += f" from {low:,}" + (f" to {high:,}" if high is not None else "")
-    if not good:
-        do = f"for example {f.metadata['example']}"
-        raise InputError(option_of(f), expected, repr(value), do)
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    return type(value) in (int, kind) and math.isfinite(value)
+    return option_in(f).read(option_of(f), text)
 
 
 def _calibration_range(text: str | None) -> tuple[str, int, int]:

@@ -17,6 +17,14 @@ from typing import Any, Protocol
 
 import numba
 
+INNER_OPTIONS: dict[str, Any] = {
+    "_nrt": False,
+    "forceinline": True,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+# of numba's `overload`, for functions that are chosen by type and inlined like inner kernels
+INNER: Any = {"nogil": True, "error_model": "numpy", **INNER_OPTIONS}
 KERNELS = ("engine/**/*.py", "neurons/*.py")
 
 
@@ -78,9 +86,7 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
     function: what numba can compile. Returns the kernel, which raises TypeError when Python calls
     it.
     """
-    inner = _compile(
-        function, None, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
+    inner = _compile(function, None, **INNER_OPTIONS)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise TypeError(f"{function.__name__} can be called by kernels only")

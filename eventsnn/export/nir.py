@@ -33,7 +33,7 @@ from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.simulation.simulation import Simulation
 
 VERSION = "1.0.8"  # of the package whose layout this is
-RESETS = {IF: "subtract", HardIF: "zero"}
+RESETS: dict[type, str] = {IF: "subtract", HardIF: "zero"}
 
 
 class Reader(NamedTuple):

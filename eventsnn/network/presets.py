@@ -53,7 +53,7 @@ PRESETS = {
         {},
         {"neuron": "st-bif", "encoding": "even", "bias_once": True},
         "SpikeZIP's code brings the whole bias in step 1; the paper spreads it like the input. "
-        "The way to equilibrium differs, equilibrium itself does not. With --release 1 the input "
+        "The way to equilibrium differs, equilibrium itself does not. With release 1 the input "
         "comes whole in step 1 as well.",
     ),
 }

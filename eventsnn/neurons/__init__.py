@@ -2,87 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
-from eventsnn.neurons.bipolar import STBIF
+from eventsnn import options
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.neurons.adaptive import Adaptive
+from eventsnn.neurons.bipolar import STBIF, levels
+from eventsnn.neurons.check import check_class, check_model
+from eventsnn.neurons.contract import Here, Layered, Setting, random_bits, stages_of
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
+from eventsnn.neurons.leaky import LIF
 from eventsnn.neurons.signed_memory import SNM
+from eventsnn.neurons.two_phase import TPP
+from eventsnn.registry import Registry
+
+__all__ = [
+    "GN",
+    "IF",
+    "LIF",
+    "MODELS",
+    "SNM",
+    "STBIF",
+    "TPP",
+    "Adaptive",
+    "HardIF",
+    "Here",
+    "Layered",
+    "Maker",
+    "Setting",
+    "levels",
+    "made",
+    "parsed",
+    "quanta",
+    "random_bits",
+    "stages_of",
+    "with_members",
+]
 
 # makes a model, a NamedTuple, from q, the charge of one spike in the arithmetic's dtype
 Maker = Callable[[Any], Any]
 
-
-class Layered(Protocol):
-    """What models ask of a network; see `network.network.Network`."""
-
-    @property
-    def layers(self) -> Sequence[Any]:
-        """All layers, the readout last."""
-
-    @property
-    def spiking(self) -> Sequence[Any]:
-        """The layers that send spikes: all but the readout."""
-
-    def into(self, target: int) -> Sequence[Any]:
-        """The projections that arrive at layer number `target`."""
-
-
-def _hard(q: Any) -> HardIF:
-    return HardIF._make((q, q - q))
+MODELS: Registry[Any] = Registry(
+    "model",
+    {
+        "if": IF,
+        "if-hard": HardIF,
+        "snm": SNM,
+        "st-bif": STBIF,
+        "gn": GN,
+        "lif": LIF,
+        "adaptive": Adaptive,
+        "tpp": TPP,
+    },
+    check_class,
+)
 
 
-# name -> function of (network, tau) that returns the model's maker
-MODELS: dict[str, Callable[[Layered, int], Any]] = {
-    "if": lambda network, tau: IF,
-    "if-hard": lambda network, tau: _hard,
-    "snm": lambda network, tau: SNM,
-    "st-bif": lambda network, tau: partial(STBIF, limits=levels(network)),
-    "gn": lambda network, tau: partial(GN, members=tau),
-}
+def parsed(text: str) -> Any:
+    """The model that a text names, with its options, such as "gn", "gn:8" or "lif:leak=0.95".
 
-
-def model(neuron: str | Maker, network: Layered, tau: int = 4) -> Maker:
-    """The maker of a model: a function of q, the charge of one spike.
-
-    neuron: the model's name in MODELS, or the maker itself. network: whose neurons they are. tau:
-    members of a group neuron, 1 to 256. Raises InputError for another name or tau, and for ST-BIF
-    neurons in a network whose activations are not quantised.
+    text: see `options.parsed`, which says what is raised.
     """
-    if callable(neuron):
+    _, model, given = options.parsed(MODELS, text, "neuron")
+    return _bare(model)._replace(**given) if isinstance(model, type) else model
+
+
+def with_members(neuron: Any, members: int | None) -> Any:
+    """A model, with the members of its groups where they are given beside it.
+
+    neuron: as in `made`. members: of a group neuron; None: what `neuron` says. Raises InputError
+    for members of any other model.
+    """
+    if members is None:
         return neuron
-    if neuron not in MODELS:
-        expected = f"one of {', '.join(MODELS)}, or a function of q that makes a NamedTuple"
-        do = "see eventsnn.neurons.contract for a model of your own"
-        raise InputError("neuron", expected, repr(neuron), do)
-    if not isinstance(tau, (int, np.integer)) or not 1 <= tau <= 256:
-        raise InputError("tau", "a whole number of members from 1 to 256", repr(tau))
-    return MODELS[neuron](network, int(tau))
+    if neuron not in ("gn", GN):
+        do = "leave it out, or choose gn"
+        raise InputError("tau", "group neurons (gn), of which it is the members", neuron, do)
+    options.check_given(GN, {"members": members}, "neuron 'gn'")
+    return GN(members=int(members))
 
 
-def levels(network: Layered) -> NDArray[np.int64]:
-    """The steps of each layer's quantised activation, int64 [L]; 1 for the readout.
+def made(neuron: Any, setting: Setting) -> Any:
+    """A model in the numbers of a simulation: a NamedTuple, checked against its declarations.
 
-    They are S_max (SpikeZIP eq. 1-2). A pool layer has those of the layer it pools. network: whose
-    layers. Raises InputError for an activation that is not quantised.
+    neuron: a text (see `parsed`); a model such as GN(members=8); its class; or a function of q, the
+    charge of one spike, that returns one. setting: the simulation. Raises InputError for anything
+    else, for options that are not allowed, and for a model that does not keep the contract.
     """
-    found: list[int] = []
-    for i, layer in enumerate(network.spiking):
-        if layer.pools:
-            found.append(found[network.into(i)[0].source])
-        elif "levels" in layer.node.attrs:
-            found.append(layer.node.attrs["levels"])
-        else:
-            expected = "a quantised activation (QCFS, QuantRelu) for st-bif neurons"
-            do = "choose --neuron snm, or train the network with a quantised activation"
-            raise InputError(f"node {layer.name!r}", expected, layer.node.op, do)
-    return np.array([*found, 1], np.int64)
+    spec = parsed(neuron) if isinstance(neuron, str) else neuron
+    if isinstance(spec, type):
+        check_class(spec.__name__, spec)
+        spec = _bare(spec)
+    if isinstance(spec, tuple) and hasattr(spec, "_replace"):
+        check_class(type(spec).__name__, type(spec))
+        given = {key: getattr(spec, key) for key in getattr(spec, "options", {})}
+        options.check_given(spec, given, f"neuron {type(spec).__name__}")
+        model = _fit(spec, setting)
+    elif callable(spec):
+        model = _called(spec, setting.q)
+    else:
+        expected = f"one of {', '.join(MODELS)}, a model, or a function of q that makes one"
+        raise InputError("neuron", expected, repr(neuron), "see eventsnn.neurons.contract")
+    check_model(model)
+    return model
+
+
+def _bare(model: type) -> Any:
+    """A model of this class with its defaults; the first field, q, is filled in later."""
+    try:
+        return model(None)
+    except TypeError:
+        where = f"neuron {model.__name__}"
+        raise InputError(
+            where, "defaults for all fields behind the first, q", "none for some"
+        ) from None
+
+
+def _fit(spec: Any, setting: Setting) -> Any:
+    if hasattr(spec, "fit"):
+        return spec.fit(setting)
+    return spec._replace(**{spec._fields[0]: setting.q})
+
+
+def _called(function: Maker, q: Any) -> Any:
+    try:
+        model = function(q)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a user's function does
+        found = one_line(f"{type(error).__name__}: {error}", 200)
+        raise InputError("neuron", "a function of q, the charge of one spike", found) from error
+    if not (isinstance(model, tuple) and hasattr(model, "_fields")):
+        raise InputError("neuron", "a function that returns a NamedTuple", repr(model))
+    check_class(type(model).__name__, type(model))
+    return model
 
 
 def quanta(neuron: Any, network: Layered) -> NDArray[np.float64]:

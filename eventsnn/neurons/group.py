@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from eventsnn.options import Option
 
 
-class GN(NamedTuple):
+class _GN(NamedTuple):
+    q: Any = None
+    members: int = 4
+
+
+class GN(_GN):
     """Member i of 1..members fires if p >= i q; every spike takes q from all.
 
     (q = theta / members. The second is lateral inhibition.) Who fires is decided on the p before
@@ -14,13 +21,23 @@ class GN(NamedTuple):
     q: the charge of one spike, in the arithmetic's dtype. members: tau, how many there are.
     """
 
-    q: int | float
-    members: int
+    __slots__ = ()
 
-    words = (  # type: ignore[misc]
-        "GN: member i of tau fires if p >= i * theta / tau; p -= theta / tau for each"
-    )
-    signed = False  # type: ignore[misc]
+    words = "GN: member i of tau fires if p >= i * theta / tau; p -= theta / tau for each"
+    conserves = True
+    confluent = False
+    holds = True
+    signed = False
+    reset = "subtract"
+    options = {
+        "members": Option(
+            help="tau, how many members a group has",
+            example="--neuron gn:8",
+            kind=int,
+            low=1,
+            high=256,
+        )
+    }
 
     @property
     def quanta(self) -> int:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from eventsnn.neurons.contract import Setting
 
 
-class IF(NamedTuple):
+class _IF(NamedTuple):
+    theta: Any = None
+
+
+class IF(_IF):
     """Soft reset (reset by subtraction): fires 1 if p >= theta, then p - theta.
 
     theta: the threshold, in the arithmetic's dtype.
     """
 
-    theta: int | float
+    __slots__ = ()
 
-    words = "IF, soft reset: fires 1 if p >= theta, then p -= theta"  # type: ignore[misc]
-    signed = False  # type: ignore[misc]
+    words = "IF, soft reset: fires 1 if p >= theta, then p -= theta"
+    conserves = True
+    confluent = False
+    holds = True
+    signed = False
+    reset = "subtract"
 
     @staticmethod
     def emit(neuron, layer, p, s):
@@ -41,7 +51,12 @@ class IF(NamedTuple):
         return None, self.theta
 
 
-class HardIF(NamedTuple):
+class _HardIF(NamedTuple):
+    theta: Any = None
+    rest: Any = None
+
+
+class HardIF(_HardIF):
     """Hard reset: fires 1 if p >= theta, then p = rest.
 
     What was above the threshold is lost.
@@ -49,11 +64,18 @@ class HardIF(NamedTuple):
     theta, rest: the threshold and the potential after a spike, in the arithmetic's dtype.
     """
 
-    theta: int | float
-    rest: int | float
+    __slots__ = ()
 
-    words = "IF, hard reset: fires 1 if p >= theta, then p = v_rest"  # type: ignore[misc]
-    signed = False  # type: ignore[misc]
+    words = "IF, hard reset: fires 1 if p >= theta, then p = v_rest"
+    conserves = False
+    confluent = False
+    holds = True
+    signed = False
+    reset = "zero"
+
+    def fit(self, setting: Setting) -> HardIF:
+        """The model in the arithmetic's numbers: v_rest is 0. setting: of the simulation."""
+        return self._replace(theta=setting.q, rest=setting.q - setting.q)
 
     @staticmethod
     def emit(neuron, layer, p, s):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
-class SNM(NamedTuple):
+class _SNM(NamedTuple):
+    theta: Any = None
+
+
+class SNM(_SNM):
     """Fires 1 if p >= theta; -1 if p <= -theta and it has a spike to take back (eq. 20-22).
 
     theta: the threshold, in the arithmetic's dtype.
     """
 
-    theta: int | float
+    __slots__ = ()
 
-    words = (  # type: ignore[misc]
-        "SNM: fires 1 if p >= theta, -1 if p <= -theta and S > 0; p -= theta * spike"
-    )
-    signed = True  # type: ignore[misc]
+    words = "SNM: fires 1 if p >= theta, -1 if p <= -theta and S > 0; p -= theta * spike"
+    conserves = True
+    confluent = False
+    holds = True
+    signed = True
+    reset = "subtract"
 
     @staticmethod
     def emit(neuron, layer, p, s):

@@ -29,7 +29,6 @@ from eventsnn.runs.report import report
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
 from eventsnn.settings import Settings
-from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Recorder
 from eventsnn.version import VERSION
@@ -111,21 +110,11 @@ def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
     try:
         return Simulation(
             network,
-            steps=settings.steps,
             engine=settings.engine,
-            neuron=settings.neuron,
-            tau=settings.tau,
-            initial=settings.initial,
-            srp=settings.srp,
-            srp_epsilon=settings.srp_epsilon,
-            encoding=Encoding(
-                kind=settings.encoding, release=settings.release, bias_once=settings.bias_once
-            ),
-            arithmetic=settings.arithmetic,
-            fraction_bits=settings.fraction_bits,
-            seed=settings.seed,
+            encoding=settings.encoded,
             pixel_range=pixel_range(images.pixels),
             time=settings.time,
+            **vars(settings.specification),
         )
     except InputError as error:
         where = f"{network.graph.source}: {error.where}"

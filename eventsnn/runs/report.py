@@ -63,7 +63,8 @@ def report(
     JSON-able; all that is needed to make the run again. say: is called with each text. Raises
     OSError where the disk refuses.
     """
-    steps = sorted(set(settings.report_steps)) or report_steps(settings.steps)
+    every = [settings.steps] if simulation.stages > 1 else report_steps(settings.steps)
+    steps = sorted(set(settings.report_steps)) or every
     totals = run_file.write_hdf5(
         folder.results / "run.h5",
         folder,

@@ -19,6 +19,8 @@ from eventsnn.network.network import INPUT, Network, Projection
 
 KINDS = ("fixed", "float32", "float64")
 LEAST_F, MOST_F = 20, 40
+FINER = 16  # bits more of what decays (semantics, section 13)
+DECAYING = 2**61  # the largest size of what decays
 CHUNK = 2**20  # weights that are looked at at once
 
 
@@ -29,7 +31,8 @@ class Arithmetic:
     kind: one of KINDS. dtype: of weights, drive and potentials. fraction_bits: F (0 in floating
     point). bound: the largest potential that can be reached, in thresholds. readout_exponent: e, 0
     in floating point; the readout counts in units of 2^e thresholds, so that large outputs do not
-    cost the other layers their precision.
+    cost the other layers their precision. finer: bits more that every number has, for models that
+    decay: numbers are whole numbers of 2^-(F + finer) then.
     """
 
     kind: str
@@ -37,11 +40,17 @@ class Arithmetic:
     fraction_bits: int
     bound: float
     readout_exponent: int
+    finer: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Numbers are whole numbers of 2^-bits thresholds: F, or more where something decays."""
+        return self.fraction_bits + self.finer
 
     @property
     def one(self) -> Any:
         """A threshold, as a scalar of the arithmetic's dtype."""
-        return self.dtype.type(2**self.fraction_bits)
+        return self.dtype.type(2**self.bits)
 
     def quantise(self, values: ArrayLike) -> NDArray[Any]:
         """The arithmetic's numbers, rounded to the nearest (halves to even).
@@ -51,7 +60,8 @@ class Arithmetic:
         if self.dtype.kind == "f":
             return np.asarray(values, self.dtype)
         scaled = np.asarray(np.ldexp(np.asarray(values, np.float64), self.fraction_bits))
-        return np.rint(scaled, out=scaled).astype(self.dtype)
+        whole = np.rint(scaled, out=scaled).astype(self.dtype)
+        return whole << self.finer if self.finer else whole
 
     def scale(self, network: Network, target: int) -> float:
         """The factor from thresholds to a layer's own units: 1, and 2^-e for the readout.
@@ -62,14 +72,15 @@ class Arithmetic:
 
     def readout(self, values: ArrayLike) -> NDArray[np.float64]:
         """The readout in units of the ANN's output, float64. values: the arithmetic's numbers."""
-        return np.ldexp(np.asarray(values, np.float64), self.readout_exponent - self.fraction_bits)
+        return np.ldexp(np.asarray(values, np.float64), self.readout_exponent - self.bits)
 
     def __str__(self) -> str:
         if self.dtype.kind == "f":
             return self.kind
         bits = self.dtype.itemsize * 8
+        more = f" and {self.finer} bits more" if self.finer else ""
         return (
-            f"fixed point, F = {self.fraction_bits}, {bits}-bit potentials "
+            f"fixed point, F = {self.fraction_bits}{more}, {bits}-bit potentials "
             f"(bound {self.bound:.1f} thresholds)"
         )
 
@@ -87,6 +98,9 @@ def choose(
     signed: bool = False,
     drive_steps: int | None = None,
     fraction_bits: int | None = None,
+    worth: int = 1,
+    waits: bool = False,
+    decays: bool = False,
 ) -> Arithmetic:
     """The arithmetic for a clocked run of `steps` steps.
 
@@ -98,7 +112,9 @@ def choose(
     many spikes each layer's threshold is worth; None: 1. most: the most spikes of a neuron in one
     step. limits: int64 [L], the most net spikes of a neuron of each layer, or None. signed: whether
     spikes can be negative. (For these four see `neurons.contract`.) drive_steps: drive arrives in
-    the first so many steps; None: in all. fraction_bits: F, or None for the largest.
+    the first so many steps; None: in all. fraction_bits: F, or None for the largest. worth: the
+    most that a spike is worth. waits: whether a neuron may let any charge add up before it fires.
+    decays: whether something decays, which takes 16 bits more.
 
     Raises InputError for an unknown kind, for fraction bits that 64 bits do not hold, and for
     potentials for which there are none.
@@ -110,7 +126,17 @@ def choose(
     if quanta is None:
         quanta = np.ones(len(network.layers))
     reach = _Reach(
-        network, steps, initial, pixel_range, quanta, most, limits, signed, drive_steps or steps
+        network,
+        steps,
+        initial,
+        pixel_range,
+        quanta,
+        most,
+        limits,
+        signed,
+        drive_steps or steps,
+        worth,
+        waits,
     )
     layers = [reach.of(layer) for layer in range(len(network.layers))]
     hidden = max(bound for bound, _ in layers[:-1])
@@ -119,11 +145,11 @@ def choose(
     exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
-    in_64 = _largest_f(64, bound, slack)
+    in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
     if fraction_bits is not None:
         f = fraction_bits
     else:
-        f = in_32 if in_32 >= LEAST_F else in_64
+        f = min(in_32, in_64) if in_32 >= LEAST_F else in_64
     if in_64 < 1:
         expected = "potentials that 64 bits can hold"
         found = f"potentials up to {bound:.3g} thresholds"
@@ -133,8 +159,9 @@ def choose(
         expected = f"at most {in_64} for potentials up to {bound:.3g} thresholds in 64 bits"
         do = "choose fewer bits or fewer steps, or arithmetic='float64'"
         raise InputError("fraction bits", expected, f, do)
-    dtype = np.dtype(np.int32 if f <= in_32 else np.int64)
-    return Arithmetic("fixed", dtype, int(f), float(bound), exponent)
+    dtype = np.dtype(np.int32 if f <= in_32 and not decays else np.int64)
+    finer = FINER if decays else 0
+    return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer)
 
 
 def factors(quanta: NDArray[np.float64], projection: Projection) -> float:
@@ -186,6 +213,8 @@ class _Reach(NamedTuple):
     limits: NDArray[np.int64] | None
     signed: bool
     drive_steps: int
+    worth: int
+    waits: bool
 
     def of(self, target: int) -> tuple[float, float]:
         """(bound on |potential| in q, bound on its rounding error in units) for one layer.
@@ -212,10 +241,10 @@ class _Reach(NamedTuple):
             up = down = up + down
         up = up + high
         down = down + low
-        if fires:
+        if fires and not self.waits:
             highest = max(1, initial) + up + (steps - 1) * np.maximum(0, up - self.most)
         else:
-            highest = steps * up
+            highest = initial * fires + steps * up
         lowest = initial * fires + steps * down
         rounding = steps * (0.5 * fan_in.max() + 1)
         return float(max(highest.max(), lowest.max())), float(rounding)
@@ -246,7 +275,7 @@ class _Reach(NamedTuple):
         for p in self.network.into(target):
             if p.source != INPUT:
                 m, factor = p.map, factors(self.quanta, p)
-                times = self.most if self.limits is None else self.limits[p.source]
+                times = self.most * self.worth if self.limits is None else self.limits[p.source]
                 np.add.at(up, m.r, times * _sums(m, factor, 1, 0)[m.k])
                 np.add.at(down, m.r, -times * _sums(m, factor, 0, 1)[m.k])
                 np.add.at(fan_in, m.r, times * m.weights.shape[2])

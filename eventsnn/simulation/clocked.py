@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.driver import ClockedRun, run_clocked
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
+from eventsnn.neurons.contract import leaks
 from eventsnn.simulation.compile import build
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
 from eventsnn.simulation.time import Time
@@ -32,9 +34,11 @@ class Clocked:
     fits = True
 
     def __init__(self, prepared: Prepared) -> None:
-        if prepared.time != Time():
-            expected = "engine 'event' for orders, delays, windows and refractory periods"
-            raise InputError("time", expected, "engine 'clocked'", "choose --engine event")
+        given = [f.name for f in fields(Time) if getattr(prepared.time, f.name) != f.default]
+        if given:
+            found = f"{named('engine', 'clocked')}, which has no order of arrival"
+            do = f"choose {named('engine', 'event')}, or leave it out"
+            raise InputError(named(given[0]), named("engine", "event"), found, do)
         dtype = prepared.arithmetic.dtype
         longest = max(prepared.steps, prepared.srp)
         self.prepared = prepared
@@ -51,11 +55,12 @@ class Clocked:
         given: int = 0,
         before: ClockedRun | None = None,
         threads: int = 1,
+        number: int = 0,
     ) -> ClockedRun:
         """The `ClockedRun` of one image.
 
         drive: [D, neurons], see `Prepared.drive`. steps: of the run (None: T). mute, given, before,
-        threads: as in `engine.clocked.driver.run_clocked`.
+        threads: as in `engine.clocked.driver.run_clocked`. number: the image's, for randomness.
         """
         prepared = self.prepared
         run = run_clocked(
@@ -70,6 +75,9 @@ class Clocked:
             before=before,
             threads=threads,
             room=self._log_room,
+            leaks=leaks(prepared.neuron),
+            ticks=prepared.time.ticks,
+            image=number,
         )
         self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
         return run
@@ -92,7 +100,7 @@ class Clocked:
         """
         drive = self.prepared.drive(image, number, stage)
         steps = steps or (self.prepared.srp if stage else None)
-        run = self.run(drive, steps=steps, mute=mute, threads=threads)
+        run = self.run(drive, steps=steps, mute=mute, threads=threads, number=number)
         return Outcome(
             run.readout,
             run.spikes,

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from eventsnn.engine.clocked.layout import ProjectionTables
 from eventsnn.engine.event.layout import LAYERS, PROJECTIONS, EventTables
 from eventsnn.engine.vectors import aligned
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network, Projection
 
@@ -182,7 +182,7 @@ def build_events(
     if len(grids) > LAYERS or len(projections) >= PROJECTIONS:
         expected = f"at most {LAYERS} layers and {PROJECTIONS - 1} projections"
         found = f"{len(grids)} and {len(projections)}"
-        raise InputError("event engine", expected, found, "choose --engine clocked")
+        raise InputError("event engine", expected, found, f"choose {named('engine', 'clocked')}")
     readout = len(network.layers) - 1
     channels = [c for c, _, _ in grids]
     source = [readout + 1 if p.source == INPUT else p.source for p in projections]

@@ -3,18 +3,283 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.drive import add_charge, rate_spikes
-from eventsnn.exceptions import InputError, named_fields
+from eventsnn.exceptions import InputError, named, named_fields
 from eventsnn.network.network import INPUT, Network, Projection
+from eventsnn.options import Option, check_fields, option, parsed
+from eventsnn.registry import Registry
 from eventsnn.simulation.arithmetic import Arithmetic
 
-KINDS = ("constant", "even", "rate", "events")
+MAX_ROWS = 2**31  # bytes of drive for one image
+
+
+class Code:
+    """What an encoding does with an image; see `Shares` and `InputSpikes` for one of your own.
+
+    words: it in a line. divides: whether the readout is averaged over the steps. once: whether all
+    charge comes in the first steps, whatever T is. spiking: whether the input sends spikes, which
+    bring its charge. options: field -> `Option`.
+    """
+
+    words = ""
+    divides = True
+    once = False
+    spiking = False
+    options: ClassVar[dict[str, Option]] = {}
+
+    def drive_steps(self, encoding: Encoding, network: Network, steps: int) -> int:
+        """The number of steps in which drive arrives.
+
+        encoding: with its details. network: whose levels may count. steps: T.
+        """
+        return steps
+
+    def range(
+        self, encoding: Encoding, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(lowest, highest) input in one step, each float64 [C].
+
+        encoding: with its details. ends: float64 [2, C], the lowest and highest preprocessed pixel.
+        inputs: the events of all images, each int64 [E, 4].
+        """
+        return ends.min(axis=0), ends.max(axis=0)
+
+    def describe(self, encoding: Encoding, network: Network) -> str:
+        """The encoding in words; parameters as for `drive_steps`."""
+        return self.words
+
+    def rows(
+        self,
+        encoding: Encoding,
+        network: Network,
+        total: NDArray[Any],
+        bias: NDArray[Any],
+        steps: int,
+        finer: int,
+    ) -> NDArray[Any]:
+        """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers.
+
+        The last row is that of all further steps. encoding, network: as above. total: W x + b,
+        [neurons]. bias: b, likewise. steps: T. finer: bits that are 0 in each number.
+        """
+        raise NotImplementedError
+
+    def spikes(
+        self, x: NDArray[Any], largest: float, steps: int, seed: int, image: int, first: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yields the input's spikes of each step, whole numbers int64 [H * W, C].
+
+        x: float [H * W, C], preprocessed. largest: what a spike is worth. steps: how many. seed:
+        of everything random. image: its number. first: the step that the first is, for randomness.
+        """
+        raise NotImplementedError
+
+
+class Shares(Code):
+    """Base of an encoding that spreads W x over the steps; biases come in every step.
+
+    A class of one's own has shares(steps): float64 [steps], what W x is multiplied by in each step.
+    They add up to the number of steps.
+    """
+
+    words = "W x in shares by step; biases in each step"
+
+    def shares(self, steps: int) -> NDArray[np.float64]:
+        """What W x is multiplied by in each step, float64 [steps]. steps: T."""
+        raise NotImplementedError
+
+    def checked(self, steps: int) -> NDArray[np.float64]:
+        """`shares`, which must be as many numbers as steps, and add up to that. steps: T.
+
+        Raises InputError for others.
+        """
+        found = np.asarray(self.shares(steps), np.float64)
+        where = f"encoding {type(self).__name__!r}"
+        if found.shape != (steps,) or not np.isfinite(found).all():
+            raise InputError(where, f"{steps} shares, one a step", f"shape {list(found.shape)}")
+        if abs(found.sum() - steps) > 1e-6 * steps:
+            raise InputError(where, f"shares that add up to {steps}", f"{found.sum():g}")
+        return found
+
+    def range(
+        self, encoding: Encoding, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Code.range`."""
+        shares = self.checked(encoding.steps)
+        products = np.stack([ends * shares.min(), ends * shares.max()])
+        return products.min(axis=(0, 1)), products.max(axis=(0, 1))
+
+    def rows(
+        self,
+        encoding: Encoding,
+        network: Network,
+        total: NDArray[Any],
+        bias: NDArray[Any],
+        steps: int,
+        finer: int,
+    ) -> NDArray[Any]:
+        """See `Code.rows`: each share is rounded to the arithmetic's numbers."""
+        shares = self.checked(steps)[:, None]
+        weighted = total - bias
+        if total.dtype.kind == "f":
+            return (shares * weighted + bias).astype(total.dtype)
+        whole = np.rint(shares * (weighted.astype(np.int64) >> finer)).astype(np.int64)
+        return ((whole << finer) + bias).astype(total.dtype)
+
+
+class InputSpikes(Code):
+    """Base of an encoding in which the input sends spikes, each worth the largest input.
+
+    A class of one's own has spiking(x, step, seed, image), which returns whole numbers [H * W, C]:
+    the spikes of step 1, 2, …; `most`: how many of an input in a step, at most.
+    """
+
+    words = "spikes of the input; biases in each step"
+    spiking = True
+    most = 1
+
+    def send(
+        self, x: NDArray[np.float64], step: int, seed: int, image: int
+    ) -> NDArray[np.integer[Any]]:
+        """The input's spikes of one step, whole numbers [H * W, C].
+
+        x: float64 [H * W, C], the preprocessed image over its largest value: -1 to 1. step: from 1.
+        seed: of everything random. image: its number in the data set.
+        """
+        raise NotImplementedError
+
+    def range(
+        self, encoding: Encoding, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Code.range`."""
+        largest = self.most * np.abs(ends).max()
+        return np.full(ends.shape[1], -largest), np.full(ends.shape[1], largest)
+
+    def spikes(
+        self, x: NDArray[Any], largest: float, steps: int, seed: int, image: int, first: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """See `Code.spikes`. Raises InputError for spikes that are not as declared."""
+        where = f"encoding {type(self).__name__!r}"
+        relative = np.asarray(x, np.float64) / largest
+        for step in range(steps):
+            found = np.asarray(self.send(relative, step + 1 + first, seed, image))
+            if found.shape != x.shape or found.dtype.kind not in "iu":
+                expected = f"whole numbers of shape {list(x.shape)}"
+                raise InputError(where, expected, f"{found.dtype} of {list(found.shape)}")
+            if found.size and np.abs(found).max() > self.most:
+                raise InputError(where, f"at most {self.most} spikes a step", np.abs(found).max())
+            yield found.astype(np.int64)
+
+
+class _Constant(Code):
+    def describe(self, encoding: Encoding, network: Network) -> str:
+        once = ", but biases in step 1 only" if encoding.bias_once else ""
+        return (
+            "constant: W x + b of layers that see the input, b of every other, "
+            f"at the beginning of each step{once}"
+        )
+
+    def rows(
+        self,
+        encoding: Encoding,
+        network: Network,
+        total: NDArray[Any],
+        bias: NDArray[Any],
+        steps: int,
+        finer: int,
+    ) -> NDArray[Any]:
+        return np.stack([total, total - bias]) if encoding.bias_once else total[None]
+
+
+class _Even(Code):
+    divides = False
+    once = True
+
+    def drive_steps(self, encoding: Encoding, network: Network, steps: int) -> int:
+        return min(encoding.parts(network), steps)
+
+    def describe(self, encoding: Encoding, network: Network) -> str:
+        bias = "biases whole in step 1" if encoding.bias_once else "biases likewise"
+        count = encoding.parts(network)
+        return f"even: W x in {count} parts, in as many steps, {bias}, then nothing"
+
+    def rows(
+        self,
+        encoding: Encoding,
+        network: Network,
+        total: NDArray[Any],
+        bias: NDArray[Any],
+        steps: int,
+        finer: int,
+    ) -> NDArray[Any]:
+        count = encoding.parts(network)
+        _check_size(bias, count)
+        parts = even_parts(total - bias if encoding.bias_once else total, count, finer)
+        if encoding.bias_once:
+            parts[0] += bias
+        return np.concatenate([parts, np.zeros_like(parts[:1])])
+
+
+class _Rate(InputSpikes):
+    def describe(self, encoding: Encoding, network: Network) -> str:
+        return (
+            "rate: each input value x fires sign(x) with probability |x| / x_max in each step; "
+            "biases in each step"
+        )
+
+    def spikes(
+        self, x: NDArray[Any], largest: float, steps: int, seed: int, image: int, first: int
+    ) -> Iterator[NDArray[np.int64]]:
+        for step in range(steps):
+            spikes = np.zeros(x.shape, np.int64)
+            rate_spikes(x, largest, seed, image, step + first, spikes)
+            yield spikes
+
+
+class _Events(Code):
+    spiking = True
+
+    def range(
+        self, encoding: Encoding, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        most = max((_most_at_once(events) for events in inputs), default=0)
+        channels = ends.shape[1]
+        return np.full(channels, -most * encoding.unit), np.full(channels, most * encoding.unit)
+
+    def describe(self, encoding: Encoding, network: Network) -> str:
+        unit = f"{encoding.unit:g}"
+        return f"events: the user's own, each worth an input of {unit}; biases in each step"
+
+
+def check_code(name: str, code: Any) -> None:
+    """Raises InputError for an encoding that is none.
+
+    name: its name, for the message. code: a subclass of `Shares` or of `InputSpikes`.
+    """
+    where = f"encoding {name!r}"
+    if not (isinstance(code, type) and issubclass(code, Code)):
+        expected = "a subclass of eventsnn.encoding.Shares or InputSpikes"
+        raise InputError(where, expected, repr(code))
+    if not issubclass(code, (_Constant, _Even, _Rate, _Events)):
+        if issubclass(code, Shares) and code.shares is Shares.shares:
+            raise InputError(where, "a method shares(steps)", "none")
+        if issubclass(code, InputSpikes) and code.send is InputSpikes.send:
+            raise InputError(where, "a method send(x, step, seed, image)", "none")
+        if not issubclass(code, (Shares, InputSpikes)):
+            raise InputError(where, "a subclass of Shares or InputSpikes", code.__name__)
+
+
+ENCODINGS: Registry[Any] = Registry(
+    "encoding",
+    {"constant": _Constant, "even": _Even, "rate": _Rate, "events": _Events},
+    check_code,
+)
 
 
 @named_fields
@@ -22,41 +287,72 @@ KINDS = ("constant", "even", "rate", "events")
 class Encoding:
     """How input and biases are spread over the steps.
 
-    kind: one of KINDS. release: n of `even`, the steps over which input and biases are spread
-    (None: the most levels of an activation, SpikeZIP 3.2). bias_once: whether biases arrive whole
-    in step 1, as in some authors' code. unit: the input that one event of `events` stands for, in
-    the network's own units (after preprocessing).
+    kind: a name in ENCODINGS, with options of its own behind a colon, or a `Code`. release: n of
+    `even`, the steps over which input and biases are spread (None: the most levels of an
+    activation, SpikeZIP 3.2). bias_once: whether biases arrive whole in step 1, as in some authors'
+    code. unit: the input that one event of `events` stands for, in the network's own units (after
+    preprocessing). steps: T, which the simulation fills in.
 
     Raises InputError for values outside these, and for options that do not go together.
     """
 
-    kind: str = "constant"
-    release: int | None = None
-    bias_once: bool = False
+    kind: Any = option(
+        "constant",
+        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random "
+        "spikes of the input, at rates that follow its values",
+        "--encoding even --neuron st-bif",
+        kind=None,
+        choices=lambda: [name for name in ENCODINGS if name != "events"],
+    )
+    release: int | None = option(
+        None,
+        "encoding even: N; default: the most levels of an activation",
+        "--encoding even --release 8",
+        kind=int,
+        low=1,
+        high=2**16,
+    )
+    bias_once: bool = option(
+        False,
+        "biases arrive whole in step 1, not in every step or part",
+        "--encoding even --bias-once",
+        kind=bool,
+    )
     unit: float = 1.0
+    steps: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError("encoding", f"one of {', '.join(KINDS)}", repr(self.kind))
-        found = f"encoding {self.kind!r}"
-        if self.release is not None:
-            whole = isinstance(self.release, (int, np.integer))
-            if not (whole and 1 <= self.release <= 2**16):
-                expected = "a whole number of steps from 1 to 65,536"
-                raise InputError("release", expected, repr(self.release))
-            if self.kind != "even":
-                do = "choose --encoding even, or leave --release out"
-                raise InputError("release", "encoding 'even'", found, do)
-        if self.bias_once and self.kind not in ("constant", "even"):
-            do = "with spiking inputs biases come in every step: leave it out"
-            raise InputError("bias_once", "encoding 'constant' or 'even'", found, do)
+        check_fields(self)
+        found = named("encoding", self.name)
+        if not isinstance(self.code, _Even) and self.release is not None:
+            do = f"choose {named('encoding', 'even')}, or leave {named('release')} out"
+            raise InputError(named("release"), named("encoding", "even"), found, do)
+        if self.bias_once and not isinstance(self.code, (_Constant, _Even)):
+            expected = f"{named('encoding', 'constant')} or even"
+            do = "with such an encoding biases come in every step: leave it out"
+            raise InputError(named("bias_once"), expected, found, do)
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError("unit", "a number above 0", self.unit)
 
     @property
+    def name(self) -> str:
+        """The name of its kind."""
+        return self.kind if isinstance(self.kind, str) else type(self.kind).__name__
+
+    @property
+    def code(self) -> Code:
+        """What it does. Raises InputError for a kind that there is not."""
+        if isinstance(self.kind, Code):
+            check_code(self.name, type(self.kind))
+            return self.kind
+        _, code, given = parsed(ENCODINGS, self.kind, "encoding")
+        found: Code = code(**given)
+        return found
+
+    @property
     def divides(self) -> bool:
         """Whether the readout is an average over steps; with `even` all charge comes once."""
-        return self.kind != "even"
+        return self.code.divides
 
     def parts(self, network: Network) -> int:
         """n of `even`.
@@ -74,12 +370,13 @@ class Encoding:
                 "or the number of steps to release the input in"
             )
             found = "a network without levels"
-            raise InputError("encoding 'even'", expected, found, "give --release N")
+            do = f"give {named('release', 'N')}"
+            raise InputError("encoding 'even'", expected, found, do)
         return max(levels)
 
     def drive_steps(self, network: Network, steps: int) -> int:
         """The number of steps in which drive arrives; network: as in `parts`. steps: T."""
-        return min(self.parts(network), steps) if self.kind == "even" else steps
+        return self.code.drive_steps(self, network, steps)
 
     def range(
         self, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]] | None = None
@@ -89,34 +386,20 @@ class Encoding:
         ends: float64 [2, C], the lowest and highest preprocessed pixel. inputs: the events of all
         images, for `events`, each int64 [E, 4] (`events_of`).
         """
-        channels = ends.shape[1]
-        if self.kind == "rate":
-            largest = np.abs(ends).max()
-            return np.full(channels, -largest), np.full(channels, largest)
-        if self.kind == "events":
-            most = max((_most_at_once(events) for events in inputs or ()), default=0)
-            return np.full(channels, -most * self.unit), np.full(channels, most * self.unit)
-        return ends.min(axis=0), ends.max(axis=0)
+        return self.code.range(self, ends, inputs or ())
 
     def describe(self, network: Network) -> str:
         """The encoding in words, for the results' provenance; network: as in `parts`."""
-        if self.kind == "constant":
-            once = ", but biases in step 1 only" if self.bias_once else ""
-            return (
-                "constant: W x + b of layers that see the input, b of every other, "
-                f"at the beginning of each step{once}"
-            )
-        if self.kind == "even":
-            bias = "biases whole in step 1" if self.bias_once else "biases likewise"
-            return (
-                f"even: W x in {self.parts(network)} parts, in as many steps, {bias}, then nothing"
-            )
-        if self.kind == "rate":
-            return (
-                "rate: each input value x fires sign(x) with probability |x| / x_max in each step; "
-                "biases in each step"
-            )
-        return f"events: the user's own, each worth an input of {self.unit:g}; biases in each step"
+        return self.code.describe(self, network)
+
+
+def _check_size(row: NDArray[Any], count: int) -> None:
+    """Raises InputError where `count` such rows of drive would need more than MAX_ROWS."""
+    if row.nbytes * count > MAX_ROWS:
+        expected = f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image"
+        found = f"{row.nbytes * count / 2**30:.1f} GiB"
+        do = "choose fewer steps, or a shorter release"
+        raise InputError("encoding", expected, found, do)
 
 
 def _most_at_once(events: NDArray[np.int64]) -> int:
@@ -127,31 +410,18 @@ def _most_at_once(events: NDArray[np.int64]) -> int:
     return int(counts.max())
 
 
-def input_spikes(
-    shape: tuple[int, int, int],
-    steps: int,
-    *,
-    events: NDArray[np.int64] | None = None,
-    x: NDArray[Any] | None = None,
-    largest: float = 1.0,
-    seed: int = 0,
-    number: int = 0,
-    first: int = 0,
+def spikes_of_events(
+    shape: tuple[int, int, int], steps: int, events: NDArray[np.int64]
 ) -> Iterator[NDArray[np.int64]]:
     """Yields the input's spikes of each step, whole numbers int64 [H * W, C].
 
-    shape: (C, H, W). steps: how many. events: the user's own, int64 [E, 4] (`events_of`). Without
-    them x: float [H * W, C], preprocessed. Each value of x fires with probability min(1, |x| /
-    largest), by a hash of `seed`, `number` (the image's) and the step, counted from `first`.
+    shape: (C, H, W). steps: how many. events: the user's own, int64 [E, 4] (`events_of`).
     """
     c, h, w = shape
     for step in range(steps):
         spikes = np.zeros((h * w, c), np.int64)
-        if events is not None:
-            mine = events[events[:, 0] == step]
-            np.add.at(spikes.reshape(-1), mine[:, 2], mine[:, 3])
-        else:
-            rate_spikes(x, largest, seed, number, step + first, spikes)
+        mine = events[events[:, 0] == step]
+        np.add.at(spikes.reshape(-1), mine[:, 2], mine[:, 3])
         yield spikes
 
 
@@ -300,13 +570,14 @@ def _add(p: Projection, blocks: NDArray[Any], x: NDArray[Any], out: NDArray[Any]
     add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, out)
 
 
-def even_parts(total: NDArray[Any], count: int) -> NDArray[Any]:
+def even_parts(total: NDArray[Any], count: int, finer: int = 0) -> NDArray[Any]:
     """`total` in `count` rows that add up to it (SpikeZIP 3.2): [count, neurons].
 
     Whole numbers differ by at most 1 and are evenly spread. total: the arithmetic's dtype,
-    [neurons]. count: how many rows.
+    [neurons]. count: how many rows. finer: bits that are 0 in each number, see `Arithmetic`.
     """
     if total.dtype.kind == "f":
         return np.repeat((total / total.dtype.type(count))[None], count, axis=0)
-    sums = np.arange(count + 1, dtype=np.int64)[:, None] * total.astype(np.int64) // count
-    return np.diff(sums, axis=0).astype(total.dtype)
+    whole = total.astype(np.int64) >> finer
+    sums = np.arange(count + 1, dtype=np.int64)[:, None] * whole // count
+    return (np.diff(sums, axis=0) << finer).astype(total.dtype)

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
-from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
+from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, is_kind
-from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents
+from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
+from eventsnn.neurons.contract import is_dynamic, leaks
+from eventsnn.simulation.arithmetic import DECAYING
 from eventsnn.simulation.compile import build_events
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
 from eventsnn.simulation.time import delays_of, describe_delays, describe_order, policy_of
@@ -69,13 +71,17 @@ class Event:
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
         low, high = prepared.neuron.band()
+        high = max(high, prepared.neuron[0])
         heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
+        heaviest *= prepared.worth
         waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / high
         spikes = int(_fan_out(tables) * (3 + heaviest / high) + waiting)
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
         margin, floor, ceiling, fits = self._margin(heaviest)
         ends = (floor if low is None else low, high, floor, ceiling)
+        if is_dynamic(type(prepared.neuron)):
+            ends = (floor, floor, floor, ceiling)  # each arrival is looked at
         dtype = prepared.arithmetic.dtype
         band = layout.Band(*(dtype.type(end) for end in ends))
         return Bounds(spikes, parcels, margin, band, fits)
@@ -95,6 +101,8 @@ class Event:
             margin = max(margin, 2**61)
         elif margin > 2**30:
             return margin, 0, 0, False  # nothing runs with these
+        if numbers.finer:
+            return margin, -DECAYING, DECAYING, True
         limits = np.iinfo(dtype)
         return margin, limits.min + margin, limits.max - margin, True
 
@@ -136,6 +144,8 @@ class Event:
             at_once=int(at_once),
             max_events=min(time.max_events or plenty, MAX_EVENTS),
             image=number,
+            quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
+            ticks=time.ticks,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
@@ -155,6 +165,8 @@ class Event:
             inputs=inputs,
             sink=sink,
             names=[layer.name for layer in network.layers],
+            depths=prepared.depths if prepared.stages > 1 else (),
+            leaks=leaks(prepared.neuron),
         )
 
     def image(
@@ -250,7 +262,7 @@ def engine_of(simulation: Prepared) -> Event:
     """
     if not isinstance(simulation.engine, Event):
         found = f"engine {simulation.engine.name!r}"
-        raise InputError("trace", "engine 'event'", found, "choose --engine event")
+        raise InputError("trace", "engine 'event'", found, f"choose {named('engine', 'event')}")
     return simulation.engine
 
 
@@ -268,3 +280,8 @@ def plain_errors(prepared: Prepared) -> Iterator[None]:
         raise TooManyEvents(str(error), error.step, error.waiting, names) from None
     except Overflow as error:
         raise PotentialsTooLarge(error) from None
+    except Unkept as error:
+        where = f"neuron {type(prepared.neuron).__name__!r}"
+        raise InputError(
+            where, "what the contract says", error, "see eventsnn.neurons.contract"
+        ) from None

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from eventsnn import neurons
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, Network, Projection
+from eventsnn.neurons.contract import leaks, own_states, stages_of, worth
 from eventsnn.simulation import arithmetic as numbers
 from eventsnn.simulation.encoding import (
     Encoding,
+    _check_size,
     add_inputs,
     bias_of,
     by_site,
     drive_of,
-    even_parts,
-    input_spikes,
+    spikes_of_events,
 )
-from eventsnn.simulation.time import MAX_STEPS, Time
-
-MAX_ROWS = 2**31  # bytes of drive for one image
+from eventsnn.simulation.specification import Specification
+from eventsnn.simulation.time import Time
 
 
 @dataclass
@@ -129,7 +129,8 @@ class Prepared:
     a layer's threshold is worth. scales: float64 [L], q per normalised threshold and readout unit.
     neuron: the model's NamedTuple, in the arithmetic's numbers. bias: the arithmetic's dtype
     [neurons], what arrives whatever the image is. resting: likewise, v(0). drive_steps: steps in
-    which drive arrives. input_unit: what one spike of the input stands for.
+    which drive arrives. input_unit: what one spike of the input stands for. stages: 1, or 2 where
+    neurons hear everything before they fire.
     """
 
     engine: Engine
@@ -137,38 +138,34 @@ class Prepared:
     def __init__(
         self,
         network: Network,
+        specification: Specification,
         *,
-        steps: int,
-        neuron: Any,
-        tau: int,
         time: Time,
-        initial: Any,
         encoding: str | Encoding,
-        srp: int,
-        srp_epsilon: float,
-        arithmetic: str,
-        fraction_bits: int | None,
         pixel_range: tuple[float, float],
         inputs: Sequence[NDArray[np.int64]] | None,
-        seed: int,
     ) -> None:
-        _check_steps(steps, srp, srp_epsilon)
         self.network = network
-        self.steps = steps
-        self.seed = seed
+        self.specification = specification
+        self.steps = steps = specification.steps
+        self.seed = specification.seed
+        self.srp = specification.srp
+        self.srp_epsilon = specification.srp_epsilon
         self.time = time
-        self.srp = srp
-        self.srp_epsilon = srp_epsilon
-        self.encoding = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
-        self._make_neuron = neurons.model(neuron, network, tau)
-        longest = max(steps, srp)
+        given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
+        self.encoding = replace(given, steps=max(steps, self.srp))
+        initial, longest = specification.initial, self.encoding.steps
+        sample = self._make_neuron(2**20)  # of any numbers
+        self.stages = stages_of(sample)
+        self._check_model(sample, initial)
         self.drive_steps = self.encoding.drive_steps(network, longest)
-        self.initial = initial_potentials(network, initial)
+        own_start = getattr(sample, "initial", 0.5)
+        self.initial = initial_potentials(network, own_start if initial is None else initial)
         ends = _preprocessed(network, pixel_range)
         largest = float(np.abs(ends).max())
         self.input_unit = self.encoding.unit if self.encoding.kind == "events" else largest
-        sample = self._make_neuron(1)
         most = int(type(sample).most(sample))
+        self.worth = max(int(worth(sample, step)) for step in range(1, longest + 1))
         if most * longest >= 2**31:
             expected = "fewer than 2^31 spikes in all steps"
             found = f"up to {most:,} in each of {longest:,}"
@@ -176,16 +173,19 @@ class Prepared:
         self.quanta = neurons.quanta(sample, network)
         self.arithmetic = numbers.choose(
             network,
-            kind=arithmetic,
+            kind=specification.arithmetic,
             steps=longest,
             initial=max(float(np.abs(v).max()) for v in self.initial),
             quanta=self.quanta,
             most=most,
             limits=getattr(sample, "limits", None),
             signed=sample.signed,
-            fraction_bits=fraction_bits,
-            drive_steps=1 if self.encoding.kind == "even" else None,
+            fraction_bits=specification.fraction_bits,
+            drive_steps=1 if self.encoding.code.once else None,
             pixel_range=self.encoding.range(ends, inputs),
+            worth=self.worth,
+            waits=bool(own_states(sample)) or self.stages > 1 or hasattr(sample, "when"),
+            decays=bool(leaks(sample)),
         )
         units = [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
         self.scales = self.quanta * units
@@ -197,6 +197,43 @@ class Prepared:
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
         at_readout = np.zeros(self.network.readout.size)
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout]))
+
+    def _make_neuron(self, q: Any) -> Any:
+        """The model whose spike's charge is q."""
+        given = neurons.with_members(self.specification.neuron, self.specification.tau)
+        return neurons.made(given, neurons.Setting(q, self.network, self.steps, self.seed))
+
+    def _check_model(self, sample: Any, initial: Any) -> None:
+        """Raises InputError for what goes with no such model; sample: the model."""
+        where = f"neuron {type(sample).__name__}"
+        time, pools = self.time, any(layer.pools for layer in self.network.layers)
+        if self.stages > 1 and self.srp:
+            raise InputError(where, "one stage of hearing before it fires", f"srp {self.srp}")
+        if self.stages > 1 and initial is not None and np.any(np.asarray(initial, object) != 0):
+            raise InputError(where, "v(0) = 0, as it has none of its own", f"initial {initial}")
+        if self.stages > 1 and (time.refractory or time.window or not time.barrier):
+            expected = "a barrier, no refractory period and no window: it fires once a step"
+            raise InputError(where, expected, repr(time))
+        if hasattr(sample, "charge") and pools:
+            expected = "a network without max pooling, which counts spikes"
+            raise InputError(where, expected, "a MaxPool", "convert with max_pooling='average'")
+
+    @property
+    def all_steps(self) -> int:
+        """The steps in which anything happens: T, or (G + 1) T with two stages.
+
+        G: the largest depth of a spiking layer (semantics, section 13).
+        """
+        return self.steps if self.stages == 1 else self.steps * (max(self.depths) + 1)
+
+    @property
+    def depths(self) -> list[int]:
+        """How many layers each spiking layer is from the input; a pool is where its source is."""
+        depths: list[int] = []
+        for i, layer in enumerate(self.network.spiking):
+            before = [depths[p.source] for p in self.network.into(i) if p.source != INPUT]
+            depths.append(max(before, default=0) + (not layer.pools))
+        return depths
 
     def wider(self) -> Prepared:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
@@ -218,6 +255,14 @@ class Prepared:
             factor *= self.input_unit
         return self.arithmetic.quantise(projection.map.blocks * factor)
 
+    def check_step(self, step: int) -> None:
+        """Raises InputError for a number of steps after which there is no result. step: from 1."""
+        if not 1 <= step <= self.steps:
+            raise InputError("step", f"1 to {self.steps}", step)
+        if self.stages > 1 and step != self.steps:
+            model = type(self.neuron).__name__
+            raise InputError("step", f"{self.steps}, the only one after which {model} tells", step)
+
     def output(self, charge: NDArray[Any], step: int) -> NDArray[np.float64]:
         """The readout after `step` steps in units of the ANN's output, float64.
 
@@ -234,10 +279,11 @@ class Prepared:
         first, else 0, likewise. Raises InputError where the rows would need more than 2 GiB.
         """
         encoding, bias = self.encoding, self.bias
+        code = encoding.code
+        steps = self.srp if stage else self.steps
         if encoding.kind == "events" and self.engine.asynchronous:
             return bias[None]  # the events themselves come one by one
-        if encoding.kind in ("rate", "events"):
-            steps = self.srp if stage else self.steps
+        if code.spiking:
             _check_size(bias, steps)
             rows = np.repeat(bias[None], steps, axis=0)
             for row, spikes in zip(rows, self._input_spikes(image, number, stage, steps)):
@@ -246,14 +292,8 @@ class Prepared:
             return rows
         pixels = self.network.graph.preprocessing(image[None])[0]
         total = drive_of(self.network, self.arithmetic, pixels, self.scales, bias)
-        if encoding.kind == "constant":
-            return np.stack([total, total - bias]) if encoding.bias_once else total[None]
-        count = encoding.parts(self.network)
-        _check_size(bias, count)
-        parts = even_parts(total - bias if encoding.bias_once else total, count)
-        if encoding.bias_once:
-            parts[0] += bias
-        return np.concatenate([parts, np.zeros_like(parts[:1])])
+        finer = self.arithmetic.finer
+        return code.rows(encoding, self.network, total, bias, steps, finer)
 
     def _input_spikes(
         self, image: NDArray[Any], number: int, stage: int, steps: int
@@ -261,13 +301,10 @@ class Prepared:
         """The input's spikes of each step, int64 [H * W, C]."""
         shape = self.network.graph.input_shape
         if self.encoding.kind == "events":
-            return input_spikes(shape, steps, events=image)
+            return spikes_of_events(shape, steps, image)
         x = by_site(self.network.graph.preprocessing(image[None])[0])
         first = stage << 32  # so that the stages draw different spikes
-        unit = self.input_unit
-        return input_spikes(
-            shape, steps, x=x, largest=unit, seed=self.seed, number=number, first=first
-        )
+        return self.encoding.code.spikes(x, self.input_unit, steps, self.seed, number, first)
 
     def silenced(self, v: NDArray[Any]) -> NDArray[np.uint8]:
         """uint8 [neurons]: 1 where SRP's second stage sends no spikes (semantics, section 9).
@@ -286,8 +323,11 @@ class Prepared:
     ) -> int:
         """T_eq: the last step, from 1, in which a neuron fired or charge arrived; 0: none.
 
-        spikes: int64 [L, T]. drive: [D, neurons], what `drive` returns. image: as there.
+        With two stages it is T. spikes: int64 [L, T]. drive: [D, neurons], what `drive` returns.
+        image: as there.
         """
+        if self.stages > 1:
+            return self.steps
         moved = spikes.sum(axis=0) > 0
         arrives = np.asarray(np.atleast_2d(drive).any(axis=1))
         moved[: len(arrives)] |= arrives[: self.steps]
@@ -323,22 +363,3 @@ def _preprocessed(network: Network, pixel_range: tuple[float, float]) -> NDArray
     channels = network.graph.input_shape[0]
     pixels = np.stack([np.full((channels, 1, 1), pixel) for pixel in pixel_range])
     return network.graph.preprocessing(pixels).astype(np.float64)[:, :, 0, 0]
-
-
-def _check_steps(steps: int, srp: int, srp_epsilon: float) -> None:
-    if not 1 <= steps <= MAX_STEPS:
-        raise InputError("steps", f"a whole number from 1 to {MAX_STEPS:,}", steps, "choose T")
-    whole = isinstance(srp, (int, np.integer))
-    if not (whole and 0 <= srp <= MAX_STEPS and np.isfinite(srp_epsilon)):
-        expected = f"0 to {MAX_STEPS:,} steps for the first stage, and a finite epsilon"
-        found = f"{srp!r} and {srp_epsilon!r}"
-        raise InputError("srp", expected, found, "for example --srp 4")
-
-
-def _check_size(row: NDArray[Any], count: int) -> None:
-    """Raises InputError where `count` such rows of drive would need more than MAX_ROWS."""
-    if row.nbytes * count > MAX_ROWS:
-        expected = f"at most {MAX_ROWS / 2**30:.0f} GiB of drive for an image"
-        found = f"{row.nbytes * count / 2**30:.1f} GiB"
-        do = "choose fewer steps, or a shorter release"
-        raise InputError("encoding", expected, found, do)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,41 @@ from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.network import Network
+from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.event import Event
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
+from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.srp import two_stages
 from eventsnn.simulation.time import Time
 
-ENGINES: dict[str, Callable[[Prepared], Engine]] = {"clocked": Clocked, "event": Event}
+
+def check_engine(name: str, engine: Any) -> None:
+    """Raises InputError for an engine without the surface of `prepared.Engine`.
+
+    name: of the engine, for the message. engine: its class.
+    """
+    where = f"engine {name!r}"
+    if not isinstance(engine, type):
+        raise InputError(where, "a class", repr(engine), SEE)
+    surface: Any = engine
+    for attribute in ("name", "asynchronous", "records", "image", "describe"):
+        if not hasattr(engine, attribute):
+            raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
+    for attribute in ("asynchronous", "records"):
+        if not isinstance(getattr(engine, attribute), bool):
+            found = repr(getattr(engine, attribute))
+            raise InputError(where, f"{attribute}: True or False", found, SEE)
+    wanted = ["self", *signature(Engine.image).parameters][1:]
+    given = list(signature(surface.image).parameters)
+    if given != wanted:
+        raise InputError(where, f"image({', '.join(wanted)})", f"image({', '.join(given)})", SEE)
+
+
+SEE = "see eventsnn.simulation.prepared.Engine"
+ENGINES: Registry[Any] = Registry("engine", {"clocked": Clocked, "event": Event}, check_engine)
 
 
 class Simulation(Prepared):
@@ -53,43 +80,46 @@ class Simulation(Prepared):
         *,
         steps: int,
         engine: str = "clocked",
-        neuron: Any = "if",
-        tau: int = 4,
+        neuron: Any = Specification.neuron,
+        tau: int | None = Specification.tau,
         time: Time | None = None,
-        initial: Any = 0.5,
+        initial: Any = Specification.initial,
         encoding: str | Encoding = "constant",
-        srp: int = 0,
-        srp_epsilon: float = 0.0,
-        arithmetic: str = "fixed",
-        fraction_bits: int | None = None,
+        srp: int = Specification.srp,
+        srp_epsilon: float = Specification.srp_epsilon,
+        arithmetic: str = Specification.arithmetic,
+        fraction_bits: int | None = Specification.fraction_bits,
         pixel_range: tuple[float, float] = (0, 255),
         inputs: Sequence[NDArray[np.int64]] | None = None,
-        seed: int = 0,
+        seed: int = Specification.seed,
     ) -> None:
-        if engine not in ENGINES:
-            expected = f"one of {', '.join(ENGINES)}"
-            raise InputError("engine", expected, repr(engine), "choose one of the two")
-        self._compile = ENGINES[engine]
+        self._compile = ENGINES.find(engine, "engine")
         super().__init__(
             network,
-            steps=steps,
-            neuron=neuron,
-            tau=tau,
+            Specification(
+                steps=steps,
+                initial=initial,
+                arithmetic=arithmetic,
+                fraction_bits=fraction_bits,
+                neuron=neuron,
+                tau=tau,
+                srp=srp,
+                srp_epsilon=srp_epsilon,
+                seed=seed,
+            ),
             time=time or Time(),
-            initial=initial,
             encoding=encoding,
-            srp=srp,
-            srp_epsilon=srp_epsilon,
-            arithmetic=arithmetic,
-            fraction_bits=fraction_bits,
             pixel_range=pixel_range,
             inputs=inputs,
-            seed=seed,
         )
 
     def _prepare(self) -> None:
         super()._prepare()
         self.engine = self._compile(self)
+        for attribute in ("fits", "result_dtype"):
+            if not hasattr(self.engine, attribute):
+                where = f"engine {self.engine.name!r}"
+                raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
         if not self.engine.fits:
             del self.engine  # before there is another
             self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
@@ -223,7 +253,7 @@ class Simulation(Prepared):
             "initial_potential": _in_words(self.initial),
             "steps": self.steps,
             "drive": self.encoding.describe(self.network),
-            "encoding": self.encoding.kind,
+            "encoding": self.encoding.name,
             "srp": stages,
             "thresholds": self.network.thresholds,
             "normalisation": "weights normalised, all thresholds 1",

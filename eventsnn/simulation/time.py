@@ -5,7 +5,8 @@ See semantics, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,31 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.event.order import (
+    CLOCKED,
     EXCITATORY,
     EXPONENTIAL,
+    FIFO,
     HALVES,
+    INDEX,
     INHIBITORY,
     KINDS,
+    LIFO,
+    RANDOM,
     UNIFORM,
+    WHOLE,
     Order,
+    Parcel,
+    place,
 )
-from eventsnn.exceptions import InputError, named_fields
+from eventsnn.exceptions import InputError, named, named_fields, one_line
 from eventsnn.network.network import INPUT, Network
+from eventsnn.options import check_fields, option, parsed
+from eventsnn.registry import Registry
 
 MAX_STEPS = 2**16
 TICKS = 1024
-
-NAMES = (
-    "fifo",
-    "lifo",
-    "index",
-    "random",
-    "excitatory_first",
-    "inhibitory_first",
-    "jitter",
-    "delays",
-    "clocked",
-)
 
 Delays = float | dict[tuple[str, str], float] | Sequence[NDArray[Any]] | None
 
@@ -46,27 +45,47 @@ def policy_of(time: Time, seed: int) -> Any:
     """The policy of a `Time`: by its name, or a NamedTuple as given.
 
     seed: of policies that are random. Raises InputError for an unknown name, for a jitter that
-    cannot be read, and for options that do not go together.
+    cannot be read, for a policy that does not keep the contract (`engine.event.order`), and for
+    options that do not go together.
     """
     order = time.order
     if isinstance(order, tuple) and hasattr(type(order), "place"):
-        return order
-    if order not in NAMES:
-        raise InputError("order", f"one of {', '.join(NAMES)}", repr(order))
-    name = str(order)
-    if name == "delays" and time.delays is None:
-        raise InputError("order 'delays'", "delays", "none", "give delays, in steps")
-    if name == "clocked" and (time.refractory or time.window or time.delays is not None):
+        policy = order
+    else:
+        _, found, given = parsed(ORDERS, order, "order")  # type: ignore[arg-type]
+        if not isinstance(found, type):
+            return found(time, seed)
+        policy = found(**given)
+    check_policy(type(policy).__name__, type(policy))
+    if hasattr(policy, "fit"):
+        policy = policy.fit(seed, time.ticks)
+    try_policy(policy)
+    return policy
+
+
+def _plain(kind: int) -> Maker:
+    """The maker of a policy without options of its own. kind: of `Order`."""
+    return lambda time, seed: Order(kind, seed=seed)
+
+
+def _halves(first: int) -> Maker:
+    return lambda time, seed: Order(HALVES, first)
+
+
+def _delays(time: Time, seed: int) -> Order:
+    """The policy of order "delays": emission's, as the delays do the rest."""
+    if time.delays is None:
+        raise InputError("order 'delays'", named("delays"), "none", "give delays, in steps")
+    return Order(FIFO, seed=seed)
+
+
+def _clocked(time: Time, seed: int) -> Order:
+    """The policy of order "clocked"."""
+    if time.refractory or time.window or time.delays is not None:
         expected = "no refractory period, window or delays (a step is all three)"
         do = "choose another order, such as fifo"
         raise InputError("order 'clocked'", expected, "some", do)
-    if name == "jitter":
-        return _jitter(time, seed)
-    if name == "excitatory_first":
-        return Order(HALVES, EXCITATORY)
-    if name == "inhibitory_first":
-        return Order(HALVES, INHIBITORY)
-    return Order(KINDS.index("fifo" if name == "delays" else name), seed=seed)
+    return Order(CLOCKED, seed=seed)
 
 
 def _jitter(time: Time, seed: int) -> Order:
@@ -84,10 +103,57 @@ def _jitter(time: Time, seed: int) -> Order:
     raise InputError("jitter", expected, repr(time.jitter), "for example uniform:0.5")
 
 
+def check_policy(name: str, policy: Any) -> None:
+    """Raises InputError for an order that does not keep the contract of `engine.event.order`.
+
+    name: of the order, for the message. policy: a NamedTuple's class with place(order, spike) and
+    halves, or a function of (time, seed) that makes a policy.
+    """
+    where, see = f"order {name!r}", "see eventsnn.engine.event.order"
+    if not isinstance(policy, type):
+        if not callable(policy):
+            raise InputError(where, "a NamedTuple's class", repr(policy), see)
+        return
+    if not (issubclass(policy, tuple) and hasattr(policy, "_fields")):
+        raise InputError(where, "a NamedTuple of constants", policy.__name__, see)
+    place = inspect.getattr_static(policy, "place", None)
+    words = "a static function place(order, spike)"
+    if not isinstance(place, staticmethod):
+        raise InputError(where, words, "none", see)
+    given = tuple(inspect.signature(policy.place).parameters)  # type: ignore[attr-defined]
+    if given != ("order", "spike"):
+        raise InputError(where, words, f"place({', '.join(given)})", see)
+    if not hasattr(policy, "halves"):
+        raise InputError(where, "halves: WHOLE, EXCITATORY or INHIBITORY", "none", see)
+
+
+def try_policy(policy: Any) -> None:
+    """Raises InputError for a policy whose answers cannot be used, on a few made-up spikes.
+
+    policy: a NamedTuple. What only kernels can call is not tried.
+    """
+    where = f"order {type(policy).__name__!r}"
+    if policy.halves not in (WHOLE, EXCITATORY, INHIBITORY):
+        raise InputError(where, "halves: WHOLE, EXCITATORY or INHIBITORY", policy.halves)
+    for seq in (0, 1, 1000):
+        try:
+            found = place(policy, Parcel(seq, 0, seq, 0, seq, 1, 0, 0, 0))
+        except Exception as error:  # whatever a user's function does
+            if "by kernels only" in str(error):
+                return
+            words = one_line(f"{type(error).__name__}: {error}", 200)
+            raise InputError(where, "a (delay, key) for each spike", words) from error
+        whole = isinstance(found, tuple) and len(found) == 2
+        if not whole or not all(isinstance(x, (int, np.integer)) for x in found) or found[0] < 0:
+            expected = "a (delay, key) of whole numbers, the delay in ticks from 0"
+            raise InputError(where, expected, repr(found))
+
+
 def describe_order(time: Time, order: Any) -> str:
     """A policy in words, for the results' provenance. order: what `policy_of(time, …)` returned."""
     if not isinstance(order, Order):
-        return f"{type(order).__name__}: {(type(order).__doc__ or '').strip().splitlines()[0]}"
+        words = (type(order).__doc__ or "").strip().splitlines()
+        return f"{type(order).__name__}: {words[0]}" if words else type(order).__name__
     if time.order == "jitter":
         return f"jitter {time.jitter}"
     return str(time.order) if order.kind == HALVES else KINDS[order.kind]
@@ -132,12 +198,32 @@ def describe_delays(given: Delays) -> str | dict[str, float]:
     return f"{given:g} steps" if isinstance(given, (int, float)) else "one for each neuron"
 
 
+# makes a policy from (time, seed)
+Maker = Callable[[Any, int], Any]
+# a policy's class, or its maker, by name
+ORDERS: Registry[Any] = Registry(
+    "order",
+    {
+        "fifo": _plain(FIFO),
+        "lifo": _plain(LIFO),
+        "index": _plain(INDEX),
+        "random": _plain(RANDOM),
+        "excitatory_first": _halves(EXCITATORY),
+        "inhibitory_first": _halves(INHIBITORY),
+        "jitter": _jitter,
+        "delays": _delays,
+        "clocked": _clocked,
+    },
+    check_policy,
+)
+
+
 @named_fields
 @dataclass(frozen=True, kw_only=True)
 class Time:
     """Asynchronous time (semantics, section 5). Lengths are in steps.
 
-    order: a policy's name, one of NAMES, or a NamedTuple like those in `engine.event.order`.
+    order: a policy's name, a key of ORDERS, or a NamedTuple like those in `engine.event.order`.
     barrier: whether a step begins only when the queue of the one before is empty. refractory: how
     long a neuron rests after a spike; 0: not at all. window: how long a neuron collects charge
     before it is evaluated; 0: each event is evaluated at once. jitter: "uniform:X" (0 to X steps)
@@ -149,14 +235,62 @@ class Time:
     never more than 2**31 - 1. ticks: of a step.
     """
 
-    order: str | tuple[Any, ...] = "fifo"
-    barrier: bool = True
-    refractory: float = 0.0
-    window: float = 0.0
-    jitter: str = "uniform:0.5"
-    delays: Delays = None
-    max_events: int | None = None
-    ticks: int = TICKS
+    order: str | tuple[Any, ...] = option(
+        "fifo",
+        "in which order spikes that are due together arrive",
+        "--engine event --order random",
+        kind=None,
+        choices=lambda: ORDERS,
+    )
+    barrier: bool = option(
+        True,
+        "wait for the queue to empty before the next step's drive",
+        "--engine event --free-running",
+        kind=bool,
+    )
+    refractory: float = option(
+        0.0,
+        "the time after a spike in which a neuron cannot fire, in steps",
+        "--engine event --refractory 1",
+        kind=float,
+        low=0,
+        high=MAX_STEPS,
+    )
+    window: float = option(
+        0.0,
+        "how long a neuron collects arrivals before it is evaluated, in steps",
+        "--engine event --window 0.25",
+        kind=float,
+        low=0,
+        high=MAX_STEPS,
+    )
+    jitter: str = option(
+        "uniform:0.5",
+        "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
+        "--engine event --order jitter --jitter exponential:0.2",
+    )
+    delays: Delays = option(
+        None,
+        "a delay of every projection, in steps",
+        "--engine event --order delays --delay 0.25",
+        kind=None,
+    )
+    max_events: int | None = option(
+        None,
+        "events of one image before it is an error; default: 8 for each neuron and step",
+        "--engine event --max-events 1000000",
+        kind=int,
+        low=1,
+    )
+    ticks: int = option(
+        TICKS, "whole parts of a step in which times are counted", "", kind=int, low=1, high=2**20
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.jitter != type(self).jitter and self.order != "jitter":
+            do = f"for example {named('order', 'jitter')}"
+            raise InputError("jitter", named("order", "jitter"), named("order", self.order), do)
 
     def in_ticks(self, steps: float, where: str) -> int:
         """A length as whole ticks.

@@ -25,6 +25,7 @@ from eventsnn.data.images import Images
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
+from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
@@ -225,10 +226,12 @@ def of_trace(trace: Trace) -> dict[str, Neurons]:
     """Name -> `Neurons` of one recorded image, for all spiking layers but pools.
 
     trace: a whole one. The arrays are [neurons]. Raises InputError for a part of a trace,
-    floating-point arithmetic, and SRP, because silenced neurons have no spikes in a trace.
+    floating-point arithmetic, SRP, because silenced neurons have no spikes in a trace, and a model
+    that changes between arrivals.
     """
     check_complete(trace)
     simulation = trace.simulation
+    check_declared(simulation.neuron, "asynchronism", "holds")
     if simulation.arithmetic.dtype.kind != "i" or simulation.srp:
         raise InputError(
             "asynchronism",

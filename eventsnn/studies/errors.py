@@ -26,7 +26,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.data.images import Images
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
-from eventsnn.neurons import IF
+from eventsnn.neurons.contract import is_soft_reset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived
@@ -295,7 +295,7 @@ def cases(
     theorem_applies = (
         levels == "steps"
         and not simulation.engine.asynchronous
-        and type(simulation.neuron) is IF
+        and is_soft_reset(simulation.neuron)
         and simulation.encoding.divides
     )
     resting, one = simulation.resting, simulation.arithmetic.one.item()

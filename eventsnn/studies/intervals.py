@@ -52,13 +52,12 @@ from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
-from eventsnn.neurons import GN, IF, SNM, STBIF
+from eventsnn.neurons.contract import is_dynamic
 from eventsnn.neurons.contract import most as most_at_once
 from eventsnn.simulation.prepared import Prepared
 
 LIMIT = 2**20
 FAR = np.int64(2**62)  # a height that is not bounded
-PROVEN = (IF, GN, SNM, STBIF)
 
 # int64 [N, T, neurons], or one number for all
 Height = NDArray[np.int64] | np.int64
@@ -162,7 +161,7 @@ class Images:
         if any(s.fewest is not s.most for s in sources):
             high = self.charge(i, sent, "most", "fewest")
         bounded = all(s.lowest is not None for s in sources)
-        if free and isinstance(neuron, SNM) and bounded:
+        if free and neuron.signed and not neuron.confluent and bounded:
             bottom = self.charge(i, sent, "lowest", "highest")
             top = self.charge(i, sent, "highest", "lowest")
             return low, high, bottom, top
@@ -199,9 +198,9 @@ class Images:
     ) -> NDArray[np.int64]:
         """Where a neuron of layer i comes to rest, answered at this height after s spikes."""
         neuron, one = self.simulation.neuron, self.simulation.arithmetic.one.item()
-        if isinstance(neuron, STBIF):
+        if neuron.confluent:
             return np.clip(height // one, 0, neuron.limits[i])
-        if isinstance(neuron, SNM):
+        if neuron.signed:
             return np.clip(s, np.maximum(height // one, 0), np.maximum(-(-height // one), 0))
         return np.maximum(s, height // one)
 
@@ -209,7 +208,7 @@ class Images:
 def check(simulation: Prepared) -> None:
     """Raises InputError unless intervals are proven for a simulation's neurons and time."""
     time, neuron = simulation.time, simulation.neuron
-    if type(neuron) not in PROVEN or simulation.srp:
+    if not _is_proven(neuron) or simulation.srp:
         raise InputError(
             "intervals",
             "neurons if, gn, snm or st-bif, without SRP",
@@ -224,6 +223,20 @@ def check(simulation: Prepared) -> None:
             f"refractory {time.refractory:g}, window {time.window:g}",
             "leave them out",
         )
+
+
+def _is_proven(neuron: Any) -> bool:
+    """Whether intervals are proven for a model, by what it declares.
+
+    It conserves and holds, and fires from q on; the others' counts are known at rest (ST-BIF), or
+    it takes spikes back from -q on (SNM).
+    """
+    if not (neuron.conserves and neuron.holds) or is_dynamic(type(neuron)):
+        return False
+    if neuron.confluent:
+        return getattr(neuron, "limits", None) is not None
+    q = neuron[0]
+    return bool(neuron.band() == ((-q, q) if neuron.signed else (None, q)))
 
 
 def weights_of(simulation: Prepared) -> dict[tuple[int, int], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from eventsnn.ann.graph import Node
 from eventsnn.data.images import Images, check_images, pixel_range
 from eventsnn.exceptions import InputError, check_options
 from eventsnn.network.network import Layer, Network
+from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
@@ -31,7 +32,8 @@ def exact(
     network: what is studied. images: `Images`, or raw pixels [N, C, H, W]. where: the study's name,
     for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
     images' positions in their data set. Raises InputError, naming `where`, for floating point,
-    encoding "events" and free running: every spike has to arrive in its step.
+    encoding "events" and free running: every spike has to arrive in its step; and for a model that
+    changes between arrivals.
     """
     check_options(f"a study of {where}", settings, OPTIONS)
     pixels: Any = getattr(images, "pixels", images)
@@ -39,6 +41,7 @@ def exact(
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
     time, ends = Time(**of_time), pixel_range(pixels)
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
+    check_declared(simulation.neuron, where, "holds")
     arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind
     barrier = simulation.time.barrier
     if arithmetic != "fixed" or encoding == "events" or not barrier:

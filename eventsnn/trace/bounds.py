@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.neurons import IF
-from eventsnn.neurons.contract import emit, settle
+from eventsnn.neurons.contract import emit, is_soft_reset, settle
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import is_clocked, total
 from eventsnn.trace.observation import DRIVE, ITSELF, Observation
@@ -29,7 +28,7 @@ def has_bounds(simulation: Simulation) -> bool:
     simulation: with the event engine. Raises InputError for another engine.
     """
     time = simulation.time
-    return type(simulation.neuron) is IF and not (
+    return is_soft_reset(simulation.neuron) and not (
         time.refractory or time.window or is_clocked(simulation)
     )
 

@@ -20,6 +20,7 @@ from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
 from eventsnn.files.columns import CHUNK, Columns
 from eventsnn.files.writing import Patient
+from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import (
     COLUMNS,
@@ -27,6 +28,7 @@ from eventsnn.trace.trace import (
     Trace,
     _drive,
     delivery_columns,
+    own_columns,
     spike_columns,
     spike_type,
 )
@@ -99,6 +101,11 @@ class TraceFile:
         """How many neurons the layers before this one have."""
         return int(self.simulation.network.first[self.names.index(name)])
 
+    @property
+    def _own(self) -> tuple[str, ...]:
+        """The names of the model's own states."""
+        return own_states(self.simulation.neuron)
+
     def restart(self) -> None:
         """Begins the file (again). Raises OSError where none can be made."""
         self.discard()
@@ -158,7 +165,9 @@ class TraceFile:
         for name in names:
             if name == names[0]:
                 group = self.file.create_group(f"spikes/{name}")
-                Columns.create(group, spike_kinds(potential)).attrs["sorting"] = "by_time"
+                Columns.create(group, spike_kinds(potential, self._own)).attrs["sorting"] = (
+                    "by_time"
+                )
             else:
                 # a copy is faster than a new group
                 self.file.copy(f"spikes/{names[0]}", f"spikes/{name}")
@@ -230,7 +239,7 @@ class TraceFile:
         if group is None:
             return delivery_columns(*rows)
         seq, spikes, potentials = rows
-        columns = spike_columns(seq, spikes, potentials)
+        columns = spike_columns(seq, spikes, potentials, self._own)
         columns["timestamps"] = columns["tick"] / self.simulation.time.ticks
         columns["node_ids"] = spikes[:, layout.S_NEURON] - self._first(group)
         return columns
@@ -296,11 +305,16 @@ class TraceFile:
 Kinds = dict[str, tuple[DTypeLike, str, str]]
 
 
-def spike_kinds(potential: np.dtype[Any]) -> Kinds:
-    """{column: (dtype, unit, description)} of spikes. potential: the dtype of potentials."""
+def spike_kinds(potential: np.dtype[Any], own: Sequence[str] = ()) -> Kinds:
+    """{column: (dtype, unit, description)} of spikes.
+
+    potential: the dtype of potentials. own: names of the model's own states.
+    """
     kinds: Kinds = {}
     for name, (kind, unit, words) in COLUMNS.items():
         kinds[name] = (potential if kind == "v" else kind, unit, words)
+    for name in own_columns(own):
+        kinds[name] = (potential, COLUMNS["v_before"][1], "a state of the model's own")
     return kinds
 
 
@@ -344,7 +358,7 @@ def _read(file: h5py.File, path: str | Path, simulation: Simulation) -> Trace:
         simulation,
         drive,
         int(file.attrs["image"]),
-        _read_spikes(file, names, drive.dtype),
+        _read_spikes(file, names, drive.dtype, own_states(simulation.neuron)),
         _read_deliveries(file),
         file["starts"][()],
         int(file.attrs["end"]),
@@ -354,12 +368,14 @@ def _read(file: h5py.File, path: str | Path, simulation: Simulation) -> Trace:
     )
 
 
-def _read_spikes(file: h5py.File, names: list[str], potential: np.dtype[Any]) -> NDArray[np.void]:
-    """The spikes of all layers in the order of emission. potential: the dtype of potentials."""
-    parts = [np.zeros(0, spike_type(potential))]
+def _read_spikes(
+    file: h5py.File, names: list[str], potential: np.dtype[Any], own: Sequence[str]
+) -> NDArray[np.void]:
+    """The spikes of all layers in the order of emission; parameters as in `spike_kinds`."""
+    parts = [np.zeros(0, spike_type(potential, own))]
     for name, group in file.get("spikes", {}).items():
-        part = np.zeros(len(group["seq"]), spike_type(potential))
-        for column in COLUMNS:
+        part = np.zeros(len(group["seq"]), spike_type(potential, own))
+        for column in (*COLUMNS, *own_columns(own)):
             if column not in ("timestamps", "node_ids"):
                 part[column] = group[column][()]
         part["neuron"] = group["node_ids"][()]

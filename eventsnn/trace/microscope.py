@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
+from eventsnn.neurons.contract import check_declared
 from eventsnn.trace.arrivals import check_complete, fired_by_input, fired_by_itself, incoming
 from eventsnn.trace.drawing import plot
 from eventsnn.trace.observation import DRIVE, EVENT, ITSELF, Observation, arrival_type
@@ -28,7 +29,8 @@ def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
     """The `Observation` of one neuron.
 
     trace: the run. layer: name or number. neuron: number in the layer, or its position (c, y, x).
-    Raises InputError for a neuron that does not exist, a pool unit and a neuron that SRP silenced.
+    Raises InputError for a neuron that does not exist, a pool unit and a neuron that SRP silenced,
+    and for a model that changes between arrivals.
     It also does where the potentials rebuilt are not those recorded: then the trace is incomplete,
     or of another network.
     """
@@ -36,6 +38,7 @@ def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
     layer = trace.layer(layer)
     neuron = neuron_number(simulation.network.layers[layer], neuron)
     check_complete(trace)
+    check_declared(simulation.neuron, "microscope", "holds")
     number = int(simulation.network.first[layer]) + neuron
     _check_seen(trace, layer, neuron, number)
     own = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)]

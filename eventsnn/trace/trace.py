@@ -6,6 +6,7 @@ stays flat; its spikes are a superset of SONATA's. `files.read_trace` reads it b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
+from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 
@@ -54,8 +56,19 @@ COLUMNS = {
 }
 
 
-def spike_type(potential: DTypeLike) -> np.dtype[np.void]:
-    """The structured dtype of spikes. potential: the dtype of potentials."""
+def own_columns(own: Sequence[str]) -> list[str]:
+    """The columns of a model's own states: each before and after a spike.
+
+    own: their names. Returns them in the order in which the kernel records them.
+    """
+    return [f"{name}_{when}" for when in ("before", "after") for name in own]
+
+
+def spike_type(potential: DTypeLike, own: Sequence[str] = ()) -> np.dtype[np.void]:
+    """The structured dtype of spikes.
+
+    potential: the dtype of potentials. own: names of the model's own states.
+    """
     return np.dtype(
         [
             ("seq", "i8"),
@@ -69,17 +82,22 @@ def spike_type(potential: DTypeLike) -> np.dtype[np.void]:
             ("cause", "i8"),
             ("v_before", potential),
             ("v_after", potential),
+            *((name, potential) for name in own_columns(own)),
         ]
     )
 
 
 def spike_columns(
-    seq: NDArray[np.integer[Any]], spikes: NDArray[np.int64], potentials: NDArray[Any]
+    seq: NDArray[np.integer[Any]],
+    spikes: NDArray[np.int64],
+    potentials: NDArray[Any],
+    own: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """The kernel's records of S spikes by column, as in `COLUMNS`, except where they were fired.
 
     seq: whole numbers [S], their places in the order of emission. spikes: int64 [S, 7].
-    potentials: the arithmetic's dtype [S, 2], before and after. (See `engine.event.layout`.)
+    potentials: the arithmetic's dtype [S, 2 + 2 K], before and after, and those of the K states
+    named `own`. (See `engine.event.layout`.)
     """
     columns = {
         "event": layout.S_EVENT,
@@ -94,6 +112,7 @@ def spike_columns(
         **{name: spikes[:, at] for name, at in columns.items()},
         "v_before": potentials[:, 0],
         "v_after": potentials[:, 1],
+        **{name: potentials[:, 2 + i] for i, name in enumerate(own_columns(own))},
     }
 
 
@@ -126,14 +145,16 @@ def structured(
     """(spikes, deliveries): the kernel's records as structured arrays [S] and [D].
 
     simulation: that ran. first_seq: the first spike's place in the order of emission. spikes: int64
-    [S, 7]. potentials: the arithmetic's dtype [S, 2]. deliveries: int64 [D, 5].
+    [S, 7]. potentials: the arithmetic's dtype [S, 2 + 2 K]. deliveries: int64 [D, 5].
     """
-    s = np.zeros(len(spikes), spike_type(potentials.dtype))
+    own = own_states(simulation.neuron)
+    s = np.zeros(len(spikes), spike_type(potentials.dtype, own))
     d = np.zeros(len(deliveries), DELIVERY)
     numbers = spikes[:, layout.S_NEURON]
     s["layer"] = simulation.network.layer_of[numbers]
     s["neuron"] = numbers - simulation.network.first[s["layer"]]
-    for name, values in spike_columns(first_seq + np.arange(len(s)), spikes, potentials).items():
+    seq = first_seq + np.arange(len(s))
+    for name, values in spike_columns(seq, spikes, potentials, own).items():
         s[name] = values
     for name, values in delivery_columns(deliveries).items():
         d[name] = values
@@ -254,12 +275,16 @@ class Recorder:
         simulation: the one that ran the image. run: its finished `EventRun`.
         """
 
-    def records(self) -> Records:
-        """(spikes, potentials, deliveries): all that the kernel recorded, as in `structured`."""
+    def records(self, simulation: Simulation | None = None) -> Records:
+        """(spikes, potentials, deliveries): all that the kernel recorded, as in `structured`.
+
+        simulation: the one that ran, which matters where nothing was recorded.
+        """
         if not self.parts:
+            own = () if simulation is None else own_states(simulation.neuron)
             return (
                 np.zeros((0, 7), np.int64),
-                np.zeros((0, 2), np.int64),
+                np.zeros((0, 2 + 2 * len(own)), np.int64),
                 np.zeros((0, 5), np.int64),
             )
         spikes, potentials, deliveries = zip(*self.parts)
@@ -274,7 +299,7 @@ class Recorder:
             simulation,
             _drive(run),
             number,
-            *structured(simulation, 0, *self.records()),
+            *structured(simulation, 0, *self.records(simulation)),
             run.starts,
             run.begins_at,
             mute=run.state.mute if run.state.mute.any() else None,

@@ -1435,7 +1435,7 @@ def test_outputs_that_overflow_later_are_wrong_input(capsys, here, files, monkey
 def test_help_is_light_and_complete():
     code = (
         "import sys\nfrom eventsnn.run import main\ntry:\n    main(['--help'])\nfinally:\n    "
-        "heavy = {'numpy', 'numba', 'h5py', 'matplotlib', 'tqdm'} & {name.split('.')[0] for name "
+        "heavy = {'h5py', 'matplotlib', 'tqdm'} & {name.split('.')[0] for name "
         "in sys.modules}\n    print(heavy or 'nothing heavy')"
     )
     process = command(code=code)

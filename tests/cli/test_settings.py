@@ -7,7 +7,8 @@ import pytest
 
 from eventsnn import InputError
 from eventsnn.run import parser, settings_of
-from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, LISTS, Settings, option_of
+from eventsnn.options import LISTS
+from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
@@ -270,9 +271,9 @@ def test_every_field_has_a_bad_value_in_the_list():
 @pytest.mark.parametrize(
     "name, low, high",
     [
-        (n, f.metadata["low"], f.metadata["high"])
+        (n, f.metadata["option"].low, f.metadata["option"].high)
         for n, f in FIELDS.items()
-        if f.metadata["low"] is not None and f.metadata["kind"] not in LISTS
+        if f.metadata["option"].low is not None and f.metadata["option"].kind not in LISTS
     ],
 )
 def test_the_ends_of_a_range_are_allowed(name, low, high):
@@ -303,8 +304,8 @@ def test_calibration_images_have_names(text, meant):
 @pytest.mark.parametrize("name", fields_but())
 def test_every_option_is_explained_with_an_example_that_works(name):
     f = FIELDS[name]
-    assert f.metadata["help"] and f.metadata["group"] in GROUPS
-    settings = settings_of(shlex.split(f.metadata["example"]))
+    assert f.metadata["option"].words and f.metadata["option"].group in GROUPS
+    settings = settings_of(shlex.split(f.metadata["option"].example))
     assert getattr(settings, name) != f.default, "an example that changes nothing"
 
 

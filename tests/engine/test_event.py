@@ -265,7 +265,7 @@ def test_settings_that_make_no_sense(bad):
 
 def test_orders_need_the_event_engine():
     graph = random_graph(np.random.default_rng(307))
-    with pytest.raises(InputError, match="engine event"):
+    with pytest.raises(InputError, match="engine='event'"):
         convert(graph).run(np.zeros((1, *graph.input_shape), np.uint8), steps=2, order="random")
 
 

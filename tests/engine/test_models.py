@@ -212,8 +212,8 @@ def test_even_release_needs_levels_or_a_number():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tau": 0}, "members"),
-        ({"tau": 2.5}, "members"),
+        ({"tau": 0}, "tau: expected a whole number from 1"),
+        ({"tau": 2.5}, "tau: expected a whole number from 1"),
         ({"encoding": "odd"}, "constant, even"),
         ({"srp": -1}, "first stage"),
         ({"encoding": "rate", "bias_once": True}, "biases come in every step"),

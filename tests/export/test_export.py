@@ -365,7 +365,7 @@ def test_refuses_matrices_without_end(tmp_path, monkeypatch):
 
 
 def test_the_command_line_knows_the_readers():
-    assert Settings.__dataclass_fields__["nir_for"].metadata["choices"] == tuple(nir.READERS)
+    assert Settings.__dataclass_fields__["nir_for"].metadata["option"].choices == tuple(nir.READERS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import eventsnn
 PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
-    ("exceptions", "registry", "version"),
+    ("exceptions", "options", "registry", "version"),
     ("neurons", "data", "views", "ann", "files"),
     ("engine", "network", "readers"),
     ("simulation",),

@@ -519,7 +519,8 @@ def test_a_run_says_what_is_done_with_pixels(tmp_path, capsys):
 
 def test_help_names_every_architecture():
     assert all(
-        name in Settings.__dataclass_fields__["arch"].metadata["help"] for name in ARCHITECTURES
+        name in Settings.__dataclass_fields__["arch"].metadata["option"].words
+        for name in ARCHITECTURES
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.kernels import run_layers
 from eventsnn.engine.clocked.layout import ProjectionTables
+from eventsnn.engine.decay import factors_of
 from eventsnn.engine.jit import Kernel, specialised
 from eventsnn.engine.vectors import aligned
-from eventsnn.neurons.contract import most
+from eventsnn.neurons.contract import most, own_at_first
 
 # spikes; the most that the log is made for before any image has told how many there are
 FIRST_ROOM = 2**26
@@ -25,7 +27,8 @@ class ClockedRun(NamedTuple):
     [neurons], 1 where spikes were not sent. spikes, operations: int64 [L, T]. ties: int64 [L].
     readout: the arithmetic's dtype [T, classes]. log: int32, the spikes. begins: int64 [sites, T +
     1], where those of each site and step begin in the log. In the log of one thread spikes lie site
-    by site, step by step. `engine.clocked.kernels.run_layers` says more.
+    by site, step by step. own: the arithmetic's dtype [neurons, K], states of the model's own.
+    `engine.clocked.kernels.run_layers` says more.
     """
 
     v: NDArray[Any]
@@ -37,6 +40,7 @@ class ClockedRun(NamedTuple):
     readout: NDArray[Any]
     log: NDArray[np.int32]
     begins: NDArray[np.int64]
+    own: NDArray[Any]
 
     @property
     def sent(self) -> NDArray[np.int64]:
@@ -69,6 +73,9 @@ def run_clocked(
     before: ClockedRun | None = None,
     threads: int = 1,
     room: int = 0,
+    leaks: Sequence[float] = (),
+    ticks: int = 1024,
+    image: int = 0,
 ) -> ClockedRun:
     """The `ClockedRun` of one image for `steps` steps.
 
@@ -79,6 +86,8 @@ def run_clocked(
     stay as they are there, and only the others run on their spikes. threads: how many share each
     layer; they change nothing but the time. room: spikes that the log should hold; where it cannot,
     the image is run again with twice the room.
+    leaks: in a step, of the potential and of each own state; (): nothing leaks. ticks: of a step.
+    image: its number in the data set.
     """
     size = len(resting)
     charges = int((net.block * net.channels).max()) * steps  # of a block, at most
@@ -89,12 +98,16 @@ def run_clocked(
     mute = np.zeros(size, np.uint8) if mute is None else mute
     drive_steps = min(drive_steps, steps)
     kernel = specialised(run_layers, neuron)
+    own = own_at_first(neuron, size, resting.dtype)
+    last = factors_of(leaks, ticks), ticks, image
     while True:
-        run = _empty(net, resting, steps, mute, threads, room)
+        run = _empty(net, resting, own.copy(), steps, mute, threads, room)
         back = np.zeros((len(run.begins), steps), np.uint8)
         if kept is not None:
             _keep(net, kept, given, run, back)
-        if _in_threads(kernel, net, neuron, drive, drive_steps, run, back, charges, given, threads):
+        if _in_threads(
+            kernel, net, neuron, drive, drive_steps, run, back, charges, given, last, threads
+        ):
             return run._replace(
                 log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log,
                 spikes=run.spikes.sum(axis=0),
@@ -107,6 +120,7 @@ def run_clocked(
 def _empty(
     net: ProjectionTables,
     resting: NDArray[Any],
+    own: NDArray[Any],
     steps: int,
     mute: NDArray[np.uint8],
     threads: int,
@@ -125,6 +139,7 @@ def _empty(
         readout=np.zeros((steps, classes), resting.dtype),
         log=np.empty(room, np.int32),
         begins=np.zeros((sites, steps + 1), np.int64),
+        own=own,
     )
 
 
@@ -140,6 +155,7 @@ def _keep(
     spikes = before.begins[sites - 1, -1]
     run.v[:neurons] = before.v[:neurons]
     run.s[:neurons] = before.s[:neurons]
+    run.own[:neurons] = before.own[:neurons]
     run.begins[:sites] = before.begins[:sites]
     run.log[:spikes] = before.log[:spikes]
     run.spikes[0, :given] = before.spikes[:given]
@@ -161,6 +177,7 @@ def _in_threads(
     back: NDArray[np.uint8],
     charges: int,
     given: int,
+    last: tuple[NDArray[np.int64], int, int],
     threads: int,
 ) -> bool:
     """Call the kernel once for each part, the first in this thread, the others in their own.
@@ -177,7 +194,7 @@ def _in_threads(
                 np.zeros(net.largest_window, np.int64),
             )
             return kernel(
-                net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done
+                net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done, *last
             )
         except BaseException:
             done[-1] = 1  # nobody waits for a part that cannot be

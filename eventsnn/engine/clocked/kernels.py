@@ -11,10 +11,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import overload
 
-from eventsnn.engine.jit import inner_kernel, kernel
+from eventsnn.engine.decay import decay
+from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import add_rows, give_way, load, store, subtract_rows
-from eventsnn.neurons.contract import emit, most, settle, tie
+from eventsnn.neurons.contract import (
+    Here,
+    emit,
+    emit_here,
+    is_dynamic,
+    most,
+    settle,
+    settle_here,
+    stages_of,
+    tie,
+    tie_here,
+    worth,
+)
 
 
 @inner_kernel
@@ -39,10 +53,11 @@ def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, en
 
 
 @inner_kernel
-def run_block(
+def run_sites(
     net,
     layer,
-    block,
+    begin,
+    end,
     neuron,
     drive,
     drive_steps,
@@ -57,64 +72,22 @@ def run_block(
     charge,
     emitted,
     spikes,
-    operations,
     readout,
+    own,
+    factors,
+    ticks,
+    image,
 ):
-    """Runs a layer's block of sites through all steps; the log has room for all their spikes.
+    """Adds its charge to each neuron of some sites, step by step, and lets it fire.
 
-    layer, block: numbers of the layer and of its block. last: the steps in which anything can
-    arrive; where a site is quiet after them, it stays so. fired: where the next spike goes in the
-    log. spikes, operations: int64 [T], of the layer. charge, emitted: scratch. net, neuron, drive,
-    drive_steps, v, s, mute, log, begins, back, readout: as in `run_layers`. Returns (where the next
-    spike goes, ties).
+    begin, end: the sites. last: the steps in which anything can arrive; where a site is quiet after
+    them, it stays so. fired: where the next spike goes in the log. charge: what arrives, by site,
+    step and channel. emitted: scratch. spikes: int64 [T], of the layer. The others as in
+    `run_layers`. Returns (where the next spike goes, ties).
     """
     steps, channels = readout.shape[0], net.channels[layer]
-    first_site, weights = net.first_site[layer], net.weights
+    first_site = net.first_site[layer]
     is_readout = layer == net.sites.size - 1
-    begin, end = block * net.block[layer], min((block + 1) * net.block[layer], net.sites[layer])
-    for site in range(begin, end):
-        at, to = (
-            net.first_neuron[layer] + site * channels,
-            np.uint64((site - begin) * steps * channels),
-        )
-        for step in range(steps):
-            given = min(step, drive.shape[0] - 1)
-            for c in range(np.uint64(channels)):
-                charge[to + c] = drive[given, np.uint64(at) + c] if step < drive_steps else 0
-            to += np.uint64(channels)
-    for q in range(net.into[layer], net.into[layer + 1]):
-        width = net.co[q]
-        per_group = net.ci[q]
-        source = net.source[q]
-        dense = per_group == net.channels[source]
-        for tap in range(
-            net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
-        ):
-            row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels
-            site = net.first_site[source] + net.tap_site[tap]
-            first = begins[site, 0]
-            for step in range(last):
-                after = begins[site, step + 1]
-                if first < after:
-                    if dense and not back[site, step]:
-                        add_rows(
-                            charge, to + step * channels, weights, row, width, log, first, after
-                        )
-                    else:
-                        add_spikes(
-                            charge,
-                            to + step * channels,
-                            weights,
-                            row,
-                            width,
-                            per_group,
-                            dense,
-                            log,
-                            first,
-                            after,
-                        )
-                    operations[step] += (after - first) * width
-                first = after
     ties: Any = 0
     for site in range(begin, end):
         at = net.first_neuron[layer] + site * channels
@@ -158,6 +131,348 @@ def run_block(
             spikes[step] += fired - before
             begins[first_site + site, step + 1] = fired
     return fired, ties
+
+
+@inner_kernel
+def run_sites_dynamic(
+    net,
+    layer,
+    begin,
+    end,
+    neuron,
+    drive,
+    drive_steps,
+    last,
+    v,
+    s,
+    mute,
+    log,
+    begins,
+    fired,
+    back,
+    charge,
+    emitted,
+    spikes,
+    readout,
+    own,
+    factors,
+    ticks,
+    image,
+):
+    """`run_sites` for models with more than a potential (semantics, section 13)."""
+    steps, channels = readout.shape[0], net.channels[layer]
+    first_site = net.first_site[layer]
+    is_readout = layer == net.sites.size - 1
+    waits = stages_in(neuron) == 2
+    ties: Any = 0
+    for site in range(begin, end):
+        at = net.first_neuron[layer] + site * channels
+        so_far = (site - begin) * steps * channels
+        begins[first_site + site, 0] = fired
+        for step in range(steps):
+            before, to = fired, so_far + step * channels
+            given = min(step, drive.shape[0] - 1)
+            for c in range(channels):
+                number = at + c
+                arrived = charge[to + c] * worth(neuron, step + 1)
+                if step < drive_steps:
+                    arrived += drive[given, number]
+                if waits and not is_readout:
+                    # all of it comes before the first step in which it may fire
+                    arrived = (
+                        0
+                        if step
+                        else total_charge(
+                            charge, so_far + c, channels, steps, drive, drive_steps, number
+                        )
+                    )
+                if step > 0 and factors.shape[0] > 0 and not is_readout:
+                    decay(v, number, factors, 0, ticks)
+                    for k in range(own.shape[1]):
+                        decay(own[number], k, factors, 1 + k, ticks)
+                p = v[number] + arrived
+                v[number] = p
+                if is_readout:
+                    continue
+                here = Here(
+                    own,
+                    number,
+                    site * channels + c,
+                    step + 1,
+                    step * ticks,
+                    step * ticks,
+                    ticks,
+                    image,
+                )
+                ties += tie_here(neuron, layer, p, s[number], here)
+                n = emit_here(neuron, layer, p, s[number], here)
+                if n != 0:
+                    v[number] = settle_here(neuron, p, n, here)
+                    s[number] += n
+                    for _ in range(abs(n) if mute[number] == 0 else 0):
+                        log[fired] = c if n > 0 else ~c
+                        fired += 1
+                    back[first_site + site, step] |= n < 0
+            if is_readout and (not waits or step == steps - 1):
+                for c in range(channels):
+                    readout[step, site * channels + c] = v[at + c]
+            spikes[step] += fired - before
+            begins[first_site + site, step + 1] = fired
+    return fired, ties
+
+
+@inner_kernel
+def total_charge(charge, first, stride, steps, drive, drive_steps, number):
+    """All that arrives at a neuron in T steps.
+
+    charge: by step, from `first` on, `stride` apart. number: the neuron's. drive, drive_steps: as
+    in `run_layers`.
+    """
+    total = charge[first] - charge[first]
+    for step in range(steps):
+        total += charge[first + step * stride]
+        if step < drive_steps:
+            total += drive[min(step, drive.shape[0] - 1), number]
+    return total
+
+
+def stages_in(neuron) -> int:
+    """1, or 2 for a model that hears everything before it fires."""
+    return stages_of(neuron)
+
+
+@overload(stages_in)
+def _stages_in(neuron):
+    stages = stages_of(neuron.instance_class)
+    return lambda neuron: stages
+
+
+def holds_drive(neuron) -> bool:
+    """Whether a site's charge begins with its drive; other models add it by themselves."""
+    return not is_dynamic(type(neuron))
+
+
+@overload(holds_drive)
+def _holds_drive(neuron):
+    plain = not is_dynamic(neuron.instance_class)
+    return lambda neuron: plain
+
+
+def run_any(
+    net,
+    layer,
+    begin,
+    end,
+    neuron,
+    drive,
+    drive_steps,
+    last,
+    v,
+    s,
+    mute,
+    log,
+    begins,
+    fired,
+    back,
+    charge,
+    emitted,
+    spikes,
+    readout,
+    own,
+    factors,
+    ticks,
+    image,
+) -> Any:
+    """`run_sites`, or `run_sites_dynamic` for models with more than a potential."""
+
+
+@overload(run_any, jit_options=INNER)
+def _run_any(
+    net,
+    layer,
+    begin,
+    end,
+    neuron,
+    drive,
+    drive_steps,
+    last,
+    v,
+    s,
+    mute,
+    log,
+    begins,
+    fired,
+    back,
+    charge,
+    emitted,
+    spikes,
+    readout,
+    own,
+    factors,
+    ticks,
+    image,
+):
+    sites = run_sites_dynamic if is_dynamic(neuron.instance_class) else run_sites
+
+    def chosen(
+        net,
+        layer,
+        begin,
+        end,
+        neuron,
+        drive,
+        drive_steps,
+        last,
+        v,
+        s,
+        mute,
+        log,
+        begins,
+        fired,
+        back,
+        charge,
+        emitted,
+        spikes,
+        readout,
+        own,
+        factors,
+        ticks,
+        image,
+    ):
+        return sites(
+            net,
+            layer,
+            begin,
+            end,
+            neuron,
+            drive,
+            drive_steps,
+            last,
+            v,
+            s,
+            mute,
+            log,
+            begins,
+            fired,
+            back,
+            charge,
+            emitted,
+            spikes,
+            readout,
+            own,
+            factors,
+            ticks,
+            image,
+        )
+
+    return chosen
+
+
+@inner_kernel
+def run_block(
+    net,
+    layer,
+    block,
+    neuron,
+    drive,
+    drive_steps,
+    last,
+    v,
+    s,
+    mute,
+    log,
+    begins,
+    fired,
+    back,
+    charge,
+    emitted,
+    spikes,
+    operations,
+    readout,
+    own,
+    factors,
+    ticks,
+    image,
+):
+    """Runs a layer's block of sites through all steps; the log has room for all their spikes.
+
+    layer, block: numbers of the layer and of its block. last: the steps in which anything can
+    arrive. fired: where the next spike goes in the log. spikes, operations: int64 [T], of the
+    layer. charge, emitted: scratch. The others as in `run_layers`. Returns (where the next spike
+    goes, ties).
+    """
+    steps, channels = readout.shape[0], net.channels[layer]
+    weights = net.weights
+    driven = drive_steps if holds_drive(neuron) else 0
+    begin, end = block * net.block[layer], min((block + 1) * net.block[layer], net.sites[layer])
+    for site in range(begin, end):
+        at, to = (
+            net.first_neuron[layer] + site * channels,
+            np.uint64((site - begin) * steps * channels),
+        )
+        for step in range(steps):
+            given = min(step, drive.shape[0] - 1)
+            for c in range(np.uint64(channels)):
+                charge[to + c] = drive[given, np.uint64(at) + c] if step < driven else 0
+            to += np.uint64(channels)
+    for q in range(net.into[layer], net.into[layer + 1]):
+        width = net.co[q]
+        per_group = net.ci[q]
+        source = net.source[q]
+        dense = per_group == net.channels[source]
+        for tap in range(
+            net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
+        ):
+            row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels
+            site = net.first_site[source] + net.tap_site[tap]
+            first = begins[site, 0]
+            for step in range(last):
+                after = begins[site, step + 1]
+                if first < after:
+                    if dense and not back[site, step]:
+                        add_rows(
+                            charge, to + step * channels, weights, row, width, log, first, after
+                        )
+                    else:
+                        add_spikes(
+                            charge,
+                            to + step * channels,
+                            weights,
+                            row,
+                            width,
+                            per_group,
+                            dense,
+                            log,
+                            first,
+                            after,
+                        )
+                    operations[step] += (after - first) * width
+                first = after
+    return run_any(
+        net,
+        layer,
+        begin,
+        end,
+        neuron,
+        drive,
+        drive_steps,
+        last,
+        v,
+        s,
+        mute,
+        log,
+        begins,
+        fired,
+        back,
+        charge,
+        emitted,
+        spikes,
+        readout,
+        own,
+        factors,
+        ticks,
+        image,
+    )
 
 
 @inner_kernel
@@ -236,6 +551,7 @@ def run_layers(
     readout,
     log,
     begins,
+    own,
     back,
     charge,
     emitted,
@@ -243,6 +559,9 @@ def run_layers(
     given,
     part,
     done,
+    factors,
+    ticks,
+    image,
 ):
     """Simulates one image in clocked time, or of each layer one part of its sites.
 
@@ -255,7 +574,8 @@ def run_layers(
     target layer). ties: int64 [parts, L], 0 at first. readout: [T, classes], the charge that has
     arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
     layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
-    Each part has an equal share of the log. back: uint8 [sites, T], 1 where any is negative.
+    Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
+    model's own, read and written. back: uint8 [sites, T], 1 where any is negative.
     charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
     run; their spikes are in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
@@ -300,6 +620,10 @@ def run_layers(
                     spikes[part, layer],
                     operations[part, layer],
                     readout,
+                    own,
+                    factors,
+                    ticks,
+                    image,
                 )
                 ties[part, layer] += met
         store(done, part, layer + 1)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.engine.decay import factors_of
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
+from eventsnn.engine.event.dynamic import NO_TICK
 from eventsnn.engine.event.queue import (
     BEGAN,
     DELIVERED,
@@ -27,6 +29,8 @@ from eventsnn.engine.event.queue import (
     RECORDED,
     SCALARS,
     SHORT,
+    SPIKES,
+    STAGE,
     STEP,
     UNDER_WAY,
     WHAT,
@@ -36,6 +40,7 @@ from eventsnn.engine.event.queue import (
 )
 from eventsnn.engine.jit import specialised
 from eventsnn.engine.vectors import aligned
+from eventsnn.neurons.contract import is_dynamic, own_at_first
 
 RECORDS = 2**15
 MAX_WAITING = 2**24
@@ -62,6 +67,10 @@ class Overflow(ArithmeticError):
     """A potential came near the ends of its integers: the run must be repeated with wider ones."""
 
 
+class Unkept(ArithmeticError):
+    """A model did what it must not do."""
+
+
 class EventRun:
     """One image in asynchronous time.
 
@@ -76,7 +85,10 @@ class EventRun:
     the arithmetic's dtype [neurons]. steps: T. ticks: a step's length. mute: uint8 [neurons] (see
     State); None: none is. inputs: int64 [E, 4], input events by time: step, ticks after its start,
     input's number, sign; None: no events. sink: called with (spike_record, spike_potentials,
-    delivery_record) whenever records are handed over. names: the layers', for messages.
+    delivery_record) whenever records are handed over. names: the layers', for messages. depths: of
+    each spiking layer, for a model with two stages: it fires in that stage, of `steps` steps
+    (semantics, section 13); (): there are none. leaks: in a step, of the potential and of each own
+    state; (): nothing leaks.
     """
 
     def __init__(
@@ -97,6 +109,8 @@ class EventRun:
         inputs: NDArray[np.int64] | None = None,
         sink: Sink | None = None,
         names: Sequence[str] = (),
+        depths: Sequence[int] = (),
+        leaks: Sequence[float] = (),
     ) -> None:
         self.constants = net, neuron, order, rules, delays, band
         self.rules = rules
@@ -105,22 +119,26 @@ class EventRun:
         self.ticks = ticks
         self.sink = sink
         self.names = names
+        self.depths = depths
+        self.all_steps = steps * (max(depths) + 1) if depths else steps
         self.begins_at = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
         self.advance = specialised(event.advance, neuron, order)
         size = len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
         self.inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
-        self.state = _first_state(net, rules, band, resting, steps, mute, self.inputs)
+        self.state = _first_state(
+            net, neuron, rules, band, resting, steps, mute, self.inputs, leaks, ticks
+        )
         classes = size - net.layers[net.readout, layout.L_FIRST]
         self.readout = np.zeros((steps, classes), resting.dtype)
-        self.starts = np.zeros(steps, np.int64)
+        self.starts = np.zeros(self.all_steps, np.int64)
         self.inside = False
 
     @property
     def step_number(self) -> int:
-        """Steps that are over."""
-        return int(self.state.at[STEP])
+        """Steps that are over, those of all stages."""
+        return int(self.state.at[STEP] + self.state.at[STAGE])
 
     def snapshot(self) -> EventRun:
         """A copy that can run on by itself, without a sink."""
@@ -134,7 +152,7 @@ class EventRun:
 
     def run(self) -> EventRun:
         """Runs all steps that are left; returns self. Raises StillFiring or Overflow."""
-        while self.step_number < self.steps:
+        while self.step_number < self.all_steps:
             self.run_step()
         self.hand_over()
         return self
@@ -146,27 +164,45 @@ class EventRun:
         Overflow where a potential comes near the ends of its integers.
         """
         at, step = self.state.at, self.step_number
+        stage, in_stage = divmod(step, self.steps)
         end = self.begins_at + self.ticks
         if not self.inside:
             self.starts[step] = at[NOW] = self.begins_at
             at[BEGAN] = self.begins_at
-            at[INPUT], at[INPUT_END] = self.state.input_first[step : step + 2]
-            at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
+            if not stage:
+                at[INPUT], at[INPUT_END] = self.state.input_first[step : step + 2]
+                at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
+            if len(self.state.first_spike):
+                self.state.first_spike[in_stage] = at[SPIKES]
             if step < self.drive_steps:
                 self._advance(layout.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
             self.inside = True
+        if self.depths and not self.rules.clocked:
+            for layer in self._firing(stage):
+                self._advance(layout.EVALUATE, layer)
         if self.rules.clocked:
             self._advance(layout.EVENTS, end)  # the input's
             at[NOW] = end - 1
-            for layer in range(self.constants[0].readout):
+            for layer in self._firing(stage) if self.depths else range(self.constants[0].readout):
                 self._advance(layout.EVALUATE, layer)
                 self._advance(layout.EVENTS, end)
         else:
             self._advance(layout.EVENTS, end)
-        self.readout[step] = self.state.v[-self.readout.shape[1] :]
+        if step == self.all_steps - 1 or not self.depths:
+            self.readout[in_stage] = self.state.v[-self.readout.shape[1] :]
         self.begins_at = max(end, int(at[NOW])) if self.rules.barrier else end
-        at[STEP] = step + 1
+        at[STAGE], at[STEP] = divmod(step + 1, self.steps) if self.depths else (0, step + 1)
+        at[STAGE] *= self.steps
         self.inside = False
+
+    def _firing(self, stage: int) -> list[int]:
+        """The layers whose turn it is in a stage, the pools behind them only in order clocked."""
+        pools = self.constants[0].pools
+        return [
+            layer
+            for layer, depth in enumerate(self.depths)
+            if depth == stage and (pools[layer] < 0 or self.rules.clocked)
+        ]
 
     def _advance(self, task: int, argument: int, drive: NDArray[Any] | None = None) -> None:
         """Have the kernel do a task, with as much room as it asks for."""
@@ -186,6 +222,8 @@ class EventRun:
                 raise self._still_firing(f"the queue did not empty within {limit}")
         if self.state.at[SHORT]:
             step = self.step_number + 1
+            if self.state.at[SHORT] == NO_TICK:
+                raise Unkept(f"when() gave a tick that is not after now, in step {step}")
             raise Overflow(f"an event in step {step} brought more spikes than its bound")
 
     def _grow(self) -> None:
@@ -226,17 +264,20 @@ class EventRun:
 
     def __repr__(self) -> str:
         spikes = int(self.state.tallies[0].sum())
-        return f"<EventRun: {self.step_number} of {self.steps} steps, {spikes:,} spikes>"
+        return f"<EventRun: {self.step_number} of {self.all_steps} steps, {spikes:,} spikes>"
 
 
 def _first_state(
     net: layout.EventTables,
+    neuron: Any,
     rules: layout.Rules,
     band: layout.Band,
     resting: NDArray[Any],
     steps: int,
     mute: NDArray[np.uint8],
     inputs: NDArray[np.int64],
+    leaks: Sequence[float],
+    ticks: int,
 ) -> layout.State:
     """The state before the first step; parameters as in `EventRun`."""
     layers = net.readout + 1
@@ -250,6 +291,9 @@ def _first_state(
     if band.low > band.floor:
         lows = aligned(size, dtype)
         lows[:] = band.floor
+    dynamic = is_dynamic(type(neuron))
+    has_when = hasattr(type(neuron), "when") and not rules.quiet
+    own = own_at_first(neuron, size, dtype)
     return layout.State(
         at=np.zeros(SCALARS, np.int64),
         v=v,
@@ -267,6 +311,11 @@ def _first_state(
         heap=heap,
         fifo=fifo,
         spike_record=np.empty((records, 7), np.int64),
-        spike_potentials=np.empty((records, 2), dtype),
+        spike_potentials=np.zeros((records, 2 + 2 * own.shape[1]), dtype),
         delivery_record=np.empty((records, 5), np.int64),
+        own=own,
+        touched=np.zeros(size if leaks else 0, np.int64),
+        due=np.full(size if has_when else 0, -1),
+        factors=factors_of(leaks, ticks),
+        first_spike=np.zeros(steps if dynamic else 0, np.int64),
     )

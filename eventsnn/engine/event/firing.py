@@ -51,6 +51,7 @@ from eventsnn.engine.event.queue import (
     RECORDED,
     SHORT,
     SPIKES,
+    STAGE,
     STEP,
     TAKEN,
     UNDER_WAY,
@@ -220,7 +221,11 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
     if rules.record:
         i, record = at[RECORDED], state.spike_record
         at[RECORDED] += 1
-        record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = at[TAKEN], at[NOW], at[STEP]
+        record[i, S_EVENT], record[i, S_TICK], record[i, S_STEP] = (
+            at[TAKEN],
+            at[NOW],
+            at[STEP] + at[STAGE],
+        )
         record[i, S_NEURON] = number
         record[i, S_SIGN] = sign
         record[i, S_MEMBER] = member

@@ -11,8 +11,12 @@ ticks (`Rules.delay_kind`); band: Band; state: State.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba.extending import overload
+
+from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
 from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_maximum
 from eventsnn.engine.event.layout import (
     D_EVENT,
@@ -46,6 +50,7 @@ from eventsnn.engine.event.layout import (
     REFRACTORY,
     SIGN_BIT,
     TOO_MANY,
+    WINDOW,
 )
 from eventsnn.engine.event.queue import (
     BEGAN,
@@ -55,13 +60,14 @@ from eventsnn.engine.event.queue import (
     INPUT,
     INPUT_END,
     NOW,
+    STAGE,
     STEP,
     TAKEN,
     UNDER_WAY,
     next_moment,
     take,
 )
-from eventsnn.engine.jit import inner_kernel, kernel
+from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import (
     add_half_stretch,
     add_stretch,
@@ -69,12 +75,176 @@ from eventsnn.engine.vectors import (
     subtract_half_stretch,
     subtract_stretch,
 )
+from eventsnn.neurons.contract import is_dynamic
 
 PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 AT_ONCE = 64  # neurons whose drive is added at once
 # what causes a spike of the drive, or at the end of a window. As a literal it would have a type of
 # its own, and what is called with it would be compiled twice
 NO_SPIKE = np.int64(-1)
+
+
+@inner_kernel
+def bring_stretches(
+    net,
+    neuron,
+    order,
+    rules,
+    delays,
+    band,
+    state,
+    target,
+    first,
+    group,
+    offset,
+    negative,
+    half,
+    spike,
+):
+    """What a spike brings to one target layer, stretch by stretch of neighbouring targets.
+
+    target: the layer. first: where its stretches begin in `first_stretch`. group: the first target
+    channel of the spike's group. offset: where the channel's weights begin. negative: 1 for a
+    negative spike. half: 0: all charges arrive, 1: those >= 0, 2: those < 0. spike: its place in
+    the order of emission. Returns (operations, whether a potential came near overflow).
+    """
+    v, weights = state.v, net.weights
+    silent = target == net.readout or rules.quiet == 1
+    low, high = state.lows, band.ceiling if silent else band.high
+    overflow = False
+    operations = pairs = 0
+    for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+        to = net.stretches[run, R_TO] + group
+        row = net.stretches[run, R_ROW] + offset
+        width = net.stretches[run, R_WIDTH]
+        if half == 0 and negative == 0:
+            added, pairs = add_stretch(
+                v, to, weights, row, width, half, low, high, state.found, pairs
+            )
+        elif half == 0:
+            added, pairs = subtract_stretch(
+                v, to, weights, row, width, half, low, high, state.found, pairs
+            )
+        elif negative == 0:
+            added, pairs = add_half_stretch(
+                v, to, weights, row, width, half, low, high, state.found, pairs
+            )
+        else:
+            added, pairs = subtract_half_stretch(
+                v, to, weights, row, width, half, low, high, state.found, pairs
+            )
+        operations += added
+        if rules.window > 0 and not silent:
+            open_windows(net, rules, state, target, to, row, width, negative, half)
+    cause = max(spike, -1)
+    for pair in range(pairs):
+        first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
+        while outside:
+            x = first_outside + lowest_bit(outside)
+            outside &= outside - np.uint64(1)
+            overflow |= v[x] < band.floor or v[x] > band.ceiling
+            if not silent and rules.window == 0:
+                evaluate(net, neuron, order, rules, delays, band, state, target, x, cause)
+    return operations, overflow
+
+
+def bring(
+    net,
+    neuron,
+    order,
+    rules,
+    delays,
+    band,
+    state,
+    target,
+    first,
+    group,
+    offset,
+    negative,
+    half,
+    spike,
+) -> Any:
+    """`bring_stretches`, or for models with more than a potential `dynamic.bring_each`."""
+
+
+@overload(bring, jit_options=INNER)
+def _bring(
+    net,
+    neuron,
+    order,
+    rules,
+    delays,
+    band,
+    state,
+    target,
+    first,
+    group,
+    offset,
+    negative,
+    half,
+    spike,
+):
+    each = bring_each if is_dynamic(neuron.instance_class) else bring_stretches
+
+    def chosen(
+        net,
+        neuron,
+        order,
+        rules,
+        delays,
+        band,
+        state,
+        target,
+        first,
+        group,
+        offset,
+        negative,
+        half,
+        spike,
+    ):
+        return each(
+            net,
+            neuron,
+            order,
+            rules,
+            delays,
+            band,
+            state,
+            target,
+            first,
+            group,
+            offset,
+            negative,
+            half,
+            spike,
+        )
+
+    return chosen
+
+
+def add_drive(net, neuron, rules, state, layer, number, end, high, drive) -> Any:
+    """Adds the drive of some neurons from `number` on; returns how many need no look.
+
+    layer: theirs. end: the layer's. high: of the band. drive: the arithmetic's dtype [neurons].
+    """
+
+
+@overload(add_drive, jit_options=INNER)
+def _add_drive(net, neuron, rules, state, layer, number, end, high, drive):
+    def one(net, neuron, rules, state, layer, number, end, high, drive):
+        drive_one(net, rules, state, layer, number, drive)
+        state.at[DRIVEN] = number + 1
+        return 0
+
+    def stretch(net, neuron, rules, state, layer, number, end, high, drive):
+        width = min(AT_ONCE, end - number)
+        _, found = add_stretch(
+            state.v, number, drive, number, width, 0, state.lows, high, state.found, 0
+        )
+        state.at[DRIVEN] = number + width
+        return width if found == 0 and rules.window == 0 else 0
+
+    return one if is_dynamic(neuron.instance_class) else stretch
 
 
 @inner_kernel
@@ -85,9 +255,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     input's. Returns whether a potential came near overflow.
     """
     at = state.at
-    v = state.v
     memory = state.memory
-    weights = net.weights
     number = what >> NUMBER_BIT
     layer = (what >> LAYER_BIT) & LAYERS
     which = (what >> PROJECTION_BIT) & PROJECTIONS
@@ -119,42 +287,25 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                         top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
                         follow(net, order, rules, delays, state, target, x, top, cause)
             continue
-        silent = target == net.readout or rules.clocked == 1
-        low, high = state.lows, band.ceiling if silent else band.high
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
-        operations = pairs = 0
-        for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
-            to = net.stretches[run, R_TO] + group
-            row = net.stretches[run, R_ROW] + offset
-            width = net.stretches[run, R_WIDTH]
-            if half == 0 and negative == 0:
-                added, pairs = add_stretch(
-                    v, to, weights, row, width, half, low, high, state.found, pairs
-                )
-            elif half == 0:
-                added, pairs = subtract_stretch(
-                    v, to, weights, row, width, half, low, high, state.found, pairs
-                )
-            elif negative == 0:
-                added, pairs = add_half_stretch(
-                    v, to, weights, row, width, half, low, high, state.found, pairs
-                )
-            else:
-                added, pairs = subtract_half_stretch(
-                    v, to, weights, row, width, half, low, high, state.found, pairs
-                )
-            operations += added
-            if rules.window > 0 and not silent:
-                open_windows(net, rules, state, target, to, row, width, negative, half)
-        for pair in range(pairs):
-            first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
-            while outside:
-                x = first_outside + lowest_bit(outside)
-                outside &= outside - np.uint64(1)
-                overflow |= v[x] < band.floor or v[x] > band.ceiling
-                if not silent and rules.window == 0:
-                    evaluate(net, neuron, order, rules, delays, band, state, target, x, cause)
+        operations, near = bring(
+            net,
+            neuron,
+            order,
+            rules,
+            delays,
+            band,
+            state,
+            target,
+            first,
+            group,
+            offset,
+            negative,
+            half,
+            spike,
+        )
+        overflow |= near
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
     return overflow
@@ -192,18 +343,14 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
     for layer in range(readout + 1):
         if net.pools[layer] >= 0:
             continue
-        silent = layer == readout or rules.clocked == 1
+        silent = layer == readout or rules.quiet == 1
         high = band.ceiling if silent else band.high
         number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
         while number < end:
             if number >= at[DRIVEN]:
-                width = min(AT_ONCE, end - number)
-                _, found = add_stretch(
-                    v, number, drive, number, width, 0, state.lows, high, state.found, 0
-                )
-                at[DRIVEN] = number + width
-                if found == 0 and rules.window == 0:
-                    number += width
+                skipped = add_drive(net, neuron, rules, state, layer, number, end, high, drive)
+                if skipped > 0:
+                    number += skipped
                     continue
             if room_for_one(rules, state) != DONE:
                 at[CURSOR] = number
@@ -215,10 +362,18 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
                 if state.window_end[number] < 0:
                     open_window(rules, state, layer, number)
             elif (p >= high or p <= band.low) and not silent:
-                evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+                ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
             number += 1
     at[CURSOR] = at[DRIVEN] = 0
     return DONE
+
+
+@inner_kernel
+def is_valid(state, kind, number):
+    """Whether a neuron's own event still stands: kind and number of its code."""
+    if kind == WINDOW:
+        return state.window_end[number] == state.at[NOW]
+    return kind == REFRACTORY or state.due[number] == state.at[NOW]
 
 
 @inner_kernel
@@ -268,15 +423,15 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                 record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = (
                     at[TAKEN],
                     at[NOW],
-                    at[STEP],
+                    at[STEP] + at[STAGE],
                 )
                 record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 return OVERFLOW
         else:
             number = what >> NUMBER_BIT
-            if what & 3 == REFRACTORY or state.window_end[number] == at[NOW]:
-                evaluate(
+            if is_valid(state, what & 3, number):
+                ask(
                     net,
                     neuron,
                     order,
@@ -292,7 +447,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
 
 @inner_kernel
 def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
-    """Order `clocked`: evaluates a layer's neurons in index order, once each.
+    """Evaluates a layer's neurons in index order, once each: order `clocked`, or two stages.
 
     layer: its number. Called again after FULL, it goes on where it was (at[CURSOR]). Returns DONE
     or FULL.
@@ -317,7 +472,7 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
             at[CURSOR] = number
             at[TAKEN] -= 1
             return FULL
-        evaluate(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+        ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
     at[CURSOR] = 0
     return DONE
 

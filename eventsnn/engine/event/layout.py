@@ -11,7 +11,7 @@ DONE, FULL, TOO_MANY, OVERFLOW = range(4)
 DRIVE, EVENTS, EVALUATE = range(3)
 # what an event is: its kind in bits 0-1, and from these bits on the half, the sign, projection + 1
 # (0: all), and layer and number of the neuron
-DELIVERY, WINDOW, REFRACTORY = range(3)
+DELIVERY, WINDOW, REFRACTORY, APPOINTED = range(4)
 HALF_BIT = 2
 SIGN_BIT = 4
 PROJECTION_BIT = 5
@@ -75,7 +75,8 @@ class Rules(NamedTuple):
     projection, 2 by neuron, in ticks in `delays`. most_spikes: what one event can bring at most.
     most_parcels: the deliveries of one spike. at_once: 1 where it is one delivery without delay, in
     the order of emission. max_events: how many may be taken from the queue. image: its number in
-    the data set.
+    the data set. quiet: 1 where arrivals only charge, and neurons are evaluated by EVALUATE. ticks:
+    of a step.
     """
 
     refractory: int
@@ -89,6 +90,8 @@ class Rules(NamedTuple):
     at_once: int
     max_events: int
     image: int
+    quiet: int
+    ticks: int
 
 
 class Band(NamedTuple):
@@ -120,6 +123,12 @@ class State(NamedTuple):
     int64, scratch: which potentials left the band. heap, fifo: the queue. spike_record: int64 [R,
     7], spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
     recorded since the caller last took it out.
+
+    Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
+    empty): own: the arithmetic's dtype [neurons, K]. touched: int64 [neurons], the tick of a
+    neuron's last touch. due: int64 [neurons], when it would fire by itself (-1: never). factors:
+    int64 [1 + K, ticks + 1], what decay by so many ticks multiplies by, times 2^30. first_spike:
+    int64 [T], the first spike's place in the order of emission, of each step that has begun.
     """
 
     at: NDArray[np.int64]
@@ -140,6 +149,11 @@ class State(NamedTuple):
     spike_record: NDArray[np.int64]
     spike_potentials: NDArray[Any]
     delivery_record: NDArray[np.int64]
+    own: NDArray[Any]
+    touched: NDArray[np.int64]
+    due: NDArray[np.int64]
+    factors: NDArray[np.int64]
+    first_spike: NDArray[np.int64]
 
     def __repr__(self) -> str:
         _, layers, steps = self.tallies.shape

@@ -20,7 +20,8 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # places in the array `at`, the engine's scalars: the tick, the step, rows in the heap, both ends of
 # the FIFO, events ever put in and taken, spikes, rows in the records of spikes and of deliveries,
 # deliveries that wait, neurons at which a task goes on and up to which drive was added, whether an
-# event brought more than its bound, the tick at which the step began, the step's input events
+# event brought more than its bound, the tick at which the step began, the step's input events,
+# the steps before the stage that the step is in (0 without stages)
 (
     NOW,
     STEP,
@@ -39,8 +40,9 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     BEGAN,
     INPUT,
     INPUT_END,
-) = range(17)
-SCALARS = 17
+    STAGE,
+) = range(18)
+SCALARS = 18
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,0 +1,216 @@
+"""Neurons with more than a potential: each arrival decays, charges and evaluates (section 13).
+
+The functions without `inner_kernel` are chosen by the model's type when numba compiles: for plain
+models the vectors of `kernels`, for the others one target after the other, as here. Parameters are
+those of `kernels` and `firing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import overload
+
+from eventsnn.engine.decay import decay
+from eventsnn.engine.event.firing import evaluate, fire, has_room, open_window, rests
+from eventsnn.engine.event.layout import (
+    APPOINTED,
+    L_FIRST,
+    LAYER_BIT,
+    NET,
+    NUMBER_BIT,
+    R_ROW,
+    R_TO,
+    R_WIDTH,
+    REFRACTORY,
+)
+from eventsnn.engine.event.queue import BEGAN, NOW, RECORDED, SHORT, STEP, UNDER_WAY, put
+from eventsnn.engine.jit import INNER, inner_kernel
+from eventsnn.neurons.contract import (
+    Here,
+    emit_here,
+    is_dynamic,
+    settle_here,
+    tie_here,
+    when,
+    worth,
+)
+
+NO_TICK = 2  # in at[SHORT]: a firing time that is not after now
+
+
+@inner_kernel
+def touch(rules, state, number):
+    """Lets a neuron decay up to now; in order `clocked` up to the step's beginning."""
+    if state.factors.shape[0] == 0:
+        return
+    now = state.at[BEGAN] if rules.clocked == 1 else state.at[NOW]
+    since = now - state.touched[number]
+    if since > 0:
+        decay(state.v, number, state.factors, 0, since)
+        for k in range(state.own.shape[1]):
+            decay(state.own[number], k, state.factors, 1 + k, since)
+        state.touched[number] = now
+
+
+@inner_kernel
+def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause):
+    """`firing.evaluate` for such a model."""
+    at, v, memory = state.at, state.v, state.memory
+    if rests(rules, state, number):
+        return
+    if rules.window > 0 and state.window_end[number] >= 0:
+        state.window_end[number] = -1
+        at[UNDER_WAY] -= 1
+    touch(rules, state, number)
+    states = state.own.shape[1]
+    step = at[STEP] + 1
+    here = Here(
+        state.own,
+        number,
+        number - net.layers[layer, L_FIRST],
+        step,
+        at[NOW],
+        at[BEGAN],
+        rules.ticks,
+        rules.image,
+    )
+    while True:
+        p, net_spikes = v[number], np.int64(memory[number, NET])
+        if rules.record and has_room(rules, state, 1, 0):
+            for k in range(states):
+                state.spike_potentials[at[RECORDED], 2 + k] = state.own[number, k]
+        state.tallies[2, layer, at[STEP]] += tie_here(neuron, layer, p, net_spikes, here)
+        n = emit_here(neuron, layer, p, net_spikes, here)
+        if n == 0:
+            break
+        if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
+            at[SHORT] = 1  # the caller refuses the result
+            return
+        after = settle_here(neuron, p, n, here)
+        sign = 1 if n > 0 else -1
+        before = p
+        for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
+            between = after
+            if member < abs(n):  # such models have no states of their own
+                between = settle_here(neuron, p, sign * member, here)
+            if rules.record:
+                row = state.spike_potentials[at[RECORDED]]
+                row[0], row[1] = before, between
+                for k in range(states):
+                    row[2 + states + k] = state.own[number, k]
+            before = between
+            fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+        v[number] = after
+        memory[number, NET] += n
+        if rules.quiet:
+            return
+        if rules.refractory > 0:
+            ends = at[NOW] + rules.refractory
+            state.rests_until[number] = ends
+            what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY
+            put(state.heap, state.fifo, at, 2 * ends + 1, number, what, -1)
+            break
+    if state.due.size > 0:
+        appoint(neuron, state, layer, number, here)
+
+
+@inner_kernel
+def appoint(neuron, state, layer, number, here):
+    """Asks when the neuron would fire by itself, and puts that into the queue."""
+    at = state.at
+    due = when(neuron, layer, state.v[number], np.int64(state.memory[number, NET]), here)
+    if due == state.due[number]:
+        return
+    state.due[number] = due
+    if due < 0:
+        return
+    if due <= at[NOW]:
+        at[SHORT] = NO_TICK
+        return
+    what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | APPOINTED
+    put(state.heap, state.fifo, at, 2 * due + 1, number, what, -1)
+
+
+def ask(net, neuron, order, rules, delays, band, state, layer, number, cause) -> Any:
+    """Evaluates one neuron."""
+
+
+@overload(ask, jit_options=INNER)
+def _ask(net, neuron, order, rules, delays, band, state, layer, number, cause):
+    def dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause):
+        evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause)
+
+    def plain(net, neuron, order, rules, delays, band, state, layer, number, cause):
+        evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause)
+
+    return dynamic if is_dynamic(neuron.instance_class) else plain
+
+
+@inner_kernel
+def worth_of(neuron, state, spike):
+    """What a delivered spike is worth: by the step in which it was emitted."""
+    step = state.at[STEP]
+    if spike >= 0 and state.first_spike.size > 0:
+        while step > 0 and spike < state.first_spike[step]:
+            step -= 1
+        return worth(neuron, step + 1)
+    return 1
+
+
+@inner_kernel
+def bring_each(
+    net,
+    neuron,
+    order,
+    rules,
+    delays,
+    band,
+    state,
+    target,
+    first,
+    group,
+    offset,
+    negative,
+    half,
+    spike,
+):
+    """What a spike brings to one target layer, target by target; returns (operations, overflow)."""
+    v, weights = state.v, net.weights
+    operations, overflow = 0, False
+    factor = worth_of(neuron, state, spike)
+    cause = max(spike, -1)
+    readout = target == net.readout
+    for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+        to = net.stretches[run, R_TO] + group
+        row = net.stretches[run, R_ROW] + offset
+        for x in range(net.stretches[run, R_WIDTH]):
+            number = to + x
+            charge = weights[row + x]
+            charge = (-charge if negative else charge) * factor
+            if half != 0 and (half == 1) != (charge >= 0):
+                continue
+            operations += 1
+            if not readout:
+                touch(rules, state, number)
+            v[number] += charge
+            overflow |= v[number] < band.floor or v[number] > band.ceiling
+            if readout or rules.quiet:
+                continue
+            if rules.window > 0:
+                if state.window_end[number] < 0:
+                    open_window(rules, state, target, number)
+            else:
+                evaluate_dynamic(
+                    net, neuron, order, rules, delays, band, state, target, number, cause
+                )
+    return operations, overflow
+
+
+@inner_kernel
+def drive_one(net, rules, state, layer, number, drive):
+    """The drive of one neuron arrives."""
+    if layer != net.readout:
+        touch(rules, state, number)
+    state.v[number] += drive[number]
