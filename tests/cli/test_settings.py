@@ -6,8 +6,8 @@ import shlex
 import pytest
 
 from eventsnn import InputError
-from eventsnn.run import parser, settings_of
 from eventsnn.options import LISTS
+from eventsnn.run import parser, settings_of
 from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, Settings, option_of
 
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
@@ -110,8 +110,9 @@ def test_the_id_knows_what_can_change_a_result(name):
     assert (other.id("network", "images") == base.id("network", "images")) is (name in ELSEWHERE)
 
 
-@pytest.mark.parametrize(("name", "needed", "value"), EVENT_DETAILS)
-def test_what_says_nothing_by_itself_is_refused(name, needed, value):
+@pytest.mark.parametrize(("name", "needed", "values"), EVENT_DETAILS)
+def test_what_says_nothing_by_itself_is_refused(name, needed, values):
+    (value,) = values
     with pytest.raises(
         InputError, match=f"--{needed} {value}, found --{needed}.* for example .*--{needed} {value}"
     ):
