@@ -25,6 +25,12 @@ step is left out.
 Models (§4). `model` is one model for all layers, or a list with one per layer (those of readout and
 pools unused). A GN's weights are given per member: the charge theta * w / tau that one member's
 spike brings.
+
+More that a model may have (§13; see `Model`): a `leak` of the potential, own state with leaks of
+its own (`initial`, `leaks`), spikes whose worth depends on the step (`charge`), a firing time of
+its own (`when`). In fixed point all numbers of a network with a leak are given in the fine unit
+2**-(F+16). `TPP` fires in stages, see `two_stages`. In all that a model is asked, steps are counted
+from 1.
 """
 
 from __future__ import annotations
@@ -183,8 +189,10 @@ class Spike:
     `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum
     changed by n, and 1 for every other model. `cause` is the seq of the spike whose arrival fired
     it; None for drive, in clocked time, and where the neuron was evaluated by an event of its own
-    (end of a refractory period or a window). `nth`: how many spikes this neuron sent before.
-    `v_before` and `v_after` of a pool are its maximum.
+    (end of a refractory period or a window, a firing time of its own) or in its stage (TPP). `nth`:
+    how many spikes this neuron sent before. `v_before` and `v_after` of a pool are its maximum.
+    `own`: the neuron's own state (dict before, dict after) the evaluation that fired this spike;
+    None for a model without.
     """
 
     seq: int
@@ -198,6 +206,7 @@ class Spike:
     v_before: int | float
     v_after: int | float
     nth: int
+    own: tuple | None = None
 
 
 @dataclass
@@ -212,7 +221,9 @@ class Outcome:
     addition. equalities: see `Ledger.fire`. t_eq: see `Ledger.charge`. memory[l][i]: S of §4 at the
     end; of a pool its maximum, of the readout 0. Asynchronous time only: `deliveries` in the order
     taken from the queue, then those `under_way` at the end of the run (a number), in the queue's
-    order. `input_deliveries`: (place in the list of events, tick), as delivered.
+    order. `input_deliveries`: (place in the list of events, tick), as delivered. own[layer][i]: the
+    neuron's own state at the end (§13), {} where there is none. With a leak, potentials and own
+    state are as of the neuron's last touch.
     """
 
     spikes: list[Spike]
@@ -227,13 +238,54 @@ class Outcome:
     under_way: int = 0
     memory: list = field(default_factory=list)
     input_deliveries: list = field(default_factory=list)
+    own: list = field(default_factory=list)
 
 
-# --- Neuron models (§4) ---
-# fire(p, S, theta) -> ([(sign, member), ...], the new p). quantum: q. ties: see `Ledger.fire`.
+# --- Neuron models (§4, §13) ---
 
 
-class IF:
+class Model:
+    """What a model may say. Simple ones have fire(p, S, theta) -> ([(sign, member), ...], the new
+    p), quantum(theta) (q of §4) and ties(p, S, theta) (see `Ledger.fire`), and need not inherit
+    from this class. One that has own state or looks at the time has `emit` and `equal` instead.
+
+    `now` is a tick (in clocked time, and under the order `clocked`, that of the step's beginning);
+    `step` is counted from 1; `own` is the neuron's own state, a dict, which `emit` may write in
+    place, also when it does not fire.
+    """
+
+    leak = 1  # of the potential, for a step: in (0, 1]
+    leaks = {}  # the same for own state, by name; a name that is not there does not decay
+
+    def initial(self, theta):
+        """A neuron's own state at the beginning: {name: number}."""
+        return {}
+
+    def emit(self, p, S, theta, own, now, step):
+        """What `fire` gives."""
+        return self.fire(p, S, theta)
+
+    def equal(self, p, S, theta, own, now, step):
+        """What `ties` gives."""
+        return self.ties(p, S, theta)
+
+    def charge(self, step):
+        """A whole number: how many weights a spike that is emitted in this step brings."""
+        return 1
+
+    def when(self, p, S, theta, own, now, step):
+        """The tick, after now, at which the neuron would fire if nothing more arrived, or None."""
+        return None
+
+
+class Simple(Model):
+    """A model that is not a `Model`, but has its fire, quantum and ties."""
+
+    def __init__(self, model):
+        self.fire, self.quantum, self.ties = model.fire, model.quantum, model.ties
+
+
+class IF(Model):
     """Soft reset: 1 if p >= theta."""
 
     def quantum(self, theta):
@@ -249,7 +301,7 @@ class IF:
 
 
 @dataclass
-class IFHard:
+class IFHard(Model):
     """Hard reset: 1 if p >= theta, then p = v_rest. v_rest below every theta, or it would fire for
     ever.
     """
@@ -270,7 +322,7 @@ class IFHard:
         return [], p
 
 
-class SNM:
+class SNM(Model):
     """DNISNM eq. 19-23: 1 if p >= theta; -1 if p <= -theta and S > 0."""
 
     def quantum(self, theta):
@@ -288,7 +340,7 @@ class SNM:
 
 
 @dataclass
-class STBIF:
+class STBIF(Model):
     """SpikeZIP eq. 1: 1 if p >= theta and S < s_max; -1 if p < 0 and S > 0."""
 
     s_max: int
@@ -308,7 +360,7 @@ class STBIF:
 
 
 @dataclass
-class GN:
+class GN(Model):
     """GN eq. 8-11: member i of 1..tau fires if p >= i * theta / tau, all judged by the same p; each
     takes theta / tau.
 
@@ -338,6 +390,131 @@ class GN:
         return (fired, p - len(fired) * self.quantum(theta)) if fired else ([], p)
 
 
+@dataclass
+class LIF(IF):
+    """IF with a leak of its potential (§13)."""
+
+    leak: float
+
+
+class Adaptive(Model):
+    """Fires 1 if p >= theta + a; then p -= theta, a += beta (§13). a starts at 0; it decays by
+    `leak`, the potential does not.
+    """
+
+    def __init__(self, beta, leak=1):
+        self.beta = beta
+        self.leaks = {"a": leak}
+
+    def initial(self, theta):
+        return {"a": 0}
+
+    def quantum(self, theta):
+        return theta
+
+    def equal(self, p, S, theta, own, now, step):
+        return p == theta + own["a"]
+
+    def emit(self, p, S, theta, own, now, step):
+        if p < theta + own["a"]:
+            return [], p
+        own["a"] += self.beta
+        return [(1, 1)], p - theta
+
+
+@dataclass
+class TPP(Model):
+    """Two-phase probabilistic neuron (§13). It fires in its stage only, see `two_stages`, and is
+    then what `at` says.
+    """
+
+    seed: int
+    image: int = 0
+
+    def quantum(self, theta):
+        return theta
+
+    def at(self, layer, neuron, t, left):
+        """The model of one neuron in step t of its stage, the first of the `left` that are left."""
+        h = splitmix64(self.seed)
+        for number in (self.image, layer, neuron, t):
+            h = splitmix64(h ^ number)
+        return Chance((h >> 11) * 2.0**-53, left)
+
+
+@dataclass
+class Chance(Model):
+    """Fires 1 if u < p / (theta * left), in float64."""
+
+    u: float
+    left: int
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return False
+
+    def fire(self, p, S, theta):
+        if self.u < float(p) / (float(theta) * self.left):
+            return [(1, 1)], p - theta
+        return [], p
+
+
+def depths(net):
+    """Of each layer: how many spiking layers the longest path to it has, itself included. A pool
+    has the largest depth of its sources.
+    """
+    found = []
+    for number, layer in enumerate(net.layers):
+        before = max((found[p.source] for p in net.projections if p.target == number), default=0)
+        found.append(before if layer.pool else before + 1)
+    return found
+
+
+def two_stages(net, drive, v0, steps, model, events):
+    """What TPP makes of a run of T = `steps` steps (§13): (turns, drive, steps, events) of a run of
+    (G + 1) T steps, where G is the largest depth of a spiking layer. Drive and input events come in
+    the first T of them.
+
+    turns[step]: {layer: (t, T - t + 1)} of the layers that are evaluated in this step, as the t-th
+    of their stage: those of depth g in steps g T + 1 .. (g + 1) T. For other models turns is None,
+    and the rest is as given.
+    """
+    models = model if isinstance(model, list) else [model] * len(net.layers)
+    spiking = [n for n in range(net.readout) if not net.layers[n].pool]
+    staged = [n for n in spiking if isinstance(models[n], TPP)]
+    if not staged:
+        return None, drive, steps, events
+    if staged != spiking:
+        raise ValueError(f"model: expected TPP in all spiking layers {spiking}, found {staged}")
+    if any(v != 0 for n in spiking for v in _plain(v0[n])):
+        raise ValueError(f"TPP: expected v(0) of zeros, found {v0}")
+    depth = depths(net)
+    stages = max(depth[n] for n in spiking) + 1
+    turns = [
+        {n: (t, steps - t + 1) for n in spiking if depth[n] == g}
+        for g in range(stages)
+        for t in range(1, steps + 1)
+    ]
+    silence = [[None] * len(net.layers)] * (len(turns) - steps)
+    return turns, [*drive[:steps], *silence], len(turns), [e for e in events if e[0] < steps]
+
+
+def decay(x, dt, leak, ticks):
+    """§13: by f[ticks] once for each whole step in dt, then by f[dt mod ticks] if that is not 0.
+
+    f[d] = round(leak**(d / ticks) * 2**30). An int stays one: (x f + 2**29) >> 30; a float becomes
+    x * (f * 2.0**-30).
+    """
+    if leak == 1:
+        return x
+    for d in [ticks] * (dt // ticks) + [dt % ticks] * (dt % ticks != 0):
+        f = round(leak ** (d / ticks) * 2**30)
+        x = (x * f + 2**29) >> 30 if isinstance(x, int) else x * (f * 2.0**-30)
+    return x
+
+
 def even_release(total, n):
     """`total` in n parts (§3, SpikeZIP 3.2; §6).
 
@@ -356,8 +533,10 @@ class Ledger:
     and to fire.
     """
 
-    def __init__(self, net, v0, steps, model, mask=None):
+    def __init__(self, net, v0, steps, model, mask=None, ticks=TICKS_PER_STEP, turns=None):
         self.net = net
+        self.ticks = ticks
+        self.turns = turns  # of TPP: see `two_stages`
         self.mask = [[True] * layer.size for layer in net.layers] if mask is None else _plain(mask)
         for layer, allowed in zip(net.layers, self.mask, strict=True):
             if len(allowed) != layer.size or (
@@ -367,8 +546,13 @@ class Ledger:
                     f"mask of layer {layer.name}: expected {layer.size} truth values, "
                     f"all True for a pool and for the readout, found {allowed}"
                 )
-        self.models = model if isinstance(model, list) else [model] * len(net.layers)
+        self.models = self._models(model)
         self.thetas = [layer.thresholds() for layer in net.layers]
+        self.own = [
+            [self.models[number].initial(theta) for theta in thetas]
+            for number, thetas in enumerate(self.thetas)
+        ]
+        self.touched = [[0] * layer.size for layer in net.layers]  # tick of the last touch
         self.weights = [_plain(np.asarray(p.weights)) for p in net.projections]
         self.masks = [_plain(_yes(p.mask)) for p in net.projections]
         self.input_weights = [_plain(np.asarray(p.weights)) for p in net.inputs]
@@ -397,6 +581,24 @@ class Ledger:
         self.spikes = []
         self.readout = []
         self.operations = self.equalities = self.t_eq = 0
+
+    def _models(self, model):
+        """One for each layer; pools and the readout have a plain `Model`: no leak, no own state."""
+        models = model if isinstance(model, list) else [model] * len(self.net.layers)
+        models = [
+            Model()
+            if layer.pool or number == self.net.readout
+            else one
+            if isinstance(one, Model)
+            else Simple(one)
+            for number, (layer, one) in enumerate(zip(self.net.layers, models, strict=True))
+        ]
+        for one in models:
+            if not all(0 < leak <= 1 for leak in (one.leak, *one.leaks.values())):
+                raise ValueError(
+                    f"expected leaks above 0 and at most 1, found {one.leak} and {one.leaks}"
+                )
+        return models
 
     def _windows(self, pool):
         """windows[i]: for each member (projection, source) of unit i's window the signed sum of its
@@ -436,6 +638,36 @@ class Ledger:
             if self.input_masks[k][i][number]
         ]
 
+    def touch(self, layer, i, tick):
+        """§13: what decays in a neuron decays by the time since its last touch; the first is at
+        tick 0. Whoever charges or evaluates a neuron touches it first.
+        """
+        model, own = self.models[layer], self.own[layer][i]
+        dt = tick - self.touched[layer][i]
+        self.touched[layer][i] = tick
+        self._check_size(layer, i)
+        self.v[layer][i] = decay(self.v[layer][i], dt, model.leak, self.ticks)
+        for name, leak in model.leaks.items():
+            own[name] = decay(own[name], dt, leak, self.ticks)
+
+    def _check_size(self, layer, i):
+        """Whole numbers that decay are at most 2**61 in size (§13)."""
+        model, own = self.models[layer], self.own[layer][i]
+        decaying = [own[name] for name, leak in model.leaks.items() if leak != 1]
+        decaying += [self.v[layer][i]] if model.leak != 1 else []
+        for x in decaying:
+            if isinstance(x, int) and abs(x) > 2**61:
+                raise OverflowError(
+                    f"neuron {i} of layer {self.net.layers[layer].name}: expected numbers that "
+                    f"decay to be at most 2**61 in size, found {x}"
+                )
+
+    def worth(self, layer, step):
+        """§13: how many weights a spike of this layer's brings that is emitted in this step. A
+        pool's bring one.
+        """
+        return self.models[layer].charge(step + 1)
+
     def charge(self, layer, i, charge, step):
         """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived
         anywhere (readout included) or anything fired, pools included (a spike that leaves a pool's
@@ -445,6 +677,7 @@ class Ledger:
         """
         self.v[layer][i] = self.v[layer][i] + charge
         self.arrived[layer][i] = self.arrived[layer][i] + charge
+        self._check_size(layer, i)
         if charge != 0:
             self.t_eq = step + 1
 
@@ -456,24 +689,33 @@ class Ledger:
 
         Every call is one evaluation; it met equality if p equalled a threshold where the other
         strictness of that comparison would have decided differently (so p = 0 counts for ST-BIF
-        only while S > 0).
+        only while S > 0). TPP is evaluated in its stage only, and never meets equality.
         """
         model, theta = self.models[layer], self.thetas[layer][i]
+        if self.turns is not None:
+            if layer not in self.turns[step]:
+                return None
+            model = model.at(layer, i, *self.turns[step][layer])
         p, S = self.v[layer][i], self.memory[layer][i]
-        self.equalities += model.ties(p, S, theta)
-        fired, p_after = model.fire(p, S, theta)
+        own, now = self.own[layer][i], self.touched[layer][i]
+        own_before = dict(own)
+        self.equalities += model.equal(p, S, theta, own, now, step + 1)
+        fired, p_after = model.emit(p, S, theta, own, now, step + 1)
+        both = (own_before, dict(own)) if own else None
         if not fired:
+            self._check_size(layer, i)
             return None
         spikes, v_before = [], p
         for n, (sign, member) in enumerate(fired, start=1):
             v_after = p_after if n == len(fired) else p - n * model.quantum(theta)
             if self.mask[layer][i]:
                 spikes.append(
-                    self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after)
+                    self.emit(layer, i, step, tick, sign, member, cause, v_before, v_after, both)
                 )
             self.memory[layer][i] += sign
             v_before = v_after
         self.v[layer][i] = p_after
+        self._check_size(layer, i)
         self.t_eq = step + 1
         return spikes
 
@@ -500,12 +742,10 @@ class Ledger:
         self.memory[layer][i] = self.v[layer][i] = now
         return spikes
 
-    def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after):
+    def emit(self, layer, i, step, tick, sign, member, cause, v_before, v_after, own=None):
         """Record one spike."""
-        nth = self.sent[layer][i]
-        spike = Spike(
-            len(self.spikes), step, tick, layer, i, sign, member, cause, v_before, v_after, nth
-        )
+        nth, seq = self.sent[layer][i], len(self.spikes)
+        spike = Spike(seq, step, tick, layer, i, sign, member, cause, v_before, v_after, nth, own)
         self.spikes.append(spike)
         self.sent[layer][i] += 1
         self.counts[layer][step][i] += sign
@@ -527,6 +767,7 @@ class Ledger:
             self.equalities,
             self.t_eq,
             memory=self.memory,
+            own=self.own,
         )
 
 
@@ -538,10 +779,12 @@ def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
     step's input events in the list's order, then for each incoming projection in the list's order
     the charges of its spikes, sources in index order, a neuron that fired m times added m times;
     the sum is then added to the potential, to `arrived` and to the readout. A pool's turn comes in
-    the same order of layers: it sends the change of its maximum since its last turn.
+    the same order of layers: it sends the change of its maximum since its last turn. A neuron is
+    touched (§13) once a step, at its beginning. TPP runs longer, see `two_stages`.
     """
     net.check(drive, steps, events=events)
-    book = Ledger(net, v0, steps, model, mask)
+    turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
+    book = Ledger(net, v0, steps, model, mask, turns=turns)
     for step in range(steps):
         came_in = [
             [[] for _ in range(layer.size)] for layer in net.layers
@@ -563,9 +806,11 @@ def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
                     if charge != 0:
                         book.t_eq = step + 1
                 for k, j, n in book.brought(layer, i, step):
+                    charge = book.weights[k][i][j] * book.worth(net.projections[k].source, step)
                     for _ in range(abs(n)):
-                        total += book.weights[k][i][j] if n > 0 else -book.weights[k][i][j]
+                        total += charge if n > 0 else -charge
                         book.operations += 1
+                book.touch(layer, i, step * book.ticks)
                 book.charge(layer, i, total, step)
                 if layer != net.readout:
                     book.fire(layer, i, step, None, None)
@@ -609,7 +854,7 @@ class Delivery(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """An event of a neuron's own, for `reason` "window", "refractory" or "clocked"."""
+    """An event of a neuron's own, for `reason` "window", "refractory", "when" or "clocked"."""
 
     layer: int
     neuron: int
@@ -809,15 +1054,28 @@ def run_async(
     order `clocked` at its turn in the step's evaluation). The run ends with the last step; what is
     due then or later stays undelivered (`Outcome.under_way`). `max_events`: so many events other
     than those of the input are taken from the queue, in the whole run, before it is an error.
+
+    A neuron is asked `when` (§13) after each evaluation, except one that begins its refractory
+    period, and not under the order `clocked`. Its answer is an evaluation of its own at that tick
+    and lasts until the next evaluation; like the end of a refractory period it does not hold a step
+    up. An arrival that only charges (`window`) leaves it as it is.
+
+    TPP (`two_stages`): after a step's drive, before anything is taken from the queue, the layers
+    whose stage it is are evaluated, in topological order, neurons in index order, once each; their
+    arrivals only charge. Under the order `clocked` that is at their turn at the step's end, as in
+    clocked time.
     """
-    net.check(drive, steps, order is not clocked, events, ticks_per_step)
+    staged = any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model]))
+    net.check(drive, steps, order is not clocked and not staged, events, ticks_per_step)
+    turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
+    if turns is not None and (not barrier or refractory or window):
+        raise ValueError("TPP: expected a barrier, no refractory period and no window")
     if order is clocked and (refractory or window or delays):
         raise ValueError(
             "order clocked: expected no refractory period, window or delays; a step is all three"
         )
-    run = _Run(
-        net, Ledger(net, v0, steps, model, mask), order, refractory, window, delays, max_events
-    )
+    book = Ledger(net, v0, steps, model, mask, ticks_per_step, turns)
+    run = _Run(net, book, order, refractory, window, delays, max_events)
     start = 0
     for step in range(steps):
         end = start + ticks_per_step
@@ -856,19 +1114,26 @@ class _Run:
         self.max_events = max_events
         self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
-        self.step = self.now = 0
+        self.step = self.start = self.now = 0
         self.rests_until = [[0] * layer.size for layer in net.layers]
         self.window_end = [[None] * layer.size for layer in net.layers]
+        self.own_time = [[None] * layer.size for layer in net.layers]  # the answer to `when`
         self.delivered = []
         self.input_delivered = []
 
     def begin_step(self, step, start, drive):
-        """§5.1: layers in topological order, neurons in index order, one arrival each."""
-        self.step, self.now = step, start
+        """§5.1: layers in topological order, neurons in index order, one arrival each. Then those
+        of TPP whose stage it is.
+        """
+        self.step, self.start, self.now = step, start, start
         for layer, charges in enumerate(drive):
             if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
                     self.arrive(layer, i, _plain(charge), None)
+        if self.book.turns is not None and self.order is not clocked:
+            for layer in self.book.turns[step]:
+                for i in range(self.net.layers[layer].size):
+                    self.evaluate(layer, i, None)
 
     def evaluate_all_at(self, tick):
         for layer in range(self.net.readout):
@@ -876,9 +1141,10 @@ class _Run:
                 self.put_evaluation(tick, layer, i, "clocked")
 
     def arrive(self, layer, i, charge, cause):
-        """§5.2: charge, then evaluate at once or open a window."""
+        """§5.2: charge, then evaluate at once or open a window. TPP is only charged."""
+        self.touch(layer, i)
         self.book.charge(layer, i, charge, self.step)
-        if layer == self.net.readout or self.order is clocked:
+        if layer == self.net.readout or self.order is clocked or self.book.turns is not None:
             return
         if self.window == 0:
             self.evaluate(layer, i, cause)
@@ -886,12 +1152,17 @@ class _Run:
             self.window_end[layer][i] = self.now + self.window
             self.put_evaluation(self.now + self.window, layer, i, "window")
 
+    def touch(self, layer, i):
+        """§13: under the order `clocked` every touch counts as at the step's beginning."""
+        self.book.touch(layer, i, self.start if self.order is clocked else self.now)
+
     def evaluate(self, layer, i, cause):
         """§5.2: fire while the model says so; with a refractory period once (GN: once per member).
         A neuron that fired at t rests for t <= now < t + r; whatever would evaluate it then (an
         arrival, the end of a window) leaves that to the period's end. An evaluation closes an open
         window: "w after the first arrival since its last evaluation". A masked-out neuron fires and
-        rests as any other, but sends nothing. A pool sends its changes.
+        rests as any other, but sends nothing. A pool sends its changes. TPP fires once. At last the
+        neuron is asked for its own firing time (§13), which replaces what it said before.
         """
         if self.net.layers[layer].pool:
             for spike in self.book.pool(layer, i, self.step, self.now, cause):
@@ -899,16 +1170,39 @@ class _Run:
             return
         if self.now < self.rests_until[layer][i]:
             return
-        self.window_end[layer][i] = None
+        self.window_end[layer][i] = self.own_time[layer][i] = None
+        self.touch(layer, i)
         while (spikes := self.book.fire(layer, i, self.step, self.now, cause)) is not None:
             for spike in spikes:
                 self.send(spike)
-            if self.order is clocked:
+            if self.order is clocked or self.book.turns is not None:
                 return
             if self.refractory:
                 self.rests_until[layer][i] = self.now + self.refractory
                 self.put_evaluation(self.now + self.refractory, layer, i, "refractory")
                 return
+        if self.order is not clocked:
+            self.ask_when(layer, i)
+
+    def ask_when(self, layer, i):
+        book = self.book
+        tick = book.models[layer].when(
+            book.v[layer][i],
+            book.memory[layer][i],
+            book.thetas[layer][i],
+            dict(book.own[layer][i]),
+            self.now,
+            self.step + 1,
+        )
+        if tick is None:
+            return
+        if tick <= self.now:
+            raise ValueError(
+                f"when: expected a tick after {self.now} from neuron {i} of layer "
+                f"{self.net.layers[layer].name}, found {tick}"
+            )
+        self.own_time[layer][i] = tick
+        self.put_evaluation(tick, layer, i, "when")
 
     def send(self, spike):
         """§5.3: the spike becomes an event, or several, at now + delay."""
@@ -976,9 +1270,11 @@ class _Run:
         self.taken += 1
         if not isinstance(event, Evaluation):
             self.deliver(*event)
-        elif event.reason != "window":
-            self.evaluate(event.layer, event.neuron, None)
-        elif self._closes_window(self.now, event):
+        elif event.reason == "window" and not self._closes_window(self.now, event):
+            pass  # closed meanwhile
+        elif event.reason == "when" and self.own_time[event.layer][event.neuron] != self.now:
+            pass  # another answer stands
+        else:
             self.evaluate(event.layer, event.neuron, None)
 
     def deliver_input(self, event):
@@ -999,6 +1295,8 @@ class _Run:
             for i in range(self.net.layers[target].size):
                 if mask[i][spike.neuron]:
                     charge = spike.sign * weights[i][spike.neuron]  # into a pool: the spike's sign
+                    if not self.net.layers[target].pool:
+                        charge = charge * self.book.worth(spike.layer, spike.step)
                     half = INHIBITORY if charge < 0 else EXCITATORY
                     if parcel.half not in (WHOLE, half):
                         continue
@@ -1062,8 +1360,10 @@ def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
     `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask,
     outcome of stage two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the
     readout. Stage two is a run of its own: it starts from v0 with nothing under way, and its drive
-    (input events too) begins anew with step 0.
+    (input events too) begins anew with step 0. Not for TPP.
     """
+    if any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model])):
+        raise ValueError("run_srp: expected a model of one stage, found TPP")
     first = run(net, drive, v0, tau, model, **options)
     mask = [
         [layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]
