@@ -1,5 +1,6 @@
-"""Readers of trained networks, one a kind of file; the kind is told by the content, never by the
-name.
+"""Readers of trained networks, one for each kind of file.
+
+A file's content tells its kind; its name never does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 
@@ -36,14 +37,16 @@ NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
 
 
 class Kind(NamedTuple):
-    """A kind of HDF5 file: what it is, how it is told, and its reader (file, name, arch) -> fields
-    of `Graph`, or what to do about it; takes_arch: whether the architecture may come from
-    elsewhere.
+    """A kind of HDF5 file.
+
+    words: what it is. told: (open file, names at its root) -> whether the file is of this kind.
+    read: its reader, (open file, its name, arch) -> fields of `Graph`; None where there is none.
+    do: what to do about it then. takes_arch: whether the architecture may come from elsewhere.
     """
 
     words: str
-    told: Callable  # (file, names at its root) -> bool
-    read: Callable | None = None
+    told: Callable[[h5py.File, list[str]], bool]
+    read: Callable[[h5py.File, str, str | None], dict[str, Any]] | None = None
     do: str = ""
     takes_arch: bool = False
 
@@ -69,7 +72,7 @@ KINDS = (
     ),
     Kind(
         "Keras 3 weights only (.weights.h5)",
-        lambda file, names: any(_below(file, n, "vars") for n in LAYER_GROUPS),
+        lambda file, names: any(_below(file, name, "vars") for name in LAYER_GROUPS),
         keras.parse,
         takes_arch=True,
     ),
@@ -92,13 +95,10 @@ STARTS = (
     (b"<", "a web page or XML", "download the file itself"),
     (b"", "some other file", "check the path"),
 )
+KERAS_ARCHIVE = "open it with Keras and save it as HDF5: model.save('net.h5')"
 # what a zip archive holds, what it is, what to do
 ARCHIVES = (
-    (
-        "model.weights.h5",
-        "a Keras archive (.keras)",
-        "open it with Keras and save it as HDF5: model.save('net.h5')",
-    ),
+    ("model.weights.h5", "a Keras archive (.keras)", KERAS_ARCHIVE),
     ("data.pkl", "a PyTorch file (.pt or .pth)", TORCH),
     (".npy", "a numpy archive (.npz)", "give it as --data if it holds images"),
 )
@@ -133,62 +133,75 @@ def load(path: Path | str, arch: str | None = None) -> Graph:
 
 
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
-    """(What a file is, in words; its network). path, arch, and what is raised: as for `load`."""
+    """(what a file is, in words; the network in it).
+
+    path, arch: as for `load`, but for "sample". Raises InputError as `load` does.
+    """
     check_file(path)
     if not h5py.is_hdf5(path):
         with open(path, "rb") as file:
             start = file.read(32)
         if not start.startswith(ONNX):
-            raise InputError(path, "an HDF5 file or an ONNX model", *_other(path, start))
+            found, do = _other(path, start)
+            raise InputError(path, "an HDF5 file or an ONNX model", found, do)
         _check_arch(arch, "an ONNX model", False)
         return "an ONNX model", read_onnx(path)
-    with open_hdf5(path) as file:
-        names = list(islice(file, 1000))
-        kind = next((k for k in KINDS if k.told(file, names)), None)
+    with open_hdf5(path) as hdf5:
+        names = list(islice(hdf5, 1000))
+        kind = next((kind for kind in KINDS if kind.told(hdf5, names)), None)
         if kind is None or kind.read is None:
-            found = (
-                kind.words
-                if kind
-                else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
-            )
-            expected = (
-                f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a "
-                "PyTorch state dict"
-            )
-            raise InputError(path, expected, found, kind.do if kind else REBUILD)
+            raise _no_reader(path, kind, names)
         _check_arch(arch, kind.words, kind.takes_arch)
-        fields = kind.read(file, Path(path).name, arch)
+        fields = kind.read(hdf5, Path(path).name, arch)
     return kind.words, Graph(**fields)
 
 
+def _no_reader(path: Path | str, kind: Kind | None, names: list[str]) -> InputError:
+    """What to say of an HDF5 file without a reader; names: those at its root."""
+    expected = (
+        f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a "
+        "PyTorch state dict"
+    )
+    if kind is not None:
+        return InputError(path, expected, kind.words, kind.do)
+    held = ", ".join(names[:5]) or "nothing"
+    return InputError(path, expected, f"an HDF5 file with {held} at its root", REBUILD)
+
+
 def _check_arch(arch: str | None, words: str, takes_arch: bool) -> None:
+    """Raises InputError for an architecture that is given with a file that has its own."""
     if arch is not None and not takes_arch:
-        raise InputError(
-            "--arch",
-            "a file with weights only",
-            f"{words}, which has its architecture",
-            "leave --arch out",
-        )
+        found = f"{words}, which has its architecture"
+        raise InputError("--arch", "a file with weights only", found, "leave --arch out")
 
 
 def _other(path: Path | str, start: bytes) -> tuple[str, str]:
-    """(What a file is that is not HDF5, what to do about it); start: its first bytes."""
+    """(what a file is that is not HDF5, what to do about it); start: its first bytes."""
     _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
     if start.startswith(b"PK") and zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()[:1000]
-        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-            names = []
-        kind, do = next(
-            ((kind, do) for end, kind, do in ARCHIVES if any(n.endswith(end) for n in names)),
-            (kind, do),
-        )
+        names = _archived(path)
+        for end, words, advice in ARCHIVES:
+            if any(name.endswith(end) for name in names):
+                kind = words
+                do = advice
+                break
     return f"{kind}, starting with {start[:8]!r}", do
+
+
+def _archived(path: Path | str) -> list[str]:
+    """The first names in a zip archive; none where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()[:1000]
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return []
 
 
 def _below(file: h5py.File, name: str, wanted: str) -> bool:
     """Whether one of the first groups in the group `name` holds something called `wanted`."""
-    group = child(file, name)
-    groups = [child(group, n) for n in islice(group, 100)] if isinstance(group, h5py.Group) else []
-    return any(isinstance(g, h5py.Group) and child(g, wanted) is not None for g in groups)
+    outer = child(file, name)
+    if not isinstance(outer, h5py.Group):
+        return False
+    members = [child(outer, inner) for inner in islice(outer, 100)]
+    groups = [member for member in members if isinstance(member, h5py.Group)]
+    return any(child(group, wanted) is not None for group in groups)
