@@ -181,7 +181,21 @@ def _source(point: metadata.EntryPoint) -> str:
     return f"{package} ({point.value})" if package else point.value
 
 
+def check_has(where: str, thing: Any, kind: Any) -> None:
+    """Raises InputError for a thing that lacks a field.
+
+    where: the thing, for messages. thing: what was given. kind: the NamedTuple that it should be,
+    or should have the fields of.
+    """
+    missing = [field for field in kind._fields if not hasattr(thing, field)]
+    if missing:
+        expected = f"a thing with {', '.join(kind._fields)}"
+        found = f"{type(thing).__name__} without {', '.join(missing)}"
+        raise InputError(where, expected, found, f"make it a {kind.__module__}.{kind.__name__}")
+
+
 def _place(thing: Any) -> str:
-    """Where a thing was defined: its module and name."""
+    """Where a thing was defined: the module and name of it, or of its `defined_by`."""
+    thing = getattr(thing, "defined_by", thing)
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}.{named.__qualname__}"

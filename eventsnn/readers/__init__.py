@@ -1,107 +1,30 @@
-"""Readers of trained networks, one a kind of file; the kind is told by the content, never by the
-name.
+"""Readers of trained networks, one for each kind of file.
+
+A file's content tells its kind; its name never does.
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 import h5py
 
 from eventsnn.ann.graph import Graph
 from eventsnn.exceptions import InputError, named_options
-from eventsnn.files.reading import check_file, child, open_hdf5
+from eventsnn.files.reading import check_file, open_hdf5, told
 from eventsnn.readers import native
-from eventsnn.readers.keras import model as keras
-from eventsnn.readers.keras.weights import LAYER_GROUPS
+from eventsnn.readers.kinds import BUILT_IN, READERS, REBUILD
 from eventsnn.readers.native import read_native, write_native
-from eventsnn.readers.onnx.model import read_onnx
-from eventsnn.readers.torch import state as torch_state
+from eventsnn.readers.reader import MAX_NAMES, START, File, Reader
 
-__all__ = ["load", "read_native", "save", "write_native"]
+__all__ = ["READERS", "File", "Reader", "load", "read_native", "save", "write_native"]
 
-REBUILD = "build a Graph of its layers and save it with write_native"
-TORCH = (
-    "pickles can run code, so they are not opened: with PyTorch, make the module and give it to "
-    "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give --arch"
-)
-ONNX = b"\x08"  # the first field of a model, its IR version, comes first
-SPIKING = "it is a spiking network already: give the ANN that it was made from"
-NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
-
-
-class Kind(NamedTuple):
-    """A kind of HDF5 file: what it is, how it is told, and its reader (file, name, arch) -> fields
-    of `Graph`, or what to do about it; takes_arch: whether the architecture may come from
-    elsewhere.
-    """
-
-    words: str
-    told: Callable  # (file, names at its root) -> bool
-    read: Callable | None = None
-    do: str = ""
-    takes_arch: bool = False
-
-
-# in the order in which they are tried
-KINDS = (
-    Kind(
-        "a checkpoint of eventsnn",
-        lambda file, names: native.format_of(file) == native.FORMAT,
-        lambda file, name, arch: native.parse(file, name),
-    ),
-    Kind(
-        "a full Keras model",
-        lambda file, names: "model_config" in file.attrs,
-        keras.parse,
-        takes_arch=True,
-    ),
-    Kind(
-        "Keras weights only",
-        lambda file, names: "layer_names" in file.attrs or "layer_names0" in file.attrs,
-        keras.parse,
-        takes_arch=True,
-    ),
-    Kind(
-        "Keras 3 weights only (.weights.h5)",
-        lambda file, names: any(_below(file, n, "vars") for n in LAYER_GROUPS),
-        keras.parse,
-        takes_arch=True,
-    ),
-    Kind(
-        "Keras 1 weights",
-        lambda file, names: "nb_layers" in file.attrs,
-        do="open it with Keras 1 and save it with Keras 2, or " + REBUILD,
-    ),
-    Kind("a PyTorch state dict", torch_state.told, torch_state.parse, takes_arch=True),
-    Kind("a NIR graph", lambda file, names: "node" in names and "version" in names, do=SPIKING),
-    Kind("a lava netx network", lambda file, names: _below(file, "layer", "type"), do=SPIKING),
-    Kind("NIRData", lambda file, names: "__type__" in file.attrs, do=NO_NETWORK),
-    Kind("SONATA spikes", lambda file, names: "spikes" in names, do=NO_NETWORK),
-)
-# how files that are not HDF5 start, what they are, what to do
-STARTS = (
-    (b"PK\x03\x04", "a zip archive (.pt, .pth, .npz and .keras files are)", REBUILD),
-    (b"\x80", "a Python pickle (an older .pt or .pth)", TORCH),
-    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
-    (b"<", "a web page or XML", "download the file itself"),
-    (b"", "some other file", "check the path"),
-)
-# what a zip archive holds, what it is, what to do
-ARCHIVES = (
-    (
-        "model.weights.h5",
-        "a Keras archive (.keras)",
-        "open it with Keras and save it as HDF5: model.save('net.h5')",
-    ),
-    ("data.pkl", "a PyTorch file (.pt or .pth)", TORCH),
-    (".npy", "a numpy archive (.npz)", "give it as --data if it holds images"),
-)
+R = TypeVar("R")
 
 
 @named_options
@@ -133,62 +56,101 @@ def load(path: Path | str, arch: str | None = None) -> Graph:
 
 
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
-    """(What a file is, in words; its network). path, arch, and what is raised: as for `load`."""
+    """(what a file is, in words; the network in it).
+
+    path, arch: as for `load`, but for "sample". Raises InputError as `load` does.
+    """
     check_file(path)
+    with open(path, "rb") as opened:
+        start = opened.read(START)
     if not h5py.is_hdf5(path):
-        with open(path, "rb") as file:
-            start = file.read(32)
-        if not start.startswith(ONNX):
-            raise InputError(path, "an HDF5 file or an ONNX model", *_other(path, start))
-        _check_arch(arch, "an ONNX model", False)
-        return "an ONNX model", read_onnx(path)
-    with open_hdf5(path) as file:
-        names = list(islice(file, 1000))
-        kind = next((k for k in KINDS if k.told(file, names)), None)
-        if kind is None or kind.read is None:
-            found = (
-                kind.words
-                if kind
-                else f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} at its root"
-            )
-            expected = (
-                f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a "
-                "PyTorch state dict"
-            )
-            raise InputError(path, expected, found, kind.do if kind else REBUILD)
-        _check_arch(arch, kind.words, kind.takes_arch)
-        fields = kind.read(file, Path(path).name, arch)
-    return kind.words, Graph(**fields)
+        return _identify(File(path, start), arch)
+    with open_hdf5(path) as hdf5:
+        return _identify(File(path, start, hdf5, tuple(islice(hdf5, MAX_NAMES))), arch)
 
 
-def _check_arch(arch: str | None, words: str, takes_arch: bool) -> None:
-    if arch is not None and not takes_arch:
-        raise InputError(
-            "--arch",
-            "a file with weights only",
-            f"{words}, which has its architecture",
-            "leave --arch out",
-        )
+def _identify(file: File, arch: str | None) -> tuple[str, Graph]:
+    """As `identify`; other packages are asked about what eventsnn itself cannot read."""
+    kind = next((reader for reader in BUILT_IN.values() if reader.told(file)), None)
+    if kind is not None and kind.read is not None:
+        _check_arch(arch, kind)
+        return kind.words, kind.read(file, arch)
+    others = {name: reader for name, reader in READERS.usable().items() if name not in BUILT_IN}
+    name = _told_by(others, file)
+    if name is None:
+        raise _no_reader(file, kind, others)
+    other = others[name]
+    read = other.read
+    if read is None:
+        raise _no_reader(file, other, others)
+    _check_arch(arch, other)
+    graph = _asked(name, file, partial(read, file, arch))
+    if not isinstance(graph, Graph):
+        do = "repair the reader: it has to return one"
+        raise InputError(f"{file.path}: reader {name!r}", "a Graph", type(graph).__name__, do)
+    return other.words, graph
 
 
-def _other(path: Path | str, start: bytes) -> tuple[str, str]:
-    """(What a file is that is not HDF5, what to do about it); start: its first bytes."""
-    _, kind, do = next(row for row in STARTS if start.startswith(row[0]))
-    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+def _told_by(others: Mapping[str, Reader], file: File) -> str | None:
+    """The name of the first reader that knows a file; None where none does.
+
+    others: name -> reader, of other packages. One that fails does so after all have been asked.
+    """
+    failed = None
+    for name, reader in others.items():
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()[:1000]
-        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-            names = []
-        kind, do = next(
-            ((kind, do) for end, kind, do in ARCHIVES if any(n.endswith(end) for n in names)),
-            (kind, do),
+            if _asked(name, file, partial(_tells, reader, file)):
+                return name
+        except InputError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return None
+
+
+def _tells(reader: Reader, file: File) -> bool:
+    return bool(reader.told(file))
+
+
+def _asked(name: str, file: File, ask: Callable[[], R]) -> R:
+    """What a reader of another package returns; whatever it raises becomes an InputError."""
+    try:
+        return ask()
+    except InputError:
+        raise
+    except Exception as error:  # whatever a stranger's reader does
+        where = f"{file.path}: reader {name!r}"
+        do = "repair the reader, or the file if it is damaged"
+        raise InputError(where, "a network, or InputError", told(error), do) from error
+
+
+def _no_reader(file: File, kind: Reader | None, others: Mapping[str, Reader]) -> InputError:
+    """What to say of a file that nobody reads.
+
+    kind: what it is, where that is known. others: name -> reader, of other packages.
+    """
+    words = "" if kind is None else kind.words
+    do = "" if kind is None else kind.do
+    if file.hdf5 is None:
+        expected = "an HDF5 file or an ONNX model"
+        found = f"{words or 'some other file'}, starting with {file.start[:8]!r}"
+        do = do or "check the path"
+    else:
+        expected = (
+            f"a checkpoint with the attribute format = {native.FORMAT!r}, a Keras file or a "
+            "PyTorch state dict"
         )
-    return f"{kind}, starting with {start[:8]!r}", do
+        held = ", ".join(file.names[:5]) or "nothing"
+        found = words or f"an HDF5 file with {held} at its root"
+        do = do or REBUILD
+    more = [reader.words for reader in others.values() if reader.read is not None]
+    if more:
+        expected += f", or by other packages {', '.join(more)}"
+    return InputError(file.path, expected, found, do)
 
 
-def _below(file: h5py.File, name: str, wanted: str) -> bool:
-    """Whether one of the first groups in the group `name` holds something called `wanted`."""
-    group = child(file, name)
-    groups = [child(group, n) for n in islice(group, 100)] if isinstance(group, h5py.Group) else []
-    return any(isinstance(g, h5py.Group) and child(g, wanted) is not None for g in groups)
+def _check_arch(arch: str | None, kind: Reader) -> None:
+    """Raises InputError for an architecture that is given with a file that has its own."""
+    if arch is not None and not kind.takes_arch:
+        found = f"{kind.words}, which has its architecture"
+        raise InputError("--arch", "a file with weights only", found, "leave --arch out")

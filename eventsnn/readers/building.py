@@ -1,22 +1,25 @@
-"""A graph made node by node from another format's operators; what cannot be made is told in one
-error.
+"""A graph made node by node from another format's operators.
+
+What cannot be made is noted, and the end raises one error that names all of it.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eventsnn.ann.graph import MAX_NODES, Graph, Node, fresh
+from eventsnn.ann.checks import Shape
+from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing, fresh
 from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError
 
-MAX_NAMES, MAX_KINDS = 8, 20  # of refusals, that the error tells
+# of what was refused, how many names and how many kinds the error lists
+MAX_NAMES = 8
+MAX_KINDS = 20
 
 
 class Output(str):
@@ -24,20 +27,41 @@ class Output(str):
 
 
 class Builder:
-    """Checks each node as it is made. A node that is refused has no shape, nor has what depends on
-    it.
+    """Checks each node as it is made.
 
-    Attributes: `shapes` (name -> shape without the batch axis, or None), `nodes`, `refused`
-    ((operator, reason) -> names). The batch counts as 1 wherever a format lets a network ask for
-    its size.
+    A node that is refused has no shape, and neither has a node that depends on one. The batch
+    counts as 1 wherever a format lets a network ask for its size.
+
+    source: the file or module, for messages. input_name: the name of the graph's input.
+    input_shape: (C, H, W).
+
+    Attributes: source. input: the name of the input. input_shape: (C, H, W). nodes: those made, in
+    order. shapes: name -> shape without the batch axis; None where a node was refused. refused:
+    (operator, reason) -> names of nodes.
     """
 
     def __init__(self, source: str, input_name: str, input_shape: tuple[int, int, int]) -> None:
-        self.source, self.input = source, input_name
+        channels, height, width = input_shape
+        self.source = source
+        self.input = input_name
+        self.input_shape = (channels, height, width)
         self.nodes: list[Node] = []
         self.refused: dict[tuple[str, str], list[str]] = {}
-        # of a node that depends on a refused one: None, which nothing is made from
-        self.shapes: dict[str, Any] = {input_name: tuple(input_shape)}
+        self.shapes: dict[str, Shape | None] = {input_name: self.input_shape}
+
+    def __repr__(self) -> str:
+        refused = sum(len(names) for names in self.refused.values())
+        return f"<Builder of {self.source}: {len(self.nodes)} nodes, {refused} refused>"
+
+    def shape(self, x: Output) -> Shape:
+        """The shape of an output, without the batch axis.
+
+        x: an output that was not refused. Raises TypeError for one that was.
+        """
+        shape = self.shapes[x]
+        if shape is None:
+            raise TypeError(f"{x!r} has no shape")
+        return shape
 
     def add(
         self,
@@ -47,72 +71,82 @@ class Builder:
         attrs: dict[str, Any] | None = None,
         params: dict[str, NDArray[Any]] | None = None,
     ) -> Output:
-        """Add a node; returns its name as an `Output`, with primes behind it where it is taken."""
+        """Adds a node and returns its output.
+
+        name: the node's; primes come behind it where it is taken. op: the operator, in the graph's
+        vocabulary. inputs: the outputs that it takes. attrs: attribute -> value. params: role ->
+        array of floats. A node that the graph cannot have is refused. Raises InputError for too
+        many nodes.
+        """
         name = fresh(name, self.shapes)
         node = Node(name, op, tuple(inputs), attrs or {}, params or {})
-        shapes = [self.shapes[i] for i in inputs]
+        shapes = [self.shape(x) for x in inputs]
         if len(self.nodes) >= MAX_NODES:
             raise InputError(self.source, f"at most {MAX_NODES:,} nodes", "more")
         try:
             self.shapes[name] = infer_shape(node, shapes, name)
         except InputError as error:
-            return self.refuse(
-                name,
-                op,
-                f"expected {error.expected}, found {error.found}"
-                + (f"; {error.do}" if error.do else ""),
-            )
+            advice = f"; {error.do}" if error.do else ""
+            reason = f"expected {error.expected}, found {error.found}{advice}"
+            return self.refuse(name, op, reason)
         self.nodes.append(node)
         return Output(name)
 
     def refuse(self, name: str, op: str, reason: str) -> Output:
-        """Note that node `name` cannot be made, and why; returns a name that stands for its
-        output.
+        """Notes that a node cannot be made; returns a name that stands for its output.
+
+        name: the node's. op: the operator, in the other format's words. reason: why.
         """
-        name = self.unknown(name)
-        self.refused.setdefault((op, reason), []).append(name)
-        return name
+        output = self.unknown(name)
+        self.refused.setdefault((op, reason), []).append(output)
+        return output
 
     def unknown(self, name: str) -> Output:
-        """Note a node that depends on a refused one; returns a name that stands for its output."""
+        """Notes a node that depends on a refused one; returns a name that stands for its output.
+
+        name: the node's; primes come behind it where it is taken.
+        """
         name = fresh(name, self.shapes)
         self.shapes[name] = None
         return Output(name)
 
     def reshape(self, name: str, x: Output, target: Sequence[int]) -> Output:
-        """x [1, ...] in the shape `target`, which may hold one -1: itself or flat, since no other
-        shape has a spiking form.
-        """
-        size = math.prod(self.shapes[x])
-        shape = self.shapes[x]
-        target = [int(n) for n in target]
-        known = math.prod(n for n in target if n != -1)
-        if target.count(-1) == 1 and known > 0:
-            target[target.index(-1)] = size // known
-        if tuple(target) == (1, *shape):
-            return self.add(name, "Identity", [x])
-        if target == [1, size]:
-            return self.add(name, "Flatten", [x])
-        return self.refuse(
-            name,
-            "Reshape",
-            f"{[1, *shape]} to {target}; only flattening all but the batch has a spiking form",
-        )
+        """x [1, ...] in another shape, which is x's own or flat: no other has a spiking form.
 
-    def mean(self, name: str, x: Output, axes: Any, keep: bool) -> Output:
-        """The mean over `axes` (the batch is axis 0), which have to be height and width."""
-        if len(self.shapes[x]) != 3 or sorted(int(a) % 4 for a in axes) != [2, 3]:
-            return self.refuse(
-                name,
-                "mean",
-                f"over axes {list(axes)}; only one over height and width has a spiking form",
-            )
+        name: the node's. x: an output. target: the shape with the batch axis; one size may be -1.
+        """
+        shape = self.shape(x)
+        size = math.prod(shape)
+        wanted = [int(n) for n in target]
+        known = math.prod(n for n in wanted if n != -1)
+        if wanted.count(-1) == 1 and known > 0:
+            wanted[wanted.index(-1)] = size // known
+        if tuple(wanted) == (1, *shape):
+            return self.add(name, "Identity", [x])
+        if wanted == [1, size]:
+            return self.add(name, "Flatten", [x])
+        change = f"{[1, *shape]} to {wanted}"
+        reason = f"{change}; only flattening all but the batch has a spiking form"
+        return self.refuse(name, "Reshape", reason)
+
+    def mean(
+        self, name: str, x: Output, axes: Sequence[int] | NDArray[np.integer[Any]], keep: bool
+    ) -> Output:
+        """The mean of x over axes, which have to be height and width.
+
+        name: the node's. x: an output. axes: the numbers of the axes; the batch is axis 0, and
+        numbers below 0 count from the end. keep: whether the axes stay, with one place each.
+        """
+        if len(self.shape(x)) != 3 or sorted(int(axis) % 4 for axis in axes) != [2, 3]:
+            reason = f"over axes {list(axes)}; only one over height and width has a spiking form"
+            return self.refuse(name, "mean", reason)
         pooled = self.add(name, "GlobalAveragePool", [x])
         return pooled if keep else self.add(f"{name}.flat", "Flatten", [pooled])
 
     def clip(self, name: str, x: Output, low: ArrayLike | None, high: ArrayLike | None) -> Output:
-        """min(max(x, low), high), numbers or arrays of one: an activation where low is 0; None
-        stands for no limit.
+        """min(max(x, low), high), which is an activation where low is 0.
+
+        name: the node's. x: an output. low, high: numbers or arrays of one; None for no limit.
         """
         least = None if low is None else float(np.asarray(low).item())
         most = None if high is None else float(np.asarray(high).item())
@@ -123,53 +157,55 @@ class Builder:
         return self.add(name, "Clip", [x], {"min": 0, "max": most})
 
     def pool(self, name: str, op: str, x: Output, attrs: dict[str, Any]) -> Output:
-        """A pool; ceil_mode may be set where it changes nothing."""
-        sizes = zip(
-            self.shapes[x][1:],
-            attrs["pads"],
-            attrs["pads"][2:],
-            attrs["kernel_shape"],
-            attrs["strides"],
-        )
-        if attrs.get("ceil_mode") and all(
-            (n + before + after - k) % s == 0 for n, before, after, k, s in sizes
-        ):
+        """A pool; ceil_mode may be set where it changes nothing.
+
+        name: the node's. op: MaxPool or AveragePool. x: an output that is a map. attrs: with
+        kernel_shape, strides and pads [top, left, bottom, right].
+        """
+        pads = attrs["pads"]
+        kernel = attrs["kernel_shape"]
+        sizes = self.shape(x)[1:]
+        windows = zip(sizes, pads, pads[2:], kernel, attrs["strides"])
+        rests = ((n + before + after - k) % s for n, before, after, k, s in windows)
+        if attrs.get("ceil_mode") and not any(rests):
             attrs = attrs | {"ceil_mode": 0}
         return self.add(name, op, [x], attrs)
 
-    def arithmetic(self, name: str, op: str, x: Output, y: Output | NDArray[Any]) -> Output:
-        """x op y for an op of add, sub, mul, div: of two outputs their sum; of one and a constant a
-        line through it.
+    def arithmetic(
+        self, name: str, op: str, x: Output | ArrayLike, y: Output | ArrayLike
+    ) -> Output:
+        """x op y: of two outputs their sum; of an output and a constant a line through it.
+
+        name: the node's. op: add, sub, mul or div. x, y: outputs, numbers or arrays; at least one
+        is an output.
         """
         if isinstance(x, Output) and isinstance(y, Output):
             if op == "add":
                 return self.add(name, "Add", [x, y])
             return self.refuse(name, op, "of two outputs")
-        scale: Any
-        shift: Any
-        if op in ("add", "sub"):
-            sign = 1.0 if op == "add" else -1.0
-            scale, shift = (1.0, np.multiply(sign, y)) if isinstance(x, Output) else (sign, x)
-        elif op == "mul":
-            scale, shift = y if isinstance(x, Output) else x, 0.0
-        elif isinstance(y, Output):
+        if isinstance(x, Output):
+            scale, shift = _line_of(op, y)
+            return self._line(name, op, x, scale, shift)
+        if not isinstance(y, Output):
+            raise TypeError(f"{op} of two constants")
+        if op == "div":
             return self.refuse(name, op, "by an output")
-        else:
-            with np.errstate(divide="ignore"):  # what is not finite is refused with the node
-                scale, shift = 1 / np.asarray(y), 0.0
-        return self._line(name, op, x if isinstance(x, Output) else y, scale, shift)
+        if op == "mul":
+            return self._line(name, op, y, x, 0.0)
+        return self._line(name, op, y, 1.0 if op == "add" else -1.0, x)
 
     def _line(self, name: str, op: str, x: Output, scale: ArrayLike, shift: ArrayLike) -> Output:
-        """x * scale + shift, numbers or arrays with one value a channel: a BatchNormalization of
-        mean 0 and variance 1.
+        """x * scale + shift: a BatchNormalization of mean 0 and variance 1.
+
+        scale, shift: numbers or arrays with one value a channel.
         """
-        shape = self.shapes[x]
+        shape = self.shape(x)
         try:
-            factors, offsets = _by_channel(scale, shape), _by_channel(shift, shape)
+            factors = _by_channel(scale, shape)
+            offsets = _by_channel(shift, shape)
         except ValueError:
-            return self.refuse(
-                name, op, "a constant that is not one number, or one for each channel"
-            )
+            reason = "a constant that is not one number, or one for each channel"
+            return self.refuse(name, op, reason)
         params = {
             "scale": factors,
             "B": offsets,
@@ -182,70 +218,88 @@ class Builder:
         self,
         x: Output,
         kernel: Sequence[int],
-        strides: list[int],
-        dilations: list[int],
+        strides: Sequence[int],
+        dilations: Sequence[int],
         odd_at_end: bool = True,
     ) -> list[int]:
-        """Pads (top, left, bottom, right) with which a window gives ceil(size / stride) outputs; an
-        odd one comes at the end or before.
+        """Pads [top, left, bottom, right] with which a window has ceil(size / stride) places.
+
+        x: an output that is a map. kernel, strides, dilations: of height and width. odd_at_end:
+        whether one more comes at the bottom and right where the pads of an axis are odd; otherwise
+        it comes at the top and left.
         """
         totals = [
             max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-            for n, k, s, d in zip(self.shapes[x][1:], kernel, strides, dilations)
+            for n, k, s, d in zip(self.shape(x)[1:], kernel, strides, dilations)
         ]
-        less, more = [t // 2 for t in totals], [t - t // 2 for t in totals]
+        less = [total // 2 for total in totals]
+        more = [total - total // 2 for total in totals]
         return [*less, *more] if odd_at_end else [*more, *less]
 
-    def graph(self, output: str, **fields: Any) -> Graph:
-        """The finished `Graph`; fields: its other fields. Raises one InputError for everything that
-        was refused.
+    def graph(
+        self, output: str, preprocessing: Preprocessing, meta: dict[str, Any] | None = None
+    ) -> Graph:
+        """The finished `Graph`.
+
+        output: the name of the node that is its output. preprocessing, meta: as in `Graph`. Raises
+        InputError, one for everything that was refused.
         """
         if self.refused:
-            told = [
+            kinds = [
                 f"{op} ({some(names)}): {reason}" for (op, reason), names in self.refused.items()
             ]
-            readable = ", ".join(sorted(OPERATORS))
             raise InputError(
                 self.source,
                 "operators with a spiking form",
-                some(told, "; ", MAX_KINDS),
+                some(kinds, "; ", MAX_KINDS),
                 "replace them, train the network again and export it; what can be read: "
-                f"{readable}",
+                + ", ".join(sorted(OPERATORS)),
                 limit=3000,
             )
+        nodes = tuple(self.nodes)
         return Graph(
-            tuple(self.nodes),
-            self.input,
-            output,
-            self.shapes[self.input],
-            source=self.source,
-            **fields,
+            nodes, self.input, output, self.input_shape, preprocessing, self.source, meta or {}
         )
 
 
 def some(texts: Sequence[str], separator: str = ", ", most: int = MAX_NAMES) -> str:
-    """The first texts, and how many more there are."""
+    """The first texts, and how many more there are.
+
+    texts: all of them. separator: what comes between two. most: how many are shown.
+    """
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return separator.join(texts[:most]) + more
 
 
-def as_float(array: NDArray[Any]) -> NDArray[Any]:
-    """Any real floating-point array as float64 where it is, else as float32."""
+def as_float(array: ArrayLike) -> NDArray[np.floating[Any]]:
+    """Any array of numbers as float64 where it is float64, otherwise as float32.
+
+    array: of any shape, which stays (a number becomes [1]).
+    """
     array = np.asarray(array)
-    return np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+    dtype = np.float64 if array.dtype == np.float64 else np.float32
+    return np.ascontiguousarray(array, dtype)
 
 
-def naturally(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names with numbers by these numbers: layer2 before layer10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """(factor, offset) of the line that x op constant is; op: add, sub, mul or div."""
+    if op == "mul":
+        return constant, 0.0
+    if op == "div":
+        # what is not finite is refused with the node
+        with np.errstate(divide="ignore"):
+            return 1 / np.asarray(constant), 0.0
+    return 1.0, np.multiply(1.0 if op == "add" else -1.0, constant)
 
 
-def _by_channel(values: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A number or an array that broadcasts along the channels of [1, *shape] as float [C]; else
-    ValueError.
+def _by_channel(values: ArrayLike, shape: Shape) -> NDArray[np.floating[Any]]:
+    """A number, or an array that broadcasts along the channels of [1, *shape], as float [C].
+
+    Raises ValueError for other arrays.
     """
     values = np.asarray(values)
-    values = as_float(values.reshape((1,) * (1 + len(shape) - values.ndim) + values.shape))
-    if values.shape[0] != 1 or any(n != 1 for n in values.shape[2:]):
+    axes = (1,) * (1 + len(shape) - values.ndim)
+    by_axis = as_float(values.reshape(axes + values.shape))
+    if by_axis.shape[0] != 1 or any(n != 1 for n in by_axis.shape[2:]):
         raise ValueError
-    return np.broadcast_to(values.reshape(-1), (shape[0],)).copy()
+    return np.broadcast_to(by_axis.reshape(-1), (shape[0],)).copy()

@@ -1,6 +1,4 @@
-"""Architectures of files that hold weights only, as the configurations that Keras itself would
-write.
-"""
+"""Architectures of files that hold weights only, as configurations that Keras would write."""
 
 from __future__ import annotations
 
@@ -12,11 +10,13 @@ from eventsnn.ann.graph import Preprocessing
 
 
 class Architecture(NamedTuple):
-    """config: {"class_name", "config"}; sizes that the weights tell are left out. bgr: whether the
-    network takes its channels in the order blue, green, red.
+    """A network without its weights.
+
+    config: {"class_name", "config"}; sizes that the weights tell are left out. preprocessing: of
+    raw pixels. bgr: whether the network takes its channels in the order blue, green, red.
     """
 
-    config: dict
+    config: dict[str, Any]
     preprocessing: Preprocessing
     bgr: bool
 
@@ -31,80 +31,76 @@ def _sequential(name: str, layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _vgg(name: str, depths: tuple[int, ...]) -> dict[str, Any]:
-    """VGG as in Keras Applications: 3x3 convolutions and max pooling, three dense layers."""
+    """VGG as in Keras Applications: 3x3 convolutions and max pooling, three dense layers.
+
+    depths: how many convolutions each block has.
+    """
     layers = []
+    window: dict[str, Any] = {"kernel_size": [3, 3], "padding": "same"}
+    pool: dict[str, Any] = {"pool_size": [2, 2], "strides": [2, 2]}
     for block, depth in enumerate(depths, 1):
-        layers += [
-            _layer(
-                "Conv2D",
-                f"block{block}_conv{i}",
-                kernel_size=[3, 3],
-                padding="same",
-                activation="relu",
-            )
-            for i in range(1, depth + 1)
-        ]
-        layers.append(
-            _layer("MaxPooling2D", f"block{block}_pool", pool_size=[2, 2], strides=[2, 2])
-        )
-    dense = [
-        _layer("Dense", label, activation=act)
-        for label, act in (("fc1", "relu"), ("fc2", "relu"), ("predictions", "softmax"))
-    ]
-    return _sequential(name, [*layers, _layer("Flatten", "flatten"), *dense])
-
-
-def _mobilenet(name: str) -> dict[str, Any]:
-    """MobileNet (version 1) as in Keras Applications, of any width."""
-    layers = [
-        _layer("ZeroPadding2D", "conv1_pad", padding=[[0, 1], [0, 1]]),
-        _layer("Conv2D", "conv1", kernel_size=[3, 3], strides=[2, 2], use_bias=False),
-        *_normed("conv1"),
-    ]
-    for i in range(1, 14):
-        stride = 2 if i in (2, 4, 6, 12) else 1
-        if stride == 2:
-            layers.append(_layer("ZeroPadding2D", f"conv_pad_{i}", padding=[[0, 1], [0, 1]]))
-        layers += [
-            _layer(
-                "DepthwiseConv2D",
-                f"conv_dw_{i}",
-                kernel_size=[3, 3],
-                strides=[stride] * 2,
-                padding="valid" if stride == 2 else "same",
-                use_bias=False,
-            ),
-            *_normed(f"conv_dw_{i}"),
-            _layer("Conv2D", f"conv_pw_{i}", kernel_size=[1, 1], use_bias=False),
-            *_normed(f"conv_pw_{i}"),
-        ]
+        for i in range(1, depth + 1):
+            layers.append(_layer("Conv2D", f"block{block}_conv{i}", **window, activation="relu"))
+        layers.append(_layer("MaxPooling2D", f"block{block}_pool", **pool))
     return _sequential(
         name,
         [
             *layers,
-            _layer("GlobalAveragePooling2D", "global_average_pooling2d", keepdims=True),
-            _layer("Dropout", "dropout"),
-            _layer("Conv2D", "conv_preds", kernel_size=[1, 1]),
-            _layer("Flatten", "reshape_2"),
-            _layer("Activation", "predictions", activation="softmax"),
+            _layer("Flatten", "flatten"),
+            _layer("Dense", "fc1", activation="relu"),
+            _layer("Dense", "fc2", activation="relu"),
+            _layer("Dense", "predictions", activation="softmax"),
         ],
     )
 
 
-def _normed(name: str) -> list[dict[str, Any]]:
-    return [
-        _layer("BatchNormalization", f"{name}_bn"),
-        _layer("ReLU", f"{name}_relu", max_value=6.0),
+def _mobilenet(name: str) -> dict[str, Any]:
+    """MobileNet (version 1) as in Keras Applications, of any width."""
+    first: dict[str, Any] = {"kernel_size": [3, 3], "strides": [2, 2], "use_bias": False}
+    point: dict[str, Any] = {"kernel_size": [1, 1], "use_bias": False}
+    layers = [_padding("conv1_pad"), _layer("Conv2D", "conv1", **first), *_normed("conv1")]
+    for i in range(1, 14):
+        halves = i in (2, 4, 6, 12)
+        depthwise: dict[str, Any] = {
+            "kernel_size": [3, 3],
+            "strides": [2, 2] if halves else [1, 1],
+            "padding": "valid" if halves else "same",
+            "use_bias": False,
+        }
+        if halves:
+            layers.append(_padding(f"conv_pad_{i}"))
+        layers += [
+            _layer("DepthwiseConv2D", f"conv_dw_{i}", **depthwise),
+            *_normed(f"conv_dw_{i}"),
+            _layer("Conv2D", f"conv_pw_{i}", **point),
+            *_normed(f"conv_pw_{i}"),
+        ]
+    layers += [
+        _layer("GlobalAveragePooling2D", "global_average_pooling2d", keepdims=True),
+        _layer("Dropout", "dropout"),
+        _layer("Conv2D", "conv_preds", kernel_size=[1, 1]),
+        _layer("Flatten", "reshape_2"),
+        _layer("Activation", "predictions", activation="softmax"),
     ]
+    return _sequential(name, layers)
 
 
-CAFFE = Preprocessing(
-    1.0, np.array([123.68, 116.779, 103.939]), np.ones(1)
-)  # means of red, green and blue
+def _padding(name: str) -> dict[str, Any]:
+    """Zeros at the bottom and right, in front of a convolution of stride 2."""
+    return _layer("ZeroPadding2D", name, padding=[[0, 1], [0, 1]])
+
+
+def _normed(name: str) -> list[dict[str, Any]]:
+    norm = _layer("BatchNormalization", f"{name}_bn")
+    return [norm, _layer("ReLU", f"{name}_relu", max_value=6.0)]
+
+
+# means of red, green and blue
+CAFFE = Preprocessing(1.0, np.array([123.68, 116.779, 103.939]), np.ones(1))
+# from -1 to 1
+SIGNED = Preprocessing(1.0, np.full(1, 127.5), np.full(1, 127.5))
 ARCHITECTURES = {
     "keras-vgg16": Architecture(_vgg("vgg16", (2, 2, 3, 3, 3)), CAFFE, True),
     "keras-vgg19": Architecture(_vgg("vgg19", (2, 2, 4, 4, 4)), CAFFE, True),
-    "keras-mobilenet": Architecture(
-        _mobilenet("mobilenet"), Preprocessing(1.0, np.full(1, 127.5), np.full(1, 127.5)), False
-    ),
+    "keras-mobilenet": Architecture(_mobilenet("mobilenet"), SIGNED, False),
 }

@@ -1,5 +1,4 @@
-"""A Keras model's configuration as a tree of layers, whatever version of Keras wrote it (2.0 to
-2.15 and 3).
+"""A Keras model's configuration as a tree of layers, whatever version wrote it (2.0 to 2.15, 3).
 
 What the versions write differently is made equal here: a Sequential model becomes a chain, calls
 are counted from 0, and references to other layers' outputs are (name, number of the call).
@@ -7,42 +6,56 @@ are counted from 0, and references to other layers' outputs are (name, number of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from reprlib import repr as short
 from typing import Any
 
 from eventsnn.exceptions import InputError
 
-MAX_DEPTH, MAX_LAYERS = 10, 10_000  # models within models, and layers of one model
+MAX_DEPTH = 10  # models within models
+MAX_LAYERS = 10_000  # of one model
 MODELS = ("Sequential", "Functional", "Model")
+SHAPES = ("batch_shape", "batch_input_shape", "build_input_shape", "input_shape")
+# (name of a layer, number of its call)
+Reference = tuple[str, int]
+# the references of the inputs of one call of a layer
+Call = tuple[Reference, ...]
 
 
 @dataclass(frozen=True)
 class Layer:
     """A layer, or a model with layers of its own.
 
-    name; path: the names of the models around it and its own, "base/conv1"; kind: Keras's class;
-    config: its settings; trainable; calls: for each time that it is called, the references of its
-    inputs. A model also has `inner`, its layers in the order in which Keras saves them, and the
-    references `input` and `output` among them.
+    name: as in the configuration. path: the names of the models around it and its own,
+    "base/conv1". kind: Keras's class. config: its settings. trainable: whether training changes it.
+    calls: for each time that it is called, the references of its inputs. inner: the layers of a
+    model, in the order in which Keras saves them. input, output: of a model, references to its
+    input and output among them; otherwise ("", 0).
     """
 
     name: str
     path: str
     kind: str
-    config: dict
+    config: dict[str, Any]
     trainable: bool = True
-    calls: tuple = ()
+    calls: tuple[Call, ...] = ()
     inner: tuple[Layer, ...] = ()
-    input: tuple = ()
-    output: tuple = ()
+    input: Reference = ("", 0)
+    output: Reference = ("", 0)
+
+    def __repr__(self) -> str:
+        inner = f" with {len(self.inner)} layers" if self.inner else ""
+        return f"<Layer {self.path!r}: {self.kind}{inner}>"
 
 
-def model_of(entry: dict[str, Any], where: str, path: str = "", depth: int = 0) -> Layer:
-    """The `Layer` of a model's JSON object {"class_name", "config"}; its inputs are left to the
-    model around it.
+def model_of(entry: Any, where: str, path: str = "", depth: int = 0) -> Layer:
+    """The `Layer` of a model's JSON object; the model around it knows its name and calls.
+
+    entry: {"class_name", "config"}. where: what to call it in messages. path: the names of the
+    models around it and its own. depth: how many models are around it. Raises InputError for a
+    configuration that cannot be read.
     """
     kind = _field(entry, "class_name", str, where)
     config = _field(entry, "config", (dict, list), where)
@@ -50,191 +63,175 @@ def model_of(entry: dict[str, Any], where: str, path: str = "", depth: int = 0) 
         config = {"layers": config}
     entries = _field(config, "layers", list, where)
     if not 0 < len(entries) <= MAX_LAYERS or depth > MAX_DEPTH:
-        raise InputError(
-            where,
-            f"1 to {MAX_LAYERS:,} layers, and models in at most {MAX_DEPTH} others",
-            f"{len(entries):,} layers in {depth} other models",
-        )
-    names = [_name(e, i, where) for i, e in enumerate(entries)]
+        expected = f"1 to {MAX_LAYERS:,} layers, and models in at most {MAX_DEPTH} others"
+        found = f"{len(entries):,} layers in {depth} other models"
+        raise InputError(where, expected, found)
+    names = [_name(inner, i, where) for i, inner in enumerate(entries)]
     if len(set(names)) < len(names):
-        raise InputError(where, "one layer for each name", f"{max(names, key=names.count)!r} twice")
-    calls: list[Any]
-    ends: Any
+        twice = max(names, key=names.count)
+        raise InputError(where, "one layer for each name", f"{twice!r} twice")
+    calls: list[list[Call]]
     if kind == "Sequential":
-        chain = [[((before, 0),)] for before in names[:-1]]
-        if entries[0].get("class_name") == "InputLayer":
-            calls = [[()], *chain]
-        else:
+        if entries[0].get("class_name") != "InputLayer":
             first = "input" if "input" not in names else "input of " + names[0]
-            entries = [
-                {
-                    "class_name": "InputLayer",
-                    "config": {"batch_shape": _input_shape([entry, config, *entries[:1]])},
-                },
-                *entries,
-            ]
-            calls, names = [[()], [((first, 0),)], *chain], [first, *names]
-        ends = (names[0], 0), (names[-1], 0)
+            image = {"batch_shape": _input_shape([entry, config, entries[0]])}
+            entries = [{"class_name": "InputLayer", "config": image}, *entries]
+            names = [first, *names]
+        calls = [[()]]
+        calls += [[((before, 0),)] for before in names[:-1]]
+        ends = ((names[0], 0), (names[-1], 0))
     else:
-        calls = [
-            [_references(call, where) for call in _field(e, "inbound_nodes", list, where)] or [()]
-            for e in entries
-        ]
-        ends = tuple(
-            _only(config.get(key), f"{where}: {key}") for key in ("input_layers", "output_layers")
-        )
-        calls, ends = _counted_from_zero(names, calls, ends)
+        calls = [_calls(inner, where) for inner in entries]
+        start = _only(config.get("input_layers"), f"{where}: input_layers")
+        end = _only(config.get("output_layers"), f"{where}: output_layers")
+        calls, ends = _counted_from_zero(names, calls, (start, end))
     inner = tuple(
-        _layer(e, n, tuple(c), where, path, depth) for e, n, c in zip(entries, names, calls)
+        _layer(entry, name, tuple(of_layer), where, path, depth)
+        for entry, name, of_layer in zip(entries, names, calls)
     )
     return Layer("", path, kind, config, inner=inner, input=ends[0], output=ends[1])
 
 
-def pair(config: dict[str, Any], key: str, default: tuple[int, int], where: str) -> tuple[int, int]:
-    """A setting that is one whole number or two, from 1 on, as a tuple of two; `default` where it
-    is absent.
+def pair(config: dict[str, Any], key: str, default: Sequence[int], where: str) -> tuple[int, int]:
+    """A setting that is one whole number or two, as two.
+
+    config: a layer's settings. key: the setting's name. default: two numbers, where it is absent.
+    where: the layer, for messages. Raises InputError for anything else than whole numbers from 1.
     """
     value = config.get(key)
     value = default if value is None else value
     value = (value, value) if type(value) is int else value
-    good = (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and all(type(v) is int and 1 <= v <= 2**20 for v in value)
-    )
-    if not good:
+    two = isinstance(value, (list, tuple)) and len(value) == 2
+    if not two or not all(type(n) is int and 1 <= n <= 2**20 for n in value):
         raise InputError(where, f"{key} of one or two whole numbers from 1 to 2^20", short(value))
-    return tuple(value)
+    height, width = value
+    return height, width
 
 
 def number(value: Any) -> Any:
-    """A number as configurations have it: plain, or in an object that numpy's numbers become."""
+    """A number as configurations have it, plain.
+
+    value: the number, or an object that numpy's numbers become; anything else stays as it is.
+    """
     while isinstance(value, dict):
         value = value.get("value", value.get("config"))
     return value
 
 
-def activation_of(
-    value: Any,
-) -> tuple[str, float | None]:
-    """(name, the largest value that it passes or None) of an activation: text, or an object of some
-    version of Keras.
+def activation_of(value: Any) -> tuple[str, float | None]:
+    """(name of an activation, the largest value that it passes or None).
+
+    value: a text, or an object of some version of Keras; None for no activation, "linear".
     """
     largest = None
     while isinstance(value, dict):
-        config, kind = value.get("config"), value.get("class_name")
+        config = value.get("config")
+        kind = value.get("class_name")
         if kind in ("ReLU", "Softmax") and isinstance(config, dict):
-            plain = kind == "Softmax" or not (
-                number(config.get("negative_slope")) or number(config.get("threshold"))
-            )
+            bent = number(config.get("negative_slope")) or number(config.get("threshold"))
             largest = number(config.get("max_value"))
-            config = kind.lower() if plain else "leaky_relu"
+            config = "leaky_relu" if kind == "ReLU" and bent else kind.lower()
         value = config if isinstance(config, (str, dict)) else kind
     name = str(value or "linear").split(">")[-1]
     return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
 def image_shape(model: Layer, where: str) -> tuple[int, ...]:
-    """The shape of the input of a model without the batch axis, as Keras has it: 2 or 3 whole
-    numbers.
+    """The shape of a model's input as Keras has it, without the batch axis: 2 or 3 numbers.
+
+    model: with the layer of its input. where: what to call it in messages. Raises InputError for an
+    input that is no image of a fixed size.
     """
-    layer = next((x for x in model.inner if x.name == model.input[0]), None)
-    shape = (
-        _input_shape([{"config": layer.config}])
-        if layer is not None and layer.kind == "InputLayer"
-        else None
-    )
+    layer = next((inner for inner in model.inner if inner.name == model.input[0]), None)
+    shape = None
+    if layer is not None and layer.kind == "InputLayer":
+        shape = _input_shape([{"config": layer.config}])
     if shape is None:
-        raise InputError(
-            where,
-            "the shape of the input",
-            "none",
-            "build the model with keras.Input((H, W, C)) and save it again",
-        )
+        do = "build the model with keras.Input((H, W, C)) and save it again"
+        raise InputError(where, "the shape of the input", "none", do)
     sizes = tuple(shape[1:])
     if None in sizes:
-        raise InputError(
-            where,
-            "a fixed height, width and number of channels",
-            f"an input of any size, {list(sizes)}",
+        expected = "a fixed height, width and number of channels"
+        found = f"an input of any size, {list(sizes)}"
+        do = (
             "build the model in Keras with keras.Input((H, W, C)), set its weights and save it "
-            "again",
+            "again"
         )
+        raise InputError(where, expected, found, do)
     if len(sizes) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
-        raise InputError(
-            where,
-            "an input that is an image, (H, W, C) or (H, W)",
-            list(sizes),
-            "let the model begin with keras.Input((H, W, C)) and Flatten",
-        )
+        expected = "an input that is an image, (H, W, C) or (H, W)"
+        do = "let the model begin with keras.Input((H, W, C)) and Flatten"
+        raise InputError(where, expected, list(sizes), do)
     return sizes
 
 
 def _layer(
-    entry: dict[str, Any], name: str, calls: tuple[Any, ...], where: str, path: str, depth: int
+    entry: Any, name: str, calls: tuple[Call, ...], where: str, path: str, depth: int
 ) -> Layer:
+    """A layer of a model; path, depth: of the model."""
     path = f"{path}/{name}" if path else name
     kind = _field(entry, "class_name", str, where)
-    config = _field(entry, "config", (dict, list), where)
-    if kind in MODELS:
-        model = model_of(entry, f"{where}/{name}", path, depth + 1)
-        inner, ends = model.inner, (model.input, model.output)
-        config = model.config
-    else:
-        inner, ends = (), ((), ())
+    if kind not in MODELS:
         config = _field(entry, "config", dict, where)
-    return Layer(
-        name, path, kind, config, config.get("trainable") is not False, calls, inner, *ends
-    )
+        return Layer(name, path, kind, config, config.get("trainable") is not False, calls)
+    model = model_of(entry, f"{where}/{name}", path, depth + 1)
+    trainable = model.config.get("trainable") is not False
+    return replace(model, name=name, trainable=trainable, calls=calls)
 
 
-def _name(entry: dict[str, Any], place: int, where: str) -> str:
+def _name(entry: Any, place: int, where: str) -> str:
     """A layer's name; a Sequential of old, inside another model, has none."""
     config = _field(entry, "config", (dict, list), where)
-    name = entry.get("name") or (
-        config.get("name") if isinstance(config, dict) else f"model {place}"
-    )
+    own = config.get("name") if isinstance(config, dict) else f"model {place}"
+    name = entry.get("name") or own
     if not (isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()):
         raise InputError(where, "layers with names of 1 to 200 printable characters", short(name))
     return name
 
 
-def _input_shape(entries: list[dict[str, Any]]) -> list[Any] | None:
+def _input_shape(entries: Sequence[Any]) -> list[Any] | None:
     """The first shape [None, …] that one of these says its input has, or None."""
     for entry in entries:
         config = entry.get("config") if isinstance(entry, dict) and "config" in entry else entry
         built = entry.get("build_config") if isinstance(entry, dict) else None
-        for holder in (config, built):
-            holder = holder if isinstance(holder, dict) else {}
-            for key in ("batch_shape", "batch_input_shape", "build_input_shape", "input_shape"):
-                if isinstance(holder.get(key), list) and len(holder[key]) > 1:
-                    return holder[key]
+        holders = [holder for holder in (config, built) if isinstance(holder, dict)]
+        for holder in holders:
+            for key in SHAPES:
+                shape = holder.get(key)
+                if isinstance(shape, list) and len(shape) > 1:
+                    return shape
         layers = config.get("layers") if isinstance(config, dict) else config
-        if isinstance(layers, list) and layers and (shape := _input_shape(layers[:1])):
+        shape = _input_shape(layers[:1]) if isinstance(layers, list) else None
+        if shape:
             return shape
     return None
 
 
-def _references(call: list[Any] | dict[str, Any], where: str) -> tuple[Any, ...]:
-    """((layer's name, call), …) of the inputs of one call, in order."""
+def _calls(entry: Any, where: str) -> list[Call]:
+    """The inputs of each call of a layer; one call without any, for a layer that is not called."""
+    nodes = _field(entry, "inbound_nodes", list, where)
+    return [_references(node, where) for node in nodes] or [()]
+
+
+def _references(call: Any, where: str) -> Call:
+    """The references of the inputs of one call, in order."""
     found = list(islice(_tensors(call), MAX_LAYERS))
     for name, index, output in found:
         if not (isinstance(name, str) and type(index) is int and index >= 0 and output == 0):
-            raise InputError(
-                where, "references to layers with one output", short([name, index, output])
-            )
+            listed = short([name, index, output])
+            raise InputError(where, "references to layers with one output", listed)
     return tuple((name, index) for name, index, _ in found)
 
 
-def _tensors(call: Any) -> Iterator[list[str | int]]:
-    """Yield [name, call, output] wherever there is one: in lists (Keras 2), or in objects as their
-    keras_history (Keras 3).
+def _tensors(call: Any) -> Iterator[list[Any]]:
+    """Yields [name, call, output] wherever there is one.
+
+    Keras 2 has them in lists, Keras 3 in objects as their keras_history.
     """
     if isinstance(call, dict):
         if call.get("class_name") == "__keras_tensor__":
-            yield from _tensors(
-                _field(_field(call, "config", dict, "tensor"), "keras_history", list, "tensor")
-            )
+            config = _field(call, "config", dict, "tensor")
+            yield from _tensors(_field(config, "keras_history", list, "tensor"))
         else:
             for value in call.values():
                 yield from _tensors(value)
@@ -246,47 +243,41 @@ def _tensors(call: Any) -> Iterator[list[str | int]]:
             yield from _tensors(value)
 
 
-def _only(value: Any, where: str) -> tuple[str, int]:
+def _only(value: Any, where: str) -> Reference:
     """The one reference in a model's input_layers or output_layers."""
     found = _references(value, where)
     if len(found) != 1:
-        raise InputError(
-            where,
-            "one input and one output",
-            f"{len(found)}",
-            "save a model with one image in and one output",
-        )
+        do = "save a model with one image in and one output"
+        raise InputError(where, "one input and one output", f"{len(found)}", do)
     return found[0]
 
 
-def _counted_from_zero(names: list[str], calls: list[Any], ends: Any) -> tuple[list[Any], Any]:
-    """Calls and ends with references counted from 0: that of a model starts at 1 where the model's
-    own making counted as a call.
+def _counted_from_zero(
+    names: list[str], calls: list[list[Call]], ends: tuple[Reference, Reference]
+) -> tuple[list[list[Call]], tuple[Reference, Reference]]:
+    """Calls and ends of a model with references counted from 0.
+
+    References to a layer that is a model start at 1 where the making of that model counted as a
+    call.
     """
     last = dict.fromkeys(names, 0)
-    for name, index in [ref for layer in calls for call in layer for ref in call] + list(ends):
+    made = [call for of_layer in calls for call in of_layer]
+    references = [reference for call in made for reference in call]
+    for name, index in [*references, *ends]:
         last[name] = max(last.get(name, 0), index)
-    shift = {name: max(last[name] - len(layer) + 1, 0) for name, layer in zip(names, calls)}
+    shift = {name: max(last[name] - len(of_layer) + 1, 0) for name, of_layer in zip(names, calls)}
 
-    def moved(ref: tuple[str, int]) -> tuple[str, int]:
-        return ref[0], ref[1] - shift.get(ref[0], 0)
+    def moved(call: Call) -> Call:
+        return tuple((name, index - shift.get(name, 0)) for name, index in call)
 
-    return [[tuple(map(moved, call)) for call in layer] for layer in calls], tuple(map(moved, ends))
+    start, end = moved(ends)
+    return [list(map(moved, of_layer)) for of_layer in calls], (start, end)
 
 
-def _field(
-    entry: dict[str, Any],
-    key: str,
-    kind: type | tuple[type, ...],
-    where: str,
-) -> Any:
-    """An object's value of a given type. Raises InputError."""
+def _field(entry: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """An object's value of a given type. Raises InputError for anything else."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, kind):
-        raise InputError(
-            where,
-            f"a Keras configuration with {key}",
-            short(value),
-            "write the file again with Keras 2 or 3",
-        )
+        expected = f"a Keras configuration with {key}"
+        raise InputError(where, expected, short(value), "write the file again with Keras 2 or 3")
     return value

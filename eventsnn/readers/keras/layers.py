@@ -1,42 +1,39 @@
-"""Keras's layers: what each class becomes, and what has no spiking form."""
+"""Keras's layers: what each class becomes, and what has no spiking form.
+
+Each function takes the builder, the layer, the values of its inputs and the name of the node. It
+returns the value that the layer gives.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.readers.keras.builder import Builder, Value
+from eventsnn.readers.keras.builder import OTHER_WEIGHTS, Builder, Value
 from eventsnn.readers.keras.config import Layer, activation_of, number
 from eventsnn.readers.keras.weights import NORMS
 
 
 def _kernel(builder: Builder, name: str, array: NDArray[Any], axes: int) -> NDArray[Any]:
+    """A kernel, which has to have so many axes."""
     if array.ndim != axes:
-        raise builder.wrong(
-            name,
-            f"a kernel with {axes} axes",
-            list(array.shape),
-            "the weights are another network's",
-        )
+        expected = f"a kernel with {axes} axes"
+        raise builder.wrong(name, expected, list(array.shape), OTHER_WEIGHTS)
     return array
 
 
-def _conv(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _conv(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
-    value = builder.convolution(
-        layer,
-        values[0],
-        name,
-        kernel.transpose(3, 2, 0, 1),
-        weights.get("bias"),
-        layer.config.get("groups", 1),
-    )
+    weight = kernel.transpose(3, 2, 0, 1)
+    bias = weights.get("bias")
+    groups = layer.config.get("groups", 1)
+    value = builder.convolution(layer, values[0], name, weight, bias, groups)
     return builder.own_activation(layer, value, name)
 
 
@@ -55,57 +52,55 @@ def _per_channel(
     return builder.convolution(layer, value, name, weight, bias, channels)
 
 
-def _depthwise(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _depthwise(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
-    value = _per_channel(
-        builder, layer, values[0], name, weights["depthwise_kernel"], weights.get("bias")
-    )
+    kernel = weights["depthwise_kernel"]
+    value = _per_channel(builder, layer, values[0], name, kernel, weights.get("bias"))
     return builder.own_activation(layer, value, name)
 
 
-def _separable(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _separable(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
-    value = _per_channel(
-        builder, layer, values[0], f"{name}:depthwise", weights["depthwise_kernel"]
-    )
+    first = weights["depthwise_kernel"]
+    value = _per_channel(builder, layer, values[0], f"{name}:depthwise", first)
     kernel = _kernel(builder, name, weights["pointwise_kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
-    bias = {"B": weights["bias"]} if "bias" in weights else {}
-    value = builder.add(name, "Conv", [value], {}, {"W": kernel.transpose(3, 2, 0, 1)} | bias)
+    params = {"W": kernel.transpose(3, 2, 0, 1)}
+    if "bias" in weights:
+        params["B"] = weights["bias"]
+    value = builder.add(name, "Conv", [value], {}, params)
     return builder.own_activation(layer, value, name)
 
 
-def _dense(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
-    value, weights = builder.vector(values[0], name), builder.weights.read(layer)
+def _dense(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    value = builder.vector(values[0], name)
+    weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 2)
     builder.filters(name, layer, "units", kernel.shape[1])
-    params = {"B": _in_order(builder, name, kernel, value.order)} | (
-        {"C": weights["bias"]} if "bias" in weights else {}
-    )
+    params = {"B": _in_order(builder, name, kernel, value.order)}
+    if "bias" in weights:
+        params["C"] = weights["bias"]
     value = builder.add(name, "Gemm", [value], {"transB": 0}, params)._replace(flat=True)
     return builder.own_activation(layer, value, name)
 
 
 def _in_order(
-    builder: Builder, name: str, array: NDArray[Any], order: NDArray[Any] | None
+    builder: Builder, name: str, array: NDArray[Any], order: NDArray[np.int64] | None
 ) -> NDArray[Any]:
     """Rows that belong to Keras's elements as rows that belong to the node's."""
     if order is None:
         return array
     if len(array) != len(order):
-        raise builder.wrong(
-            name,
-            f"weights for {len(order)} inputs",
-            len(array),
-            "the weights are another network's",
-        )
+        expected = f"weights for {len(order)} inputs"
+        raise builder.wrong(name, expected, len(array), OTHER_WEIGHTS)
     result = np.empty_like(array)
     result[order] = array
     return result
 
 
-def _norm(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
-    (value, *_), weights = values, builder.weights.read(layer)
+def _norm(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    value = values[0]
+    weights = builder.weights.read(layer)
     builder.is_channels(layer.config.get("axis", -1), name, 2 if value.flat else 4)
     mean = weights["moving_mean"]
     roles = {
@@ -115,38 +110,34 @@ def _norm(builder: Builder, layer: Layer, values: list[Value], name: str) -> Val
         "input_var": weights["moving_variance"],
     }
     params = {role: _in_order(builder, name, array, value.order) for role, array in roles.items()}
-    epsilon = number(layer.config.get("epsilon", 1e-3))
-    return builder.add(name, "BatchNormalization", [value], {"epsilon": epsilon}, params)._replace(
-        flat=value.flat, order=value.order
-    )
+    attrs = {"epsilon": number(layer.config.get("epsilon", 1e-3))}
+    made = builder.add(name, "BatchNormalization", [value], attrs, params)
+    return made._replace(flat=value.flat, order=value.order)
 
 
-def _relu(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _relu(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     return builder.activate(values[0], name, ("relu", number(layer.config.get("max_value"))))
 
 
-def _activation(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _activation(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     return builder.activate(values[0], name, activation_of(layer.config.get("activation")))
 
 
-def _softmax(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _softmax(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     return builder.activate(values[0], name, ("softmax", None))
 
 
 def _pool(op: str) -> Callable[..., Value]:
-    def make(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
-        builder.map(values[0], name)
+    def make(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+        value = values[0]
+        builder.map(value, name)
         kernel = builder.pair(layer, "pool_size", (2, 2), name)
         strides = builder.pair(layer, "strides", kernel, name)
-        value, pads = values[0], builder.pads(layer, values[0], kernel, strides, (1, 1))
+        pads = builder.pads(layer, value, kernel, strides, (1, 1))
         if op == "MaxPool" and not any(pads):
             value, pads = _zeros_taken_in(builder, value, kernel)
-        return builder.add(
-            name,
-            op,
-            [value],
-            {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads},
-        )
+        attrs = {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads}
+        return builder.add(name, op, [value], attrs)
 
     return make
 
@@ -154,8 +145,10 @@ def _pool(op: str) -> Callable[..., Value]:
 def _zeros_taken_in(
     builder: Builder, value: Value, kernel: tuple[int, int]
 ) -> tuple[Value, list[int]]:
-    """(the activation, pads) where `value` is one with zeros around it, else (value, no pads): a
-    maximum of what is not below 0 may as well leave zeros out.
+    """(an activation, pads), where `value` is the activation with zeros around it.
+
+    A maximum of values that are not below 0 may as well leave zeros out. Otherwise it returns
+    (value, no pads).
     """
     pad = builder.nodes.get(value.node)
     if pad is None or pad.op != "Pad":
@@ -169,7 +162,7 @@ def _zeros_taken_in(
 
 
 def _global_pool(op: str) -> Callable[..., Value]:
-    def make(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+    def make(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
         size = builder.map(values[0], name)[1:]
         attrs = {"kernel_shape": list(size), "strides": [1, 1]} if op == "MaxPool" else {}
         return builder.add(name, op, values, attrs)._replace(flat=not layer.config.get("keepdims"))
@@ -177,20 +170,22 @@ def _global_pool(op: str) -> Callable[..., Value]:
     return make
 
 
-def _pad(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _pad(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     builder.map(values[0], name)
-    padding = layer.config.get("padding", 1)
-    rows, columns = (
-        padding if isinstance(padding, list) and len(padding) == 2 else (padding, padding)
-    )
-    (top, bottom), (left, right) = (
-        side if isinstance(side, list) and len(side) == 2 else (side, side)
-        for side in (rows, columns)
-    )
+    rows, columns = _two(layer.config.get("padding", 1))
+    top, bottom = _two(rows)
+    left, right = _two(columns)
     return builder.add(name, "Pad", values, {"pads": [top, left, bottom, right]})
 
 
-def _up(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _two(value: Any) -> tuple[Any, Any]:
+    """The two items of a list of two; anything else counts twice."""
+    if isinstance(value, list) and len(value) == 2:
+        return value[0], value[1]
+    return value, value
+
+
+def _up(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     builder.map(values[0], name)
     size = builder.pair(layer, "size", (2, 2), name)
     attrs = {
@@ -202,119 +197,118 @@ def _up(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value
     return builder.add(name, "Resize", values, attrs)
 
 
-def _sum(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _sum(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     if not any(value.flat for value in values):
         return builder.add(name, "Add", values)
     values = [builder.vector(value, name) for value in values]
-    orders: list[Any] = [value.order for value in values]
-    if any(
-        (order is None) != (orders[0] is None) or not np.array_equal(order, orders[0])
-        for order in orders[1:]
-    ):
-        raise builder.wrong(
-            name, "vectors of one order", "maps that were flattened in different ways"
-        )
-    return builder.add(name, "Add", values)._replace(flat=True, order=orders[0])
+    order = values[0].order
+    if not all(_same_order(value.order, order) for value in values[1:]):
+        found = "maps that were flattened in different ways"
+        raise builder.wrong(name, "vectors of one order", found)
+    return builder.add(name, "Add", values)._replace(flat=True, order=order)
 
 
-def _concatenate(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _same_order(order: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> bool:
+    if order is None or other is None:
+        return order is other
+    return np.array_equal(order, other)
+
+
+def _concatenate(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     flat = any(value.flat for value in values)
     builder.is_channels(layer.config.get("axis", -1), name, 2 if flat else 4)
     if not flat:
         return builder.add(name, "Concat", values, {"axis": 1})
     values = [builder.vector(value, name) for value in values]
-    sizes = [builder.shapes[value.node][0] for value in values]
-    parts = [
-        np.arange(n) if value.order is None else value.order for n, value in zip(sizes, values)
-    ]
-    order = np.concatenate([part + sum(sizes[:i]) for i, part in enumerate(parts)])
+    parts = []
+    start = 0
+    for value in values:
+        size = builder.shapes[value.node][0]
+        parts.append(start + (np.arange(size) if value.order is None else value.order))
+        start += size
+    order = np.concatenate(parts)
     same = all(value.order is None for value in values)
-    return builder.add(name, "Concat", values, {"axis": 1})._replace(
-        flat=True, order=None if same else order
-    )
+    made = builder.add(name, "Concat", values, {"axis": 1})
+    return made._replace(flat=True, order=None if same else order)
 
 
-def _flatten(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _flatten(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     if values[0].flat:
         return values[0]
     return builder.flatten(values[0], name, layer.config.get("data_format") == "channels_first")
 
 
-def _reshape(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
-    (value, *_), target = values, layer.config.get("target_shape")
+def _reshape(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    value = values[0]
+    target = layer.config.get("target_shape")
     shape = builder.shapes[value.node]
-    one_place, channels = len(shape) == 3 and shape[1:] == (1, 1), shape[0]
-    now = (math.prod(shape),) if value.flat else tuple(builder.as_keras(np.empty(shape, "?")).shape)
+    size = math.prod(shape)
+    channels = shape[0]
+    one_place = len(shape) == 3 and shape[1:] == (1, 1)
+    now: tuple[int, ...] = (size,)
+    if not value.flat:
+        now = builder.as_keras(np.empty(shape, np.bool_)).shape
     if isinstance(target, list) and target.count(-1) == 1:
-        target = [math.prod(shape) // max(-math.prod(target), 1) if n == -1 else n for n in target]
+        rest = size // max(-math.prod(target), 1)
+        target = [rest if n == -1 else n for n in target]
     if isinstance(target, list) and tuple(target) == now:
         return value
-    if target == [math.prod(shape)]:
-        return (
-            value._replace(flat=True)
-            if one_place and value.pixels is None
-            else builder.flatten(value, name, moved=False)
-        )
+    if target == [size]:
+        if one_place and value.pixels is None:
+            return value._replace(flat=True)
+        return builder.flatten(value, name, moved=False)
     if one_place and target == ([channels, 1, 1] if builder.first else [1, 1, channels]):
         return value._replace(flat=False)
-    raise builder.wrong(
-        name,
-        "a Reshape to a vector, or of a vector of channels to a map of one place",
-        f"{list(now)} to {target}",
-    )
+    expected = "a Reshape to a vector, or of a vector of channels to a map of one place"
+    raise builder.wrong(name, expected, f"{list(now)} to {target}")
 
 
-def _rescaling(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
-    scale, offset = (
-        np.asarray(number(layer.config.get(key, d)), np.float64)
-        for key, d in (("scale", 1.0), ("offset", 0.0))
-    )
+def _rescaling(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    scale = np.asarray(number(layer.config.get("scale", 1.0)), np.float64)
+    offset = np.asarray(number(layer.config.get("offset", 0.0)), np.float64)
     return _scaled(builder, values[0], name, scale, offset)
 
 
-def _normalization(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _normalization(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     found = {key: number(layer.config.get(key)) for key in ("mean", "variance")}
     if found["mean"] is None:
         found = builder.weights.read(layer)
     if layer.config.get("axis") is not None:
         builder.is_channels(layer.config["axis"], name, 4)
-    mean, variance = (
-        np.asarray(found[key], np.float64).reshape(-1) for key in ("mean", "variance")
-    )
-    if not (np.isfinite(variance).all() and (variance >= 0).all()):
-        raise builder.wrong(
-            name, "finite variances of 0 or more", variance.tolist(), "the file is damaged"
-        )
+    mean = np.asarray(found["mean"], np.float64).reshape(-1)
+    variance = np.asarray(found["variance"], np.float64).reshape(-1)
+    if not np.isfinite(variance).all() or not (variance >= 0).all():
+        expected = "finite variances of 0 or more"
+        raise builder.wrong(name, expected, variance.tolist(), "the file is damaged")
     deviation = np.maximum(np.sqrt(variance), 1e-7)
     return _scaled(builder, values[0], name, 1 / deviation, -mean / deviation)
 
 
 def _scaled(
-    builder: Builder, value: Value, name: str, factor: NDArray[Any], shift: NDArray[Any]
+    builder: Builder,
+    value: Value,
+    name: str,
+    factor: NDArray[np.float64],
+    shift: NDArray[np.float64],
 ) -> Value:
     """The image's value times factor plus shift."""
     if value.pixels is None:
-        raise builder.wrong(
-            name,
-            "a layer that scales the image itself",
-            "one behind other layers",
-            "make it a BatchNormalization",
-        )
-    factor, shift = factor.reshape(-1), shift.reshape(-1)
-    channels = len(value.pixels[0])
-    if not (
-        all(x.size in (1, channels) and np.isfinite(x).all() for x in (factor, shift))
-        and (factor > 0).all()
-    ):
-        raise builder.wrong(
-            name,
-            f"1 or {channels} finite numbers, factors above 0",
-            f"factors {factor.tolist()}, shifts {shift.tolist()}",
-        )
-    return value._replace(pixels=(value.pixels[0] * factor, value.pixels[1] * factor + shift))
+        expected = "a layer that scales the image itself"
+        do = "make it a BatchNormalization"
+        raise builder.wrong(name, expected, "one behind other layers", do)
+    factor = factor.reshape(-1)
+    shift = shift.reshape(-1)
+    before, offset = value.pixels
+    channels = len(before)
+    good = all(x.size in (1, channels) and np.isfinite(x).all() for x in (factor, shift))
+    if not good or not (factor > 0).all():
+        expected = f"1 or {channels} finite numbers, factors above 0"
+        found = f"factors {factor.tolist()}, shifts {shift.tolist()}"
+        raise builder.wrong(name, expected, found)
+    return value._replace(pixels=(before * factor, offset * factor + shift))
 
 
-def _same(builder: Builder, layer: Layer, values: list[Value], name: str) -> Value:
+def _same(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     return values[0]
 
 
@@ -333,7 +327,8 @@ IDLE = (
     "RandomContrast",
     "RandomBrightness",
 )
-LAYERS = {
+# class of a layer -> the function that makes its nodes
+LAYERS: dict[str, Callable[..., Value]] = {
     "Conv2D": _conv,
     "DepthwiseConv2D": _depthwise,
     "SeparableConv2D": _separable,
@@ -356,27 +351,27 @@ LAYERS = {
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(("InputLayer", *IDLE), _same),
 }
-# settings with values that the functions above do; where a setting is absent or null, it is one of
-# these
+PADDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
+# the values of settings that the functions above can do; a setting that is absent or null is one
+# of these
 ALLOWED: dict[str, dict[str, tuple[Any, ...]]] = {
     "ReLU": {"negative_slope": (0,), "threshold": (0,)},
     "UpSampling2D": {"interpolation": ("nearest",)},
     "Softmax": {"axis": (-1, [-1])},
-    **dict.fromkeys(
-        ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"),
-        {"padding": ("valid", "same")},
-    ),
+    **dict.fromkeys(PADDED, {"padding": ("valid", "same")}),
     **dict.fromkeys(NORMS, {"renorm": (False,)}),
     "Normalization": {"invert": (False,)},
 }
+ENDINGS = ("softmax", "sigmoid")  # activations that may stand at the network's output
 
 
 def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield (what has no spiking form, path of the layer) for a layer and all in it; last: whether
-    its output is the network's.
+    """Yields (what has no spiking form, path of the layer) for a layer and all layers in it.
+
+    layer: a layer or a model. last: whether its output is the network's.
     """
     if layer.inner:
-        ends = _last_layers(layer) if last else ()
+        ends = _last_layers(layer) if last else []
         for inner in layer.inner:
             yield from obstacles(inner, inner.name in ends)
         return
@@ -384,24 +379,25 @@ def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
         yield layer.kind, layer.path
         return
     for key, allowed in ALLOWED.get(layer.kind, {}).items():
-        if layer.config.get(key) is not None and number(layer.config[key]) not in allowed:
-            yield f"{layer.kind} with {key} {number(layer.config[key])}", layer.path
-    kind = (
-        "softmax" if layer.kind == "Softmax" else activation_of(layer.config.get("activation"))[0]
-    )
-    if kind not in ("linear", "relu") and not (last and kind in ("softmax", "sigmoid")):
-        yield (
-            f"activation {kind}" + " before the output" * (kind in ("softmax", "sigmoid")),
-            layer.path,
-        )
+        setting = layer.config.get(key)
+        if setting is not None and number(setting) not in allowed:
+            yield f"{layer.kind} with {key} {number(setting)}", layer.path
+    kind = "softmax"
+    if layer.kind != "Softmax":
+        kind, _ = activation_of(layer.config.get("activation"))
+    if kind in ENDINGS and not last:
+        yield f"activation {kind} before the output", layer.path
+    elif kind not in ("linear", "relu", *ENDINGS):
+        yield f"activation {kind}", layer.path
 
 
 def _last_layers(model: Layer) -> list[str]:
-    """Names of the layers behind which nothing is computed: the output's, and those before it if it
-    only reshapes.
+    """Names of the layers behind which nothing is computed.
+
+    These are the output's layer, and those before it as long as it only reshapes.
     """
     by_name = {layer.name: layer for layer in model.inner}
-    names = []
+    names: list[str] = []
     name = model.output[0]
     while name in by_name and name not in names:
         names.append(name)

@@ -1,5 +1,6 @@
-"""Keras's HDF5 files: full models (Keras 2.0 to 2.15 and 3), and weights with an architecture from
-elsewhere.
+"""Keras's HDF5 files: full models (Keras 2.0 to 2.15 and 3), and weights alone.
+
+The architecture of weights comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -30,83 +31,72 @@ SIGMOID = "the sigmoid at the output is left out: the largest output stays the l
 
 
 def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]:
-    """The fields of `Graph` in an open file. arch: a name of ARCHITECTURES, or a .json file that
-    model.to_json() gave; by default the file's own, or a .json file of the same name beside it.
+    """The fields of `Graph` in an open file.
+
+    file: of Keras 2 or 3. name: the file's, for messages. arch: a name of ARCHITECTURES, or a .json
+    file that model.to_json() gave; None for the file's own, or a .json file of the same name beside
+    it. Raises InputError for whatever cannot be read or has no spiking form.
     """
-    version = text_of(plain(child(file, "model_weights") or file, "keras_version")) or ""
+    group = child(file, "model_weights") or file
+    version = text_of(plain(group, "keras_version")) or ""
     if version.startswith("1.") or "nb_layers" in file.attrs:
-        raise InputError(
-            name,
-            "a file of Keras 2 or 3",
-            "one of Keras 1",
-            "open it with Keras 2 and save it again",
-        )
+        do = "open it with Keras 2 and save it again"
+        raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
     known = ARCHITECTURES.get(arch or "")
-    entry, preprocessing = (
-        (known.config, known.preprocessing) if known else (_entry(file, name, arch), None)
-    )
-    model = model_of(entry, f"{name}: model")
+    model = model_of(known.config if known else _entry(file, name, arch), f"{name}: model")
     _refuse_obstacles(model, name)
-    shape, first = image_shape(model, name), _channels_first(model, name)
-    if len(shape) == 2:
-        shape = (1, *shape)
-    elif not first:
-        shape = (shape[2], *shape[:2])
-    builder = Builder(
-        name,
-        LAYERS,
-        Weights(child(file, "model_weights") or file, model),
-        model.input[0],
-        shape,
-        first,
-    )
+    shape = image_shape(model, name)
+    first = _channels_first(model, name)
+    image = model.input[0]
+    weights = Weights(group, model)
+    builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first)
     output = _ended(builder, builder.run(model, builder.image), name)
-    nodes, notes = list(builder.nodes.values()), [f"written by Keras {version}"] if version else []
+    nodes = tuple(builder.nodes.values())
+    notes = [f"written by Keras {version}"] if version else []
     if known and known.bgr:
         notes.append(BGR)
-        nodes = [
-            _reversed_channels(node) if model.input[0] in node.inputs else node for node in nodes
-        ]
+        nodes = tuple(_reversed_channels(n) if image in n.inputs else n for n in nodes)
     if builder.ending[0] == "sigmoid":
         notes.append(SIGMOID)
+    own = text_of(model.config.get("name"), 200) or "Keras model"
+    meta = {"arch": arch if known else own}
+    if notes:
+        meta["note"] = "; ".join(notes)
     return {
-        "nodes": tuple(nodes),
-        "input": model.input[0],
+        "nodes": nodes,
+        "input": image,
         "output": output,
-        "input_shape": shape,
-        "preprocessing": preprocessing or _preprocessing(builder, name),
+        "input_shape": builder.shapes[image],
+        "preprocessing": known.preprocessing if known else _preprocessing(builder, name),
         "source": name,
-        "meta": {"arch": arch if known else text_of(model.config.get("name"), 200) or "Keras model"}
-        | ({"note": "; ".join(notes)} if notes else {}),
+        "meta": meta,
     }
 
 
-def _entry(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
+def _in_graph(shape: tuple[int, ...], first: bool) -> tuple[int, int, int]:
+    """(C, H, W) of an image's shape as Keras has it."""
+    if len(shape) == 2:
+        return (1, shape[0], shape[1])
+    return (shape[0], shape[1], shape[2]) if first else (shape[2], shape[0], shape[1])
+
+
+def _entry(file: h5py.File, name: str, arch: str | None) -> Any:
     """The JSON object with the model's configuration."""
     if arch is None and "model_config" in file.attrs:
+        where = f"{name}: model_config"
         text = attribute(file, "model_config")
         if not isinstance(text, (str, bytes)) or len(text) > MAX_JSON:
-            raise InputError(
-                f"{name}: model_config",
-                f"a text of at most {MAX_JSON:,} bytes",
-                "something else",
-                "the file is damaged",
-            )
-        return json_of(text, f"{name}: model_config")
-    path = Path(
-        arch
-        or Path(file.filename).with_name(
-            name.removesuffix(".h5").removesuffix(".weights") + ".json"
-        )
-    )
-    names = ", ".join(ARCHITECTURES)
+            expected = f"a text of at most {MAX_JSON:,} bytes"
+            raise InputError(where, expected, "something else", "the file is damaged")
+        return json_of(text, where)
+    stem = name.removesuffix(".h5").removesuffix(".weights")
+    path = Path(arch or Path(file.filename).with_name(stem + ".json"))
     if not path.is_file():
-        raise InputError(
-            name,
-            "weights with an architecture: --arch NAME",
-            f"--arch {arch}" if arch else "Keras weights only",
-            f"give --arch with one of {names}, or the .json file that model.to_json() gave",
-        )
+        names = ", ".join(ARCHITECTURES)
+        expected = "weights with an architecture: --arch NAME"
+        found = f"--arch {arch}" if arch else "Keras weights only"
+        do = f"give --arch with one of {names}, or the .json file that model.to_json() gave"
+        raise InputError(name, expected, found, do)
     check_file(path)
     if os.path.getsize(path) > MAX_JSON:
         raise InputError(path, f"at most {MAX_JSON:,} bytes", f"{os.path.getsize(path):,}")
@@ -114,21 +104,18 @@ def _entry(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
 
 
 def _refuse_obstacles(model: Layer, name: str) -> None:
-    """Raise one InputError that names everything without a spiking form."""
+    """Raises one InputError that names everything without a spiking form."""
     found: dict[str, list[str]] = {}
     for what, path in obstacles(model, last=True):
         found.setdefault(what, []).append(path)
-    if found:
-        listed = "; ".join(
-            f"{what} ({paths[0]}" + (f" and {len(paths) - 1} more)" if len(paths) > 1 else ")")
-            for what, paths in found.items()
-        )
-        raise InputError(
-            name,
-            "layers with a spiking form",
-            listed,
-            "put ReLU, convolutions or pooling in their place and train again",
-        )
+    if not found:
+        return
+    listed = []
+    for what, paths in found.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        listed.append(f"{what} ({paths[0]}{more})")
+    do = "put ReLU, convolutions or pooling in their place and train again"
+    raise InputError(name, "layers with a spiking form", "; ".join(listed), do)
 
 
 def _channels_first(model: Layer, name: str) -> bool:
@@ -141,26 +128,19 @@ def _channels_first(model: Layer, name: str) -> bool:
         if layer.kind != "Flatten" and layer.config.get("data_format") is not None:
             formats.add(str(layer.config["data_format"]))
     if not formats <= {"channels_first", "channels_last"} or len(formats) > 1:
-        raise InputError(
-            name,
-            "one data_format, channels_first or channels_last",
-            sorted(formats),
-            "use one in all layers",
-        )
+        expected = "one data_format, channels_first or channels_last"
+        raise InputError(name, expected, sorted(formats), "use one in all layers")
     return formats == {"channels_first"}
 
 
 def _ended(builder: Builder, value: Value, name: str) -> str:
-    """The name of the output node; what was a vector in Keras, or a map of one place, is a
-    vector.
+    """The name of the output node.
+
+    What was a vector in Keras, or is a map of one place, becomes a vector.
     """
     if value.order is not None:
-        raise InputError(
-            name,
-            "an output that is no flattened map",
-            "one",
-            "let the model end with a Dense layer",
-        )
+        do = "let the model end with a Dense layer"
+        raise InputError(name, "an output that is no flattened map", "one", do)
     if builder.shapes[value.node][1:] == (1, 1):
         value = builder.vector(value._replace(flat=True), "output")
     kind, label = builder.ending
@@ -170,26 +150,24 @@ def _ended(builder: Builder, value: Value, name: str) -> str:
 
 
 def _reversed_channels(node: Node) -> Node:
-    """A first convolution for images in RGB, of one for BGR."""
-    return replace(
-        node, params=node.params | {"W": np.ascontiguousarray(node.params["W"][:, ::-1])}
-    )
+    """A first convolution for images in RGB, of one for images in BGR."""
+    weight = np.ascontiguousarray(node.params["W"][:, ::-1])
+    return replace(node, params=node.params | {"W": weight})
 
 
 def _preprocessing(builder: Builder, name: str) -> Preprocessing:
-    """What layers in front of the network do with pixels; without such layers the file does not
-    tell.
+    """What layers in front of the network do with pixels.
+
+    Without such layers the file does not tell.
     """
     factor, shift = builder.pixels or builder.image.pixels or (np.ones(1), np.zeros(1))
     if (factor == 1).all() and not shift.any():
         return Preprocessing(known=False)
     with np.errstate(all="ignore"):
-        mean, std = -shift / factor + 0.0, 1 / factor
+        mean = -shift / factor + 0.0
+        std = 1 / factor
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise InputError(
-            name,
-            "layers that scale the image within the range of numbers",
-            f"factors {factor.tolist()}, shifts {shift.tolist()}",
-            "the file is damaged",
-        )
+        expected = "layers that scale the image within the range of numbers"
+        found = f"factors {factor.tolist()}, shifts {shift.tolist()}"
+        raise InputError(name, expected, found, "the file is damaged")
     return Preprocessing(1.0, mean, std)

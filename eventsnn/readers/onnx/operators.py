@@ -1,12 +1,13 @@
 """What ONNX's operators become in a graph.
 
-Each function takes the reader (its `builder`, `opset` and `batch`), a name for the node, the
-attributes, and the inputs: an `Output` of the graph, a constant array, or None for one left out.
-The ONNX operator reference says what they mean.
+Each function takes the reader, a name for the node, the attributes, and the inputs: an `Output` of
+the graph, a constant array, or None for one left out. The ONNX operator reference says what they
+mean. It returns the output of the node that it makes or refuses.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,15 +16,22 @@ from numpy.typing import NDArray
 
 from eventsnn.readers.building import Builder, Output, as_float
 
+EVALUATION = "training_mode; export the model in evaluation mode"
+
 
 class Reader(Protocol):
-    """What an operator asks of the reader (`onnx.model`)."""
+    """What an operator asks of the reader (`onnx.model`).
+
+    builder: makes the nodes. onnx: the package. opset: of ONNX's own operators. batch: the size of
+    the input's batch axis, 0 where it is not fixed. uses: name of an output -> how often it is
+    used.
+    """
 
     builder: Builder
     onnx: Any
     opset: int
-    batch: int | None
-    uses: Any
+    batch: int
+    uses: Counter[str]
 
 
 def _conv(
@@ -35,13 +43,10 @@ def _conv(
     bias: NDArray[Any] | None = None,
 ) -> Output:
     attrs = _window(r, x, attrs, weight.shape[2:]) | {"group": attrs.get("group", 1)}
-    return r.builder.add(
-        name,
-        "Conv",
-        [x],
-        attrs,
-        {"W": as_float(weight)} | ({} if bias is None else {"B": as_float(bias)}),
-    )
+    params = {"W": as_float(weight)}
+    if bias is not None:
+        params["B"] = as_float(bias)
+    return r.builder.add(name, "Conv", [x], attrs, params)
 
 
 def _gemm(
@@ -75,19 +80,16 @@ def _batch_normalization(
     mean: NDArray[Any],
     variance: NDArray[Any],
 ) -> Output:
+    op = "BatchNormalization"
     if attrs.get("training_mode"):
-        return r.builder.refuse(
-            name, "BatchNormalization", "training_mode; export the model in evaluation mode"
-        )
+        return r.builder.refuse(name, op, EVALUATION)
     params = {
         "scale": as_float(scale),
         "B": as_float(shift),
         "input_mean": as_float(mean),
         "input_var": as_float(variance),
     }
-    return r.builder.add(
-        name, "BatchNormalization", [x], {"epsilon": attrs.get("epsilon", 1e-5)}, params
-    )
+    return r.builder.add(name, op, [x], {"epsilon": attrs.get("epsilon", 1e-5)}, params)
 
 
 def _arithmetic(op: str) -> Callable[..., Output]:
@@ -95,23 +97,28 @@ def _arithmetic(op: str) -> Callable[..., Output]:
 
 
 def _add(
-    r: Reader, name: str, attrs: dict[str, Any], x: Output, y: Output | NDArray[Any]
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output | NDArray[Any],
+    y: Output | NDArray[Any],
 ) -> Output:
     """A sum; a constant behind a MatMul that nothing else uses is its bias."""
-    b, (x, y) = r.builder, (x, y) if isinstance(x, Output) else (y, x)
-    last = b.nodes[-1] if b.nodes else None
-    if (
-        last
-        and last.name == x
-        and last.op == "Gemm"
-        and r.uses[x] == 1
-        and "C" not in last.params
-        and not isinstance(y, Output)
-    ):
-        shape = b.shapes[x]
-        last.params["C"] = np.broadcast_to(as_float(y), (1, *shape)).reshape(-1).copy()
+    if not isinstance(x, Output):
+        x, y = y, x
+    if isinstance(x, Output) and not isinstance(y, Output) and _takes_bias(r, x):
+        bias = np.broadcast_to(as_float(y), (1, *r.builder.shape(x)))
+        r.builder.nodes[-1].params["C"] = bias.reshape(-1).copy()
         return Output(x)
-    return b.arithmetic(name, "add", x, y)
+    return r.builder.arithmetic(name, "add", x, y)
+
+
+def _takes_bias(r: Reader, x: Output) -> bool:
+    """Whether an output is a Gemm without bias that was made last and that one node uses."""
+    if not r.builder.nodes:
+        return False
+    last = r.builder.nodes[-1]
+    return last.name == x and last.op == "Gemm" and r.uses[x] == 1 and "C" not in last.params
 
 
 def _sum(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> Output:
@@ -127,38 +134,37 @@ def _clip(
     high: NDArray[Any] | None = None,
 ) -> Output:
     if r.opset < 11:
-        low, high = attrs.get("min"), attrs.get("max")
+        low = attrs.get("min")
+        high = attrs.get("max")
     return r.builder.clip(name, x, low, high)
+
+
+def _relu(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
+    return r.builder.add(name, "Relu", [x])
 
 
 def _pool(op: str) -> Callable[..., Output]:
     def make(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
-        kept = {key: attrs[key] for key in ("ceil_mode", "count_include_pad") if key in attrs}
+        kept = _kept(attrs, "ceil_mode", "count_include_pad")
         return r.builder.pool(name, op, x, _window(r, x, attrs, attrs["kernel_shape"]) | kept)
 
     return make
 
 
-def _window(
-    r: Reader,
-    x: Output,
-    attrs: dict[str, Any],
-    kernel: Sequence[int],
-) -> dict[str, Any]:
+def _window(r: Reader, x: Output, attrs: dict[str, Any], kernel: Sequence[int]) -> dict[str, Any]:
     """kernel_shape, strides, dilations and explicit pads."""
-    window = {
-        "kernel_shape": list(kernel),
-        "strides": attrs.get("strides", [1, 1]),
-        "dilations": attrs.get("dilations", [1, 1]),
-    }
+    strides = attrs.get("strides", [1, 1])
+    dilations = attrs.get("dilations", [1, 1])
     auto = attrs.get("auto_pad", "NOTSET")
+    pads = attrs.get("pads", [0, 0, 0, 0]) if auto == "NOTSET" else [0, 0, 0, 0]
     if auto.startswith("SAME_"):
-        pads = r.builder.same_pads(
-            x, kernel, window["strides"], window["dilations"], odd_at_end=auto == "SAME_UPPER"
-        )
-    else:
-        pads = attrs.get("pads", [0, 0, 0, 0]) if auto == "NOTSET" else [0, 0, 0, 0]
-    return window | {"pads": pads}
+        pads = r.builder.same_pads(x, kernel, strides, dilations, auto == "SAME_UPPER")
+    return {"kernel_shape": list(kernel), "strides": strides, "dilations": dilations, "pads": pads}
+
+
+def _kept(attrs: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Those of the attributes that are there."""
+    return {key: attrs[key] for key in keys if key in attrs}
 
 
 def _global_average_pool(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
@@ -168,26 +174,23 @@ def _global_average_pool(r: Reader, name: str, attrs: dict[str, Any], x: Output)
 def _reduce_mean(
     r: Reader, name: str, attrs: dict[str, Any], x: Output, axes: NDArray[Any] | None = None
 ) -> Output:
-    return r.builder.mean(
-        name, x, attrs.get("axes", ()) if axes is None else axes, attrs.get("keepdims", 1)
-    )
+    over = attrs.get("axes", ()) if axes is None else axes
+    return r.builder.mean(name, x, over, attrs.get("keepdims", 1))
 
 
 def _flatten(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     axis = attrs.get("axis", 1)
-    return r.builder.add(
-        name, "Flatten", [x], {"axis": axis if axis >= 0 else axis + 1 + len(r.builder.shapes[x])}
-    )
+    if axis < 0:
+        axis += 1 + len(r.builder.shape(x))
+    return r.builder.add(name, "Flatten", [x], {"axis": axis})
 
 
 def _reshape(
     r: Reader, name: str, attrs: dict[str, Any], x: Output, target: NDArray[Any]
 ) -> Output:
-    shape = (1, *r.builder.shapes[x])
-    sizes = [
-        shape[i] if n == 0 and not attrs.get("allowzero") else n
-        for i, n in enumerate(target.tolist())
-    ]
+    shape = (1, *r.builder.shape(x))
+    zero_copies = not attrs.get("allowzero")
+    sizes = [shape[i] if n == 0 and zero_copies else n for i, n in enumerate(target.tolist())]
     if sizes[:1] == [r.batch]:
         sizes[0] = 1
     return r.builder.reshape(name, x, sizes)
@@ -196,23 +199,21 @@ def _reshape(
 def _squeeze(
     r: Reader, name: str, attrs: dict[str, Any], x: Output, axes: NDArray[Any] | None = None
 ) -> Output:
-    shape = (1, *r.builder.shapes[x])
-    gone = {int(a) % len(shape) for a in (attrs.get("axes", ()) if axes is None else axes)}
+    shape = (1, *r.builder.shape(x))
+    gone = {int(axis) % len(shape) for axis in (attrs.get("axes", ()) if axes is None else axes)}
     return r.builder.reshape(name, x, [n for i, n in enumerate(shape) if i not in gone])
 
 
-def _shape(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> NDArray[Any]:
-    return np.array((1, *r.builder.shapes[x])[attrs.get("start", 0) : attrs.get("end")], np.int64)
+def _shape(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> NDArray[np.int64]:
+    shape = (1, *r.builder.shape(x))
+    return np.array(shape[attrs.get("start", 0) : attrs.get("end")], np.int64)
 
 
 def _transpose(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
-    axes = len(r.builder.shapes[x]) + 1
-    if attrs.get("perm", list(range(axes))[::-1]) != list(range(axes)):
-        return r.builder.refuse(
-            name,
-            "Transpose",
-            "the order of axes has to stay N, C, H, W; export the model channels first",
-        )
+    axes = list(range(len(r.builder.shape(x)) + 1))
+    if attrs.get("perm", axes[::-1]) != axes:
+        reason = "the order of axes has to stay N, C, H, W; export the model channels first"
+        return r.builder.refuse(name, "Transpose", reason)
     return _same(r, name, attrs, x)
 
 
@@ -224,12 +225,15 @@ def _cast(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
 
 
 def _dropout(
-    r: Reader, name: str, attrs: dict[str, Any], x: Output, ratio: Any = None, training: Any = None
+    r: Reader,
+    name: str,
+    attrs: dict[str, Any],
+    x: Output,
+    ratio: NDArray[Any] | None = None,
+    training: NDArray[Any] | None = None,
 ) -> Output:
     if training is not None and np.any(training):
-        return r.builder.refuse(
-            name, "Dropout", "training_mode; export the model in evaluation mode"
-        )
+        return r.builder.refuse(name, "Dropout", EVALUATION)
     return r.builder.add(name, "Dropout", [x])
 
 
@@ -246,67 +250,50 @@ def _pad(
     name: str,
     attrs: dict[str, Any],
     x: Output,
-    pads: None = None,
-    value: None = None,
-    axes: None = None,
+    pads: NDArray[Any] | None = None,
+    value: NDArray[Any] | None = None,
+    axes: NDArray[Any] | None = None,
 ) -> Output:
-    pads = attrs.get("pads") if pads is None else pads.tolist()
-    value = attrs.get("value", 0.0) if value is None else float(value)
-    if (
-        axes is not None
-        and axes.tolist() != [0, 1, 2, 3]
-        and axes.tolist() not in ([2, 3], [-2, -1])
-    ):
+    sizes = attrs.get("pads") if pads is None else pads.tolist()
+    filling = attrs.get("value", 0.0) if value is None else float(value)
+    if axes is not None and axes.tolist() not in ([0, 1, 2, 3], [2, 3], [-2, -1]):
         return r.builder.refuse(name, "Pad", f"of axes {axes.tolist()}")
-    return r.builder.add(
-        name, "Pad", [x], {"pads": pads, "mode": attrs.get("mode", "constant"), "value": value}
-    )
+    mode = attrs.get("mode", "constant")
+    return r.builder.add(name, "Pad", [x], {"pads": sizes, "mode": mode, "value": filling})
 
 
 def _resize(r: Reader, name: str, attrs: dict[str, Any], x: Output, *inputs: Any) -> Output:
+    wanted: dict[str, Any] = {}
     before = r.opset < 11  # Upsample and the first Resize: (x, scales), rounded down
+    if before:
+        wanted = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     sizes = None if before or len(inputs) < 3 else inputs[2]
     scales = None
     if sizes is None:
         scales = inputs[0] if before else inputs[1]
-    defaults = (
-        {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"} if before else {}
-    )
-    if (
-        attrs.get("axes")
-        or attrs.get("antialias")
-        or attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch"
-    ):
-        return r.builder.refuse(name, "Resize", "axes, antialias or keep_aspect_ratio_policy")
-    kept = {
-        key: attrs[key]
-        for key in ("mode", "coordinate_transformation_mode", "nearest_mode")
-        if key in attrs
-    }
+    policy = attrs.get("keep_aspect_ratio_policy", "stretch")
+    if attrs.get("axes") or attrs.get("antialias") or policy != "stretch":
+        reason = "axes, antialias or keep_aspect_ratio_policy"
+        return r.builder.refuse(name, "Resize", reason)
+    wanted |= _kept(attrs, "mode", "coordinate_transformation_mode", "nearest_mode")
     if sizes is None:
-        wanted = {"scales": None if scales is None else scales.tolist()}
+        wanted["scales"] = None if scales is None else scales.tolist()
     else:
-        wanted = {"sizes": [1, *sizes.tolist()[1:]]}
-    return r.builder.add(name, "Resize", [x], defaults | kept | wanted)
+        wanted["sizes"] = [1, *sizes.tolist()[1:]]
+    return r.builder.add(name, "Resize", [x], wanted)
 
 
 def _softmax(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
-    if r.opset < 13 and len(r.builder.shapes[x]) > 1:
+    if r.opset < 13 and len(r.builder.shape(x)) > 1:
         return r.builder.refuse(name, "Softmax", "of a map, which opset 12 and before flatten")
-    return r.builder.add(
-        name, "Softmax", [x], {"axis": attrs.get("axis", -1 if r.opset >= 13 else 1)}
-    )
+    axis = attrs.get("axis", -1 if r.opset >= 13 else 1)
+    return r.builder.add(name, "Softmax", [x], {"axis": axis})
 
 
-JOINING = (
-    "Add",
-    "Concat",
-    "Div",
-    "Mul",
-    "Sub",
-    "Sum",
-)  # more than the first input may depend on the image
-OPERATORS: dict[str, Callable[..., Any]] = {
+# more than the first input may depend on the image
+JOINING = ("Add", "Concat", "Div", "Mul", "Sub", "Sum")
+# operator -> the function that makes its node
+OPERATORS: dict[str, Callable[..., Output | NDArray[Any]]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _mat_mul,
@@ -317,7 +304,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Mul": _arithmetic("mul"),
     "Div": _arithmetic("div"),
     "Clip": _clip,
-    "Relu": lambda r, name, attrs, x: r.builder.add(name, "Relu", [x]),
+    "Relu": _relu,
     "MaxPool": _pool("MaxPool"),
     "AveragePool": _pool("AveragePool"),
     "GlobalAveragePool": _global_average_pool,

@@ -105,7 +105,7 @@ class _Reader:
             )
         self.builder = Builder(name, inputs[0].name, input_shape)
 
-    def read(self, preprocessing: Preprocessing | None) -> Graph:
+    def read(self, preprocessing: Preprocessing) -> Graph:
         """The Graph."""
         result = None
         for node in self.trace.nodes:
@@ -206,7 +206,8 @@ class _Reader:
         """Raise InputError if an activation computes something else on values around its
         threshold.
         """
-        shape, attrs = self.builder.shapes[node.name], node.attrs
+        shape = self.builder.shape(Output(node.name))
+        attrs = node.attrs
         top = (
             attrs["scale"] * attrs["levels"]
             if "scale" in attrs

@@ -131,7 +131,7 @@ def avg_pool2d(
 
 
 def adaptive_avg_pool2d(b: Builder, name: str, x: Any, output_size: Any) -> Output:
-    shape = b.shapes[x][1:]
+    shape = b.shape(x)[1:]
     wanted = [n if size is None else size for n, size in zip(shape, _pair(output_size))]
     if wanted == [1, 1]:
         return b.add(name, "GlobalAveragePool", [x])
@@ -214,8 +214,9 @@ def pad(
 
 
 def flatten(b: Builder, name: str, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Output:
-    shape = (1, *b.shapes[x])
-    start, end = start_dim % len(shape), end_dim % len(shape)
+    shape = (1, *b.shape(x))
+    start = start_dim % len(shape)
+    end = end_dim % len(shape)
     return b.reshape(name, x, (*shape[:start], -1, *shape[end + 1 :]))
 
 
@@ -224,7 +225,7 @@ def reshape(b: Builder, name: str, x: Any, *shape: Any) -> Output:
 
 
 def size(b: Builder, name: str, x: Any, dim: Any = None) -> Any:
-    shape = (1, *b.shapes[x])
+    shape = (1, *b.shape(x))
     return shape if dim is None else shape[dim]
 
 

@@ -47,7 +47,7 @@ def told(file: h5py.File, names: list[Any]) -> bool:
     return any(name.endswith((".weight", ".bias")) for name in names)
 
 
-def parse(file: h5py.File, name: str, arch: str) -> dict[str, Any]:
+def parse(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
     """The fields of `Graph` in an open HDF5 file; name: the file's, for messages.
 
     arch: NAME or NAME:OPTION=VALUE,…, or a mapping file. Names are vgg16, resnet18, resnet20,
