@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn import options
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
 from eventsnn.neurons.check import check_class, check_model
@@ -82,7 +82,7 @@ def with_members(neuron: Any, members: int | None) -> Any:
         return neuron
     if neuron not in ("gn", GN):
         do = "leave it out, or choose gn"
-        raise InputError("tau", "group neurons (gn), of which it is the members", neuron, do)
+        raise InputError(named("tau"), "group neurons (gn), of which it is the members", neuron, do)
     options.check_given(GN, {"members": members}, "neuron 'gn'")
     return GN(members=int(members))
 

@@ -215,7 +215,7 @@ def test_even_release_needs_levels_or_a_number():
         ({"tau": 0}, "tau: expected a whole number from 1"),
         ({"tau": 2.5}, "tau: expected a whole number from 1"),
         ({"encoding": "odd"}, "constant, even"),
-        ({"srp": -1}, "first stage"),
+        ({"srp": -1}, "srp: expected a whole number from 0"),
         ({"encoding": "rate", "bias_once": True}, "biases come in every step"),
         ({"initial": [np.zeros(3)]}, "one array for each"),
         ({"initial": float("nan")}, "-1000"),

@@ -124,7 +124,7 @@ def assert_same(simulation, run, records, outcome):
     spikes, potentials, deliveries = records
     first = [0, *np.cumsum([layer.size for layer in simulation.network.layers])]
     assert len(spikes) == len(outcome.spikes) > 0
-    for row, (before, after), spike in zip(spikes, potentials, outcome.spikes):
+    for row, (before, after, *own), spike in zip(spikes, potentials, outcome.spikes):
         cause = -1 if spike.cause is None else spike.cause
         assert row[layout.S_TICK :].tolist() == [
             spike.tick,
@@ -135,6 +135,8 @@ def assert_same(simulation, run, records, outcome):
             cause,
         ]
         assert (before, after) == (spike.v_before, spike.v_after)
+        if spike.own is not None:
+            assert own == [x for states in spike.own for x in states.values()]
     last = len(first) - 2
     for layer, potential in enumerate(by_layer(simulation, run.state.v)):
         assert potential.tolist() == list(outcome.potentials[layer])

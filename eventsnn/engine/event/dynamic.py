@@ -71,7 +71,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
         number,
         number - net.layers[layer, L_FIRST],
         step,
-        at[NOW],
+        at[BEGAN] if rules.clocked == 1 else at[NOW],
         at[BEGAN],
         rules.ticks,
         rules.image,
@@ -111,7 +111,9 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
             state.rests_until[number] = ends
             what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY
             put(state.heap, state.fifo, at, 2 * ends + 1, number, what, -1)
-            break
+            if state.due.size > 0:
+                state.due[number] = -1  # it is asked when its rest ends
+            return
     if state.due.size > 0:
         appoint(neuron, state, layer, number, here)
 
