@@ -9,10 +9,12 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from eventsnn.exceptions import InputError
+from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ GROUPS = {
 
 def option(
     default: Any,
-    help: str,
+    help: str | Callable[[], str],
     example: str,
     *,
     group: str,
@@ -41,10 +43,11 @@ def option(
 ) -> Any:
     """A field of Settings: its default, what --help says, and what is allowed.
 
-    default: its value where it is not given. help: what --help says. example: of its use.
-    group: its heading in --help, a key of GROUPS. choices: the only values, or None. kind: str,
-    int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low,
-    high: the least and the largest number, or None. result: whether it can change the outcome.
+    default: its value where it is not given. help: what --help says, or a function that says it.
+    example: of its use. group: its heading in --help, a key of GROUPS. choices: the only values, or
+    None. kind: str, int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any
+    numbers). low, high: the least and the largest number, or None. result: whether it can change
+    the outcome.
     """
     metadata = dict(
         help=help,
@@ -59,7 +62,12 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-EXPORTS = ("nir", "sonata", "gdf")
+def _export_help() -> str:
+    """What --help says of --export; other packages' exporters are imported for it."""
+    words = "files for other programs, in the results folder; names separated by commas, of"
+    return f"{words}\n{in_words()}"
+
+
 # a run is known by what these lead to
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what says nothing without another option: name, the other's name and value
@@ -466,10 +474,7 @@ class Settings:
     )
     export: str | None = option(
         None,
-        "files for other programs, in the results folder: nir, the network as network.nir, for "
-        "other simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 "
-        "(sonata) or spikes-<image>.gdf (gdf, text: neuron, counted from 1 over all layers, and "
-        "time), where a step is 1 ms",
+        _export_help,
         "--export nir",
         group="output",
         result=False,
@@ -617,14 +622,15 @@ class Settings:
 
     @property
     def exports(self) -> list[str]:
-        """The files for other programs, names among EXPORTS."""
-        names = self.export.split(",") if self.export else []
-        unknown = [name for name in names if name not in EXPORTS]
+        """The files for other programs, names among EXPORTERS."""
+        names = list(dict.fromkeys(self.export.split(","))) if self.export else []
+        unknown = [name for name in names if name not in EXPORTERS]
         if unknown:
-            expected = f"names among {', '.join(EXPORTS)}, separated by commas"
+            expected = f"names among {', '.join(EXPORTERS)}, separated by commas"
             do = "for example --export nir,gdf"
             raise InputError("--export", expected, repr(unknown[0]), do)
-        if self.trace != "spikes" and set(names) - {"nir"}:
+        needs = {EXPORTERS.find(name).needs for name in names}
+        if self.trace != "spikes" and "spikes" in needs:
             expected = f"--trace spikes for {self.export}"
             do = "for example --engine event --trace spikes --export gdf"
             raise InputError("--export", expected, f"--trace {self.trace}", do)
