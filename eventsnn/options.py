@@ -186,8 +186,9 @@ def choices_in_words(registry: Registry[Any]) -> str:
     What cannot be imported is named alone.
     """
     words = []
+    loaded = registry.loaded()
     for name in registry:
-        options = list(registry.built_in(name, "options") or {})
+        options = list(getattr(loaded.get(name), "options", {}))
         words.append(f"{name}:{','.join(options)}" if options else name)
     return ", ".join(words)
 

@@ -82,20 +82,16 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added[name] = thing
         return thing
 
-    def built_in(self, name: str, attribute: str) -> Any:
-        """An attribute of a thing that needs no import, or None.
-
-        name: of a thing; where another package's was not asked for yet, there is nothing to tell.
-        attribute: its name.
-        """
-        return getattr(self._known(name), attribute, None)
+    def loaded(self) -> dict[str, T]:
+        """By name, every thing that needs no import: the built-in ones, those added or found."""
+        return {**self._built_in, **self._added}
 
     def usable(self) -> dict[str, T]:
         """Every thing that can be used, by name.
 
         A plug-in that fails is left out with a PluginWarning that names it.
         """
-        things = {**self._built_in, **self._added}
+        things = self.loaded()
         for name in self._plugins():
             if name not in things:
                 try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
+from functools import partial
 from shutil import get_terminal_size
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
@@ -37,7 +38,18 @@ METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are InputErrors in the words of Settings."""
+    """An ArgumentParser whose errors are InputErrors in the words of Settings.
+
+    Attributes: late: (an option, what --help says of it) of those that say it when they are asked.
+    """
+
+    late: list[tuple[argparse.Action, Callable[[], str]]]
+
+    def format_help(self) -> str:
+        """What --help prints."""
+        for action, text in self.late:
+            action.help = text()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError for what argparse found; message: in its words."""
@@ -72,21 +84,31 @@ def parser() -> Parser:
         allow_abbrev=False,
         formatter_class=_layout,
     )
+    result.late = []
     groups = {key: result.add_argument_group(title) for key, title in GROUPS.items()}
     for f in fields(Settings):
         known = option_in(f)
         kind, choices = known.kind, known.chosen_from
-        default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
-        text = f"{known.words}{default}\ne.g. {known.example}".replace("%", "%%")
+        late = callable(known.help)
+        text = "" if late else _help(f)
         group = groups[known.group]
         if kind is bool:
-            group.add_argument(option_of(f), action="store_true", help=text)
+            action = group.add_argument(option_of(f), action="store_true", help=text)
         else:
             metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
-            group.add_argument(option_of(f), metavar=metavar, help=text)
+            action = group.add_argument(option_of(f), metavar=metavar, help=text)
+        if late:
+            result.late.append((action, partial(_help, f)))
     version = f"eventsnn {VERSION}"
     result.add_argument("--version", action="version", version=version, help="print the version")
     return result
+
+
+def _help(f: Field[Any]) -> str:
+    """What --help says of a field, as argparse takes it."""
+    known = option_in(f)
+    default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
+    return f"{known.words}{default}\ne.g. {known.example}".replace("%", "%%")
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):

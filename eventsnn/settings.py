@@ -13,6 +13,7 @@ from typing import Any
 
 from eventsnn import neurons
 from eventsnn.exceptions import InputError
+from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import PRESETS, preset
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.simulation.encoding import ENCODINGS, Encoding
@@ -30,7 +31,12 @@ GROUPS = {
 }
 
 
-EXPORTS = ("nir", "sonata", "gdf")
+def _export_help() -> str:
+    """What --help says of --export; other packages' exporters are imported for it."""
+    words = "files for other programs, in the results folder; names separated by commas, of"
+    return f"{words}\n{in_words()}"
+
+
 # a run is known by what these lead to
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
@@ -310,10 +316,7 @@ class Settings:
     )
     export: str | None = option(
         None,
-        "files for other programs, in the results folder: nir, the network as network.nir, for "
-        "other simulators; and the spikes that --trace spikes keeps, in spikes-<image>.h5 "
-        "(sonata) or spikes-<image>.gdf (gdf, text: neuron, counted from 1 over all layers, and "
-        "time), where a step is 1 ms",
+        _export_help,
         "--export nir",
         group="output",
         result=False,
@@ -479,14 +482,15 @@ class Settings:
 
     @property
     def exports(self) -> list[str]:
-        """The files for other programs, names among EXPORTS."""
-        names = self.export.split(",") if self.export else []
-        unknown = [name for name in names if name not in EXPORTS]
+        """The files for other programs, names among EXPORTERS."""
+        names = list(dict.fromkeys(self.export.split(","))) if self.export else []
+        unknown = [name for name in names if name not in EXPORTERS]
         if unknown:
-            expected = f"names among {', '.join(EXPORTS)}, separated by commas"
+            expected = f"names among {', '.join(EXPORTERS)}, separated by commas"
             do = "for example --export nir,gdf"
             raise InputError("--export", expected, repr(unknown[0]), do)
-        if self.trace != "spikes" and set(names) - {"nir"}:
+        needs = {EXPORTERS.find(name).needs for name in names}
+        if self.trace != "spikes" and "spikes" in needs:
             expected = f"--trace spikes for {self.export}"
             do = "for example --engine event --trace spikes --export gdf"
             raise InputError("--export", expected, f"--trace {self.trace}", do)

@@ -19,7 +19,12 @@ class Burst(NamedTuple):
     theta: int | float
 
     words = "burst: fires min(floor(p / theta), 5), then p -= theta for each"
+    # what studies may assume (docs/semantics.md, section 13)
+    conserves = True  # all charge is in p or in spikes
+    confluent = False  # counts depend on the order of arrival
+    holds = True  # it changes at arrivals and spikes only
     signed = False  # it never takes spikes back
+    reset = "subtract"
 
     @staticmethod
     def emit(neuron, layer, p, s):

@@ -8,7 +8,6 @@ are any, a column `sign` says so, and programs that do not read it count them as
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -199,23 +198,3 @@ def to_neo(source: Trace | str | Path) -> Any:
             segment.spiketrains.append(train)
             group.add(train)
     return block
-
-
-Writer = Callable[[Trace | str | Path, str | Path], None]
-# name -> (function, ending of the file's name)
-WRITERS: dict[str, tuple[Writer, str]] = {
-    "sonata": (write_sonata, "h5"),
-    "gdf": (write_gdf, "gdf"),
-}
-
-
-def write_all(folder: Path, out: Path, names: Sequence[str]) -> None:
-    """Writes the spikes of each trace file in a folder, as spikes-<image>.h5 or .gdf.
-
-    folder: with the trace files, trace-<image>.h5. out: the folder to write to. names: keys of
-    WRITERS. Raises InputError for what is no trace file.
-    """
-    for trace in sorted(Path(folder).glob("trace-*.h5")):
-        for name in names:
-            write, ending = WRITERS[name]
-            write(trace, Path(out) / f"{trace.stem.replace('trace', 'spikes')}.{ending}")

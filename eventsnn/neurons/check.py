@@ -229,8 +229,8 @@ class _Trial:
         near = after == expected or (isinstance(after, float) and abs(after - expected) < 1e-9)
         if (neuron.conserves or neuron.reset == "subtract") and not near:
             raise self._error(f"settle: {p} - {n} q, as it subtracts", str(after))
-        if neuron.reset == "none" and after != p:
-            raise self._error("settle: p, as it has no reset", str(after))
+        if neuron.reset == "zero" and after != settle_here(neuron, p + self.q, n, self._here()):
+            raise self._error("settle: one number, as it resets to zero", str(after))
         return after
 
     def _error(self, expected: str, found: str) -> InputError:

@@ -16,7 +16,7 @@ For Python alone, attributes of the class. Studies ask them, never the type:
     confluent  whether counts at rest depend on the charge alone (law 2)
     holds      whether p and the condition for firing change at arrivals and spikes only
     signed     whether n can be negative
-    reset      "subtract", "zero" or "none"
+    reset      "subtract", "zero", or "none": none of the two
 
 and a method band() -> (low, high): potentials strictly between fire nothing, nor does p at low or
 below while s is 0; where low is None, nothing fires below high.
@@ -81,6 +81,9 @@ class Here(NamedTuple):
     began: int
     ticks: int
     image: int
+
+
+NOWHERE = Here(np.zeros((1, 0)), 0, 0, 1, 0, 0, 1, 0)
 
 
 class Layered(Protocol):
@@ -206,7 +209,9 @@ def is_soft_reset(neuron: Any) -> bool:
     declared = neuron.conserves and neuron.holds and not neuron.signed and not neuron.confluent
     if not declared or getattr(neuron, "limits", None) is not None or most(neuron) != 1:
         return False
-    return not is_dynamic(type(neuron)) and neuron.band() == (None, neuron[0])
+    q = neuron[0]
+    fires = all(emit_here(neuron, 0, p, 0, NOWHERE) == 1 for p in (q, 2 * q))
+    return fires and not is_dynamic(type(neuron)) and neuron.band() == (None, q)
 
 
 def check_declared(neuron: Any, study: str, *needs: str) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from eventsnn.data.formats import FOREIGN
 from eventsnn.exceptions import InputError
+from eventsnn.export.exporters import strangers
 from eventsnn.simulation.batch import Batch
 
 try:
@@ -33,8 +34,7 @@ except ImportError:  # not a POSIX system: nothing keeps two runs apart there
 FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
 TRACE = r"trace-\d+\.h5"
-EXPORTS = r"network\.nir|spikes-\d+\.(h5|gdf)"
-RESULTS = re.compile("|".join([*map(re.escape, FILES), TRACE, EXPORTS]))
+RESULTS = re.compile("|".join([*map(re.escape, FILES), TRACE]))  # and what exporters leave
 WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}|{TRACE}")
 ANOTHER = "choose another --out"
 TRIES = 100  # to find the folder at work as it was made
@@ -117,6 +117,8 @@ class Folder:
         for folder, known in ((self.out, RESULTS), (self.partial, WORKING)):
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
             foreign = [name for name in names if not known.fullmatch(name)]
+            if folder == self.out:
+                foreign = strangers(foreign)
             if foreign:
                 expected = "an empty folder, earlier results alone, or nothing yet"
                 more = " …" if len(foreign) > 3 else ""
@@ -219,6 +221,13 @@ class Folder:
         with open(path.with_suffix(".tmp"), "wb") as file:
             np.savez(file, seconds=seconds, **kept)
         os.replace(path.with_suffix(".tmp"), path)
+
+    def keep(self) -> None:
+        """Has the batches stay whatever is raised, since all are there.
+
+        What fails behind them, such as an exporter, can be left out of the next run.
+        """
+        self.stage = "simulated"
 
     def batches(self) -> Iterator[tuple[int, Batch, float]]:
         """Yields (start, Batch, seconds) in order of images."""

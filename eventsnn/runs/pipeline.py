@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.data.images import Images, check_images, load_images, pixel_range
 from eventsnn.exceptions import InputError, one_line
-from eventsnn.export import nir, spikes
+from eventsnn.export import exporters
 from eventsnn.network.network import Network
 from eventsnn.readers import load
 from eventsnn.runs.conversion import EXPORT_AGAIN, convert_checked
@@ -57,13 +57,11 @@ def run(settings: Settings) -> dict[str, Any]:
         there = folder.open(identity)
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
-        if "nir" in settings.exports:
-            for note in nir.write(simulation, folder.results / "network.nir", settings.nir_for):
-                say(f"note: {note}")
+        export("network", [simulation], folder, settings, say)
         ann_output = run_ann(graph, images, settings, say)
         simulate(simulation, images, folder, settings, say)
-        formats = [name for name in settings.exports if name in spikes.WRITERS]
-        spikes.write_all(folder.partial, folder.results, formats)
+        folder.keep()
+        export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
         summary = report(folder, simulation, images, ann_output, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
@@ -119,6 +117,26 @@ def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
     except InputError as error:
         where = f"{network.graph.source}: {error.where}"
         raise InputError(where, error.expected, error.found, error.do) from None
+
+
+def export(
+    kind: str,
+    sources: Sequence[Simulation | Path],
+    folder: Folder,
+    settings: Settings,
+    say: Say,
+) -> None:
+    """Writes the files for other programs that need one kind of thing.
+
+    kind: "network" or "spikes". sources: the Simulation, or the trace files. folder: they go into
+    its `results`. settings: which exporters, and their options. say: is called with each note.
+    Raises InputError for what an exporter cannot write, and OSError where the disk refuses.
+    """
+    names = [name for name in settings.exports if exporters.EXPORTERS[name].needs == kind]
+    for source in sources:
+        for name in names:
+            for note in exporters.write(name, source, folder.results, vars(settings)):
+                say(f"note: {note}")
 
 
 def run_ann(graph: Graph, images: Images, settings: Settings, say: Say) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
-from eventsnn.neurons.contract import is_dynamic
+from eventsnn.neurons.contract import emit, is_dynamic
 from eventsnn.neurons.contract import most as most_at_once
 from eventsnn.simulation.prepared import Prepared
 
@@ -236,6 +236,9 @@ def _is_proven(neuron: Any) -> bool:
     if neuron.confluent:
         return getattr(neuron, "limits", None) is not None
     q = neuron[0]
+    ends = ((q, 0), (-q, 1)) if neuron.signed else ((q, 0),)
+    if not all(emit(neuron, 0, p, s) for p, s in ends):
+        return False
     return bool(neuron.band() == ((-q, q) if neuron.signed else (None, q)))
 
 

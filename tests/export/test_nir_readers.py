@@ -31,7 +31,11 @@ class Strict(NamedTuple):
 
     theta: int | float
     words = "fires 1 if p > theta, then p -= theta"
+    conserves = True
+    confluent = False
+    holds = True
     signed = False
+    reset = "subtract"
 
     @staticmethod
     def emit(neuron, layer, p, s):
@@ -58,7 +62,11 @@ class StrictHard(NamedTuple):
 
     theta: int | float
     words = "fires 1 if p > theta, then p = 0"
+    conserves = False
+    confluent = False
+    holds = True
     signed = False
+    reset = "zero"
 
     emit = Strict.emit
     tie = Strict.tie
@@ -79,7 +87,11 @@ class Many(NamedTuple):
 
     theta: int | float
     words = "fires floor(p / theta) if p >= theta, then p -= theta for each"
+    conserves = True
+    confluent = False
+    holds = True
     signed = False
+    reset = "subtract"
 
     @staticmethod
     def emit(neuron, layer, p, s):

@@ -442,7 +442,11 @@ class Leaky(NamedTuple):
     theta: int | float
 
     words = "a test's own"
+    conserves = False
+    confluent = False
+    holds = True
     signed = False
+    reset = "none"
 
     @staticmethod
     def emit(neuron, layer, p, s):
@@ -541,7 +545,11 @@ Path("mine.py").write_text('''from typing import NamedTuple
 class Mine(NamedTuple):
     theta: int
     words = "mine"
+    conserves = False
+    confluent = False
+    holds = True
     signed = False
+    reset = "none"
     @staticmethod
     def emit(neuron, layer, p, s): return 1 if p >= neuron.theta else 0
     @staticmethod

@@ -1,5 +1,6 @@
-"""PyTorch state dicts in HDF5, one dataset a key. They hold parameters only: the architecture comes
-by name, or in a mapping file.
+"""PyTorch state dicts in HDF5, one dataset a key.
+
+They hold parameters only: the architecture comes by name, or in a mapping file.
 
     import h5py
     with h5py.File("resnet20.h5", "w") as file:
@@ -32,38 +33,34 @@ MAX_DEPTH = 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
 
 
-def told(file: h5py.File, names: list[Any]) -> bool:
-    """Whether an HDF5 file with these names at its root holds a state dict."""
-    groups = [child(file, name) for name in WRAPPERS if name in names]
-    names = [
-        *names,
-        *(
-            name
-            for group in groups
-            if isinstance(group, h5py.Group)
-            for name in islice(group, 1000)
-        ),
-    ]
-    return any(name.endswith((".weight", ".bias")) for name in names)
+def told(file: h5py.File, names: list[str]) -> bool:
+    """Whether an HDF5 file holds a state dict.
+
+    file: the file. names: those at its root.
+    """
+    keys = list(names)
+    for wrapper in WRAPPERS:
+        group = child(file, wrapper) if wrapper in names else None
+        if isinstance(group, h5py.Group):
+            keys += islice(group, 1000)
+    return any(key.endswith((".weight", ".bias")) for key in keys)
 
 
 def parse(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
-    """The fields of `Graph` in an open HDF5 file; name: the file's, for messages.
+    """The fields of `Graph` in an open HDF5 file.
 
-    arch: NAME or NAME:OPTION=VALUE,…, or a mapping file. Names are vgg16, resnet18, resnet20,
-    resnet34. Options: L, the levels of trained thresholds (QCFS: L; LSQ: the largest level), which
-    the file does not tell; pool, average or max, for vgg16; size, the images' height and width, for
-    ResNets (default 32). A mapping file (.json) is an object like a checkpoint's /graph, with
-    input_shape beside input, output and nodes; its parameters are paths of datasets in the file,
-    and an activation may have its lambda or scale among them.
+    file: the file. name: its name, for messages. arch: NAME or NAME:OPTION=VALUE,…, or a mapping
+    file. Names are vgg16, resnet18, resnet20, resnet34. Options: L, the levels of trained
+    thresholds (QCFS: L; LSQ: the largest level), which the file does not tell; pool, average or
+    max, for vgg16; size, the images' height and width, for ResNets (default 32). A mapping file
+    (.json) is an object like a checkpoint's /graph, with input_shape beside input, output and
+    nodes; its parameters are paths of datasets in the file, and an activation may have its lambda
+    or scale among them. Raises InputError without an architecture, and where it does not fit the
+    file.
     """
     if arch is None:
-        raise InputError(
-            name,
-            "the architecture of this PyTorch state dict",
-            "none",
-            f"give --arch {', '.join(ARCHITECTURES)} or a mapping file",
-        )
+        do = f"give --arch {', '.join(ARCHITECTURES)} or a mapping file"
+        raise InputError(name, "the architecture of this PyTorch state dict", "none", do)
     if arch.endswith(".json"):
         graph = _mapping(arch)
     else:
