@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from eventsnn.network import presets as presets
     from eventsnn.network.convert import convert
     from eventsnn.network.network import Layer, Network, Projection
+    from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
     from eventsnn.result import Result, simulate
@@ -86,6 +87,7 @@ __all__ = [
     "load",
     "load_images",
     "load_torch",
+    "register",
     "save",
     "simulate",
 ]
@@ -99,6 +101,7 @@ _NAMES = {
         "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
         "network.convert": "convert",
         "network.network": "Layer Network Projection",
+        "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",
         "result": "Result simulate",

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
-from eventsnn.settings import GROUPS, Settings, option_in, option_of, read
+from eventsnn.settings import GROUPS, Settings, option_in, option_of, read, read_settings
 from eventsnn.version import VERSION
 
 DESCRIPTION = """\
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
             do = f"for example {example}; one that begins with a dash is written {where}=-…"
             raise InputError(where, "a value", "none", do)
         names = re.findall(r"(?<!\S)-[^\s=]*", what)
-        known = [*options, "--help", "--version"]
+        known = [*options, "--settings", "--help", "--version"]
         near = get_close_matches(names[0], known, 1, 0.7) if names else []
         found = what if where == "unrecognized arguments" else message
         do = f"did you mean {near[0]}?" if near else USAGE
@@ -99,6 +99,12 @@ def parser() -> Parser:
             action = group.add_argument(option_of(f), metavar=metavar, help=text)
         if late:
             result.late.append((action, partial(_help, f)))
+    result.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="options from a file: run.toml, or the summary.json of a run, which it repeats; "
+        "options given beside it count more\ne.g. --settings runs/sample-1a2b3c4d/summary.json",
+    )
     version = f"eventsnn {VERSION}"
     result.add_argument("--version", action="version", version=version, help="print the version")
     return result
@@ -127,12 +133,15 @@ def _layout(prog: str) -> _Layout:
 
 
 def settings_of(argv: Sequence[str] | None = None) -> Settings:
-    """The Settings of a command line; argv: None for this process's. Raises InputError."""
+    """The Settings of a command line; argv: None for this process's.
+
+    Raises InputError for what is wrong with them, or with the file of --settings.
+    """
     given = parser().parse_args(argv)
-    values = {}
+    values = read_settings(given.settings) if given.settings else {}
     for f in fields(Settings):
         text = getattr(given, f.name)
-        if text is not None:
+        if text not in (None, False):
             values[f.name] = read(f, text) if isinstance(text, str) else text
     return Settings(**values)
 

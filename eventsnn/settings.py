@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from dataclasses import Field, dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from eventsnn import neurons
@@ -16,11 +19,18 @@ from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import PRESETS, preset
 from eventsnn.options import Option, check_fields, option, parsed, taken
+from eventsnn.plugins import load_plugins
 from eventsnn.simulation.encoding import ENCODINGS, Encoding
 from eventsnn.simulation.simulation import ENGINES
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import ORDERS, Time
 
+if sys.version_info >= (3, 11):  # noqa: UP036, the oldest Python that is supported is 3.10
+    import tomllib
+else:
+    import tomli as tomllib
+
+MOST_OF_SETTINGS = 10**7  # bytes of a file of options
 GROUPS = {
     "input": "what to run",
     "conversion": "from ANN to SNN",
@@ -38,7 +48,7 @@ def _export_help() -> str:
 
 
 # a run is known by what these lead to
-HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
+HASHED = ("plugin", "net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what says nothing without another option: name, the other's name and value
@@ -137,6 +147,14 @@ class Settings:
         group="input",
         kind=int,
         low=1,
+    )
+
+    plugin: str | None = option(
+        None,
+        "files of Python that register models, orders, readers and the like, separated by commas "
+        "(docs/extend)",
+        "--plugin examples/extend/model.py --neuron sticky",
+        group="input",
     )
 
     thresholds: str = option(
@@ -348,6 +366,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        load_plugins(self.plugin)
         check_fields(self, flag_of)
         self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
@@ -538,6 +557,47 @@ def option_in(f: Field[Any]) -> Option:
     """What is known of a field."""
     found: Option = f.metadata["option"]
     return found
+
+
+def read_settings(path: str) -> dict[str, Any]:
+    """The options in a file, name -> value: TOML, or the summary.json of a run.
+
+    path: the file. Raises InputError for a file that cannot be read, and for a name that is no
+    option.
+    """
+    given = _read_file(path)
+    names = [f.name for f in fields(Settings)]
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        name = key.replace("-", "_")
+        if name not in names:
+            near = get_close_matches(name, names, 1, 0.6)
+            do = f"did you mean {near[0]}?" if near else "see python -m eventsnn.run --help"
+            raise InputError(f"--settings {path}", "names of options", repr(key), do)
+        if value is not None:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    where = f"--settings {path}"
+    do = "give a TOML file of options, or the summary.json of a run"
+    try:
+        if Path(path).stat().st_size > MOST_OF_SETTINGS:
+            found = f"{Path(path).stat().st_size:,} bytes"
+            raise InputError(where, f"at most {MOST_OF_SETTINGS:,} bytes", found, do)
+        text = Path(path).read_text("utf-8")
+        if path.endswith(".json"):
+            summary = json.loads(text)
+            given = summary.get("settings") if isinstance(summary, dict) else None
+        else:
+            given = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise InputError(where, "a file of options", words or error, do) from None
+    if not isinstance(given, dict):
+        raise InputError(where, "options by name", "none", do)
+    return given
 
 
 def read(f: Field[Any], text: str) -> Any:

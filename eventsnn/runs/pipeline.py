@@ -21,6 +21,7 @@ from eventsnn.data.images import Images, check_images, load_images, pixel_range
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.export import exporters
 from eventsnn.network.network import Network
+from eventsnn.plugins import digest_of
 from eventsnn.readers import load
 from eventsnn.runs.conversion import EXPORT_AGAIN, convert_checked
 from eventsnn.runs.folder import Folder
@@ -43,7 +44,8 @@ def run(settings: Settings) -> dict[str, Any]:
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     graph, images = load_inputs(settings)
     describe_input(graph, images, settings, say)
-    run_id = settings.id(graph.hash, digest(images), VERSION)
+    more = [digest_of(settings.plugin)] if settings.plugin else []
+    run_id = settings.id(graph.hash, digest(images), VERSION, *more)
     name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
     out = settings.out or f"runs/{name}-{run_id}"
     with Folder(out) as folder, advice("change the network, or give another --net"):

@@ -12,7 +12,7 @@ from eventsnn.engine.clocked.driver import ClockedRun, run_clocked
 from eventsnn.exceptions import InputError, named
 from eventsnn.neurons.contract import leaks
 from eventsnn.simulation.compile import build
-from eventsnn.simulation.prepared import Outcome, Prepared, Sink
+from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.time import Time
 
 ORDER_OF_SUMMATION = (
@@ -21,7 +21,7 @@ ORDER_OF_SUMMATION = (
 )
 
 
-class Clocked:
+class Clocked(Engine):
     """See `prepared.Engine`.
 
     prepared: the network in the simulation's numbers. tables: the network as the clocked kernel
@@ -31,6 +31,7 @@ class Clocked:
     name: ClassVar[str] = "clocked"
     asynchronous: ClassVar[bool] = False
     records: ClassVar[bool] = False
+    layerwise: ClassVar[bool] = True
     fits = True
 
     def __init__(self, prepared: Prepared) -> None:

@@ -19,7 +19,7 @@ from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, n
 from eventsnn.neurons.contract import is_dynamic, leaks
 from eventsnn.simulation.arithmetic import DECAYING
 from eventsnn.simulation.compile import build_events
-from eventsnn.simulation.prepared import Outcome, Prepared, Sink
+from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.time import delays_of, describe_delays, describe_order, policy_of
 
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
@@ -42,7 +42,7 @@ class Bounds(NamedTuple):
     fits: bool
 
 
-class Event:
+class Event(Engine):
     """See `prepared.Engine`.
 
     prepared: the network in the simulation's numbers. tables: the network as the event kernel reads

@@ -81,18 +81,22 @@ class Sink(Protocol):
         """Ends the image. simulation: the one that ran it. run: its finished `EventRun`."""
 
 
-class Engine(Protocol):
-    """What an engine offers; `simulation.ENGINES` names the classes.
+class Engine:
+    """What an engine offers; `simulation.ENGINES` names the classes, which need not inherit.
+
+    An engine has `image` and the five attributes; the rest is as here unless it does better.
 
     prepared: the network in the simulation's numbers. name: as the option `engine` has it.
     asynchronous: whether spikes arrive one by one, in an order. records: whether it can hand single
-    spikes to a `Sink`. fits: whether its potentials hold what one event can bring; if not, it is
-    made again in 64 bits. result_dtype: of readout and potentials.
+    spikes to a `Sink`. layerwise: whether each layer runs to its end before the next, so that a
+    layer can be run again on other spikes. fits: whether its potentials hold what one event can
+    bring; if not, it is made again in 64 bits. result_dtype: of readout and potentials.
     """
 
     name: ClassVar[str]
     asynchronous: ClassVar[bool]
     records: ClassVar[bool]
+    layerwise: ClassVar[bool] = False
     fits: bool
     result_dtype: np.dtype[Any]
 
@@ -117,9 +121,44 @@ class Engine(Protocol):
         mute: uint8 [neurons], 1 where spikes are not sent. sink: takes the records. threads: how
         many may share the image. Raises what `Prepared.drive` and the engine raise.
         """
+        raise NotImplementedError
+
+    def batch(
+        self,
+        images: Any,
+        numbers: Sequence[int],
+        *,
+        stage: int = 0,
+        mutes: Sequence[NDArray[np.uint8]] | None = None,
+        sinks: Sequence[Sink | None] | None = None,
+        threads: int = 1,
+    ) -> Iterator[Outcome]:
+        """Yields the `Outcome` of one stage of each of some images, one after the other.
+
+        An engine that runs images together does so here. images: N of them. numbers: theirs. mutes,
+        sinks: one for each image, or None. stage, threads, and what is raised: as for `image`.
+        """
+        for i, image in enumerate(images):
+            yield self.image(
+                image,
+                int(numbers[i]),
+                stage=stage,
+                mute=mutes[i] if mutes else None,
+                sink=sinks[i] if sinks else None,
+                threads=threads,
+            )
+
+    def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:
+        """Compiles, or loads, all that the engine needs to run images.
+
+        image: raw pixels [C, H, W], or input events int64 [E, 4]. sink: one if records are wanted
+        later.
+        """
+        self.image(image, steps=1, sink=sink)
 
     def describe(self) -> dict[str, Any]:
         """How charges are added up and in what order spikes arrive, for the results' provenance."""
+        return {}
 
 
 class Prepared:

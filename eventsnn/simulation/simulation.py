@@ -36,10 +36,19 @@ def check_engine(name: str, engine: Any) -> None:
     if not isinstance(engine, type):
         raise InputError(where, "a class", repr(engine), SEE)
     surface: Any = engine
-    for attribute in ("name", "asynchronous", "records", "image", "describe"):
+    for attribute in (
+        "name",
+        "asynchronous",
+        "records",
+        "layerwise",
+        "image",
+        "batch",
+        "warm_up",
+        "describe",
+    ):
         if not hasattr(engine, attribute):
             raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
-    for attribute in ("asynchronous", "records"):
+    for attribute in ("asynchronous", "records", "layerwise"):
         if not isinstance(getattr(engine, attribute), bool):
             found = repr(getattr(engine, attribute))
             raise InputError(where, f"{attribute}: True or False", found, SEE)
@@ -137,16 +146,19 @@ class Simulation(Prepared):
         image: raw pixels [C, H, W], or input events int64 [E, 4]. sink: one if records are wanted
         later.
         """
-        self.engine.image(image, steps=1, sink=sink)
+        self.engine.warm_up(image, sink)
 
     def image(
         self, image: NDArray[Any], number: int = 0, sink: Sink | None = None, threads: int = 1
     ) -> Outcome:
         """The `Outcome` of one image, after both of SRP's stages where there are two.
 
-        image, number, sink, threads, and what is raised: as in `srp.two_stages`.
+        image: raw pixels [C, H, W], or input events int64 [E, 4]. number: the image's, for
+        randomness. sink: takes the records of the last stage. threads: how many may share the
+        image. Raises what the engine raises.
         """
-        return two_stages(self, image, number, sink=sink, threads=threads)
+        sinks = None if sink is None else [sink]
+        return next(iter(two_stages(self, [image], [number], sinks=sinks, threads=threads)))
 
     def run(
         self,
@@ -176,10 +188,10 @@ class Simulation(Prepared):
             digests=self.engine.records,
             stages=self.srp > 0,
         )
-        for i, image in enumerate(pixels):
-            number = i if numbers is None else int(numbers[i])
-            found = self.image(image, number, sinks[i] if sinks else None, threads)
-            batch.t_eq[i] = self.equilibrium(found.spikes, found.drive, image)
+        order = list(range(len(pixels)) if numbers is None else map(int, numbers))
+        outcomes = two_stages(self, pixels, order, sinks=sinks, threads=threads)
+        for i, found in enumerate(outcomes):
+            batch.t_eq[i] = self.equilibrium(found.spikes, found.drive, pixels[i])
             for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
                 into = getattr(batch, name)
                 if into is not None:

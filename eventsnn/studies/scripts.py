@@ -16,6 +16,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from eventsnn.data.images import Images, load_images
 from eventsnn.exceptions import InputError
+from eventsnn.plugins import load_plugins
 from eventsnn.readers import load
 from eventsnn.result import Result
 from eventsnn.views.tables import report_steps, wilson
@@ -55,6 +56,7 @@ def options(words: str | None, *, limit: int, out: str) -> argparse.ArgumentPars
     add("--net", default="sample", help="checkpoint, or 'sample'")
     add("--data", default="sample", help="images with labels, as for eventsnn.run")
     add("--limit", type=int, default=limit, help="number of test images")
+    add("--plugin", help="files of Python that register models and the like (docs/extend)")
     add("--out", type=Path, default=Path(out), help="folder for pictures and tables")
     return parser
 
@@ -71,6 +73,7 @@ def run(
     """
     args = parser.parse_args(argv)
     try:
+        load_plugins(args.plugin)
         args.out.mkdir(parents=True, exist_ok=True)
         study(args)
     except (InputError, OSError) as error:

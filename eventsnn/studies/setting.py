@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.prepared import Prepared
-from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.simulation import ENGINES, Simulation
 from eventsnn.simulation.time import Time
 
 OPTIONS = {*signature(Simulation).parameters, *(f.name for f in fields(Time))} - {"time"}
@@ -78,7 +78,7 @@ def prepare(
 
 def check_clocked(engine: str) -> None:
     """Raises InputError unless surgery can be done in this engine. engine: its name."""
-    if engine != Clocked.name:
+    if not ENGINES.find(engine, "engine").layerwise:
         raise _not_clocked(engine)
 
 
@@ -88,9 +88,9 @@ def engine_of(simulation: Prepared) -> Clocked:
     simulation: the one whose engine is asked for. Raises InputError for asynchronous time.
     """
     engine = simulation.engine
-    if not isinstance(engine, Clocked):
+    if not engine.layerwise:
         raise _not_clocked(engine.name)
-    return engine
+    return cast(Clocked, engine)
 
 
 def _not_clocked(engine: str) -> InputError:

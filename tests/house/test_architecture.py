@@ -18,6 +18,7 @@ FLOORS = (
     ("simulation",),
     ("trace",),
     ("result", "export"),
+    ("plugins",),
     ("studies", "settings"),
     ("runs",),
     ("console",),
