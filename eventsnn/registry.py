@@ -174,6 +174,7 @@ def _source(point: metadata.EntryPoint) -> str:
 
 
 def _place(thing: Any) -> str:
-    """Where a thing was defined: its module and name."""
+    """Where a thing was defined, or the function that it wraps: its module and name."""
+    thing = getattr(thing, "__wrapped__", thing)
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}.{named.__qualname__}"
