@@ -82,6 +82,7 @@ def parser() -> Parser:
             group.add_argument(option_of(f), action="store_true", help=text)
         else:
             metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
+            metavar += f"|FILE{f.metadata['file']}" if f.metadata["file"] else ""
             group.add_argument(option_of(f), metavar=metavar, help=text)
     version = f"eventsnn {VERSION}"
     result.add_argument("--version", action="version", version=version, help="print the version")

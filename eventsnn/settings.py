@@ -9,11 +9,13 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import PRESETS, preset
+from eventsnn.network.rules import OPTIONS, RULES, users_of
 
 if TYPE_CHECKING:
     from eventsnn.simulation.time import Time
@@ -33,7 +35,8 @@ def option(
     example: str,
     *,
     group: str,
-    choices: tuple[str, ...] | None = None,
+    choices: Collection[str] | None = None,
+    file: str = "",
     kind: Any = str,
     low: float | None = None,
     high: float | None = None,
@@ -42,15 +45,17 @@ def option(
     """A field of Settings: its default, what --help says, and what is allowed.
 
     default: its value where it is not given. help: what --help says. example: of its use.
-    group: its heading in --help, a key of GROUPS. choices: the only values, or None. kind: str,
-    int, float, bool, "steps" (whole numbers separated by commas) or "numbers" (any numbers). low,
-    high: the least and the largest number, or None. result: whether it can change the outcome.
+    group: its heading in --help, a key of GROUPS. choices: the only values, or None. file: how the
+    name of a file ends that may be given instead, or "". kind: str, int, float, bool, "steps"
+    (whole numbers separated by commas) or "numbers" (any numbers). low, high: the least and the
+    largest number, or None. result: whether it can change the outcome.
     """
     metadata = dict(
         help=help,
         example=example,
         group=group,
         choices=choices,
+        file=file,
         kind=kind,
         low=low,
         high=high,
@@ -60,6 +65,8 @@ def option(
 
 
 EXPORTS = ("nir", "sonata", "gdf")
+# how the name of a file of thresholds ends
+GIVEN = ".json"
 # a run is known by what these lead to
 HASHED = ("net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what says nothing without another option: name, the other's name and value
@@ -70,7 +77,7 @@ EVENT_DETAILS = (
     ("trace_neurons", "trace", "spikes"),
     ("trace_steps", "trace", "spikes"),
 )
-NEEDS = (("release", "encoding", "even"), ("tau", "neuron", "gn"), ("dead", "thresholds", "dni"))
+NEEDS = (("release", "encoding", "even"), ("tau", "neuron", "gn"))
 EVENT_ONLY = ("order", "jitter", "delay", "refractory", "window", "free_running", "max_events")
 
 
@@ -151,15 +158,17 @@ class Settings:
         "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
         "the largest activation on the calibration images (max), a percentile of them, each "
         "neuron's own largest activation (dni), or auto: the activation's own where it has one, "
-        "else percentile",
+        'else percentile; or a file that ends in .json and gives them, {"LAYER": NUMBER, …} with '
+        "a number, or a nested list of numbers, for every activation",
         "--thresholds percentile",
         group="conversion",
-        choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"),
+        choices=RULES,
+        file=GIVEN,
     )
     percentile: float = option(
         99.9,
         "the percentile of a layer's activations that becomes its threshold, where the rule is "
-        "percentile",
+        "percentile or auto",
         "--percentile 99.99",
         group="conversion",
         kind=float,
@@ -538,10 +547,21 @@ class Settings:
     def _check_combinations(self) -> None:
         """Raises InputError for options that say nothing without another."""
         self._check_needs(NEEDS)
+        self._check_rule()
         if self.srp_epsilon and not self.srp:
             expected = "--srp N, the steps of a first stage"
             do = "for example --srp 4 --srp-epsilon 0.001"
             raise InputError("--srp-epsilon", expected, "--srp 0", do)
+
+    def _check_rule(self) -> None:
+        """Raises InputError for a rule that fails, and for an option that it does not use."""
+        rule = None if self.thresholds_file else RULES.find(self.thresholds, "--thresholds")
+        for name, default in OPTIONS.items():
+            if getattr(self, name) != default and (rule is None or name not in rule.uses):
+                f = _field(name)
+                expected = " or ".join(f"--thresholds {user}" for user in users_of(name))
+                do = f"for example {f.metadata['example']}"
+                raise InputError(option_of(f), expected, f"--thresholds {self.thresholds}", do)
 
     def _check_engine(self) -> None:
         """Raises InputError for an order of arrival, or spikes kept, without the event engine."""
@@ -564,6 +584,11 @@ class Settings:
                 found = f"--{needed} {getattr(self, needed)}"
                 do = f"for example {f.metadata['example']}"
                 raise InputError(option_of(f), f"--{needed} {value}", found, do)
+
+    @property
+    def thresholds_file(self) -> str | None:
+        """The file that gives the thresholds; None where a rule finds them."""
+        return self.thresholds if self.thresholds.endswith(GIVEN) else None
 
     @property
     def time(self) -> Time | None:
@@ -645,9 +670,11 @@ class Settings:
     def id(self, *more: str) -> str:
         """Eight hexadecimal digits: equal for runs that must give equal results.
 
-        more: hashes of network and images, and the version.
+        more: hashes of network and images, the version, and the hash of a file of thresholds.
         """
         kept = {name: value for name, value in self.outcome().items() if name not in HASHED}
+        if self.thresholds_file:
+            kept["thresholds"] = None
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -701,14 +728,15 @@ def _check(f: Field[Any], value: Any) -> None:
         expected, values = EXPECTED[kind], (value,)
     if good and kind is float:
         good = math.isfinite(value)
-    if good and choices:
-        good = value in choices
+    ending = f.metadata["file"]
+    if good and choices is not None:
+        good = value in choices or bool(ending and value.endswith(ending))
     if good and kind is str:
         good = bool(value)
     if good and low is not None:
         good = all(low <= v and (high is None or v <= high) for v in values)
-    if choices:
-        expected = "one of " + ", ".join(choices)
+    if choices is not None and not good:
+        expected = "one of " + ", ".join(choices) + (f", or a {ending} file" if ending else "")
     elif low is not None:
         expected += f" from {low:,}" + (f" to {high:,}" if high is not None else "")
     if not good:

@@ -24,6 +24,7 @@ from eventsnn.network.network import Network
 from eventsnn.readers import load
 from eventsnn.runs.conversion import EXPORT_AGAIN, convert_checked
 from eventsnn.runs.folder import Folder
+from eventsnn.runs.given import read_thresholds
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
 from eventsnn.runs.say import Say, describe_input, put
@@ -42,13 +43,15 @@ def run(settings: Settings) -> dict[str, Any]:
     for what cannot be run, and OSError where the disk refuses.
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
+    given = read_thresholds(settings.thresholds_file) if settings.thresholds_file else None
     graph, images = load_inputs(settings)
     describe_input(graph, images, settings, say)
-    run_id = settings.id(graph.hash, digest(images), VERSION)
+    hashes = (given.sha256,) if given else ()
+    run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
     name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
     out = settings.out or f"runs/{name}-{run_id}"
     with Folder(out) as folder, advice("change the network, or give another --net"):
-        network, calibration = convert_checked(graph, images, settings, say)
+        network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)  # before anything runs
         say(f"arithmetic: {simulation.arithmetic}")
