@@ -46,6 +46,7 @@ class Option:
     high: float | None = None
     result: bool = True
     open: bool = False
+    file: str = ""
 
     @property
     def words(self) -> str:
@@ -107,6 +108,7 @@ class Option:
             good = math.isfinite(value)
         if good and choices:
             good = (value.partition(":")[0] if self.open else value) in choices
+            good = good or bool(self.file and value.endswith(self.file))
         if good and kind is str:
             good = bool(value)
         if good and self.low is not None:
@@ -114,6 +116,7 @@ class Option:
             good = all(self.low <= v and (high is None or v <= high) for v in values)
         if choices:
             expected = "one of " + ", ".join(choices)
+            expected += f", or a {self.file} file" if self.file else ""
         elif self.low is not None:
             expected += f" from {self.low:,}"
             expected += f" to {self.high:,}" if self.high is not None else ""

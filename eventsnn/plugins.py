@@ -24,7 +24,7 @@ REGISTRIES = {
     "model": "eventsnn.neurons:MODELS",
     "order": "eventsnn.simulation.time:ORDERS",
     "encoding": "eventsnn.simulation.encoding:ENCODINGS",
-    "threshold rule": "eventsnn.network.thresholds:RULES",
+    "threshold rule": "eventsnn.network.rules:RULES",
     "reader": "eventsnn.readers:READERS",
     "exporter": "eventsnn.export:EXPORTERS",
 }

@@ -191,7 +191,7 @@ def check_has(where: str, thing: Any, kind: Any) -> None:
 
 
 def _place(thing: Any) -> str:
-    """Where a thing was defined: the module and name of it, or of its `defined_by`."""
-    thing = getattr(thing, "defined_by", thing)
+    """Where a thing was defined, or the function that it wraps: its module and name."""
+    thing = getattr(thing, "defined_by", getattr(thing, "__wrapped__", thing))
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}.{named.__qualname__}"

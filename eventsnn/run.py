@@ -96,6 +96,7 @@ def parser() -> Parser:
             action = group.add_argument(option_of(f), action="store_true", help=text)
         else:
             metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
+            metavar += f"|FILE{known.file}" if known.file else ""
             action = group.add_argument(option_of(f), metavar=metavar, help=text)
         if late:
             result.late.append((action, partial(_help, f)))

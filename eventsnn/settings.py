@@ -18,6 +18,7 @@ from eventsnn import neurons
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import PRESETS, preset
+from eventsnn.network.rules import OPTIONS, RULES, users_of
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.plugins import load_plugins
 from eventsnn.simulation.encoding import ENCODINGS, Encoding
@@ -41,6 +42,10 @@ GROUPS = {
 }
 
 
+# how the name of a file of thresholds ends
+GIVEN = ".json"
+
+
 def _export_help() -> str:
     """What --help says of --export; other packages' exporters are imported for it."""
     words = "files for other programs, in the results folder; names separated by commas, of"
@@ -60,7 +65,6 @@ EVENT_DETAILS = (
 )
 NEEDS = (
     ("release", "encoding", ("even",)),
-    ("dead", "thresholds", ("dni",)),
     ("jitter", "order", ("jitter",)),
 )
 EVENT_ONLY = (
@@ -162,15 +166,17 @@ class Settings:
         "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
         "the largest activation on the calibration images (max), a percentile of them, each "
         "neuron's own largest activation (dni), or auto: the activation's own where it has one, "
-        "else percentile",
+        'else percentile; or a file that ends in .json and gives them, {"LAYER": NUMBER, …} with '
+        "a number, or a nested list of numbers, for every activation",
         "--thresholds percentile",
         group="conversion",
-        choices=("auto", "max", "percentile", "tcl", "qcfs", "lsq", "dni"),
+        choices=RULES,
+        file=GIVEN,
     )
     percentile: float = option(
         99.9,
         "the percentile of a layer's activations that becomes its threshold, where the rule is "
-        "percentile",
+        "percentile or auto",
         "--percentile 99.99",
         group="conversion",
         kind=float,
@@ -417,6 +423,17 @@ class Settings:
     def _check_combinations(self) -> None:
         """Raises InputError for options that say nothing without another."""
         self._check_needs(NEEDS)
+        self._check_rule()
+
+    def _check_rule(self) -> None:
+        """Raises InputError for a rule that fails, and for an option that it does not use."""
+        rule = None if self.thresholds_file else RULES.find(self.thresholds, "--thresholds")
+        for name, default in OPTIONS.items():
+            if getattr(self, name) != default and (rule is None or name not in rule.uses):
+                f = _field(name)
+                expected = " or ".join(f"--thresholds {user}" for user in users_of(name))
+                do = f"for example {option_in(f).example}"
+                raise InputError(option_of(f), expected, f"--thresholds {self.thresholds}", do)
 
     def _check_engine(self) -> None:
         """Raises InputError for an order of arrival, or spikes kept, without the event engine."""
@@ -447,6 +464,11 @@ class Settings:
     def specification(self) -> Specification:
         """What is simulated, and in which numbers."""
         return Specification(**{f.name: getattr(self, f.name) for f in fields(Specification)})
+
+    @property
+    def thresholds_file(self) -> str | None:
+        """The file that gives the thresholds; None where a rule finds them."""
+        return self.thresholds if self.thresholds.endswith(GIVEN) else None
 
     @property
     def encoded(self) -> Encoding:
@@ -530,12 +552,14 @@ class Settings:
     def id(self, *more: str) -> str:
         """Eight hexadecimal digits: equal for runs that must give equal results.
 
-        more: hashes of network and images, and the version.
+        more: hashes of network and images, the version, and the hash of a file of thresholds.
         """
         settings = self.outcome()
         for name, default in DEFAULTS_BEFORE.items():
             settings[name] = default if settings[name] is None else settings[name]
         kept = {name: value for name, value in settings.items() if name not in HASHED}
+        if self.thresholds_file:
+            kept["thresholds"] = None
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -28,7 +28,12 @@ from eventsnn.network.passes import (
     split_pools,
 )
 from eventsnn.network.presets import with_preset
-from eventsnn.network.thresholds import RULES, choose_thresholds, describe_rules
+from eventsnn.network.thresholds import (
+    Thresholds,
+    check_thresholds,
+    choose_thresholds,
+    describe_rules,
+)
 
 DEAD = ("layer_max", "silent")
 MAX_POOLING = ("exact", "average")
@@ -40,7 +45,7 @@ READOUT = ("adds", "fires")
 def convert(
     graph: Graph,
     *,
-    thresholds: str = "auto",
+    thresholds: Thresholds = "auto",
     percentile: float = 99.9,
     calibration: Images | NDArray[Any] | None = None,
     dead: str = "layer_max",
@@ -52,14 +57,22 @@ def convert(
     """The spiking `Network` of a graph.
 
     graph: the ANN, as `eventsnn.load` returns it.
-    thresholds: a rule (semantics, section 2). "auto" takes the activation's own parameter where it
-        has one ("tcl": lambda, TCL eq. 9; "qcfs": lambda, SRP eq. 7; "lsq": scale * levels,
-        SpikeZIP eq. 2) and the percentile elsewhere. "max" is the largest activation. "dni" gives
-        one threshold a neuron, its largest activation (DNISNM section 4.1); every synapse then has
-        a weight of its own, in float64.
-    percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile".
+    thresholds: the name of a rule in `rules.RULES` (semantics, section 2). "auto" takes the
+        activation's own parameter where it has one ("tcl": lambda, TCL eq. 9; "qcfs": lambda, SRP
+        eq. 7; "lsq": scale * levels, SpikeZIP eq. 2) and the percentile elsewhere. "max" is the
+        largest activation. "dni" gives one threshold a neuron, its largest activation (DNISNM
+        section 4.1); every synapse then has a weight of its own, in float64.
+        Or the thresholds themselves, in units of the activation: a mapping, name of each activation
+        (and of no other node, after the passes) -> a number, or an array of the activation's shape,
+        [C, H, W] or [features]. For maps, [C] gives each channel its own.
+        Or a function of (name: str, activations: float32 [N, ...]) that gives a number or such an
+        array. It is called once a layer, with the activations on all calibration images. Those of
+        one layer are held, at 4 bytes each, and those of more layers up to 512 MiB.
+        Every number must be above 0. An array makes weights of their own, as "dni" does.
+    percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile" or
+        "auto".
     calibration: raw images [N, C, H, W], or `Images`, on which "max", "percentile" and "dni" are
-        found; None where no layer needs them.
+        found, and a function's thresholds; None where no layer needs them.
     dead: for "dni", whether neurons that are never active on the calibration images take the
         layer's largest threshold ("layer_max") or never fire ("silent").
     max_pooling: "exact" pools running sums of spikes (semantics, section 10); "average" replaces
@@ -70,20 +83,21 @@ def convert(
         spikes are added up (as in DNISNM's code).
     compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
 
-    Raises InputError where a node has no spiking form or a threshold cannot be had, and OptionError
-    for an option that there is not.
+    Raises InputError where a node has no spiking form, where a threshold cannot be had or is no
+    number above 0, where layers are missing or unknown, for a function that fails, and for
+    `percentile` or `dead` without a rule that uses it; OptionError for an option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
     thresholds = decided["thresholds"]
     dead = decided["dead"]
     readout = decided["readout"]
-    _expect_choice("thresholds", thresholds, RULES)
     _expect_choice("dead", dead, DEAD)
     _expect_choice("max_pooling", max_pooling, MAX_POOLING)
     _expect_choice("residual", residual, RESIDUAL)
     _expect_choice("readout", readout, READOUT)
     if not 0 < percentile <= 100:
         raise InputError("percentile", "a number above 0, at most 100", percentile)
+    check_thresholds(thresholds, {"percentile": percentile, "dead": dead})
     passes: list[Callable[[Graph], tuple[Graph, str]]] = []
     if max_pooling == "average":
         passes.append(average_for_max)

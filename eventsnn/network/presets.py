@@ -91,7 +91,7 @@ def with_preset(
         plain = isinstance(found, str) or not hasattr(found, "__len__")
         if not plain or found not in (default, value):
             expected = f"{key} = {value!r}, which it decides"
-            told = repr(found) if plain else "arrays"
+            told = repr(found) if plain else "a mapping" if isinstance(found, dict) else "arrays"
             raise InputError(where, expected, told, f"leave {key} or compat out")
     needs = preset(name).needs
     if needs in given and not given[needs]:

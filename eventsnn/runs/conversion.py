@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
+from eventsnn.runs.given import Given
 from eventsnn.runs.say import Say
 from eventsnn.settings import Settings
 
@@ -22,29 +27,35 @@ EXPORT_AGAIN = "export the network again"
 
 
 def convert_checked(
-    graph: Graph, images: Images, settings: Settings, say: Say
+    graph: Graph, images: Images, settings: Settings, say: Say, given: Given | None = None
 ) -> tuple[Network, str]:
     """(the converted network, the calibration images in words); says how far it is from the graph.
 
     graph: the ANN. images: those to run, for their range of pixels. settings: of the conversion.
-    say: where words go. Raises InputError where the network has no spiking form, or calibration
-    images are needed and missing.
+    say: where words go. given: the thresholds, where a file gives them. Raises InputError where the
+    network has no spiking form, where thresholds do not fit it, or calibration images are needed
+    and missing.
     """
-    needed = thresholds.needs_calibration(graph, settings.thresholds, settings.readout)
+    rule: thresholds.Thresholds = given.thresholds if given else settings.thresholds
+    with _as_option(given):
+        needed = thresholds.needs_calibration(graph, rule, settings.readout)
     pixels, name = calibration_pixels(graph, images, settings, needed)
     checked = pixels[:CHECKED_IMAGES]
     with np.errstate(all="ignore"):
         check_finite(graph, checked)
-    network = convert(
-        graph,
-        thresholds=settings.thresholds,
-        percentile=settings.percentile,
-        calibration=pixels,
-        dead=settings.dead,
-        max_pooling=settings.max_pooling,
-        residual=settings.residual,
-        readout=settings.readout,
-    )
+    with _as_option(given):
+        network = convert(
+            graph,
+            thresholds=rule,
+            percentile=settings.percentile,
+            calibration=pixels,
+            dead=settings.dead,
+            max_pooling=settings.max_pooling,
+            residual=settings.residual,
+            readout=settings.readout,
+        )
+    if given:
+        network = replace(network, thresholds=given.words)
     worst, where = check.check(network, checked)
     for note in network.notes:
         say(f"note: {note}")
@@ -59,6 +70,20 @@ def convert_checked(
         f"(layer {where}; on {len(checked)} {kind})"
     )
     return network, name
+
+
+@contextmanager
+def _as_option(given: Given | None) -> Iterator[None]:
+    """In its block, `thresholds` is called as on the command line. given: the file, or None."""
+    try:
+        yield
+    except InputError as error:
+        found = re.fullmatch(r"thresholds($|:.*| '.*)", error.where)
+        if found is None:
+            raise
+        where = "--thresholds" + (f" {given.path}" if given else "") + found.group(1)
+        expected, told, do = error.expected, error.found, error.do
+        raise InputError(where, expected, told, do, error.limit) from None
 
 
 def calibration_pixels(

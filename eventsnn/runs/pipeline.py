@@ -25,6 +25,7 @@ from eventsnn.plugins import digest_of
 from eventsnn.readers import load
 from eventsnn.runs.conversion import EXPORT_AGAIN, convert_checked
 from eventsnn.runs.folder import Folder
+from eventsnn.runs.given import read_thresholds
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
 from eventsnn.runs.say import Say, describe_input, put
@@ -42,14 +43,16 @@ def run(settings: Settings) -> dict[str, Any]:
     for what cannot be run, and OSError where the disk refuses.
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
+    given = read_thresholds(settings.thresholds_file) if settings.thresholds_file else None
     graph, images = load_inputs(settings)
     describe_input(graph, images, settings, say)
-    more = [digest_of(settings.plugin)] if settings.plugin else []
-    run_id = settings.id(graph.hash, digest(images), VERSION, *more)
+    hashes = [given.sha256] if given else []
+    hashes += [digest_of(settings.plugin)] if settings.plugin else []
+    run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
     name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
     out = settings.out or f"runs/{name}-{run_id}"
     with Folder(out) as folder, advice("change the network, or give another --net"):
-        network, calibration = convert_checked(graph, images, settings, say)
+        network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)  # before anything runs
         say(f"arithmetic: {simulation.arithmetic}")

@@ -170,9 +170,8 @@ def test_dni_scales_every_synapse_by_its_own_thresholds(seed, dead):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 12)
-    layer_wise, net = (
-        convert(graph, calibration=pixels, thresholds=rule, dead=dead) for rule in ("max", "dni")
-    )
+    layer_wise = convert(graph, calibration=pixels, thresholds="max")
+    net = convert(graph, calibration=pixels, thresholds="dni", dead=dead)
     for old, new in zip(layer_wise.projections, net.projections):
         assert (old.source, old.target, old.map.blocks.shape[1:]) == (
             new.source,
