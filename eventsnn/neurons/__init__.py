@@ -13,7 +13,7 @@ from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
 from eventsnn.neurons.check import check_class, check_model
-from eventsnn.neurons.contract import Here, Layered, Setting, random_bits, stages_of
+from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
@@ -35,6 +35,7 @@ __all__ = [
     "Layered",
     "Maker",
     "Setting",
+    "is_dynamic",
     "levels",
     "made",
     "parsed",

@@ -71,11 +71,11 @@ class Event(Engine):
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
         low, high = prepared.neuron.band()
-        high = max(high, prepared.neuron[0])
+        unit = max(high, prepared.neuron[0])  # what a spike takes, about
         heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
         heaviest *= prepared.worth
-        waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / high
-        spikes = int(_fan_out(tables) * (3 + heaviest / high) + waiting)
+        waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / unit
+        spikes = int(_fan_out(tables) * (3 + heaviest / unit) + waiting)
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
         margin, floor, ceiling, fits = self._margin(heaviest)

@@ -52,10 +52,12 @@ def check_engine(name: str, engine: Any) -> None:
         if not isinstance(getattr(engine, attribute), bool):
             found = repr(getattr(engine, attribute))
             raise InputError(where, f"{attribute}: True or False", found, SEE)
-    wanted = ["self", *signature(Engine.image).parameters][1:]
+    wanted = list(signature(Engine.image).parameters)
     given = list(signature(surface.image).parameters)
     if given != wanted:
-        raise InputError(where, f"image({', '.join(wanted)})", f"image({', '.join(given)})", SEE)
+        raise InputError(
+            where, f"image({', '.join(wanted[1:])})", f"image({', '.join(given[1:])})", SEE
+        )
 
 
 SEE = "see eventsnn.simulation.prepared.Engine"

@@ -41,7 +41,7 @@ def twin_drive(simulation, image, number=0, stage=0):
     rows = [by_layer(simulation, row) for row in simulation.drive(image, number, stage)]
     return [
         rows[min(step, len(rows) - 1)] if step < simulation.drive_steps else [None] * len(rows[0])
-        for step in range(simulation.steps)
+        for step in range(max(simulation.steps, simulation.srp))
     ]
 
 
