@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in describe(args.file, args.arch):
             print(line, flush=True)
     except InputError as error:
-        print(f"eventsnn: error: {one_line(error, 1000)}", file=sys.stderr)
+        print(f"eventsnn: error: {one_line(error.flags, 1000)}", file=sys.stderr)
         return 2
     return 0
 

@@ -157,7 +157,7 @@ class Settings:
         None,
         "files of Python that register models, orders, readers and the like, separated by commas "
         "(docs/extend)",
-        "--plugin examples/extend/model.py --neuron sticky",
+        "--plugin examples/extend/model.py --neuron eager",
         group="input",
     )
 

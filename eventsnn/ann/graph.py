@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
 from eventsnn.ann.operators import OPERATORS, infer_shape
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, in_python, named
 
 MAX_NODES = 10_000
 
@@ -47,10 +47,15 @@ class Preprocessing:
         return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
 
     def __str__(self) -> str:
+        return in_python(self.words)
+
+    @property
+    def words(self) -> str:
+        """What is done to a pixel, with options as `exceptions.named` marks them."""
         text = f"(pixel * {self.scale:.6g} - [{_numbers(self.mean)}]) / [{_numbers(self.std)}]"
         if self.known:
             return text
-        options = "--input-scale, --input-mean and --input-std"
+        options = "⟦input_scale⟧, ⟦input_mean⟧ and ⟦input_std⟧"
         return f"{text}, as the file does not tell it: see {options}"
 
     def __repr__(self) -> str:
@@ -158,7 +163,7 @@ def with_preprocessing(
         if len(values) not in (0, 1, channels):
             expected = f"1 or {channels} numbers"
             do = "give one for each channel"
-            raise InputError(f"--input-{key}", expected, len(values), do)
+            raise InputError(named(f"input_{key}"), expected, len(values), do)
     before = graph.preprocessing
     after = Preprocessing(
         before.scale if scale is None else float(scale),

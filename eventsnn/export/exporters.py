@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.registry import Registry, check_has
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def write(
     """
     exporter = EXPORTERS.find(name, "export")
     where = f"exporter {name!r}"
-    do = f"repair the exporter, or leave --export {name} out"
+    do = f"repair the exporter, or leave {named('export', name)} out"
     folder = Path(folder)
     is_file = isinstance(source, (str, os.PathLike))
     if is_file != (exporter.needs == "spikes"):

@@ -112,7 +112,7 @@ def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
     if any(v.any() for v in simulation.initial):
         lines.append(
             "v(0) is not in a NIR graph: set each layer's potentials to the metadata's "
-            "initial_potential before the first step, or export with --initial 0"
+            "initial_potential before the first step, or export with ⟦initial=0⟧"
         )
     several = [layer.name for i, layer in enumerate(network.layers) if len(network.into(i)) > 1]
     if several and not reader.sums:
@@ -132,13 +132,13 @@ def check(simulation: Simulation, target: str = "generic") -> None:
     """
     if target not in READERS:
         expected = f"a reader among {', '.join(READERS)}"
-        raise InputError("NIR", expected, repr(target), "choose --nir-for generic")
+        raise InputError("NIR", expected, repr(target), "choose ⟦nir_for=generic⟧")
     if type(simulation.neuron) not in RESETS:
         raise InputError(
             "NIR",
             "integrate-and-fire neurons, the only ones it has without a leak",
             type(simulation.neuron).words,
-            "choose --neuron if or if-hard: it has neither negative spikes nor several members "
+            "choose ⟦neuron=if⟧ or if-hard: it has neither negative spikes nor several members "
             "on one potential",
         )
     pools = [layer.name for layer in simulation.network.spiking if layer.pools]
@@ -147,18 +147,18 @@ def check(simulation: Simulation, target: str = "generic") -> None:
             f"NIR: layer {pools[0]!r}",
             "no max pooling, which it does not have",
             "a MaxPool",
-            "choose --max-pooling average, which changes the function",
+            "choose ⟦max_pooling=average⟧, which changes the function",
         )
     if simulation.encoding.kind == "even" or simulation.encoding.bias_once:
         raise InputError(
             "NIR",
             "biases that arrive in every step",
             simulation.encoding.describe(simulation.network),
-            "choose --encoding constant",
+            "choose ⟦encoding=constant⟧",
         )
     if simulation.srp:
         found = f"SRP's first stage of {simulation.srp} steps"
-        raise InputError("NIR", "one stage", found, "leave --srp out")
+        raise InputError("NIR", "one stage", found, "leave ⟦srp⟧ out")
     time = simulation.time
     if simulation.engine.asynchronous and (time.refractory or time.window):
         expected = "neurons without refractory periods and windows, which it does not have"

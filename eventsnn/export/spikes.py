@@ -102,7 +102,7 @@ def _of_file(path: str | Path) -> _Contents:
     with open_hdf5(path) as file:
         if file.attrs.get("format") != "eventsnn.trace":
             expected = "a trace written by eventsnn"
-            do = "write one with --engine event --trace spikes"
+            do = "write one with ⟦engine=event⟧ ⟦trace=spikes⟧"
             raise InputError(path, expected, "another file", do)
         sizes = dict(zip(json.loads(file.attrs["layers"]), json.loads(file.attrs["neurons"])))
         columns = {}

@@ -184,8 +184,8 @@ def _pooled(graph: Graph, node: Node) -> str:
             f"{graph.source}: node {node.name!r} (MaxPool)",
             "an activation or another MaxPool in front of it, whose spikes it can count",
             "the input itself" if found is None else f"{found.op} {name!r}",
-            "put an activation in front of it, or choose max_pooling='average' (--max-pooling "
-            "average), which changes the function",
+            "put an activation in front of it, or choose ⟦max_pooling=average⟧, which changes "
+            "the function",
         )
     return name
 

@@ -153,4 +153,4 @@ def _check_arch(arch: str | None, kind: Reader) -> None:
     """Raises InputError for an architecture that is given with a file that has its own."""
     if arch is not None and not kind.takes_arch:
         found = f"{kind.words}, which has its architecture"
-        raise InputError("--arch", "a file with weights only", found, "leave --arch out")
+        raise InputError("⟦arch⟧", "a file with weights only", found, "leave ⟦arch⟧ out")

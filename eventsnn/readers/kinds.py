@@ -21,7 +21,7 @@ from eventsnn.registry import Registry
 REBUILD = "build a Graph of its layers and save it with write_native"
 TORCH = (
     "pickles can run code, so they are not opened: with PyTorch, make the module and give it to "
-    "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give --arch"
+    "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give ⟦arch⟧"
 )
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
@@ -120,7 +120,7 @@ BUILT_IN = {
     ),
     "torch-archive": Reader("a PyTorch file (.pt or .pth)", _holding("data.pkl"), do=TORCH),
     "numpy-archive": Reader(
-        "a numpy archive (.npz)", _holding(".npy"), do="give it as --data if it holds images"
+        "a numpy archive (.npz)", _holding(".npy"), do="give it as ⟦data⟧ if it holds images"
     ),
     "zip-archive": Reader(
         "a zip archive (.pt, .pth, .npz and .keras files are)",

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
-from eventsnn.exceptions import one_line
+from eventsnn.exceptions import in_flags, one_line
 from eventsnn.settings import Settings
 
 
@@ -76,7 +76,7 @@ def describe_input(graph: Graph, images: Images, settings: Settings, say: Say) -
     kinds = ", ".join(f"{count} {op}" for op, count in counts.items()) or "none"
     neurons = sum(math.prod(graph.shapes[node.name]) for node in graph.activations)
     say(f"activations: {kinds}; {neurons:,} neurons")
-    say(f"preprocessing: {graph.preprocessing}")
+    say(f"preprocessing: {in_flags(graph.preprocessing.words)}")
     if "note" in graph.meta:
         say(f"note: {one_line(graph.meta['note'])}")
     shape = "x".join(map(str, images.pixels.shape[1:]))

@@ -77,7 +77,8 @@ def run(
         args.out.mkdir(parents=True, exist_ok=True)
         study(args)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        words = error.flags if isinstance(error, InputError) else error
+        print(f"error: {words}", file=sys.stderr)
         return 2
     return 0
 

@@ -1450,7 +1450,7 @@ def test_help_is_light_and_complete():
     )
     for name in names.split():
         assert f"\n  --{name}" in out
-    assert out.count("e.g. --") == len(pipeline_options())
+    assert out.count("e.g. --") == len(pipeline_options()) + 1  # --settings
 
 
 def pipeline_options():

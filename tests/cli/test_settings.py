@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from eventsnn.settings import EVENT_DETAILS, EVENT_ONLY, GROUPS, Settings, optio
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 # a value for every field that is not its default
 OTHER = {
+    "plugin": str(Path(__file__).parents[2] / "examples" / "extend" / "option.py"),
     "net": "a.h5",
     "arch": "keras-vgg16",
     "input_scale": 0.5,
@@ -80,6 +82,7 @@ NEEDED = {
 # fields that cannot change a result, and those that lead to the network and the images, which are
 # hashed themselves
 ELSEWHERE = {
+    "plugin",
     "workers",
     "batch",
     "out",
@@ -222,6 +225,7 @@ BAD = [
     ("srp_epsilon", 0.5, "--srp N"),
     ("release", 4, "--encoding"),
     ("dead", "silent", "--thresholds dni"),
+    ("plugin", "none.py", "a file of Python"),
     ("compat", "snn-code", "srp-code"),
     ("encoding", "events", "constant, even, rate"),
     ("engine", "brian", "clocked, event"),
@@ -312,7 +316,12 @@ def test_every_option_is_explained_with_an_example_that_works(name):
 
 def test_the_options_are_the_fields():
     options = {s for action in parser()._actions for s in action.option_strings}
-    assert options == {option_of(f) for f in FIELDS.values()} | {"-h", "--help", "--version"}
+    assert options == {option_of(f) for f in FIELDS.values()} | {
+        "--settings",
+        "-h",
+        "--help",
+        "--version",
+    }
     assert settings_of([]) == Settings()
 
 

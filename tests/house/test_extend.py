@@ -40,6 +40,7 @@ def forget():
 
 @pytest.fixture(autouse=True)
 def nothing_stays():
+    forget()
     yield
     forget()
 

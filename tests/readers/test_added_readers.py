@@ -146,7 +146,7 @@ def test_a_reader_sees_hdf5_files_open(added, tmp_path):
 
 def test_an_architecture_is_given_to_readers_that_take_one(added, toy):
     added("toy", TOY_READER)
-    assert "--arch" in refusal(toy, arch="mine")
+    assert "leave arch out" in refusal(toy, arch="mine")
     added("toy", TOY_READER._replace(takes_arch=True))
     assert eventsnn.load(toy, "mine").meta["arch"] == "mine"
 

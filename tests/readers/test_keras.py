@@ -636,10 +636,10 @@ def test_where_an_architecture_comes_from(tmp_path):
     path = write(tmp_path / "net.weights.h5", old_layers(), root="")
     with pytest.raises(
         InputError,
-        match="found Keras weights only; give --arch with one of keras-vgg16, .*or the .json file",
+        match="found Keras weights only; give arch with one of keras-vgg16, .*or the .json file",
     ):
         load(path)
-    with pytest.raises(InputError, match="found --arch resnet50"):
+    with pytest.raises(InputError, match="found arch='resnet50'"):
         load(path, "resnet50")
     (tmp_path / "other.json").write_text(
         json.dumps({"class_name": "Sequential", "config": [entry for entry, _ in old_layers()]})
@@ -653,7 +653,7 @@ def test_where_an_architecture_comes_from(tmp_path):
         load(path)
     with pytest.raises(
         InputError,
-        match="--arch: expected a file with weights only, found a checkpoint of eventsnn",
+        match="arch: expected a file with weights only, found a checkpoint of eventsnn",
     ):
         load("sample", "keras-vgg16")
 

@@ -247,7 +247,7 @@ def without(key):
 @pytest.mark.parametrize(
     "arch, edit, found",
     (
-        (None, None, "give --arch vgg16, resnet18, resnet20, resnet34 or a mapping file"),
+        (None, None, "give arch vgg16, resnet18, resnet20, resnet34 or a mapping file"),
         ("resnet20", None, "levels L, which the file"),
         ("resnet21", None, "resnet21"),
         ("resnet20:K=4", None, "resnet20:K=4"),
@@ -380,4 +380,4 @@ def test_links_to_other_files_are_refused(tmp_path):
 
 
 def test_other_files_take_no_architecture():
-    refused("sample", "resnet20", "--arch", "leave --arch out")
+    refused("sample", "resnet20", "arch", "leave arch out")

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from eventsnn.ann.graph import Node, Preprocessing
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.files.reading import attribute, check_file, child, json_of, plain, text_of
 from eventsnn.readers.keras.architectures import ARCHITECTURES
 from eventsnn.readers.keras.builder import Builder, Value
@@ -93,9 +93,9 @@ def _entry(file: h5py.File, name: str, arch: str | None) -> Any:
     path = Path(arch or Path(file.filename).with_name(stem + ".json"))
     if not path.is_file():
         names = ", ".join(ARCHITECTURES)
-        expected = "weights with an architecture: --arch NAME"
-        found = f"--arch {arch}" if arch else "Keras weights only"
-        do = f"give --arch with one of {names}, or the .json file that model.to_json() gave"
+        expected = "weights with an architecture: ⟦arch=NAME⟧"
+        found = named("arch", arch) if arch else "Keras weights only"
+        do = f"give ⟦arch⟧ with one of {names}, or the .json file that model.to_json() gave"
         raise InputError(name, expected, found, do)
     check_file(path)
     if os.path.getsize(path) > MAX_JSON:

@@ -34,7 +34,7 @@ RESNET = {
 }  # blocks of each stage
 POOLS = {"average": "AveragePool", "max": "MaxPool"}
 ARCHITECTURES = (*VGG, *RESNET)
-EXAMPLE, MAPPING = "for example --arch resnet20:L=4", "give a mapping file as --arch"
+EXAMPLE, MAPPING = "for example ⟦arch=resnet20:L=4⟧", "give a mapping file as ⟦arch⟧"
 
 
 class Layout:
@@ -54,7 +54,7 @@ class Layout:
         allowed = ("L", "pool") if self.kind in VGG else ("L", "size")
         if self.kind not in ARCHITECTURES or not set(self.options) <= set(allowed):
             raise InputError(
-                "--arch",
+                "⟦arch⟧",
                 f"{', '.join(ARCHITECTURES)}, with options L, pool (vgg16) or size (ResNets), or "
                 "a .json file",
                 arch,
@@ -64,7 +64,7 @@ class Layout:
         self.has_thresholds = any(key.rpartition(".")[2] in THRESHOLDS for key in datasets)
         if self.has_thresholds == (self.levels is None):
             raise InputError(
-                "--arch",
+                "⟦arch⟧",
                 "levels L, which the file does not tell"
                 if self.has_thresholds
                 else "no levels L, as the file has no trained thresholds",
@@ -75,7 +75,7 @@ class Layout:
     def _number(self, option: str, default: int | None) -> int | None:
         value = self.options.get(option, str(default or 1))
         if not re.fullmatch("[1-9][0-9]{0,6}", value):
-            raise InputError("--arch", f"a whole number from 1 as {option}", value, EXAMPLE)
+            raise InputError("⟦arch⟧", f"a whole number from 1 as {option}", value, EXAMPLE)
         return int(value) if option in self.options else default
 
     def graph(self) -> dict[str, Any]:
@@ -137,10 +137,10 @@ class Layout:
         pool = self.options.get("pool", "average" if known else None)
         if pool not in POOLS:
             raise InputError(
-                "--arch",
+                "⟦arch⟧",
                 "pool=average or pool=max, which the file does not tell",
                 self.arch,
-                "for example --arch vgg16:pool=max",
+                "for example ⟦arch=vgg16:pool=max⟧",
             )
         for number, layer in enumerate(layers, 1):
             if "conv" in layer:
@@ -290,7 +290,7 @@ class Layout:
                 self.name,
                 f"a dataset {key!r}, as {self.kind} has",
                 "none",
-                "give another --arch, or a mapping file",
+                "give another ⟦arch⟧, or a mapping file",
             )
         self.used.add(key)
         return self.datasets[key]

@@ -59,7 +59,7 @@ def parse(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
     file.
     """
     if arch is None:
-        do = f"give --arch {', '.join(ARCHITECTURES)} or a mapping file"
+        do = f"give ⟦arch⟧ {', '.join(ARCHITECTURES)} or a mapping file"
         raise InputError(name, "the architecture of this PyTorch state dict", "none", do)
     if arch.endswith(".json"):
         graph = _mapping(arch)
