@@ -465,7 +465,7 @@ def test_preprocessing_can_be_given(tmp_path):
     kept = with_preprocessing(with_preprocessing(graph, mean=(7.0,)), std=(2.0,)).preprocessing
     assert np.allclose(kept(np.full((1, 2, 1, 1), 9)), 1)
     for key in "mean", "std":
-        with pytest.raises(InputError, match=f"--input-{key}: expected 1 or 2 numbers, found 3"):
+        with pytest.raises(InputError, match=f"input_{key}: expected 1 or 2 numbers, found 3"):
             with_preprocessing(graph, **{key: (1.0, 1.0, 1.0)})
 
 
