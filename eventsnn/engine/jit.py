@@ -97,34 +97,124 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
     return inner
 
 
-def specialised(dispatcher: Kernel, *constants: Any) -> Kernel:
-    """Returns the kernel to call with these NamedTuples.
+def specialised(dispatcher: Kernel, *constants: Any) -> tuple[Kernel, tuple[Any, ...]]:
+    """Returns (the kernel to call with these NamedTuples, the NamedTuples to call it with).
 
     It is the kernel itself for eventsnn's own classes, else a copy with a cache of its own. Numba's
     index of what it compiled names the classes, so one that cannot be imported would spoil the
-    cache for every other run; and a change in a class's file must recompile. So the copy's cache is
-    named after the files of the classes. Where a class has no file, as in a notebook, nothing is
-    cached.
+    cache for every other run; and a change in what a class's functions read must recompile. So the
+    copy's cache is named after all that they read (`digest_of`). Where a class has no file, as in a
+    notebook, nothing is cached. Where that changed in this process, the NamedTuples get a class of
+    their own: numba keeps what it compiled for the old one.
 
     dispatcher: the kernel. constants: the NamedTuples among its arguments whose classes may come
     from outside (a model, an order).
     """
     package = __name__.partition(".")[0]
-    classes = [type(c) for c in constants]
-    outside = tuple(c for c in classes if c.__module__.partition(".")[0] != package)
-    return _copy(dispatcher, outside) if outside else dispatcher
+    outside: list[Any] = [
+        type(c) for c in constants if type(c).__module__.partition(".")[0] != package
+    ]
+    if not outside:
+        return dispatcher, constants
+    digests = tuple(digest_of(c) for c in outside)
+    classes = {c: _class_of(c, digest) for c, digest in zip(outside, digests)}
+    given = tuple(
+        c if classes.get(type(c), type(c)) is type(c) else classes[type(c)]._make(c)
+        for c in constants
+    )
+    return _copy(dispatcher, tuple(classes.values()), digests), given
+
+
+def digest_of(cls: type) -> str:
+    """Hexadecimal digits, equal where a class's functions read the same.
+
+    cls: the class. Its file's content counts, and of its functions the code, the closures, the
+    globals that they name, and all that these call, in whatever module.
+    """
+    digest = hashlib.sha256(f"{cls.__module__}.{cls.__qualname__}".encode())
+    try:
+        digest.update(Path(inspect.getfile(cls)).read_bytes())
+    except (OSError, TypeError):
+        pass
+    seen: set[int] = set()
+    for base in cls.__mro__[:-2]:
+        for name, value in sorted(vars(base).items()):
+            digest.update(name.encode())
+            _read(value, digest, seen)
+    return digest.hexdigest()
+
+
+def _read(value: Any, digest: Any, seen: set[int]) -> None:
+    """Adds to a digest what a value is, as a kernel would read it."""
+    function = getattr(value, "__func__", getattr(value, "py_func", value))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        _read_constant(value, digest, seen)
+        return
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    digest.update(code.co_code + repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if not hasattr(constant, "co_code"):
+            digest.update(repr(constant).encode())
+    for cell in getattr(function, "__closure__", None) or ():
+        _read(cell.cell_contents, digest, seen)
+    for default in getattr(function, "__defaults__", None) or ():
+        _read(default, digest, seen)
+    _read_names(code, function.__globals__, digest, seen)
+
+
+def _read_names(code: Any, names: Any, digest: Any, seen: set[int]) -> None:
+    """Adds what the names in a function's code stand for, attributes of modules among them."""
+    for name in code.co_names:
+        value = names.get(name)
+        if value is None:
+            continue
+        if inspect.ismodule(value):
+            if value.__name__.partition(".")[0] not in ("numpy", "numba", "math", "eventsnn"):
+                for attribute in code.co_names:
+                    _read(getattr(value, attribute, None), digest, seen)
+        else:
+            _read(value, digest, seen)
+
+
+def _read_constant(value: Any, digest: Any, seen: set[int]) -> None:
+    """Adds a number, a text, an array, or a collection of these; of anything else its type."""
+    if hasattr(value, "tobytes"):
+        digest.update(str(getattr(value, "dtype", "")).encode() + value.tobytes())
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            _read(part, digest, seen)
+    elif isinstance(value, (int, float, complex, str, bytes, type(None))):
+        digest.update(repr(value).encode())
+    else:
+        digest.update(type(value).__name__.encode())
+
+
+# class -> what it read when it was first compiled in this process
+_FIRST: dict[type, str] = {}
 
 
 @cache
-def _copy(dispatcher: Kernel, classes: tuple[type, ...]) -> Kernel:
-    digest = hashlib.sha256()
+def _class_of(cls: Any, digest: str) -> Any:
+    """The class itself, or another with the same functions where what they read has changed."""
+    if _FIRST.setdefault(cls, digest) == digest:
+        return cls
+    return type(cls.__name__, cls.__bases__, dict(vars(cls)))
+
+
+@cache
+def _copy(dispatcher: Kernel, classes: tuple[type, ...], digests: tuple[str, ...]) -> Kernel:
+    first = all(_FIRST.get(c) == digest for c, digest in zip(classes, digests))
     try:
-        for c in classes:
-            name = f"{c.__module__}.{c.__qualname__}"
-            digest.update(name.encode() + Path(inspect.getfile(c)).read_bytes())
+        files = [inspect.getfile(c) for c in classes]
     except (OSError, TypeError):
+        files = []
+    if not first or not all(Path(file).is_file() for file in files) or not files:
         return _compile(dispatcher.py_func, None)
-    folder = Path(cache_dir()) / f"outside-{digest.hexdigest()[:16]}"
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+    folder = Path(cache_dir()) / f"outside-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     return _compile(dispatcher.py_func, str(folder), cache=True)
 

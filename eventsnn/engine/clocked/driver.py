@@ -97,7 +97,7 @@ def run_clocked(
     room += 0 if kept is None else len(kept.log)
     mute = np.zeros(size, np.uint8) if mute is None else mute
     drive_steps = min(drive_steps, steps)
-    kernel = specialised(run_layers, neuron)
+    kernel, (neuron,) = specialised(run_layers, neuron)
     own = own_at_first(neuron, size, resting.dtype)
     last = factors_of(leaks, ticks), ticks, image
     while True:

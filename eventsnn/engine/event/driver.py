@@ -112,6 +112,7 @@ class EventRun:
         depths: Sequence[int] = (),
         leaks: Sequence[float] = (),
     ) -> None:
+        self.advance, (neuron, order) = specialised(event.advance, neuron, order)
         self.constants = net, neuron, order, rules, delays, band
         self.rules = rules
         self.drive = drive
@@ -123,7 +124,6 @@ class EventRun:
         self.all_steps = steps * (max(depths) + 1) if depths else steps
         self.begins_at = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
-        self.advance = specialised(event.advance, neuron, order)
         size = len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
         self.inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
