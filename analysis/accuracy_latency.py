@@ -63,7 +63,7 @@ def options(name: str, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
     if model.startswith("gn-"):
         if not model[3:].isdecimal():
             raise InputError("--models", "gn-N, N members", repr(model), "for example gn-4")
-        settings |= {"neuron": "gn", "tau": int(model[3:])}
+        settings |= {"neuron": f"gn:{int(model[3:])}"}
     if model == "st-bif":
         settings |= {"encoding": "even", "steps": max(REST, steps)}
     for word in more:

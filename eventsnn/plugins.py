@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.registry import Registry
 
 # kind -> where its registry stands
@@ -74,13 +74,13 @@ def digest_of(paths: str | None) -> str:
 
 
 def _source(path: str) -> bytes:
-    where = f"plug-in {path!r}"
     if not Path(path).is_file() or Path(path).suffix != ".py":
-        found = "no such file" if not Path(path).exists() else "another kind of file"
-        raise InputError(where, "a file of Python (.py)", found, "check the path")
+        why = "no such file" if not Path(path).exists() else "another kind of file"
+        found = f"{path!r}, {why}"
+        raise InputError(named("plugin"), "files of Python (.py)", found, "check the path")
     if Path(path).stat().st_size > LARGEST:
-        found = f"{Path(path).stat().st_size:,} bytes"
-        raise InputError(where, f"a file of at most {LARGEST:,} bytes", found)
+        found = f"{path!r} of {Path(path).stat().st_size:,} bytes"
+        raise InputError(named("plugin"), f"files of at most {LARGEST:,} bytes", found)
     return Path(path).read_bytes()
 
 

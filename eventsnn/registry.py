@@ -82,6 +82,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added[name] = thing
         return thing
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The names of eventsnn's own things."""
+        return frozenset(self._built_in)
+
     def loaded(self) -> dict[str, T]:
         """By name, every thing that needs no import: the built-in ones, those added or found."""
         return {**self._built_in, **self._added}

@@ -228,7 +228,7 @@ def simulate(
     neuron: Any = Specification.neuron,
     tau: int | None = Specification.tau,
     initial: float | Sequence[NDArray[np.float64]] | None = Specification.initial,
-    encoding: str | Encoding | Code = Encoding.kind,
+    encoding: str | Encoding | Code | None = Encoding.kind,
     bias_once: bool = Encoding.bias_once,
     srp: int = Specification.srp,
     srp_epsilon: float = Specification.srp_epsilon,
@@ -269,7 +269,8 @@ def simulate(
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
         [neurons] for each spiking layer; None: the model's own, 0.5 (TPP: 0).
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
-        "events", an `Encoding` with its details, or one of one's own (`encoding.Code`).
+        "events", an `Encoding` with its details, or one of one's own (`encoding.Code`). None:
+        "constant", or what the model needs: "even" for ST-BIF, which is refused with others.
     bias_once: whether biases arrive whole in step 1; for "constant" and "even".
     srp: steps of SRP's first stage (SRP section 4); 0: there is none.
     srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
@@ -361,6 +362,7 @@ def simulate(
         inputs=inputs,
         seed=seed,
     )
+    simulation.encoding.check_model(simulation.neuron)
     numbers = getattr(images, "indices", np.arange(len(pixels)))
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
@@ -374,5 +376,5 @@ def simulate(
     return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
 
 
-def _encoding(given: str | Encoding | Code, bias_once: bool) -> Encoding:
+def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:
     return given if isinstance(given, Encoding) else Encoding(kind=given, bias_once=bias_once)

@@ -21,7 +21,7 @@ from eventsnn.network.presets import PRESETS, preset
 from eventsnn.network.rules import OPTIONS, RULES, users_of
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.plugins import load_plugins
-from eventsnn.simulation.encoding import ENCODINGS, Encoding
+from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import ENGINES
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import ORDERS, Time
@@ -63,10 +63,7 @@ EVENT_DETAILS = (
     ("trace_neurons", "trace", ("spikes",)),
     ("trace_steps", "trace", ("spikes",)),
 )
-NEEDS = (
-    ("release", "encoding", ("even",)),
-    ("jitter", "order", ("jitter",)),
-)
+NEEDS = (("jitter", "order", ("jitter",)),)
 EVENT_ONLY = (
     "order",
     "jitter",
@@ -248,7 +245,7 @@ class Settings:
     tau: int | None = taken(Specification, "tau", **SIMULATION)
     srp: int = taken(Specification, "srp", **SIMULATION)
     srp_epsilon: float = taken(Specification, "srp_epsilon", **SIMULATION)
-    encoding: str = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
+    encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
     bias_once: bool = taken(Encoding, "bias_once", **SIMULATION)
     engine: str = option(
@@ -372,7 +369,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        load_plugins(self.plugin)
+        try:
+            load_plugins(self.plugin)
+        except InputError as error:
+            raise error.in_words_of_flags() from None
         check_fields(self, flag_of)
         self._apply_preset()
         if any(t > self.steps for t in self.report_steps):
@@ -410,9 +410,8 @@ class Settings:
             neurons.with_members(self.neuron, self.tau)
             only_last = neurons.stages_of(model) > 1
             self.specification  # noqa: B018, raises InputError
-            self.encoded  # noqa: B018
-            for registry, text in ((ENCODINGS, self.encoding), (ORDERS, self.order)):
-                parsed(registry, text, "encoding" if registry is ENCODINGS else "order")
+            self.encoded.of_model(model).check_model(model)
+            parsed(ORDERS, self.order, "order")
         except InputError as error:
             raise error.in_words_of_flags() from None
         if only_last and any(t != self.steps for t in self.report_steps):
@@ -555,6 +554,7 @@ class Settings:
         more: hashes of network and images, the version, and the hash of a file of thresholds.
         """
         settings = self.outcome()
+        settings["encoding"] = self.encoded.of_model(neurons.parsed(self.neuron)).kind
         for name, default in DEFAULTS_BEFORE.items():
             settings[name] = default if settings[name] is None else settings[name]
         kept = {name: value for name, value in settings.items() if name not in HASHED}

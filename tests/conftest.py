@@ -4,6 +4,7 @@ Set CI to have hypothesis draw the same examples in every run.
 """
 
 import os
+import sys
 from collections import defaultdict
 
 import pytest
@@ -28,3 +29,21 @@ def pytest_collection_modifyitems(items):
         for i, item in enumerate(family):
             if i not in quick:
                 item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered():
+    """What a test adds to a registry, and the files that it added it from, are gone after it."""
+    from eventsnn.plugins import REGISTRIES, registry_of
+
+    loaded = [kind for kind, place in REGISTRIES.items() if place.partition(":")[0] in sys.modules]
+    before = {kind: set(registry_of(kind).loaded()) for kind in loaded}
+    yield
+    for kind, place in REGISTRIES.items():
+        if place.partition(":")[0] in sys.modules:
+            registry = registry_of(kind)
+            built_in = before.get(kind, registry.own)
+            for name in set(registry.loaded()) - set(built_in):
+                registry.remove(name)
+    for name in [name for name in sys.modules if name.startswith("eventsnn_plugin_")]:
+        del sys.modules[name]

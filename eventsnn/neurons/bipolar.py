@@ -39,6 +39,7 @@ class STBIF(_STBIF):
     holds = True
     signed = True
     reset = "subtract"
+    encoding = "even"
 
     def fit(self, setting: Setting) -> STBIF:
         """The model with each layer's levels, its S_max.

@@ -25,8 +25,8 @@ All else is optional. `quanta`: how many spikes a threshold is worth, a number (
 one for each layer (ST-BIF: its levels); potentials count in q, which is a threshold / quanta.
 `limits`: int64 [layers], the most net spikes of a neuron; a model that has them keeps 0 <= s <=
 limits. `stages`: 2 for a model that hears everything before it may fire. `initial`: its own v(0),
-in q. `options`: field -> `Option`, what users may choose. fit(neuron, setting): the model with all
-its constants, where it needs more than q (see `Setting`).
+in q. `encoding`: the encoding that it needs. `options`: field -> `Option`, what users may choose.
+fit(neuron, setting): the model with all its constants, where it needs more than q (see `Setting`).
 
 A model may also have
 

@@ -55,6 +55,8 @@ def run(settings: Settings) -> dict[str, Any]:
         network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)  # before anything runs
+        if settings.encoding is None and simulation.encoding.name != "constant":
+            say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         versions = provenance["versions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -287,7 +287,8 @@ ENCODINGS: Registry[Any] = Registry(
 class Encoding:
     """How input and biases are spread over the steps.
 
-    kind: a name in ENCODINGS, with options of its own behind a colon, or a `Code`. release: n of
+    kind: a name in ENCODINGS, with options of its own behind a colon, or a `Code`; None: what the
+    model asks for, or else "constant". release: n of
     `even`, the steps over which input and biases are spread (None: the most levels of an
     activation, SpikeZIP 3.2). bias_once: whether biases arrive whole in step 1, as in some authors'
     code. unit: the input that one event of `events` stands for, in the network's own units (after
@@ -297,9 +298,9 @@ class Encoding:
     """
 
     kind: Any = option(
-        "constant",
+        None,
         "how an image arrives: in every step; evenly, in N parts in as many steps; or as random "
-        "spikes of the input, at rates that follow its values",
+        "spikes of the input, at rates that follow its values; default: constant, st-bif even",
         "--encoding even --neuron st-bif",
         kind=None,
         choices=lambda: [name for name in ENCODINGS if name != "events"],
@@ -323,6 +324,8 @@ class Encoding:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.kind is None:
+            return  # what the model asks for decides, see `of_model`
         found = named("encoding", self.name)
         if not isinstance(self.code, _Even) and self.release is not None:
             do = f"choose {named('encoding', 'even')}, or leave {named('release')} out"
@@ -333,6 +336,32 @@ class Encoding:
             raise InputError(named("bias_once"), expected, found, do)
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError("unit", "a number above 0", self.unit)
+
+    def of_model(self, neuron: Any) -> Encoding:
+        """The encoding with a kind: its own, or what a model asks for.
+
+        neuron: the model. Raises InputError for details that do not go with that kind.
+        """
+        if self.kind is not None:
+            return self
+        return replace(self, kind=getattr(neuron, "encoding", "constant"))
+
+    def check_model(self, neuron: Any) -> None:
+        """Raises InputError for an encoding with which a model's readout means nothing.
+
+        neuron: the model. ST-BIF's spikes are not averaged over time (SpikeZIP 3.2). A user's own
+        events are the user's own choice.
+        """
+        asked = getattr(neuron, "encoding", None)
+        averaged = self.kind not in (None, "events") and self.divides
+        if asked is not None and averaged:
+            raise InputError(
+                named("encoding"),
+                f"{named('encoding', asked)}, as {type(neuron).__name__} neurons are not averaged "
+                "over time",
+                named("encoding", self.name),
+                "leave it out, and give steps enough to come to rest",
+            )
 
     @property
     def name(self) -> str:

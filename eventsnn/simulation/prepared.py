@@ -180,7 +180,7 @@ class Prepared:
         specification: Specification,
         *,
         time: Time,
-        encoding: str | Encoding,
+        encoding: str | Encoding | None,
         pixel_range: tuple[float, float],
         inputs: Sequence[NDArray[np.int64]] | None,
     ) -> None:
@@ -191,10 +191,10 @@ class Prepared:
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
         self.time = time
-        given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
-        self.encoding = replace(given, steps=max(steps, self.srp))
-        initial, longest = specification.initial, self.encoding.steps
+        initial, longest = specification.initial, max(steps, self.srp)
         sample = self._make_neuron(2**20)  # of any numbers
+        given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
+        self.encoding = replace(given.of_model(sample), steps=longest)
         self.stages = stages_of(sample)
         self._check_model(sample, initial)
         self.drive_steps = self.encoding.drive_steps(network, longest)

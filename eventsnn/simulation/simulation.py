@@ -95,7 +95,7 @@ class Simulation(Prepared):
         tau: int | None = Specification.tau,
         time: Time | None = None,
         initial: Any = Specification.initial,
-        encoding: str | Encoding = "constant",
+        encoding: str | Encoding | None = None,
         srp: int = Specification.srp,
         srp_epsilon: float = Specification.srp_epsilon,
         arithmetic: str = Specification.arithmetic,

@@ -66,13 +66,7 @@ def prepare(
     InputError for what `exact` refuses, and for ST-BIF neurons without encoding "even".
     """
     simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
-    if getattr(simulation.neuron, "limits", None) is not None and simulation.encoding.divides:
-        raise InputError(
-            where,
-            "encoding 'even' for st-bif neurons, whose spikes are not averaged over time",
-            f"encoding {simulation.encoding.kind!r}",
-            "give encoding='even', and steps enough to come to rest",
-        )
+    simulation.encoding.check_model(simulation.neuron)
     return simulation, pixels, numbers
 
 

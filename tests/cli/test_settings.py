@@ -225,7 +225,7 @@ BAD = [
     ("srp_epsilon", 0.5, "--srp N"),
     ("release", 4, "--encoding"),
     ("dead", "silent", "--thresholds dni"),
-    ("plugin", "none.py", "a file of Python"),
+    ("plugin", "none.py", "files of Python"),
     ("compat", "snn-code", "srp-code"),
     ("encoding", "events", "constant, even, rate"),
     ("engine", "brian", "clocked, event"),

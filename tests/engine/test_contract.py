@@ -260,3 +260,24 @@ def test_classes_are_checked_by_name():
     check_class("plain", Plain)
     with pytest.raises(InputError, match="neuron 'list': expected a NamedTuple"):
         check_class("list", list)
+
+
+def test_st_bif_hears_the_image_once_unless_somebody_insists(capsys, tmp_path):
+    from support.networks import quantised_graph
+
+    from eventsnn.run import main
+
+    rng = np.random.default_rng(0)
+    graph = quantised_graph(rng)
+    pixels, network = random_pixels(rng, graph, 2), convert(graph)
+    even = simulate(network, pixels, steps=30, neuron="st-bif", encoding="even")
+    found = simulate(network, pixels, steps=30, neuron="st-bif")
+    assert np.array_equal(found.batch.readout, even.batch.readout)
+    assert found.simulation.encoding.kind == "even"
+    for encoding in ("constant", "rate"):
+        with pytest.raises(InputError, match="encoding: expected encoding='even'"):
+            simulate(network, pixels, neuron="st-bif", encoding=encoding)
+    given = ["--neuron", "st-bif", "--out", str(tmp_path / "r")]
+    assert main([*given, "--encoding", "constant"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--encoding: expected --encoding even" in line

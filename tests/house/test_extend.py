@@ -32,19 +32,6 @@ THINGS = {
 }
 
 
-def forget():
-    for file, (kind, name) in THINGS.items():
-        if sys.modules.pop(f"eventsnn_plugin_{file}", None):
-            registry_of(kind).remove(name)
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays():
-    forget()
-    yield
-    forget()
-
-
 def plugin(name):
     return str(EXTEND / f"{name}.py")
 

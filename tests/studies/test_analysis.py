@@ -614,7 +614,7 @@ def test_error_parts(tmp_path, capsys):
     ("name", "options", "words"),
     [
         ("accuracy_latency", ["--net", "nowhere.h5"], "nowhere.h5"),
-        ("accuracy_latency", ["--models", "if,lif"], "lif"),
+        ("accuracy_latency", ["--models", "if,izhikevich"], "izhikevich"),
         ("accuracy_latency", ["--models", "if+double"], "double"),
         ("accuracy_latency", ["--models", "gn-"], "gn-N"),
         ("accuracy_latency", ["--models", "gn-0"], "members"),
@@ -626,7 +626,7 @@ def test_error_parts(tmp_path, capsys):
         ("neuron_thresholds", ["--rules", "max,tcl"], "percentiles"),
         ("neuron_thresholds", ["--rules", "max,101"], "at most 100"),
         ("neuron_thresholds", ["--layers", "act9", "--rules", "own", "--steps", "1"], "act9"),
-        ("error_parts", ["--neurons", "lif"], "lif"),
+        ("error_parts", ["--neurons", "izhikevich"], "izhikevich"),
         ("error_parts", ["--steps", "0"], "steps"),
     ],
 )

@@ -475,7 +475,7 @@ def test_what_is_refused():
     for settings, match in (
         (dict(arithmetic="float64"), "fixed"),
         (dict(encoding="events"), "encoding"),
-        (dict(neuron="st-bif"), "even"),
+        (dict(neuron="st-bif", encoding="constant"), "even"),
         (dict(engine="event", barrier=False), "barrier"),
         (dict(keep=["nobody"]), "nobody"),
     ):
