@@ -4,6 +4,7 @@ are torch's own, in float64.
 """
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_a_view_changed_in_place_is_refused_where_the_map_is_used():
         x.flatten(1).relu_()
         return x
 
-    with pytest.raises(InputError, match="in place"):
+    with pytest.raises(InputError, match="operation in place .relu_ on conv.: what it changes"):
         eventsnn.load_torch(of(changed), SHAPE)
 
 
@@ -306,6 +307,25 @@ def test_hooks_that_only_look_change_nothing():
     seen, module = [], sequential()
     module[0].register_forward_hook(lambda m, inputs, out: seen.append(out.detach().norm()))
     assert deviation(module) < 1e-9
+
+
+@pytest.mark.parametrize("where", (0, 1))
+def test_hooks_that_need_numbers_to_look_at_change_nothing(where):
+    seen, module = [], nn.Sequential(sequential())
+    part = (module[0][0], module[0])[where]
+    part.register_forward_hook(lambda m, inputs, out: seen.append(float(out.mean())))
+    assert deviation(module) < 1e-9
+
+
+@pytest.mark.parametrize("where", (0, 1))
+def test_hooks_that_need_numbers_and_change_them_are_refused(where):
+    module = nn.Sequential(sequential())
+    part, name = ((module[0][0], "'0.0' .Conv2d."), (module[0], "'0' .Sequential."))[where]
+    part.register_forward_hook(lambda m, inputs, out: out * 2 if float(out.max()) > 0 else out)
+    with pytest.raises(
+        InputError, match=f"module {name}, whose hooks torch.fx cannot trace .TypeE"
+    ):
+        eventsnn.load_torch(module, SHAPE)
 
 
 def test_a_hook_that_has_no_spiking_form_is_refused():
@@ -446,6 +466,26 @@ def test_modules_of_other_types_of_floats(dtype):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_scripted_modules_are_refused():
+    with pytest.raises(InputError, match="torch.fx can trace it"):
+        eventsnn.load_torch(torch.jit.script(sequential()), SHAPE)
+
+
+def test_a_module_that_cannot_be_copied_is_refused():
+    module = sequential()
+    module.lock = threading.Lock()
+    with pytest.raises(InputError, match="that copy.deepcopy copies, found TypeError"):
+        eventsnn.load_torch(module, SHAPE)
+
+
+def test_a_wrapper_with_hooks_is_refused():
+    module = nn.DataParallel(sequential())
+    module.register_forward_hook(lambda m, inputs, out: out * 2)
+    with pytest.raises(InputError, match="hooks on DataParallel"):
+        eventsnn.load_torch(module, SHAPE)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_module_stays_as_it_was():
     module = nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(2, 3, 3)), nn.BatchNorm2d(3)).train()
     module.append(nn.ReLU(inplace=True)).append(nn.Flatten()).append(nn.Linear(48, 4))
@@ -459,8 +499,10 @@ def test_the_module_stays_as_it_was():
     hooks = [list(m._forward_hooks) + list(m._forward_pre_hooks) for m in module.modules()]
     modes = [m.training for m in module.modules()]
     grads = [p.requires_grad for p in module.parameters()]
+    state = torch.get_rng_state()
     with torch.inference_mode():
         eventsnn.load_torch(module, SHAPE)
+    assert torch.equal(torch.get_rng_state(), state)
     assert [m.training for m in module.modules()] == modes
     assert [p.requires_grad for p in module.parameters()] == grads
     assert hooks == [list(m._forward_hooks) + list(m._forward_pre_hooks) for m in module.modules()]

@@ -15,9 +15,14 @@ TOLERANCE = 1e-9
 ROUNDING = 1e-14
 # highest pixel of the two usual types: whole numbers of 8 bits, and numbers from 0 to 1
 HIGHEST = (255.0, 1.0)
-# images of at most as many values are compared in fours, larger ones in twos
+# images of at most as many values are compared in fours, larger ones alone
 SMALL = 2**14
 ROUNDED = ("QCFS", "QuantRelu")
+
+
+def is_small(shape: tuple[int, ...]) -> bool:
+    """Whether images are so small that many of them are compared. shape: (C, H, W)."""
+    return int(np.prod(shape)) <= SMALL
 
 
 def images(
@@ -31,14 +36,18 @@ def images(
     shape: (C, H, W). preprocessing: of raw pixels.
     """
     rng = np.random.default_rng(0)
-    count = 4 if np.prod(shape) <= SMALL else 2
     groups = []
-    for highest in HIGHEST:
-        group = rng.uniform(0, highest, (count, *shape))
-        group[1] = np.where(group[1] < highest / 2, 0, highest)
-        group[2:3] = highest
-        group[3:] *= np.linspace(0, 1, shape[2])
-        groups.append(group)
+    for number, highest in enumerate(HIGHEST):
+        grey = rng.random((1, *shape))
+        kinds = (
+            grey,
+            np.round(rng.random((1, *shape))),  # black and white
+            np.ones((1, *shape)),
+            grey * np.linspace(0, 1, shape[2]),
+        )
+        group = kinds if is_small(shape) else kinds[number : number + 1]
+        groups.append(np.concatenate(group) * highest)
+    count = len(groups[0])
     if not preprocessing.known:
         groups.append(rng.uniform(-1, 1, (count, *shape)))
     return preprocessing(np.concatenate(groups)).astype(np.float64), count

@@ -26,7 +26,8 @@ def array(tensor: Any) -> NDArray[Any]:
     wide = (values if values.element_size() > 2 else values.float()).numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = wide.astype(np.float32)
-    return as_float(narrow if np.array_equal(narrow, wide, equal_nan=True) else wide).copy()
+    fits = (narrow == wide) | np.isnan(wide)
+    return as_float(narrow if fits.all() else wide.copy())
 
 
 def conv2d(
@@ -187,7 +188,7 @@ def same(b: Builder, name: str, x: Any, **options: Any) -> Output:
 
 
 def cast(b: Builder, name: str, x: Any, *to: Any, **options: Any) -> Output:
-    return b.add(name, "Identity", [x])
+    return same(b, name, x)
 
 
 def interpolate(

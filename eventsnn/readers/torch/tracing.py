@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from eventsnn.exceptions import InputError
@@ -18,9 +19,14 @@ def one_input(torch: Any, module: Any, where: str) -> str:
     """The name of a module's only input, as torch.fx spells it.
 
     torch: the package. module: the network. where: for messages. Raises InputError for other
-    counts of inputs.
+    counts of inputs, and for modules of torch.jit.
     """
-    given = inspect.signature(module.forward).parameters.values()
+    try:
+        given = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError) as error:
+        do = "give the module that was scripted"
+        expected = "a module in Python, so that torch.fx can trace it"
+        raise InputError(where, expected, told(error), do) from error
     kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     names = [p.name for p in given if p.default is p.empty and p.kind not in kinds]
     if not names and any(p.kind is p.VAR_POSITIONAL for p in given):
@@ -35,12 +41,14 @@ class Trace:
     """A traced module.
 
     nodes: torch.fx's, in order. root: the module that names of constants start from. ends: node ->
-    paths of the modules whose output it is, hooks included.
+    paths of the modules whose output it is, hooks included. unseen: path of a module whose hooks
+    failed in the trace and are left out of it -> how they failed.
     """
 
     nodes: list[Any]
     root: Any
     ends: dict[Any, list[str]] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)
 
 
 def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trace:
@@ -53,6 +61,7 @@ def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trac
     messages. Raises InputError where torch.fx cannot trace it.
     """
     ends: dict[Any, list[str]] = {}
+    unseen: dict[str, str] = {}
     paths: dict[int, str] = {}
     for path, part in module.named_modules():
         paths.setdefault(id(part), path)
@@ -91,11 +100,27 @@ def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trac
             return found
 
         def _called(self, m: Any, path: str, forward: Any, args: Any, kwargs: Any) -> Any:
-            if not self.is_leaf_module(m, path):
-                return super().call_module(m, forward, args, kwargs)
+            leaf, before = self.is_leaf_module(m, path), len(self.graph.nodes)
+            call = partial(self._with_hooks, m, forward) if leaf else forward
+            if not (m._forward_hooks or m._forward_pre_hooks):
+                return call(*args, **kwargs)
+            plain = partial(self._noted, path) if leaf else m.forward
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:  # hooks that need numbers; most of them only look at these
+                for node in reversed(list(self.graph.nodes)[before:]):
+                    self.graph.erase_node(node)
+                    ends.pop(node, None)
+                unseen[path] = told(error)
+            return plain(*args, **kwargs)
+
+        def _noted(self, path: str, *args: Any, **kwargs: Any) -> Any:
+            return self.create_proxy("call_module", path, args, kwargs)
+
+        def _with_hooks(self, m: Any, forward: Any, *args: Any, **kwargs: Any) -> Any:
             own = vars(m).get("forward")
             # the call below runs the hooks of m around this
-            m.__dict__["forward"] = lambda *a, **k: self.create_proxy("call_module", path, a, k)
+            m.__dict__["forward"] = partial(self._noted, paths[id(m)])
             try:
                 return forward(*args, **kwargs)
             finally:
@@ -116,7 +141,7 @@ def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trac
 
     whole = Whole().eval()
     try:
-        return Trace(list(Tracer().trace(whole).nodes), whole, ends)
+        return Trace(list(Tracer().trace(whole).nodes), whole, ends, unseen)
     except (
         Exception
     ) as error:  # whatever the user's own code raises when it meets a stand-in for a tensor
