@@ -63,7 +63,6 @@ def seeded():
 
 # pytorch/pytorch 105445
 @pytest.mark.parametrize("where", ["layer", "network", "activation"])
-@pytest.mark.xfail(strict=True, reason="torch.fx leaves hooks out, and nothing is said")
 def test_hooks_are_converted_or_refused(where):
     module = Small()
     if where == "layer":
@@ -78,14 +77,12 @@ def test_hooks_are_converted_or_refused(where):
 
 
 # justchenhao/SILI_CD 2
-@pytest.mark.xfail(strict=True, reason="OptimizedModule is not looked through")
 def test_a_compiled_module_is_the_module_inside():
     as_torch(torch.compile(Small(), backend="eager"), (1, 6, 6))
 
 
 # NeuromorphicProcessorProject/snn_toolbox 41, 28
 @pytest.mark.parametrize("conv", [Signs, Rounded, Standardised, Centred])
-@pytest.mark.xfail(strict=True, reason="functions of torch are given numpy arrays")
 def test_weights_computed_from_parameters_are_constants(conv):
     as_torch(Small(conv), (1, 6, 6))
 

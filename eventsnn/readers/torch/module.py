@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eventsnn.ann.forward import activation_function
+from eventsnn.ann.blas import ONE_BLAS_THREAD
+from eventsnn.ann.forward import activation_function, forward
 from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import told
-from eventsnn.readers.building import Builder, Output
+from eventsnn.readers.building import Builder, Output, some
+from eventsnn.readers.torch.comparing import (
+    ROUNDED,
+    TOLERANCE,
+    Computed,
+    deviation,
+    images,
+    is_small,
+)
+from eventsnn.readers.torch.copying import doubles, in_64_bits, not_numbers
 from eventsnn.readers.torch.operators import FUNCTIONS, MODULES, array
+from eventsnn.readers.torch.tracing import one_input, trace
 
 NAME = "load_torch"
 # class of a module -> function of such a module that returns (operator, attributes)
@@ -24,6 +35,7 @@ Activations = Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]]
 FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 VALUES = 1000  # at least, on which an activation is compared with what the table says of it
 MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's border
+FAILED = object()  # stands for what torch could not compute
 
 
 @named_options
@@ -64,60 +76,272 @@ def load_torch(
         )
     if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
         raise InputError(f"{NAME}: input_shape", "three positive sizes C, H, W", input_shape)
-    if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
-        module = module.module
-    with torch.no_grad(), _evaluating(module):
-        return _Reader(torch, module, input_shape, activations or {}).read(
-            preprocessing or Preprocessing(known=False)
-        )
-
-
-@contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
-    """Evaluation mode inside the block; then every submodule is as it was."""
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, training in modes:
-            m.training = training
+    where = f"{NAME}: {type(module).__name__}"
+    preprocessing = preprocessing or Preprocessing(known=False)
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        copied = in_64_bits(torch, module, where)
+        with doubles(torch), ONE_BLAS_THREAD:
+            return _Reader(torch, copied, input_shape, activations or {}, preprocessing).read()
 
 
 class _Reader:
-    """Goes through a traced module. `values`: node of the trace -> an `Output` of the graph, or an
-    array or object known already.
+    """Goes through a traced module, operation by operation, beside torch itself.
+
+    values: node of the trace -> an `Output` of the graph, or a tensor or object known already.
+    tensors: node of the trace -> what torch computes there, or FAILED. arrays: name of the graph's
+    nodes -> what they have to give. differing: (node of the trace, name, deviation) where the graph
+    gives something else. changing: nodes that change a tensor that is used later.
     """
 
     def __init__(
-        self, torch: Any, module: Any, input_shape: tuple[int, int, int], activations: Activations
+        self,
+        torch: Any,
+        module: Any,
+        input_shape: tuple[int, int, int],
+        activations: Activations,
+        preprocessing: Preprocessing,
     ) -> None:
         self.torch = torch
         self.module = module
         self.activations = activations
+        self.preprocessing = preprocessing
         self.values: dict[Any, Any] = {}
+        self.tensors: dict[Any, Any] = {}
+        self.versions: dict[Any, int] = {}
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self.differing: list[tuple[Any, str, float]] = []
+        self.changing: set[Any] = set()
+        self.refusing: dict[str, Any] = {}
         name = type(module).__name__
-        self.trace = _trace(torch, module, tuple(activations), name)
-        inputs = [node for node in self.trace.nodes if node.op == "placeholder" and not node.args]
-        if len(inputs) != 1:
-            raise InputError(
-                f"{NAME}: {name}", "a module with one input", [node.name for node in inputs]
-            )
-        self.builder = Builder(name, inputs[0].name, input_shape)
+        where = f"{NAME}: {name}"
+        self.builder = Builder(name, one_input(torch, module, where), input_shape)
+        pixels, self.group = images(input_shape, preprocessing)
+        self.x = torch.from_numpy(pixels)
+        self.failure = ""
+        self.expected = self._expected()
+        self.trace = trace(torch, module, tuple(activations), where)
 
-    def read(self, preprocessing: Preprocessing) -> Graph:
+    def _expected(self) -> Any:
+        """The module's own output, or FAILED."""
+        try:
+            return self.module(self.x.clone())
+        except Exception as error:  # whatever the user's own code raises
+            try:
+                found = self.module(self.x[:1].clone())
+            except Exception:
+                self.failure = told(error)
+                return FAILED
+            self.x = self.x[:1]  # a module for one image at a time
+            return found
+
+    def read(self) -> Graph:
         """The Graph."""
+        nodes = self.trace.nodes
+        order = {node: number for number, node in enumerate(nodes)}
+        last = {node: max((order[user] for user in node.users), default=-1) for node in nodes}
         result = None
-        for node in self.trace.nodes:
-            args, kwargs = self.torch.fx.map_arg((node.args, node.kwargs), lambda n: self.values[n])
+        for number, node in enumerate(nodes):
+            before = {name for names in self.builder.refused.values() for name in names}
+            made = len(self.builder.nodes)
+            args, kwargs = self.torch.fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
             result = self.values[node] = getattr(self, f"_on_{node.op}")(node, args, kwargs)
+            computed = self._computed(made)
+            self.tensors[node] = self._run(node)
+            self._compare_with_torch(node, result, computed)
+            self._follow_change(node, [n for n in nodes[:number] if last[n] > number])
+            for names in self.builder.refused.values():
+                self.refusing |= {name: node for name in names if name not in before}
+            for earlier in {node, *node.all_input_nodes}:
+                if last[earlier] <= number and node.op != "output":
+                    self.tensors.pop(earlier, None)
+                    self.versions.pop(earlier, None)
+            used = {v for n, v in self.values.items() if last[n] > number and isinstance(v, str)}
+            self.arrays = {name: a for name, a in self.arrays.items() if name in used}
+        self._forget_unused(nodes)
         if not isinstance(result, Output):
             raise InputError(
                 self.builder.source, "a module that returns one tensor", type(result).__name__
             )
-        return self.builder.graph(
-            str(result), preprocessing=preprocessing, meta={"arch": self.builder.source}
+        return self._checked(result)
+
+    def _forget_unused(self, nodes: list[Any]) -> None:
+        """Drops what was noted of operations on which the output does not depend."""
+        alive: set[Any] = set()
+        for node in reversed(nodes):
+            if node.op == "output" or node in self.changing or alive & set(node.users):
+                alive.add(node)
+        self.differing = [entry for entry in self.differing if entry[0] in alive]
+        refused = self.builder.refused
+        for kind, names in list(refused.items()):
+            kept = [name for name in names if self.refusing.get(name) in alive]
+            refused[kind] = kept
+            if not kept:
+                del refused[kind]
+
+    # --- torch's own values --------------------------------------------------------------------
+
+    def _run(self, node: Any) -> Any:
+        """What torch computes for a node of the trace; FAILED where it cannot."""
+        if node.op == "placeholder":
+            return self.x.clone()
+        if node.op == "get_attr":
+            return operator.attrgetter(node.target)(self.trace.root)
+        args, kwargs = self.torch.fx.map_arg(
+            (node.args, node.kwargs), lambda n: self.tensors.get(n, FAILED)
         )
+        if _holds(FAILED, (args, kwargs)):
+            return FAILED
+        if node.op == "output":
+            return args[0]
+        try:
+            if node.op == "call_module":  # its hooks stand in the trace
+                return self.module.get_submodule(node.target).forward(*args, **kwargs)
+            if node.op == "call_method":
+                return getattr(args[0], node.target)(*args[1:], **kwargs)
+            return node.target(*args, **kwargs)
+        except Exception:  # the whole is compared at the end
+            return FAILED
+
+    def _computed(self, made: int) -> Computed | None:
+        """What the last of the nodes made since gives, where its inputs are known.
+
+        made: how many nodes there were before.
+        """
+        computed = None
+        for node in self.builder.nodes[made:]:
+            if any(name not in self.arrays for name in node.inputs):
+                return None
+            computed = Computed(node, [self.arrays[name] for name in node.inputs])
+            self.arrays[node.name] = computed.found
+        return computed
+
+    def _compare_with_torch(self, node: Any, result: Any, computed: Computed | None) -> None:
+        """Notes a node of the graph that gives something else than torch from the same inputs."""
+        tensor = self.tensors[node]
+        if not isinstance(tensor, self.torch.Tensor):
+            return
+        self.versions[node] = tensor._version
+        if not isinstance(result, Output) or self.builder.shapes[result] is None:
+            return
+        expected = tensor.detach().numpy()
+        if computed is not None:
+            off = computed.deviation(expected, self.group)
+            if not off <= TOLERANCE:
+                self.differing.append((node, str(result), off))
+        self.arrays[str(result)] = expected
+
+    def _follow_change(self, node: Any, earlier: list[Any]) -> None:
+        """What an operation in place changes: earlier tensors that are used later."""
+        result, after = self.values[node], self.tensors[node]
+        for other in earlier:
+            tensor = self.tensors.get(other, FAILED)
+            if not isinstance(tensor, self.torch.Tensor):
+                continue
+            if tensor._version == self.versions.setdefault(other, tensor._version):
+                continue
+            self.versions[other] = tensor._version
+            self.changing.add(node)
+            same = isinstance(after, self.torch.Tensor) and isinstance(result, Output)
+            same = same and tensor.data_ptr() == after.data_ptr()
+            if same and tensor.shape == after.shape and tensor.stride() == after.stride():
+                self.values[other] = result
+            elif same and self.builder.shapes[result] is not None and _is_flat(tensor, after):
+                flat = self.builder.add(f"{node.name}.flat", "Flatten", [result])
+                self.values[other] = flat
+                self.arrays[str(flat)] = tensor.detach().numpy()
+            else:
+                reason = "what it changes is used later as another view of the same values"
+                name = f"{node.name} on {other.name}"
+                self.values[other] = self.builder.refuse(name, "operation in place", reason)
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def _checked(self, result: Output) -> Graph:
+        """The finished graph, once it is known to compute what the module does."""
+        where = f"{NAME}: {self.builder.source}"
+        wrong = not_numbers(self.torch, self.module) if self.builder.refused else []
+        if wrong:
+            do = "train the network again, or load another state dict"
+            raise InputError(where, "numbers as weights", some(wrong), do, 1000)
+        graph = self.builder.graph(
+            str(result),
+            preprocessing=self.preprocessing,
+            meta={"arch": self.builder.source},
+        )
+        if not isinstance(self.expected, self.torch.Tensor):
+            shape = list(self.builder.input_shape)
+            expected = f"a module that computes images of shape {shape} in evaluation mode"
+            raise InputError(where, expected, self.failure or type(self.expected).__name__)
+        if self.differing:
+            _, name, off = self.differing[0]
+            raise self._differs(_node(graph, name), off)
+        self._compare_with_module(graph)
+        return graph
+
+    def _compare_with_module(self, graph: Graph) -> None:
+        """Raises InputError if the trace, or the graph, gives another output than the module."""
+        expected = self.expected.detach().numpy()
+        traced = self.tensors.get(self.trace.nodes[-1], FAILED)
+        is_traced = isinstance(traced, self.torch.Tensor)
+        if is_traced:
+            off = deviation(traced.detach().numpy(), expected, self.group)
+            if not off <= TOLERANCE:
+                raise self._differs(self._first_differing(), off)
+        if is_traced and not is_small(graph.input_shape):
+            return  # each node is right, and another pass takes long
+        if is_traced and any(node.op in ROUNDED for node in graph.nodes):
+            return  # each node is right; all of them together may round to other levels
+        x = self.x.numpy()
+        with np.errstate(all="ignore"):
+            found = forward(graph, x, dtype=np.float64)[graph.output]
+        off = deviation(found, expected, self.group, float(np.abs(x).max()))
+        if not off <= TOLERANCE:
+            raise self._differs(_node(graph, graph.output), off)
+
+    def _differs(self, what: str, off: float) -> InputError:
+        """What to say of the first thing that differs from the module."""
+        return InputError(
+            f"{NAME}: {self.builder.source}: {what}",
+            f"what the module computes there, within {TOLERANCE:g} of the largest value",
+            f"a difference of {off:.2g}",
+            "take out of the network what changes it from call to call (random numbers, values "
+            "kept from the last image) or that torch.fx does not see, or export it to ONNX",
+        )
+
+    def _first_differing(self) -> str:
+        """The first module whose output in the trace is not the network's own, or the network."""
+        own: dict[str, list[Any]] = {}
+
+        def note(path: str, output: Any) -> None:
+            known = isinstance(output, self.torch.Tensor)
+            own.setdefault(path, []).append(output.clone() if known else None)
+
+        handles = [
+            part.register_forward_hook(lambda m, inputs, output, path=path: note(path, output))
+            for path, part in self.module.named_modules()
+        ]
+        try:
+            self.module(self.x[:1].clone())
+        except Exception:  # a network that fails when it is called again
+            return "the network, which fails when it is called again"
+        finally:
+            for handle in handles:
+                handle.remove()
+        self.x, self.tensors = self.x[:1], {}
+        for node in self.trace.nodes:
+            tensor = self.tensors[node] = self._run(node)
+            for path in self.trace.ends.get(node, ()):
+                output = own.get(path) and own[path].pop(0)
+                if not isinstance(output, self.torch.Tensor) or tensor is FAILED:
+                    continue
+                if not deviation(tensor.numpy(), output.numpy(), 1) <= TOLERANCE:
+                    kind = type(self.module.get_submodule(path)).__name__
+                    what = f"module {path!r} ({kind})" if path else "the network"
+                    why = self.trace.unseen.get(path)
+                    return f"{what}, whose hooks torch.fx cannot trace ({why})" if why else what
+        return "the network"
+
+    # --- the trace's operations ----------------------------------------------------------------
 
     def _on_placeholder(self, node: Any, args: Any, kwargs: Any) -> Any:
         return args[0] if args else Output(self.builder.input)
@@ -126,8 +350,7 @@ class _Reader:
         return args[0]
 
     def _on_get_attr(self, node: Any, args: Any, kwargs: Any) -> Any:
-        value = operator.attrgetter(node.target)(self.module)
-        return array(value) if isinstance(value, self.torch.Tensor) else value
+        return operator.attrgetter(node.target)(self.trace.root)
 
     def _on_call_module(self, node: Any, args: Any, kwargs: Any) -> Any:
         module = self.module.get_submodule(node.target)
@@ -144,10 +367,13 @@ class _Reader:
             None,
         )
         make = self._own(own) if own else MODULES.get(kind or "")
-        return self._call(make, node.target, type(module).__name__, (*args, module), kwargs)
+        name = node.target or node.name
+        return self._call(make, name, type(module).__name__, (*args, module), kwargs)
 
     def _on_call_function(self, node: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(node.target, "__name__", str(node.target))
+        if name == "getattr" and args[1] in ("dtype", "device") and _outputs(args):
+            return getattr(self.x, args[1])
         if not _outputs((args, kwargs)):
             try:
                 return node.target(*args, **kwargs)  # arithmetic of sizes and other constants
@@ -168,7 +394,11 @@ class _Reader:
     def _on_call_method(self, node: Any, args: Any, kwargs: Any) -> Any:
         if not _outputs((args, kwargs)):
             return getattr(args[0], node.target)(*args[1:], **kwargs)
-        return self._call(FUNCTIONS.get(node.target), node.name, node.target, args, kwargs)
+        name = node.target
+        if name.startswith("__r") and name[3:-2] in FUNCTIONS:  # 1 - x, of a tensor 1
+            name, args = name[3:-2], args[::-1]
+        name = name.strip("_") if name.startswith("__") else name
+        return self._call(FUNCTIONS.get(name), node.name, name, args, kwargs)
 
     def _call(self, make: Any, name: str, op: Any, args: Any, kwargs: Any) -> Any:
         """What `make` makes of the arguments, or a refusal."""
@@ -177,6 +407,7 @@ class _Reader:
             return builder.refuse(name, op, "nothing here computes it")
         if any(builder.shapes[output] is None for output in _outputs((args, kwargs))):
             return builder.unknown(name)
+        args, kwargs = _arrays(self.torch, (args, kwargs))
         try:
             return make(builder, name, *args, **kwargs)
         except FAILURES as error:
@@ -213,13 +444,10 @@ class _Reader:
             if "scale" in attrs
             else attrs.get("lambda", attrs.get("max", 1))
         )
-        images = -(-VALUES // math.prod(shape))
-        y = np.linspace(-0.5 * top, 1.5 * top, images * math.prod(shape), dtype=np.float32).reshape(
-            images, *shape
-        )
-        device = next((p.device for p in module.parameters()), "cpu")
+        count = -(-VALUES // math.prod(shape))
+        y = np.linspace(-0.5 * top, 1.5 * top, count * math.prod(shape)).reshape(count, *shape)
         expected = activation_function(node)(y)
-        found = array(module(self.torch.from_numpy(y.copy()).to(device)))
+        found = module.forward(self.torch.from_numpy(y.copy())).numpy()
         if (
             found.shape != y.shape
             or (differing := np.abs(found - expected) > 1e-4 * top).mean() > MAX_DIFFERING
@@ -237,26 +465,6 @@ class _Reader:
             )
 
 
-def _trace(torch: Any, module: Any, leaves: Any, name: str) -> Any:
-    """torch.fx's graph of a module; modules of the classes `leaves` stay whole."""
-
-    class Tracer(torch.fx.Tracer):
-        def is_leaf_module(self, m: Any, name: str) -> bool:
-            return isinstance(m, leaves) or super().is_leaf_module(m, name)
-
-    try:
-        return Tracer().trace(module)
-    except (
-        Exception
-    ) as error:  # whatever the user's own code raises when it meets a stand-in for a tensor
-        raise InputError(
-            f"{NAME}: {name}",
-            "a module that does the same operations for every image, so that torch.fx can trace it",
-            told(error),
-            "name classes of activations in the table `activations`, or export the network to ONNX",
-        ) from error
-
-
 def _outputs(value: Any) -> Any:
     """The outputs of the graph among (nested) arguments."""
     if isinstance(value, Output):
@@ -265,3 +473,35 @@ def _outputs(value: Any) -> Any:
     if not isinstance(value, (dict, tuple, list)):
         return []
     return [output for item in items for output in _outputs(item)]
+
+
+def _holds(wanted: object, value: Any) -> bool:
+    """Whether an object is among (nested) arguments."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return any(_holds(wanted, item) for item in value)
+    return value is wanted
+
+
+def _arrays(torch: Any, value: Any) -> Any:
+    """(Nested) arguments with arrays in place of tensors."""
+    if isinstance(value, torch.Tensor):
+        return array(value)
+    if type(value) in (tuple, list):
+        return type(value)(_arrays(torch, item) for item in value)
+    if isinstance(value, dict):
+        return {key: _arrays(torch, item) for key, item in value.items()}
+    return value
+
+
+def _is_flat(tensor: Any, whole: Any) -> bool:
+    """Whether a tensor is all of another, flattened."""
+    flat = tensor.shape == (len(whole), whole.numel() // len(whole))
+    return bool(flat and tensor.is_contiguous() and whole.is_contiguous())
+
+
+def _node(graph: Graph, name: str) -> str:
+    """A node of a graph as messages name it."""
+    op = f" ({graph.by_name[name].op})" if name in graph.by_name else ""
+    return f"node {name!r}{op}"

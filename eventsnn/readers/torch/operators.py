@@ -16,12 +16,18 @@ from eventsnn.readers.building import Builder, Output, as_float
 
 
 def array(tensor: Any) -> NDArray[Any]:
-    """A tensor as an array of its own; floating point in 32 or 64 bits."""
-    if not tensor.is_floating_point():
-        return tensor.detach().cpu().numpy()
-    return as_float(
-        (tensor if tensor.element_size() > 2 else tensor.float()).detach().cpu().numpy()
-    ).copy()
+    """A tensor as an array of its own; floats have 32 bits where these hold the values.
+
+    tensor: any.
+    """
+    values = tensor.detach().cpu()
+    if not values.is_floating_point():
+        return values.numpy().copy()
+    wide = (values if values.element_size() > 2 else values.float()).numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = wide.astype(np.float32)
+    fits = (narrow == wide) | np.isnan(wide)
+    return as_float(narrow if fits.all() else wide.copy())
 
 
 def conv2d(
@@ -181,6 +187,10 @@ def same(b: Builder, name: str, x: Any, **options: Any) -> Output:
     return b.add(name, "Identity", [x])
 
 
+def cast(b: Builder, name: str, x: Any, *to: Any, **options: Any) -> Output:
+    return same(b, name, x)
+
+
 def interpolate(
     b: Builder,
     name: str,
@@ -254,9 +264,13 @@ def mul(b: Builder, name: str, x: Any, y: Any) -> Output:
     return b.arithmetic(name, "mul", x, y)
 
 
+def rsub(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
+    return sub(b, name, y, x, alpha)
+
+
 def div(b: Builder, name: str, x: Any, y: Any, rounding_mode: Any = None) -> Output:
     return (
-        b.arithmetic(name, "div", x, y)
+        b.arithmetic(name, "div", x, y if isinstance(y, Output) else np.asarray(y, np.float64))
         if rounding_mode is None
         else b.refuse(name, "div", f"rounding_mode {rounding_mode}")
     )
@@ -279,10 +293,13 @@ FUNCTIONS = {
     "relu_": relu,
     "relu6": relu6,
     "hardtanh": hardtanh,
+    "hardtanh_": hardtanh,
     "clamp": clamp,
     "clamp_": clamp,
     "clip": clamp,
+    "clip_": clamp,
     "clamp_min": clamp,
+    "clamp_min_": clamp,
     "softmax": softmax,
     "dropout": dropout,
     "dropout2d": dropout,
@@ -299,12 +316,25 @@ FUNCTIONS = {
     "add_": add,
     "iadd": add,
     "sub": sub,
+    "sub_": sub,
+    "isub": sub,
+    "rsub": rsub,
     "mul": mul,
+    "mul_": mul,
+    "imul": mul,
+    "multiply": mul,
     "div": div,
+    "div_": div,
+    "divide": div,
     "truediv": div,
+    "itruediv": div,
     "contiguous": same,
     "detach": same,
     "clone": same,
+    "float": same,
+    "double": same,
+    "to": cast,
+    "type_as": cast,
     "getattr": attribute,
 }
 
