@@ -136,6 +136,20 @@ def activation_of(value: Any) -> tuple[str, float | None]:
     return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
+def policy_of(layer: Layer) -> str:
+    """The name of a layer's dtype policy: float32, mixed_float16, int8 and so on.
+
+    layer: whose dtype is a text, or an object of some version of Keras. Of a quantised layer it is
+    the type of its weights.
+    """
+    value = layer.config.get("dtype")
+    if isinstance(value, dict):
+        config = value.get("config")
+        config = config if isinstance(config, dict) else {}
+        value = config.get("mode") or config.get("name")
+    return value.split("_from_")[0] if isinstance(value, str) else "float32"
+
+
 def image_shape(model: Layer, where: str) -> tuple[int, ...]:
     """The shape of a model's input as Keras has it, without the batch axis: 2 or 3 numbers.
 

@@ -30,6 +30,8 @@ def _conv(builder: Builder, layer: Layer, values: Sequence[Value], name: str) ->
     weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
+    if builder.backend == "theano":  # its conv2d turns kernels, that of depthwise layers does not
+        kernel = kernel[::-1, ::-1]
     weight = kernel.transpose(3, 2, 0, 1)
     bias = weights.get("bias")
     groups = layer.config.get("groups", 1)
