@@ -114,7 +114,6 @@ def test_a_network_on_vectors_is_read(tmp_path):
     agrees(load(path), vectors, relu(vectors @ kernels[0]) @ kernels[1])
 
 
-@pytest.mark.xfail(strict=True, reason="batch normalisation in front of max pooling is refused")
 def test_normalisation_in_front_of_max_pooling_is_moved_behind(tmp_path):
     kernels = random(3, 3, 1, 1), random(1, 2, seed=1)
     layers = [
