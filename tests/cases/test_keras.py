@@ -104,7 +104,6 @@ def test_kernels_of_theano_are_turned(tmp_path):
     assert output(load(path), np.arange(9.0).reshape(1, 1, 3, 3)).item() == 8
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is a vector is refused")
 def test_a_network_on_vectors_is_read(tmp_path):
     kernels = random(4, 3), random(3, 2, seed=1)
     layers = [keras_dense("a", 3, "relu", batch_input_shape=[None, 4]), keras_dense("b", 2)]

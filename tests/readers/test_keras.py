@@ -772,6 +772,30 @@ def test_the_preprocessing_of_applications_is_proposed(tmp_path, name, words):
     assert not graph.preprocessing.known
 
 
+# --- vectors -------------------------------------------------------------------------------------
+
+
+def test_a_vector_may_be_scaled_normalised_and_joined(tmp_path):
+    weights = [("kernel", RNG.normal(size=(6, 4)))]
+    norm = [(role, RNG.uniform(0.5, 1, 6)) for role in NORM]
+    layers = [
+        layer("InputLayer", "image", inputs=[], batch_input_shape=[None, 6]),
+        layer("Rescaling", "scale", inputs=[[("image", 0, 0)]], scale=0.25, offset=-1.0),
+        layer("BatchNormalization", "norm", norm, [[("scale", 0, 0)]], axis=[1]),
+        layer("Dense", "one", weights, [[("norm", 0, 0)]], use_bias=False, activation="relu"),
+        layer("Concatenate", "join", inputs=[[("one", 0, 0), ("scale", 0, 0)]]),
+        layer("Dense", "out", [("kernel", np.eye(10)[:, :3])], [[("join", 0, 0)]], use_bias=False),
+    ]
+    graph = load(write(tmp_path / "net.h5", layers, model=functional()))
+    assert graph.input_shape == (6, 1, 1) and graph.preprocessing.std.tolist() == [4.0]
+    vectors = RNG.normal(size=(5, 6)).astype(np.float32)
+    x = vectors * 0.25 - 1
+    gamma, beta, mean, variance = (array for _, array in norm)
+    normed = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    expected = np.maximum(normed @ weights[0][1], 0)[:, :3]
+    assert np.allclose(ann.predict(graph, vectors[:, :, None, None]), expected, atol=1e-5)
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 

@@ -151,10 +151,10 @@ def policy_of(layer: Layer) -> str:
 
 
 def image_shape(model: Layer, where: str) -> tuple[int, ...]:
-    """The shape of a model's input as Keras has it, without the batch axis: 2 or 3 numbers.
+    """The shape of a model's input as Keras has it, without the batch axis: 1 to 3 numbers.
 
     model: with the layer of its input. where: what to call it in messages. Raises InputError for an
-    input that is no image of a fixed size.
+    input that is no image and no vector of a fixed size.
     """
     layer = next((inner for inner in model.inner if inner.name == model.input[0]), None)
     shape = None
@@ -172,8 +172,8 @@ def image_shape(model: Layer, where: str) -> tuple[int, ...]:
             "again"
         )
         raise InputError(where, expected, found, do)
-    if len(sizes) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
-        expected = "an input that is an image, (H, W, C) or (H, W)"
+    if not 1 <= len(sizes) <= 3 or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
+        expected = "an input that is an image, (H, W, C) or (H, W), or a vector, (N,)"
         do = "let the model begin with keras.Input((H, W, C)) and Flatten"
         raise InputError(where, expected, list(sizes), do)
     return sizes

@@ -276,7 +276,7 @@ def _normalization(builder: Builder, layer: Layer, values: Sequence[Value], name
     if found["mean"] is None:
         found = builder.weights.read(layer)
     if layer.config.get("axis") is not None:
-        builder.is_channels(layer.config["axis"], name, 4)
+        builder.is_channels(layer.config["axis"], name, 2 if values[0].flat else 4)
     mean = np.asarray(found["mean"], np.float64).reshape(-1)
     variance = np.asarray(found["variance"], np.float64).reshape(-1)
     if not np.isfinite(variance).all() or not (variance >= 0).all():

@@ -57,6 +57,7 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
     policies = _policies(model, name)
     weights = Weights(group, model)
     builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first, backend)
+    builder.image = builder.image._replace(flat=len(shape) == 1)
     output = _ended(builder, builder.run(model, builder.image), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
@@ -132,7 +133,9 @@ def _policies(model: Layer, name: str) -> list[str]:
 
 
 def _in_graph(shape: tuple[int, ...], first: bool) -> tuple[int, int, int]:
-    """(C, H, W) of an image's shape as Keras has it."""
+    """(C, H, W) of an image's shape as Keras has it; (N, 1, 1) of a vector's."""
+    if len(shape) == 1:
+        return (shape[0], 1, 1)
     if len(shape) == 2:
         return (1, shape[0], shape[1])
     return (shape[0], shape[1], shape[2]) if first else (shape[2], shape[0], shape[1])
@@ -232,4 +235,6 @@ def _preprocessing(builder: Builder, name: str) -> Preprocessing:
         expected = "layers that scale the image within the range of numbers"
         found = f"factors {factor.tolist()}, shifts {shift.tolist()}"
         raise InputError(name, expected, found, "the file is damaged")
+    if builder.image.flat and len({*zip(mean, std)}) == 1:  # one number says it
+        mean, std = mean[:1], std[:1]
     return Preprocessing(1.0, mean, std)
