@@ -68,6 +68,17 @@ def test_an_image_gets_an_axis_of_channels(tmp_path, text):
     agrees(graph, images, run(images))
 
 
+def test_a_vector_that_becomes_an_image_is_read_as_one(tmp_path):
+    arrays = {"k": random(2, 2, 3, 3), "v": random(12, 2, seed=1), "w": random(40, 2, seed=3)}
+    arrays |= {"s": np.array([-1, 2, 4, 5])}
+    text = "u = Reshape(x, s) c = Conv(u, k) r = Relu(c) f = Flatten(r) z = MatMul(f, v)"
+    beside = "g = MatMul(x, w) q = Relu(g) y = Add(z, q)"
+    run = model(tmp_path / "net.onnx", f"{text} {beside}", "40", arrays)
+    graph, vectors = load(tmp_path / "net.onnx"), random(5, 40, seed=2)
+    assert graph.input_shape == (2, 4, 5)
+    agrees(graph, vectors, run(vectors))
+
+
 @pytest.mark.parametrize("text", ["y = MatMul(x, w)", "y = Add(x, w)", "y = Unsqueeze(x, zero)"])
 def test_other_uses_of_an_image_without_channels_are_refused(tmp_path, text):
     arrays = {"w": random(4, 4)} if "w" in text else {"zero": np.array([0])}

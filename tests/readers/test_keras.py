@@ -796,6 +796,33 @@ def test_a_vector_may_be_scaled_normalised_and_joined(tmp_path):
     assert np.allclose(ann.predict(graph, vectors[:, :, None, None]), expected, atol=1e-5)
 
 
+def test_a_vector_that_becomes_an_image_is_read_as_one(tmp_path):
+    layers = [
+        layer("Rescaling", "scale", scale=0.5, batch_input_shape=[None, 32]),
+        layer("Reshape", "image", target_shape=[4, -1, 2]),
+        conv(activation="relu"),
+        layer("Flatten", "flat"),
+        dense(),
+    ]
+    graph = load(write(tmp_path / "net.h5", layers))
+    assert graph.input_shape == (2, 4, 4) and graph.preprocessing.std.tolist() == [2.0]
+    assert np.allclose(ann.predict(graph, IMAGES), expected(IMAGES * 0.5), atol=1e-5)
+
+
+def test_a_vector_is_used_as_an_image_or_as_a_vector(tmp_path):
+    weights = [("kernel", RNG.normal(size=(32, 3)))]
+    layers = [
+        layer("InputLayer", "image", inputs=[], batch_input_shape=[None, 32]),
+        layer("Reshape", "map", inputs=[[("image", 0, 0)]], target_shape=[4, 4, 2]),
+        layer("Flatten", "flat", inputs=[[("map", 0, 0)]]),
+        layer("Dense", "one", weights, [[("flat", 0, 0)]], use_bias=False),
+        layer("Dense", "two", weights, [[("image", 0, 0)]], use_bias=False),
+        layer("Add", "out", inputs=[[("one", 0, 0), ("two", 0, 0)]]),
+    ]
+    with pytest.raises(InputError, match="only used as an image, found the vector beside it"):
+        load(write(tmp_path / "net.h5", layers, model=functional()))
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 

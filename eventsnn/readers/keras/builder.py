@@ -144,6 +144,9 @@ class Builder:
         name = fresh(name, self.shapes)
         for value in values:
             if value.pixels is not None:
+                if value.flat and self.shapes[value.node][1:] != (1, 1):
+                    found = "the vector beside it"
+                    raise self.wrong(name, "an input that is only used as an image", found)
                 if self.pixels is not None and not np.array_equal(self.pixels, value.pixels):
                     raise self.wrong(name, "an image that is scaled once", "two scalings of it")
                 self.pixels = value.pixels
@@ -182,6 +185,25 @@ class Builder:
         if len(self.shapes[value.node]) == 1:
             return value
         return self.add(f"{value.node}:flat", "Flatten", [value])._replace(flat=True)
+
+    def as_image(self, value: Value, target: Sequence[Any], name: str) -> Value:
+        """The image that Keras makes of an input that is a vector: the graph takes it instead.
+
+        value: the vector, before any node. target: the image's shape in Keras. name: the layer, for
+        messages. Raises InputError where a node took the vector, or the image cannot be.
+        """
+        size = self.shapes[value.node][0]
+        factor, shift = value.pixels or (np.ones(1), np.zeros(1))
+        good = all(type(n) is int and n > 0 for n in target) and math.prod(target) == size
+        if not good or self.nodes or np.ptp(factor) or np.ptp(shift):
+            expected = (
+                f"a Reshape of a vector of {size} numbers that nothing else takes, to (H, W, C)"
+            )
+            raise self.wrong(name, expected, list(target))
+        channels, height, width = target if self.first else (target[2], *target[:2])
+        self.shapes[value.node] = (channels, height, width)
+        pixels = (np.full(channels, factor[0]), np.full(channels, shift[0]))
+        return value._replace(flat=False, pixels=pixels)
 
     def flatten(self, value: Value, name: str, moved: bool) -> Value:
         """A map as the vector that Keras makes of it.

@@ -255,6 +255,8 @@ def _reshape(builder: Builder, layer: Layer, values: Sequence[Value], name: str)
         target = [rest if n == -1 else n for n in target]
     if isinstance(target, list) and tuple(target) == now:
         return value
+    if value.flat and value.pixels is not None and isinstance(target, list) and len(target) == 3:
+        return builder.as_image(value, target, name)
     if target == [size]:
         if one_place and value.pixels is None:
             return value._replace(flat=True)

@@ -201,11 +201,30 @@ def _reshaped(r: Reader, name: str, x: Output, sizes: Sequence[int]) -> Output:
     """x in another shape; an image without an axis of channels may get one."""
     shape = r.builder.shape(x)
     rest = math.prod(shape) // max(abs(math.prod(sizes)), 1)
-    if len(shape) == 2 and [rest if n == -1 else n for n in sizes] == [1, 1, *shape]:
+    sizes = [rest if n == -1 else n for n in sizes]
+    vector = len(shape) == 1 and r.builder.nodes and r.builder.nodes[-1].name == x
+    if vector and len(r.builder.nodes) == 1 and len(sizes) == 4:
+        return _as_image(r, name, x, sizes)
+    if len(shape) == 2 and sizes == [1, 1, *shape]:
         made = r.builder.add(name, "Identity", [x])
         r.builder.shapes[made] = (1, *shape)
         return made
     return r.builder.reshape(name, x, sizes)
+
+
+def _as_image(r: Reader, name: str, x: Output, sizes: Sequence[int]) -> Output:
+    """The input, as the image that a Reshape makes of a vector; the graph takes it instead.
+
+    x: the input, flattened. sizes: of the image, with the batch.
+    """
+    b = r.builder
+    good = sizes[0] == 1 and min(sizes) > 0 and math.prod(sizes) == b.shape(x)[0]
+    if not good or b.nodes[0].op != "Flatten" or b.nodes[0].inputs != (b.input,):
+        return b.reshape(name, x, sizes)
+    _, channels, height, width = sizes
+    b.input_shape = (channels, height, width)
+    b.shapes[b.input] = b.input_shape
+    return b.add(name, "Identity", [Output(b.input)])
 
 
 def _unsqueeze(
