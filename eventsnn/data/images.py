@@ -7,10 +7,11 @@ the file.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -224,6 +225,31 @@ def _recognise_file(path: Path) -> Reader:
     if head.startswith(others) or head[257:262] == b"ustar":
         raise InputError(path, "an .npz, HDF5, IDX or CIFAR file", "another kind of file", CONVERT)
     return read_cifar
+
+
+def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
+    """(images that fit a graph, what was done to them, "" for nothing).
+
+    Where a graph's input is a vector, (N, 1, 1), images of N pixels become vectors in the order H,
+    W, C, as networks are trained on flattened images; so do vectors [n, N]. graph: the ANN.
+    images: raw pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
+    """
+    pixels = getattr(images, "pixels", images)
+    size, height, width = graph.input_shape
+    given = tuple(getattr(pixels, "shape", ()))
+    of_vectors = (height, width) == (1, 1) and size > 1
+    if not of_vectors or len(given) not in (2, 4) or math.prod(given[1:]) != size:
+        return images, ""
+    if given[1:] == (size, 1, 1):
+        return images, ""
+    rows = pixels.transpose(0, 2, 3, 1) if len(given) == 4 else pixels
+    vectors = np.ascontiguousarray(rows).reshape(len(pixels), size, 1, 1)
+    done = ""
+    if len(given) == 4:
+        shape = "x".join(map(str, given[1:]))
+        done = f"images of {shape} are flattened in the order H, W, C: the network takes {size:,}"
+        done += " numbers"
+    return (replace(images, pixels=vectors) if isinstance(images, Images) else vectors), done
 
 
 def check_images(

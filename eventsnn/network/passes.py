@@ -214,32 +214,88 @@ def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
 
 
 def split_pools(graph: Graph) -> tuple[Graph, str]:
-    """Makes each MaxPool of a Concat a Concat of MaxPools, one for each part.
+    """Moves each MaxPool in front of what joins, scales or shifts the activations that it pools.
 
-    The Concat takes the pool's name; the pools are named "pool:part". graph: the ANN. Returns
-    (graph, "").
+    A MaxPool of a Concat becomes a Concat of MaxPools, one for each part. A MaxPool of a
+    BatchNormalization becomes a BatchNormalization of a MaxPool, exactly, as long as no scale is
+    below 0: max(BN(a)) = BN(max(a)), and padding never wins in either place. The node that has the
+    pool's values keeps its name; the pools are named "pool:part". graph: the ANN. Returns
+    (graph, ""). Raises InputError where a scale is below 0, since its channel needs the minimum.
     """
-    nodes: dict[str, Node] = {}
-
-    def parts(name: str) -> tuple[str, ...]:
-        node = nodes.get(name)
-        if node is None or node.op not in ("Concat", *IDENTITIES):
-            return (name,)
-        return tuple(part for source in node.inputs for part in parts(source))
-
+    split = _Split(graph)
     for node in graph.nodes:
-        if node.op == "MaxPool":
-            node = replace(node, inputs=parts(node.inputs[0]))
-        if len(node.inputs) > 1 and node.op == "MaxPool":
-            names: dict[str, str] = {}
-            for part in dict.fromkeys(node.inputs):
-                name = fresh(f"{node.name}:{part}", (*graph.shapes, *nodes))
-                names[part] = name
-                nodes[name] = replace(node, name=name, inputs=(part,))
-            inputs = tuple(names[part] for part in node.inputs)
-            node = Node(node.name, "Concat", inputs, {"axis": 1})
-        nodes[node.name] = node
-    return replace(graph, nodes=tuple(nodes.values())), ""
+        split.add(node)
+    return replace(graph, nodes=tuple(split.nodes.values())), ""
+
+
+class _Split:
+    """The nodes of a graph, in which no MaxPool pools what can be pooled before.
+
+    graph: the ANN. nodes: name -> node, of those added so far. taken: names of all nodes, old and
+    new. pool: the MaxPool that is being added. made: what it pools -> the node with those values.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: dict[str, Node] = {}
+        self.taken = set(graph.shapes)
+
+    def add(self, node: Node) -> None:
+        """Adds a node: as it is, or as the nodes that take a MaxPool's place."""
+        if node.op != "MaxPool":
+            self.nodes[node.name] = node
+            return
+        self.pool = node
+        self.made: dict[str, str] = {}
+        self._make(self._behind_identities(node.inputs[0]), node.name)
+
+    def _pooled(self, name: str) -> str:
+        """The node with the values of a node's pool, which is made where there is none."""
+        name = self._behind_identities(name)
+        if name not in self.made:
+            self._make(name, fresh(f"{self.pool.name}:{name}", self.taken))
+        return self.made[name]
+
+    def _make(self, source: str, name: str) -> None:
+        """Makes the node `name`, which has the values of the pool of `source`."""
+        self.taken.add(name)
+        self.made[source] = name
+        node = self.nodes.get(source)
+        made = replace(self.pool, name=name, inputs=(source,))
+        if node is not None and node.op == "BatchNormalization":
+            self._refuse_minima(node)
+            made = replace(node, name=name, inputs=(self._pooled(node.inputs[0]),))
+        elif node is not None and node.op == "Concat":
+            inputs = tuple(self._pooled(part) for part in self._parts(source))
+            made = Node(name, "Concat", inputs, {"axis": 1})
+        self.nodes[name] = made
+
+    def _behind_identities(self, name: str) -> str:
+        """The node whose values a node hands on."""
+        while name in self.nodes and self.nodes[name].op in IDENTITIES:
+            name = self.nodes[name].inputs[0]
+        return name
+
+    def _parts(self, name: str) -> list[str]:
+        """What a node concatenates, also by way of others; any other node is itself the part."""
+        name = self._behind_identities(name)
+        if name not in self.nodes or self.nodes[name].op != "Concat":
+            return [name]
+        return [part for source in self.nodes[name].inputs for part in self._parts(source)]
+
+    def _refuse_minima(self, norm: Node) -> None:
+        """Raises InputError for a BatchNormalization with scales below 0."""
+        scales = norm.params["scale"]
+        below = int((scales < 0).sum())
+        if below:
+            raise InputError(
+                f"{self.graph.source}: node {self.pool.name!r} (MaxPool)",
+                f"scales of 0 or more in {norm.name!r} (BatchNormalization) in front of it, behind "
+                "an activation",
+                f"{below:,} of {scales.size:,} channels below 0, whose minimum it would need",
+                "put it in front of the BatchNormalization and train again, or choose "
+                "⟦max_pooling=average⟧, which changes the function",
+            )
 
 
 def _users(graph: Graph, node: Node) -> list[Node]:

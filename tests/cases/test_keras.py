@@ -46,7 +46,6 @@ def is_opaque(item):
 
 # keras-team/keras 19091
 @pytest.mark.parametrize("name", ["bf16", "k3bf16"])
-@pytest.mark.xfail(strict=True, reason="bfloat16 is refused as |V2, without its name")
 def test_weights_in_bfloat16_are_read_or_named(name, tmp_path):
     (tmp_path / "floats").mkdir()
     path = shutil.copy(FILES / f"{name}.h5", tmp_path / "net.h5")
@@ -58,7 +57,6 @@ def test_weights_in_bfloat16_are_read_or_named(name, tmp_path):
 
 
 # keras-team/keras's model.quantize, cf. tensorflow/tfjs 3068
-@pytest.mark.xfail(strict=True, reason="an int8 layer is taken for another network's weights")
 def test_quantised_weights_are_scaled_or_named(tmp_path):
     path = shutil.copy(FILES / "k3int8.h5", tmp_path / "net.h5")
     graph = read_or_refused(lambda: load(path), "int8", "quanti")
@@ -93,7 +91,6 @@ def test_seventy_branches_are_joined_or_the_limit_is_said(join, tmp_path):
         agrees(graph, images, relu(joined).mean(axis=(1, 2)))
 
 
-@pytest.mark.xfail(strict=True, reason="kernels of a file written on Theano are not turned")
 def test_kernels_of_theano_are_turned(tmp_path):
     kernel = np.zeros((3, 3, 1, 1))
     kernel[0, 0] = 1
@@ -107,7 +104,6 @@ def test_kernels_of_theano_are_turned(tmp_path):
     assert output(load(path), np.arange(9.0).reshape(1, 1, 3, 3)).item() == 8
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is a vector is refused")
 def test_a_network_on_vectors_is_read(tmp_path):
     kernels = random(4, 3), random(3, 2, seed=1)
     layers = [keras_dense("a", 3, "relu", batch_input_shape=[None, 4]), keras_dense("b", 2)]
@@ -117,7 +113,6 @@ def test_a_network_on_vectors_is_read(tmp_path):
     agrees(load(path), vectors, relu(vectors @ kernels[0]) @ kernels[1])
 
 
-@pytest.mark.xfail(strict=True, reason="batch normalisation in front of max pooling is refused")
 def test_normalisation_in_front_of_max_pooling_is_moved_behind(tmp_path):
     kernels = random(3, 3, 1, 1), random(1, 2, seed=1)
     layers = [
@@ -145,7 +140,6 @@ def test_a_network_without_a_hidden_layer_is_converted(tmp_path):
     assert far(result.readout(), images.reshape(5, 4) @ kernel) < 1e-5
 
 
-@pytest.mark.xfail(strict=True, reason="Keras's version at the root is not looked at")
 def test_a_file_of_keras_1_is_named(tmp_path):
     settings = {"nb_filter": 1, "nb_row": 3, "nb_col": 3, "border_mode": "valid"}
     settings |= {"activation": "relu", "batch_input_shape": [None, 4, 4, 1]}
@@ -176,7 +170,6 @@ def test_one_sigmoid_output_decides_between_two_classes(tmp_path):
     assert summary["ann_accuracy"] == np.mean(classes == labels)
 
 
-@pytest.mark.xfail(strict=True, reason="a spiking network is told to be trained again with ReLU")
 def test_a_spiking_network_of_snn_toolbox_is_named(tmp_path):
     layers = [keras_layer("SpikeDense", "0Dense_2", units=2, batch_input_shape=[1, 4])]
     path = keras_file(tmp_path / "net.h5", layers, {})

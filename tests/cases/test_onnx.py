@@ -36,19 +36,54 @@ def model(path, text, shape, arrays, opset=13, evaluated=13):
     return lambda x: evaluator.run(None, {"x": x})[0]
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is a vector is refused")
 def test_an_input_that_is_a_vector_is_read(tmp_path):
     run = model(tmp_path / "net.onnx", MLP.format("x"), "4", DENSE)
     vectors = random(5, 4, seed=2)
     agrees(load(tmp_path / "net.onnx"), vectors, run(vectors))
 
 
-@pytest.mark.xfail(strict=True, reason="an image without an axis of channels is refused")
 def test_an_image_without_an_axis_of_channels_is_read(tmp_path):
     text = "f = Reshape(x, s) " + MLP.format("f")
     run = model(tmp_path / "net.onnx", text, "2, 2", DENSE | {"s": np.array([-1, 4])})
     images = random(5, 2, 2, seed=2)
     agrees(load(tmp_path / "net.onnx"), images, run(images))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "u = Unsqueeze(x, one) c = Conv(u, k)",
+        "d = Div(x, two) u = Reshape(d, s) c = Conv(u, k)",
+        "i = Identity(x) u = Reshape(i, t) c = Conv(u, k)",
+    ],
+)
+def test_an_image_gets_an_axis_of_channels(tmp_path, text):
+    arrays = {"k": random(2, 1, 3, 3), "v": random(12, 2, seed=1), "two": np.float32(2)}
+    arrays |= {"s": np.array([-1, 1, 4, 5]), "t": np.array([0, -1, 4, 5]), "one": np.array([1])}
+    used = {name: array for name, array in arrays.items() if f"{name})" in text or name in "kv"}
+    whole = f"{text} r = Relu(c) f = Flatten(r) y = MatMul(f, v)"
+    run = model(tmp_path / "net.onnx", whole, "4, 5", used)
+    graph, images = load(tmp_path / "net.onnx"), random(5, 4, 5, seed=2)
+    assert graph.input_shape == (1, 4, 5)
+    agrees(graph, images, run(images))
+
+
+def test_a_vector_that_becomes_an_image_is_read_as_one(tmp_path):
+    arrays = {"k": random(2, 2, 3, 3), "v": random(12, 2, seed=1), "w": random(40, 2, seed=3)}
+    arrays |= {"s": np.array([-1, 2, 4, 5])}
+    text = "u = Reshape(x, s) c = Conv(u, k) r = Relu(c) f = Flatten(r) z = MatMul(f, v)"
+    beside = "g = MatMul(x, w) q = Relu(g) y = Add(z, q)"
+    run = model(tmp_path / "net.onnx", f"{text} {beside}", "40", arrays)
+    graph, vectors = load(tmp_path / "net.onnx"), random(5, 40, seed=2)
+    assert graph.input_shape == (2, 4, 5)
+    agrees(graph, vectors, run(vectors))
+
+
+@pytest.mark.parametrize("text", ["y = MatMul(x, w)", "y = Add(x, w)", "y = Unsqueeze(x, zero)"])
+def test_other_uses_of_an_image_without_channels_are_refused(tmp_path, text):
+    arrays = {"w": random(4, 4)} if "w" in text else {"zero": np.array([0])}
+    model(tmp_path / "net.onnx", text, "4, 4", arrays)
+    assert read_or_refused(lambda: load(tmp_path / "net.onnx"), "N, H, W", "axis") is None
 
 
 @pytest.mark.xfail(strict=True, reason="the Transpose of an image with channels last is refused")

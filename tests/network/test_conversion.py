@@ -149,6 +149,72 @@ def test_a_pool_of_a_concatenation_is_a_concatenation_of_pools():
     ]
 
 
+def test_a_pool_of_a_batch_normalisation_stands_in_front_of_it():
+    b = new(8)
+    act = b.activation(b.conv("input", 3, pads=[1, 1, 1, 1]), "QCFS")
+    norm = b.bn(b.add("Dropout", [act]))
+    scale = b.nodes[-1].params["scale"]
+    scale[0] = 0
+    pool = b.add("MaxPool", [norm], WIDE | {"strides": [2, 2]})
+    again = b.add("MaxPool", [b.bn(pool)], POOL)
+    graph = finish(b, b.activation(b.conv(again, 3, 1)))
+    network, pixels = pooled_network(graph)
+    assert [layer.pools for layer in network.layers] == [False, True, True, False, False]
+    # what has a name keeps its values
+    before, after = (
+        ann.forward(g, pixels, keep={act, again}, dtype=np.float64) for g in (graph, network.graph)
+    )
+    assert all(np.array_equal(before[name], after[name]) for name in (act, again))
+
+
+def test_a_normalisation_with_other_users_stays_beside_the_pooled_one():
+    b = new(9)
+    norm = b.bn(b.activation(b.conv("input", 3)))
+    pool = b.add("MaxPool", [norm], POOL)
+    flat = [b.add("Flatten", [x]) for x in (norm, pool)]
+    network, _ = pooled_network(b.graph(b.gemm(b.add("Concat", flat))))
+    assert network.graph.by_name[norm].op == network.graph.by_name[pool].op == "BatchNormalization"
+
+
+def test_a_pool_goes_through_normalisations_and_concatenations():
+    """As in DenseNet: each part normalised, joined, normalised again and pooled."""
+    b = new(10)
+    acts = [b.activation(b.conv("input", n, pads=[1, 1, 1, 1])) for n in (2, 3)]
+    joined = b.add("Concat", [b.bn(acts[0]), b.add("Concat", [acts[1], b.bn(acts[0])])])
+    graph = finish(b, b.add("MaxPool", [b.bn(joined)], WIDE))
+    network, _ = pooled_network(graph)
+    assert [layer.pools for layer in network.layers] == [False, False, True, True, False]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_output_at_equilibrium_is_the_networks_own(seed):
+    """ST-BIF: the quantised network, also with a normalisation in front of a pool."""
+    b = new(20 + seed)
+    act = b.activation(b.conv("input", 3), "QuantRelu")
+    graph = finish(b, b.add("MaxPool", [b.bn(act)], POOL))
+    network, pixels = pooled_network(graph)
+    result = network.run(pixels, steps=64, neuron="st-bif", encoding="even", arithmetic="float64")
+    outputs = ann.forward(graph, graph.preprocessing(pixels), dtype=np.float64)[graph.output]
+    assert np.allclose(result.readout(), outputs, atol=1e-9)
+
+
+def test_a_pool_of_a_falling_normalisation_says_how_many_channels_fall():
+    b = new(11)
+    norm = b.bn(b.activation(b.conv("input", 5)))
+    b.nodes[-1].params["scale"][[1, 4]] = -0.5
+    graph = finish(b, b.add("MaxPool", [norm], POOL))
+    with pytest.raises(InputError, match=f"{norm}.*2 of 5 channels below 0.*max_pooling='aver"):
+        convert(graph)
+    assert (
+        len(
+            convert(
+                graph, max_pooling="average", thresholds="max", calibration=pixels_for(graph)
+            ).notes
+        )
+        == 1
+    )
+
+
 def test_the_check_notices_a_wrong_window():
     b = new(7)
     network = convert(finish(b, b.add("MaxPool", [b.activation(b.conv("input"))], POOL)))

@@ -658,6 +658,171 @@ def test_where_an_architecture_comes_from(tmp_path):
         load("sample", "keras-vgg16")
 
 
+# --- attributes that change what numbers mean ----------------------------------------------------
+
+
+def written_on(path, backend, layers):
+    """A file of `write` whose weights were made on another backend."""
+    with h5py.File(write(path, layers), "r+") as file:
+        file["model_weights"].attrs["backend"] = backend
+    return path
+
+
+def on_theano(x, kernel, stride=1, pool=None):
+    """Padding "same" of Keras 2 on Theano (theano_backend.py), place by place.
+
+    x: [H, W]. kernel: [k, k], turned as Theano's convolution does it; or pool: max or mean, which
+    leave the padding out.
+    """
+    size = len(kernel)
+    before = size // 2 if pool is None else size - 2 if size > 2 and size % 2 else size - 1
+    padded = np.full([n + before + size for n in x.shape], np.nan)
+    padded[before : before + len(x), before : before + x.shape[1]] = x
+    out = np.empty([-(-n // stride) for n in x.shape])
+    for i, j in np.ndindex(out.shape):
+        part = padded[i * stride :, j * stride :][:size, :size]
+        out[i, j] = pool(part) if pool else np.nansum(part * kernel[::-1, ::-1])
+    return out
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["Conv2D", "MaxPooling2D", "AveragePooling2D"])
+def test_windows_of_theano(tmp_path, kind, stride, size):
+    kernel, image = RNG.normal(size=(size, size)), RNG.normal(size=(7, 8))
+    settings = {"padding": "same", "strides": [stride] * 2, "batch_input_shape": [None, 7, 8, 1]}
+    if kind == "Conv2D":
+        weights = [("kernel", kernel[:, :, None, None])]
+        settings |= {"kernel_size": [size] * 2, "filters": 1, "use_bias": False}
+        only = layer(kind, "only", weights, **settings)
+        expected = on_theano(image, kernel, stride)
+    else:
+        only = layer(kind, "only", pool_size=[size] * 2, **settings)
+        pool = np.nanmax if kind == "MaxPooling2D" else np.nanmean
+        expected = on_theano(image, kernel, stride, pool)
+    graph = load(written_on(tmp_path / "net.h5", "theano", [only]))
+    found = ann.forward(graph, image[None, None], dtype=np.float64)[graph.output]
+    assert np.allclose(found[0, 0], expected, atol=1e-6)
+    assert ("turned" in graph.meta["note"]) is (kind == "Conv2D")
+
+
+def test_depthwise_kernels_of_theano_stay(tmp_path):
+    kernel = RNG.normal(size=(3, 3, 2, 1))
+    weights = [("depthwise_kernel", kernel)]
+    only = layer("DepthwiseConv2D", "only", weights, use_bias=False, kernel_size=[3, 3], **SHAPE)
+    graph = load(written_on(tmp_path / "net.h5", "theano", [only]))
+    assert np.allclose(graph.nodes[0].params["W"][:, 0], kernel[..., 0].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch", "cntk", "plaidml.keras.backend"])
+def test_other_backends_turn_no_kernel(tmp_path, backend):
+    graph = load(written_on(tmp_path / "net.h5", backend, old_layers()))
+    assert np.allclose(graph.by_name["conv"].params["W"], KERNEL.transpose(3, 2, 0, 1))
+    assert graph.meta["note"] == "written by Keras 2.0.8"
+
+
+def test_a_backend_that_is_not_known_is_refused(tmp_path):
+    with pytest.raises(InputError, match="backend: expected .*theano.*, found 'mxnet'"):
+        load(written_on(tmp_path / "net.h5", "mxnet", old_layers()))
+
+
+@pytest.mark.parametrize("stride, good", [(1, True), (2, False)])
+def test_windows_of_cntk_are_read_where_there_is_one_way(tmp_path, stride, good):
+    first = conv(padding="same", strides=[stride] * 2, **SHAPE)
+    path = written_on(tmp_path / "net.h5", "cntk", [first])
+    if good:
+        assert load(path).nodes[0].attrs["pads"] == [1, 1, 1, 1]
+    else:
+        with pytest.raises(InputError, match="CNTK.*windows of 3 with strides of 2"):
+            load(path)
+
+
+POLICY = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+OF_4_BITS = {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int4"}}
+
+
+def test_a_policy_of_16_bits_is_noted(tmp_path):
+    first = conv(batch_input_shape=[None, 4, 4, 2], activation="relu", dtype=POLICY)
+    note = load(write(tmp_path / "net.h5", old_layers(first))).meta["note"]
+    assert "Keras computes it in mixed_float16" in note
+
+
+def test_a_policy_that_is_not_known_is_refused(tmp_path):
+    with pytest.raises(InputError, match="layer 'out': expected weights of .*policy 'int4'"):
+        load(write(tmp_path / "net.h5", old_layers(dtype=OF_4_BITS)))
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("vgg16", "blue, green, red, and input_mean=103.939,116.779,123.68 (arch=keras-vgg16"),
+        ("resnet50", "blue, green, red, and input_mean=103.939,116.779,123.68"),
+        ("mobilenetv2_1.00_224", "input_mean=127.5 and input_std=127.5"),
+        ("densenet121", "input_mean=0.485,0.456,0.406"),
+        ("my_resnet50", None),
+    ],
+)
+def test_the_preprocessing_of_applications_is_proposed(tmp_path, name, words):
+    def named(entries):
+        return {"class_name": "Sequential", "config": {"name": name, "layers": entries}}
+
+    graph = load(write(tmp_path / "net.h5", old_layers(), model=named))
+    note = graph.meta["note"]
+    assert words in note if words else "Applications" not in note
+    assert not graph.preprocessing.known
+
+
+# --- vectors -------------------------------------------------------------------------------------
+
+
+def test_a_vector_may_be_scaled_normalised_and_joined(tmp_path):
+    weights = [("kernel", RNG.normal(size=(6, 4)))]
+    norm = [(role, RNG.uniform(0.5, 1, 6)) for role in NORM]
+    layers = [
+        layer("InputLayer", "image", inputs=[], batch_input_shape=[None, 6]),
+        layer("Rescaling", "scale", inputs=[[("image", 0, 0)]], scale=0.25, offset=-1.0),
+        layer("BatchNormalization", "norm", norm, [[("scale", 0, 0)]], axis=[1]),
+        layer("Dense", "one", weights, [[("norm", 0, 0)]], use_bias=False, activation="relu"),
+        layer("Concatenate", "join", inputs=[[("one", 0, 0), ("scale", 0, 0)]]),
+        layer("Dense", "out", [("kernel", np.eye(10)[:, :3])], [[("join", 0, 0)]], use_bias=False),
+    ]
+    graph = load(write(tmp_path / "net.h5", layers, model=functional()))
+    assert graph.input_shape == (6, 1, 1) and graph.preprocessing.std.tolist() == [4.0]
+    vectors = RNG.normal(size=(5, 6)).astype(np.float32)
+    x = vectors * 0.25 - 1
+    gamma, beta, mean, variance = (array for _, array in norm)
+    normed = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    expected = np.maximum(normed @ weights[0][1], 0)[:, :3]
+    assert np.allclose(ann.predict(graph, vectors[:, :, None, None]), expected, atol=1e-5)
+
+
+def test_a_vector_that_becomes_an_image_is_read_as_one(tmp_path):
+    layers = [
+        layer("Rescaling", "scale", scale=0.5, batch_input_shape=[None, 32]),
+        layer("Reshape", "image", target_shape=[4, -1, 2]),
+        conv(activation="relu"),
+        layer("Flatten", "flat"),
+        dense(),
+    ]
+    graph = load(write(tmp_path / "net.h5", layers))
+    assert graph.input_shape == (2, 4, 4) and graph.preprocessing.std.tolist() == [2.0]
+    assert np.allclose(ann.predict(graph, IMAGES), expected(IMAGES * 0.5), atol=1e-5)
+
+
+def test_a_vector_is_used_as_an_image_or_as_a_vector(tmp_path):
+    weights = [("kernel", RNG.normal(size=(32, 3)))]
+    layers = [
+        layer("InputLayer", "image", inputs=[], batch_input_shape=[None, 32]),
+        layer("Reshape", "map", inputs=[[("image", 0, 0)]], target_shape=[4, 4, 2]),
+        layer("Flatten", "flat", inputs=[[("map", 0, 0)]]),
+        layer("Dense", "one", weights, [[("flat", 0, 0)]], use_bias=False),
+        layer("Dense", "two", weights, [[("image", 0, 0)]], use_bias=False),
+        layer("Add", "out", inputs=[[("one", 0, 0), ("two", 0, 0)]]),
+    ]
+    with pytest.raises(InputError, match="only used as an image, found the vector beside it"):
+        load(write(tmp_path / "net.h5", layers, model=functional()))
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 

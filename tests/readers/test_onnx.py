@@ -567,7 +567,7 @@ def edited(edit, **options):
         (lambda: model("y = Relu(x)", opset=8), "opset 8"),
         (lambda: edited(lambda m: m.graph.ClearField("node")), "0 nodes"),
         (lambda: model("y = Relu(x)", shape="N, 2, H, 6"), "fixed C, H and W"),
-        (lambda: model("y = Relu(x)", shape="2, 6, 6"), "fixed C, H and W"),
+        (lambda: model("y = Relu(x)", shape="1, 2, 1, 6, 6"), "fixed C, H and W"),
         (lambda: edited(lambda m: m.graph.input.add(name="z")), "one input and one output"),
         (lambda: edited(lambda m: m.graph.output.add(name="z")), "one input and one output"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,3 +105,27 @@ ARCHITECTURES = {
     "keras-vgg19": Architecture(_vgg("vgg19", (2, 2, 4, 4, 4)), CAFFE, True),
     "keras-mobilenet": Architecture(_mobilenet("mobilenet"), SIGNED, False),
 }
+BLUE_FIRST = "channels in the order blue, green, red, and input_mean=103.939,116.779,123.68"
+# name of a network of Keras Applications -> how its images were prepared
+APPLICATIONS = {
+    "vgg(16|19)|resnet(50|101|152)": BLUE_FIRST,
+    "resnet(50|101|152)v2|inception_v3|inception_resnet_v2|xception|nasnet|"
+    "mobilenet(v2)?_[0-9.]+_[0-9]+": "input_mean=127.5 and input_std=127.5",
+    "densenet(121|169|201)": "input_scale=0.00392156862745098, input_mean=0.485,0.456,0.406 and "
+    "input_std=0.229,0.224,0.225",
+}
+
+
+def proposed(name: str) -> str:
+    """What a note says of a network whose name is that of one of Keras Applications, or "".
+
+    name: the model's in its file.
+    """
+    for pattern, words in APPLICATIONS.items():
+        if re.fullmatch(pattern, name.lower()):
+            arch = f"keras-{name.lower().split('_')[0]}"
+            whole = f" (arch={arch} does so for the whole network)" if arch in ARCHITECTURES else ""
+            return (
+                f"{name} is a network of Keras Applications, which take images with {words}{whole}"
+            )
+    return ""

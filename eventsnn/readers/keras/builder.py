@@ -50,7 +50,7 @@ class Builder:
     source: the file, for messages. layers: class of a layer -> the function (builder, layer,
     values, name) that makes its nodes and returns its value. weights: the arrays by layer. image:
     the name of the graph's input. shape: (C, H, W) of the image. first: whether maps are [C, H, W]
-    in Keras.
+    in Keras. backend: what Keras computed on, in small letters.
 
     Attributes: nodes: name -> node. shapes: name -> shape without the batch axis, of the input and
     every node. calls: how many layers were called. image: the value of the image. pixels: the
@@ -66,11 +66,13 @@ class Builder:
         image: str,
         shape: tuple[int, int, int],
         first: bool,
+        backend: str = "tensorflow",
     ) -> None:
         self.source = source
         self.layers = layers
         self.weights = weights
         self.first = first
+        self.backend = backend
         self.shapes: dict[str, Shape] = {image: shape}
         self.nodes: dict[str, Node] = {}
         self.calls = 0
@@ -142,6 +144,9 @@ class Builder:
         name = fresh(name, self.shapes)
         for value in values:
             if value.pixels is not None:
+                if value.flat and self.shapes[value.node][1:] != (1, 1):
+                    found = "the vector beside it"
+                    raise self.wrong(name, "an input that is only used as an image", found)
                 if self.pixels is not None and not np.array_equal(self.pixels, value.pixels):
                     raise self.wrong(name, "an image that is scaled once", "two scalings of it")
                 self.pixels = value.pixels
@@ -180,6 +185,25 @@ class Builder:
         if len(self.shapes[value.node]) == 1:
             return value
         return self.add(f"{value.node}:flat", "Flatten", [value])._replace(flat=True)
+
+    def as_image(self, value: Value, target: Sequence[Any], name: str) -> Value:
+        """The image that Keras makes of an input that is a vector: the graph takes it instead.
+
+        value: the vector, before any node. target: the image's shape in Keras. name: the layer, for
+        messages. Raises InputError where a node took the vector, or the image cannot be.
+        """
+        size = self.shapes[value.node][0]
+        factor, shift = value.pixels or (np.ones(1), np.zeros(1))
+        good = all(type(n) is int and n > 0 for n in target) and math.prod(target) == size
+        if not good or self.nodes or np.ptp(factor) or np.ptp(shift):
+            expected = (
+                f"a Reshape of a vector of {size} numbers that nothing else takes, to (H, W, C)"
+            )
+            raise self.wrong(name, expected, list(target))
+        channels, height, width = target if self.first else (target[2], *target[:2])
+        self.shapes[value.node] = (channels, height, width)
+        pixels = (np.full(channels, factor[0]), np.full(channels, shift[0]))
+        return value._replace(flat=False, pixels=pixels)
 
     def flatten(self, value: Value, name: str, moved: bool) -> Value:
         """A map as the vector that Keras makes of it.
@@ -230,8 +254,10 @@ class Builder:
     ) -> list[int]:
         """[top, left, bottom, right] for "valid" or "same".
 
-        The latter pads one more at the bottom and right where the pads of an axis are odd. layer:
-        whose padding it is. value: the map. kernel, strides, dilations: of height and width.
+        The latter pads one more at the bottom and right where the pads of an axis are odd; on
+        Theano its windows begin at another place (`_theano_before`). layer: whose padding it is.
+        value: the map. kernel, strides, dilations: of height and width. Raises InputError where
+        CNTK may have placed windows in another way.
         """
         if layer.config.get("padding", "valid") == "valid":
             return [0, 0, 0, 0]
@@ -239,9 +265,17 @@ class Builder:
         after = []
         sizes = self.shapes[value.node][1:]
         for size, k, stride, dilation in zip(sizes, kernel, strides, dilations):
-            total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
-            before.append(total // 2)
-            after.append(total - total // 2)
+            extent = (k - 1) * dilation + 1
+            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+            first = total // 2
+            if self.backend == "theano":
+                first = _theano_before(extent, "Pooling" in layer.kind)
+            elif self.backend == "cntk" and not (stride == 1 and extent % 2):
+                expected = "padding 'same' of odd windows, step by step, where CNTK computed"
+                found = f"windows of {extent} with strides of {stride}"
+                raise self.wrong(layer.path, expected, found, "choose padding 'valid'")
+            before.append(first)
+            after.append(max(total - first, 0))
         return before + after
 
     def convolution(
@@ -311,3 +345,14 @@ class Builder:
         """
         if layer.config.get(key) not in (None, found):
             raise self.wrong(name, f"{layer.config[key]} {key}", found, OTHER_WEIGHTS)
+
+
+def _theano_before(extent: int, pools: bool) -> int:
+    """How many places before the map the first window of padding "same" begins on Theano.
+
+    extent: of the window. pools: whether it is pooling (Keras 2.3, theano_backend.py: conv2d with
+    border_mode "half"; pool2d).
+    """
+    if not pools:
+        return extent // 2
+    return extent - 2 if extent > 2 and extent % 2 else extent - 1

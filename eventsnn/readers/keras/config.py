@@ -136,11 +136,25 @@ def activation_of(value: Any) -> tuple[str, float | None]:
     return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
+def policy_of(layer: Layer) -> str:
+    """The name of a layer's dtype policy: float32, mixed_float16, int8 and so on.
+
+    layer: whose dtype is a text, or an object of some version of Keras. Of a quantised layer it is
+    the type of its weights.
+    """
+    value = layer.config.get("dtype")
+    if isinstance(value, dict):
+        config = value.get("config")
+        config = config if isinstance(config, dict) else {}
+        value = config.get("mode") or config.get("name")
+    return value.split("_from_")[0] if isinstance(value, str) else "float32"
+
+
 def image_shape(model: Layer, where: str) -> tuple[int, ...]:
-    """The shape of a model's input as Keras has it, without the batch axis: 2 or 3 numbers.
+    """The shape of a model's input as Keras has it, without the batch axis: 1 to 3 numbers.
 
     model: with the layer of its input. where: what to call it in messages. Raises InputError for an
-    input that is no image of a fixed size.
+    input that is no image and no vector of a fixed size.
     """
     layer = next((inner for inner in model.inner if inner.name == model.input[0]), None)
     shape = None
@@ -158,8 +172,8 @@ def image_shape(model: Layer, where: str) -> tuple[int, ...]:
             "again"
         )
         raise InputError(where, expected, found, do)
-    if len(sizes) not in (2, 3) or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
-        expected = "an input that is an image, (H, W, C) or (H, W)"
+    if not 1 <= len(sizes) <= 3 or not all(type(n) is int and 1 <= n <= 2**20 for n in sizes):
+        expected = "an input that is an image, (H, W, C) or (H, W), or a vector, (N,)"
         do = "let the model begin with keras.Input((H, W, C)) and Flatten"
         raise InputError(where, expected, list(sizes), do)
     return sizes

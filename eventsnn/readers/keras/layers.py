@@ -30,6 +30,8 @@ def _conv(builder: Builder, layer: Layer, values: Sequence[Value], name: str) ->
     weights = builder.weights.read(layer)
     kernel = _kernel(builder, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
+    if builder.backend == "theano":  # its conv2d turns kernels, that of depthwise layers does not
+        kernel = kernel[::-1, ::-1]
     weight = kernel.transpose(3, 2, 0, 1)
     bias = weights.get("bias")
     groups = layer.config.get("groups", 1)
@@ -253,6 +255,8 @@ def _reshape(builder: Builder, layer: Layer, values: Sequence[Value], name: str)
         target = [rest if n == -1 else n for n in target]
     if isinstance(target, list) and tuple(target) == now:
         return value
+    if value.flat and value.pixels is not None and isinstance(target, list) and len(target) == 3:
+        return builder.as_image(value, target, name)
     if target == [size]:
         if one_place and value.pixels is None:
             return value._replace(flat=True)
@@ -274,7 +278,7 @@ def _normalization(builder: Builder, layer: Layer, values: Sequence[Value], name
     if found["mean"] is None:
         found = builder.weights.read(layer)
     if layer.config.get("axis") is not None:
-        builder.is_channels(layer.config["axis"], name, 4)
+        builder.is_channels(layer.config["axis"], name, 2 if values[0].flat else 4)
     mean = np.asarray(found["mean"], np.float64).reshape(-1)
     variance = np.asarray(found["variance"], np.float64).reshape(-1)
     if not np.isfinite(variance).all() or not (variance >= 0).all():

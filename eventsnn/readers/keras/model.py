@@ -16,17 +16,22 @@ import numpy as np
 from eventsnn.ann.graph import Node, Preprocessing
 from eventsnn.exceptions import InputError, named
 from eventsnn.files.reading import attribute, check_file, child, json_of, plain, text_of
-from eventsnn.readers.keras.architectures import ARCHITECTURES
+from eventsnn.readers.keras.architectures import ARCHITECTURES, proposed
 from eventsnn.readers.keras.builder import Builder, Value
-from eventsnn.readers.keras.config import Layer, image_shape, model_of
+from eventsnn.readers.keras.config import Layer, image_shape, model_of, policy_of
 from eventsnn.readers.keras.layers import LAYERS, obstacles
-from eventsnn.readers.keras.weights import Weights
+from eventsnn.readers.keras.weights import KERNELS, NORMS, Weights, is_quantised
 
 MAX_JSON = 2**26  # bytes of a configuration
 BGR = (
     "images are RGB: the first convolution's channels, blue, green, red in the file, are turned "
     "round"
 )
+TURNED = "kernels are turned by 180 degrees, as Theano, on which the network was made, does it"
+INT8 = "int8 kernels are divided by their scales; inputs of these layers are not rounded to 8 bits"
+# what Keras computes on, each with correlations for convolutions but Theano
+BACKENDS = ("tensorflow", "theano", "cntk", "jax", "torch", "numpy", "openvino", "plaidml")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 SIGMOID = "the sigmoid at the output is left out: the largest output stays the largest"
 
 
@@ -38,21 +43,27 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
     it. Raises InputError for whatever cannot be read or has no spiking form.
     """
     group = child(file, "model_weights") or file
-    version = text_of(plain(group, "keras_version")) or ""
+    version = _said(group, file, "keras_version")
     if version.startswith("1.") or "nb_layers" in file.attrs:
         do = "open it with Keras 2 and save it again"
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
+    backend = _backend(_said(group, file, "backend"), name)
     known = ARCHITECTURES.get(arch or "")
     model = model_of(known.config if known else _entry(file, name, arch), f"{name}: model")
     _refuse_obstacles(model, name)
     shape = image_shape(model, name)
     first = _channels_first(model, name)
     image = model.input[0]
+    policies = _policies(model, name)
     weights = Weights(group, model)
-    builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first)
+    builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first, backend)
+    builder.image = builder.image._replace(flat=len(shape) == 1)
     output = _ended(builder, builder.run(model, builder.image), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
+    if backend == "theano" and any(node.op == "Conv" for node in nodes):
+        notes.append(TURNED)
+    notes += policies
     if known and known.bgr:
         notes.append(BGR)
         nodes = tuple(_reversed_channels(n) if image in n.inputs else n for n in nodes)
@@ -60,6 +71,10 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
         notes.append(SIGMOID)
     own = text_of(model.config.get("name"), 200) or "Keras model"
     meta = {"arch": arch if known else own}
+    preprocessing = known.preprocessing if known else _preprocessing(builder, name)
+    if not preprocessing.known:
+        inner = [layer.name for layer in model.inner if layer.inner]
+        notes += list(filter(None, map(proposed, (own, *inner))))[:1]
     if notes:
         meta["note"] = "; ".join(notes)
     return {
@@ -67,14 +82,60 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
         "input": image,
         "output": output,
         "input_shape": builder.shapes[image],
-        "preprocessing": known.preprocessing if known else _preprocessing(builder, name),
+        "preprocessing": preprocessing,
         "source": name,
         "meta": meta,
     }
 
 
+def _said(group: h5py.Group, file: h5py.File, key: str) -> str:
+    """An attribute of the weights or, where they lack it, of the root; "" for no text."""
+    return text_of(plain(group, key)) or text_of(plain(file, key)) or ""
+
+
+def _backend(said: str, name: str) -> str:
+    """What Keras computed on, in small letters; a file that does not tell it is TensorFlow's.
+
+    said: the file's attribute. Raises InputError for one whose convolutions are not known here.
+    """
+    backend = next((known for known in BACKENDS if known in said.lower()), "")
+    if said and not backend:
+        expected = f"a file that Keras wrote on one of {', '.join(BACKENDS)}"
+        do = "open it in Keras on TensorFlow, compare its outputs there and save it again"
+        raise InputError(f"{name}: backend", expected, repr(said), do)
+    return backend or "tensorflow"
+
+
+def _policies(model: Layer, name: str) -> list[str]:
+    """Notes on the types of numbers that layers compute in.
+
+    Raises InputError for weights of a type that cannot be read.
+    """
+    found: dict[str, None] = {}
+    waiting = [model]
+    while waiting:
+        layer = waiting.pop()
+        waiting.extend(layer.inner)
+        if layer.inner or layer.kind not in (*KERNELS, *NORMS):
+            continue
+        policy = policy_of(layer)
+        if policy.removeprefix("mixed_") not in FLOATS and not is_quantised(layer):
+            where = f"{name}: layer {layer.path!r}"
+            expected = f"weights of {', '.join(FLOATS)}, or int8 in a Dense layer"
+            do = "save the model as it was before it was quantised"
+            raise InputError(where, expected, f"the dtype policy {policy!r}", do)
+        found[policy] = None
+    narrow = [p for p in found if p.removeprefix("mixed_") in FLOATS[:2]]
+    notes = [INT8] if "int8" in found else []
+    if narrow:
+        notes.append(f"Keras computes it in {' and '.join(narrow)}, of which only weights are kept")
+    return notes
+
+
 def _in_graph(shape: tuple[int, ...], first: bool) -> tuple[int, int, int]:
-    """(C, H, W) of an image's shape as Keras has it."""
+    """(C, H, W) of an image's shape as Keras has it; (N, 1, 1) of a vector's."""
+    if len(shape) == 1:
+        return (shape[0], 1, 1)
     if len(shape) == 2:
         return (1, shape[0], shape[1])
     return (shape[0], shape[1], shape[2]) if first else (shape[2], shape[0], shape[1])
@@ -114,6 +175,10 @@ def _refuse_obstacles(model: Layer, name: str) -> None:
     for what, paths in found.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         listed.append(f"{what} ({paths[0]}{more})")
+    if any(what.startswith("Spike") for what in found):
+        do = "give the network that SNN Toolbox made it from"
+        spiking = f"a spiking network already, of SNN Toolbox: {'; '.join(listed)}"
+        raise InputError(name, "a network that is not yet spiking", spiking, do)
     do = "put ReLU, convolutions or pooling in their place and train again"
     raise InputError(name, "layers with a spiking form", "; ".join(listed), do)
 
@@ -170,4 +235,6 @@ def _preprocessing(builder: Builder, name: str) -> Preprocessing:
         expected = "layers that scale the image within the range of numbers"
         found = f"factors {factor.tolist()}, shifts {shift.tolist()}"
         raise InputError(name, expected, found, "the file is damaged")
+    if builder.image.flat and len({*zip(mean, std)}) == 1:  # one number says it
+        mean, std = mean[:1], std[:1]
     return Preprocessing(1.0, mean, std)

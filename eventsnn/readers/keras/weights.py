@@ -8,17 +8,27 @@ model within it is one such layer: first everything in it that is trained, then 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
-from eventsnn.files.reading import MAX_ARRAYS, child, read_array, texts
-from eventsnn.readers.keras.config import Layer
+from eventsnn.files.reading import (
+    MAX_ARRAYS,
+    attribute,
+    check_storage,
+    child,
+    read_array,
+    text_of,
+    texts,
+)
+from eventsnn.readers.keras.config import Layer, policy_of
 
 NORMS = (
     "BatchNormalization",
@@ -32,6 +42,7 @@ KERNELS = {
     "DepthwiseConv2D": ("depthwise_kernel",),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
 }
+QUANTISED = ("Dense",)  # what Keras can quantise to int8, of what can be read here
 OTHER_NETWORK = "give the architecture that the weights were made with"
 LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of 2.12
 ROLES = (
@@ -43,6 +54,7 @@ ROLES = (
     "moving_variance",
     "depthwise_kernel",
     "pointwise_kernel",
+    "kernel_scale",
 )
 # (path of a layer, role of one of its arrays)
 Place = tuple[str, str]
@@ -75,17 +87,43 @@ class Weights:
     def read(self, layer: Layer) -> dict[str, NDArray[Any]]:
         """Role -> array of a layer's weights, float32 or float64; counters are left out.
 
-        layer: one of the model. Raises InputError for what is no array of floats.
+        layer: one of the model. A kernel of int8 is divided by its scale. Raises InputError for
+        what is no array of floats.
         """
         roles = [role for role in (*_trained(layer), *_other(layer)) if role != "count"]
-        return {
-            role: read_array(
-                self.places[layer.path, role],
-                f"{self.name}: {role} of layer {layer.path!r}",
-                self.left,
-            )
-            for role in roles
-        }
+        arrays = {role: self._read(layer, role) for role in roles}
+        scale = arrays.pop("kernel_scale", None)
+        if scale is not None:
+            if scale.shape != arrays["kernel"].shape[-1:]:
+                where = f"{self.name}: kernel_scale of layer {layer.path!r}"
+                raise InputError(where, "one scale for each unit", list(scale.shape))
+            with np.errstate(all="ignore"):  # the graph refuses what is not finite
+                kernel = arrays["kernel"].astype(np.float64) / scale
+            arrays["kernel"] = kernel.astype(np.float32)
+        return arrays
+
+    def _read(self, layer: Layer, role: str) -> NDArray[Any]:
+        """One of a layer's arrays; bfloat16, which HDF5 lacks, and int8 become float32."""
+        dataset = self.places[layer.path, role]
+        where = f"{self.name}: {role} of layer {layer.path!r}"
+        dtype = dataset.dtype
+        opaque = dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2
+        said = text_of(attribute(dataset, "dtype")) or policy_of(layer)
+        if opaque and "bfloat16" in said:
+            stored = self._stored(dataset, where)
+            bits = np.frombuffer(stored.tobytes(), "<u2").astype(np.uint32) << 16
+            return bits.view(np.float32).reshape(stored.shape)
+        if role == "kernel" and dtype == np.int8 and is_quantised(layer):
+            return self._stored(dataset, where).astype(np.float32)
+        return read_array(dataset, where, self.left)
+
+    def _stored(self, dataset: h5py.Dataset, where: str) -> NDArray[Any]:
+        """An array as it is stored, of a type that becomes float32."""
+        check_storage(dataset, where)
+        self.left[0] -= 4 * math.prod(dataset.shape)
+        if self.left[0] < 0:
+            raise InputError(where, f"at most {MAX_ARRAYS:,} bytes of parameters", "more")
+        return np.asarray(dataset[()])
 
     def _match_groups(self, group: h5py.Group, model: Layer) -> None:
         """Finds the arrays where `layer_names` lists a group for each layer."""
@@ -114,6 +152,9 @@ class Weights:
             if layer.inner and isinstance(place, h5py.Group):
                 self._match_vars(place, layer)
             elif places := _order(layer):
+                if is_quantised(layer):
+                    kernel, scale = ((layer.path, role) for role in ("kernel", "kernel_scale"))
+                    places = [kernel, *(p for p in places if p not in (kernel, scale)), scale]
                 found = getattr(place, "name", "nothing of it")
                 self._assign(layer, places, _variables(place), found)
 
@@ -143,6 +184,14 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
+def is_quantised(layer: Layer) -> bool:
+    """Whether a layer's kernel is of int8, with a scale for each unit.
+
+    layer: any.
+    """
+    return layer.kind in QUANTISED and policy_of(layer) == "int8"
+
+
 def _trained(layer: Layer) -> list[str]:
     """The roles of a layer's own weights that training changes, in order."""
     config = layer.config
@@ -152,13 +201,15 @@ def _trained(layer: Layer) -> list[str]:
     if layer.kind not in KERNELS:
         return []
     bias = [] if config.get("use_bias") is False else ["bias"]
-    return [*KERNELS[layer.kind], *bias]
+    return bias if is_quantised(layer) else [*KERNELS[layer.kind], *bias]
 
 
 def _other(layer: Layer) -> list[str]:
     """The roles of a layer's own weights that training does not change, in order."""
     if layer.kind == "Normalization" and layer.config.get("mean") is None:
         return ["mean", "variance", "count"]
+    if is_quantised(layer):
+        return ["kernel", "kernel_scale"]
     return ["moving_mean", "moving_variance"] if layer.kind in NORMS else []
 
 

@@ -20,7 +20,7 @@ from eventsnn.ann.graph import MAX_NODES, Graph, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import FAILURES, MAX_ARRAY, text_of, told
 from eventsnn.readers.building import Builder, Output
-from eventsnn.readers.onnx.operators import JOINING, OPERATORS
+from eventsnn.readers.onnx.operators import JOINING, OPERATORS, without_channels
 
 LEAST_OPSET = 9
 MAX_CONSTANTS = 2**28  # values computed from constants, altogether
@@ -101,10 +101,11 @@ class _Reader:
         self.opset: int = self.opsets.get("", self.opsets.get("ai.onnx", 0))
         self.values: dict[str, Any] = {tensor.name: tensor for tensor in self.proto.initializer}
         image = self._only_input()
-        shape = self._image_shape(image)
+        sizes = self._sizes(image)
+        channels, height, width = (*sizes, 1, 1) if len(sizes) == 1 else (1, *sizes)[-3:]
         self.batch: int = image.type.tensor_type.shape.dim[0].dim_value
-        self.builder = Builder(name, image.name, shape)
-        self.values[image.name] = Output(image.name)
+        self.builder = Builder(name, image.name, (channels, height, width))
+        self.values[image.name] = self._as_onnx(Output(image.name), len(sizes))
         self.uses = Counter(_short(value) for node in self.proto.node for value in node.input)
         self.uses.update(_short(value.name) for value in self.proto.output)
 
@@ -130,8 +131,8 @@ class _Reader:
             raise InputError(self.name, "one input and one output", found, do)
         return inputs[0]
 
-    def _image_shape(self, value: Any) -> tuple[int, int, int]:
-        """(C, H, W) of the input; the batch axis may have any size or name."""
+    def _sizes(self, value: Any) -> tuple[int, ...]:
+        """(C, H, W), (H, W) or (N,) of the input; the batch axis may have any size or name."""
         where = f"{self.name}: input {value.name!r}"
         kinds = self.onnx.TensorProto
         kind = value.type.tensor_type.elem_type
@@ -139,11 +140,21 @@ class _Reader:
             do = "export it without preprocessing"
             raise InputError(where, "an input of floats", f"type {kind}", do)
         sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        if len(sizes) != 4 or not all(1 <= n <= 2**20 for n in sizes[1:]):
-            expected = "a shape N, C, H, W with fixed C, H and W"
+        if not 2 <= len(sizes) <= 4 or not all(1 <= n <= 2**20 for n in sizes[1:]):
+            expected = "a shape N, C, H, W with fixed C, H and W; or N, H, W; or N, features"
             raise InputError(where, expected, sizes, "export it with a fixed image size")
-        _, channels, height, width = sizes
-        return channels, height, width
+        return tuple(sizes[1:])
+
+    def _as_onnx(self, image: Output, axes: int) -> Output:
+        """What has the axes of the model's input, of the graph's, which is (C, H, W).
+
+        axes: how many the model's has, without the batch.
+        """
+        if axes == 1:
+            return self.builder.add(f"{image}.flat", "Flatten", [image])
+        if axes == 2:  # ONNX sees [1, H, W]; `operators` knows of it
+            self.builder.shapes[image] = self.builder.shape(image)[1:]
+        return image
 
     def read(self) -> Graph:
         """The network. Raises InputError for whatever cannot be read."""
@@ -207,6 +218,8 @@ class _Reader:
             return b.refuse(name, op, reason)
         if any(b.shapes[output] is None for output in outputs):
             return b.unknown(name)
+        if any(len(b.shape(output)) == 2 for output in outputs):
+            return without_channels(self, op, name, attrs, inputs)
         return OPERATORS[op](self, name, attrs, *inputs)
 
     def _value(self, name: str, where: str) -> Output | NDArray[Any]:

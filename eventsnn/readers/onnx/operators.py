@@ -7,6 +7,7 @@ mean. It returns the output of the node that it makes or refuses.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -193,7 +194,75 @@ def _reshape(
     sizes = [shape[i] if n == 0 and zero_copies else n for i, n in enumerate(target.tolist())]
     if sizes[:1] == [r.batch]:
         sizes[0] = 1
+    return _reshaped(r, name, x, sizes)
+
+
+def _reshaped(r: Reader, name: str, x: Output, sizes: Sequence[int]) -> Output:
+    """x in another shape; an image without an axis of channels may get one."""
+    shape = r.builder.shape(x)
+    rest = math.prod(shape) // max(abs(math.prod(sizes)), 1)
+    sizes = [rest if n == -1 else n for n in sizes]
+    vector = len(shape) == 1 and r.builder.nodes and r.builder.nodes[-1].name == x
+    if vector and len(r.builder.nodes) == 1 and len(sizes) == 4:
+        return _as_image(r, name, x, sizes)
+    if len(shape) == 2 and sizes == [1, 1, *shape]:
+        made = r.builder.add(name, "Identity", [x])
+        r.builder.shapes[made] = (1, *shape)
+        return made
     return r.builder.reshape(name, x, sizes)
+
+
+def _as_image(r: Reader, name: str, x: Output, sizes: Sequence[int]) -> Output:
+    """The input, as the image that a Reshape makes of a vector; the graph takes it instead.
+
+    x: the input, flattened. sizes: of the image, with the batch.
+    """
+    b = r.builder
+    good = sizes[0] == 1 and min(sizes) > 0 and math.prod(sizes) == b.shape(x)[0]
+    if not good or b.nodes[0].op != "Flatten" or b.nodes[0].inputs != (b.input,):
+        return b.reshape(name, x, sizes)
+    _, channels, height, width = sizes
+    b.input_shape = (channels, height, width)
+    b.shapes[b.input] = b.input_shape
+    return b.add(name, "Identity", [Output(b.input)])
+
+
+def _unsqueeze(
+    r: Reader, name: str, attrs: dict[str, Any], x: Output, axes: NDArray[Any] | None = None
+) -> Output:
+    sizes = [1, *r.builder.shape(x)]
+    over = attrs.get("axes", ()) if axes is None else axes.tolist()
+    places = sorted(int(axis) % (len(sizes) + len(over)) for axis in over)
+    if not all(places):
+        return r.builder.refuse(name, "Unsqueeze", "a new axis in front of the batch")
+    for place in places:
+        sizes.insert(place, 1)
+    return _reshaped(r, name, x, sizes)
+
+
+def without_channels(
+    r: Reader, op: str, name: str, attrs: dict[str, Any], inputs: Sequence[Any]
+) -> Output | NDArray[Any]:
+    """What an operator makes of an image [1, H, W].
+
+    It may be flattened, get an axis of channels, or be scaled. r, name, attrs, inputs: as every
+    operator's. op: its name.
+    """
+    if op in ("Reshape", "Flatten", "Unsqueeze", "Shape", "Cast", "Identity", "Dropout"):
+        return OPERATORS[op](r, name, attrs, *inputs)
+    images = [x for x in inputs if isinstance(x, Output)]
+    constants = [x for x in inputs if x is not None and not isinstance(x, Output)]
+    shape = r.builder.shape(images[0])
+    scales = op in ("Add", "Sub", "Mul", "Div") and len(images) == 1
+    if not scales or any(np.size(x) != 1 for x in constants):
+        reason = "of an image N, H, W; reshape it to N, 1, H, W or flatten it"
+        return r.builder.refuse(name, op, reason)
+    r.builder.shapes[images[0]] = (1, *shape)
+    made = OPERATORS[op](r, name, attrs, *inputs)
+    r.builder.shapes[images[0]] = shape
+    if isinstance(made, Output) and r.builder.shapes[made] is not None:
+        r.builder.shapes[made] = shape
+    return made
 
 
 def _squeeze(
@@ -312,6 +381,7 @@ OPERATORS: dict[str, Callable[..., Output | NDArray[Any]]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
     "Shape": _shape,
     "Transpose": _transpose,
     "Cast": _cast,
