@@ -190,7 +190,7 @@ class Prepared:
         self.seed = specification.seed
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
-        self.time = time
+        self.time = time.resolved()
         given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
         self.encoding = replace(given, steps=max(steps, self.srp))
         initial, longest = specification.initial, self.encoding.steps
