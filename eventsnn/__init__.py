@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
     from eventsnn.result import Result, simulate
+    from eventsnn.runs.results import Results, open_results
     from eventsnn.simulation import arithmetic as arithmetic
     from eventsnn.simulation import encoding as encoding
     from eventsnn.simulation.arithmetic import Arithmetic
@@ -77,6 +78,7 @@ __all__ = [
     "Preprocessing",
     "Projection",
     "Result",
+    "Results",
     "Simulation",
     "Swap",
     "Time",
@@ -87,6 +89,7 @@ __all__ = [
     "load",
     "load_images",
     "load_torch",
+    "open_results",
     "register",
     "save",
     "simulate",
@@ -105,6 +108,7 @@ _NAMES = {
         "readers": "load save",
         "readers.torch.module": "load_torch",
         "result": "Result simulate",
+        "runs.results": "Results open_results",
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",
         "simulation.encoding": "Encoding",

@@ -243,7 +243,7 @@ def simulate(
     jitter: str = Time.jitter,
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
-    ticks: int = Time.ticks,
+    ticks: int | None = Time.ticks,
     workers: int | None = None,
     batch: int = 16,
     neurons: bool = False,
@@ -298,7 +298,9 @@ def simulate(
         [neurons] for each spiking layer; None: there are none.
     max_events: events of one image before it is an error; None: 8 for each neuron and step (64
         with windows or refractory periods), at least a million.
-    ticks: whole parts of a step in which times are counted.
+    ticks: whole parts of a step in which times are counted, 1 to 2^20; the refractory period, the
+        window, delays and jitter's bound must be whole in them. None: the fewest that do, from
+        1,024. A float is the fraction of smallest denominator that rounds to it.
 
     **How it runs**; none of these changes a result
 
@@ -337,11 +339,11 @@ def simulate(
         delays=delays,
         max_events=max_events,
         ticks=ticks,
-    )
+    ).resolved()
     inputs, ends = None, (0.0, 1.0)
     if encoding.kind == "events":
         shape = network.graph.input_shape
-        pixels = inputs = [events_of(given, shape, steps, ticks) for given in pixels]
+        pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
         ends = pixel_range(pixels)

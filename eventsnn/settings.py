@@ -56,6 +56,8 @@ def _export_help() -> str:
 HASHED = ("plugin", "net", "arch", "input_scale", "input_mean", "input_std", "data")
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
+# what earlier versions did not have: it is in an id only where it is given
+NEW = ("ticks",)
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -72,6 +74,7 @@ EVENT_ONLY = (
     "window",
     "free_running",
     "max_events",
+    "ticks",
 )
 CONVERSION: Any = {"group": "conversion"}
 SIMULATION: Any = {"group": "simulation"}
@@ -269,6 +272,7 @@ class Settings:
         **ASYNCHRONOUS,
     )
     max_events: int | None = taken(Time, "max_events", **ASYNCHRONOUS)
+    ticks: int | None = taken(Time, "ticks", **ASYNCHRONOUS)
     seed: int = taken(Specification, "seed", **SIMULATION)
 
     workers: int | None = option(
@@ -383,6 +387,7 @@ class Settings:
         _calibration_range(self.calibration)
         self._check_combinations()
         self._check_engine()
+        self._check_time()
         for name in ("trace_step_range", "trace_neuron_places", "exports"):
             getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
@@ -446,6 +451,13 @@ class Settings:
                 do = "only the event engine has an order of arrival"
                 raise InputError(option_of(f), "--engine event", f"--engine {self.engine}", do)
 
+    def _check_time(self) -> None:
+        """Raises InputError for times that are not whole ticks, in the words of the flags."""
+        try:
+            self.time.resolved()
+        except InputError as error:
+            raise error.in_words_of_flags() from None
+
     def _check_needs(self, needs: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
         """Raises InputError for an option without the value of another that it needs.
 
@@ -485,6 +497,7 @@ class Settings:
             jitter=self.jitter,
             delays=self.delay,
             max_events=self.max_events,
+            ticks=self.ticks,
         )
 
     @property
@@ -558,6 +571,9 @@ class Settings:
         for name, default in DEFAULTS_BEFORE.items():
             settings[name] = default if settings[name] is None else settings[name]
         kept = {name: value for name, value in settings.items() if name not in HASHED}
+        for name in NEW:
+            if kept[name] == _field(name).default:
+                del kept[name]
         if self.thresholds_file:
             kept["thresholds"] = None
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]

@@ -35,7 +35,8 @@ class Clocked(Engine):
     fits = True
 
     def __init__(self, prepared: Prepared) -> None:
-        given = [f.name for f in fields(Time) if getattr(prepared.time, f.name) != f.default]
+        time, plain = prepared.time, Time().resolved()
+        given = [f.name for f in fields(Time) if getattr(time, f.name) != getattr(plain, f.name)]
         if given:
             found = f"{named('engine', 'clocked')}, which has no order of arrival"
             do = f"choose {named('engine', 'event')}, or leave it out"

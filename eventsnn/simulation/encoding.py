@@ -479,7 +479,11 @@ def events_of(given: Any, shape: tuple[int, int, int], steps: int, ticks: int) -
         )
         found = f"event {first}: {given[first].tolist()}"
         raise InputError("events", expected, found, "times count in steps")
-    at = np.floor(time * ticks).astype(np.int64)
+    at = np.floor(time * ticks)
+    # the product rounds: 0.29 is tick 29 of 100
+    at += (at + 1) / ticks == time
+    at -= at / ticks > time
+    at = at.astype(np.int64)
     number = (site * c + channel).astype(np.int64)
     rows = np.stack([at // ticks, at % ticks, number, sign.astype(np.int64)], axis=1)
     return rows[np.argsort(at, kind="stable")]

@@ -241,6 +241,7 @@ class Event(Engine):
             "window_steps": time.window,
             "delays": describe_delays(time.delays),
             "ticks_per_step": time.ticks,
+            "rounded_down_to_ticks": "times of input events, drawn jitter",
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
 

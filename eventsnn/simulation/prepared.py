@@ -190,7 +190,7 @@ class Prepared:
         self.seed = specification.seed
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
-        self.time = time
+        self.time = time.resolved()
         initial, longest = specification.initial, max(steps, self.srp)
         sample = self._make_neuron(2**20)  # of any numbers
         given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)

@@ -5,9 +5,12 @@ See semantics, section 5.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -36,7 +39,10 @@ from eventsnn.options import check_fields, option, parsed
 from eventsnn.registry import Registry
 
 MAX_STEPS = 2**16
-TICKS = 1024
+TICKS = 1024  # of a step, and those chosen are a multiple of them
+MOST_TICKS = 2**20
+NUMBER = (int, float, np.integer, np.floating, Fraction)
+MOST_JITTER = 2**31 - 2  # ticks: what the kernel multiplies 32 random bits by
 
 Delays = float | dict[tuple[str, str], float] | Sequence[NDArray[Any]] | None
 
@@ -48,6 +54,7 @@ def policy_of(time: Time, seed: int) -> Any:
     cannot be read, for a policy that does not keep the contract (`engine.event.order`), and for
     options that do not go together.
     """
+    time = time.resolved()
     order = time.order
     if isinstance(order, tuple) and hasattr(type(order), "place"):
         policy = order
@@ -89,18 +96,29 @@ def _clocked(time: Time, seed: int) -> Order:
 
 
 def _jitter(time: Time, seed: int) -> Order:
-    """The policy of order "jitter"."""
-    kind, _, scale = str(time.jitter).partition(":")
-    try:
-        ticks = time.in_ticks(float(scale), "jitter")
-    except ValueError:
-        kind = ""
+    """The policy of order "jitter"; its draws are rounded down to ticks."""
+    kind, scale = _jitter_of(time.jitter)
     if kind == "uniform":
-        return Order(UNIFORM, seed=seed, high=ticks)
-    if kind == "exponential":
-        return Order(EXPONENTIAL, seed=seed, mean=float(ticks))
-    expected = "uniform:X or exponential:X with X in steps"
-    raise InputError("jitter", expected, repr(time.jitter), "for example uniform:0.5")
+        high = time.in_ticks(scale, named("jitter"))
+        if high > MOST_JITTER:
+            expected = f"at most {MOST_JITTER:,} ticks"
+            raise InputError(named("jitter"), expected, f"{high:,}", "choose a shorter one")
+        return Order(UNIFORM, seed=seed, high=high)
+    check_length(scale, named("jitter"))
+    return Order(EXPONENTIAL, seed=seed, mean=scale * time.ticks)
+
+
+def _jitter_of(text: str) -> tuple[str, float]:
+    """("uniform" or "exponential", its X). text: of a `Time`. Raises InputError for another."""
+    kind, _, scale = str(text).partition(":")
+    try:
+        steps = float(scale)
+    except ValueError:
+        kind = steps = ""  # type: ignore[assignment]
+    if kind not in ("uniform", "exponential"):
+        expected = "uniform:X or exponential:X with X in steps"
+        raise InputError(named("jitter"), expected, repr(text), "for example uniform:0.5")
+    return kind, steps
 
 
 def check_policy(name: str, policy: Any) -> None:
@@ -166,12 +184,13 @@ def delays_of(time: Time, network: Network) -> tuple[int, NDArray[np.int64]]:
     readout included. network: whose layers and projections. Raises InputError for layers that no
     projection joins, for arrays of other sizes, and for delays outside 0 to MAX_STEPS steps.
     """
+    time = time.resolved()
     given = time.delays
     projections = [p for p in network.projections if p.source != INPUT]
     if given is None:
         return 0, np.zeros(0, np.int64)
-    if isinstance(given, (int, float)):
-        return 1, np.full(len(projections), time.in_ticks(given, "delays"), np.int64)
+    if isinstance(given, NUMBER):
+        return 1, np.full(len(projections), time.in_ticks(given, named("delays")), np.int64)
     if isinstance(given, dict):
         names = [layer.name for layer in network.layers]
         pairs = [(names[p.source], names[p.target]) for p in projections]
@@ -185,8 +204,15 @@ def delays_of(time: Time, network: Network) -> tuple[int, NDArray[np.int64]]:
     if len(given) != len(sizes) or any(np.size(d) != n for d, n in zip(given, sizes)):
         expected = f"one array for each spiking layer, of sizes {sizes}"
         raise InputError("delays", expected, [np.size(d) for d in given])
-    ticks = [time.in_ticks(float(x), "delays") for d in given for x in np.ravel(d)]
-    return 2, np.array(ticks + [0] * network.readout.size, np.int64)
+    arrays = [_in_ticks(time, d) for d in given]
+    return 2, np.concatenate([*arrays, np.zeros(network.readout.size, np.int64)])
+
+
+def _in_ticks(time: Time, delays: Any) -> NDArray[np.int64]:
+    """An array of delays in ticks, int64 [neurons]. delays: in steps."""
+    values, places = np.unique(np.ravel(delays), return_inverse=True)
+    ticks = [time.in_ticks(value, named("delays")) for value in values]
+    return np.array(ticks, np.int64)[places.reshape(-1)]
 
 
 def describe_delays(given: Delays) -> str | dict[str, float]:
@@ -194,8 +220,56 @@ def describe_delays(given: Delays) -> str | dict[str, float]:
     if given is None:
         return "none"
     if isinstance(given, dict):
-        return {" > ".join(pair): steps for pair, steps in given.items()}
-    return f"{given:g} steps" if isinstance(given, (int, float)) else "one for each neuron"
+        return {" > ".join(pair): float(steps) for pair, steps in given.items()}
+    if isinstance(given, NUMBER):
+        return f"{float(given)!r}".removesuffix(".0") + " steps"
+    digest = hashlib.sha256()
+    for delays in given:
+        digest.update(np.ravel(delays).astype("<f8").tobytes())
+    return f"one for each neuron, {digest.hexdigest()[:12]}"
+
+
+def check_length(steps: Any, where: str) -> None:
+    """Raises InputError for a length outside 0 to MAX_STEPS.
+
+    steps: the length, in steps. where: what it is, for the message.
+    """
+    if not isinstance(steps, NUMBER) or not 0 <= steps <= MAX_STEPS:
+        raise InputError(where, f"0 to {MAX_STEPS:,} steps", steps)
+
+
+def fraction_of(number: Any) -> Fraction:
+    """The fraction of smallest denominator that rounds to a number: 1/3 for 1 / 3.
+
+    number: whole, a Fraction, or floating point of any width, which is what it rounds to; from 0.
+    """
+    if isinstance(number, (int, np.integer, Fraction)):
+        return Fraction(number if isinstance(number, Fraction) else int(number))
+    kind = type(number) if isinstance(number, (np.float16, np.float32)) else np.float64
+    value = kind(number)
+    exact = Fraction(float(value))
+    if exact.denominator == 1:
+        return exact
+    # the numbers that round to it reach halfway to its neighbours
+    below, above = (Fraction(float(np.nextafter(value, kind(end)))) for end in (0, MAX_STEPS))
+    return _simplest((below + exact) / 2, (exact + above) / 2)
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of smallest denominator from `low` to `high`, by continued fractions."""
+    whole = math.ceil(low)
+    if whole <= high:
+        return Fraction(whole)
+    whole -= 1
+    return whole + 1 / _simplest(1 / (high - whole), 1 / (low - whole))
+
+
+def _nearest(steps: Fraction, choices: Iterable[int]) -> str:
+    """The nearest lengths that can be had, in words; choices: ticks that a step may have."""
+    counts = list(choices)
+    below = max(Fraction(math.floor(steps * ticks), ticks) for ticks in counts)
+    above = min(Fraction(math.ceil(steps * ticks), ticks) for ticks in counts)
+    return f"the nearest that can be had are {float(below)!r} and {float(above)!r}"
 
 
 # makes a policy from (time, seed)
@@ -221,7 +295,8 @@ ORDERS: Registry[Any] = Registry(
 @named_fields
 @dataclass(frozen=True, kw_only=True)
 class Time:
-    """Asynchronous time (semantics, section 5). Lengths are in steps.
+    """Asynchronous time (semantics, section 5). Lengths are in steps; a float is the fraction of
+    smallest denominator that rounds to it, so that 1 / 3 is a third.
 
     order: a policy's name, a key of ORDERS, or a NamedTuple like those in `engine.event.order`.
     barrier: whether a step begins only when the queue of the one before is empty. refractory: how
@@ -232,7 +307,9 @@ class Time:
 
     max_events: of one image; more are an error. None: 8 for each neuron and step, or 64 where
     neurons have windows or refractory periods, whose ends are events too; at least a million. It is
-    never more than 2**31 - 1. ticks: of a step.
+    never more than 2**31 - 1. ticks: whole parts of a step, in which all lengths given but a mean
+    must be whole. None: as few as that takes, a multiple of 1,024 and at most 2**20 (`resolved`).
+    Times of input events and drawn jitter are rounded down to ticks.
     """
 
     order: str | tuple[Any, ...] = option(
@@ -282,8 +359,15 @@ class Time:
         kind=int,
         low=1,
     )
-    ticks: int = option(
-        TICKS, "whole parts of a step in which times are counted", "", kind=int, low=1, high=2**20
+    # Any: a number in every simulation, since that resolves its time
+    ticks: Any = option(
+        None,
+        "whole parts of a step in which times are counted; default: the fewest, from 1,024, in "
+        "which all times given are whole",
+        "--engine event --ticks 1000 --refractory 0.1",
+        kind=int,
+        low=1,
+        high=MOST_TICKS,
     )
 
     def __post_init__(self) -> None:
@@ -292,15 +376,67 @@ class Time:
             do = f"for example {named('order', 'jitter')}"
             raise InputError("jitter", named("order", "jitter"), named("order", self.order), do)
 
-    def in_ticks(self, steps: float, where: str) -> int:
+    def resolved(self) -> Time:
+        """This time with a number of ticks, in which all lengths given are whole.
+
+        They are `ticks`, or the least common multiple of 1,024 and of the lengths' denominators.
+        Raises InputError, with the nearest lengths that can be had, for one that is not whole in
+        the ticks given, or would take more than MOST_TICKS.
+        """
+        if self.ticks is not None:
+            for where, steps in self._lengths():
+                self.in_ticks(steps, where)
+            return self
+        ticks = TICKS
+        for where, steps in self._lengths():
+            check_length(steps, where)
+            length = fraction_of(steps)
+            more = math.lcm(ticks, length.denominator)
+            if more > MOST_TICKS:
+                expected = f"whole ticks, of which a step has at most {MOST_TICKS:,}"
+                do = _nearest(length, range(ticks, MOST_TICKS + 1, ticks))
+                raise InputError(where, expected, f"{float(steps)!r} steps", do)
+            ticks = more
+        return replace(self, ticks=ticks)
+
+    def _lengths(self) -> Iterator[tuple[str, Any]]:
+        """(what it is, steps) of every length given that must be whole ticks."""
+        yield named("refractory"), self.refractory
+        yield named("window"), self.window
+        if self.order == "jitter":
+            kind, steps = _jitter_of(self.jitter)
+            if kind == "uniform":
+                yield named("jitter"), steps
+        if isinstance(self.delays, dict):
+            for pair, steps in self.delays.items():
+                yield f"delay {pair}", steps
+        elif isinstance(self.delays, NUMBER):
+            yield named("delays"), self.delays
+        elif self.delays is not None:
+            for array in self.delays:
+                for steps in np.unique(np.ravel(array)):
+                    yield named("delays"), steps
+
+    def in_ticks(self, steps: Any, where: str) -> int:
         """A length as whole ticks.
 
         steps: the length, in steps. where: what it is, for the message. Raises InputError for a
-        length outside 0 to MAX_STEPS.
+        length outside 0 to MAX_STEPS, and for one that is not whole.
         """
-        if not 0 <= steps <= MAX_STEPS:
-            raise InputError(where, f"0 to {MAX_STEPS:,} steps", steps)
-        return int(round(steps * self.ticks))
+        check_length(steps, where)
+        ticks = self.ticks or self.resolved().ticks
+        length = fraction_of(steps)
+        found = length * ticks
+        if found.denominator != 1:
+            expected = f"whole ticks, of which a step has {ticks:,}"
+            do = f"{_nearest(length, [ticks])}; or choose other {named('ticks')}"
+            raise InputError(where, expected, f"{float(steps)!r} steps", do)
+        return int(found)
+
+    def nearest_tick(self, steps: Any, where: str) -> int:
+        """A length rounded to ticks; parameters, and what is raised, as in `in_ticks`."""
+        check_length(steps, where)
+        return round(float(steps) * (self.ticks or self.resolved().ticks))
 
     def __repr__(self) -> str:
         order = self.order if isinstance(self.order, str) else type(self.order).__name__

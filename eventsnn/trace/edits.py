@@ -48,7 +48,7 @@ class Drop(NamedTuple):
 class Delay(NamedTuple):
     """A spike is delivered so many steps later; with a barrier its step waits for it.
 
-    seq: the spike, by its seq in the trace. steps: by how much, rounded to ticks.
+    seq: the spike, by its seq in the trace. steps: by how much, rounded to the nearest tick.
     """
 
     seq: int
@@ -164,7 +164,7 @@ def _carry_out(
         tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
     elif isinstance(edit, Delay):
         rows = _rows(trace, edit, edit.seq, place, tick)
-        tick[rows] += trace.simulation.time.in_ticks(edit.steps, f"{edit}: steps")
+        tick[rows] += trace.simulation.time.nearest_tick(edit.steps, f"{edit}: steps")
     elif isinstance(edit, Move):
         rows = _rows(trace, edit, edit.seq, place, tick)
         target = _rows(trace, edit, edit.before, place, tick)[0]

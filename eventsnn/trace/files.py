@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -9,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -25,6 +26,7 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import (
     COLUMNS,
     DELIVERY,
+    NoSimulation,
     Trace,
     _drive,
     delivery_columns,
@@ -49,6 +51,24 @@ WORDS = {
         "input events: step, ticks after its start, input's number (channels last), sign",
     ),
 }
+
+# what a simulation says of itself and what does not decide its spikes: other numbers follow from
+# it, or it is the same in all
+IDLE = (
+    "dtype",
+    "bound_in_thresholds",
+    "readout_exponent",
+    "order_of_summation",
+    "normalisation",
+    "neuron_number",
+    "max_events",
+    "rounded_down_to_ticks",
+)
+# words for what `deciding` has a hash of
+HASHED = ("thresholds", "initial_potential")
+DEEPEST = 4  # parts of parts of constants that are hashed
+# of a trace before there were hashes
+UNTOLD = "one for each neuron"
 
 
 class TraceFile:
@@ -279,6 +299,8 @@ class TraceFile:
             "ticks_per_step": simulation.time.ticks,
             "end": run.begins_at,
             "complete": int(self.complete),
+            "semantics": simulation.describe(),
+            "decides": deciding(simulation),
             **self.provenance,
         }
         for key, value in attrs.items():
@@ -326,46 +348,170 @@ def delivery_kinds() -> Kinds:
     return kinds
 
 
-def read_trace(path: str | Path, simulation: Simulation) -> Trace:
+def deciding(simulation: Simulation) -> dict[str, Any]:
+    """All that decides which spikes an image gives, ready for JSON; arrays and constants by hashes.
+
+    simulation: with any engine.
+    """
+    network, code = simulation.network, simulation.encoding.code
+    constants = {
+        "thresholds": [np.ravel(layer.theta) for layer in network.layers],
+        "initial": simulation.resting,
+        "neuron": simulation.neuron,
+        "order": getattr(simulation.engine, "order", None),
+        "encoding": code,
+        "srp_epsilon": simulation.srp_epsilon,
+        "largest_input": simulation.input_unit if code.spiking else 0,
+    }
+    idle = (*IDLE, *HASHED)
+    words = {key: value for key, value in simulation.describe().items() if key not in idle}
+    hashes = {f"{name}_sha256": _hash_of(value) for name, value in constants.items()}
+    found = {"network_sha256": network.graph.hash, **words, **hashes}
+    return cast(dict[str, Any], json.loads(json.dumps(found)))
+
+
+def _hash_of(value: Any) -> str:
+    """Hexadecimal digits: equal for equal constants, of 32 or of 64 bits."""
+    digest = hashlib.sha256()
+    _add(digest, value)
+    return digest.hexdigest()[:16]
+
+
+def _add(digest: Any, value: Any, depth: int = 0) -> None:
+    """Adds a number, an array, or a thing with such fields to a hash; no other part has a value."""
+    if depth > DEEPEST:
+        return
+    fields = value._asdict() if hasattr(value, "_asdict") else getattr(value, "__dict__", None)
+    if fields is not None and not isinstance(value, (type, np.ndarray)):
+        digest.update(type(value).__qualname__.encode())
+        value = [part for _, part in sorted(fields.items())]
+    if isinstance(value, (list, tuple)):
+        digest.update(f"{len(value)} parts".encode())
+        for part in value:
+            _add(digest, part, depth + 1)
+        return
+    if isinstance(value, str):
+        digest.update(value.encode())
+        return
+    array = np.asarray(value)
+    if array.dtype.kind in "biuf":
+        array = np.ascontiguousarray(array, "<f8" if array.dtype.kind == "f" else "<i8")
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.data)
+
+
+def read_trace(path: str | Path, simulation: Simulation | None = None) -> Trace:
     """The `Trace` in a file.
 
-    path: the file, as `TraceFile` wrote it. simulation: the network with the settings that made it.
-    Raises InputError for any other file, and for the trace of another network.
+    path: the file, as `TraceFile` wrote it. simulation: the network with the settings that made it;
+    all that decides the spikes must be the same. None: the trace has none, and what needs one
+    raises InputError; spikes, deliveries, names and times are there. Raises InputError for any
+    other file, and for the trace of another simulation.
     """
     try:
         with h5py.File(path, "r") as file:
             return _read(file, path, simulation)
     except InputError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         found = f"{type(error).__name__}: {error}"
         do = "it is damaged or incomplete: run again"
         raise InputError(path, "a trace file", found, do) from None
 
 
-def _read(file: h5py.File, path: str | Path, simulation: Simulation) -> Trace:
+def _read(file: h5py.File, path: str | Path, simulation: Simulation | None) -> Trace:
     """The `Trace` in an open file; parameters as in `read_trace`."""
     if file.attrs.get("format") != "eventsnn.trace":
         raise InputError(path, "a trace written by eventsnn", "another file")
-    graph = simulation.network.graph
-    if file.attrs["network_sha256"] != graph.hash:
-        raise InputError(path, f"a trace of {graph.source}", "a trace of another network")
-    names = json.loads(file.attrs["layers"])
+    about = _about(file)
     drive = file["drive"][()]
-    if drive.dtype != simulation.arithmetic.dtype and drive.dtype == np.int64:
-        simulation = simulation.wider()
+    own: Sequence[str]
+    if simulation is None:
+        own = _own_in(file)
+    else:
+        _check_same(about, path, simulation)
+        own = own_states(simulation.neuron)
+        if drive.dtype != simulation.arithmetic.dtype and drive.dtype == np.int64:
+            simulation = simulation.wider()
     return Trace(
-        simulation,
+        cast(Simulation, NoSimulation(path)) if simulation is None else simulation,
         drive,
         int(file.attrs["image"]),
-        _read_spikes(file, names, drive.dtype, own_states(simulation.neuron)),
+        _read_spikes(file, about["layers"], drive.dtype, own),
         _read_deliveries(file),
         file["starts"][()],
         int(file.attrs["end"]),
         bool(file.attrs["complete"]),
         mute=file["mute"][()] if "mute" in file else None,
         inputs=file["inputs"][()] if "inputs" in file else None,
+        about=about,
     )
+
+
+def _about(file: h5py.File) -> dict[str, Any]:
+    """What a trace file says of itself. Raises what damaged words do."""
+    about: dict[str, Any] = {}
+    for key, value in file.attrs.items():
+        about[key] = value.item() if isinstance(value, np.generic) else value
+    for key in ("layers", "neurons", "semantics", "decides", "settings"):
+        if key in about:
+            about[key] = json.loads(about[key])
+            kind = list if key in ("layers", "neurons") else dict
+            if not isinstance(about[key], kind):
+                raise TypeError(f"{key}: a {type(about[key]).__name__}")
+    if not all(isinstance(name, str) for name in about["layers"]):
+        raise TypeError("layers: names that are no text")
+    if int(about["ticks_per_step"]) < 1:
+        raise ValueError(f"{about['ticks_per_step']} ticks a step")
+    return about
+
+
+def _own_in(file: h5py.File) -> list[str]:
+    """The names of the model's own states by a file's columns."""
+    names: list[str] = []
+    for group in file.get("spikes", {}).values():
+        columns = [column for column in group if column.endswith("_before")]
+        names = [column.removesuffix("_before") for column in columns if column not in COLUMNS]
+    return names
+
+
+def _check_same(about: dict[str, Any], path: str | Path, simulation: Simulation) -> None:
+    """Raises InputError where a simulation is not the one that made a trace.
+
+    about: what the file says. Of older files only what they say is compared. path, simulation: as
+    in `read_trace`.
+    """
+    graph = simulation.network.graph
+    if about["network_sha256"] != graph.hash:
+        raise InputError(path, f"a trace of {graph.source}", "a trace of another network")
+    mine = {**simulation.describe(), **deciding(simulation)}
+    mine["ticks_per_step"] = simulation.time.ticks
+    given = about.get("decides") or about.get("semantics", {})
+    its = {key: value for key, value in given.items() if key not in IDLE}
+    its["ticks_per_step"] = about["ticks_per_step"]
+    unlike = [key for key in its if mine.get(key) != its[key] and its[key] != UNTOLD]
+    if unlike:
+        if "engine" in unlike:
+            unlike = ["engine"]
+        # a hash says less than words where there are both
+        told = [key for key in unlike if not key.endswith("_sha256")] or unlike
+        expected = "a trace with " + ", ".join(_word(key, mine) for key in told)
+        found = "one with " + ", ".join(_word(key, its) for key in told)
+        do = "give the settings that made it, or read it alone: read_trace(path)"
+        raise InputError(path, expected, found, do)
+
+
+def _word(key: str, of: dict[str, Any]) -> str:
+    """A setting in a message. key: its name. of: the settings that it is one of."""
+    value = of.get(key, "none")
+    return f"{key.removesuffix('_sha256').replace('_', ' ')} {value}"
 
 
 def _read_spikes(

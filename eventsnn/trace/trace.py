@@ -161,15 +161,35 @@ def structured(
     return s, d
 
 
+class NoSimulation:
+    """Stands in a `Trace` that was read alone, and answers whatever is asked of it by InputError.
+
+    path: the trace's file.
+    """
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python's own questions
+            raise AttributeError(name)
+        expected = "the simulation that made it"
+        do = "give it: read_trace(path, simulation)"
+        raise InputError(f"trace {self.path}", expected, "none, as it was read alone", do)
+
+    def __repr__(self) -> str:
+        return f"<NoSimulation: {self.path} was read alone>"
+
+
 @dataclass
 class Trace:
     """One image's run, event by event.
 
-    simulation: with the arithmetic that was used. drive: the arithmetic's dtype [neurons], what
-    arrives at the beginning of each step, or [D, neurons], of each of the first D steps, the last
-    row of all further ones. number: the image's. spikes: structured [S], in the order of emission
-    (fields as in `COLUMNS`, with layer and neuron). starts: int64 [T], the tick at which each step
-    began. end: the tick at which the run ended.
+    simulation: with the arithmetic that was used, or `NoSimulation`. drive: the arithmetic's dtype
+    [neurons], what arrives at the beginning of each step, or [D, neurons], of each of the first D
+    steps, the last row of all further ones. number: the image's. spikes: structured [S], in the
+    order of emission (fields as in `COLUMNS`, with layer and neuron). starts: int64 [T], the tick
+    at which each step began. end: the tick at which the run ended.
 
     deliveries: structured [D], in the order in which the queue gave them out: event (a running
     number), tick, step, spike (its seq), half (0 whole, 1 positive, 2 negative charges) and
@@ -178,7 +198,8 @@ class Trace:
 
     inputs: int64 [E, 4], input events (`encoding.events_of`; None: none). input_deliveries:
     structured, their deliveries, with spike = -2 - the event's place in `inputs`; what `deliveries`
-    has of them goes there.
+    has of them goes there. about: what its file says of it, such as "layers", "ticks_per_step" and
+    "semantics"; {}: it is of no file.
     """
 
     simulation: Simulation
@@ -192,6 +213,7 @@ class Trace:
     mute: NDArray[np.uint8] | None = None
     inputs: NDArray[np.int64] | None = None
     input_deliveries: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, DELIVERY))
+    about: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         ours = self.deliveries["spike"] >= 0
@@ -202,7 +224,19 @@ class Trace:
     @property
     def names(self) -> list[str]:
         """The layers' names, the readout's last."""
+        if self.about:
+            return list(self.about["layers"])
         return [layer.name for layer in self.simulation.network.layers]
+
+    @property
+    def ticks(self) -> int:
+        """The ticks of a step."""
+        return int(self.about["ticks_per_step"] if self.about else self.simulation.time.ticks)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The times of `spikes` in steps, float64 [S]."""
+        return np.asarray(self.spikes["tick"] / self.ticks, np.float64)
 
     def layer(self, name: int | str) -> int:
         """A layer's number.
@@ -244,9 +278,11 @@ class Trace:
         return spikes, pandas.DataFrame(self.deliveries)
 
     def __repr__(self) -> str:
+        words = self.about.get("semantics") if self.about else self.simulation.describe()
+        order = f"; order {words['order']}" if words and "order" in words else ""
         return (
             f"<Trace of image {self.number}: {len(self.spikes):,} spikes, {len(self.deliveries):,} "
-            f"deliveries, T = {self.simulation.steps}; order {self.simulation.describe()['order']}>"
+            f"deliveries, T = {len(self.starts)}{order}>"
         )
 
 

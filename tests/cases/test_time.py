@@ -1,4 +1,4 @@
-"""Cases from public reports: times that are decimals. What is marked xfail is still wrong."""
+"""Cases from public reports: times that are decimals."""
 
 import math
 from fractions import Fraction
@@ -10,7 +10,6 @@ from support.cases import gemm, read_or_refused, spiking
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.network.convert import convert
 
-ROUNDED = pytest.mark.xfail(strict=True, reason="times are rounded to 1/1024 of a step")
 FLAT = Node("flat", "Flatten", ("x",))
 
 
@@ -25,9 +24,9 @@ def pixel(value):
         "1",
         "2",
         "1/2",
-        pytest.param("1/10", marks=ROUNDED),
+        "1/10",
         "1/5",
-        pytest.param("1/3", marks=ROUNDED),
+        "1/3",
         "3/10",
     ],
 )
@@ -44,7 +43,7 @@ def test_a_refractory_period_is_what_was_given_or_refused(period):
 
 
 # brian-team/brian2 352, 355
-@pytest.mark.parametrize("delay", [0.125, 0.3, 0.25, pytest.param(0.1, marks=ROUNDED)])
+@pytest.mark.parametrize("delay", [0.125, 0.3, 0.25, 0.1])
 def test_a_delay_twice_is_twice_the_delay_or_refused(delay):
     """A excites D after two delays; B, which A makes fire after one, inhibits D after another:
     both arrive at once, so that D fires as with any other delay.

@@ -623,6 +623,6 @@ def test_what_overflows_in_32_bits_is_played_in_64():
 
 def test_too_many_events_are_an_input_error():
     run = traced(674)
-    run.simulation.time = Time(max_events=5)
+    run.simulation.time = Time(max_events=5).resolved()
     with pytest.raises(InputError, match="max_events: expected a queue that empties"):
         play(run.simulation, run.trace.drive)

@@ -31,8 +31,8 @@ from eventsnn.trace.trace import COLUMNS, Recorder, record, structured
 STEPS = 5
 
 
-def prepared(seed=0, **options):
-    rng = np.random.default_rng(seed)
+def prepared(which=0, **options):
+    rng = np.random.default_rng(which)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph, 3)
     settings = {
@@ -364,6 +364,156 @@ def test_files_that_are_no_traces_of_this(tmp_path, damage):
         path.unlink()
     with pytest.raises(InputError):
         read_trace(path, simulation)
+
+
+OTHERS = [
+    ({"time": Time(order="lifo")}, "order lifo, found one with order random"),
+    ({"seed": 1}, "seed 1, found one with seed 0"),
+    ({"steps": STEPS + 1}, f"steps {STEPS + 1}, found one with steps {STEPS}"),
+    ({"engine": "clocked", "time": None}, "engine clocked, found one with engine event"),
+    ({"neuron": "snm"}, "neuron"),
+    ({"neuron": "if-hard"}, "neuron"),
+    ({"initial": 0.25}, "initial"),
+    ({"initial": 0.5000001}, "initial"),
+    ({"fraction_bits": 10}, "fraction bits 10"),
+    ({"arithmetic": "float64"}, "arithmetic float64"),
+    ({"srp": 2}, "srp 2 steps"),
+    ({"encoding": "rate"}, "encoding rate"),
+    ({"time": Time(order="random", refractory=1.0)}, "refractory steps 1.0"),
+    ({"time": Time(order="random", barrier=False)}, "barrier False"),
+    ({"time": Time(order="random", delays=0.5)}, "delays 0.5 steps"),
+    ({"time": Time(order="random", ticks=1000)}, "ticks per step 1000"),
+]
+
+
+@pytest.mark.parametrize("other, words", OTHERS)
+def test_the_trace_of_another_simulation_is_refused(tmp_path, other, words):
+    simulation, pixels = prepared(5)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    read_trace(path, prepared(5)[0])
+    with pytest.raises(InputError) as caught:
+        read_trace(path, prepared(5, **other)[0])
+    said = str(caught.value)
+    assert words in said and "read_trace(path)" in said and len(said.splitlines()) == 1
+
+
+def test_what_changes_no_spike_is_not_compared(tmp_path):
+    simulation, pixels = prepared(5, fraction_bits=12)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    same = {"time": Time(order="random", max_events=10**7), "pixel_range": (0, 200)}
+    other, _ = prepared(5, fraction_bits=12, **same)
+    assert np.array_equal(read_trace(path, other).spikes, record(simulation, pixels[0])[1].spikes)
+
+
+def test_delays_of_neurons_are_compared(tmp_path):
+    simulation, pixels = prepared(5)
+    sizes = [layer.size for layer in simulation.network.spiking]
+
+    def of(delay):
+        time = Time(order="delays", delays=[np.full(size, delay) for size in sizes])
+        return prepared(5, time=time)[0]
+
+    path = to_file(tmp_path / "t.h5", of(0.25), pixels[0])
+    assert read_trace(path, of(0.25)).number == 0
+    with pytest.raises(InputError, match="delays one for each neuron"):
+        read_trace(path, of(0.5))
+
+
+def test_thresholds_are_compared(tmp_path):
+    rng = np.random.default_rng(5)
+    graph = random_graph(rng)
+    pixels = random_pixels(rng, graph, 3)
+    names = [layer.name for layer in convert(graph).spiking]
+    simulations = [
+        Simulation(convert(graph, thresholds=dict.fromkeys(names, theta)), steps=2, engine="event")
+        for theta in (1.0, 1.0, 2.0)
+    ]
+    path = to_file(tmp_path / "t.h5", simulations[0], pixels[0])
+    read_trace(path, simulations[1])
+    with pytest.raises(InputError, match="thresholds"):
+        read_trace(path, simulations[2])
+
+
+class Late(NamedTuple):
+    """Later by so many ticks."""
+
+    ticks: int
+    halves: int = 0
+
+    @staticmethod
+    def place(order, spike):
+        return order.ticks, 0
+
+
+def test_an_order_of_ones_own_is_compared_with_its_constants(tmp_path):
+    simulation, pixels = prepared(5, time=Time(order=Late(3)))
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    read_trace(path, prepared(5, time=Time(order=Late(3)))[0])
+    with pytest.raises(InputError, match="order"):
+        read_trace(path, prepared(5, time=Time(order=Late(4)))[0])
+
+
+def test_of_an_older_file_what_it_says_is_compared(tmp_path):
+    simulation, pixels = prepared(5)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    with h5py.File(path, "a") as file:
+        del file.attrs["decides"]
+    read_trace(path, simulation)
+    with pytest.raises(InputError, match="order lifo, found one with order random"):
+        read_trace(path, prepared(5, time=Time(order="lifo"))[0])
+    with h5py.File(path, "a") as file:
+        del file.attrs["semantics"]
+    assert len(read_trace(path).spikes) == len(read_trace(path, simulation).spikes) > 0
+    with pytest.raises(InputError, match="ticks per step 1000"):
+        read_trace(path, prepared(5, time=Time(order="random", ticks=1000))[0])
+
+
+@pytest.mark.parametrize("neuron", ["if", "adaptive"])
+def test_a_trace_is_read_alone(tmp_path, neuron):
+    simulation, pixels = prepared(5, neuron=neuron, time=Time(order="random", refractory=0.1))
+    _, trace = record(simulation, pixels[0], 4)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0], 4)
+    alone, read = read_trace(path), read_trace(path, simulation)
+    assert np.array_equal(alone.spikes, trace.spikes) and len(trace.spikes)
+    assert alone.spikes.dtype == trace.spikes.dtype
+    assert np.array_equal(alone.deliveries, trace.deliveries)
+    assert alone.names == trace.names and alone.number == 4 and alone.complete
+    assert np.array_equal(alone.times, trace.spikes["tick"] / simulation.time.ticks)
+    assert np.array_equal(alone.times, trace.times) and alone.ticks == trace.ticks == 5120
+    layer = trace.names[0]
+    assert np.array_equal(alone.of(layer), trace.of(layer))
+    assert repr(alone) == repr(trace) == repr(read) and "order random" in repr(alone)
+    assert alone.about["semantics"]["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda trace: eventsnn.microscope.observe(trace, 0, 0),
+        lambda trace: eventsnn.explain.explain_neuron(trace, 0, 0),
+        lambda trace: eventsnn.replay.replay(trace.simulation, trace),
+        lambda trace: eventsnn.replay.run_at(trace, 1),
+        lambda trace: trace.simulation.steps,
+    ],
+)
+def test_what_needs_a_simulation_says_so(tmp_path, ask):
+    simulation, pixels = prepared(5)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    with pytest.raises(
+        InputError, match=r"expected the simulation .*read_trace\(path, simulation\)"
+    ):
+        ask(read_trace(path))
+
+
+@pytest.mark.parametrize("key, value", [("layers", "{}"), ("decides", "[]"), ("semantics", "{")])
+@pytest.mark.parametrize("alone", [True, False])
+def test_damaged_words_are_one_error(tmp_path, key, value, alone):
+    simulation, pixels = prepared(5)
+    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    with h5py.File(path, "a") as file:
+        file.attrs[key] = value
+    with pytest.raises(InputError, match="damaged"):
+        read_trace(path, None if alone else simulation)
 
 
 def test_recording_needs_the_event_engine():

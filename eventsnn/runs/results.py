@@ -1,0 +1,215 @@
+"""A run's results folder, opened again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.exceptions import InputError
+from eventsnn.files.reading import check_storage, child, open_hdf5
+from eventsnn.runs.folder import TRACE
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.files import read_trace
+from eventsnn.trace.trace import Trace
+from eventsnn.views.tables import html_table, optional
+
+MOST = 10**8  # bytes of summary.json, or of a table
+DO = "give the folder that a run left (--out)"
+TEXT = ("layer", "activation", "shape")  # columns whose cells are no numbers
+COUNTS = (
+    "spikes",
+    "operations",
+    "spikes_per_image",
+    "operations_per_image",
+    "ties",
+    "t_eq",
+    "stage_one",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Results:
+    """What a run left in its folder, to read. `open_results` makes it; nothing is written.
+
+    folder: where it is. summary: summary.json. layers, accuracy: the rows of layers.csv and
+    accuracy.csv, by column; None where a cell is empty. traces: each traced image's number in its
+    data set -> its file.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    layers: list[Row]
+    accuracy: list[Row]
+    traces: dict[int, Path]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's options that can change its outcome, by name."""
+        return dict(self.summary["settings"])
+
+    @property
+    def names(self) -> list[str]:
+        """The layers' names, the readout's last."""
+        return [row["layer"] for row in self.layers]
+
+    @property
+    def counts(self) -> dict[str, NDArray[np.int64]]:
+        """Name -> array of what run.h5 counted, in all images together unless its name says more.
+
+        spikes, operations: int64 [layer, step]. spikes_per_image, operations_per_image: int64
+        [image, layer]. ties: int64 [layer]. t_eq: int64 [image]. stage_one: int64 [2, layer], of
+        SRP's first stage. Those that the run did not keep are not there. Raises InputError where
+        run.h5 cannot be read.
+        """
+        return {name: self.read(name) for name in COUNTS if name in self.contents()}
+
+    def contents(self) -> dict[str, str]:
+        """Name -> what it is, of every array in run.h5. Raises InputError as `counts` does."""
+        found: dict[str, str] = {}
+
+        def note(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+                found[name] = f"{item.attrs.get('description', '')} ({item.attrs.get('unit', '')})"
+
+        with self._run() as file:
+            file["/"].visititems(note)
+        return found
+
+    def read(self, name: str) -> NDArray[Any]:
+        """An array of run.h5, such as "readout", "digests" or "images/label".
+
+        name: one of `contents`. Raises InputError for another, and where run.h5 cannot be read.
+        """
+        known = self.contents()
+        if name not in known:
+            raise InputError(f"{self._file}: name", f"one of {', '.join(known)}", repr(name))
+        with self._run() as file:
+            item: Any = file
+            for part in name.split("/"):
+                item = child(item, part)
+            check_storage(item, f"{self._file}: {name}")
+            return np.asarray(item[()])
+
+    def trace(self, image: int | None = None, simulation: Simulation | None = None) -> Trace:
+        """The `Trace` of an image.
+
+        image: its number in its data set, a key of `traces` (None: the first of them). simulation:
+        the network with the run's settings, for what needs it (None: spikes, names and times
+        only). Raises InputError for an image without a trace, and what `read_trace` raises.
+        """
+        if not self.traces:
+            do = "run with --engine event --trace spikes"
+            raise InputError(f"{self.folder}: image", "a run that kept its spikes", "none", do)
+        number = min(self.traces) if image is None else image
+        if number not in self.traces:
+            expected = f"one of {', '.join(map(str, sorted(self.traces)))}"
+            raise InputError(f"{self.folder}: image", expected, repr(image), "see its traces")
+        return read_trace(self.traces[number], simulation)
+
+    def to_pandas(self) -> tuple[Any, Any]:
+        """(layers, accuracy) as DataFrames, a row a layer and a row a T; needs pandas."""
+        pandas = optional("pandas")
+        layers = pandas.DataFrame(self.layers).set_index("layer")
+        return layers, pandas.DataFrame(self.accuracy).set_index("T")
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "run.h5"
+
+    def _run(self) -> Any:
+        """run.h5, open inside a block."""
+        if not self._file.is_file():
+            raise InputError(self._file, "a run's numbers", "nothing of that name", DO)
+        return open_hdf5(self._file)
+
+    def __repr__(self) -> str:
+        data = self.summary.get("data")
+        of = f" of {data['name']}" if isinstance(data, dict) and "name" in data else ""
+        last = self.accuracy[-1]
+        right = last.get("accuracy")
+        accuracy = "" if right is None else f", accuracy {right:.2%}"
+        count = len(self.traces)
+        traces = f"; {count} trace{'s' * (count > 1)}" if count else ""
+        return (
+            f"<Results {self.folder}: {self.summary['images']:,} images{of}, T = {last['T']}"
+            f"{accuracy}, {last['spikes_per_image']:,.0f} spikes an image{traces}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>" + html_table(self.accuracy)
+
+
+def open_results(folder: str | os.PathLike[str]) -> Results:
+    """The `Results` that a run left: its summary, tables, counts and traces.
+
+    folder: the run's results folder. Raises InputError for a folder that is none, or is damaged.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing of that name"
+        raise InputError(path, "a results folder", found, DO)
+    if not (path / "summary.json").is_file():
+        partial = path.with_name(path.name + ".partial")
+        under_way = (path / "identity.json").exists() or partial.exists()
+        do = "give the run's command again, and it goes on" if under_way else DO
+        found = "a run that is not finished" if under_way else "no summary.json"
+        raise InputError(path, "a results folder", found, do)
+    try:
+        summary = json.loads(_text(path / "summary.json"))
+        if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
+            raise ValueError("no settings in summary.json")
+        if type(summary.get("images")) is not int:
+            raise ValueError("no number of images in summary.json")
+        layers = _rows(path / "layers.csv", ("layer",))
+        accuracy = _rows(path / "accuracy.csv", ("T", "spikes_per_image"))
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        words = error.strerror if isinstance(error, OSError) else error
+        do = "it is damaged or another program's: run again"
+        raise InputError(path, "a whole results folder", words or error, do) from None
+    names = [name for name in os.listdir(path) if re.fullmatch(TRACE, name)]
+    traces = {int(name.removeprefix("trace-").removesuffix(".h5")): path / name for name in names}
+    return Results(path, summary, layers, accuracy, dict(sorted(traces.items())))
+
+
+def _text(path: Path) -> str:
+    """What is in a text file. Raises OSError or ValueError where it cannot be read."""
+    size = path.stat().st_size
+    if size > MOST:
+        raise ValueError(f"{path.name} of {size:,} bytes")
+    return path.read_text("utf-8")
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> list[Row]:
+    """A table's rows, with numbers for cells. needed: columns without which it is none."""
+    lines = _text(path).splitlines()
+    rows = [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(lines)]
+    if not rows or not all(row.get(key) is not None for row in rows for key in needed):
+        raise ValueError(f"no {' or '.join(needed)} in {path.name}")
+    return rows
+
+
+def _cell(column: str, text: Any) -> Any:
+    """A cell's value: a number, text, or None where it is empty."""
+    if not isinstance(text, str) or column in TEXT:
+        return text
+    if not text:
+        return None
+    number = float(text)
+    plain = re.fullmatch(r"-?\d+", text, re.ASCII)
+    return int(text) if plain and math.isfinite(number) else number

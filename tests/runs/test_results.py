@@ -1,0 +1,157 @@
+"""A results folder, opened again."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+import eventsnn
+from eventsnn import InputError
+from eventsnn.run import main
+
+RUN = ["--engine", "event", "--limit", "3", "--steps", "2", "--trace", "spikes", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "r"
+    assert main([*RUN, "--trace-images", "2", "--seed", "3", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def result():
+    network = eventsnn.convert(eventsnn.load("sample"))
+    images = eventsnn.load_images("sample", limit=3)
+    return eventsnn.simulate(network, images, steps=2, engine="event", seed=3)
+
+
+def test_a_folder_is_what_the_run_found(folder, result):
+    results = eventsnn.open_results(folder)
+    assert results.summary == json.loads((folder / "summary.json").read_text())
+    assert results.settings["seed"] == 3 and results.settings["steps"] == 2
+    assert results.names == [layer.name for layer in result.network.layers]
+    assert [row["neurons"] for row in results.layers] == [
+        layer.size for layer in result.network.layers
+    ]
+    assert [row["T"] for row in results.accuracy] == [1, 2]
+    assert results.accuracy[-1]["accuracy"] == result.accuracy()
+    counts = results.counts
+    assert np.array_equal(counts["spikes"], result.spikes.sum(axis=0))
+    assert np.array_equal(counts["operations"], result.operations.sum(axis=0))
+    assert np.array_equal(counts["spikes_per_image"], result.spikes.sum(axis=2))
+    assert "stage_one" not in counts and counts["t_eq"].shape == (3,)
+    assert np.array_equal(results.read("readout"), result.batch.readout)
+    assert results.contents()["images/label"].startswith("[image]: class")
+
+
+def test_its_traces_are_there_by_image(folder, result):
+    results = eventsnn.open_results(folder)
+    assert list(results.traces) == [0, 1]
+    for image in results.traces:
+        trace, expected = results.trace(image), result.trace(image)
+        assert np.array_equal(trace.spikes, expected.spikes) and trace.number == image
+        assert np.array_equal(trace.times, expected.times) and trace.names == results.names
+        whole = results.trace(image, result.simulation)
+        seen = eventsnn.microscope.observe(whole, 0, 5)
+        assert np.array_equal(seen.spikes, result.observe(0, 5, image).spikes)
+    assert results.trace().number == 0
+    with pytest.raises(InputError, match="expected one of 0, 1, found 2"):
+        results.trace(2)
+    with pytest.raises(InputError, match="expected a trace with"):
+        other = eventsnn.Simulation(result.network, steps=2, engine="event", seed=4)
+        results.trace(0, other)
+
+
+def test_it_says_what_it_is_and_is_not_written(folder):
+    results = eventsnn.open_results(str(folder))
+    said = repr(results)
+    assert said.startswith(f"<Results {folder}: 3 images of ") and said.endswith("; 2 traces>")
+    assert "T = 2, accuracy " in said and "<table>" in results._repr_html_()
+    with pytest.raises(AttributeError):
+        results.summary = {}
+
+
+def test_tables_become_dataframes(folder):
+    pytest.importorskip("pandas")
+    layers, accuracy = eventsnn.open_results(folder).to_pandas()
+    assert layers.loc["readout", "neurons"] == 10 and list(accuracy.index) == [1, 2]
+
+
+def test_a_run_that_kept_no_counts(tmp_path):
+    arguments = ["--limit", "2", "--steps", "1", "--trace", "none", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "r")]) == 0
+    results = eventsnn.open_results(tmp_path / "r")
+    assert set(results.counts) == {"ties", "t_eq"} and not results.traces
+    with pytest.raises(InputError, match="--trace spikes"):
+        results.trace(0)
+    with pytest.raises(InputError, match="expected one of .*readout.*, found 'spikes'"):
+        results.read("spikes")
+
+
+def damage(folder, name):
+    if name == "no such folder":
+        shutil.rmtree(folder)
+    elif name == "a file":
+        shutil.rmtree(folder)
+        folder.write_text("x")
+    elif name == "empty":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    elif name == "not finished":
+        shutil.rmtree(folder)
+        folder.mkdir()
+        folder.with_name(folder.name + ".partial").mkdir()
+    elif name == "summary":
+        (folder / "summary.json").write_text("{")
+    elif name == "another summary":
+        (folder / "summary.json").write_text("[]")
+    elif name == "no table":
+        (folder / "layers.csv").unlink()
+    elif name == "words in a table":
+        (folder / "accuracy.csv").write_text("T,spikes_per_image\nx,y\n")
+    elif name == "an empty table":
+        (folder / "accuracy.csv").write_text("T\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no such folder",
+        "a file",
+        "empty",
+        "not finished",
+        "summary",
+        "another summary",
+        "no table",
+        "words in a table",
+        "an empty table",
+    ],
+)
+def test_what_is_no_results_folder_is_one_error(folder, tmp_path, name):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    damage(copy, name)
+    with pytest.raises(InputError, match="results folder") as caught:
+        eventsnn.open_results(copy)
+    assert caught.value.do and ("not finished" in str(caught.value)) is (name == "not finished")
+
+
+def test_a_damaged_file_of_counts_is_one_error(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "run.h5").write_bytes((copy / "run.h5").read_bytes()[:3000])
+    with pytest.raises(InputError, match="HDF5"):
+        eventsnn.open_results(copy).counts  # noqa: B018
+    (copy / "run.h5").unlink()
+    with pytest.raises(InputError, match="nothing of that name"):
+        eventsnn.open_results(copy).counts  # noqa: B018
+
+
+def test_a_link_out_of_the_file_is_not_followed(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    with h5py.File(copy / "run.h5", "a") as file:
+        file["linked"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "x")
+    assert "linked" not in eventsnn.open_results(copy).contents()
