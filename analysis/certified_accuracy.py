@@ -28,8 +28,9 @@ from matplotlib.ticker import StrMethodFormatter
 
 import eventsnn
 from eventsnn import Images, Network
+from eventsnn.statistics import share
 from eventsnn.studies import scripts
-from eventsnn.studies.certified import certify, share
+from eventsnn.studies.certified import certify
 from eventsnn.studies.intervals import LIMIT
 from eventsnn.studies.setting import pick
 from eventsnn.views.tables import report_steps, text_table, write_csv

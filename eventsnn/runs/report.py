@@ -17,6 +17,7 @@ from eventsnn.runs.folder import Folder
 from eventsnn.runs.run_file import Totals
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.statistics import wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
 from eventsnn.views import tables
@@ -214,7 +215,7 @@ def accuracy_rows(
         if labels is not None:
             hits = int(np.sum(predicted == labels))
             accuracy = hits / count
-            low, high = tables.wilson(hits, count)
+            low, high = wilson(hits, count)
         row = {
             "T": t,
             "accuracy": accuracy,

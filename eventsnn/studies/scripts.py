@@ -19,7 +19,8 @@ from eventsnn.exceptions import InputError
 from eventsnn.plugins import load_plugins
 from eventsnn.readers import load
 from eventsnn.result import Result
-from eventsnn.views.tables import report_steps, wilson
+from eventsnn.statistics import wilson
+from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

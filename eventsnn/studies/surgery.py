@@ -42,12 +42,13 @@ from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.statistics import wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
 from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_of, prepare, top_of
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
-from eventsnn.views.tables import ByLayer, wilson
+from eventsnn.views.tables import ByLayer
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
 STAGES = ("counts", "times")  # of a layer's replacement

@@ -21,7 +21,7 @@ simulation studies torch trace views
 """
 MODULES = """
 ann arithmetic asynchronism certified cost data edits encoding equivalence errors explain export
-microscope neurons plots presets readers replay surgery tables trace
+microscope neurons plots presets readers replay statistics surgery tables trace
 """
 
 

@@ -467,13 +467,6 @@ def test_units(values, unit, factor):
     assert tables.in_unit(values) == (unit, pytest.approx(factor))
 
 
-def test_intervals_of_shares():
-    """Wilson's interval for 81 of 263 and for 0 of 20, as Newcombe (1998, table I) gives them."""
-    assert tables.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert tables.wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
-    assert tables.wilson(7, 7)[1] == 1
-
-
 # --- pictures --------------------------------------------------------------------------------
 
 

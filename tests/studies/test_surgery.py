@@ -24,11 +24,12 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.data.images import pixel_range
 from eventsnn.result import Simulation
+from eventsnn.statistics import wilson
 from eventsnn.studies import errors, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.trains import with_train
-from eventsnn.views.tables import text_table, wilson
+from eventsnn.views.tables import text_table
 
 MODELS = {
     "if": dict(steps=5),
