@@ -107,7 +107,7 @@ class Costs(ByLayer):
 
     snn, ann: the network as it runs, and the ANN: `hits`, images classified as labelled;
     `accuracy`, the share of them, with its 95 % interval `low` to `high` (Wilson); `square`, the
-    mean squared distance of the readout from the ANN's output.
+    mean squared distance of the readout from the ANN's logits.
 
     layers: one row each, from input to output. The same five with right counts in this layer, at
     kept times (`counts hits` and so on), and then with times spread evenly, too (`times hits`, …),
@@ -205,7 +205,7 @@ def _scored(
     """Key -> (hits, squared distance from the ANN's output, wrong counts) of some images."""
     simulation = part.simulation
     network = simulation.network
-    outputs = ann.predict(network.graph, part.pixels).reshape(-1, network.readout.size)
+    outputs = ann.logits(network.graph, part.pixels).reshape(-1, network.readout.size)
     hits = (outputs.argmax(axis=1) == labels).sum()
     found: dict[Key, NDArray[np.float64]] = {"ann": np.array([hits, 0, 0], np.float64)}
     for key, runs, wrong in _all_replaced(part, counts):

@@ -583,8 +583,9 @@ def test_provenance_is_json_of_any_length(tmp_path):
     with pytest.raises(ZeroDivisionError), Folder(tmp_path / "out") as folder:
         folder.open({})
         folder.add(0, simulation.run(images.pixels), 1.0)
+        found = (np.zeros((3, 4)),) * 2
         totals = run_file.write_hdf5(
-            folder.results / "run.h5", folder, simulation, images, np.zeros((3, 4)), [2], provenance
+            folder.results / "run.h5", folder, simulation, images, found, [2], provenance
         )
         with h5py.File(folder.results / "run.h5") as file:
             assert json.loads(file["provenance"][()]) == provenance and "images/label" not in file
