@@ -372,7 +372,7 @@ def footnote(reference: str, trainings: int = 1) -> str:
     """
     trained = "1 training" if trainings == 1 else f"{trainings} trainings"
     return (
-        f"against {reference}, image by image: right here and wrong there : the other way round, "
-        f"p two-sided, after Holm for the whole table; {trained}: intervals and p hold for what "
-        "was trained, not for training anew"
+        f"against {reference}, image by image: right here and wrong there : the other way round, p "
+        f"two-sided, after Holm for the whole table;\n{trained}: intervals and p hold for what was "
+        "trained, not for training anew"
     )

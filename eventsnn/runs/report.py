@@ -16,7 +16,7 @@ from eventsnn.runs.folder import Folder
 from eventsnn.runs.run_file import Totals
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation, cores
-from eventsnn.statistics import wilson
+from eventsnn.statistics import Paired, compare, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
 from eventsnn.views import tables
@@ -196,13 +196,20 @@ def accuracy_rows(
 ) -> list[Row]:
     """One row for each T: what is known of the images after T steps.
 
-    It has the accuracy with its 95 % interval, the agreement with the ANN, the mean squared error
-    of the readout against the ANN's logits, and spikes and operations per image up to T.
+    It has the accuracy with its 95 % interval, the images that it and the ANN alone have right with
+    McNemar's p (after Holm for all T, too: semantics, section 15), the agreement with the ANN, the
+    mean squared error of the readout against the ANN's logits, and spikes and operations per image
+    up to T.
 
     totals: over all images. steps: the numbers T. labels: int64 [N], or None. ann_classes: int64
     [N], where the ANN puts the images. classes: of the readout.
     """
     count, rows = len(ann_classes), []
+    against: dict[int, Paired] = {}
+    if labels is not None:
+        right = totals.predictions == labels[:, None]
+        pairs = {t: (right[:, i], ann_classes == labels) for i, t in enumerate(steps)}
+        against = compare(pairs)
     for t, predicted, error in zip(steps, totals.predictions.T, totals.squared_errors.sum(axis=0)):
         accuracy = low = high = None
         if labels is not None:
@@ -214,6 +221,10 @@ def accuracy_rows(
             "accuracy": accuracy,
             "accuracy_low": low,
             "accuracy_high": high,
+            "only_snn_right": against[t].gained if against else None,
+            "only_ann_right": against[t].lost if against else None,
+            "p": against[t].p if against else None,
+            "p_holm": against[t].holm if against else None,
             "agreement_with_ann": float(np.mean(predicted == ann_classes)),
             "readout_mse": float(error / (count * classes)),
             "spikes_per_image": float(totals.spikes[:, :t].sum() / count),
@@ -248,7 +259,12 @@ def print_tables(
         "spikes that arrive)"
     )
     say(tables.text_table(_shown_layers(layers, factor), columns))
-    interval = "with the 95 % interval of the accuracy; " if labelled else ""
+    interval = ""
+    if labelled:
+        interval = (
+            "with the 95 % interval of the accuracy; images that the SNN or the ANN alone has right,\n"
+            "McNemar's p after Holm for all T; "
+        )
     say(f"\nAfter T steps ({interval}as the ANN: images put into the same class)")
     say(tables.text_table(_shown_accuracy(accuracy, factor, labelled), columns))
     last = accuracy[-1]
@@ -295,6 +311,8 @@ def _shown_accuracy(accuracy: Sequence[Row], factor: float, labelled: bool) -> l
         if labelled:
             shown["accuracy"] = row["accuracy"]
             shown["interval"] = f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"
+            counts = f"{row['only_snn_right']} : {row['only_ann_right']}"
+            shown["only SNN : only ANN"] = f"{counts}, p = {row['p_holm']:.2g}"
         shown["agreement_with_ann"] = row["agreement_with_ann"]
         shown["spikes_per_image"] = row["spikes_per_image"]
         shown[OPERATIONS] = row[OPERATIONS] * factor
