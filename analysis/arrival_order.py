@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn import Images, Network, statistics
+from eventsnn import Images, Network
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import simulate
 from eventsnn.studies import errors, scripts
@@ -46,6 +46,8 @@ ORDERS: dict[str, dict[str, Any]] = {
     "excitatory first, 1 spike a step": {"order": "excitatory_first", "refractory": 1.0},
 }
 EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
+# means of images, with the ends of their intervals
+MEANS = [f"{name}{end}" for name in ("spikes", "operations") for end in ("", " low", " high")]
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
@@ -77,11 +79,9 @@ def measure(
         result = simulate(network, images, steps=steps, engine="event", **options)
     except EXPLOSIONS:
         row |= dict.fromkeys(("accuracy", "low", "high"), float("nan"))
-        return row | dict.fromkeys(("spikes", "operations"), float("inf")), None
-    row |= scripts.accuracy(result, steps)
-    row["spikes"] = float(result.spikes.sum() / len(images))
-    row["operations"] = float(result.operations.sum() / len(images))
-    return row, scripts.hits(result)
+        return row | dict.fromkeys(MEANS, float("inf")), None
+    (found,) = scripts.by_step(result, [steps], time.get("seed", 0))
+    return row | found, scripts.hits(result)
 
 
 def cases(
@@ -308,7 +308,7 @@ def study(args: argparse.Namespace) -> None:
     scripts.save(draw_windows(curve, clocked, some), out, "window")
     scripts.save(draw_cases(means, those), out, "cases")
     for table in (scripts.compact(rows), scripts.compact(curve)):
-        print(f"{text_table(table, FORMATS)}\n{statistics.footnote('clocked time')}\n")
+        print(f"{text_table(table, FORMATS)}\n{scripts.footnote('clocked time', seed)}\n")
     for table in (layers, means):
         print(f"{text_table(table, FORMATS)}\n")
     print(f"pictures and tables in {out}")

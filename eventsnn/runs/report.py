@@ -262,7 +262,7 @@ def print_tables(
     interval = ""
     if labelled:
         interval = (
-            "with the 95 % interval of the accuracy; images that the SNN or the ANN alone has right,\n"
+            "with the 95 % interval of the accuracy; images that SNN or ANN alone has right,\n"
             "McNemar's p after Holm for all T; "
         )
     say(f"\nAfter T steps ({interval}as the ANN: images put into the same class)")

@@ -248,10 +248,11 @@ def discordant(row: Row) -> str:
 
 
 def compact(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen: their columns of `paired` as one, "gained : lost"."""
+    """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
     shown = []
     for row in rows:
-        kept = {name: value for name, value in row.items() if name not in PAIRED}
+        dropped = {name for name in row if name in PAIRED or name.endswith((" low", " high"))}
+        kept = {name: value for name, value in row.items() if name not in dropped}
         shown.append(kept | {"gained : lost": discordant(row)})
     return shown
 
