@@ -28,7 +28,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn import Graph, Images
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
@@ -37,6 +36,8 @@ from eventsnn.studies import scripts
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
+# (model, T) -> hits, bool [N]
+Hits = dict[tuple[str, Any], NDArray[np.bool_]]
 # word behind a plus -> (convert options, run options)
 WORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "srp": ({}, {"srp": 4}),
@@ -75,40 +76,39 @@ def options(name: str, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def measure(
-    graph: Graph,
-    images: Images,
-    calibration: Images,
-    outputs: NDArray[Any],
-    name: str,
-    steps: int,
-    progress: bool,
-) -> list[scripts.Row]:
-    """One row for each T (and "rest" for st-bif) of a model.
+    args: argparse.Namespace, graph: Graph, images: Images, logits: NDArray[Any], name: str
+) -> tuple[list[scripts.Row], Hits]:
+    """(one row for each T, and "rest" for st-bif, of a model; the hits of each).
 
     A row has accuracy, loss, mean squared error and cost, and the best accuracy of all steps with
-    its T. graph: the ANN. images: what is classified. calibration: what thresholds are found on.
-    outputs: the ANN's, [N, classes]. name: the model, as for --models. steps: the largest T.
-    progress: whether a progress bar is shown.
+    its T. args: the options. graph: the ANN. images: what is classified. logits: the ANN's, [N,
+    classes]. name: the model, as for --models.
     """
+    steps = args.steps
     chosen, settings = options(name, steps)
-    network = eventsnn.convert(graph, calibration=calibration, **chosen)
-    result = simulate(network, images, batch=4, progress=progress, **settings)
+    network = scripts.network_of(args, graph, images, **chosen)
+    settings |= {"seed": args.seed, "progress": sys.stderr.isatty()}
+    result = simulate(network, images, batch=4, **settings)
     last, rests = settings["steps"], "encoding" in settings
-    rows = scripts.by_step(result, dict.fromkeys([*report_steps(steps), last]))
+    times = list(dict.fromkeys([*report_steps(steps), last]))
+    rows = scripts.by_step(result, times, args.seed)
+    errors = scripts.squared_errors(result, times, logits, args.seed)
     accuracies = [result.accuracy(t) for t in range(1, last + 1)]
-    ann_accuracy = float(np.mean(outputs.argmax(axis=1) == images.labels))
+    ann_accuracy = float(np.mean(logits.argmax(axis=1) == images.labels))
     for row in rows:
         row |= {
             "ann": ann_accuracy,
             "loss": ann_accuracy - row["accuracy"],
-            "mse": float(np.square(result.readout(row["T"]) - outputs).mean()),
+            **errors[row["T"]],
             "best": max(accuracies),
             "best T": accuracies.index(max(accuracies)) + 1,
             "T_eq": float(result.batch.t_eq.mean()) if rests else None,
         }
+    right: Hits = {(name, t): scripts.hits(result, t) for t in times}
     if rests:
         rows[-1]["T"] = "rest"
-    return [{"model": name, **row} for row in rows]
+        right[name, "rest"] = right.pop((name, last)) if last != steps else right[name, last]
+    return [{"model": name, **row} for row in rows], right
 
 
 def draw(lines: Mapping[str, list[scripts.Row]], ann_accuracy: float, title: str) -> Figure:
@@ -138,11 +138,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    outputs, rows = ann.predict(graph, images.pixels), []
-    progress = sys.stderr.isatty()
-    for name in tqdm(args.models.split(","), unit="model", disable=None, delay=2):
-        rows += measure(graph, images, calibration, outputs, name, args.steps, progress)
+    graph, images = scripts.given(args)
+    logits = ann.logits(graph, images.pixels)
+    rows: list[scripts.Row] = []
+    right: Hits = {}
+    models = args.models.split(",")
+    for name in tqdm(models, unit="model", disable=None, delay=2):
+        found, its = measure(args, graph, images, logits, name)
+        rows += found
+        right |= its
+        scripts.paired(
+            rows,
+            right,
+            lambda row: (row["model"], row["T"]),
+            lambda key: (models[0], args.steps if key[1] == "rest" else key[1]),
+        )
         write_csv(args.out / "accuracy_latency.csv", rows)
     timed = [row for row in rows if row["T"] != "rest"]
     ann_accuracy, title = rows[0]["ann"], scripts.title(graph, f"{len(images)} images")
@@ -153,8 +163,10 @@ def study(args: argparse.Namespace) -> None:
     for row in shown:
         for key in ("best", "best T", "T_eq", "spikes", "operations"):
             row[key] = last[row["model"]][key]
+        row["gained : lost"] = scripts.discordant(last[row["model"]])
     print(text_table(shown, FORMATS))
-    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    print(f"\n{scripts.footnote(models[0], args.seed)}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
 
 
 if __name__ == "__main__":

@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn import Images, Network
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import simulate
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.setting import pick
 from eventsnn.views.plots import BLUE, CASES, ORANGE
-from eventsnn.views.tables import text_table, wilson, write_csv
+from eventsnn.views.tables import text_table, write_csv
 
 ORDERS: dict[str, dict[str, Any]] = {
     "clocked": {"order": "clocked"},
@@ -46,6 +46,8 @@ ORDERS: dict[str, dict[str, Any]] = {
     "excitatory first, 1 spike a step": {"order": "excitatory_first", "refractory": 1.0},
 }
 EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
+# means of images, with the ends of their intervals
+MEANS = [f"{name}{end}" for name in ("spikes", "operations") for end in ("", " low", " high")]
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
@@ -64,12 +66,12 @@ def measure(
     label: str,
     most: int = MOST,
     **time: Any,
-) -> scripts.Row:
-    """One row: accuracy with its interval, spikes and operations per image.
+) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
+    """(one row: accuracy with its interval, spikes and operations per image; the hits).
 
-    An order under which firing explodes has no accuracy (NaN), and spikes without end. network,
-    images: what runs. steps: T. neuron: the model's name. label: the order's. most: events for each
-    neuron and step, beyond which firing counts as exploding. time: the order's options.
+    An order under which firing explodes has no accuracy (NaN), no hits, and spikes without end.
+    network, images: what runs. steps: T. neuron: the model's name. label: the order's. most: events
+    for each neuron and step, beyond which firing counts as exploding. time: the order's options.
     """
     row = {"neuron": neuron, "order": label, "T": steps, "images": len(images)}
     options = {"neuron": neuron, "max_events": most * network.neurons * steps, **time}
@@ -77,13 +79,9 @@ def measure(
         result = simulate(network, images, steps=steps, engine="event", **options)
     except EXPLOSIONS:
         row |= dict.fromkeys(("accuracy", "low", "high"), float("nan"))
-        return row | dict.fromkeys(("spikes", "operations"), float("inf"))
-    hits = round(result.accuracy() * len(images))
-    low, high = wilson(hits, len(images))
-    row |= {"accuracy": hits / len(images), "low": low, "high": high}
-    row["spikes"] = float(result.spikes.sum() / len(images))
-    row["operations"] = float(result.operations.sum() / len(images))
-    return row
+        return row | dict.fromkeys(MEANS, float("inf")), None
+    (found,) = scripts.by_step(result, [steps], time.get("seed", 0))
+    return row | found, scripts.hits(result)
 
 
 def cases(
@@ -123,13 +121,13 @@ def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
     return means
 
 
-def by_layer(network: Network, images: Images, steps: int) -> list[scripts.Row]:
+def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[scripts.Row]:
     """One row a layer: how IF neurons under fifo part from clocked time.
 
-    network, images: what runs. steps: T.
+    network, images: what runs. steps: T. seed: of everything random.
     """
     clocked, fifo = (
-        simulate(network, images, steps=steps, engine="event", order=order, neurons=True)
+        simulate(network, images, steps=steps, engine="event", order=order, seed=seed, neurons=True)
         for order in ("clocked", "fifo")
     )
     heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
@@ -249,32 +247,55 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network = eventsnn.convert(graph, calibration=calibration)
+    graph, images = scripts.given(args)
+    network = scripts.network_of(args, graph, images)
     steps, out = args.steps, args.out
     neurons = args.neurons.split(",")
     windows = [float(word) for word in args.windows.split(",")]
     few, counted = _first(images, args.window_limit), _first(images, args.case_limit)
-    rows, curve = [], []
+    rows: list[scripts.Row] = []
+    curve: list[scripts.Row] = []
+    right: dict[Any, NDArray[np.bool_]] = {}
+    of_windows: dict[Any, NDArray[np.bool_]] = {}
+    seed = args.seed
     found: list[scripts.Row] = []
     total = len(neurons) * (2 * len(ORDERS) + len(windows))
     with tqdm(total=total, unit="run", disable=None, delay=2) as bar:
         for neuron in neurons:
             for label, time in ORDERS.items():
-                rows.append(measure(network, images, steps, neuron, label, **time))
+                row, hits = measure(network, images, steps, neuron, label, seed=seed, **time)
+                rows.append(row)
+                if hits is not None:
+                    right[neuron, label] = hits
+                scripts.paired(
+                    rows,
+                    right,
+                    lambda row: (row["neuron"], row["order"]),
+                    lambda key: (key[0], "clocked"),
+                )
                 write_csv(out / "arrival_order.csv", rows)
                 bar.update()
-                found += cases(network, counted, steps, neuron, label, **time)
+                found += cases(network, counted, steps, neuron, label, seed=seed, **time)
                 write_csv(out / "cases.csv", found)
                 bar.update()
         for neuron in neurons:
             for window in windows:
-                jitter = {"order": "jitter", "jitter": "uniform:1", "window": window}
-                row = measure(network, few, steps, neuron, "jitter", most=64, **jitter)
+                jitter = {"order": "jitter", "jitter": "uniform:1", "window": window, "seed": seed}
+                row, hits = measure(network, few, steps, neuron, "jitter", most=64, **jitter)
                 curve.append({**row, "window": window})
+                clocked_hits = right.get((neuron, "clocked"))
+                if hits is not None and clocked_hits is not None:
+                    of_windows[neuron, window] = hits
+                    of_windows[neuron, None] = clocked_hits[: len(few)]
+                scripts.paired(
+                    curve,
+                    of_windows,
+                    lambda row: (row["neuron"], row["window"]),
+                    lambda key: (key[0], None),
+                )
                 write_csv(out / "window.csv", curve)
                 bar.update()
-    layers = by_layer(network, _first(images, 16), steps)
+    layers = by_layer(network, _first(images, 16), steps, seed)
     write_csv(out / "layers.csv", layers)
     clocked = {row["neuron"]: row["accuracy"] for row in scripts.only(rows, order="clocked")}
     means = in_all(found)
@@ -286,7 +307,9 @@ def study(args: argparse.Namespace) -> None:
     scripts.save(draw_orders(rows, title), out, "arrival_order")
     scripts.save(draw_windows(curve, clocked, some), out, "window")
     scripts.save(draw_cases(means, those), out, "cases")
-    for table in (rows, curve, layers, means):
+    for table in (scripts.compact(rows), scripts.compact(curve)):
+        print(f"{text_table(table, FORMATS)}\n{scripts.footnote('clocked time', seed)}\n")
+    for table in (layers, means):
         print(f"{text_table(table, FORMATS)}\n")
     print(f"pictures and tables in {out}")
 

@@ -240,9 +240,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
     options = {"steps": args.steps, "neuron": args.neuron, "progress": sys.stderr.isatty()}
+    options["seed"] = args.seed
     found = asynchronism.measure(network, images, order=args.order, **options)
     write_csv(out / "asynchronism.csv", found.layers)
     shown = _chosen(args.layers, scripts.column(found.layers, "layer"))

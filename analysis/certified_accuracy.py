@@ -25,11 +25,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
+from numpy.typing import NDArray
 
-import eventsnn
-from eventsnn import Images, Network
+from eventsnn import Images, Network, statistics
+from eventsnn.statistics import share
 from eventsnn.studies import scripts
-from eventsnn.studies.certified import certify, share
+from eventsnn.studies.certified import certify
 from eventsnn.studies.intervals import LIMIT
 from eventsnn.studies.setting import pick
 from eventsnn.views.tables import report_steps, text_table, write_csv
@@ -50,17 +51,18 @@ FORMATS |= {"neurons": ("neurons", ","), "widest": ("widest", ",")}
 
 
 def measure(
-    network: Network, images: Images, neuron: str, steps: int, whole: bool
-) -> tuple[list[scripts.Row], ...]:
-    """Rows by T, by layer, and by layer and T of a neuron model.
+    network: Network, images: Images, neuron: str, steps: int, whole: bool, seed: int
+) -> tuple[list[list[scripts.Row]], dict[tuple[str, int], NDArray[np.bool_]]]:
+    """(rows by T, by layer, and by layer and T of a neuron model; (neuron, T) -> certified).
 
     network, images: what runs. neuron: the model's name. steps: the largest T. whole: there are no
-    rows of the third kind.
+    rows of the third kind. seed: of everything random.
     """
     encoding = "even" if neuron == "st-bif" else "constant"
     options: dict[str, Any] = {
         "neuron": neuron,
         "encoding": encoding,
+        "seed": seed,
         "progress": sys.stderr.isatty(),
     }
     found = certify(network, images, steps=steps, one_by_one=not whole, **options)
@@ -75,7 +77,8 @@ def measure(
     tables = []
     for rows in (found.table(), by_layer, depth):
         tables.append([of_model | row for row in rows])
-    return tuple(tables)
+    certified = {(neuron, t): found.classes[:, t - 1] >= 0 for t in report_steps(steps)}
+    return tables, certified
 
 
 def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
@@ -153,19 +156,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network = eventsnn.convert(graph, calibration=calibration)
+    graph, images = scripts.given(args)
+    network = scripts.network_of(args, graph, images)
     tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
-    for neuron in args.neurons.split(","):
-        found = measure(network, images, neuron, args.steps, args.whole)
+    neurons, certified = args.neurons.split(","), {}
+    for neuron in neurons:
+        found, its = measure(network, images, neuron, args.steps, args.whole, args.seed)
+        certified |= its
         for (name, rows), more in zip(tables.items(), found):
             rows += more
+            if name == "certified_accuracy":
+                scripts.paired(
+                    rows,
+                    certified,
+                    lambda row: (row["neuron"], row["T"]),
+                    lambda key: (neurons[0], key[1]),
+                )
             if rows:
                 write_csv(args.out / f"{name}.csv", rows)
     by_step, by_layer, _ = tables.values()
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, args.out, "certified_accuracy")
-    print(f"{text_table(_shown(by_step, 'images'), FORMATS)}\n")
+    print(f"{text_table(scripts.compact(_shown(by_step, 'images')), FORMATS)}")
+    print(f"gained : lost are certified images, {statistics.footnote(neurons[0])}\n")
     print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n")
     print(f"pictures and tables in {args.out}")
 

@@ -26,8 +26,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
-from eventsnn import Images, Network
+from eventsnn import Images, Network, statistics
 from eventsnn.ann import forward as ann
 from eventsnn.result import simulate
 from eventsnn.studies import cost, scripts
@@ -55,15 +54,21 @@ COLUMNS = {
 
 
 def measure(
-    network: Network, images: Images, outputs: NDArray[Any], neuron: str, steps: int, progress: bool
-) -> tuple[list[scripts.Row], list[scripts.Row]]:
-    """(one row for each T, one row for each layer) of a neuron model.
+    network: Network,
+    images: Images,
+    outputs: NDArray[Any],
+    neuron: str,
+    steps: int,
+    seed: int,
+) -> tuple[list[scripts.Row], list[scripts.Row], dict[tuple[str, int], NDArray[np.bool_]]]:
+    """(one row for each T, one row for each layer, (neuron, T) -> hits) of a neuron model.
 
     network, images: what runs. outputs: the ANN's, [N, classes]. neuron: the model's name. steps:
-    the largest T. progress: whether a progress bar is shown.
+    the largest T. seed: of everything random.
     """
     encoding = "even" if neuron == "st-bif" else "constant"
-    options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "progress": progress}
+    options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
+    options["progress"] = sys.stderr.isatty()
     result = simulate(network, images, steps=steps, **options)
     right = np.sum(outputs.argmax(axis=1) == images.labels)
     by_step, count = [], len(images)
@@ -93,7 +98,8 @@ def measure(
         }
         for i, layer in enumerate(network.spiking)
     ]
-    return by_step, by_layer
+    right = {(neuron, t): scripts.hits(result, t) for t in report_steps(steps)}
+    return by_step, by_layer, right
 
 
 def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
@@ -164,20 +170,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network, out = eventsnn.convert(graph, calibration=calibration), args.out
-    outputs, progress = ann.predict(graph, images.pixels), sys.stderr.isatty()
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
+    outputs = ann.predict(graph, images.pixels)
+    right: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []
     by_layer: list[scripts.Row] = []
-    for neuron in tqdm(args.neurons.split(","), unit="model", disable=None, delay=2):
-        steps, layers = measure(network, images, outputs, neuron, args.steps, progress)
+    for neuron in tqdm(neurons, unit="model", disable=None, delay=2):
+        steps, layers, its = measure(network, images, outputs, neuron, args.steps, args.seed)
+        right |= its
         by_step += steps
         by_layer += layers
+        scripts.paired(
+            by_step, right, lambda row: (row["neuron"], row["T"]), lambda key: (neurons[0], key[1])
+        )
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, out, "energy")
-    print(text_table([pick(row, COLUMNS) for row in by_step], COLUMNS))
+    shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
+    print(text_table(scripts.compact(shown), COLUMNS))
+    print(f"\n{statistics.footnote(neurons[0])}")
     print(f"\nANN: {by_step[0]['ann_macs']:,} MACs; pictures and tables in {out}")
 
 

@@ -28,7 +28,6 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import pixel_range
@@ -75,7 +74,8 @@ def measure(
 
     A row has differing neurons and outputs, T_eq, spikes and operations per image, and the distance
     to the ANN's float output. network, images: what runs. steps: enough to come to rest. outputs:
-    the ANN's, [N, classes]. label: the order's name. bar: counts images. time: the order's options.
+    the ANN's logits, [N, classes]. label: the order's name. bar: counts images. time: the order's
+    options.
     """
     differing = wrong = spikes = operations = 0
     distance, t_eq = 0.0, []
@@ -250,17 +250,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the tables and the picture. args: the options."""
-    network = eventsnn.convert(eventsnn.load(args.net))
-    images, out = eventsnn.load_images(args.data, limit=args.limit), args.out
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
     layers = {layer.name: layer for layer in neuron_layers(network).values()}
     layer = args.layer or list(layers)[len(layers) // 4]
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
-    outputs = ann.predict(network.graph, images.pixels)
+    outputs = ann.logits(graph, images.pixels)
     rows, rests = [], {}
     with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
         for label, time in ORDERS.items():
-            row, rests[label] = measure(network, images, args.steps, outputs, label, bar, **time)
+            row, rests[label] = measure(
+                network, images, args.steps, outputs, label, bar, seed=args.seed, **time
+            )
             rows.append(row)
             write_csv(out / "equivalence.csv", rows)
     of_images = [

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-import eventsnn
 from eventsnn.studies import errors, scripts
 from eventsnn.views.plots import CASES
 from eventsnn.views.tables import text_table, write_csv
@@ -70,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
     results, progress = {}, sys.stderr.isatty()
-    options = {"steps": args.steps, "levels": args.levels, "progress": progress}
+    options = {"steps": args.steps, "levels": args.levels, "progress": progress, "seed": args.seed}
     rows: list[scripts.Row] = []
     theorem: list[scripts.Row] = []
     for tau in dict.fromkeys((0, args.srp)):

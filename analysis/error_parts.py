@@ -21,7 +21,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn.studies import errors, scripts
 from eventsnn.views.tables import text_table, write_csv
 
@@ -81,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network = eventsnn.convert(graph, calibration=calibration)
+    graph, images = scripts.given(args)
+    network = scripts.network_of(args, graph, images)
     results, all_rows = {}, []
     models = dict.fromkeys(args.neurons.split(","))
     for neuron in tqdm(models, unit="model", disable=None, delay=2):
         time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
-        progress = sys.stderr.isatty()
-        found = errors.decompose(network, images, neuron=neuron, progress=progress, **time)
+        shown = {"progress": sys.stderr.isatty(), "seed": args.seed}
+        found = errors.decompose(network, images, neuron=neuron, **shown, **time)
         results[neuron] = found.layers
         all_rows += [{"neuron": neuron, **row} for row in found.layers]
         write_csv(args.out / "error_parts.csv", all_rows)

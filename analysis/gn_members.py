@@ -5,7 +5,7 @@
 On the left the output phi of one neuron, after 4 steps of an even input x, beside the ANN's own
 first activation (Fig. 2; all in thresholds; tau = 1 is IF, whose stairs are tau times as wide). In
 the middle accuracy against T for each tau (Fig. 3), with 95 % intervals. On the right the mean
-squared error of the readout against the ANN's output, which the printed table has in percent of
+squared error of the readout against the ANN's logits, which the printed table has in percent of
 IF's (Tab. 1); the CSV also has the mean error and the size that 95 % of the errors stay below.
 Writes gn_members.csv, curve.csv, gn_members.png and gn_members.svg.
 """
@@ -22,11 +22,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
-from eventsnn import Images, Network
+from eventsnn import Images, Network, statistics
 from eventsnn.ann import forward as ann
 from eventsnn.neurons import GN
-from eventsnn.result import simulate
+from eventsnn.result import Result, simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
 from eventsnn.views.tables import report_steps, text_table, write_csv
@@ -65,24 +64,25 @@ def curves(network: Network, members: Sequence[int]) -> list[scripts.Row]:
 
 
 def measure(
-    network: Network, images: Images, outputs: NDArray[Any], tau: int, steps: int, progress: bool
-) -> list[scripts.Row]:
-    """One row for each T: accuracy and cost, and how the readout differs from the ANN's output.
+    network: Network, images: Images, logits: NDArray[Any], tau: int, steps: int, seed: int
+) -> tuple[list[scripts.Row], Result]:
+    """(one row for each T, what ran): accuracy and cost, and how the readout differs from the ANN.
 
-    network, images: what runs. outputs: the ANN's, [N, classes]. tau: members. steps: the largest
-    T. progress: whether a progress bar is shown.
+    network, images: what runs. logits: the ANN's, [N, classes]. tau: members. steps: the largest T.
+    seed: of everything random.
     """
-    options: dict[str, Any] = {"neuron": "gn", "tau": tau, "batch": 4}
-    result = simulate(network, images, steps=steps, progress=progress, **options)
-    rows = scripts.by_step(result, report_steps(steps))
+    options: dict[str, Any] = {"neuron": "gn", "tau": tau, "batch": 4, "seed": seed}
+    result = simulate(network, images, steps=steps, progress=sys.stderr.isatty(), **options)
+    rows = scripts.by_step(result, report_steps(steps), seed)
+    squares = scripts.squared_errors(result, report_steps(steps), logits, seed)
     for row in rows:
-        error = result.readout(row["T"]) - outputs
+        error = result.readout(row["T"]) - logits
         row |= {
-            "mse": float(np.square(error).mean()),
+            **squares[row["T"]],
             "mean error": float(error.mean()),
             "95 % of errors below": float(np.quantile(np.abs(error), 0.95)),
         }
-    return [{"tau": tau, **row} for row in rows]
+    return [{"tau": tau, **row} for row in rows], result
 
 
 def draw(
@@ -125,21 +125,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     members = sorted({1, *scripts.whole_numbers(args.members, "--members")})
-    graph, images, calibration = scripts.given(args)
-    network = eventsnn.convert(graph, calibration=calibration)
-    outputs, rows = ann.predict(graph, images.pixels), []
+    graph, images = scripts.given(args)
+    network = scripts.network_of(args, graph, images)
+    logits = ann.logits(graph, images.pixels)
+    rows: list[scripts.Row] = []
+    right, squares = {}, {}
     for tau in tqdm(members, unit="tau", disable=None, delay=2):
-        rows += measure(network, images, outputs, tau, args.steps, sys.stderr.isatty())
-        plain = {row["T"]: row["mse"] for row in scripts.only(rows, tau=1)}
-        for row in rows:
-            row["mse / IF's"] = row["mse"] / plain[row["T"]] if plain[row["T"]] else None
+        found, result = measure(network, images, logits, tau, args.steps, args.seed)
+        times = scripts.column(found, "T")
+        right |= {(tau, t): scripts.hits(result, t) for t in times}
+        squares |= {(tau, t): np.square(result.readout(t) - logits).mean(axis=1) for t in times}
+        plain = {(tau, t): squares[1, t] for t in times}
+        its = {key: squares[key] for key in plain}
+        ratios = statistics.bootstraps(its, divisors=plain, seed=args.seed)
+        for row in found:
+            ratio = ratios[tau, row["T"]]
+            ends = ratio[:3] if np.isfinite(ratio.value) else (None,) * 3
+            row |= dict(zip(("mse / IF's", "mse / IF's low", "mse / IF's high"), ends))
+        rows += found
+        scripts.paired(rows, right, lambda row: (row["tau"], row["T"]), lambda key: (1, key[1]))
         write_csv(args.out / "gn_members.csv", rows)
     curve = curves(network, members)
     write_csv(args.out / "curve.csv", curve)
-    ann_accuracy = float(np.mean(outputs.argmax(axis=1) == images.labels))
+    ann_accuracy = float(np.mean(logits.argmax(axis=1) == images.labels))
     figure = draw(curve, rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, args.out, "gn_members")
     print(f"accuracy (%)\n{text_table(scripts.side_by_side(rows, 'tau', scripts.interval))}\n")
+    several = [row for row in rows if row["p"] is not None]
+    if several:
+        print("images right with tau and wrong with IF : the other way round, p\n")
+        print(f"{text_table(scripts.side_by_side(several, 'tau', scripts.discordant))}")
+        print(f"{scripts.footnote('IF', args.seed)}\n")
     errors = scripts.side_by_side(rows, "tau", _of_plain)
     print(f"mean squared error of the readout, % of IF's\n{text_table(errors)}\n")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
@@ -147,7 +163,11 @@ def study(args: argparse.Namespace) -> None:
 
 def _of_plain(row: scripts.Row) -> str:
     """A row's error in percent of IF's, as a cell of a table."""
-    return "" if row["mse / IF's"] is None else format(row["mse / IF's"], ".1%")
+    if row["mse / IF's"] is None:
+        return ""
+    low, high = (100 * row[f"mse / IF's {end}"] for end in ("low", "high"))
+    share = row["mse / IF's"]
+    return f"{share:.1%} [{low:.0f}-{high:.0f}]"
 
 
 if __name__ == "__main__":

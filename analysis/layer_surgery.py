@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import eventsnn
+from eventsnn import statistics
 from eventsnn.studies import scripts, surgery
 from eventsnn.views.plots import BLUE, ORANGE
 from eventsnn.views.tables import text_table, write_csv
@@ -102,15 +102,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, calibration = scripts.given(args)
-    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
     options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
+    options["seed"] = args.seed
     found = surgery.costs(network, images, progress=sys.stderr.isatty(), **options)
     write_csv(out / "layer_surgery.csv", found.layers)
-    write_csv(out / "whole.csv", [{"network": "SNN", **found.snn}, {"network": "ANN", **found.ann}])
+    none = dict.fromkeys(scripts.PAIRED)
+    whole = [{"network": "SNN", **found.snn, **none}, {"network": "ANN", **found.ann}]
+    write_csv(out / "whole.csv", whole)
     how = (args.neuron, f"T = {args.steps}", f"{args.counts} counts", f"{len(images)} images")
     scripts.save(draw(found, scripts.title(graph, *how)), out, "layer_surgery")
     print(text_table(found.table(), FORMATS))
+    print(statistics.footnote("the network as it runs"))
     for name, score in (("as it runs", found.snn), ("ANN", found.ann)):
         interval = f"({score['low']:.1%} to {score['high']:.1%})"
         square = f"square {score['square']:.2e}"

@@ -36,10 +36,10 @@ from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn import Graph, Images, Layer, Network
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
+from eventsnn.inputs.loading import load_calibration
 from eventsnn.network.thresholds import needs_calibration
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
@@ -69,16 +69,16 @@ def settings(rule: str) -> dict[str, Any]:
         ) from None
 
 
-def converted(graph: Graph, calibration: Images, rule: str) -> Network | None:
+def converted(args: argparse.Namespace, graph: Graph, images: Images, rule: str) -> Network | None:
     """The network with a rule's thresholds, or None after a line that says why there is none.
 
-    graph: the ANN. calibration: what thresholds are found on. rule: of --rules.
+    args: the options. graph: the ANN. images: those to classify. rule: of --rules.
     """
     chosen: dict[str, Any] = settings(rule)
     why: object = "no layer brings thresholds of its own"
     try:
         if rule != "own" or not needs_calibration(graph, "auto"):
-            return eventsnn.convert(graph, calibration=calibration, **chosen)
+            return scripts.network_of(args, graph, images, **chosen)
     except InputError as error:
         if rule != "dni":
             raise
@@ -214,7 +214,8 @@ def draw_latency(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
-    parser = scripts.options(__doc__, limit=200, out="runs/neuron_thresholds")
+    decided = ("thresholds", "percentile")
+    parser = scripts.options(__doc__, limit=200, out="runs/neuron_thresholds", without=decided)
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     words = "rules as above, separated by commas"
     parser.add_argument("--rules", default="max,99.9,99,own,dni", help=words)
@@ -228,24 +229,35 @@ def study(args: argparse.Namespace) -> None:
     rules, out = list(dict.fromkeys(args.rules.split(","))), args.out
     for rule in rules:
         settings(rule)
-    graph, images, calibration = scripts.given(args)
+    graph, images = scripts.given(args)
+    calibration = load_calibration(graph, args.settings)
     ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
     rows: list[scripts.Row] = []
+    right: dict[tuple[Any, int], NDArray[np.bool_]] = {}
     thetas: Thetas = {}
     network = None
     for rule in tqdm(rules, unit="rule", disable=None, delay=2):
-        if (found := converted(graph, calibration, rule)) is None:
+        if (found := converted(args, graph, images, rule)) is None:
             continue
         network = found
         thetas[rule] = {layer.name: layer.theta for layer in neuron_layers(network).values()}
-        rows += measure(network, images, rule, args.steps, ann_accuracy)
+        more, its = measure(network, images, rule, args.steps, ann_accuracy, args.seed)
+        rows += more
+        right |= its
+        first = next(iter(thetas))
+        scripts.paired(
+            rows,
+            right,
+            lambda row: (row["rule"], row["T"]),
+            lambda key, first=first: (first, key[1]),
+        )
         write_csv(out / "accuracy.csv", rows)
     if network is None:
         words = "at least one that the network has"
         raise InputError("--rules", words, args.rules, "max and percentiles always do")
     layers = list(neuron_layers(network).values())
     shown = _chosen(args.layers, [layer.name for layer in layers])
-    seen = calibration.pixels, images.pixels[: scripts.CALIBRATION]
+    seen = calibration.pixels, images.pixels[: len(calibration)]
     train, test = (activations(network.graph, layers, pixels) for pixels in seen)
     norms = describe(layers, thetas, train)
     write_csv(out / "thresholds.csv", norms)
@@ -260,26 +272,28 @@ def study(args: argparse.Namespace) -> None:
     for row, mine in zip(table, scripts.grouped(rows, "rule").values()):
         row[loss] = mine[-1]["loss"]
         row["within a point from T"] = mine[-1]["within a point from T"]
+        row["gained : lost"] = scripts.discordant(mine[-1])
     print(text_table(table, {loss: (loss, ".1%")}))
-    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(f"\n{scripts.footnote(next(iter(thetas)), args.seed)}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
 
 
 def measure(
-    network: Network, images: Images, rule: str, steps: int, ann_accuracy: float
-) -> list[scripts.Row]:
-    """One row for each T of a rule: accuracy, cost, and the conversion loss.
+    network: Network, images: Images, rule: str, steps: int, ann_accuracy: float, seed: int
+) -> tuple[list[scripts.Row], dict[tuple[Any, int], NDArray[np.bool_]]]:
+    """(one row for each T of a rule: accuracy, cost, conversion loss; (rule, T) -> hits).
 
     network: with the rule's thresholds. images: with labels. rule: its name. steps: the largest T.
-    ann_accuracy: the ANN's.
+    ann_accuracy: the ANN's. seed: of everything random.
     """
-    result = simulate(network, images, steps=steps, progress=sys.stderr.isatty())
+    result = simulate(network, images, steps=steps, seed=seed, progress=sys.stderr.isatty())
     near = [t for t in range(1, steps + 1) if result.accuracy(t) >= ann_accuracy - 0.01]
     rows = []
-    for row in scripts.by_step(result, report_steps(steps)):
+    for row in scripts.by_step(result, report_steps(steps), seed):
         loss = ann_accuracy - row["accuracy"]
         first = near[0] if near else None
         rows.append({"rule": rule, **row, "loss": loss, "within a point from T": first})
-    return rows
+    return rows, {(rule, t): scripts.hits(result, t) for t in report_steps(steps)}
 
 
 def _chosen(layers: str | None, names: list[str]) -> list[str]:

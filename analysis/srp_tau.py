@@ -17,7 +17,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-import eventsnn
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
@@ -69,18 +68,29 @@ def study(args: argparse.Namespace) -> None:
         raise InputError(
             "--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4"
         )
-    graph, images, calibration = scripts.given(args)
-    network, out = eventsnn.convert(graph, calibration=calibration), args.out
+    graph, images = scripts.given(args)
+    network, out = scripts.network_of(args, graph, images), args.out
     ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
-    taus, rows = [int(word) for word in args.taus.split(",")], []
+    taus = [int(word) for word in args.taus.split(",")]
+    rows: list[scripts.Row] = []
+    right = {}
     for tau in tqdm(taus, unit="tau", disable=None, delay=2):
-        result = simulate(network, images, steps=args.steps, srp=tau, progress=sys.stderr.isatty())
-        rows += [{"tau": tau, **row} for row in scripts.by_step(result, report_steps(args.steps))]
+        shown = sys.stderr.isatty()
+        result = simulate(
+            network, images, steps=args.steps, srp=tau, seed=args.seed, progress=shown
+        )
+        times = report_steps(args.steps)
+        rows += [{"tau": tau, **row} for row in scripts.by_step(result, times, args.seed)]
+        right |= {(tau, t): scripts.hits(result, t) for t in times}
+        scripts.paired(
+            rows, right, lambda row: (row["tau"], row["T"]), lambda key: (taus[0], key[1])
+        )
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, out, "srp_tau")
-    print(text_table(rows, FORMATS))
-    print(f"\nANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(text_table(scripts.compact(rows), FORMATS))
+    print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from eventsnn import export as export
     from eventsnn import neurons as neurons
     from eventsnn import readers as readers
+    from eventsnn import statistics as statistics
     from eventsnn import trace as trace
     from eventsnn.ann.graph import Graph, Node, Preprocessing
     from eventsnn.data.images import Images, load_images
@@ -124,7 +125,7 @@ _NAMES = {
 _MODULES = {
     name: f"{room}.{name}" if room else name
     for room, names in {
-        "": "ann data export neurons readers trace",
+        "": "ann data export neurons readers statistics trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
         "studies": "asynchronism certified cost equivalence errors surgery",

@@ -6,15 +6,24 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import partial
-from shutil import get_terminal_size
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
-from eventsnn.settings import GROUPS, Settings, option_in, option_of, read, read_settings
+from eventsnn.settings import (
+    GROUPS,
+    Settings,
+    add_option,
+    given_values,
+    help_of,
+    layout,
+    option_in,
+    option_of,
+    read_settings,
+)
 from eventsnn.version import VERSION
 
 DESCRIPTION = """\
@@ -34,7 +43,6 @@ and what to do), 130 when stopped by Ctrl-C"""
 
 
 USAGE = "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH"
-METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,24 +90,15 @@ def parser() -> Parser:
         description=DESCRIPTION,
         epilog=EPILOG,
         allow_abbrev=False,
-        formatter_class=_layout,
+        formatter_class=layout,
     )
     result.late = []
     groups = {key: result.add_argument_group(title) for key, title in GROUPS.items()}
     for f in fields(Settings):
-        known = option_in(f)
-        kind, choices = known.kind, known.chosen_from
-        late = callable(known.help)
-        text = "" if late else _help(f)
-        group = groups[known.group]
-        if kind is bool:
-            action = group.add_argument(option_of(f), action="store_true", help=text)
-        else:
-            metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
-            metavar += f"|FILE{known.file}" if known.file else ""
-            action = group.add_argument(option_of(f), metavar=metavar, help=text)
+        late = callable(option_in(f).help)
+        action = add_option(groups[option_in(f).group], f, "" if late else help_of(f))
         if late:
-            result.late.append((action, partial(_help, f)))
+            result.late.append((action, partial(help_of, f)))
     result.add_argument(
         "--settings",
         metavar="FILE",
@@ -111,28 +110,6 @@ def parser() -> Parser:
     return result
 
 
-def _help(f: Field[Any]) -> str:
-    """What --help says of a field, as argparse takes it."""
-    known = option_in(f)
-    default = f" (default: {f.default})" if f.default not in (None, (), False, MISSING) else ""
-    return f"{known.words}{default}\ne.g. {known.example}".replace("%", "%%")
-
-
-class _Layout(argparse.RawDescriptionHelpFormatter):
-    """Help texts keep their line ends."""
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        lines = []
-        for line in text.split("\n"):
-            lines += super()._split_lines(line, width)
-        return lines
-
-
-def _layout(prog: str) -> _Layout:
-    width = min(110, get_terminal_size().columns - 2)
-    return _Layout(prog, max_help_position=6, width=width)
-
-
 def settings_of(argv: Sequence[str] | None = None) -> Settings:
     """The Settings of a command line; argv: None for this process's.
 
@@ -140,11 +117,7 @@ def settings_of(argv: Sequence[str] | None = None) -> Settings:
     """
     given = parser().parse_args(argv)
     values = read_settings(given.settings) if given.settings else {}
-    for f in fields(Settings):
-        text = getattr(given, f.name)
-        if text not in (None, False):
-            values[f.name] = read(f, text) if isinstance(text, str) else text
-    return Settings(**values)
+    return Settings(**values | given_values(given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

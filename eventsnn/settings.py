@@ -5,13 +5,15 @@ The command line's options are its fields.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import re
 import sys
-from dataclasses import Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from eventsnn import neurons
@@ -42,6 +44,7 @@ GROUPS = {
 }
 
 
+METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
 # how the name of a file of thresholds ends
 GIVEN = ".json"
 
@@ -646,6 +649,62 @@ def read(f: Field[Any], text: str) -> Any:
     f: the field. text: as given. Raises InputError for text that is no value of its kind.
     """
     return option_in(f).read(option_of(f), text)
+
+
+def add_option(group: Any, f: Field[Any], words: str, default: Any = None) -> argparse.Action:
+    """Adds a field to a parser, or to a group of its options; its value stays text.
+
+    group: what it is added to. f: the field. words: its help, as `help_of` has it. default: the
+    value where it is not given; None leaves that to Settings. Returns argparse's action.
+    """
+    known, option = option_in(f), option_of(f)
+    if known.kind is bool:
+        action: argparse.Action = group.add_argument(option, action="store_true", help=words)
+        return action
+    choices = known.chosen_from
+    metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[known.kind]
+    metavar += f"|FILE{known.file}" if known.file else ""
+    action = group.add_argument(option, metavar=metavar, help=words, default=default)
+    return action
+
+
+def help_of(f: Field[Any], default: Any = None) -> str:
+    """What --help says of a field, as argparse takes it.
+
+    f: the field. default: its default, where it is not the field's own.
+    """
+    known, default = option_in(f), f.default if default is None else default
+    words = f" (default: {default})" if default not in (None, (), False, MISSING) else ""
+    return f"{known.words}{words}\ne.g. {known.example}".replace("%", "%%")
+
+
+def given_values(given: argparse.Namespace) -> dict[str, Any]:
+    """The fields that a command line gives, name -> value.
+
+    given: what argparse made of it. Raises InputError for text that is no value of its kind.
+    """
+    values = {}
+    for f in fields(Settings):
+        text = getattr(given, f.name, None)
+        if text not in (None, False):
+            values[f.name] = read(f, text) if isinstance(text, str) else text
+    return values
+
+
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Help texts keep their line ends."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        lines = []
+        for line in text.split("\n"):
+            lines += super()._split_lines(line, width)
+        return lines
+
+
+def layout(prog: str) -> _Layout:
+    """How --help is laid out. prog: the program's name."""
+    width = min(110, get_terminal_size().columns - 2)
+    return _Layout(prog, max_help_position=6, width=width)
 
 
 def _calibration_range(text: str | None) -> tuple[str, int, int]:

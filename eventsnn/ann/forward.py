@@ -58,6 +58,51 @@ def forward(
         return _forward(graph, x.astype(dtype, copy=False), {graph.output, *keep}, silent or {})
 
 
+def logits_node(graph: Graph) -> str:
+    """The name of the node that the readout stands for: the output, or what a final Softmax is of.
+
+    A readout is a sum of charge, and so it is to be compared with that, never with probabilities.
+    graph: the ANN.
+    """
+    end = graph.by_name[graph.output]
+    return end.inputs[0] if end.op == "Softmax" else end.name
+
+
+def logits(
+    graph: Graph,
+    pixels: NDArray[Any],
+    *,
+    batch: int = 100,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> NDArray[np.float32]:
+    """The ANN's outputs for raw pixels, in front of a final Softmax where there is one.
+
+    graph, pixels, batch, workers, progress: as for `predict`. Returns float32 [N, classes], which
+    the readout of the spiking network approaches. Raises InputError as `predict` does.
+    """
+    name = logits_node(graph)
+    return _predict(graph, pixels, (name,), batch, workers, progress)[0]
+
+
+def outputs_and_logits(
+    graph: Graph,
+    pixels: NDArray[Any],
+    *,
+    batch: int = 100,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(`predict`, `logits`) from one pass.
+
+    graph, pixels, batch, workers, progress: as for `predict`. Both are float32 [N, classes]; they
+    are the same where the graph ends in no Softmax. Raises InputError as `predict` does.
+    """
+    names = (graph.output, logits_node(graph))
+    output, before = _predict(graph, pixels, names, batch, workers, progress)
+    return output, before
+
+
 def predict(
     graph: Graph,
     pixels: NDArray[Any],
@@ -75,6 +120,18 @@ def predict(
     Returns float32 [N, classes]. Raises InputError where the pixels do not fit the graph, and where
     `batch` or `workers` is below 1.
     """
+    return _predict(graph, pixels, (graph.output,), batch, workers, progress)[0]
+
+
+def _predict(
+    graph: Graph,
+    pixels: NDArray[Any],
+    names: tuple[str, ...],
+    batch: int,
+    workers: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> list[NDArray[np.float32]]:
+    """What nodes of these names give for raw pixels; the rest as for `predict`."""
     pixels = _images(graph, pixels)
     if batch < 1 or (workers is not None and workers < 1):
         raise InputError("prediction", "batch and workers of 1 or more", f"{batch} and {workers}")
@@ -82,16 +139,17 @@ def predict(
     size = max(1, min(batch, CHUNK // (4 * largest)))
     starts = range(0, len(pixels), size)
 
-    def run(start: int) -> NDArray[np.float32]:
-        return forward(graph, graph.preprocessing(pixels[start : start + size]))[graph.output]
+    def run(start: int) -> list[NDArray[np.float32]]:
+        found = forward(graph, graph.preprocessing(pixels[start : start + size]), keep=names)
+        return [found[name] for name in names]
 
-    results = [np.zeros((0, *graph.shapes[graph.output]), np.float32)]
+    results = [[np.zeros((0, *graph.shapes[name]), np.float32) for name in names]]
     with ThreadPoolExecutor(workers or _cores()) as pool:
         for start, result in zip(starts, pool.map(run, starts)):
             results.append(result)
             if progress:
                 progress(min(start + size, len(pixels)), len(pixels))
-    return np.concatenate(results)
+    return [np.concatenate(parts) for parts in zip(*results)]
 
 
 def _images(graph: Graph, x: NDArray[Any]) -> NDArray[Any]:

@@ -31,8 +31,7 @@ def deviation(network: Network, pixels: NDArray[Any]) -> tuple[float, str]:
     nodes = [layer.node for layer in network.spiking if layer.node is not None]
     names = [node.name for node in nodes]
     targets = [node.name if node.op == "MaxPool" else node.inputs[0] for node in nodes]
-    end = graph.by_name[graph.output]
-    targets.append(end.inputs[0] if end.op == "Softmax" else end.name)
+    targets.append(ann.logits_node(graph))
     silent = {
         layer.name: _as_in_graph(np.equal(layer.theta, 0), graph.shapes[layer.name])
         for layer in network.layers

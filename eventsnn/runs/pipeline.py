@@ -6,8 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
-from eventsnn.ann.graph import Graph, with_preprocessing
-from eventsnn.data.images import Images, check_images, load_images, pixel_range
+from eventsnn.ann.graph import Graph
+from eventsnn.data.images import Images, pixel_range
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.export import exporters
+from eventsnn.inputs.given import read_given
+from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
-from eventsnn.readers import load
-from eventsnn.runs.conversion import EXPORT_AGAIN, convert_checked
+from eventsnn.runs.conversion import convert_checked
 from eventsnn.runs.folder import Folder
-from eventsnn.runs.given import read_thresholds
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
 from eventsnn.runs.say import Say, describe_input, put
@@ -43,7 +42,7 @@ def run(settings: Settings) -> dict[str, Any]:
     for what cannot be run, and OSError where the disk refuses.
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
-    given = read_thresholds(settings.thresholds_file) if settings.thresholds_file else None
+    given = read_given(settings.thresholds_file)
     graph, images = load_inputs(settings)
     describe_input(graph, images, settings, say)
     hashes = [given.sha256] if given else []
@@ -65,45 +64,17 @@ def run(settings: Settings) -> dict[str, Any]:
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         export("network", [simulation], folder, settings, say)
-        ann_output = run_ann(graph, images, settings, say)
+        ann_output, logits = run_ann(graph, images, settings, say)
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
-        summary = report(folder, simulation, images, ann_output, settings, provenance, say)
+        found = ann_output, logits
+        summary = report(folder, simulation, images, found, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
     if settings.json:
         put(json.dumps(summary, indent=1), sys.stdout)
     return summary
-
-
-@contextmanager
-def advice(do: str) -> Iterator[None]:
-    """In its block, wrong input says what to do: its own advice, or else `do`."""
-    try:
-        yield
-    except InputError as error:
-        if error.do:
-            raise error from None
-        raise InputError(error.where, error.expected, error.found, do) from None
-
-
-def load_inputs(settings: Settings) -> tuple[Graph, Images]:
-    """The network and the images that the settings name.
-
-    Raises InputError for files that cannot be read, and for images that do not fit the network.
-    """
-    with advice(f"{EXPORT_AGAIN}, or give another --net"):
-        graph = with_preprocessing(
-            load(settings.net, settings.arch),
-            settings.input_scale,
-            settings.input_mean,
-            settings.input_std,
-        )
-    with advice("repair the data, or give another --data"):
-        images = load_images(settings.data, split=settings.split, limit=settings.limit)
-        check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
-    return graph, images
 
 
 def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
@@ -146,24 +117,26 @@ def export(
                 say(f"note: {note}")
 
 
-def run_ann(graph: Graph, images: Images, settings: Settings, say: Say) -> NDArray[np.float32]:
-    """The ANN's output for all images, float32 [N, classes].
+def run_ann(
+    graph: Graph, images: Images, settings: Settings, say: Say
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(the ANN's output, what stands in front of a final Softmax), float32 [N, classes].
 
     graph: the ANN. images: what it runs on. settings: how many workers. say: where progress is
     shown. Raises InputError unless all of it is finite.
     """
     with say.bar(len(images), "ANN") as bar:
-        output = ann.predict(
+        output, logits = ann.outputs_and_logits(
             graph,
             images.pixels,
             workers=settings.workers,
             progress=lambda done, _: bar.update(done - bar.n),
         )
-    if not np.isfinite(output).all():
+    if not (np.isfinite(output).all() and np.isfinite(logits).all()):
         where = f"{graph.source}: output"
         expected = "finite numbers for every image"
         raise InputError(where, expected, "infinity or NaN", EXPORT_AGAIN)
-    return output
+    return output, logits
 
 
 def simulate(

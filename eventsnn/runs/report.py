@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.run_file import Totals
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.statistics import Paired, compare, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
 from eventsnn.views import tables
@@ -29,8 +29,8 @@ MEANING = {
     "snn_accuracy": "the same for the spiking network after T steps, by T",
     "agreement_with_ann": "share of the images that the spiking network puts into the ANN's class "
     "after T steps, by T",
-    "readout_mse": "mean squared difference of the readout and the ANN's output, over images and "
-    "classes, by T; null behind a Softmax",
+    "readout_mse": "mean squared difference of the readout and the ANN's logits (its output, or "
+    "what a final Softmax is of), over images and classes, by T",
     "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still "
     "moving in step T is not at rest",
     "stage_one": "what SRP's first stage cost; the other figures leave it out, but for "
@@ -51,7 +51,7 @@ def report(
     folder: Folder,
     simulation: Simulation,
     images: Images,
-    ann_output: NDArray[Any],
+    found: tuple[NDArray[Any], NDArray[Any]],
     settings: Settings,
     provenance: dict[str, Any],
     say: Callable[[str], object],
@@ -59,27 +59,26 @@ def report(
     """Writes run.h5, CSVs, pictures and summary.json; prints the tables; returns the summary.
 
     folder: the files go into its `results`. simulation: what ran. images: all of the run.
-    ann_output: the ANN's output for them, [N, classes]. settings: of the run. provenance:
-    JSON-able; all that is needed to make the run again. say: is called with each text. Raises
-    OSError where the disk refuses.
+    found: the ANN's output for them, and its logits, each [N, classes]. settings: of the run.
+    provenance: JSON-able; all that is needed to make the run again. say: is called with each text.
+    Raises OSError where the disk refuses.
     """
     every = [settings.steps] if simulation.stages > 1 else report_steps(settings.steps)
     steps = sorted(set(settings.report_steps)) or every
+    ann_output, logits = found
     totals = run_file.write_hdf5(
         folder.results / "run.h5",
         folder,
         simulation,
         images,
-        ann_output,
+        found,
         steps,
         provenance,
         settings.trace,
     )
     layers = layer_rows(simulation, totals, len(images))
     ann_classes = ann_output.argmax(axis=1)
-    softmax = graph_ends_in_softmax(simulation.network.graph)
-    classes = None if softmax else ann_output.shape[1]
-    accuracy = accuracy_rows(totals, steps, images.labels, ann_classes, classes)
+    accuracy = accuracy_rows(totals, steps, images.labels, ann_classes, logits.shape[1])
     ann_accuracy = None
     if images.labels is not None:
         ann_accuracy = float(np.mean(ann_classes == images.labels))
@@ -188,40 +187,46 @@ def layer_rows(simulation: Simulation, totals: Totals, count: int) -> list[Row]:
     return rows
 
 
-def graph_ends_in_softmax(graph: Graph) -> bool:
-    """Whether the output of `graph` is no sum of charge, which the readout is."""
-    return graph.by_name[graph.output].op == "Softmax"
-
-
 def accuracy_rows(
     totals: Totals,
     steps: Sequence[int],
     labels: NDArray[np.int64] | None,
     ann_classes: NDArray[np.int64],
-    classes: int | None,
+    classes: int,
 ) -> list[Row]:
     """One row for each T: what is known of the images after T steps.
 
-    It has the accuracy with its 95 % interval, the agreement with the ANN, the mean squared error
-    of the readout against the ANN's output, and spikes and operations per image up to T.
+    It has the accuracy with its 95 % interval, the images that it and the ANN alone have right with
+    McNemar's p (after Holm for all T, too: semantics, section 15), the agreement with the ANN, the
+    mean squared error of the readout against the ANN's logits, and spikes and operations per image
+    up to T.
 
     totals: over all images. steps: the numbers T. labels: int64 [N], or None. ann_classes: int64
-    [N], where the ANN puts the images. classes: of the readout; None where its error says nothing.
+    [N], where the ANN puts the images. classes: of the readout.
     """
     count, rows = len(ann_classes), []
+    against: dict[int, Paired] = {}
+    if labels is not None:
+        right = totals.predictions == labels[:, None]
+        pairs = {t: (right[:, i], ann_classes == labels) for i, t in enumerate(steps)}
+        against = compare(pairs)
     for t, predicted, error in zip(steps, totals.predictions.T, totals.squared_errors.sum(axis=0)):
         accuracy = low = high = None
         if labels is not None:
             hits = int(np.sum(predicted == labels))
             accuracy = hits / count
-            low, high = tables.wilson(hits, count)
+            low, high = wilson(hits, count)
         row = {
             "T": t,
             "accuracy": accuracy,
             "accuracy_low": low,
             "accuracy_high": high,
+            "only_snn_right": against[t].gained if against else None,
+            "only_ann_right": against[t].lost if against else None,
+            "p": against[t].p if against else None,
+            "p_holm": against[t].holm if against else None,
             "agreement_with_ann": float(np.mean(predicted == ann_classes)),
-            "readout_mse": None if classes is None else float(error / (count * classes)),
+            "readout_mse": float(error / (count * classes)),
             "spikes_per_image": float(totals.spikes[:, :t].sum() / count),
             OPERATIONS: float(totals.operations[:, :t].sum() / count),
         }
@@ -254,7 +259,12 @@ def print_tables(
         "spikes that arrive)"
     )
     say(tables.text_table(_shown_layers(layers, factor), columns))
-    interval = "with the 95 % interval of the accuracy; " if labelled else ""
+    interval = ""
+    if labelled:
+        interval = (
+            "with the 95 % interval of the accuracy; images that SNN or ANN alone has right,\n"
+            "McNemar's p after Holm for all T; "
+        )
     say(f"\nAfter T steps ({interval}as the ANN: images put into the same class)")
     say(tables.text_table(_shown_accuracy(accuracy, factor, labelled), columns))
     last = accuracy[-1]
@@ -301,6 +311,8 @@ def _shown_accuracy(accuracy: Sequence[Row], factor: float, labelled: bool) -> l
         if labelled:
             shown["accuracy"] = row["accuracy"]
             shown["interval"] = f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"
+            counts = f"{row['only_snn_right']} : {row['only_ann_right']}"
+            shown["only SNN : only ANN"] = f"{counts}, p = {row['p_holm']:.2g}"
         shown["agreement_with_ann"] = row["agreement_with_ann"]
         shown["spikes_per_image"] = row["spikes_per_image"]
         shown[OPERATIONS] = row[OPERATIONS] * factor

@@ -31,7 +31,7 @@ class Totals:
 
     predictions: int64 [N, len(steps)], classes. spikes, operations: int64 [L, T]. ties: int64 [L].
     stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
-    squared_errors: float64 [N, len(steps)], of the readout against the ANN's output, sums over
+    squared_errors: float64 [N, len(steps)], of the readout against the ANN's logits, sums over
     classes. seconds: wall time.
     """
 
@@ -52,17 +52,16 @@ class Totals:
         batch: Batch,
         seconds: float,
         simulation: Simulation,
-        ann_output: NDArray[Any],
+        logits: NDArray[Any],
     ) -> None:
         """Adds a batch.
 
         start: the position of its first image. batch: what its images gave. seconds: the wall time
-        it took. simulation: the one that ran it. ann_output: the ANN's output for all images, [N,
-        classes].
+        it took. simulation: the one that ran it. logits: the ANN's, for all images, [N, classes].
         """
         here = slice(start, start + len(batch.readout))
         for i, step in enumerate(self.at + 1):
-            error = simulation.output(batch.readout[:, step - 1], step) - ann_output[here]
+            error = simulation.output(batch.readout[:, step - 1], step) - logits[here]
             self.squared_errors[here, i] = np.square(error).sum(axis=1)
         self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
         self.spikes += batch.spikes.sum(axis=0)
@@ -79,7 +78,7 @@ def write_hdf5(
     folder: Folder,
     simulation: Simulation,
     images: Images,
-    ann_output: NDArray[Any],
+    found: tuple[NDArray[Any], NDArray[Any]],
     steps: Sequence[int],
     provenance: dict[str, Any],
     keep: str = "counts",
@@ -89,11 +88,13 @@ def write_hdf5(
     Each dataset says what it is and in what unit.
 
     path: of the file. folder: which holds the batches. simulation: the one that ran them. images:
-    the images that it ran. ann_output: the ANN's output for them, [N, classes]. steps: numbers of
-    steps to keep predictions for. provenance: JSON-able; all that is needed to make the run again.
+    the images that it ran. found: the ANN's output for them, and its logits, each [N, classes].
+    steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to
+    make the run again.
     keep: "none" keeps no counts of spikes and operations; "counts" keeps them; any other keeps the
     event engine's hashes too. Raises OSError where the disk refuses.
     """
+    ann_output, logits = found
     layers = simulation.network.layers
     count = len(images)
     totals = Totals(count, len(layers), simulation.steps, steps)
@@ -121,7 +122,7 @@ def write_hdf5(
                 dataset[here] = getattr(batch, name).sum(axis=2)
             if digests is not None:
                 digests[here] = batch.digests
-            totals.add(start, batch, seconds, simulation, ann_output)
+            totals.add(start, batch, seconds, simulation, logits)
         _put_totals(file, totals, keep != "none", simulation.srp > 0)
     return totals
 

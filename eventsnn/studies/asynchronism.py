@@ -29,6 +29,7 @@ from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.statistics import pearson, spearman
 from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
@@ -426,7 +427,7 @@ def _summary(layer: Layer, neurons: Neurons, theta: float) -> dict[str, Any]:
     for name, field in PREDICTORS.items():
         values = -neurons.late if field == "late" else getattr(neurons, field)
         x, y = values[paired], error[paired]
-        row |= {f"{name} r": correlation(x, y), f"{name} rho": correlation(ranks(x), ranks(y))}
+        row |= {f"{name} r": pearson(x, y), f"{name} rho": spearman(x, y)}
     return plain_row(row)
 
 
@@ -441,25 +442,6 @@ def _of_interval(
         f"decided{words}": (width == 0).mean(),
         f"place{words}": _mean(place[width > 0]),
     }
-
-
-def correlation(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Pearson's correlation of two arrays [n]. NaN where one is constant or there are no values.
-
-    x, y: numbers of any dtype.
-    """
-    if not len(x) or (x == x[0]).all() or (y == y[0]).all():
-        return np.nan
-    return np.corrcoef(x, y)[0, 1]
-
-
-def ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """The ranks of values [n] from 1, ties averaged, float64 [n].
-
-    Pearson's correlation of ranks is Spearman's.
-    """
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
 def _mean(values: NDArray[Any]) -> float:

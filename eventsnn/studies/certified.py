@@ -19,10 +19,11 @@ from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.statistics import share
 from eventsnn.studies import intervals
 from eventsnn.studies.intervals import Images, Spikes
 from eventsnn.studies.setting import check_names, exact, neuron_layers
-from eventsnn.views.tables import ByLayer, dataset, report_steps, wilson
+from eventsnn.views.tables import ByLayer, dataset, report_steps
 
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
 MAX_DENSE = 2**25  # weights to the readout, as one matrix
@@ -115,15 +116,6 @@ class Certificate(ByLayer):
             f"<Certificate: {len(self.classes)} images, T = {self.simulation.steps}{accuracy}; "
             f"the class of {row['certified']:.2%} is the same in every order of arrival; {widens}>"
         )
-
-
-def share(name: str, hits: NDArray[np.bool_]) -> dict[str, float]:
-    """A share with its 95 % interval (Wilson): {name, `<name> low`, `<name> high`}.
-
-    name: what to call it. hits: bool [n], of which it is the share of True.
-    """
-    low, high = wilson(int(hits.sum()), len(hits))
-    return {name: float(np.mean(hits)), f"{name} low": low, f"{name} high": high}
 
 
 @dataclass(repr=False)

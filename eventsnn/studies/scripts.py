@@ -1,31 +1,46 @@
 """What the scripts in analysis/ have in common.
 
-These are options, errors in one line, accuracies with intervals, and pictures in two formats.
+These are options, inputs, errors in one line, paired comparisons, and pictures in two formats.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import NullLocator, StrMethodFormatter
+from numpy.typing import NDArray
 
-from eventsnn.data.images import Images, load_images
+from eventsnn import statistics
 from eventsnn.exceptions import InputError
-from eventsnn.plugins import load_plugins
-from eventsnn.readers import load
+from eventsnn.inputs.given import read_given
+from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
+from eventsnn.network.rules import OPTIONS, RULES
 from eventsnn.result import Result
-from eventsnn.views.tables import report_steps, wilson
+from eventsnn.settings import (
+    GROUPS,
+    Settings,
+    add_option,
+    given_values,
+    help_of,
+    layout,
+    option_in,
+)
+from eventsnn.statistics import bootstraps, compare, wilson
+from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from eventsnn.ann.graph import Graph
+    from eventsnn.data.images import Images
+    from eventsnn.network.network import Network
 
 # colour and marker of each line
 LOOKS = (
@@ -40,24 +55,34 @@ LOOKS = (
 )
 APART = 0.045  # of a doubling of T, between the bars of neighbouring lines
 MOST_NAMES = 40  # with more layers not all are named
-CALIBRATION = 128  # training images that thresholds are found on
+# groups of a run's options that scripts have, too, and what of them no script takes: a study
+# varies what a preset decides, and compares readouts that add up
+SHARED = ("input", "conversion")
+DECIDED = ("compat", "readout")
 
 Row = dict[str, Any]
+PAIRED = ("gained", "lost", "p", "p Holm")  # the columns of `paired`
 
 
-def options(words: str | None, *, limit: int, out: str) -> argparse.ArgumentParser:
-    """An ArgumentParser with --net, --data, --limit and --out.
+def options(
+    words: str | None, *, limit: int, out: str, without: Collection[str] = ()
+) -> argparse.ArgumentParser:
+    """An ArgumentParser with the options of a run's input and conversion, --seed and --out.
 
-    words: the script's docstring. limit, out: what the two options are by default.
+    They are those of `eventsnn.run`, from the same fields of `Settings`, and mean the same.
+
+    words: the script's docstring. limit, out: what the two options are by default. without: names
+    of fields that the script decides itself.
     """
-    as_written = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=words, formatter_class=as_written)
-    add = parser.add_argument
-    add("--net", default="sample", help="checkpoint, or 'sample'")
-    add("--data", default="sample", help="images with labels, as for eventsnn.run")
-    add("--limit", type=int, default=limit, help="number of test images")
-    add("--plugin", help="files of Python that register models and the like (docs/extend)")
-    add("--out", type=Path, default=Path(out), help="folder for pictures and tables")
+    parser = argparse.ArgumentParser(description=words, formatter_class=layout)
+    groups = {key: parser.add_argument_group(GROUPS[key]) for key in (*SHARED, "simulation")}
+    for f in fields(Settings):
+        group = option_in(f).group
+        shared = group in SHARED and f.name not in DECIDED
+        if (shared or f.name == "seed") and f.name not in without:
+            default = str(limit) if f.name == "limit" else None
+            add_option(groups[group], f, help_of(f, default), default)
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder for pictures, tables")
     return parser
 
 
@@ -66,14 +91,15 @@ def run(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Makes the folder and calls study(args).
+    """Makes the folder and calls study(args), where args.settings are the `Settings`.
 
     study: the script's work. parser: its options. argv: its arguments (None: the command line's).
     Returns the exit status: 0, or 2 after one line for wrong input.
     """
     args = parser.parse_args(argv)
     try:
-        load_plugins(args.plugin)
+        args.settings = _settings(args)
+        args.seed = args.settings.seed
         args.out.mkdir(parents=True, exist_ok=True)
         study(args)
     except (InputError, OSError) as error:
@@ -83,14 +109,42 @@ def run(
     return 0
 
 
-def given(args: argparse.Namespace) -> tuple[Graph, Images, Images]:
-    """(graph, test images, calibration images) as --net, --data and --limit say.
+def _settings(args: argparse.Namespace) -> Settings:
+    """The Settings of the options that scripts share with a run."""
+    known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | {"seed"}
+    shared = {name: value for name, value in vars(args).items() if name in known}
+    return Settings(**given_values(argparse.Namespace(**shared)))
 
-    args: those of `options`. Raises InputError for files that cannot be read.
+
+def given(args: argparse.Namespace) -> tuple[Graph, Images]:
+    """(graph, labelled images) as the options say, by the functions of `eventsnn.run`.
+
+    args: those of `options`. Raises InputError for files that cannot be read, images that do not
+    fit the network, and images without labels.
     """
-    graph = load(args.net)
-    images = load_images(args.data, limit=args.limit)
-    return graph, images, load_images(args.data, split="train", limit=CALIBRATION)
+    graph, images = load_inputs(args.settings)
+    if images.labels is None:
+        raise InputError(f"--data {args.settings.data}", "images with labels", "none")
+    return graph, images
+
+
+def network_of(args: argparse.Namespace, graph: Graph, images: Images, **changes: Any) -> Network:
+    """The spiking network, converted and calibrated as `eventsnn.run` does it.
+
+    args: those of `options`. graph: the ANN. images: those to classify. changes: fields of Settings
+    that the study decides, as thresholds="dni"; options that such a rule does not use are those it
+    would have by default. Raises InputError where the network has no spiking form, and where
+    calibration images are needed and missing, or are those to classify.
+    """
+    settings = args.settings
+    if "thresholds" in changes:
+        used = RULES.find(changes["thresholds"], "--thresholds").uses
+        unused = {f.name: f.default for f in fields(Settings) if f.name in OPTIONS}
+        changes = {name: x for name, x in unused.items() if name not in used} | changes
+    settings = replace(settings, **changes)
+    thresholds = read_given(settings.thresholds_file)
+    pixels, _, _ = calibration_pixels(graph, images, settings, thresholds)
+    return converted(graph, pixels, settings, thresholds)
 
 
 def title(graph: Graph, *words: str) -> str:
@@ -123,23 +177,105 @@ def accuracy(result: Result, step: int) -> Row:
     return {"images": len(result), "accuracy": hits / len(result), "low": low, "high": high}
 
 
-def by_step(result: Result, steps: Iterable[int]) -> list[Row]:
+def by_step(result: Result, steps: Iterable[int], seed: int = 0) -> list[Row]:
     """One row for each T of `steps`: accuracy, and spikes and operations per image.
 
-    result: with labels. Spikes and operations of SRP's first stage are among them.
+    The two means have bootstrap intervals, "spikes low" and so on. Spikes and operations of SRP's
+    first stage are among them.
+
+    result: with labels. steps: the numbers T. seed: of the bootstrap.
     """
-    before = np.zeros(2)
+    steps = list(steps)
+    before = np.zeros((len(result), 2))
     if result.batch.stage_one is not None:
-        before = result.batch.stage_one.sum(axis=(0, 2))
+        before = result.batch.stage_one.sum(axis=2)
+    columns = {}
+    for t in steps:
+        columns["spikes", t] = result.spikes[:, :, :t].sum(axis=(1, 2)) + before[:, 0]
+        columns["operations", t] = result.operations[:, :, :t].sum(axis=(1, 2)) + before[:, 1]
+    found = bootstraps(columns, seed=seed)
     rows = []
     for t in steps:
-        spikes = result.spikes[:, :, :t].sum() + before[0]
-        operations = result.operations[:, :, :t].sum() + before[1]
         row = {"T": t, **accuracy(result, t)}
-        row["spikes"] = float(spikes / len(result))
-        row["operations"] = float(operations / len(result))
+        for name in ("spikes", "operations"):
+            row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
         rows.append(row)
     return rows
+
+
+def hits(result: Result, step: int | None = None) -> NDArray[np.bool_]:
+    """Which images are classified as labelled, bool [N].
+
+    result: with labels. step: after how many steps (None: all). Raises InputError without labels.
+    """
+    if result.labels is None:
+        raise InputError("hits", "images with labels", "none")
+    return result.predictions(step) == result.labels
+
+
+def paired(
+    rows: Sequence[Row],
+    right: Mapping[Any, NDArray[np.bool_]],
+    key: Callable[[Row], Any],
+    reference: Callable[[Any], Any],
+) -> None:
+    """Adds to rows how they compare with their reference, image by image: one Holm family.
+
+    The columns are "gained", images that this way alone has right, "lost", those that the reference
+    alone has right, "p" and "p Holm"; None in rows that are their own reference or have no hits.
+
+    rows: of a table. right: name -> hits, bool [N]. key: row -> its name there. reference: name ->
+    that of the way it is compared with.
+    """
+    names = {key(row) for row in rows} & right.keys()
+    pairs = {}
+    for name in sorted(names, key=str):
+        other = reference(name)
+        if name != other and other in right:
+            pairs[name] = (right[name], right[other])
+    found = compare(pairs)
+    for row in rows:
+        its = found.get(key(row))
+        row["gained"] = its.gained if its else None
+        row["lost"] = its.lost if its else None
+        row["p"] = its.p if its else None
+        row["p Holm"] = its.holm if its else None
+
+
+def discordant(row: Row) -> str:
+    """A row's discordant images and p, as a cell of a table. row: after `paired`."""
+    return "" if row["p"] is None else f"{row['gained']} : {row['lost']}, p = {row['p Holm']:.2g}"
+
+
+def compact(rows: Iterable[Row]) -> list[Row]:
+    """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
+    shown = []
+    for row in rows:
+        dropped = {name for name in row if name in PAIRED or name.endswith((" low", " high"))}
+        kept = {name: value for name, value in row.items() if name not in dropped}
+        shown.append(kept | {"gained : lost": discordant(row)})
+    return shown
+
+
+def squared_errors(
+    result: Result, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
+) -> dict[int, Row]:
+    """T -> {"mse", "mse low", "mse high"}: the readout against the ANN's logits, bootstrapped.
+
+    result: of a run. steps: the numbers T. logits: of `ann.forward.logits`, [N, classes]. seed: of
+    the bootstrap.
+    """
+    columns = {t: np.square(result.readout(t) - logits).mean(axis=1) for t in steps}
+    found = bootstraps(columns, seed=seed)
+    return {t: dict(zip(("mse", "mse low", "mse high"), its[:3])) for t, its in found.items()}
+
+
+def footnote(reference: str, seed: int) -> str:
+    """What stands under a table of paired comparisons and of means with intervals.
+
+    reference: the way that all others are compared with. seed: of the bootstrap.
+    """
+    return f"{statistics.footnote(reference)}\n{statistics.bootstrap_words(seed=seed)}"
 
 
 def interval(row: Row) -> str:

@@ -42,12 +42,13 @@ from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.statistics import compare, wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
 from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_of, prepare, top_of
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
-from eventsnn.views.tables import ByLayer, wilson
+from eventsnn.views.tables import ByLayer
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
 STAGES = ("counts", "times")  # of a layer's replacement
@@ -106,14 +107,17 @@ class Costs(ByLayer):
 
     snn, ann: the network as it runs, and the ANN: `hits`, images classified as labelled;
     `accuracy`, the share of them, with its 95 % interval `low` to `high` (Wilson); `square`, the
-    mean squared distance of the readout from the ANN's output.
+    mean squared distance of the readout from the ANN's logits.
 
     layers: one row each, from input to output. The same five with right counts in this layer, at
     kept times (`counts hits` and so on), and then with times spread evenly, too (`times hits`, …),
     where the layers before it have both. `counts cost`: the images that right counts won; `timing
     cost`: those that right times won after that. All costs add up to the last `times hits` less
     `snn`'s, exactly. `wrong`: the share of neurons and images whose count was replaced. The same
-    keys with `alone ` before them: only this layer is replaced.
+    keys with `alone ` before them: only this layer is replaced. All replacements, and `ann`, are
+    compared with `snn` image by image (semantics, section 15): `gained` and `lost` (`counts
+    gained`, …) are the images that the one has right and the other wrong, `p` McNemar's, `p Holm`
+    that of them all as one family.
     """
 
     simulation: Simulation
@@ -133,6 +137,9 @@ class Costs(ByLayer):
                 for kind in ("counts", "timing"):
                     shown[f"{way}{kind}"] = 100 * row[f"{way}{kind} cost"] / self.images
                 shown[f"{way}accuracy"] = row[f"{way}times accuracy"]
+                gained, lost = (row[f"{way}times {key}"] for key in ("gained", "lost"))
+                p = row[f"{way}times p Holm"]
+                shown[f"{way}gained : lost"] = f"{gained} : {lost}, p = {p:.2g}"
                 shown[f"{way}square"] = row[f"{way}times square"]
             rows.append(shown)
         return rows
@@ -186,33 +193,37 @@ def costs(
         )
     simulation, pixels, numbers = _prepare(network, images, steps, settings, counts, "even")
     replacements = 4 * len(numbers_of(network))
-    sums: dict[Key, NDArray[np.float64]] = {}  # hits, squared distances, wrong counts
+    sums: dict[Key, NDArray[np.float64]] = {}  # squared distances, wrong counts
+    hits: dict[Key, list[NDArray[np.bool_]]] = {}
     for part in _chunks(simulation, pixels, numbers, progress, replacements):
         right = labels[part.start : part.start + len(part.pixels)]
-        for key, found in _scored(part, right, counts).items():
+        for key, its, found in _scored(part, right, counts):
             sums[key] = sums.get(key, 0) + found
+            hits.setdefault(key, []).append(its)
     classes = network.readout.size
-    scores = {key: _score(found, len(pixels), classes) for key, found in sums.items()}
-    wrong = {key: found[2] for key, found in sums.items()}
+    right_of = {key: np.concatenate(parts) for key, parts in hits.items()}
+    scores = {key: _score(right_of[key], found[0], classes) for key, found in sums.items()}
+    for key, pair in compare(
+        {key: (its, right_of["snn"]) for key, its in right_of.items() if key != "snn"}
+    ).items():
+        scores[key] |= {"gained": pair.gained, "lost": pair.lost, "p": pair.p, "p Holm": pair.holm}
+    wrong = {key: found[1] for key, found in sums.items()}
     rows = _rows(network, scores, wrong, len(pixels))
     return Costs(simulation, len(pixels), counts, scores["snn"], scores["ann"], rows)
 
 
 def _scored(
     part: Replacing, labels: NDArray[np.int64], counts: str
-) -> dict[Key, NDArray[np.float64]]:
-    """Key -> (hits, squared distance from the ANN's output, wrong counts) of some images."""
+) -> Iterator[tuple[Key, NDArray[np.bool_], NDArray[np.float64]]]:
+    """Yields (key, hits, [squared distance from the ANN's logits, wrong counts]) of some images."""
     simulation = part.simulation
     network = simulation.network
-    outputs = ann.predict(network.graph, part.pixels).reshape(-1, network.readout.size)
-    hits = (outputs.argmax(axis=1) == labels).sum()
-    found: dict[Key, NDArray[np.float64]] = {"ann": np.array([hits, 0, 0], np.float64)}
+    outputs = ann.logits(network.graph, part.pixels).reshape(-1, network.readout.size)
+    yield "ann", outputs.argmax(axis=1) == labels, np.zeros(2)
     for key, runs, wrong in _all_replaced(part, counts):
         charge = np.stack([run.readout[-1] for run in runs])
-        hits = (charge.argmax(axis=1) == labels).sum()
         square = np.square(simulation.output(charge, simulation.steps) - outputs).sum()
-        found[key] = np.array([hits, square, wrong], np.float64)
-    return found
+        yield key, charge.argmax(axis=1) == labels, np.array([square, wrong], np.float64)
 
 
 def _all_replaced(part: Replacing, counts: str) -> Iterator[tuple[Key, list[ClockedRun], int]]:
@@ -252,13 +263,13 @@ def _rows(
     return rows
 
 
-def _score(found: NDArray[np.float64], images: int, classes: int) -> dict[str, Any]:
-    """hits, accuracy, low, high and square of `Costs`, from the sums of all images."""
-    hits, square, _ = found
-    low, high = wilson(int(hits), images)
+def _score(right: NDArray[np.bool_], square: float, classes: int) -> dict[str, Any]:
+    """hits, accuracy, low, high and square of `Costs`. right: bool [N]. square: their sum."""
+    hits, images = int(right.sum()), len(right)
+    low, high = wilson(hits, images)
     return {
-        "hits": int(hits),
-        "accuracy": float(hits / images),
+        "hits": hits,
+        "accuracy": hits / images,
         "low": low,
         "high": high,
         "square": float(square / (images * classes)),

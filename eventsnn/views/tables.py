@@ -1,10 +1,9 @@
-"""Rows of named values as text, HTML, CSV or DataFrame; arrays as Datasets; Wilson's interval."""
+"""Rows of named values as text, HTML, CSV or DataFrame; arrays as Datasets."""
 
 from __future__ import annotations
 
 import csv
 import html
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
@@ -120,19 +119,6 @@ def _cell(value: Any, spec: str) -> str:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= WIDEST else text[:8] + "…" + text[9 - WIDEST :]
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval (low, high) of a share `hits / n`, 95 % as z is 1.96 (Wilson 1927).
-
-    hits: how many of `n`. n: how many were tried, 1 or more. z: the interval's half width in
-    standard deviations of the normal distribution.
-    """
-    share = hits / n
-    extra = z * z / n
-    middle = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
-    return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)
 
 
 class ByLayer:

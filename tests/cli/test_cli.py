@@ -21,6 +21,7 @@ from matplotlib import image
 from support.networks import Builder, small_graph
 
 import eventsnn
+from eventsnn import statistics
 from eventsnn.ann import forward as ann
 from eventsnn.network import check, thresholds
 from eventsnn.network import convert as conversion
@@ -259,6 +260,16 @@ def test_the_tables_are_the_summary(bundled):
         float(row["accuracy_low"]) <= float(row["accuracy"]) <= float(row["accuracy_high"])
         for row in accuracy
     )
+    images = eventsnn.load_images("sample", limit=20)
+    outputs = ann.predict(eventsnn.load("sample"), images.pixels)
+    of_ann = outputs.argmax(axis=1) == images.labels
+    result = eventsnn.convert(eventsnn.load("sample")).run(images, steps=8)
+    for row in accuracy:
+        right = result.predictions(int(row["T"])) == images.labels
+        counts = int(np.sum(right & ~of_ann)), int(np.sum(of_ann & ~right))
+        assert (int(row["only_snn_right"]), int(row["only_ann_right"])) == counts
+        assert float(row["p"]) == statistics.mcnemar(*counts) <= float(row["p_holm"])
+        assert f"{counts[0]} : {counts[1]}, p = " in printed
     assert len(layers) == summary["layers"] + 1 and layers[-1]["layer"] == "readout"
     assert sum(int(row["neurons"]) for row in layers[:-1]) == summary["neurons"]
     for key in ("spikes_per_image", "synaptic_operations_per_image", "ties_per_image"):

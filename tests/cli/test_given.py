@@ -11,12 +11,12 @@ from support.networks import small_graph
 
 import eventsnn
 from eventsnn import InputError
+from eventsnn.inputs import given
 from eventsnn.network.rules import RULES, Rule
 from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.readers import write_native
 from eventsnn.registry import forget_plugins
 from eventsnn.run import main, parser
-from eventsnn.runs import given
 from eventsnn.settings import Settings
 from eventsnn.views import plots
 

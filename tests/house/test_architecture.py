@@ -13,13 +13,15 @@ PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
     ("exceptions", "options", "registry", "version"),
-    ("neurons", "data", "views", "ann", "files"),
+    ("neurons", "data", "views", "ann", "files", "statistics"),
     ("engine", "network", "readers"),
     ("simulation",),
     ("trace",),
     ("result", "export"),
     ("plugins",),
-    ("studies", "settings"),
+    ("settings",),
+    ("inputs",),
+    ("studies",),
     ("runs",),
     ("console",),
     ("run", "inspect"),
@@ -127,6 +129,10 @@ def test_the_engine_knows_the_contract_of_neurons_and_nothing_else():
         and target != "eventsnn.neurons.contract"
     ]
     assert not wrong
+
+
+def test_statistics_know_no_network():
+    assert imports_of("eventsnn.statistics") == {"eventsnn.exceptions"}
 
 
 def test_only_commands_import_what_commands_need():

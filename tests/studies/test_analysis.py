@@ -464,8 +464,7 @@ def test_gn_members(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_neuron_thresholds(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("eventsnn.studies.scripts.CALIBRATION", 40)
+def test_neuron_thresholds(tmp_path, capsys):
     tables = run(
         "neuron_thresholds",
         tmp_path,
@@ -477,6 +476,8 @@ def test_neuron_thresholds(tmp_path, capsys, monkeypatch):
         "own,90,dni",
         "--layers",
         "act2,act5",
+        "--calibration",
+        "train:0-39",
     )
     assert (tmp_path / "latency.png").stat().st_size > 10_000 and (
         tmp_path / "latency.svg"
@@ -639,3 +640,106 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_else(name, options, words
     )
     out, error = capsys.readouterr()
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error and out == ""
+
+
+def softmax_net(path, activation="Relu"):
+    """Writes a small network that ends in a Softmax; returns its path."""
+    write_native(small_graph(activation, softmax=True), path / "soft.h5")
+    return str(path / "soft.h5")
+
+
+def data_file(path, splits=("train", "test"), count=9):
+    """Writes images with labels, of some splits or (with none) of one array; returns its path."""
+    rng = np.random.default_rng(1)
+    arrays = {}
+    for part in splits or ("",):
+        x, y = (f"x_{part}", f"y_{part}") if part else ("images", "labels")
+        arrays[x] = rng.integers(0, 4, (count, 2, 6, 6)).astype(np.uint8)
+        arrays[y] = rng.integers(0, 3, count)
+    np.savez(path / "data.npz", **arrays)
+    return str(path / "data.npz")
+
+
+SHARED = "arch input-scale input-mean input-std split limit plugin calibration max-pooling residual"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in ANALYSIS.glob("*.py")))
+def test_every_script_has_the_options_of_a_run(name, capsys):
+    with pytest.raises(SystemExit):
+        script(name).main(["--help"])
+    said = capsys.readouterr().out
+    rule = [] if name == "neuron_thresholds" else ["thresholds", "percentile"]
+    for option in ("net", "data", "dead", "seed", *rule, *SHARED.split()):
+        assert f"--{option} " in said
+
+
+def test_studies_see_what_a_run_sees(tmp_path):
+    """--input-scale, --max-pooling, --split and --thresholds change what is studied."""
+    given = ["--net", softmax_net(tmp_path), "--data", data_file(tmp_path), "--steps", "2"]
+    options = ["--input-scale", "0.5", "--split", "train", "--limit", "5", "--seed", "3"]
+    options += ["--thresholds", "max", "--calibration", "train:2-6"]
+    rows = run("srp_tau", tmp_path, *given, *options, "--taus", "0,2")["srp_tau"]
+    graph = eventsnn.ann.graph.with_preprocessing(load(given[1]), 0.5, (), ())
+    images = eventsnn.load_images(given[3], split="train", limit=5)
+    seen = eventsnn.load_images(given[3], split="train", limit=5, offset=2)
+    network = eventsnn.convert(graph, thresholds="max", calibration=seen)
+    result = eventsnn.simulate(network, images, steps=2)
+    row = at(rows, tau=0, T=2)
+    assert row["images"] == 5 and row["spikes"] == pytest.approx(result.spikes.sum() / 5)
+    assert row["accuracy"] == pytest.approx(result.accuracy())
+
+
+def test_no_script_calibrates_on_the_images_that_it_tests(tmp_path, capsys):
+    """A file without splits has one set of images: refused where thresholds are found on them."""
+    given = ["--net", softmax_net(tmp_path), "--data", data_file(tmp_path, ()), "--limit", "4"]
+    given += ["--steps", "1", "--out", str(tmp_path)]
+    for name in ("srp_tau", "error_parts", "energy", "gn_members", "neuron_thresholds"):
+        assert script(name).main(given) == 2
+        error = capsys.readouterr().err
+        assert "the same images, whatever the split" in error and "--calibration test:" in error
+    assert script("srp_tau").main([*given, "--taus", "0", "--calibration", "test:4-8"]) == 0
+
+
+def test_a_network_with_its_own_thresholds_needs_no_train_split(tmp_path):
+    net = softmax_net(tmp_path, "QCFS")
+    given = ["--net", net, "--data", data_file(tmp_path, ("test",)), "--limit", "4"]
+    rows = run("srp_tau", tmp_path, *given, "--steps", "2", "--taus", "0,2")["srp_tau"]
+    assert len(rows) == 4
+
+
+def test_readouts_are_compared_with_logits(tmp_path):
+    """Behind a Softmax, too: GN's readout approaches what the Softmax is of."""
+    given = ["--net", softmax_net(tmp_path, "QCFS"), "--data", data_file(tmp_path)]
+    given += ["--steps", "4", "--members", "4"]
+    rows = run("gn_members", tmp_path, *given)["gn_members"]
+    graph, images = load(given[1]), eventsnn.load_images(given[3])
+    (before,) = graph.by_name[graph.output].inputs
+    logits = ann.forward(graph, graph.preprocessing(images.pixels), keep=(before,))[before]
+    assert np.array_equal(ann.logits(graph, images.pixels), logits)
+    result = eventsnn.simulate(eventsnn.convert(graph), images, steps=4, neuron="gn:4")
+    row = at(rows, tau=4, T=4)
+    assert row["mse"] == pytest.approx(np.square(result.readout() - logits).mean())
+    assert row["mse low"] <= row["mse"] <= row["mse high"]
+    found = surgery.costs(eventsnn.convert(graph), images, steps=4)
+    ours = eventsnn.simulate(eventsnn.convert(graph), images, steps=4).readout()
+    assert found.snn["square"] == pytest.approx(np.square(ours - logits).mean())
+
+
+def test_ways_are_compared_image_by_image(tmp_path, capsys):
+    rows = run("srp_tau", tmp_path, "--limit", "30", "--steps", "2", "--taus", "0,2")["srp_tau"]
+    said = capsys.readouterr().out
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=30)
+    pairs = {}
+    for t in (1, 2):
+        first, second = (
+            eventsnn.simulate(network, images, steps=2, srp=tau).predictions(t) == images.labels
+            for tau in (0, 2)
+        )
+        pairs[t] = second, first
+        row = at(rows, tau=2, T=t)
+        assert (row["gained"], row["lost"]) == (sum(second & ~first), sum(first & ~second))
+        assert at(rows, tau=0, T=t)["p"] == ""
+    for t, found in eventsnn.statistics.compare(pairs).items():
+        assert at(rows, tau=2, T=t)["p"] == found.p and at(rows, tau=2, T=t)["p Holm"] == found.holm
+        assert found.words in said
+    assert "against tau = 0, image by image" in said and "10,000 resamples" in said

@@ -24,11 +24,12 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.data.images import pixel_range
 from eventsnn.result import Simulation
+from eventsnn.statistics import wilson
 from eventsnn.studies import errors, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.trains import with_train
-from eventsnn.views.tables import text_table, wilson
+from eventsnn.views.tables import text_table
 
 MODELS = {
     "if": dict(steps=5),
@@ -456,12 +457,16 @@ def test_each_layer_stands_behind_those_before_it(counts):
     labels = ann.predict(network.graph, pixels).argmax(axis=1)
     found = surgery.costs(network, pixels, counts=counts, steps=4, labels=labels)
     names, hits = list(targets_of(network)), found.snn["hits"]
+    as_it_runs = network.run(pixels, steps=4).predictions() == labels
     for n, row in enumerate(found.layers, start=1):
         for way, chosen in (("", names[:n]), ("alone ", names[n - 1 : n])):
             result = surgery.replace_layers(
                 network, pixels, chosen, counts=counts, steps=4, labels=labels
             )
             assert row[f"{way}times hits"] == round(60 * result.accuracy())
+            right = result.predictions() == labels
+            assert row[f"{way}times gained"] == np.sum(right & ~as_it_runs)
+            assert row[f"{way}times lost"] == np.sum(as_it_runs & ~right)
         assert (
             row["counts cost"] == row["counts hits"] - hits
             and row["timing cost"] == row["times hits"] - row["counts hits"]

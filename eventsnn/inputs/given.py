@@ -67,6 +67,14 @@ def read_thresholds(path: str) -> Given:
     return Given(path, found, hashlib.sha256(data).hexdigest())
 
 
+def read_given(path: str | None) -> Given | None:
+    """`read_thresholds` of a file; None where there is none.
+
+    path: the file, or None. Raises InputError as `read_thresholds` does.
+    """
+    return read_thresholds(path) if path else None
+
+
 def _bytes(where: str, path: str) -> bytes:
     """What is in a file that is not too large. where: for messages."""
     expected = "a file that can be read"

@@ -1,0 +1,156 @@
+"""What settings name, for runs and studies: network, images, calibration images, thresholds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.ann.graph import Graph, with_preprocessing
+from eventsnn.data.images import Images, check_images, load_images, pixel_range
+from eventsnn.exceptions import InputError
+from eventsnn.inputs.given import Given
+from eventsnn.network import thresholds
+from eventsnn.network.convert import convert
+from eventsnn.network.network import Network
+from eventsnn.readers import load
+from eventsnn.settings import Settings
+
+CHECKED_IMAGES = 8
+EXPORT_AGAIN = "export the network again"
+
+
+@contextmanager
+def advice(do: str) -> Iterator[None]:
+    """In its block, wrong input says what to do: its own advice, or else `do`."""
+    try:
+        yield
+    except InputError as error:
+        if error.do:
+            raise error from None
+        raise InputError(error.where, error.expected, error.found, do) from None
+
+
+def load_inputs(settings: Settings) -> tuple[Graph, Images]:
+    """The network and the images that the settings name.
+
+    Raises InputError for files that cannot be read, and for images that do not fit the network.
+    """
+    with advice(f"{EXPORT_AGAIN}, or give another --net"):
+        graph = with_preprocessing(
+            load(settings.net, settings.arch),
+            settings.input_scale,
+            settings.input_mean,
+            settings.input_std,
+        )
+    with advice("repair the data, or give another --data"):
+        images = load_images(settings.data, split=settings.split, limit=settings.limit)
+        check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
+    return graph, images
+
+
+def calibration_pixels(
+    graph: Graph, images: Images, settings: Settings, given: Given | None = None
+) -> tuple[NDArray[Any], str, bool]:
+    """(raw pixels [N, C, H, W], where they are from, whether they are needed) for calibration.
+
+    They are needed where a threshold is found on them. Where there are none and none are needed,
+    the pixels are random and come from "none". graph: the ANN. images: those to run, for their
+    range of pixels. settings: of the conversion. given: the thresholds, where a file gives them.
+    Raises InputError where calibration images are needed, or asked for, and missing.
+    """
+    rule: thresholds.Thresholds = given.thresholds if given else settings.thresholds
+    with _as_option(given):
+        needed = thresholds.needs_calibration(graph, rule, settings.readout)
+    try:
+        calibration = load_calibration(graph, settings)
+    except InputError as error:
+        if needed or settings.calibration is not None:
+            where = f"--calibration {settings.calibration or 'train:0-127'}: {error.where}"
+            raise InputError(where, error.expected, error.found, error.do) from None
+        low, high = pixel_range(images.pixels)
+        shape = (CHECKED_IMAGES, *graph.input_shape)
+        random = np.random.default_rng(settings.seed).uniform(low, high, shape)
+        return random.astype(np.float32), "none", needed
+    split = f"{calibration.name} {calibration.split}"
+    where = f"{split}:{calibration.indices[0]}-{calibration.indices[-1]}"
+    return calibration.pixels, where, needed
+
+
+def load_calibration(graph: Graph, settings: Settings) -> Images:
+    """The calibration images that the settings name.
+
+    graph: the ANN that they must fit. Raises InputError unless they are all there and, by default,
+    are no test images.
+    """
+    split, first, last = settings.calibration_range
+    do = (
+        "give --data with a train split, or say which images to use: "
+        "--calibration test:0-127 calibrates on the test images"
+    )
+    try:
+        images = load_images(settings.data, split=split, limit=last - first + 1, offset=first)
+    except InputError as error:
+        raise InputError(error.where, error.expected, error.found, do) from None
+    expected = f"a {split} split"
+    if images.split != split:
+        raise InputError("--data", expected, f"{images.split} images", do)
+    if settings.calibration is not None and len(images) <= last - first:
+        count = f"{last + 1:,} images in its {split} split"
+        raise InputError("--data", count, f"{first + len(images):,}", "ask for fewer")
+    if split != settings.split and _are_tested(images, first, settings):
+        raise InputError("--data", expected, "the same images, whatever the split", do)
+    check_images(graph, images.pixels, where="--data")
+    return images
+
+
+def _are_tested(images: Images, first: int, settings: Settings) -> bool:
+    """Whether these images, from position `first` on, are also those of the split to run."""
+    count = min(len(images), CHECKED_IMAGES)
+    try:
+        tested = load_images(settings.data, split=settings.split, limit=count, offset=first)
+    except InputError:  # a smaller split, so another one
+        return False
+    return np.array_equal(tested.pixels, images.pixels[:count])
+
+
+def converted(
+    graph: Graph, pixels: NDArray[Any], settings: Settings, given: Given | None = None
+) -> Network:
+    """The spiking network that the settings ask for.
+
+    graph: the ANN. pixels: raw calibration images [N, C, H, W]. settings: of the conversion. given:
+    the thresholds, where a file gives them. Raises InputError where the network has no spiking
+    form, and where thresholds do not fit it.
+    """
+    with _as_option(given):
+        network = convert(
+            graph,
+            thresholds=given.thresholds if given else settings.thresholds,
+            percentile=settings.percentile,
+            calibration=pixels,
+            dead=settings.dead,
+            max_pooling=settings.max_pooling,
+            residual=settings.residual,
+            readout=settings.readout,
+        )
+    return replace(network, thresholds=given.words) if given else network
+
+
+@contextmanager
+def _as_option(given: Given | None) -> Iterator[None]:
+    """In its block, `thresholds` is called as on the command line. given: the file, or None."""
+    try:
+        yield
+    except InputError as error:
+        found = re.fullmatch(r"thresholds($|:.*| '.*)", error.where)
+        if found is None:
+            raise
+        where = "--thresholds" + (f" {given.path}" if given else "") + found.group(1)
+        expected, told, do = error.expected, error.found, error.do
+        raise InputError(where, expected, told, do, error.limit) from None
