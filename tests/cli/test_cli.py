@@ -773,7 +773,7 @@ def test_control_c_before_the_first_batch_leaves_nothing(capsys, here, files, mo
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.ann, "predict", stop)
+    monkeypatch.setattr(pipeline.ann, "outputs_and_logits", stop)
     assert main([str(a) for a in arguments_of(files, "new/a")]) == 130
     assert capsys.readouterr().err.count("\n") == 1 and listing(here) == []
 
@@ -1369,7 +1369,7 @@ def refuse(error):
 @pytest.mark.parametrize(
     "where",
     [
-        "runs.pipeline.load_images",
+        "inputs.loading.load_images",
         "ann.forward.predict",
         "runs.run_file.write_hdf5",
         "views.tables.write_csv",
@@ -1426,8 +1426,8 @@ def test_a_defect_is_not_taken_for_wrong_input(here, files, monkeypatch):
 def test_outputs_that_overflow_later_are_wrong_input(capsys, here, files, monkeypatch):
     monkeypatch.setattr(
         pipeline.ann,
-        "predict",
-        lambda graph, pixels, **_: np.full((len(pixels), 4), np.nan, np.float32),
+        "outputs_and_logits",
+        lambda graph, pixels, **_: (np.full((len(pixels), 4), np.nan, np.float32),) * 2,
     )
     fails(
         capsys,

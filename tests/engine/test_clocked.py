@@ -195,7 +195,7 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
         return answers[-1]
 
     monkeypatch.setattr(clocked_driver, "FIRST_ROOM", 0)
-    monkeypatch.setattr(clocked_driver, "specialised", lambda *_: watched)
+    monkeypatch.setattr(clocked_driver, "specialised", lambda _, *given: (watched, given))
     simulation.engine._log_room = 0
     again = simulation.engine.run(drive, threads=threads)
     assert not all(answers) and all(answers[-threads:])
@@ -217,7 +217,7 @@ def test_a_thread_that_fails_stops_the_others():
         raise AssertionError("it waits for ever")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(clocked_driver, "specialised", lambda *_: kernel)
+        patch.setattr(clocked_driver, "specialised", lambda _, *given: (kernel, given))
         simulation.engine.run(simulation.drive(pixels[0]), threads=3)
 
 

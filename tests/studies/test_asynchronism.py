@@ -319,7 +319,7 @@ def test_tables_for_pandas_and_xarray():
         (dict(arithmetic="float64"), "arithmetic float64"),
         (dict(engine="clocked"), "trace: expected engine 'event'"),
         (dict(barrier=False), "barrier False"),
-        (dict(neuron="st-bif"), "encoding 'even' for st-bif"),
+        (dict(neuron="st-bif", encoding="constant"), "encoding='even'"),
         (dict(steps=0), "steps"),
         (dict(order="none"), "order"),
     ],
