@@ -449,6 +449,7 @@ class Noisy(nn.Module):
 
 def test_compiled_modules_are_unwrapped():
     module = sequential()
+    module[0].register_forward_hook(lambda m, inputs, out: out * 2)
     wanted = eventsnn.load_torch(module, SHAPE).hash
     inner = nn.Sequential(torch.compile(module[:2], backend="eager"), *module[2:])
     in_place = copy.deepcopy(module)
@@ -457,7 +458,7 @@ def test_compiled_modules_are_unwrapped():
     for compiled in (torch.compile(module, backend="eager"), twice, in_place):
         assert eventsnn.load_torch(compiled, SHAPE).hash == wanted
     graph = eventsnn.load_torch(inner, SHAPE)
-    assert [node.name for node in graph.nodes] == ["0.0", "0.1", "1", "2"]
+    assert [node.name for node in graph.nodes] == ["0.0", "mul", "0.1", "1", "2"]
 
 
 @pytest.mark.parametrize("dtype", (torch.float64, torch.float16, torch.bfloat16))
@@ -476,6 +477,14 @@ def test_a_module_that_cannot_be_copied_is_refused():
     module.lock = threading.Lock()
     with pytest.raises(InputError, match="that copy.deepcopy copies, found TypeError"):
         eventsnn.load_torch(module, SHAPE)
+
+
+def test_a_preprocessing_of_other_channels_is_refused():
+    wrong = Preprocessing(1.0, np.zeros(4))
+    with pytest.raises(InputError, match="preprocessing: mean: expected 1 or 2 numbers, found 4"):
+        eventsnn.load_torch(sequential(), SHAPE, preprocessing=wrong)
+    with pytest.raises(InputError, match="input_shape: expected at most"):
+        eventsnn.load_torch(sequential(), (2, 10**6, 10**6))
 
 
 def test_a_wrapper_with_hooks_is_refused():

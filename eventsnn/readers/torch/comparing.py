@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import activation_function, apply
 from eventsnn.ann.graph import Node, Preprocessing
+from eventsnn.exceptions import InputError, named
 
 TOLERANCE = 1e-9
 # rounding of sums of inputs that are far larger than the result
@@ -33,8 +34,12 @@ def images(
     Pixels are 0 to 255 in the first group and 0 to 1 in the second; where no preprocessing is
     known, -1 to 1 in a third, as images may come prepared.
 
-    shape: (C, H, W). preprocessing: of raw pixels.
+    shape: (C, H, W). preprocessing: of raw pixels. Raises InputError for one of other channels.
     """
+    for key, values in ("mean", preprocessing.mean), ("std", preprocessing.std):
+        if np.size(values) not in (1, shape[0]):
+            expected, do = f"1 or {shape[0]} numbers", "give one for each channel"
+            raise InputError(f"{named('preprocessing')}: {key}", expected, np.size(values), do)
     rng = np.random.default_rng(0)
     groups = []
     for number, highest in enumerate(HIGHEST):

@@ -14,6 +14,7 @@ from eventsnn.ann.blas import ONE_BLAS_THREAD
 from eventsnn.ann.forward import activation_function, forward
 from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
+from eventsnn.ann.windows import MAX_ELEMENTS
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output, some
@@ -48,8 +49,10 @@ def load_torch(
 ) -> Graph:
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode.
 
-    module: the network, which stays as it is. It must do the same operations for every image, on
-    one input. input_shape: (C, H, W). activations: class of a module -> function that takes such a
+    module: the network, which stays as it is; torch.compile's and DataParallel's wrappers are
+    looked through. It must do the same operations for every image, on one input. Hooks and
+    operations in place are read in torch's own order, weights that the forward pass computes are
+    constants. input_shape: (C, H, W). activations: class of a module -> function that takes such a
     module and returns (operator, attributes), for activations of one's own. For a QCFS class with a
     threshold and L levels:
 
@@ -58,8 +61,12 @@ def load_torch(
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
     QuantRelu (scale, levels); each is compared with the module itself. preprocessing: a
-    `Preprocessing`; None: pixels as they are. Raises InputError, one for everything that has no
-    spiking form.
+    `Preprocessing`; None: pixels as they are.
+
+    The graph is compared with a copy of the module in float64, node by node, on images with pixels
+    from 0 to 255 and from 0 to 1 (without a preprocessing from -1 to 1, too). Raises InputError,
+    one for everything that has no spiking form; for weights that are not numbers; for the first
+    node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
     try:
         import torch.fx
@@ -76,6 +83,9 @@ def load_torch(
         )
     if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
         raise InputError(f"{NAME}: input_shape", "three positive sizes C, H, W", input_shape)
+    if math.prod(input_shape) > MAX_ELEMENTS:
+        expected = f"at most {MAX_ELEMENTS:,} values"
+        raise InputError(f"{NAME}: input_shape", expected, input_shape)
     where = f"{NAME}: {type(module).__name__}"
     preprocessing = preprocessing or Preprocessing(known=False)
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
