@@ -399,9 +399,8 @@ def test_predict_reports_progress():
 
 def test_large_maps_are_computed_in_smaller_batches(monkeypatch):
     sizes, inner = [], ann.forward
-    monkeypatch.setattr(
-        ann, "forward", lambda graph, x, **keep: sizes.append(len(x)) or inner(graph, x, **keep)
-    )
+    counted = lambda graph, x, **keep: sizes.append(len(x)) or inner(graph, x, **keep)  # noqa: E731
+    monkeypatch.setattr(ann, "forward", counted)
     monkeypatch.setattr(ann, "CHUNK", 3 * 6 * 7 * 7 * 4)
     ann.predict(residual(), pixels(7), workers=1)
     assert sizes == [3, 3, 1]

@@ -625,7 +625,7 @@ def test_error_parts(tmp_path, capsys):
         ("gn_members", ["--members", "0"], "from 1"),
         ("gn_members", ["--steps", "0"], "steps"),
         ("neuron_thresholds", ["--rules", "max,tcl"], "percentiles"),
-        ("neuron_thresholds", ["--rules", "max,101"], "at most 100"),
+        ("neuron_thresholds", ["--rules", "max,101"], "from 0.001 to 100"),
         ("neuron_thresholds", ["--layers", "act9", "--rules", "own", "--steps", "1"], "act9"),
         ("error_parts", ["--neurons", "izhikevich"], "izhikevich"),
         ("error_parts", ["--steps", "0"], "steps"),
