@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.network import Network
@@ -36,8 +36,8 @@ class Result:
     """A run over N images, from `simulate`.
 
     simulation: the network with its time and arithmetic. batch: what the images left, as arrays.
-    images: as given. labels: int64 [N], or None. seconds: the simulation's wall time. traces: what
-    was recorded so far, by the image's place.
+    images: as given, or flattened. labels: int64 [N], or None. seconds: the simulation's wall time.
+    note: how images were flattened, or "". traces: what was recorded so far, by the image's place.
     """
 
     simulation: Simulation
@@ -45,6 +45,7 @@ class Result:
     images: Any
     labels: NDArray[np.int64] | None
     seconds: float
+    note: str = ""
     traces: dict[int, tuple[EventRun, Trace]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -210,7 +211,7 @@ class Result:
         return (
             f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {spikes:,.0f} "
             f"spikes and {operations:,.1f} M synaptic operations an image; "
-            f"{self.simulation.arithmetic}>"
+            f"{self.simulation.arithmetic}{f'; {self.note}' if self.note else ''}>"
         )
 
     def _repr_html_(self) -> str:
@@ -314,9 +315,12 @@ def simulate(
     that there is not, TooManyEvents for a queue that does not empty, and PotentialsTooLarge for
     potentials that 64 bits do not hold.
     """
+    encoding = _encoding(encoding, bias_once)
+    note = ""
+    if encoding.kind != "events":
+        images, note = as_vectors(network.graph, images)
     pixels: Any = getattr(images, "pixels", images)
     labels = getattr(images, "labels", labels)
-    encoding = _encoding(encoding, bias_once)
     decided = with_preset(
         simulate,
         compat,
@@ -375,7 +379,8 @@ def simulate(
         ):
             parts.append(part)
             bar.update(len(part.readout))
-    return Result(simulation, Batch.join(parts), images, labels, clock.perf_counter() - began)
+    seconds = clock.perf_counter() - began
+    return Result(simulation, Batch.join(parts), images, labels, seconds, note)
 
 
 def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:

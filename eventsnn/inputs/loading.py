@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, with_preprocessing
-from eventsnn.data.images import Images, check_images, load_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
 from eventsnn.network import thresholds
@@ -36,8 +36,8 @@ def advice(do: str) -> Iterator[None]:
         raise InputError(error.where, error.expected, error.found, do) from None
 
 
-def load_inputs(settings: Settings) -> tuple[Graph, Images]:
-    """The network and the images that the settings name.
+def load_inputs(settings: Settings) -> tuple[Graph, Images, str]:
+    """The network and the images that the settings name, and how these were flattened, or "".
 
     Raises InputError for files that cannot be read, and for images that do not fit the network.
     """
@@ -50,8 +50,9 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images]:
         )
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
+        images, note = as_vectors(graph, images)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
-    return graph, images
+    return graph, images, note
 
 
 def calibration_pixels(
@@ -105,6 +106,7 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
         raise InputError("--data", count, f"{first + len(images):,}", "ask for fewer")
     if split != settings.split and _are_tested(images, first, settings):
         raise InputError("--data", expected, "the same images, whatever the split", do)
+    images, _ = as_vectors(graph, images)
     check_images(graph, images.pixels, where="--data")
     return images
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph
-from eventsnn.data.images import Images
+from eventsnn.data.images import Images, as_vectors
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
@@ -111,6 +111,7 @@ def convert(
         graph, note = change(graph)
         if note:
             notes.append(note)
+    calibration, _ = as_vectors(graph, calibration)
     pixels: Any = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())

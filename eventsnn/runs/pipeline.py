@@ -43,8 +43,10 @@ def run(settings: Settings) -> dict[str, Any]:
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     given = read_given(settings.thresholds_file)
-    graph, images = load_inputs(settings)
+    graph, images, note = load_inputs(settings)
     describe_input(graph, images, settings, say)
+    if note:
+        say(f"note: {note}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)

@@ -122,7 +122,9 @@ def given(args: argparse.Namespace) -> tuple[Graph, Images]:
     args: those of `options`. Raises InputError for files that cannot be read, images that do not
     fit the network, and images without labels.
     """
-    graph, images = load_inputs(args.settings)
+    graph, images, note = load_inputs(args.settings)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
     if images.labels is None:
         raise InputError(f"--data {args.settings.data}", "images with labels", "none")
     return graph, images
