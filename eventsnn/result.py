@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, named_options
@@ -76,10 +77,11 @@ class Result:
         return self.simulation.output(self.batch.readout[:, step - 1], step)
 
     def predictions(self, step: int | None = None) -> NDArray[np.int64]:
-        """The class with the largest readout (the first of equals) after `step` steps, int64
-        [N].
+        """The class with the largest readout (the first of equals) after `step` steps, int64 [N].
+
+        One output alone decides between classes 0 and 1: 1 where it is above 0.
         """
-        return self.batch.readout[:, self._step(step) - 1].argmax(axis=1)
+        return classes_of(self.batch.readout[:, self._step(step) - 1])
 
     def accuracy(self, step: int | None = None) -> float:
         """The share of images classified as labelled after `step` steps (None: all).

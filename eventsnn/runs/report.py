@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
@@ -65,7 +66,7 @@ def report(
     """
     every = [settings.steps] if simulation.stages > 1 else report_steps(settings.steps)
     steps = sorted(set(settings.report_steps)) or every
-    ann_output, logits = found
+    logits = found[1]
     totals = run_file.write_hdf5(
         folder.results / "run.h5",
         folder,
@@ -77,7 +78,7 @@ def report(
         settings.trace,
     )
     layers = layer_rows(simulation, totals, len(images))
-    ann_classes = ann_output.argmax(axis=1)
+    ann_classes = classes_of(logits)
     accuracy = accuracy_rows(totals, steps, images.labels, ann_classes, logits.shape[1])
     ann_accuracy = None
     if images.labels is not None:

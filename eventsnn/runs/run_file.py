@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images
 from eventsnn.files.writing import Patient
 from eventsnn.network.network import Layer
@@ -63,7 +64,7 @@ class Totals:
         for i, step in enumerate(self.at + 1):
             error = simulation.output(batch.readout[:, step - 1], step) - logits[here]
             self.squared_errors[here, i] = np.square(error).sum(axis=1)
-        self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
+        self.predictions[here] = classes_of(batch.readout[:, self.at])
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
         self.ties += batch.ties.sum(axis=0)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.order import Order
@@ -81,7 +82,7 @@ class Replayed:
     @property
     def predictions(self) -> tuple[int, int]:
         """The classes with the largest readout, before and after."""
-        before, after = self.readouts.argmax(axis=1)
+        before, after = classes_of(self.readouts)
         return int(before), int(after)
 
     def __str__(self) -> str:
