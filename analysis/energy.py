@@ -70,7 +70,7 @@ def measure(
     options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
     options["progress"] = sys.stderr.isatty()
     result = simulate(network, images, steps=steps, **options)
-    right = np.sum(outputs.argmax(axis=1) == images.labels)
+    right = np.sum(ann.classes_of(outputs) == images.labels)
     by_step, count = [], len(images)
     for t in report_steps(steps):
         spikes = result.spikes[:, :, :t].sum(axis=(0, 2)) / count

@@ -79,6 +79,14 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return outputs.argmax(axis=-1).astype(np.int64, copy=False)
 
 
+def is_map(graph: Graph) -> bool:
+    """Whether a graph's output is a map of more than one place, which has no classes.
+
+    graph: the ANN.
+    """
+    return int(np.prod(graph.shapes[graph.output][1:])) > 1
+
+
 def by_neuron(outputs: NDArray[Any]) -> NDArray[Any]:
     """Outputs in the order of the readout's neurons, channels last, [N, neurons].
 

@@ -276,9 +276,15 @@ def check_images(
         raise InputError(where, "finite pixels", "NaN or infinity")
     if labels is None:
         return
+    shape = graph.shapes[graph.output]
+    if math.prod(shape[1:]) > 1:
+        found = f"a map of {'x'.join(map(str, shape))}"
+        raise InputError(
+            where, f"an output of classes of {graph.source}", found, "leave labels out"
+        )
     if len(labels) != len(pixels):
         raise InputError(where, f"{len(pixels)} labels", len(labels))
-    outputs = int(np.prod(graph.shapes[graph.output]))
+    outputs = math.prod(shape)
     classes = max(outputs, 2)  # one output decides between two
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(

@@ -71,7 +71,7 @@ def connect(
         expected = "an output that depends on an activation"
         found = "an output that depends on the input alone"
         raise InputError(graph.source, expected, found, FIRING)
-    wiring.add_layer("readout", 1.0, end, None)
+    wiring.add_layer("readout", 1.0, _flattened(end) if end.flat else end, None)
     return tuple(layers), _normalised(graph, layers, wiring.projections)
 
 

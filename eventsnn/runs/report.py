@@ -31,7 +31,8 @@ MEANING = {
     "without labels",
     "snn_accuracy": "the same for the spiking network after T steps, by T",
     "agreement_with_ann": "share of the images that the spiking network puts into the class of "
-    "the ANN as loaded after T steps, by T",
+    "the ANN as loaded after T steps, by T; for an output that is a map, share of its places with "
+    "the same largest channel (of one channel: above 0 in both, or in neither)",
     "readout_mse": "mean squared difference of the readout and the ANN's logits (its output, or "
     "what a final Softmax is of), over images and classes, by T",
     "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still "
@@ -263,6 +264,9 @@ def print_tables(
     """
     unit, factor = tables.in_unit([row[OPERATIONS] for row in (*layers, *accuracy)])
     changed = CHANGED[0] in accuracy[-1]
+    what = "images put into the same class"
+    if not layers[-1]["shape"].endswith("x1x1"):
+        what = "places of the map at which the same channel is the largest, or above 0 if it is one"
     as_loaded = " as loaded" if changed else ""
     heading, form = tables.COLUMNS["agreement"]
     columns = {
@@ -284,7 +288,7 @@ def print_tables(
             "with the 95 % interval of the accuracy; images that SNN or ANN alone has right,\n"
             "McNemar's p after Holm for all T; "
         )
-    say(f"\nAfter T steps ({interval}as the ANN: images put into the same class)")
+    say(f"\nAfter T steps ({interval}as the ANN: {what})")
     if changed:
         say("(changed: with the function in the notes above; the network was made from that ANN)")
     say(tables.text_table(_shown_accuracy(accuracy, factor, labelled), columns))

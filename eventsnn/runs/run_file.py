@@ -181,6 +181,8 @@ def _put_images(file: h5py.File, images: Images, ann_output: NDArray[Any]) -> No
     if images.labels is not None:
         _put(file, "images/label", "1", "[image]: class", images.labels)
     meaning = "[image, class]: output of the ANN"
+    if ann_output.ndim == 4:
+        meaning = "[image, channel, row, column]: output of the ANN"
     _put(file, "images/ann_output", "ANN output", meaning, ann_output)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn.ann.forward import classes_of
+from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.data import images as image_sets
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import LinearMap
@@ -314,6 +314,10 @@ class _Readout:
 
     def __init__(self, simulation: Prepared) -> None:
         network = simulation.network
+        if is_map(network.graph):
+            found = f"a map of {'x'.join(map(str, network.readout.grid))}"
+            do = "certify networks that classify"
+            raise InputError("readout", "an output of classes", found, do)
         self.layer = len(network.layers) - 1
         self.size = network.readout.size
         self.weights: dict[int, NDArray[np.int64]] = {}

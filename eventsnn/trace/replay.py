@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.forward import classes_of
+from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.order import Order
@@ -81,7 +81,7 @@ class Replayed:
 
     @property
     def predictions(self) -> tuple[int, int]:
-        """The classes with the largest readout, before and after."""
+        """The classes with the largest readout, before and after; of no use for a map."""
         before, after = classes_of(self.readouts)
         return int(before), int(after)
 
@@ -119,9 +119,13 @@ class Replayed:
         """What changed in the readout, in words."""
         change = np.diff(self.readouts, axis=0)[0]
         at = int(np.abs(change).argmax())
+        of_map = is_map(self.trace.simulation.network.graph)
         readout = "unchanged"
         if change.any():
-            readout = f"changes most at class {at}, by {change[at]:+.4g}"
+            what = "neuron" if of_map else "class"
+            readout = f"changes most at {what} {at}, by {change[at]:+.4g}"
+        if of_map:
+            return f"Readout: {readout}."
         before, after = self.predictions
         prediction = f"changes from {before} to {after}"
         if before == after:
