@@ -71,7 +71,9 @@ def connect(
         expected = "an output that depends on an activation"
         found = "an output that depends on the input alone"
         raise InputError(graph.source, expected, found, FIRING)
-    wiring.add_layer("readout", 1.0, _flattened(end) if end.flat else end, None)
+    if end.flat and end.grid[1:] != (1, 1):  # classes are in the graph's order
+        end = _flattened(end)
+    wiring.add_layer("readout", 1.0, end, None)
     return tuple(layers), _normalised(graph, layers, wiring.projections)
 
 
