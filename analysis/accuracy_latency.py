@@ -94,7 +94,7 @@ def measure(
     rows = scripts.by_step(result, times, args.seed)
     errors = scripts.squared_errors(result, times, logits, args.seed)
     accuracies = [result.accuracy(t) for t in range(1, last + 1)]
-    ann_accuracy = float(np.mean(logits.argmax(axis=1) == images.labels))
+    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
     for row in rows:
         row |= {
             "ann": ann_accuracy,

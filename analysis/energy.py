@@ -56,21 +56,21 @@ COLUMNS = {
 def measure(
     network: Network,
     images: Images,
-    outputs: NDArray[Any],
+    logits: NDArray[Any],
     neuron: str,
     steps: int,
     seed: int,
 ) -> tuple[list[scripts.Row], list[scripts.Row], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(one row for each T, one row for each layer, (neuron, T) -> hits) of a neuron model.
 
-    network, images: what runs. outputs: the ANN's, [N, classes]. neuron: the model's name. steps:
+    network, images: what runs. logits: the ANN's, [N, classes]. neuron: the model's name. steps:
     the largest T. seed: of everything random.
     """
     encoding = "even" if neuron == "st-bif" else "constant"
     options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
     options["progress"] = sys.stderr.isatty()
     result = simulate(network, images, steps=steps, **options)
-    right = np.sum(outputs.argmax(axis=1) == images.labels)
+    right = np.sum(ann.classes_of(logits) == images.labels)
     by_step, count = [], len(images)
     for t in report_steps(steps):
         spikes = result.spikes[:, :, :t].sum(axis=(0, 2)) / count
@@ -172,13 +172,13 @@ def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     graph, images = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    outputs = ann.predict(graph, images.pixels)
+    logits = ann.logits(graph, images.pixels)
     right: dict[tuple[str, int], NDArray[np.bool_]] = {}
     neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []
     by_layer: list[scripts.Row] = []
     for neuron in tqdm(neurons, unit="model", disable=None, delay=2):
-        steps, layers, its = measure(network, images, outputs, neuron, args.steps, args.seed)
+        steps, layers, its = measure(network, images, logits, neuron, args.steps, args.seed)
         right |= its
         by_step += steps
         by_layer += layers

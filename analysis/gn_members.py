@@ -147,7 +147,7 @@ def study(args: argparse.Namespace) -> None:
         write_csv(args.out / "gn_members.csv", rows)
     curve = curves(network, members)
     write_csv(args.out / "curve.csv", curve)
-    ann_accuracy = float(np.mean(logits.argmax(axis=1) == images.labels))
+    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
     figure = draw(curve, rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, args.out, "gn_members")
     print(f"accuracy (%)\n{text_table(scripts.side_by_side(rows, 'tau', scripts.interval))}\n")

@@ -231,7 +231,8 @@ def study(args: argparse.Namespace) -> None:
         settings(rule)
     graph, images = scripts.given(args)
     calibration = load_calibration(graph, args.settings)
-    ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
+    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    ann_accuracy = float(np.mean(classes == images.labels))
     rows: list[scripts.Row] = []
     right: dict[tuple[Any, int], NDArray[np.bool_]] = {}
     thetas: Thetas = {}

@@ -70,7 +70,8 @@ def study(args: argparse.Namespace) -> None:
         )
     graph, images = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    ann_accuracy = float(np.mean(ann.predict(graph, images.pixels).argmax(axis=1) == images.labels))
+    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    ann_accuracy = float(np.mean(classes == images.labels))
     taus = [int(word) for word in args.taus.split(",")]
     rows: list[scripts.Row] = []
     right = {}

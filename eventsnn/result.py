@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, named_options
@@ -36,7 +37,8 @@ class Result:
     """A run over N images, from `simulate`.
 
     simulation: the network with its time and arithmetic. batch: what the images left, as arrays.
-    images: as given, or flattened. labels: int64 [N], or None. seconds: the simulation's wall time.
+    images: as given, or flattened. labels: int64 [N]; None without, and for an
+    output that is a map. seconds: the simulation's wall time.
     note: how images were flattened, or "". traces: what was recorded so far, by the image's place.
     """
 
@@ -47,6 +49,10 @@ class Result:
     seconds: float
     note: str = ""
     traces: dict[int, tuple[EventRun, Trace]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if is_map(self.network.graph):
+            self.labels = None
 
     def __len__(self) -> int:
         return len(self.batch.readout)
@@ -76,21 +82,28 @@ class Result:
         return self.simulation.output(self.batch.readout[:, step - 1], step)
 
     def predictions(self, step: int | None = None) -> NDArray[np.int64]:
-        """The class with the largest readout (the first of equals) after `step` steps, int64
-        [N].
+        """The class with the largest readout (the first of equals) after `step` steps, int64 [N].
+
+        One output alone decides between classes 0 and 1: 1 where it is above 0. Raises InputError
+        for an output that is a map.
         """
-        return self.batch.readout[:, self._step(step) - 1].argmax(axis=1)
+        if is_map(self.network.graph):
+            shape = "x".join(map(str, self.network.readout.grid))
+            do = "take readout(), which is compared with the ANN's output"
+            raise InputError("predictions", "an output of classes", f"a map of {shape}", do)
+        return classes_of(self.batch.readout[:, self._step(step) - 1])
 
     def accuracy(self, step: int | None = None) -> float:
         """The share of images classified as labelled after `step` steps (None: all).
 
-        Raises InputError where there are no labels.
+        Raises InputError where there are no labels, and for an output that is a map.
         """
+        predictions = self.predictions(step)
         if self.labels is None:
             raise InputError(
                 "accuracy", "images with labels", "none", "run on labelled Images, or pass labels="
             )
-        return float(np.mean(self.predictions(step) == self.labels))
+        return float(np.mean(predictions == self.labels))
 
     def rates(self) -> NDArray[np.float64]:
         """Spikes per neuron and step for each spiking layer, float64 [L - 1]."""
@@ -257,7 +270,8 @@ def simulate(
     network: what `eventsnn.convert` returns.
     images: `Images`, or raw pixels [N, C, H, W] of any number type, or for encoding "events" a
         list with each image's input events (`encoding.events_of`).
-    labels: the images' classes, int64 [N]; `Images` bring their own.
+    labels: the images' classes, int64 [N]; `Images` bring their own. Not used where the output is
+        a map of more than one place, which has no classes.
     steps: T, the number of time steps, 1 to 65,536.
 
     **Neurons and input**
@@ -320,7 +334,7 @@ def simulate(
     if encoding.kind != "events":
         images, note = as_vectors(network.graph, images)
     pixels: Any = getattr(images, "pixels", images)
-    labels = getattr(images, "labels", labels)
+    labels = None if is_map(network.graph) else getattr(images, "labels", labels)
     decided = with_preset(
         simulate,
         compat,

@@ -68,6 +68,35 @@ def logits_node(graph: Graph) -> str:
     return end.inputs[0] if end.op == "Softmax" else end.name
 
 
+def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
+    """The class that an output decides for: the largest value, the first of equals.
+
+    One value alone decides between two classes: 1 where it is above 0, as its sigmoid is then above
+    1/2, else 0. outputs: logits or charge of the readout, [..., classes]. Returns int64 [...].
+    """
+    if outputs.shape[-1] == 1:
+        return (outputs[..., 0] > 0).astype(np.int64)
+    return outputs.argmax(axis=-1).astype(np.int64, copy=False)
+
+
+def is_map(graph: Graph) -> bool:
+    """Whether a graph's output is a map of more than one place, which has no classes.
+
+    graph: the ANN.
+    """
+    return int(np.prod(graph.shapes[graph.output][1:])) > 1
+
+
+def by_neuron(outputs: NDArray[Any]) -> NDArray[Any]:
+    """Outputs in the order of the readout's neurons, channels last, [N, neurons].
+
+    outputs: [N, C, H, W], or flat [N, neurons], which stay as they are.
+    """
+    if outputs.ndim == 4:
+        outputs = outputs.transpose(0, 2, 3, 1)
+    return outputs.reshape(len(outputs), -1)
+
+
 def logits(
     graph: Graph,
     pixels: NDArray[Any],

@@ -261,8 +261,8 @@ def check_images(
     """Raise InputError unless raw pixels (and labels) fit a graph.
 
     graph: the ANN that shall see them. pixels: [N, C, H, W], one or more, finite. labels: [N], from
-    0 to the number of the graph's outputs less 1 (None: there are none). where: what to call the
-    images in the message.
+    0 to the number of the graph's outputs less 1, or 0 and 1 where it has one output (None: there
+    are none). where: what to call the images in the message.
     """
     expected = tuple(graph.input_shape)
     if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
@@ -276,13 +276,22 @@ def check_images(
         raise InputError(where, "finite pixels", "NaN or infinity")
     if labels is None:
         return
+    shape = graph.shapes[graph.output]
+    if math.prod(shape[1:]) > 1:
+        found = f"a map of {'x'.join(map(str, shape))}"
+        raise InputError(
+            where, f"an output of classes of {graph.source}", found, "leave labels out"
+        )
     if len(labels) != len(pixels):
         raise InputError(where, f"{len(pixels)} labels", len(labels))
-    classes = int(np.prod(graph.shapes[graph.output]))
+    outputs = math.prod(shape)
+    classes = max(outputs, 2)  # one output decides between two
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(
             where,
-            f"labels from 0 to {classes - 1}, the outputs of {graph.source}",
+            f"labels from 0 to {classes - 1}, the classes of {graph.source}"
+            if outputs > 1
+            else f"labels 0 and 1, as one output of {graph.source} decides between two classes",
             f"{labels.min()} to {labels.max()}",
             "give the data set the network was trained on",
         )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
 from eventsnn.exceptions import InputError
@@ -37,8 +38,9 @@ def advice(do: str) -> Iterator[None]:
 
 
 def load_inputs(settings: Settings) -> tuple[Graph, Images, str]:
-    """The network and the images that the settings name, and how these were flattened, or "".
+    """The network and the images that the settings name, and what is to be noted of them, or "".
 
+    That is how images were flattened, and that labels are left out where the output is a map.
     Raises InputError for files that cannot be read, and for images that do not fit the network.
     """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
@@ -51,6 +53,11 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, str]:
     with advice("repair the data, or give another --data"):
         images = load_images(settings.data, split=settings.split, limit=settings.limit)
         images, note = as_vectors(graph, images)
+        if is_map(graph):
+            shape = "x".join(map(str, graph.shapes[graph.output]))
+            told = f"the output is a map of {shape}, without classes: there is no accuracy"
+            note = f"{note}; {told}" if note else told
+            images = replace(images, labels=None)
         check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
     return graph, images, note
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.ann.operators import infer_shape
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.network import linear
 from eventsnn.network.linear import Grid, LinearMap
 from eventsnn.network.network import INPUT, Layer, Projection, Threshold
 
 MAX_WEIGHTS = 2**29
+FIRING = f"choose {named('readout', 'fires')}, which puts spiking neurons at the output"
 
 
 @dataclass
@@ -64,11 +65,14 @@ def connect(
     layers = wiring.layers
     if not layers:
         expected = "at least one activation (they become the spiking layers)"
-        raise InputError(graph.source, expected, "a purely linear graph")
+        raise InputError(graph.source, expected, "a purely linear graph", FIRING)
     end = wiring.expressions[graph.output]
     if not any(source != graph.input for source in end.terms):
         expected = "an output that depends on an activation"
-        raise InputError(graph.source, expected, "an output that depends on the input alone")
+        found = "an output that depends on the input alone"
+        raise InputError(graph.source, expected, found, FIRING)
+    if end.flat and end.grid[1:] != (1, 1):  # classes are in the graph's order
+        end = _flattened(end)
     wiring.add_layer("readout", 1.0, end, None)
     return tuple(layers), _normalised(graph, layers, wiring.projections)
 

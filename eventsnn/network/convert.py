@@ -109,6 +109,7 @@ def convert(
         graph, note = change(graph)
         if note:
             notes.append(note)
+    changed = bool(notes)
     calibration, _ = as_vectors(graph, calibration)
     pixels: Any = getattr(calibration, "pixels", calibration)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
@@ -120,4 +121,4 @@ def convert(
         )
     layers, projections = connect(graph, thetas)
     rules = describe_rules(graph, thresholds, percentile)
-    return Network(layers, projections, graph, rules, tuple(notes))
+    return Network(layers, projections, graph, rules, tuple(notes), changed)

@@ -97,7 +97,7 @@ class Network:
 
     layers: in topological order, the readout last. projections: sorted by (target, source). graph:
     what it was made from. thresholds: the rules in use, in words. notes: what the user should know
-    of the conversion.
+    of the conversion. changed: whether `graph` computes another function than the ANN as loaded.
     """
 
     layers: tuple[Layer, ...]
@@ -105,6 +105,7 @@ class Network:
     graph: Graph
     thresholds: str = ""
     notes: tuple[str, ...] = ()
+    changed: bool = False
 
     @property
     def readout(self) -> Layer:

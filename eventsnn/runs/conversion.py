@@ -42,10 +42,11 @@ def convert_checked(
         f"{network.synapses:,} synapses; thresholds {network.thresholds}"
         + (f", found on {name}" if needed else "")
     )
+    which = "changed" if network.changed else "loaded"
     kind = "random images" if name == "none" else f"images of {name}"
     say(
-        f"check: converted and loaded ANN differ by at most {worst:.1e} of a layer's largest value "
-        f"(layer {where}; on {len(checked)} {kind})"
+        f"check: converted and {which} ANN differ by at most {worst:.1e} of a layer's largest "
+        f"value (layer {where}; on {len(checked)} {kind})"
     )
     return network, name
 

@@ -27,6 +27,7 @@ from eventsnn.runs.conversion import convert_checked
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
+from eventsnn.runs.run_file import Found
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
 from eventsnn.settings import Settings
@@ -66,11 +67,12 @@ def run(settings: Settings) -> dict[str, Any]:
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         export("network", [simulation], folder, settings, say)
-        ann_output, logits = run_ann(graph, images, settings, say)
+        output, logits = run_ann(graph, images, settings, say)
+        changed = run_ann(network.graph, images, settings, say)[1] if network.changed else None
+        found = Found(output, logits, changed)
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
-        found = ann_output, logits
         summary = report(folder, simulation, images, found, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
@@ -122,7 +124,9 @@ def export(
 def run_ann(
     graph: Graph, images: Images, settings: Settings, say: Say
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(the ANN's output, what stands in front of a final Softmax), float32 [N, classes].
+    """(the ANN's output, what stands in front of a final Softmax), both float32.
+
+    The first is as the ANN has it, the second [N, neurons] in the order of the readout's neurons.
 
     graph: the ANN. images: what it runs on. settings: how many workers. say: where progress is
     shown. Raises InputError unless all of it is finite.
@@ -138,7 +142,7 @@ def run_ann(
         where = f"{graph.source}: output"
         expected = "finite numbers for every image"
         raise InputError(where, expected, "infinity or NaN", EXPORT_AGAIN)
-    return output, logits
+    return output, ann.by_neuron(logits)
 
 
 def simulate(

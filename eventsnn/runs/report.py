@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
-from eventsnn.runs.run_file import Totals
+from eventsnn.runs.run_file import Found, Totals
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import Paired, compare, wilson
@@ -23,12 +24,15 @@ from eventsnn.views import tables
 from eventsnn.views.tables import report_steps
 
 OPERATIONS = "synaptic_operations_per_image"
+# columns that there are where the network was made from a changed ANN
+CHANGED = ("agreement_with_changed_ann", "readout_mse_changed_ann")
 MEANING = {
     "ann_accuracy": "share of the images that the ANN as loaded classifies as labelled; null "
     "without labels",
     "snn_accuracy": "the same for the spiking network after T steps, by T",
-    "agreement_with_ann": "share of the images that the spiking network puts into the ANN's class "
-    "after T steps, by T",
+    "agreement_with_ann": "share of the images that the spiking network puts into the class of "
+    "the ANN as loaded after T steps, by T; for an output that is a map, share of its places with "
+    "the same largest channel (of one channel: above 0 in both, or in neither)",
     "readout_mse": "mean squared difference of the readout and the ANN's logits (its output, or "
     "what a final Softmax is of), over images and classes, by T",
     "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still "
@@ -43,6 +47,12 @@ MEANING = {
     "seconds_simulation": "wall time of the simulation, of all sessions if the run was stopped and "
     "taken up again; without compiling, and without what a stop threw away",
 }
+MEANING_CHANGED = {
+    "changed_ann_accuracy": "as ann_accuracy, of the ANN with the changed function (see notes) "
+    "that the network was made from",
+    "agreement_with_changed_ann": "as agreement_with_ann, with that changed ANN",
+    "readout_mse_changed_ann": "as readout_mse, with that changed ANN",
+}
 
 Row = dict[str, Any]
 
@@ -51,7 +61,7 @@ def report(
     folder: Folder,
     simulation: Simulation,
     images: Images,
-    found: tuple[NDArray[Any], NDArray[Any]],
+    found: Found,
     settings: Settings,
     provenance: dict[str, Any],
     say: Callable[[str], object],
@@ -59,13 +69,12 @@ def report(
     """Writes run.h5, CSVs, pictures and summary.json; prints the tables; returns the summary.
 
     folder: the files go into its `results`. simulation: what ran. images: all of the run.
-    found: the ANN's output for them, and its logits, each [N, classes]. settings: of the run.
-    provenance: JSON-able; all that is needed to make the run again. say: is called with each text.
-    Raises OSError where the disk refuses.
+    found: what the ANN gave for them. settings: of the run. provenance: JSON-able; all that is
+    needed to make the run again. say: is called with each text. Raises OSError where the disk
+    refuses.
     """
     every = [settings.steps] if simulation.stages > 1 else report_steps(settings.steps)
     steps = sorted(set(settings.report_steps)) or every
-    ann_output, logits = found
     totals = run_file.write_hdf5(
         folder.results / "run.h5",
         folder,
@@ -77,20 +86,21 @@ def report(
         settings.trace,
     )
     layers = layer_rows(simulation, totals, len(images))
-    ann_classes = ann_output.argmax(axis=1)
-    accuracy = accuracy_rows(totals, steps, images.labels, ann_classes, logits.shape[1])
-    ann_accuracy = None
+    accuracy = accuracy_rows(totals, steps, images.labels, found)
+    of_anns = dict.fromkeys(("ann_accuracy", "changed_ann_accuracy")[: len(found.compared)])
     if images.labels is not None:
-        ann_accuracy = float(np.mean(ann_classes == images.labels))
+        right = [np.mean(classes_of(its) == images.labels) for its in found.compared]
+        of_anns = dict(zip(of_anns, map(float, right)))
+    ann_accuracy = of_anns["ann_accuracy"]
     tables.write_csv(folder.results / "layers.csv", layers)
     tables.write_csv(folder.results / "accuracy.csv", accuracy)
     name = provenance["network"].get("arch", Path(settings.net).stem)
     title = f"{name}, {len(images):,} images of {images.name}"
     _save_pictures(folder.results, layers, accuracy, ann_accuracy, title)
     summary = {
-        "ann_accuracy": ann_accuracy,
+        **of_anns,
         **_summary(simulation, totals, accuracy, len(images)),
-        "meaning": MEANING,
+        "meaning": MEANING if found.changed is None else MEANING | MEANING_CHANGED,
         "cost_meaning": COST_MEANING,
         "running": {"workers": settings.workers or cores(), "batch": settings.batch},
         **provenance,
@@ -119,13 +129,14 @@ def _summary(
     simulation: Simulation, totals: Totals, accuracy: Sequence[Row], count: int
 ) -> dict[str, Any]:
     """What the summary says of `count` images and of the network that ran them."""
-    network = simulation.network
+    network, last = simulation.network, accuracy[-1]
     spikes = (totals.spikes.sum(axis=1) + totals.stage_one[0]) / count
     operations = (totals.operations.sum(axis=1) + totals.stage_one[1]) / count
     return {
         "snn_accuracy": {str(row["T"]): row["accuracy"] for row in accuracy},
         "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy},
         "readout_mse": {str(row["T"]): row["readout_mse"] for row in accuracy},
+        **{key: {str(row["T"]): row[key] for row in accuracy} for key in CHANGED if key in last},
         "images": count,
         "spikes_per_image": float(totals.spikes.sum() / count),
         OPERATIONS: float(totals.operations.sum() / count),
@@ -191,26 +202,30 @@ def accuracy_rows(
     totals: Totals,
     steps: Sequence[int],
     labels: NDArray[np.int64] | None,
-    ann_classes: NDArray[np.int64],
-    classes: int,
+    found: Found,
 ) -> list[Row]:
     """One row for each T: what is known of the images after T steps.
 
     It has the accuracy with its 95 % interval, the images that it and the ANN alone have right with
     McNemar's p (after Holm for all T, too: semantics, section 15), the agreement with the ANN, the
     mean squared error of the readout against the ANN's logits, and spikes and operations per image
-    up to T.
+    up to T. Where the network was made from a changed ANN, it has agreement and error against that,
+    too.
 
-    totals: over all images. steps: the numbers T. labels: int64 [N], or None. ann_classes: int64
-    [N], where the ANN puts the images. classes: of the readout.
+    totals: over all images. steps: the numbers T. labels: int64 [N], or None. found: what the ANN
+    gave.
     """
-    count, rows = len(ann_classes), []
+    count, size = found.logits.shape
+    rows = []
+    agreed = totals.agreed.mean(axis=1)
+    errors = totals.squared_errors.sum(axis=1) / (count * size)
     against: dict[int, Paired] = {}
     if labels is not None:
         right = totals.predictions == labels[:, None]
-        pairs = {t: (right[:, i], ann_classes == labels) for i, t in enumerate(steps)}
+        ann_right = classes_of(found.logits) == labels
+        pairs = {t: (right[:, i], ann_right) for i, t in enumerate(steps)}
         against = compare(pairs)
-    for t, predicted, error in zip(steps, totals.predictions.T, totals.squared_errors.sum(axis=0)):
+    for i, (t, predicted) in enumerate(zip(steps, totals.predictions.T)):
         accuracy = low = high = None
         if labels is not None:
             hits = int(np.sum(predicted == labels))
@@ -225,8 +240,9 @@ def accuracy_rows(
             "only_ann_right": against[t].lost if against else None,
             "p": against[t].p if against else None,
             "p_holm": against[t].holm if against else None,
-            "agreement_with_ann": float(np.mean(predicted == ann_classes)),
-            "readout_mse": float(error / (count * classes)),
+            "agreement_with_ann": float(agreed[0, i]),
+            "readout_mse": float(errors[0, i]),
+            **dict(zip(CHANGED, (float(its[1, i]) for its in (agreed, errors) if len(its) > 1))),
             "spikes_per_image": float(totals.spikes[:, :t].sum() / count),
             OPERATIONS: float(totals.operations[:, :t].sum() / count),
         }
@@ -247,9 +263,16 @@ def print_tables(
     does. settings: of the run. say: is called with each text.
     """
     unit, factor = tables.in_unit([row[OPERATIONS] for row in (*layers, *accuracy)])
+    changed = CHANGED[0] in accuracy[-1]
+    what = "images put into the same class"
+    if not layers[-1]["shape"].endswith("x1x1"):
+        what = "places of the map at which the same channel is the largest, or above 0 if it is one"
+    as_loaded = " as loaded" if changed else ""
+    heading, form = tables.COLUMNS["agreement"]
     columns = {
         **tables.COLUMNS,
-        "agreement_with_ann": tables.COLUMNS["agreement"],
+        "agreement_with_ann": (heading + as_loaded, form),
+        CHANGED[0]: ("as the changed ANN", form),
         "spikes_per_image": ("spikes", ",.0f"),
         OPERATIONS: (f"{unit} operations".strip(), ",.2f" if unit else ",.0f"),
     }
@@ -265,7 +288,9 @@ def print_tables(
             "with the 95 % interval of the accuracy; images that SNN or ANN alone has right,\n"
             "McNemar's p after Holm for all T; "
         )
-    say(f"\nAfter T steps ({interval}as the ANN: images put into the same class)")
+    say(f"\nAfter T steps ({interval}as the ANN: {what})")
+    if changed:
+        say("(changed: with the function in the notes above; the network was made from that ANN)")
     say(tables.text_table(_shown_accuracy(accuracy, factor, labelled), columns))
     last = accuracy[-1]
     if "stage_one" in summary:
@@ -287,7 +312,10 @@ def print_tables(
     say(_energy(summary["cost_per_image"]))
     ends = ""
     if labelled:
-        ends = f"SNN {last['accuracy']:.2%} at T = {last['T']}; ANN {summary['ann_accuracy']:.2%}; "
+        ends = f"SNN {last['accuracy']:.2%} at T = {last['T']}; ANN{as_loaded} "
+        ends += f"{summary['ann_accuracy']:.2%}; "
+        if changed:
+            ends += f"changed ANN {summary['changed_ann_accuracy']:.2%}; "
     ties = f"{summary['ties_per_image']:,.1f} exact ties an image"
     say(f"\n{ends}{ties}\n{_speed(summary, settings.workers or cores())}")
 
@@ -313,7 +341,9 @@ def _shown_accuracy(accuracy: Sequence[Row], factor: float, labelled: bool) -> l
             shown["interval"] = f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"
             counts = f"{row['only_snn_right']} : {row['only_ann_right']}"
             shown["only SNN : only ANN"] = f"{counts}, p = {row['p_holm']:.2g}"
-        shown["agreement_with_ann"] = row["agreement_with_ann"]
+        for key in ("agreement_with_ann", CHANGED[0]):
+            if key in row:
+                shown[key] = row[key]
         shown["spikes_per_image"] = row["spikes_per_image"]
         shown[OPERATIONS] = row[OPERATIONS] * factor
         rows.append(shown)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images
 from eventsnn.files.writing import Patient
 from eventsnn.network.network import Layer
@@ -23,19 +24,41 @@ from eventsnn.simulation.simulation import Simulation
 CHUNK = 2**14
 
 
+class Found(NamedTuple):
+    """What the ANN gave for all images.
+
+    output: float32, [N, classes], or [N, C, H, W]. logits: float32 [N, neurons of the readout], in
+    front of a final Softmax. changed: likewise, of the ANN with another function that the network
+    was made from, or None where it was made from the ANN as loaded.
+    """
+
+    output: NDArray[Any]
+    logits: NDArray[Any]
+    changed: NDArray[Any] | None = None
+
+    @property
+    def compared(self) -> list[NDArray[Any]]:
+        """The logits that the readout is compared with: of the ANN as loaded, and changed."""
+        return [self.logits] if self.changed is None else [self.logits, self.changed]
+
+
 class Totals:
     """Sums over images while batches pass by.
 
     count: N, of images. layers: L. time_steps: T. steps: the numbers of steps to keep predictions
-    for.
+    for. compared: A, the ANNs that the readout is compared with.
 
-    predictions: int64 [N, len(steps)], classes. spikes, operations: int64 [L, T]. ties: int64 [L].
+    predictions: int64 [N, len(steps)], classes. agreed: float64 [A, N, len(steps)], the share of
+    places with the ANN's class, 1 or 0 where the output is no map; A: the ANNs of `Found.compared`.
+    spikes, operations: int64 [L, T]. ties: int64 [L].
     stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
-    squared_errors: float64 [N, len(steps)], of the readout against the ANN's logits, sums over
+    squared_errors: float64 [A, N, len(steps)], of the readout against the ANNs' logits, sums over
     classes. seconds: wall time.
     """
 
-    def __init__(self, count: int, layers: int, time_steps: int, steps: Sequence[int]) -> None:
+    def __init__(
+        self, count: int, layers: int, time_steps: int, steps: Sequence[int], compared: int = 1
+    ) -> None:
         self.at = np.array(steps) - 1
         self.predictions = np.zeros((count, len(steps)), np.int64)
         self.spikes = np.zeros((layers, time_steps), np.int64)
@@ -43,7 +66,8 @@ class Totals:
         self.ties = np.zeros(layers, np.int64)
         self.stage_one = np.zeros((2, layers), np.int64)
         self.t_eq = np.zeros(count, np.int64)
-        self.squared_errors = np.zeros((count, len(steps)))
+        self.agreed = np.zeros((compared, count, len(steps)))
+        self.squared_errors = np.zeros((compared, count, len(steps)))
         self.seconds = 0.0
 
     def add(
@@ -52,18 +76,24 @@ class Totals:
         batch: Batch,
         seconds: float,
         simulation: Simulation,
-        logits: NDArray[Any],
+        found: Found,
     ) -> None:
         """Adds a batch.
 
         start: the position of its first image. batch: what its images gave. seconds: the wall time
-        it took. simulation: the one that ran it. logits: the ANN's, for all images, [N, classes].
+        it took. simulation: the one that ran it. found: what the ANN gave for all images.
         """
         here = slice(start, start + len(batch.readout))
-        for i, step in enumerate(self.at + 1):
-            error = simulation.output(batch.readout[:, step - 1], step) - logits[here]
-            self.squared_errors[here, i] = np.square(error).sum(axis=1)
-        self.predictions[here] = batch.readout[:, self.at].argmax(axis=2)
+        channels = simulation.network.readout.grid[0]
+        classes = _by_place(batch.readout[:, self.at], channels)  # [images, steps, places]
+        for a, logits in enumerate(found.compared):
+            for i, step in enumerate(self.at + 1):
+                error = simulation.output(batch.readout[:, step - 1], step) - logits[here]
+                self.squared_errors[a, here, i] = np.square(error).sum(axis=1)
+            same = classes == _by_place(logits[here, None], channels)
+            self.agreed[a, here] = same.mean(axis=2)
+        if classes.shape[2] == 1:
+            self.predictions[here] = classes[:, :, 0]
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
         self.ties += batch.ties.sum(axis=0)
@@ -73,12 +103,17 @@ class Totals:
         self.seconds += seconds
 
 
+def _by_place(values: NDArray[Any], channels: int) -> NDArray[np.int64]:
+    """The class at each place of a map, [..., places], of values [..., places * channels]."""
+    return classes_of(values.reshape(*values.shape[:-1], -1, channels))
+
+
 def write_hdf5(
     path: str | os.PathLike[str],
     folder: Folder,
     simulation: Simulation,
     images: Images,
-    found: tuple[NDArray[Any], NDArray[Any]],
+    found: Found,
     steps: Sequence[int],
     provenance: dict[str, Any],
     keep: str = "counts",
@@ -88,16 +123,14 @@ def write_hdf5(
     Each dataset says what it is and in what unit.
 
     path: of the file. folder: which holds the batches. simulation: the one that ran them. images:
-    the images that it ran. found: the ANN's output for them, and its logits, each [N, classes].
-    steps: numbers of steps to keep predictions for. provenance: JSON-able; all that is needed to
-    make the run again.
+    the images that it ran. found: what the ANN gave for them. steps: numbers of steps to keep
+    predictions for. provenance: JSON-able; all that is needed to make the run again.
     keep: "none" keeps no counts of spikes and operations; "counts" keeps them; any other keeps the
     event engine's hashes too. Raises OSError where the disk refuses.
     """
-    ann_output, logits = found
     layers = simulation.network.layers
     count = len(images)
-    totals = Totals(count, len(layers), simulation.steps, steps)
+    totals = Totals(count, len(layers), simulation.steps, steps, len(found.compared))
     with (
         open(path, "w+b", buffering=0) as disk,
         Patient(disk) as patient,
@@ -108,7 +141,7 @@ def write_hdf5(
         file.attrs["id"] = provenance["id"]
         meaning = "JSON: settings, semantics, network, data and versions of the run"
         _put(file, "provenance", "none", meaning, json.dumps(provenance))
-        _put_images(file, images, ann_output)
+        _put_images(file, images, found.output)
         _put_layers(file, layers)
         readout = _put_readout(file, simulation, count)
         sums = _put_counts(file, count, len(layers)) if keep != "none" else {}
@@ -122,7 +155,7 @@ def write_hdf5(
                 dataset[here] = getattr(batch, name).sum(axis=2)
             if digests is not None:
                 digests[here] = batch.digests
-            totals.add(start, batch, seconds, simulation, logits)
+            totals.add(start, batch, seconds, simulation, found)
         _put_totals(file, totals, keep != "none", simulation.srp > 0)
     return totals
 
@@ -148,6 +181,8 @@ def _put_images(file: h5py.File, images: Images, ann_output: NDArray[Any]) -> No
     if images.labels is not None:
         _put(file, "images/label", "1", "[image]: class", images.labels)
     meaning = "[image, class]: output of the ANN"
+    if ann_output.ndim == 4:
+        meaning = "[image, channel, row, column]: output of the ANN"
     _put(file, "images/ann_output", "ANN output", meaning, ann_output)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.data import images as image_sets
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import LinearMap
@@ -181,7 +182,7 @@ def certify(
             some = slice(start, start + size)
             these = Images(simulation, pixels[some], numbers[some], weights)
             parts.append(_certify_some(these, readout, chosen, keep, one_by_one))
-            predicted.append(batch.readout.argmax(axis=2))
+            predicted.append(classes_of(batch.readout))
             bar.update(len(batch.readout))
     alone = _joined(part.alone for part in parts)
     up_to = _joined(part.up_to for part in parts)
@@ -313,7 +314,12 @@ class _Readout:
 
     def __init__(self, simulation: Prepared) -> None:
         network = simulation.network
+        if is_map(network.graph):
+            found = f"a map of {'x'.join(map(str, network.readout.grid))}"
+            do = "certify networks that classify"
+            raise InputError("readout", "an output of classes", found, do)
         self.layer = len(network.layers) - 1
+        self.size = network.readout.size
         self.weights: dict[int, NDArray[np.int64]] = {}
         for p in network.into(self.layer):
             if p.source == INPUT:
@@ -338,6 +344,8 @@ class _Readout:
         images: the ones meant. sent: layer number -> `Spikes`. given_up: bool [N, T], where no
         interval is known.
         """
+        if self.size == 1:
+            return self._signs(images, sent, given_up)
         # if any class is certain, it is that of any counts
         best = images.charge(self.layer, sent, "fewest", "fewest").argmax(axis=2)
         drive = np.cumsum(images.drive[self.layer], axis=1)
@@ -350,3 +358,20 @@ class _Readout:
             ahead = least >= (np.arange(least.shape[1]) < c)  # of equals the first wins
             best[at] = np.where(ahead.all(axis=1) & ~given_up[at], c, -1)
         return best
+
+    def _signs(
+        self, images: Images, sent: dict[int, Spikes], given_up: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """`classes` of one output, which is 1 where the charge is above 0, else 0."""
+        drive = np.cumsum(images.drive[self.layer], axis=1)
+        ends = []
+        for sign in (1, -1):
+            least = (sign * drive).reshape(-1, 1)
+            for source, weights in self.weights.items():
+                counts = (sent[source].fewest, sent[source].most)
+                fewest, most = (its.reshape(-1, len(weights)) for its in counts)
+                intervals.add_dense(sign * weights, fewest, most, least)
+            ends.append(sign * least.reshape(given_up.shape))
+        lowest, highest = ends
+        found = np.where(lowest > 0, 1, np.where(highest <= 0, 0, -1))
+        return np.where(given_up, -1, found)

@@ -218,12 +218,12 @@ def _scored(
     """Yields (key, hits, [squared distance from the ANN's logits, wrong counts]) of some images."""
     simulation = part.simulation
     network = simulation.network
-    outputs = ann.logits(network.graph, part.pixels).reshape(-1, network.readout.size)
-    yield "ann", outputs.argmax(axis=1) == labels, np.zeros(2)
+    outputs = ann.by_neuron(ann.logits(network.graph, part.pixels))
+    yield "ann", ann.classes_of(outputs) == labels, np.zeros(2)
     for key, runs, wrong in _all_replaced(part, counts):
         charge = np.stack([run.readout[-1] for run in runs])
         square = np.square(simulation.output(charge, simulation.steps) - outputs).sum()
-        yield key, charge.argmax(axis=1) == labels, np.array([square, wrong], np.float64)
+        yield key, ann.classes_of(charge) == labels, np.array([square, wrong], np.float64)
 
 
 def _all_replaced(part: Replacing, counts: str) -> Iterator[tuple[Key, list[ClockedRun], int]]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.order import Order
@@ -80,8 +81,8 @@ class Replayed:
 
     @property
     def predictions(self) -> tuple[int, int]:
-        """The classes with the largest readout, before and after."""
-        before, after = self.readouts.argmax(axis=1)
+        """The classes with the largest readout, before and after; of no use for a map."""
+        before, after = classes_of(self.readouts)
         return int(before), int(after)
 
     def __str__(self) -> str:
@@ -118,9 +119,13 @@ class Replayed:
         """What changed in the readout, in words."""
         change = np.diff(self.readouts, axis=0)[0]
         at = int(np.abs(change).argmax())
+        of_map = is_map(self.trace.simulation.network.graph)
         readout = "unchanged"
         if change.any():
-            readout = f"changes most at class {at}, by {change[at]:+.4g}"
+            what = "neuron" if of_map else "class"
+            readout = f"changes most at {what} {at}, by {change[at]:+.4g}"
+        if of_map:
+            return f"Readout: {readout}."
         before, after = self.predictions
         prediction = f"changes from {before} to {after}"
         if before == after:

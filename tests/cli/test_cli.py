@@ -593,6 +593,15 @@ def test_max_pooling_is_replaced_on_request_only(capsys, here, files, no_picture
     assert np.array_equal(found, ann.predict(graph, images.pixels)), "the ANN as loaded"
     assert not np.allclose(found, ann.predict(conversion.average_for_max(graph)[0], images.pixels))
     assert summary["ann_accuracy"] == np.mean(found.argmax(1) == images.labels)
+    changed = ann.predict(conversion.average_for_max(graph)[0], images.pixels)
+    assert summary["changed_ann_accuracy"] == np.mean(changed.argmax(1) == images.labels)
+    last = str(max(map(int, summary["snn_accuracy"])))
+    readout = contents(here / "a" / "run.h5")["readout"][0][:, -1]
+    for key, outputs in ("agreement_with_ann", found), ("agreement_with_changed_ann", changed):
+        assert summary[key][last] == np.mean(readout.argmax(1) == outputs.argmax(1))
+    assert summary["readout_mse_changed_ann"][last] < summary["readout_mse"][last]
+    assert "as the ANN as loaded" in out and "as the changed ANN" in out
+    assert "converted and changed ANN differ" in out and "; changed ANN " in out
 
 
 def test_files_for_other_programs(capsys, here, files, no_pictures):

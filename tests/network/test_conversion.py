@@ -483,3 +483,11 @@ def test_a_pass_that_changes_the_function_forgets_the_accuracy_it_had():
     ):
         net = convert(graph, calibration=pixels, **settings)
         assert net.graph.meta == {"arch": "small"} and len(net.notes) == len(settings)
+
+
+def test_a_network_without_activations_is_told_how_it_can_run():
+    b = new(shape=(2, 1, 1))
+    graph = finish(b, "input")
+    with pytest.raises(InputError, match="purely linear graph; choose readout='fires'"):
+        convert(graph)
+    assert len(convert(graph, readout="fires", calibration=pixels_for(graph)).spiking) == 1

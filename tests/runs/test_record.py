@@ -5,6 +5,7 @@ pictures.
 import csv
 import json
 import os
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from eventsnn.files.writing import Patient
 from eventsnn.runs import folder as record
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import FILES, Folder
-from eventsnn.runs.run_file import Totals
+from eventsnn.runs.run_file import Found, Totals
 from eventsnn.simulation.batch import Batch
 from eventsnn.views import plots, tables
 
@@ -359,6 +360,8 @@ def test_a_lock_counts_only_where_it_stands(tmp_path, monkeypatch):
 class Unscaled:
     """A simulation whose readout is averaged over steps."""
 
+    network = SimpleNamespace(readout=SimpleNamespace(grid=(CLASSES, 1, 1)))
+
     @staticmethod
     def output(charge, step):
         return charge / step
@@ -366,15 +369,18 @@ class Unscaled:
 
 def test_totals_are_sums_over_images():
     batches = [(0, batch_of(3, 1), 0.5), (3, batch_of(2, 2), 0.25)]
-    totals = Totals(5, LAYERS, STEPS, [1, 4])
+    totals = Totals(5, LAYERS, STEPS, [1, 4], 2)
+    found = Found(np.zeros((5, CLASSES)), np.zeros((5, CLASSES)), np.eye(CLASSES)[[1] * 5])
     for start, batch, seconds in reversed(batches):
-        totals.add(start, batch, seconds, Unscaled, np.zeros((5, CLASSES)))
+        totals.add(start, batch, seconds, Unscaled, found)
     whole = Batch.join([batch for _, batch, _ in batches])
     assert np.array_equal(totals.spikes, whole.spikes.sum(0)) and np.array_equal(
         totals.operations, whole.operations.sum(0)
     )
     assert np.array_equal(totals.ties, whole.ties.sum(0)) and totals.seconds == 0.75
-    assert np.array_equal(totals.predictions, whole.readout[:, [0, 3]].argmax(2))
+    predictions = whole.readout[:, [0, 3]].argmax(2)
+    assert np.array_equal(totals.predictions, predictions)
+    assert np.array_equal(totals.agreed, np.array([predictions == 0, predictions == 1]))
 
 
 @pytest.mark.parametrize("room", [0, 600, 5000, 200_000])
@@ -583,7 +589,7 @@ def test_provenance_is_json_of_any_length(tmp_path):
     with pytest.raises(ZeroDivisionError), Folder(tmp_path / "out") as folder:
         folder.open({})
         folder.add(0, simulation.run(images.pixels), 1.0)
-        found = (np.zeros((3, 4)),) * 2
+        found = Found(np.zeros((3, 4)), np.zeros((3, 4)))
         totals = run_file.write_hdf5(
             folder.results / "run.h5", folder, simulation, images, found, [2], provenance
         )

@@ -32,7 +32,10 @@ INT8 = "int8 kernels are divided by their scales; inputs of these layers are not
 # what Keras computes on, each with correlations for convolutions but Theano
 BACKENDS = ("tensorflow", "theano", "cntk", "jax", "torch", "numpy", "openvino", "plaidml")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
-SIGMOID = "the sigmoid at the output is left out: the largest output stays the largest"
+SIGMOID = (
+    "the sigmoid at the output is left out: the largest output stays the largest, and one output "
+    "alone means class 1 above 0"
+)
 
 
 def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]:
