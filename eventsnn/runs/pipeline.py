@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images, pixel_range
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
@@ -43,10 +43,10 @@ def run(settings: Settings) -> dict[str, Any]:
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     given = read_given(settings.thresholds_file)
-    graph, images, note = load_inputs(settings)
+    graph, images, notes = load_inputs(settings)
     describe_input(graph, images, settings, say)
-    if note:
-        say(f"note: {note}")
+    for note in notes:
+        say(f"note: {in_flags(note)}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
@@ -60,6 +60,7 @@ def run(settings: Settings) -> dict[str, Any]:
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
+        provenance["notes"] += map(in_flags, notes)
         versions = provenance["versions"]
         identity = {"id": run_id, "versions": versions, "sources": hash_of_sources()}
         there = folder.open(identity)

@@ -1,0 +1,65 @@
+"""What pixels a preprocessing expects, and whether given ones are such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.ann.graph import Preprocessing
+from eventsnn.exceptions import named
+
+HIGH_MEAN = 2.0  # a mean above it is one of pixels up to 255
+SMALL_SPAN = 8.0  # pixels 0 to 255 become numbers no further apart: they are meant
+FAR = 32.0  # no preprocessing is meant to give numbers above it
+
+
+def is_identity(preprocessing: Preprocessing) -> bool:
+    """Whether pixels stay as they are. preprocessing: of raw pixels."""
+    mean, std = np.asarray(preprocessing.mean), np.asarray(preprocessing.std)
+    return preprocessing.scale == 1 and not mean.any() and bool((std == 1).all())
+
+
+def expected_range(preprocessing: Preprocessing) -> tuple[float, float]:
+    """(lowest, highest) raw pixel that a preprocessing is made for: 0 to 255, or 0 to 1.
+
+    preprocessing: of raw pixels; one that leaves them as they are has 0 to 1.
+    """
+    scale = float(preprocessing.scale)
+    highest_mean = float(np.abs(preprocessing.mean).max()) / scale
+    span = 255 * scale / float(np.min(preprocessing.std))
+    return 0.0, 255.0 if highest_mean > HIGH_MEAN or span <= SMALL_SPAN else 1.0
+
+
+def misfit(preprocessing: Preprocessing, pixels: NDArray[Any]) -> str:
+    """What to say of pixels that a preprocessing is not made for, or "".
+
+    preprocessing: of raw pixels. pixels: raw images [N, C, H, W]. Options are `named`.
+    """
+    least, most = float(pixels.min()), float(pixels.max())
+    _, high = expected_range(preprocessing)
+    reach = f"pixels from {least:.4g} to {most:.4g}"
+    options = f"{named('input_scale')}, {named('input_mean')} and {named('input_std')}"
+    if is_identity(preprocessing):
+        if most <= FAR:
+            return ""
+        told = "" if preprocessing.known else ", as the file does not tell it"
+        return (
+            f"{reach} enter the network as they are{told}: few networks are trained so; see "
+            f"{options}, or {named('preprocessing')} of load_torch"
+        )
+    made = f"{reach}, where the preprocessing {preprocessing.words} is made for 0 to {high:g}"
+    if high == 255 and (most > 0 or least < 0) and (most <= 1 or (least < 0 and most < FAR)):
+        return f"{made}: they are divided or normalised twice; give raw pixels, or see {options}"
+    if high == 1 and least < -0.01:
+        return f"{made}: they are normalised twice; give raw pixels, or see {options}"
+    if high == 1 and float(np.abs(_ends(preprocessing, least, most)).max()) > FAR:
+        return f"{made}: they are not divided by 255; see {options}"
+    return ""
+
+
+def _ends(preprocessing: Preprocessing, least: float, most: float) -> NDArray[np.float64]:
+    """What the lowest and the highest pixel become, for every channel."""
+    ends = np.array([[least], [most]]) * float(preprocessing.scale)
+    return (ends - np.ravel(preprocessing.mean)) / np.ravel(preprocessing.std)
