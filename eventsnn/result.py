@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.ann.pixels import misfit
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.exceptions import InputError, in_python, named_options
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
@@ -37,7 +38,8 @@ class Result:
 
     simulation: the network with its time and arithmetic. batch: what the images left, as arrays.
     images: as given, or flattened. labels: int64 [N], or None. seconds: the simulation's wall time.
-    note: how images were flattened, or "". traces: what was recorded so far, by the image's place.
+    note: how images were flattened, and how their pixels do not fit the preprocessing, or "".
+    traces: what was recorded so far, by the image's place.
     """
 
     simulation: Simulation
@@ -350,6 +352,8 @@ def simulate(
         pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
+        fitting = in_python(misfit(network.graph.preprocessing, pixels))
+        note = "; ".join(filter(None, (note, fitting)))
         ends = pixel_range(pixels)
     simulation = Simulation(
         network,

@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Preprocessing
-from eventsnn.exceptions import named
+from eventsnn.exceptions import InputError, check_options, named
 
 HIGH_MEAN = 2.0  # a mean above it is one of pixels up to 255
 SMALL_SPAN = 8.0  # pixels 0 to 255 become numbers no further apart: they are meant
+PARTS = ("scale", "mean", "std")
 FAR = 32.0  # no preprocessing is meant to give numbers above it
+
+
+def as_preprocessing(given: Any, where: str) -> Preprocessing:
+    """The `Preprocessing` that something stands for.
+
+    given: a `Preprocessing`; a dict with some of scale, mean and std; torchvision's Normalize, or
+    anything with its mean and std, which stands behind ToTensor: where both are those of pixels
+    from 0 to 1, raw pixels from 0 to 255 are divided by 255 before; or None, for what is not known.
+    where: the function that was called, for messages. Raises InputError for anything else, and
+    OptionError for another key of a dict.
+    """
+    if given is None:
+        return Preprocessing(known=False)
+    option = f"{where}: {named('preprocessing')}"
+    kinds = "an eventsnn.Preprocessing, a dict with scale, mean and std, or torchvision's Normalize"
+    if isinstance(given, Preprocessing):
+        parts: Mapping[str, Any] = {"scale": given.scale, "mean": given.mean, "std": given.std}
+        known = given.known
+    elif isinstance(given, Mapping):
+        check_options(option, map(str, given), PARTS)
+        if not given:
+            raise InputError(option, kinds, "an empty dict", "leave it out, or give its numbers")
+        parts, known = given, True
+    elif isinstance(given, type) or not (hasattr(given, "mean") and hasattr(given, "std")):
+        found = f"a {type(given).__name__}: {given!r}"
+        do = 'for example {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}'
+        raise InputError(option, kinds, found, do)
+    else:
+        parts, known = {"mean": given.mean, "std": given.std}, True
+    scale = _numbers_of(f"{option}: scale", parts.get("scale", 1.0), above_zero=True)
+    mean = _numbers_of(f"{option}: mean", parts.get("mean", 0.0))
+    std = _numbers_of(f"{option}: std", parts.get("std", 1.0), above_zero=True)
+    if scale.size != 1:
+        raise InputError(f"{option}: scale", "one number", f"{scale.size} numbers")
+    divided = not isinstance(given, (Preprocessing, Mapping)) and max(mean.max(), std.max()) <= 1
+    return Preprocessing(1 / 255 if divided else float(scale[0]), mean, std, known)
+
+
+def _numbers_of(where: str, given: Any, above_zero: bool = False) -> NDArray[np.float64]:
+    """One number or several, as float64 [n]; InputError for anything else."""
+    try:
+        numbers = np.ravel(np.asarray(given, np.float64))
+    except (TypeError, ValueError, RuntimeError):
+        numbers = np.zeros(0)
+    good = numbers.size and np.isfinite(numbers).all()
+    if not good or (above_zero and not (numbers > 0).all()):
+        expected = "finite numbers above 0" if above_zero else "finite numbers"
+        raise InputError(where, expected, repr(given), "give one, or one for each channel")
+    return numbers
 
 
 def is_identity(preprocessing: Preprocessing) -> bool:

@@ -24,6 +24,7 @@ from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
 from eventsnn.runs.conversion import convert_checked
+from eventsnn.runs.doubts import better_preprocessing, doubts
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
@@ -47,6 +48,10 @@ def run(settings: Settings) -> dict[str, Any]:
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
+    better = better_preprocessing(graph, images, settings)
+    if better:
+        notes.append(better)
+        say(f"warning: {better}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
@@ -68,6 +73,10 @@ def run(settings: Settings) -> dict[str, Any]:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         export("network", [simulation], folder, settings, say)
         ann_output, logits = run_ann(graph, images, settings, say)
+        warnings = doubts(graph, ann_output, images)
+        provenance["notes"] += warnings
+        for warning in warnings:
+            say(f"warning: {warning}")
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
