@@ -98,7 +98,7 @@ def misfit(preprocessing: Preprocessing, pixels: NDArray[Any]) -> str:
         told = "" if preprocessing.known else ", as the file does not tell it"
         return (
             f"{reach} enter the network as they are{told}: few networks are trained so; see "
-            f"{options}, or {named('preprocessing')} of load_torch"
+            f"{options} (load_torch: preprocessing)"
         )
     made = f"{reach}, where the preprocessing {preprocessing.words} is made for 0 to {high:g}"
     if high == 255 and (most > 0 or least < 0) and (most <= 1 or (least < 0 and most < FAR)):

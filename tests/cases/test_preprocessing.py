@@ -123,7 +123,7 @@ def lines(capsys, *options):
 
 def test_a_forgotten_scale_is_found(forgetful, capsys):
     found = lines(capsys, "--net", "net.h5", "--limit", "4")
-    assert len(found) == 1 and "--input-scale 0.00392156863" in found[0]
+    assert len(found) == 1 and "--input-scale 0.00784313725 --input-mean 1" in found[0]
     assert "does not tell the preprocessing" in found[0] and "on 128 images" in found[0]
     assert lines(capsys, "--net", "net.h5", "--limit", "4", "--input-scale", "0.00392156863") == []
 
