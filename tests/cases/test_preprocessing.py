@@ -5,15 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.networks import small_graph
+from support.networks import Builder, small_graph
 
 import eventsnn
 from eventsnn import InputError
+from eventsnn.ann.forward import outputs_and_logits
 from eventsnn.ann.graph import Preprocessing
 from eventsnn.ann.pixels import as_preprocessing, expected_range, misfit
+from eventsnn.data.images import Images
 from eventsnn.readers import write_native
 from eventsnn.run import main
-from eventsnn.runs.doubts import doubts
+from eventsnn.runs.doubts import better_preprocessing, doubts
+from eventsnn.settings import Settings
 from eventsnn.views import plots
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
@@ -147,3 +150,23 @@ def test_an_accuracy_near_chance_or_far_below_its_word():
     few = images.take(np.arange(10))
     assert doubts(graph, np.roll(output, 1, axis=1)[:10], few) == []
     assert doubts(graph, half, replace(images, labels=None)) == []
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("top", [255, 1])
+def test_the_order_of_channels_is_tried(reverse, top):
+    rng = np.random.default_rng(0)
+    b = Builder(rng, (3, 6, 6))
+    graph = b.graph(b.gemm(b.add("Flatten", [b.activation(b.conv("input", 6), "Relu")])))
+    pixels = rng.integers(0, 256, (200, 3, 6, 6)).astype(np.uint8)
+    pixels = pixels if top == 255 else (pixels / 255).astype(np.float32)
+    seen = pixels[:, ::-1] if reverse else pixels
+    way = Preprocessing(2 / top, np.ones(1))
+    output, _ = outputs_and_logits(replace(graph, preprocessing=way), seen)
+    images = Images("dots", "test", np.arange(200), pixels, output.argmax(axis=1), ())
+    unknown = replace(graph, preprocessing=Preprocessing(known=False))
+    words = better_preprocessing(unknown, images, Settings())
+    assert "100.0% with" in words and f"--input-scale {2 / top:.9g} --input-mean 1" in words
+    assert ("channels in reverse" in words) is reverse
+    assert better_preprocessing(graph, images, Settings()) == ""
+    assert better_preprocessing(unknown, replace(images, labels=None), Settings()) == ""
