@@ -132,10 +132,12 @@ class Settings:
         low=1e-30,
         high=1e30,
     )
-    data: str = option(
-        "sample",
+    data: str | None = option(
+        None,
         "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, "
-        "or 'sample'",
+        "or 'sample'; default: the bundled ones for --net sample, for other networks what the "
+        "variable EVENTSNN_DATA names, or folders in the cache's data, if they fit, or else 64 "
+        "smooth random images without labels",
         "--data cifar-10-batches-bin",
         group="input",
     )
