@@ -13,6 +13,7 @@ from eventsnn.ann.graph import Graph, Preprocessing
 from eventsnn.data.images import Images, as_vectors, load_images
 from eventsnn.exceptions import InputError, in_flags, named
 from eventsnn.inputs.without import data_of
+from eventsnn.runs.say import Say
 from eventsnn.settings import Settings
 from eventsnn.statistics import compare
 
@@ -40,26 +41,29 @@ class Way(NamedTuple):
         return f"{self.options} and the channels in reverse (RGB and BGR, in the data)"
 
 
-def better_preprocessing(graph: Graph, images: Images, settings: Settings) -> str:
+def better_preprocessing(graph: Graph, images: Images, settings: Settings, say: Say) -> str:
     """What to say of a customary preprocessing that gives an ANN more than its own, or "".
 
     It is tried on 128 labelled images where nothing tells the network's preprocessing: pixels as
     they are, from 0 to 1 and from -1 to 1, both orders of channels.
 
     graph: the ANN. images: those to run; where they are fewer, more of their split are read.
-    settings: of the run.
+    settings: of the run. say: where progress is shown.
     """
     if graph.preprocessing.known or images.labels is None:
         return ""
     images = _enough(graph, images, settings)
     assert images.labels is not None
-    own = _hits(graph, images)
     ways = customary(graph, images.pixels)
     hits = []
-    for way in ways:
-        pixels = images.pixels[:, ::-1] if way.reverse else images.pixels
-        tried = replace(graph, preprocessing=way.preprocessing)
-        hits.append(_hits(tried, replace(images, pixels=pixels)))
+    with say.bar((len(ways) + 1) * len(images), "preprocessing") as bar:
+        own = _hits(graph, images, settings.workers)
+        bar.update(len(images))
+        for way in ways:
+            pixels = images.pixels[:, ::-1] if way.reverse else images.pixels
+            tried = replace(graph, preprocessing=way.preprocessing)
+            hits.append(_hits(tried, replace(images, pixels=pixels), settings.workers))
+            bar.update(len(images))
     against = compare({k: (each, own) for k, each in enumerate(hits)})
     best = max(range(len(ways)), key=lambda k: float(hits[k].mean()))
     if against[best].gained <= against[best].lost or against[best].holm >= CERTAIN:
@@ -124,8 +128,8 @@ def _enough(graph: Graph, images: Images, settings: Settings) -> Images:
     return images.take(np.arange(min(TRIED, len(images))))
 
 
-def _hits(graph: Graph, images: Images) -> NDArray[np.bool_]:
+def _hits(graph: Graph, images: Images, workers: int | None) -> NDArray[np.bool_]:
     """Whether the ANN classifies each image as labelled, [N]."""
     with np.errstate(all="ignore"):
-        output, _ = outputs_and_logits(graph, images.pixels)
+        output, _ = outputs_and_logits(graph, images.pixels, workers=workers)
     return np.asarray(output.argmax(axis=1) == images.labels)

@@ -49,7 +49,7 @@ def run(settings: Settings) -> dict[str, Any]:
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
-    better = better_preprocessing(graph, images, settings)
+    better = better_preprocessing(graph, images, settings, say)
     if better:
         notes.append(better)
         say(f"warning: {better}")

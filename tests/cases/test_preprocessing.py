@@ -16,11 +16,13 @@ from eventsnn.data.images import Images
 from eventsnn.readers import write_native
 from eventsnn.run import main
 from eventsnn.runs.doubts import better_preprocessing, doubts
+from eventsnn.runs.say import Say
 from eventsnn.settings import Settings
 from eventsnn.views import plots
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
 UNIT = (BYTES / 255).astype(np.float32)
+QUIET = Say(None, False)
 PER_BYTE = Preprocessing(1 / 255)
 IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CAFFE = Preprocessing(1.0, np.array([123.68, 116.779, 103.939]))
@@ -165,8 +167,11 @@ def test_the_order_of_channels_is_tried(reverse, top):
     output, _ = outputs_and_logits(replace(graph, preprocessing=way), seen)
     images = Images("dots", "test", np.arange(200), pixels, output.argmax(axis=1), ())
     unknown = replace(graph, preprocessing=Preprocessing(known=False))
-    words = better_preprocessing(unknown, images, Settings())
+    words = better_preprocessing(unknown, images, Settings(), QUIET)
     assert "100.0% with" in words and f"--input-scale {2 / top:.9g} --input-mean 1" in words
     assert ("channels in reverse" in words) is reverse
-    assert better_preprocessing(graph, images, Settings()) == ""
-    assert better_preprocessing(unknown, replace(images, labels=None), Settings()) == ""
+    assert better_preprocessing(graph, images, Settings(), QUIET) == ""
+    assert (
+        better_preprocessing(unknown, replace(images, labels=None), Settings(), Say(None, False))
+        == ""
+    )
