@@ -43,9 +43,9 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
     """The network and the images that the settings name, and what to say of these.
 
     settings: without --data, the images are the network's own, or random (`inputs.without`). What
-    is said: where images are from, how they were flattened, whether their pixels fit, and that labels are left
-    out where the output is a map. Raises
-    InputError for files that cannot be read, and for images that do not fit the network.
+    is said: where images are from, how they were flattened, whether their pixels fit, and that
+    labels are left out where the output is a map. Raises InputError for files that cannot be read,
+    and for images that do not fit the network.
     """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
         graph = with_preprocessing(
