@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from eventsnn.exceptions import InputError, in_python, named
+from eventsnn.exceptions import InputError, named
 from eventsnn.registry import Registry
 
 LISTS: dict[Any, type] = {"steps": int, "numbers": float}
@@ -60,7 +60,7 @@ class Option:
         return tuple(choices or ())
 
     def example_for(self, where: str) -> str:
-        """Its example, in flags where it is named by its flag, else as Python writes it.
+        """Its example, in flags where it is named by its flag, else for the reader to spell.
 
         where: how it is named.
         """
@@ -73,7 +73,7 @@ class Option:
                 given.append((word[2:].replace("-", "_"), "True"))
             else:
                 given[-1] = given[-1][0], word
-        return ", ".join(in_python(named(name, value)) for name, value in given)
+        return " ".join(named(name, value) for name, value in given)
 
     def read(self, where: str, text: str) -> Any:
         """The value that a text stands for; `check` judges it.
