@@ -97,7 +97,7 @@ def _unfit(graph: Graph, data: str, split: str) -> str:
         check_images(graph, images.pixels, images.labels, data)
     except InputError as error:
         return error.flags
-    outputs = int(np.prod(graph.shapes[graph.output]))
+    outputs = max(2, int(np.prod(graph.shapes[graph.output])))  # one decides between two classes
     if images.classes and len(images.classes) != outputs:
         return f"{data} has {len(images.classes):,} classes, the network {outputs:,}"
     own = tuple(graph.meta.get("classes", ()))

@@ -154,6 +154,15 @@ def test_an_accuracy_near_chance_or_far_below_its_word():
     assert doubts(graph, half, replace(images, labels=None)) == []
 
 
+def test_one_output_decides_between_two_classes():
+    pixels = np.zeros((40, 2, 6, 6), np.uint8)
+    images = Images("dots", "test", np.arange(40), pixels, np.arange(40) % 2, ())
+    logits = np.where(images.labels, 1, -1)[:, None].astype(np.float32)
+    assert doubts(small_graph(), logits, images) == []
+    (warning,) = doubts(small_graph(), -logits, images)
+    assert "no better than chance (50.00%)" in warning
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("top", [255, 1])
 def test_the_order_of_channels_is_tried(reverse, top):
