@@ -290,7 +290,8 @@ def print_tables(
         )
     say(f"\nAfter T steps ({interval}as the ANN: {what})")
     if changed:
-        say("(changed: with the function in the notes above; the network was made from that ANN)")
+        alone = "the ANN that alone has images right: as loaded; " if labelled else ""
+        say(f"({alone}the changed ANN: as in the notes above, the network was made from it)")
     say(tables.text_table(_shown_accuracy(accuracy, factor, labelled), columns))
     last = accuracy[-1]
     if "stage_one" in summary:
