@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.ann.pixels import misfit
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.exceptions import InputError, in_python, named_options
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
@@ -37,9 +38,9 @@ class Result:
     """A run over N images, from `simulate`.
 
     simulation: the network with its time and arithmetic. batch: what the images left, as arrays.
-    images: as given, or flattened. labels: int64 [N]; None without, and for an
-    output that is a map. seconds: the simulation's wall time.
-    note: how images were flattened, or "". traces: what was recorded so far, by the image's place.
+    images: as given, or flattened. labels: int64 [N]; None without, and for an output that is a
+    map. seconds: the simulation's wall time. note: how images were flattened, and how their pixels
+    do not fit the preprocessing, or "". traces: what was recorded so far, by the image's place.
     """
 
     simulation: Simulation
@@ -364,6 +365,8 @@ def simulate(
         pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
+        fitting = in_python(misfit(network.graph.preprocessing, pixels))
+        note = "; ".join(filter(None, (note, fitting)))
         ends = pixel_range(pixels)
     simulation = Simulation(
         network,

@@ -19,8 +19,9 @@ from typing import Any
 from eventsnn import neurons
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
-from eventsnn.network.presets import PRESETS, preset
+from eventsnn.network.presets import preset
 from eventsnn.network.rules import OPTIONS, RULES, users_of
+from eventsnn.network.specification import GIVEN, Conversion
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.plugins import load_plugins
 from eventsnn.simulation.encoding import Encoding
@@ -45,8 +46,6 @@ GROUPS = {
 
 
 METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
-# how the name of a file of thresholds ends
-GIVEN = ".json"
 
 
 def _export_help() -> str:
@@ -133,10 +132,12 @@ class Settings:
         low=1e-30,
         high=1e30,
     )
-    data: str = option(
-        "sample",
+    data: str | None = option(
+        None,
         "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, "
-        "or 'sample'",
+        "or 'sample'; default: the bundled ones for --net sample, for other networks what the "
+        "variable EVENTSNN_DATA names, or folders in the cache's data, if they fit, or else 64 "
+        "smooth random images without labels",
         "--data cifar-10-batches-bin",
         group="input",
     )
@@ -164,36 +165,9 @@ class Settings:
         group="input",
     )
 
-    thresholds: str = option(
-        "auto",
-        "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
-        "the largest activation on the calibration images (max), a percentile of them, each "
-        "neuron's own largest activation (dni), or auto: the activation's own where it has one, "
-        'else percentile; or a file that ends in .json and gives them, {"LAYER": NUMBER, …} with '
-        "a number, or a nested list of numbers, for every activation",
-        "--thresholds percentile",
-        group="conversion",
-        choices=RULES,
-        file=GIVEN,
-    )
-    percentile: float = option(
-        99.9,
-        "the percentile of a layer's activations that becomes its threshold, where the rule is "
-        "percentile or auto",
-        "--percentile 99.99",
-        group="conversion",
-        kind=float,
-        low=0.001,
-        high=100,
-    )
-    dead: str = option(
-        "layer_max",
-        "with dni, the threshold of neurons that are never active on the calibration images: the "
-        "layer's largest, or none, which makes them silent",
-        "--thresholds dni --dead silent",
-        group="conversion",
-        choices=("layer_max", "silent"),
-    )
+    thresholds: str = taken(Conversion, "thresholds", kind=str, **CONVERSION)
+    percentile: float = taken(Conversion, "percentile", **CONVERSION)
+    dead: str = taken(Conversion, "dead", **CONVERSION)
     calibration: str | None = option(
         None,
         "the images on which max, percentile and dni are found: split of --data and positions, "
@@ -201,37 +175,10 @@ class Settings:
         "--calibration train:0-511",
         group="conversion",
     )
-    max_pooling: str = option(
-        "exact",
-        "what becomes of MaxPool: exact, the maximum of running sums of spikes; or average "
-        "pooling, which makes it another function",
-        "--max-pooling average",
-        group="conversion",
-        choices=("exact", "average"),
-    )
-    residual: str = option(
-        "keep",
-        "what becomes of residual connections: keep, or reroute them behind the activation "
-        "(SpikeZIP 3.3), which makes it another function, for networks trained so",
-        "--residual reroute",
-        group="conversion",
-        choices=("keep", "reroute"),
-    )
-    readout: str = option(
-        "adds",
-        "the output: adds up the charge that arrives, or fires, as neurons do",
-        "--readout fires",
-        group="conversion",
-        choices=("adds", "fires"),
-    )
-    compat: str | None = option(
-        None,
-        "do as a paper's own code does where it differs from the paper; eventsnn.presets.PRESETS "
-        "says how",
-        "--compat srp-code --srp 4",
-        group="conversion",
-        choices=tuple(PRESETS),
-    )
+    max_pooling: str = taken(Conversion, "max_pooling", **CONVERSION)
+    residual: str = taken(Conversion, "residual", **CONVERSION)
+    readout: str = taken(Conversion, "readout", **CONVERSION)
+    compat: str | None = taken(Conversion, "compat", **CONVERSION)
 
     steps: int = taken(Specification, "steps", **SIMULATION)
     report_steps: tuple[int, ...] = option(

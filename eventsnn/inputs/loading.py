@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph, with_preprocessing
+from eventsnn.ann.pixels import misfit
 from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
+from eventsnn.inputs.without import RANDOM, data_of, random_images
 from eventsnn.network import thresholds
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
@@ -37,11 +39,13 @@ def advice(do: str) -> Iterator[None]:
         raise InputError(error.where, error.expected, error.found, do) from None
 
 
-def load_inputs(settings: Settings) -> tuple[Graph, Images, str]:
-    """The network and the images that the settings name, and what is to be noted of them, or "".
+def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
+    """The network and the images that the settings name, and what to say of these.
 
-    That is how images were flattened, and that labels are left out where the output is a map.
-    Raises InputError for files that cannot be read, and for images that do not fit the network.
+    settings: without --data, the images are the network's own, or random (`inputs.without`). What
+    is said: where images are from, how they were flattened, whether their pixels fit, and that
+    labels are left out where the output is a map. Raises InputError for files that cannot be read,
+    and for images that do not fit the network.
     """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
         graph = with_preprocessing(
@@ -51,15 +55,32 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, str]:
             settings.input_std,
         )
     with advice("repair the data, or give another --data"):
-        images = load_images(settings.data, split=settings.split, limit=settings.limit)
-        images, note = as_vectors(graph, images)
+        data, origin = data_of(graph, settings)
+        images = _load(graph, settings, settings.split, settings.limit)
+        images, flattened = as_vectors(graph, images)
+        told = ""
         if is_map(graph):
             shape = "x".join(map(str, graph.shapes[graph.output]))
             told = f"the output is a map of {shape}, without classes: there is no accuracy"
-            note = f"{note}; {told}" if note else told
             images = replace(images, labels=None)
-        check_images(graph, images.pixels, images.labels, f"--data {settings.data}")
-    return graph, images, note
+        check_images(graph, images.pixels, images.labels, f"--data {data}")
+    notes = (origin, flattened, told, misfit(graph.preprocessing, images.pixels))
+    return graph, images, [note for note in notes if note]
+
+
+def _load(
+    graph: Graph, settings: Settings, split: str, limit: int | None, offset: int = 0
+) -> Images:
+    """Images of a run's data set, or random ones where it has none.
+
+    split: "train" or "test". limit: how many at most; None: all, or 64 random ones. offset: the
+    position of the first.
+    """
+    data, _ = data_of(graph, settings)
+    if data is not None:
+        return load_images(data, split=split, limit=limit, offset=offset)
+    images = random_images(graph, offset + (limit or RANDOM), settings.seed, split)
+    return images.take(np.arange(offset, len(images)))
 
 
 def calibration_pixels(
@@ -102,7 +123,7 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
         "--calibration test:0-127 calibrates on the test images"
     )
     try:
-        images = load_images(settings.data, split=split, limit=last - first + 1, offset=first)
+        images = _load(graph, settings, split, last - first + 1, first)
     except InputError as error:
         raise InputError(error.where, error.expected, error.found, do) from None
     expected = f"a {split} split"
@@ -111,18 +132,18 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
     if settings.calibration is not None and len(images) <= last - first:
         count = f"{last + 1:,} images in its {split} split"
         raise InputError("--data", count, f"{first + len(images):,}", "ask for fewer")
-    if split != settings.split and _are_tested(images, first, settings):
+    if split != settings.split and _are_tested(graph, images, first, settings):
         raise InputError("--data", expected, "the same images, whatever the split", do)
     images, _ = as_vectors(graph, images)
     check_images(graph, images.pixels, where="--data")
     return images
 
 
-def _are_tested(images: Images, first: int, settings: Settings) -> bool:
+def _are_tested(graph: Graph, images: Images, first: int, settings: Settings) -> bool:
     """Whether these images, from position `first` on, are also those of the split to run."""
     count = min(len(images), CHECKED_IMAGES)
     try:
-        tested = load_images(settings.data, split=settings.split, limit=count, offset=first)
+        tested = _load(graph, settings, settings.split, count, first)
     except InputError:  # a smaller split, so another one
         return False
     return np.array_equal(tested.pixels, images.pixels[:count])

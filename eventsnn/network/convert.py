@@ -9,7 +9,7 @@ gets its threshold; linear paths are composed into projections and normalised to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images, as_vectors
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.exceptions import named_options
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
 from eventsnn.network.passes import (
@@ -28,6 +28,7 @@ from eventsnn.network.passes import (
     split_pools,
 )
 from eventsnn.network.presets import with_preset
+from eventsnn.network.specification import Conversion
 from eventsnn.network.thresholds import (
     Thresholds,
     check_thresholds,
@@ -35,24 +36,19 @@ from eventsnn.network.thresholds import (
     describe_rules,
 )
 
-DEAD = ("layer_max", "silent")
-MAX_POOLING = ("exact", "average")
-RESIDUAL = ("keep", "reroute")
-READOUT = ("adds", "fires")
-
 
 @named_options
 def convert(
     graph: Graph,
     *,
-    thresholds: Thresholds = "auto",
-    percentile: float = 99.9,
+    thresholds: Thresholds = Conversion.thresholds,
+    percentile: float = Conversion.percentile,
     calibration: Images | NDArray[Any] | None = None,
-    dead: str = "layer_max",
-    max_pooling: str = "exact",
-    residual: str = "keep",
-    readout: str = "adds",
-    compat: str | None = None,
+    dead: str = Conversion.dead,
+    max_pooling: str = Conversion.max_pooling,
+    residual: str = Conversion.residual,
+    readout: str = Conversion.readout,
+    compat: str | None = Conversion.compat,
 ) -> Network:
     """The spiking `Network` of a graph.
 
@@ -91,12 +87,14 @@ def convert(
     thresholds = decided["thresholds"]
     dead = decided["dead"]
     readout = decided["readout"]
-    _expect_choice("dead", dead, DEAD)
-    _expect_choice("max_pooling", max_pooling, MAX_POOLING)
-    _expect_choice("residual", residual, RESIDUAL)
-    _expect_choice("readout", readout, READOUT)
-    if not 0 < percentile <= 100:
-        raise InputError("percentile", "a number above 0, at most 100", percentile)
+    Conversion(
+        percentile=percentile,
+        dead=dead,
+        max_pooling=max_pooling,
+        residual=residual,
+        readout=readout,
+        compat=compat,
+    )
     check_thresholds(thresholds, {"percentile": percentile, "dead": dead})
     passes: list[Callable[[Graph], tuple[Graph, str]]] = []
     if max_pooling == "average":
@@ -124,9 +122,3 @@ def convert(
     layers, projections = connect(graph, thetas)
     rules = describe_rules(graph, thresholds, percentile)
     return Network(layers, projections, graph, rules, tuple(notes), changed)
-
-
-def _expect_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raises InputError for an option's value that is none of its choices."""
-    if value not in choices:
-        raise InputError(name, f"one of {', '.join(choices)}", repr(value))

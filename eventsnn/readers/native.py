@@ -177,7 +177,8 @@ def _preprocessing(file: h5py.File, channels: int, name: str) -> Preprocessing:
     _check_numbers(scale, (1,), True, f"{name}: input_scale")
     _check_numbers(mean, (1, channels), False, f"{name}: input_mean")
     _check_numbers(std, (1, channels), True, f"{name}: input_std")
-    return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64))
+    known = plain(file, "input_known") != 0  # a file without it tells its preprocessing
+    return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64), known)
 
 
 def _check_numbers(
@@ -244,6 +245,8 @@ def _fill(file: h5py.File, graph: Graph) -> None:
         "input_mean": np.asarray(preprocessing.mean, "<f8").reshape(-1),
         "input_std": np.asarray(preprocessing.std, "<f8").reshape(-1),
     }
+    if not preprocessing.known:
+        head["input_known"] = 0
     head |= {key: meta[key] for key in ("arch", "note", "classes", "test_accuracy") if key in meta}
     for key, value in head.items():
         file.attrs[key] = value

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images, pixel_range
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
 from eventsnn.runs.conversion import convert_checked
+from eventsnn.runs.doubts import better_preprocessing, doubts
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
@@ -44,10 +45,14 @@ def run(settings: Settings) -> dict[str, Any]:
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
     given = read_given(settings.thresholds_file)
-    graph, images, note = load_inputs(settings)
+    graph, images, notes = load_inputs(settings)
     describe_input(graph, images, settings, say)
-    if note:
-        say(f"note: {note}")
+    for note in notes:
+        say(f"note: {in_flags(note)}")
+    better = better_preprocessing(graph, images, settings, say)
+    if better:
+        notes.append(better)
+        say(f"warning: {better}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
@@ -61,6 +66,7 @@ def run(settings: Settings) -> dict[str, Any]:
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
+        provenance["notes"] += map(in_flags, notes)
         versions = provenance["versions"]
         identity = {"id": run_id, "versions": versions, "sources": hash_of_sources()}
         there = folder.open(identity)
@@ -70,6 +76,10 @@ def run(settings: Settings) -> dict[str, Any]:
         output, logits = run_ann(graph, images, settings, say)
         changed = run_ann(network.graph, images, settings, say)[1] if network.changed else None
         found = Found(output, logits, changed)
+        warnings = doubts(graph, output, images)
+        provenance["notes"] += warnings
+        for warning in warnings:
+            say(f"warning: {warning}")
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)

@@ -17,7 +17,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from eventsnn import statistics
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, in_flags
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.network.rules import OPTIONS, RULES
@@ -122,11 +122,12 @@ def given(args: argparse.Namespace) -> tuple[Graph, Images]:
     args: those of `options`. Raises InputError for files that cannot be read, images that do not
     fit the network, and images without labels.
     """
-    graph, images, note = load_inputs(args.settings)
-    if note:
-        print(f"note: {note}", file=sys.stderr)
+    graph, images, notes = load_inputs(args.settings)
+    for note in notes:
+        print(f"note: {in_flags(note)}", file=sys.stderr)
     if images.labels is None:
-        raise InputError(f"--data {args.settings.data}", "images with labels", "none")
+        where = f"--data {args.settings.data or images.name}"
+        raise InputError(where, "images with labels", "none", "give such --data")
     return graph, images
 
 

@@ -1379,7 +1379,7 @@ def refuse(error):
     "where",
     [
         "inputs.loading.load_images",
-        "ann.forward.predict",
+        "ann.forward.outputs_and_logits",
         "runs.run_file.write_hdf5",
         "views.tables.write_csv",
         "runs.folder.np.savez",

@@ -25,6 +25,7 @@ from eventsnn.ann.operators import window_of
 from eventsnn.export import kernels, nir
 from eventsnn.network import convert as conversion
 from eventsnn.network import linear
+from eventsnn.network.specification import DEAD
 from eventsnn.neurons.integrate_and_fire import IF
 from eventsnn.settings import Settings
 from eventsnn.simulation.encoding import Encoding
@@ -202,7 +203,7 @@ def test_depthwise_convolutions(tmp_path):
     assert [f["type"] for f in read(tmp_path / "net.nir")["nodes"].values()].count("Affine") == 1
 
 
-@pytest.mark.parametrize("dead", conversion.DEAD)
+@pytest.mark.parametrize("dead", DEAD)
 def test_a_threshold_for_each_neuron(tmp_path, dead):
     rng = np.random.default_rng(3)
     graph = random_graph(rng)

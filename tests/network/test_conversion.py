@@ -11,6 +11,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.network import check, connect, linear, network, thresholds
 from eventsnn.network import convert as conversion
 from eventsnn.network.network import INPUT
+from eventsnn.network.specification import DEAD
 
 POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}
 WIDE = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
@@ -231,7 +232,7 @@ def theta_of(net, layer):
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("dead", conversion.DEAD)
+@pytest.mark.parametrize("dead", DEAD)
 def test_dni_scales_every_synapse_by_its_own_thresholds(seed, dead):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
@@ -282,7 +283,7 @@ def test_neurons_never_active_on_calibration_images():
     graph = dying_graph(new(8, (1, 4, 4)))
     pixels = pixels_for(graph)
     largest, silent = (
-        convert(graph, calibration=pixels, thresholds="dni", dead=dead) for dead in conversion.DEAD
+        convert(graph, calibration=pixels, thresholds="dni", dead=dead) for dead in DEAD
     )
     layer = silent.layers[0]
     assert (
@@ -309,7 +310,7 @@ def test_neurons_never_active_on_calibration_images():
 def test_a_silent_layer_is_an_error_whatever_the_dead_do():
     graph = dying_graph(new(9, (1, 4, 4)))
     graph.nodes[0].params["W"][:], graph.nodes[0].params["B"][:] = 0, -1
-    for dead in conversion.DEAD:
+    for dead in DEAD:
         with pytest.raises(InputError, match="silent on the calibration images"):
             convert(graph, calibration=pixels_for(graph), thresholds="dni", dead=dead)
     with pytest.raises(InputError, match="layer_max, silent"):

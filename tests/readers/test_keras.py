@@ -864,7 +864,10 @@ REFUSED = {
         "an input of any size, [None, None, 2]",
     ),
     "no shape": (replaced(0, conv()), "the shape of the input, found none"),
-    "a flat input": (replaced(0, conv(batch_input_shape=[None, 784])), "an input that is an image"),
+    "a flat input": (
+        replaced(0, conv(batch_input_shape=[None, 784])),
+        "an input with height and width",
+    ),
     "a text as size": (
         replaced(0, conv(batch_input_shape=[None, "4", 4, 2])),
         "an input that is an image",

@@ -487,6 +487,15 @@ def test_a_preprocessing_of_other_channels_is_refused():
         eventsnn.load_torch(sequential(), (2, 10**6, 10**6))
 
 
+def test_a_preprocessing_in_a_dict_and_none_at_all():
+    given = {"scale": 1 / 255, "mean": [0.5, 0.25]}
+    graph = eventsnn.load_torch(sequential(), SHAPE, preprocessing=given)
+    assert graph.preprocessing.scale == 1 / 255 and graph.preprocessing.known
+    assert not eventsnn.load_torch(sequential(), SHAPE).preprocessing.known
+    with pytest.raises(InputError, match="torchvision's Normalize, found a function"):
+        eventsnn.load_torch(sequential(), SHAPE, preprocessing=lambda x: x / 255)
+
+
 def test_a_wrapper_with_hooks_is_refused():
     module = nn.DataParallel(sequential())
     module.register_forward_hook(lambda m, inputs, out: out * 2)

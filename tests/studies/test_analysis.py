@@ -291,7 +291,7 @@ def test_arrival_order(tmp_path, capsys):
     ("name", "options"),
     [
         ("certified_accuracy", ["--neurons", "if-hard"]),
-        ("layer_surgery", ["--neuron", "st-bif"]),
+        ("layer_surgery", ["--neuron", "lif"]),
         ("asynchronism", ["--layers", "act2,act9"]),
         ("asynchronism", ["--order", "x"]),
         ("arrival_order", ["--neurons", "y"]),

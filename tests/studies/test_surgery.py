@@ -528,7 +528,7 @@ def test_tables_and_words():
         (dict(arithmetic="float64"), "surgery: expected fixed point"),
         (dict(counts="true"), "counts: expected one of own, ideal, ann"),
         (dict(times="late"), "times: expected one of kept, even, first"),
-        (dict(neuron="st-bif"), "encoding 'even'"),
+        (dict(neuron="st-bif", encoding="constant"), "encoding='even'"),
         (dict(neuron="st-bif", encoding="even", steps=1), "choose more steps"),
         (dict(layers=["nobody"]), "'nobody'"),
         (dict(layers=["maxpool2"]), "'maxpool2'"),

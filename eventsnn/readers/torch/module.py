@@ -14,6 +14,7 @@ from eventsnn.ann.blas import ONE_BLAS_THREAD
 from eventsnn.ann.forward import activation_function, forward
 from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
+from eventsnn.ann.pixels import as_preprocessing
 from eventsnn.ann.windows import MAX_ELEMENTS
 from eventsnn.exceptions import InputError, named_options
 from eventsnn.files.reading import told
@@ -45,7 +46,7 @@ def load_torch(
     input_shape: tuple[int, int, int],
     *,
     activations: Activations | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Any = None,
 ) -> Graph:
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode.
 
@@ -60,8 +61,10 @@ def load_torch(
         "levels": m.L})})
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
-    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: a
-    `Preprocessing`; None: pixels as they are.
+    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what
+    is done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean and std, as in
+    {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
+    behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are.
 
     The graph is compared with a copy of the module in float64, node by node, on images with pixels
     from 0 to 255 and from 0 to 1 (without a preprocessing from -1 to 1, too). Raises InputError,
@@ -87,7 +90,7 @@ def load_torch(
         expected = f"at most {MAX_ELEMENTS:,} values"
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
     where = f"{NAME}: {type(module).__name__}"
-    preprocessing = preprocessing or Preprocessing(known=False)
+    preprocessing = as_preprocessing(preprocessing, NAME)
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
