@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.forward import outputs_and_logits
+from eventsnn.ann.forward import by_neuron, classes_of, logits
 from eventsnn.ann.graph import Graph, Preprocessing
 from eventsnn.data.images import Images, as_vectors, load_images
 from eventsnn.exceptions import InputError, in_flags, named
@@ -93,26 +93,26 @@ def customary(graph: Graph, pixels: NDArray[np.generic]) -> list[Way]:
     return [way for way in ways if way.reverse or str(way.preprocessing) != own]
 
 
-def doubts(graph: Graph, output: NDArray[np.float32], images: Images) -> list[str]:
+def doubts(graph: Graph, found: NDArray[np.float32], images: Images) -> list[str]:
     """Warnings of an accuracy that is near chance, or far below what the network's file says.
 
-    graph: the ANN. output: what it gives for the images, [N, classes]. images: of the run.
+    graph: the ANN. found: its logits for the images, [N, neurons]. images: of the run.
     """
     from scipy.stats import binomtest
 
-    count, classes = output.shape
-    if images.labels is None or count < ENOUGH or classes < 2:
+    count, classes = len(found), max(found.shape[1], 2)  # one output decides between two
+    if images.labels is None or count < ENOUGH:
         return []
-    hits = int((output.argmax(axis=1) == images.labels).sum())
-    found = f"the ANN has {hits / count:.2%} of {count:,} images"
+    hits = int((classes_of(found) == images.labels).sum())
+    told = f"the ANN has {hits / count:.2%} of {count:,} images"
     if binomtest(hits, count, 1 / classes, alternative="greater").pvalue >= CHANCE:
-        return [f"{found} right, no better than chance ({1 / classes:.2%}): look at {CAUSES}"]
+        return [f"{told} right, no better than chance ({1 / classes:.2%}): look at {CAUSES}"]
     said = graph.meta.get("test_accuracy")
     if not isinstance(said, float) or hits / count >= said - FAR_BELOW:
         return []
     if binomtest(hits, count, said, alternative="less").pvalue >= BELOW:
         return []
-    return [f"{found} right, far below the {said:.2%} that its file says: look at {CAUSES}"]
+    return [f"{told} right, far below the {said:.2%} that its file says: look at {CAUSES}"]
 
 
 def _enough(graph: Graph, images: Images, settings: Settings) -> Images:
@@ -131,5 +131,5 @@ def _enough(graph: Graph, images: Images, settings: Settings) -> Images:
 def _hits(graph: Graph, images: Images, workers: int | None) -> NDArray[np.bool_]:
     """Whether the ANN classifies each image as labelled, [N]."""
     with np.errstate(all="ignore"):
-        output, _ = outputs_and_logits(graph, images.pixels, workers=workers)
-    return np.asarray(output.argmax(axis=1) == images.labels)
+        found = by_neuron(logits(graph, images.pixels, workers=workers))
+    return np.asarray(classes_of(found) == images.labels)

@@ -76,7 +76,7 @@ def run(settings: Settings) -> dict[str, Any]:
         output, logits = run_ann(graph, images, settings, say)
         changed = run_ann(network.graph, images, settings, say)[1] if network.changed else None
         found = Found(output, logits, changed)
-        warnings = doubts(graph, output, images)
+        warnings = doubts(graph, logits, images)
         provenance["notes"] += warnings
         for warning in warnings:
             say(f"warning: {warning}")
