@@ -38,7 +38,9 @@ def as_preprocessing(given: Any, where: str) -> Preprocessing:
         if not given:
             raise InputError(option, kinds, "an empty dict", "leave it out, or give its numbers")
         parts, known = given, True
-    elif isinstance(given, type) or not (hasattr(given, "mean") and hasattr(given, "std")):
+    elif isinstance(given, type) or any(
+        callable(getattr(given, part, print)) for part in ("mean", "std")
+    ):
         found = f"a {type(given).__name__}: {given!r}"
         do = 'for example {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}'
         raise InputError(option, kinds, found, do)
