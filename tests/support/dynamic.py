@@ -180,4 +180,4 @@ DYNAMIC = {
     "weighted": (Weighted, lambda simulation: TwinWeighted()),
     "first spike": (FirstSpike, lambda simulation: TwinFirstSpike()),
 }
-IN_FLOATS = ("lif", "adaptive", "weighted")
+IN_FLOATS = ("lif",)  # each is compiled once more
