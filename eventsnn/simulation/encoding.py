@@ -273,6 +273,8 @@ def check_code(name: str, code: Any) -> None:
             raise InputError(where, "a method send(x, step, seed, image)", "none")
         if not issubclass(code, (Shares, InputSpikes)):
             raise InputError(where, "a subclass of Shares or InputSpikes", code.__name__)
+        if code.spiking is not issubclass(code, InputSpikes):
+            raise InputError(where, "spiking as its base has it", repr(code.spiking))
 
 
 ENCODINGS: Registry[Any] = Registry(

@@ -46,7 +46,8 @@ def check_engine(name: str, engine: Any) -> None:
         "warm_up",
         "describe",
     ):
-        if not hasattr(engine, attribute):
+        found = getattr(engine, attribute, None)
+        if found is None or found is Engine.image:  # the base's does nothing
             raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
     for attribute in ("asynchronous", "records", "layerwise"):
         if not isinstance(getattr(engine, attribute), bool):

@@ -240,6 +240,7 @@ def test_encodings_of_another_form_are_refused():
         (TooMany(), "at most 1 spikes a step"),
         (Halves(), "whole numbers of shape"),
         (3, "encoding"),
+        (type("Torn", (Twice,), {"spiking": True})(), "spiking as its base has it"),
     ):
         with pytest.raises(InputError, match=match):
             simulate(network, pixels, steps=4, encoding=encoding)

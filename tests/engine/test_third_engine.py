@@ -7,6 +7,7 @@ from support.twin_engine import Twin
 
 import eventsnn
 from eventsnn import InputError, convert, errors, simulate
+from eventsnn.simulation.prepared import Engine
 from eventsnn.simulation.simulation import ENGINES
 
 
@@ -73,6 +74,7 @@ def test_what_it_does_not_declare_is_refused():
     ("changes", "match"),
     [
         ({"asynchronous": 1}, "asynchronous: True or False"),
+        ({"image": Engine.image}, "the attribute 'image', found none"),
         ({"image": lambda self, picture: None}, r"image\(image, number, stage"),
         ({"records": None}, "records: True or False"),
     ],
