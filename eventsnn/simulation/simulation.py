@@ -46,8 +46,8 @@ def check_engine(name: str, engine: Any) -> None:
         "warm_up",
         "describe",
     ):
-        found = getattr(engine, attribute, None)
-        if found is None or found is Engine.image:  # the base's does nothing
+        # the base's image does nothing
+        if getattr(engine, attribute, Engine.image) is Engine.image:
             raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
     for attribute in ("asynchronous", "records", "layerwise"):
         if not isinstance(getattr(engine, attribute), bool):
