@@ -1,8 +1,10 @@
 """The results folder: made beside its final place, batch by batch, and moved there when complete.
 
 While a run is under way its batches are kept in `<out>.partial`. Each is written whole or not at
-all, so a run that was killed goes on where it was. A lock keeps a second run out. What stands at
-`<out>` is replaced in the end, and only if it holds nothing but earlier results.
+all, so a run that was killed goes on where it was. A lock keeps a second run out, where the file
+system has locks. What stands at `<out>` is replaced in the end, and only if it holds nothing but
+earlier results. What is to be removed is first moved to `<out>.removed-<digits>`; where a run was
+killed then, the next one removes it.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Folder:
     only whole batches stay behind, for the next run of the same command. Where there are none,
     nothing stays behind.
 
+    Attributes: notes: what the user should know of it, such as that nothing keeps a second run out.
+
     out: where the results go. Raises InputError if `out` cannot be written, holds anything that is
     not a result, or has another run at work on it.
     """
@@ -56,6 +60,7 @@ class Folder:
         self.where = f"--out {out}"
         self.stage = "opened"
         self.made: list[Path] = []
+        self.notes: list[str] = []
         try:
             self.out = Path(out).resolve()
             self.partial = self.out.with_name(self.out.name + ".partial")
@@ -70,6 +75,7 @@ class Folder:
             raise InputError(self.where, expected, found, ANOTHER) from None
         self.results = self.partial / "results"
         self.earlier = self.partial / "earlier"
+        self._remove_left()
         # killed between the two moves of `finish`
         if self.earlier.exists() and not self.out.exists():
             os.replace(self.earlier, self.out)
@@ -143,6 +149,7 @@ class Folder:
         Raises InputError where another run holds the lock.
         """
         if fcntl is None:
+            self._say_unlocked("this system has no locks")
             return True
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,13 +160,16 @@ class Folder:
             found = f"process {owner} at work on it"
             do = f"wait for it, stop it, or {ANOTHER}"
             raise InputError(self.where, expected, found, do) from None
-        except OSError:
-            pass  # a file system without locks
+        except OSError as error:  # a file system without locks
+            self._say_unlocked(f"its file system gives no lock ({error.strerror})")
         if not os.path.samestat(os.fstat(lock), os.stat(self.partial / "lock")):
             return False
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
         return True
+
+    def _say_unlocked(self, why: str) -> None:
+        self.notes = [f"{self.where}: {why}: start no second run there until this one has ended"]
 
     def open(self, identity: dict[str, Any]) -> int:
         """Begins a run, or goes on with one of the same identity.
@@ -271,9 +281,21 @@ class Folder:
 
         It is moved away at once first, so that no other run takes it up half removed.
         """
-        aside = self.partial.with_name(f"{self.out.name}-{uuid.uuid4().hex[:8]}.partial")
+        aside = self.partial.with_name(f"{self.out.name}.removed-{uuid.uuid4().hex[:8]}")
         os.replace(self.partial, aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove_left(self) -> None:
+        """Removes what runs that were killed in `_remove` have left.
+
+        Nothing in it is wanted any more, even where such a run is still at it.
+        """
+        name = re.compile(rf"{re.escape(self.out.name)}\.removed-[0-9a-f]{{8}}")
+        with suppress(OSError):
+            for path in self.out.parent.iterdir():
+                if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                    if all(WORKING.fullmatch(inside) for inside in os.listdir(path)):
+                        shutil.rmtree(path, ignore_errors=True)
 
     def _remove_made(self) -> None:
         """Removes the folders above that were made for this run and are empty."""

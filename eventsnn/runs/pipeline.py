@@ -59,6 +59,8 @@ def run(settings: Settings) -> dict[str, Any]:
     name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
     out = settings.out or f"runs/{name}-{run_id}"
     with Folder(out) as folder, advice("change the network, or give another --net"):
+        for note in folder.notes:
+            say(f"note: {note}")
         network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)  # before anything runs

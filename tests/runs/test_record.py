@@ -5,6 +5,11 @@ pictures.
 import csv
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -13,6 +18,7 @@ import pytest
 from matplotlib import image
 from support.disks import Full
 
+import eventsnn
 from eventsnn import InputError
 from eventsnn.files.writing import Patient
 from eventsnn.runs import folder as record
@@ -352,6 +358,69 @@ def test_a_lock_counts_only_where_it_stands(tmp_path, monkeypatch):
         monkeypatch.undo()
         assert taken and os.path.samestat(os.fstat(second.lock), os.stat(second.partial / "lock"))
         assert (second.partial / "lock").read_text() == str(os.getpid())
+
+
+class NoLocks:
+    """fcntl on a file system without locks."""
+
+    LOCK_EX = LOCK_NB = 0
+
+    @staticmethod
+    def flock(*_):
+        raise OSError(37, "No locks available")
+
+
+@pytest.mark.parametrize(
+    "fcntl, why",
+    [
+        (NoLocks, "its file system gives no lock (No locks available)"),
+        (None, "this system has no locks"),
+    ],
+    ids=["file system", "system"],
+)
+def test_a_place_without_locks_is_said(tmp_path, monkeypatch, fcntl, why):
+    with Folder(tmp_path / "locked") as folder:
+        assert folder.notes == []
+    monkeypatch.setattr(record, "fcntl", fcntl)
+    with Folder(tmp_path / "out") as folder:
+        (note,) = folder.notes
+        assert note.startswith(f"--out {tmp_path / 'out'}: {why}: start no second run there")
+
+
+# --- what killed runs leave ------------------------------------------------------------------
+
+KILLED_IN_REMOVAL = """
+import os, shutil, signal, sys
+from eventsnn.runs.folder import Folder
+
+def die(path, **options):
+    if "removed" in str(path):
+        os.unlink(os.path.join(path, "lock"))  # it had begun
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with Folder("out") as folder:
+    folder.open({})
+    shutil.rmtree = die
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_was_removing(tmp_path):
+    script = [sys.executable, "-c", KILLED_IN_REMOVAL]
+    root = Path(eventsnn.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    assert subprocess.run(script, cwd=tmp_path, env=environment).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert re.fullmatch("out.removed-[0-9a-f]{8}", left.name)
+    kept = ["out.removed-12345678/notes.txt", "other.removed-12345678/lock", "out.removed-1/lock"]
+    for name in kept:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "out.removed-abcdefab").symlink_to(tmp_path / "out.removed-1")
+    with Folder(tmp_path / "out"):
+        pass
+    assert not left.exists()
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    assert (tmp_path / "out.removed-abcdefab").is_symlink()
 
 
 # --- sums, and run.h5 ------------------------------------------------------------------------
