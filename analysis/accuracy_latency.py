@@ -18,6 +18,11 @@ readout. Writes accuracy_latency.csv, accuracy_latency.png and accuracy_latency.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Mapping, Sequence

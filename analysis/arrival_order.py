@@ -16,6 +16,11 @@ cases.png (each also as SVG).
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Mapping, Sequence

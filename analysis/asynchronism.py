@@ -20,6 +20,11 @@ also as SVG, asynchronism.csv (one row a layer) and mapping.csv.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence

@@ -14,6 +14,11 @@ and energy.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Sequence

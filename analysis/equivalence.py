@@ -17,6 +17,11 @@ equivalence.png and equivalence.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence

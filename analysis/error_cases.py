@@ -13,6 +13,11 @@ and error_cases.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Mapping, Sequence

@@ -13,6 +13,11 @@ until it rests. Writes error_parts.csv, error_parts.png and error_parts.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Mapping, Sequence

@@ -12,6 +12,11 @@ Writes gn_members.csv, curve.csv, gn_members.png and gn_members.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -9,6 +9,11 @@ srp_tau.csv, srp_tau.png and srp_tau.svg.
 
 from __future__ import annotations
 
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import io
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import TextIO
 
 from eventsnn.exceptions import InputError, one_line
 
@@ -24,14 +30,61 @@ def explain(error: OSError) -> InputError:
     return InputError(where, "files that can be read and written", found, do)
 
 
+def tell(words: str) -> None:
+    """Prints a line on standard error, if there is one."""
+    if sys.stderr is not None:
+        print(f"eventsnn: {words}", file=sys.stderr)
+
+
 def fail(error: InputError) -> int:
     """Prints an error on standard error, in one line; returns the exit status, 2."""
-    print(f"eventsnn: error: {one_line(error.flags, 4000)}", file=sys.stderr)
+    tell(f"error: {one_line(error.flags, 4000)}")
     return 2
 
 
+def shared() -> bool:
+    """Whether a user goes on working in this process, as in a notebook (`%run`) or `python -i`."""
+    return hasattr(builtins, "__IPYTHON__") or bool(sys.flags.interactive)
+
+
+def begin() -> None:
+    """What comes before a command's imports: from here on, Ctrl-C and warnings are one line each.
+
+    Does nothing where the process is `shared`.
+    """
+    if shared():
+        return
+    hook, show = sys.excepthook, warnings.showwarning
+
+    def end(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            tell("stopped")
+            _leave()
+        hook(kind, error, traceback)
+
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if file is None and category.__module__.startswith("eventsnn."):
+            tell(f"warning: {one_line(message, 4000)}")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    sys.excepthook, warnings.showwarning = end, say
+
+
 def command(main: Callable[[], int]) -> int | str | None:
-    """Runs a command, its `main`, on terminals and pipes of any kind; returns the exit status."""
+    """Runs a command, its `main`, on terminals and pipes of any kind.
+
+    Returns the exit status, or None where the process is `shared` and goes on.
+    """
     for stream in sys.stdout, sys.stderr:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names may hold what the terminal cannot show
@@ -44,12 +97,32 @@ def command(main: Callable[[], int]) -> int | str | None:
         status = 0
     except OSError as error:
         status = fail(explain(error))
-    try:
-        sys.stdout.flush()
-    except OSError:  # nobody reads on, or there is no room; keep Python from trying once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if shared():
+        return None  # what was to be said is said; a status would be shown as a traceback
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
     if status == STOPPED:
-        sys.stderr.flush()
-        # at once: Python would wait for the threads' batches, which nobody wants any more
-        os._exit(STOPPED)
+        _leave()
+    try:
+        _flush(sys.stdout)
+    except OSError:  # nobody reads on, or there is no room; keep Python from trying once more
+        with suppress(OSError, AttributeError):  # it may be no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Flushes a stream, if it is one that can be. Raises OSError."""
+    with suppress(AttributeError, ValueError):  # none, or without that, or closed
+        stream.flush()  # type: ignore[union-attr]
+
+
+def _leave() -> None:
+    """Ends the process at once, as stopped.
+
+    Python would wait for the threads' batches, which nobody wants any more.
+    """
+    for stream in sys.stdout, sys.stderr:
+        with suppress(OSError):
+            _flush(stream)
+    os._exit(STOPPED)

@@ -7,6 +7,11 @@ that has no spiking form.
 
 from __future__ import annotations
 
+from eventsnn.console import begin, command, fail
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import math
 import sys
@@ -17,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.console import command
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
@@ -124,8 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in describe(args.file, args.arch):
             print(line, flush=True)
     except InputError as error:
-        print(f"eventsnn: error: {one_line(error.flags, 1000)}", file=sys.stderr)
-        return 2
+        return fail(error)
     return 0
 
 

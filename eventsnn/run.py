@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from eventsnn.console import STOPPED, begin, command, explain, fail, tell
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import re
 import sys
@@ -11,7 +16,6 @@ from difflib import get_close_matches
 from functools import partial
 from typing import NoReturn
 
-from eventsnn.console import STOPPED, command, explain, fail
 from eventsnn.exceptions import InputError
 from eventsnn.settings import (
     GROUPS,
@@ -139,8 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return fail(explain(error))
     except KeyboardInterrupt:
-        words = "eventsnn: stopped; the same command goes on from the last whole batch"
-        print(words, file=sys.stderr)
+        tell("stopped; the same command goes on from the last whole batch")
         return STOPPED
     return 0
 

@@ -1,21 +1,32 @@
 """How kernels are compiled: without the GIL, and cached on disk for the sources as they are.
 
 Numba does not see that a function which a kernel calls has changed in another file, so the cache
-folder is named after a hash of all kernel sources. Set EVENTSNN_CACHE_DIR to move it.
+folder is named after a hash of all kernel sources. Numba's own cache has an index beside its files,
+and two processes at once can leave one kernel's code under another's name; here the name says it
+all (`files/cache.py`). Set EVENTSNN_CACHE_DIR to move the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import tempfile
+import pickle
+import sys
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numba
+from numba.core.caching import Cache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.core.sigutils import normalize_signature
+
+from eventsnn.exceptions import InputError
+from eventsnn.files import cache as care
+from eventsnn.interrupts import heeding
 
 INNER_OPTIONS: dict[str, Any] = {
     "_nrt": False,
@@ -25,6 +36,7 @@ INNER_OPTIONS: dict[str, Any] = {
 }
 # of numba's `overload`, for functions that are chosen by type and inlined like inner kernels
 INNER: Any = {"nogil": True, "error_model": "numpy", **INNER_OPTIONS}
+CONFIG: Any = numba.config
 KERNELS = ("engine/**/*.py", "neurons/*.py")
 
 
@@ -38,33 +50,16 @@ class Kernel(Hashable, Protocol):
 
 
 @cache
-def cache_dir() -> str:
+def cache_dir() -> Path | None:
     """Returns the folder of this version's compiled kernels, which it makes.
 
-    Where the usual place cannot be written, the folder is one for temporary files. Raises OSError
-    where that cannot be written either.
+    None where there is none that can be written and is this user's alone.
     """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(path for pattern in KERNELS for path in package.glob(pattern)):
         digest.update(path.read_bytes())
-    folder = _cache_root() / f"{digest.hexdigest()[:16]}-numba{numba.__version__}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        user = os.getuid() if hasattr(os, "getuid") else "user"
-        folder = Path(tempfile.gettempdir()) / f"eventsnn-{user}" / folder.name
-        folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
-
-
-def _cache_root() -> Path:
-    """The folder for the kernels of all versions, as the environment says."""
-    given = os.environ.get("EVENTSNN_CACHE_DIR")
-    if given:
-        return Path(given)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "eventsnn"
+    return care.folder_for(f"{digest.hexdigest()[:16]}-numba{numba.__version__}")
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
@@ -72,7 +67,7 @@ def kernel(function: Callable[..., Any]) -> Kernel:
 
     function: what numba can compile. Returns the kernel.
     """
-    return _compile(function, cache_dir(), cache=True)
+    return _kept(_compile(function), "")
 
 
 def inner_kernel(function: Callable[..., Any]) -> Kernel:
@@ -86,7 +81,7 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
     function: what numba can compile. Returns the kernel, which raises TypeError when Python calls
     it.
     """
-    inner = _compile(function, None, **INNER_OPTIONS)
+    inner = _compile(function, **INNER_OPTIONS)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise TypeError(f"{function.__name__} can be called by kernels only")
@@ -100,12 +95,11 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
 def specialised(dispatcher: Kernel, *constants: Any) -> tuple[Kernel, tuple[Any, ...]]:
     """Returns (the kernel to call with these NamedTuples, the NamedTuples to call it with).
 
-    It is the kernel itself for eventsnn's own classes, else a copy with a cache of its own. Numba's
-    index of what it compiled names the classes, so one that cannot be imported would spoil the
-    cache for every other run; and a change in what a class's functions read must recompile. So the
-    copy's cache is named after all that they read (`digest_of`). Where a class has no file, as in a
-    notebook, nothing is cached. Where that changed in this process, the NamedTuples get a class of
-    their own: numba keeps what it compiled for the old one.
+    It is the kernel itself for eventsnn's own classes, else a copy, which keeps what it compiles
+    under names that tell all that the classes' functions read (`digest_of`): a change in it must
+    recompile. Where a class has no file, as in a notebook, nothing is cached. Where what it reads
+    changed in this process, the NamedTuples get a class of their own: numba keeps what it compiled
+    for the old one.
 
     dispatcher: the kernel. constants: the NamedTuples among its arguments whose classes may come
     from outside (a model, an order).
@@ -212,19 +206,107 @@ def _copy(dispatcher: Kernel, classes: tuple[type, ...], digests: tuple[str, ...
     except (OSError, TypeError):
         files = []
     if not first or not all(Path(file).is_file() for file in files) or not files:
-        return _compile(dispatcher.py_func, None)
-    digest = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-    folder = Path(cache_dir()) / f"outside-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return _compile(dispatcher.py_func, str(folder), cache=True)
+        return _compile(dispatcher.py_func)
+    return _kept(_compile(dispatcher.py_func), "".join(digests))
 
 
-def _compile(function: Callable[..., Any], folder: str | None, **options: Any) -> Any:
-    """Numba's dispatcher for a function. folder: of its cache. options: of numba's njit."""
-    config: Any = numba.config
-    before = config.CACHE_DIR
-    config.CACHE_DIR = folder or before
-    try:
-        return numba.njit(nogil=True, error_model="numpy", **options)(function)
-    finally:
-        config.CACHE_DIR = before
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    """Numba's dispatcher for a function. options: of numba's njit."""
+    if CONFIG.DISABLE_JIT:
+        return _refusing
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    compile_for_args = dispatcher._compile_for_args
+
+    def interruptible(*arguments: Any, **options: Any) -> Any:
+        with heeding():
+            return compile_for_args(*arguments, **options)
+
+    dispatcher._compile_for_args = interruptible
+    return dispatcher
+
+
+def _refusing(*_: Any, **__: Any) -> None:
+    """Stands for a kernel where numba compiles nothing."""
+    expected = "0 or nothing, as simulations run compiled code only"
+    raise InputError("NUMBA_DISABLE_JIT", expected, CONFIG.DISABLE_JIT, "unset it")
+
+
+_refusing.py_func = _refusing  # type: ignore[attr-defined]
+
+
+def _kept(dispatcher: Any, read: str) -> Kernel:
+    """The dispatcher, which keeps what it compiles on disk.
+
+    read: hexadecimal digits that stand for what it reads besides the package and its own file.
+    """
+    function = dispatcher.py_func
+    with suppress(OSError, TypeError):  # in a notebook there is no file
+        source = Path(inspect.getfile(function)).read_bytes()
+        dispatcher._cache = _Kept(function, read + hashlib.sha256(source).hexdigest())
+    return dispatcher
+
+
+class _Kept(Cache):
+    """Numba's cache of one function: each specialisation has a file named after all it is made of.
+
+    function: the function. read: hexadecimal digits for all that its machine code depends on, but
+    for the types of arguments and the processor.
+    """
+
+    def __init__(self, function: Callable[..., Any], read: str) -> None:
+        self._py_func = function
+        self._read = read
+        self.enable()
+
+    def __repr__(self) -> str:
+        return f"<_Kept {self._py_func.__qualname__}>"
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder, or None."""
+        folder = cache_dir()
+        return None if folder is None else str(folder)
+
+    def flush(self) -> None:
+        """Keeps and reads nothing any more."""
+        self.disable()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was compiled for these types, or None. target_context: of numba's."""
+        target_context.refresh()
+        folder = cache_dir()
+        if folder is None or not self._enabled:
+            return None
+        content = care.load(folder, self._name_of(sig, target_context.codegen()))
+        if content is None:
+            return None
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(content))
+        except Exception:  # whatever pickle and numba raise
+            care.damaged(folder)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keeps what was compiled for these types. data: numba's CompileResult."""
+        folder = cache_dir()
+        # addresses in the code hold for this process only
+        if folder is None or not self._enabled or data.lifted or data.library.has_dynamic_globals:
+            return
+        content = dumps(data._reduce())
+        care.save(folder, self._name_of(sig, data.codegen), content)
+
+    def _name_of(self, sig: Any, codegen: Any) -> str:
+        """The file for these types on this machine."""
+        types, machine, code = self._index_key(normalize_signature(sig)[0], codegen)
+        parts = (sys.implementation.cache_tag, *map(_in_words, types), machine, code, self._read)
+        digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+        return f"{self._py_func.__name__}-{digest[:32]}.nbc"
+
+
+def _in_words(kind: Any) -> str:
+    """A type of numba's in words that tell it apart, also where classes share a name."""
+    cls = getattr(kind, "instance_class", None)
+    if cls is None:
+        return str(kind)
+    fields = (f"{name}: {_in_words(its)}" for name, its in zip(kind.fields, kind.types))
+    return f"{cls.__module__}.{cls.__qualname__}({', '.join(fields)})"

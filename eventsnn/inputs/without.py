@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.pixels import expected_range
 from eventsnn.data.images import SPLITS, Images, as_vectors, check_images, load_images
-from eventsnn.engine.jit import cache_dir
 from eventsnn.exceptions import InputError
+from eventsnn.files.cache import root as cache_root
 from eventsnn.settings import Settings
 
 VARIABLE = "EVENTSNN_DATA"
@@ -125,7 +126,8 @@ def _folders(given: str | None) -> Iterator[Path]:
     """The folders in which data sets are looked for. given: what the variable says."""
     if given:
         yield Path(given)
-    yield Path(cache_dir()).parent / "data"
+    with suppress(RuntimeError):  # a user without a home
+        yield cache_root() / "data"
 
 
 def _inside(folder: Path) -> list[Path]:

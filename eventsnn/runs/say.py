@@ -41,7 +41,7 @@ class Say:
             total=total,
             desc=label,
             unit="image",
-            disable=None if self.bars else True,
+            disable=not (self.bars and _is_terminal(sys.stderr)),
             delay=2,
             leave=False,
             file=sys.stderr,
@@ -54,12 +54,19 @@ def put(text: str, stream: TextIO) -> bool:
     Raises OSError, with the name "standard output", where the stream cannot be written.
     """
     try:
-        print(text, file=stream, flush=True)
+        print(text, file=stream)
+        if hasattr(stream, "flush"):
+            stream.flush()
     except BrokenPipeError:
         return False
     except OSError as error:
         raise OSError(error.errno, error.strerror, "standard output") from None
     return True
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream, which may be none, is a terminal."""
+    return stream is not None and hasattr(stream, "isatty") and stream.isatty()
 
 
 def describe_input(graph: Graph, images: Images, settings: Settings, say: Say) -> None:

@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"picture"))
     monkeypatch.delenv("EVENTSNN_DATA", raising=False)
-    monkeypatch.setattr("eventsnn.inputs.without.cache_dir", lambda: str(tmp_path / "cache" / "k"))
+    monkeypatch.setattr("eventsnn.inputs.without.cache_root", lambda: tmp_path / "cache")
     graph = small_graph("Relu")
     write_native(replace(graph, preprocessing=BYTES), tmp_path / "net.h5")
     rng = np.random.default_rng(0)

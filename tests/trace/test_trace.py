@@ -675,11 +675,9 @@ def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
 
 
 def copy_cache(folder):
-    """This session's compiled kernels in another folder, but for those of classes from outside the
-    package.
-    """
+    """This session's compiled kernels in another folder."""
     here = Path(cache_dir())
-    shutil.copytree(here, folder / here.name, ignore=shutil.ignore_patterns("outside-*"))
+    shutil.copytree(here, folder / here.name)
 
 
 @pytest.mark.slow
