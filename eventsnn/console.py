@@ -11,12 +11,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Timer, main_thread
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from eventsnn.exceptions import InputError, one_line
 
 STOPPED = 130  # 128 + SIGINT, as shells have it
+AGAIN = 0.01  # seconds until a Ctrl-C that was lost is raised once more
 
 
 def explain(error: OSError) -> InputError:
@@ -50,11 +52,11 @@ def shared() -> bool:
 def begin() -> None:
     """What comes before a command's imports: from here on, Ctrl-C and warnings are one line each.
 
-    Does nothing where the process is `shared`.
+    A Ctrl-C that Python loses is raised once more. Does nothing where the process is `shared`.
     """
     if shared():
         return
-    hook, show = sys.excepthook, warnings.showwarning
+    hook, show, ignore = sys.excepthook, warnings.showwarning, sys.unraisablehook
 
     def end(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
@@ -63,6 +65,15 @@ def begin() -> None:
             tell("stopped")
             _leave()
         hook(kind, error, traceback)
+
+    def once_more(unraisable: Any) -> None:
+        # what the interpreter calls, as when it drops an object, cannot raise
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            again = Timer(AGAIN, signal.pthread_kill, (main_thread().ident, signal.SIGINT))
+            again.daemon = True
+            again.start()
+        else:
+            ignore(unraisable)
 
     def say(
         message: Warning | str,
@@ -77,7 +88,7 @@ def begin() -> None:
         else:
             show(message, category, filename, lineno, file, line)
 
-    sys.excepthook, warnings.showwarning = end, say
+    sys.excepthook, warnings.showwarning, sys.unraisablehook = end, say, once_more
 
 
 def command(main: Callable[[], int]) -> int | str | None:

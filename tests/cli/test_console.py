@@ -25,7 +25,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 # runs a command as `python` does, and presses Ctrl-C when {when}
 PRESSED = """
-import atexit, runpy, signal, sys
+import atexit, runpy, signal, sys, time
 # background jobs inherit that it is ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {root!r})
@@ -33,10 +33,19 @@ sys.path.insert(0, {root!r})
 def press(*_, **__):
     signal.raise_signal(signal.SIGINT)
 
+class Dropped:
+    __del__ = press
+
 class Importing:
     def find_spec(self, name, path=None, target=None):
         if name == "numpy":
             press()
+
+class Losing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            Dropped()
+            time.sleep(50)
 
 {when}
 sys.argv = {argv!r}
@@ -70,11 +79,17 @@ def test_ctrl_c_while_modules_are_imported(tmp_path, name):
 
 
 @posix
+def test_ctrl_c_that_the_interpreter_ignores_comes_again(tmp_path):
+    """In a destructor Python prints it and goes on."""
+    process = pressed("sys.meta_path.insert(0, Losing())", "eventsnn.run", cwd=tmp_path)
+    assert process.communicate(timeout=60) == ("", STOPPED) and process.returncode == 130
+
+
+@posix
 def test_ctrl_c_in_an_analysis_script(tmp_path):
     """Also while threads are at work, which are not waited for."""
     when = (
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "import time\n"
         "from eventsnn.studies import scripts\n"
         "pool = ThreadPoolExecutor()\n"
         "scripts.given = lambda args: (pool.submit(time.sleep, 100), press())"
@@ -138,7 +153,8 @@ class Bare:
 def alone(monkeypatch):
     """What a command changes in its process is as it was afterwards."""
     monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"picture"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for name in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
