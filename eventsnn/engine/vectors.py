@@ -169,8 +169,8 @@ def _stretch(words: str, whole: str, floating: str, by_sign: bool) -> Any:
 
     half: 1: charges >= 0, 2: charges < 0{looked_at}. low, high: the band; low is a number, or one
     for each potential. found: int64, `pairs` pairs of numbers, to which more are added: the bits of
-    found[2 * k + 1] that are set say which of the potentials from found[2 * k] on are >= high or
-    <= low.
+    found[2 * k + 1] that are set say which of the potentials from found[2 * k] on were reached and
+    are >= high or <= low.
 
     Returns how many charges were added, and how many pairs there are now. Nothing is checked: the
     slices must lie inside the arrays, and `found` must have room for 2 * width more numbers.
@@ -213,6 +213,7 @@ def _stretch_code(
         none = ir.Constant(vector, None)
         after: list[Any] = []
         lowest: list[Any] = []
+        reached: list[Any] = []
         taken = builder.load(count)
         for part in range(0, lanes, vector.count):
             place = builder.add(first, word(part))
@@ -226,6 +227,7 @@ def _stretch_code(
                 other = builder.icmp_signed("!=", half, word(1))
                 mine = builder.xor(positive, _spread(builder, other, positive.type))
                 p = builder.select(mine, p, before)
+                reached.append(mine)
                 taken = builder.add(taken, builder.ctpop(_bits(builder, mine)))
             builder.store(p, to, align=size)
             after.append(p)
@@ -242,6 +244,8 @@ def _stretch_code(
                 builder.or_(compare(">=", p, highest), compare("<=", p, bound))
                 for p, bound in zip(after, lowest)
             ]
+            if by_sign:  # the others may have waited where they are, and are not looked at
+                masks = list(map(builder.and_, masks, reached))
             _note(builder, found, pairs, builder.add(at, first), masks)
 
     _in_blocks(builder, TESTED, width, block)

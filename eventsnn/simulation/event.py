@@ -16,7 +16,7 @@ from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, is_kind
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
-from eventsnn.neurons.contract import is_dynamic, leaks
+from eventsnn.neurons.contract import is_dynamic, leaks, most
 from eventsnn.simulation.arithmetic import DECAYING
 from eventsnn.simulation.compile import build_events
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
@@ -30,12 +30,13 @@ PLENTY = 10**6  # events that any image may take
 class Bounds(NamedTuple):
     """What one event can do at most.
 
-    spikes: the most that it makes fire. parcels: the most deliveries of one spike. margin: how near
-    the ends of its integers a potential may come before it is watched; inf in floating point. band:
-    the potentials at which nothing fires. fits: whether the integers have room for the margin.
+    targets: the most neurons that it reaches. parcels: the most deliveries of one spike. margin:
+    how near the ends of its integers a potential may come before it is watched; inf in floating
+    point. band: the potentials at which nothing fires. fits: whether the integers have room for the
+    margin.
     """
 
-    spikes: int
+    targets: int
     parcels: int
     margin: float
     band: layout.Band
@@ -71,11 +72,8 @@ class Event(Engine):
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
         low, high = prepared.neuron.band()
-        unit = max(high, prepared.neuron[0])  # what a spike takes, about
         heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
         heaviest *= prepared.worth
-        waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / unit
-        spikes = int(_fan_out(tables) * (3 + heaviest / unit) + waiting)
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
         margin, floor, ceiling, fits = self._margin(heaviest)
@@ -84,7 +82,7 @@ class Event(Engine):
             ends = (floor, floor, floor, ceiling)  # each arrival is looked at
         dtype = prepared.arithmetic.dtype
         band = layout.Band(*(dtype.type(end) for end in ends))
-        return Bounds(spikes, parcels, margin, band, fits)
+        return Bounds(_fan_out(tables), parcels, margin, band, fits)
 
     def _margin(self, heaviest: float) -> tuple[float, float, float, bool]:
         """The margin, floor and ceiling between which potentials are safe, and whether it fits.
@@ -139,8 +137,9 @@ class Event(Engine):
             clocked=int(is_kind(self.order, CLOCKED)),
             record=int(sink is not None),
             delay_kind=delay_kind,
-            most_spikes=bounds.spikes,
+            most_spikes=most(prepared.neuron),
             most_parcels=bounds.parcels,
+            most_targets=bounds.targets,
             at_once=int(at_once),
             max_events=min(time.max_events or plenty, MAX_EVENTS),
             image=number,

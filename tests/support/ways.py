@@ -39,6 +39,14 @@ CASES = {
         {"order": "random", "refractory": 0.25},
         {"order": twin.random(5, 3), "refractory": 256},
     ),
+    "refractory, excitatory_first": (
+        {"order": "excitatory_first", "refractory": 0.25},
+        {"order": twin.excitatory_first, "refractory": 256},
+    ),
+    "refractory, inhibitory_first, delays": (
+        {"order": "inhibitory_first", "refractory": 0.375, "delays": "by projection"},
+        {"order": twin.inhibitory_first, "refractory": 384},
+    ),
     "window": (
         {"order": "jitter", "jitter": "uniform:0.5", "window": 0.25},
         {"order": twin.jitter(5, 0, 512, 3), "window": 256},
@@ -147,8 +155,7 @@ def assert_same(simulation, run, records, outcome):
             assert run.state.tallies[0, layer].tolist() == tally
     assert run.readout.tolist() == [list(charge) for charge in outcome.readout]
     assert run.state.tallies[1].sum() == outcome.synaptic_operations
-    if run.rules.window == 0 and run.rules.refractory == 0:
-        assert run.state.tallies[2].sum() == outcome.equalities
+    assert run.state.tallies[2].sum() == outcome.equalities
     taken = [
         (d.layer, d.neuron, d.nth)
         for d in outcome.deliveries[: len(outcome.deliveries) - outcome.under_way]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from eventsnn.engine.decay import factors_of
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
-from eventsnn.engine.event.dynamic import NO_TICK
 from eventsnn.engine.event.queue import (
     BEGAN,
     DELIVERED,
@@ -28,11 +27,11 @@ from eventsnn.engine.event.queue import (
     NOW,
     RECORDED,
     SCALARS,
-    SHORT,
     SPIKES,
     STAGE,
     STEP,
     UNDER_WAY,
+    UNKEPT,
     WHAT,
     longer_fifo,
     longer_heap,
@@ -220,16 +219,16 @@ class EventRun:
             else:
                 limit = f"max_events = {self.rules.max_events:,}"
                 raise self._still_firing(f"the queue did not empty within {limit}")
-        if self.state.at[SHORT]:
-            step = self.step_number + 1
-            if self.state.at[SHORT] == NO_TICK:
-                raise Unkept(f"when() gave a tick that is not after now, in step {step}")
-            raise Overflow(f"an event in step {step} brought more spikes than its bound")
+        unkept, step = self.state.at[UNKEPT], self.step_number + 1
+        if unkept == layout.NO_TICK:
+            raise Unkept(f"when() gave a tick that is not after now, in step {step}")
+        if unkept == layout.OVER_MOST:
+            raise Unkept(f"emit() gave more spikes than most() says, in step {step}")
 
     def _grow(self) -> None:
-        """Make room in the queue for what one event can bring."""
-        at = self.state.at
-        needed = self.rules.most_spikes * self.rules.most_parcels + 1
+        """Make room in the queue for one more event to begin, and for one neuron to fire."""
+        at, rules = self.state.at, self.rules
+        needed = rules.most_spikes * rules.most_parcels + rules.most_targets + 1
         if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
             raise self._still_firing(f"more than {MAX_WAITING:,} events wait: firing multiplies")
         while len(self.state.heap) - at[HEAP] < needed:
@@ -283,7 +282,7 @@ def _first_state(
     layers = net.readout + 1
     size, dtype = len(resting), resting.dtype
     records = rules.most_spikes + RECORDS if rules.record else 0
-    at_once = 2 * (rules.most_spikes * rules.most_parcels + 1)
+    at_once = 2 * (rules.most_spikes * rules.most_parcels + rules.most_targets + 1)
     heap, fifo = queue_arrays(1 << int(max(1024, at_once)).bit_length())
     v = aligned(size, dtype)
     v[:] = resting
@@ -307,7 +306,7 @@ def _first_state(
         sums=np.zeros(net.sums, np.int64),
         inputs=np.ascontiguousarray(inputs[:, 1:]),
         input_first=np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
-        found=np.empty(2 * rules.most_spikes, np.int64),
+        found=np.empty(2 * max(rules.most_targets, event.AT_ONCE), np.int64),
         heap=heap,
         fifo=fifo,
         spike_record=np.empty((records, 7), np.int64),

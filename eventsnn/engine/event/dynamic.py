@@ -19,13 +19,26 @@ from eventsnn.engine.event.layout import (
     L_FIRST,
     LAYER_BIT,
     NET,
+    NO_TICK,
     NUMBER_BIT,
+    OVER_MOST,
     R_ROW,
     R_TO,
     R_WIDTH,
     REFRACTORY,
 )
-from eventsnn.engine.event.queue import BEGAN, NOW, RECORDED, SHORT, STEP, UNDER_WAY, put
+from eventsnn.engine.event.queue import (
+    BEGAN,
+    HELD,
+    HELD_AT,
+    HELD_END,
+    NOW,
+    RECORDED,
+    STEP,
+    UNDER_WAY,
+    UNKEPT,
+    put,
+)
 from eventsnn.engine.jit import INNER, inner_kernel
 from eventsnn.neurons.contract import (
     Here,
@@ -36,8 +49,6 @@ from eventsnn.neurons.contract import (
     when,
     worth,
 )
-
-NO_TICK = 2  # in at[SHORT]: a firing time that is not after now
 
 
 @inner_kernel
@@ -59,7 +70,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
     """`firing.evaluate` for such a model."""
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
-        return
+        return False
     if rules.window > 0 and state.window_end[number] >= 0:
         state.window_end[number] = -1
         at[UNDER_WAY] -= 1
@@ -77,17 +88,19 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
         rules.image,
     )
     while True:
+        if not has_room(rules, state, rules.most_spikes, 1):
+            return True
         p, net_spikes = v[number], np.int64(memory[number, NET])
-        if rules.record and has_room(rules, state, 1, 0):
+        if rules.record:
             for k in range(states):
                 state.spike_potentials[at[RECORDED], 2 + k] = state.own[number, k]
         state.tallies[2, layer, at[STEP]] += tie_here(neuron, layer, p, net_spikes, here)
         n = emit_here(neuron, layer, p, net_spikes, here)
         if n == 0:
             break
-        if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
-            at[SHORT] = 1  # the caller refuses the result
-            return
+        if abs(n) > rules.most_spikes:
+            at[UNKEPT] = OVER_MOST  # the caller refuses the result
+            return False
         after = settle_here(neuron, p, n, here)
         sign = 1 if n > 0 else -1
         before = p
@@ -105,7 +118,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
         v[number] = after
         memory[number, NET] += n
         if rules.quiet:
-            return
+            return False
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends
@@ -113,9 +126,10 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
             put(state.heap, state.fifo, at, 2 * ends + 1, number, what, -1)
             if state.due.size > 0:
                 state.due[number] = -1  # it is asked when its rest ends
-            return
+            return False
     if state.due.size > 0:
         appoint(neuron, state, layer, number, here)
+    return False
 
 
 @inner_kernel
@@ -129,23 +143,25 @@ def appoint(neuron, state, layer, number, here):
     if due < 0:
         return
     if due <= at[NOW]:
-        at[SHORT] = NO_TICK
+        at[UNKEPT] = NO_TICK
         return
     what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | APPOINTED
     put(state.heap, state.fifo, at, 2 * due + 1, number, what, -1)
 
 
 def ask(net, neuron, order, rules, delays, band, state, layer, number, cause) -> Any:
-    """Evaluates one neuron."""
+    """Evaluates one neuron; returns whether it lacks room to go on."""
 
 
 @overload(ask, jit_options=INNER)
 def _ask(net, neuron, order, rules, delays, band, state, layer, number, cause):
     def dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause):
-        evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause)
+        return evaluate_dynamic(
+            net, neuron, order, rules, delays, band, state, layer, number, cause
+        )
 
     def plain(net, neuron, order, rules, delays, band, state, layer, number, cause):
-        evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause)
+        return evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause)
 
     return dynamic if is_dynamic(neuron.instance_class) else plain
 
@@ -178,35 +194,43 @@ def bring_each(
     half,
     spike,
 ):
-    """What a spike brings to one target layer, target by target; returns (operations, overflow)."""
-    v, weights = state.v, net.weights
+    """`kernels.bring_stretches`, target by target."""
+    at, v, weights = state.at, state.v, net.weights
     operations, overflow = 0, False
     factor = worth_of(neuron, state, spike)
     cause = max(spike, -1)
     readout = target == net.readout
-    for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+    begin, skipped = net.first_stretch[first], 0
+    if at[HELD]:
+        begin, skipped = at[HELD_AT], at[HELD_END]
+    for run in range(begin, net.first_stretch[first + 1]):
         to = net.stretches[run, R_TO] + group
         row = net.stretches[run, R_ROW] + offset
-        for x in range(net.stretches[run, R_WIDTH]):
+        for x in range(skipped, net.stretches[run, R_WIDTH]):
             number = to + x
             charge = weights[row + x]
             charge = (-charge if negative else charge) * factor
             if half != 0 and (half == 1) != (charge >= 0):
                 continue
-            operations += 1
-            if not readout:
-                touch(rules, state, number)
-            v[number] += charge
+            if at[HELD]:  # this one was charged
+                at[HELD] = 0
+            else:
+                operations += 1
+                if not readout:
+                    touch(rules, state, number)
+                v[number] += charge
             overflow |= v[number] < band.floor or v[number] > band.ceiling
             if readout or rules.quiet:
                 continue
             if rules.window > 0:
                 if state.window_end[number] < 0:
                     open_window(rules, state, target, number)
-            else:
-                evaluate_dynamic(
-                    net, neuron, order, rules, delays, band, state, target, number, cause
-                )
+            elif evaluate_dynamic(
+                net, neuron, order, rules, delays, band, state, target, number, cause
+            ):
+                at[HELD], at[HELD_AT], at[HELD_END] = 1, run, x
+                return operations, overflow
+        skipped = 0
     return operations, overflow
 
 

@@ -6,7 +6,8 @@ In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rul
 ticks (`Rules.delay_kind`); band: Band; state: State; layer: a layer's number; number: a neuron's or
 pool unit's number among all; cause: the spike that brought this about, or -1; sign: 1 or -1.
 
-The caller of `evaluate` and `follow` has made sure of room, see `room_for_one`.
+Where buffers lack room for what would be fired next, `evaluate` and `follow` return True before
+they do anything more; called again with more room, they go on.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from numba.extending import overload
 
 from eventsnn.engine.event.layout import (
     DELIVERY,
-    DONE,
-    FULL,
     HALF_BIT,
     L_CHANNELS,
     L_FIRST,
     LAYER_BIT,
     NET,
     NUMBER_BIT,
+    OVER_MOST,
     PROJECTION_BIT,
     Q_TARGET,
     REFRACTORY,
@@ -49,12 +49,12 @@ from eventsnn.engine.event.queue import (
     HEAP,
     NOW,
     RECORDED,
-    SHORT,
     SPIKES,
     STAGE,
     STEP,
     TAKEN,
     UNDER_WAY,
+    UNKEPT,
     append,
     put,
 )
@@ -64,25 +64,24 @@ from eventsnn.neurons.contract import emit, settle, tie
 
 
 @inner_kernel
-def has_room(rules, state, spikes, parcels):
-    """Whether the buffers can take more. spikes, parcels: how many more of each."""
+def has_room(rules, state, spikes, events):
+    """Whether the buffers take more. spikes: how many. events: besides their deliveries."""
     at = state.at
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
+    needed = spikes * rules.most_parcels + events
     return (
-        state.heap.shape[0] - at[HEAP] >= parcels
-        and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= parcels
+        state.heap.shape[0] - at[HEAP] >= needed
+        and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed
     )
 
 
 @inner_kernel
 def room_for_one(rules, state):
-    """DONE, or FULL if the buffers might not hold what one more event brings; see `has_room`."""
+    """Whether an event can begin: each of its targets may open a window."""
     if rules.record and state.delivery_record.shape[0] == state.at[DELIVERED]:
-        return FULL
-    if has_room(rules, state, rules.most_spikes, rules.most_spikes * rules.most_parcels + 1):
-        return DONE
-    return FULL
+        return False
+    return has_room(rules, state, rules.most_spikes, rules.most_targets + 1)
 
 
 @inner_kernel
@@ -164,24 +163,29 @@ def _set_low(lows, number, low):
 
 @inner_kernel
 def evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause):
-    """Evaluates one neuron: it fires while its model says so (semantics, section 5)."""
+    """Evaluates one neuron: it fires while its model says so (semantics, section 5).
+
+    Returns whether it lacks room to go on.
+    """
     at = state.at
     v = state.v
     memory = state.memory
     if rests(rules, state, number):
-        return
+        return False
     if rules.window > 0 and state.window_end[number] >= 0:
         state.window_end[number] = -1
         at[UNDER_WAY] -= 1
     while True:
+        if not has_room(rules, state, rules.most_spikes, 1):
+            return True
         p, net_spikes = v[number], np.int64(memory[number, NET])
         state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, net_spikes)
         n = emit(neuron, layer, p, net_spikes)
         if n == 0:
-            return
-        if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
-            at[SHORT] = 1  # the caller refuses the result
-            return
+            return False
+        if abs(n) > rules.most_spikes:
+            at[UNKEPT] = OVER_MOST  # the caller refuses the result
+            return False
         sign = 1 if n > 0 else -1
         for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
             if rules.record:
@@ -193,7 +197,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
         v[number] = settle(neuron, p, n)
         memory[number, NET] += n
         if rules.clocked:
-            return
+            return False
         set_low(state.lows, number, band.low if memory[number, NET] > 0 else band.floor)
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
@@ -207,7 +211,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
                 (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY,
                 -1,
             )
-            return
+            return False
 
 
 @inner_kernel
@@ -255,15 +259,15 @@ def window_maximum(net, state, layer, unit):
 def follow(net, order, rules, delays, state, layer, number, highest, cause):
     """A pool unit sends the change of its maximum (semantics, section 10).
 
-    The maximum is both its potential and its net spikes. highest: the new maximum.
+    The maximum is both its potential and its net spikes. highest: the new maximum. Returns whether
+    it lacks room.
     """
     at, held = state.at, np.int64(state.memory[number, NET])
     n = highest - held
     if n == 0:
-        return
-    if not has_room(rules, state, abs(n), abs(n) * rules.most_parcels + 1):
-        at[SHORT] = 1
-        return
+        return False
+    if not has_room(rules, state, abs(n), 1):
+        return True
     sign = 1 if n > 0 else -1
     for member in range(1, abs(n) + 1):
         if rules.record:
@@ -271,6 +275,7 @@ def follow(net, order, rules, delays, state, layer, number, highest, cause):
             state.spike_potentials[at[RECORDED], 1] = held + sign * member
         fire(net, order, rules, delays, state, layer, number, sign, member, cause)
     state.v[number] = state.memory[number, NET] = highest
+    return False
 
 
 @inner_kernel
@@ -280,7 +285,8 @@ def digest_spike(digests, layer, step, neuron, sign, member):
     digests: uint64 [2, L, T]; [0] depends on the order of spikes, [1] does not. step: from 0.
     neuron: its number in the layer. member: as in `fire`.
     """
-    h = splitmix64(np.uint64((neuron << 9) | (member << 1) | (1 if sign < 0 else 0)))
+    which = (member & 255) << 1 | member >> 8 << 48
+    h = splitmix64(np.uint64(neuron << 9 | which | (1 if sign < 0 else 0)))
     digests[0, layer, step] = splitmix64(digests[0, layer, step] ^ h)
     digests[1, layer, step] += h
 

@@ -57,6 +57,12 @@ from eventsnn.engine.event.queue import (
     CURSOR,
     DELIVERED,
     DRIVEN,
+    EVENT,
+    EVENT_SPIKE,
+    HELD,
+    HELD_AT,
+    HELD_END,
+    HELD_OUT,
     INPUT,
     INPUT_END,
     NOW,
@@ -106,14 +112,19 @@ def bring_stretches(
     target: the layer. first: where its stretches begin in `first_stretch`. group: the first target
     channel of the spike's group. offset: where the channel's weights begin. negative: 1 for a
     negative spike. half: 0: all charges arrive, 1: those >= 0, 2: those < 0. spike: its place in
-    the order of emission. Returns (operations, whether a potential came near overflow).
+    the order of emission. Returns (operations, whether a potential came near overflow); at[HELD] is
+    1 where room is lacking: called again, it goes on.
     """
-    v, weights = state.v, net.weights
+    at, v, weights = state.at, state.v, net.weights
     silent = target == net.readout or rules.quiet == 1
     low, high = state.lows, band.ceiling if silent else band.high
     overflow = False
-    operations = pairs = 0
-    for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
+    operations = pairs = begin = 0
+    first_run, last_run = net.first_stretch[first], net.first_stretch[first + 1]
+    if at[HELD]:  # all are charged
+        first_run, begin, pairs = last_run, at[HELD_AT], at[HELD_END]
+        at[HELD] = 0
+    for run in range(first_run, last_run):
         to = net.stretches[run, R_TO] + group
         row = net.stretches[run, R_ROW] + offset
         width = net.stretches[run, R_WIDTH]
@@ -137,14 +148,17 @@ def bring_stretches(
         if rules.window > 0 and not silent:
             open_windows(net, rules, state, target, to, row, width, negative, half)
     cause = max(spike, -1)
-    for pair in range(pairs):
+    for pair in range(begin, pairs):
         first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
         while outside:
             x = first_outside + lowest_bit(outside)
-            outside &= outside - np.uint64(1)
             overflow |= v[x] < band.floor or v[x] > band.ceiling
             if not silent and rules.window == 0:
-                evaluate(net, neuron, order, rules, delays, band, state, target, x, cause)
+                if evaluate(net, neuron, order, rules, delays, band, state, target, x, cause):
+                    state.found[2 * pair + 1] = np.int64(outside)
+                    at[HELD], at[HELD_AT], at[HELD_END] = 1, pair, pairs
+                    return operations, overflow
+            outside &= outside - np.uint64(1)
     return operations, overflow
 
 
@@ -252,7 +266,8 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     """Delivers a spike to its targets in index order.
 
     what: the event, see `layout`. spike: its place in the order of emission; below -1 for an
-    input's. Returns whether a potential came near overflow.
+    input's. Returns whether a potential came near overflow; at[HELD] is 1 where room is lacking:
+    called again, it goes on.
     """
     at = state.at
     memory = state.memory
@@ -265,7 +280,10 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
     site = (number - net.layers[layer, L_FIRST]) // net.layers[layer, L_CHANNELS]
     c = (number - net.layers[layer, L_FIRST]) - site * net.layers[layer, L_CHANNELS]
     overflow = False
-    for i in range(net.out_first[layer], net.out_first[layer + 1]):
+    for i in range(
+        at[HELD_OUT] if at[HELD] else net.out_first[layer],
+        net.out_first[layer + 1],
+    ):
         q = net.out[i]
         if which != 0 and q != which - 1:
             continue
@@ -274,18 +292,25 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         if net.pools[target] >= 0:
             if half == 0 or (half == 2) == (negative == 1):
                 sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]
-                state.sums[sum_at] += 1 - 2 * negative
+                first_run = net.first_stretch[first]
+                if at[HELD]:
+                    first_run, at[HELD] = at[HELD_AT], 0
+                else:
+                    state.sums[sum_at] += 1 - 2 * negative
                 for run in range(
-                    net.first_stretch[first],
+                    first_run,
                     net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
                     x = net.stretches[run, R_TO] + c
                     held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
+                    top = held
                     if negative == 0 and mine > held:
-                        follow(net, order, rules, delays, state, target, x, mine, cause)
+                        top = mine
                     elif negative == 1 and mine + 1 == held:
                         top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
-                        follow(net, order, rules, delays, state, target, x, top, cause)
+                    if follow(net, order, rules, delays, state, target, x, top, cause):
+                        at[HELD], at[HELD_OUT], at[HELD_AT] = 1, i, run
+                        return overflow
             continue
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
@@ -308,6 +333,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         overflow |= near
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
+        if at[HELD]:
+            at[HELD_OUT] = i
+            break
     return overflow
 
 
@@ -352,7 +380,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
                 if skipped > 0:
                     number += skipped
                     continue
-            if room_for_one(rules, state) != DONE:
+            if not room_for_one(rules, state):
                 at[CURSOR] = number
                 return FULL
             p = v[number]
@@ -362,7 +390,9 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
                 if state.window_end[number] < 0:
                     open_window(rules, state, layer, number)
             elif (p >= high or p <= band.low) and not silent:
-                ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+                if ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE):
+                    at[CURSOR] = number
+                    return FULL
             number += 1
     at[CURSOR] = at[DRIVEN] = 0
     return DONE
@@ -377,72 +407,85 @@ def is_valid(state, kind, number):
 
 
 @inner_kernel
+def take_next(net, rules, state, end):
+    """Takes the next event that is due before a tick into at[EVENT] and at[EVENT_SPIKE].
+
+    end: the tick. Returns (DONE, FULL or TOO_MANY, whether there was one).
+    """
+    at = state.at
+    moment, from_fifo = next_moment(state.heap, state.fifo, at)
+    given = at[INPUT]  # input events come before all that is due at the same tick
+    from_input = given < at[INPUT_END] and (
+        moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment
+    )
+    if from_input:
+        moment = 2 * (at[BEGAN] + state.inputs[given, 0])
+    if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+        return DONE, False
+    if not room_for_one(rules, state):
+        return FULL, False
+    if at[TAKEN] == rules.max_events:
+        return TOO_MANY, False
+    if from_input:
+        at[EVENT] = (
+            ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
+            | ((net.readout + 1) << LAYER_BIT)
+            | ((1 if state.inputs[given, 2] < 0 else 0) << SIGN_BIT)
+            | DELIVERY
+        )
+        at[EVENT_SPIKE] = -2 - given
+        at[INPUT] += 1
+    else:
+        at[EVENT], at[EVENT_SPIKE] = take(state.heap, state.fifo, at, from_fifo)
+    at[NOW] = moment >> 1
+    at[TAKEN] += 1
+    return DONE, True
+
+
+@inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
     """Takes events from the queue that are due before a tick, and does what they say.
 
     With a barrier it goes on until no delivery is under way. end: the tick. Returns DONE, FULL,
-    TOO_MANY or OVERFLOW.
+    TOO_MANY or OVERFLOW. Called again after FULL, it goes on with the event that lacked room, if
+    one did (at[HELD]).
     """
     at = state.at
     while True:
-        moment, from_fifo = next_moment(state.heap, state.fifo, at)
-        given = at[INPUT]  # input events come before all that is due at the same tick
-        from_input = given < at[INPUT_END] and (
-            moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment
-        )
-        if from_input:
-            moment = 2 * (at[BEGAN] + state.inputs[given, 0])
-        if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
-            return DONE
-        if room_for_one(rules, state) != DONE:
-            return FULL
-        if at[TAKEN] == rules.max_events:
-            return TOO_MANY
-        if from_input:
-            number, negative = (
-                state.v.size + state.inputs[given, 1],
-                1 if state.inputs[given, 2] < 0 else 0,
-            )
-            what = (
-                (number << NUMBER_BIT)
-                | ((net.readout + 1) << LAYER_BIT)
-                | (negative << SIGN_BIT)
-                | DELIVERY
-            )
-            spike = -2 - given
-            at[INPUT] += 1
-        else:
-            what, spike = take(state.heap, state.fifo, at, from_fifo)
-        at[NOW] = moment >> 1
-        at[TAKEN] += 1
+        fresh = at[HELD] == 0
+        if fresh:
+            code, taken = take_next(net, rules, state, end)
+            if not taken:
+                return code
+        what, spike = at[EVENT], at[EVENT_SPIKE]
         if what & 3 == DELIVERY:
-            at[UNDER_WAY] -= 1
-            if rules.record:
-                i, record = at[DELIVERED], state.delivery_record
-                at[DELIVERED] += 1
-                record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = (
-                    at[TAKEN],
-                    at[NOW],
-                    at[STEP] + at[STAGE],
-                )
-                record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
+            if fresh:
+                at[UNDER_WAY] -= 1
+                if rules.record:
+                    record_delivery(state, what, spike)
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):
                 return OVERFLOW
         else:
-            number = what >> NUMBER_BIT
-            if is_valid(state, what & 3, number):
-                ask(
-                    net,
-                    neuron,
-                    order,
-                    rules,
-                    delays,
-                    band,
-                    state,
-                    (what >> LAYER_BIT) & LAYERS,
-                    number,
-                    NO_SPIKE,
-                )
+            number, layer = what >> NUMBER_BIT, (what >> LAYER_BIT) & LAYERS
+            at[HELD] = 0
+            if not fresh or is_valid(state, what & 3, number):
+                if ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE):
+                    at[HELD] = 1
+        if at[HELD]:
+            return FULL
+
+
+@inner_kernel
+def record_delivery(state, what, spike):
+    """Records that an event was taken. what, spike: as in `deliver`."""
+    at, i, record = state.at, state.at[DELIVERED], state.delivery_record
+    at[DELIVERED] += 1
+    record[i, D_EVENT], record[i, D_TICK], record[i, D_STEP] = (
+        at[TAKEN],
+        at[NOW],
+        at[STEP] + at[STAGE],
+    )
+    record[i, D_SPIKE], record[i, D_PART] = spike, (what >> HALF_BIT) & PART
 
 
 @inner_kernel
@@ -458,21 +501,16 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     ):
         at[TAKEN] += 1
         if net.pools[layer] >= 0:
-            highest = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
-            if highest != state.memory[number, NET]:
-                if room_for_one(rules, state) != DONE:
-                    at[CURSOR] = number
-                    at[TAKEN] -= 1
-                    return FULL
-                follow(net, order, rules, delays, state, layer, number, highest, NO_SPIKE)
+            top = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
+            held = follow(net, order, rules, delays, state, layer, number, top, NO_SPIKE)
+        elif band.low < state.v[number] < band.high:
             continue
-        if band.low < state.v[number] < band.high:
-            continue
-        if room_for_one(rules, state) != DONE:
+        else:
+            held = ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+        if held:
             at[CURSOR] = number
             at[TAKEN] -= 1
             return FULL
-        ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
     at[CURSOR] = 0
     return DONE
 

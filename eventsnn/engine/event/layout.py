@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DONE, FULL, TOO_MANY, OVERFLOW = range(4)
+# what a model may do against its contract: to fire more at once than `most` says, or by itself at a
+# tick that is not after now
+OVER_MOST, NO_TICK = 1, 2
 DRIVE, EVENTS, EVALUATE = range(3)
 # what an event is: its kind in bits 0-1, and from these bits on the half, the sign, projection + 1
 # (0: all), and layer and number of the neuron
@@ -72,11 +75,11 @@ class Rules(NamedTuple):
     """Time's settings.
 
     refractory, window: ticks. barrier, clocked, record: 0 or 1. delay_kind: 0 none, 1 by
-    projection, 2 by neuron, in ticks in `delays`. most_spikes: what one event can bring at most.
-    most_parcels: the deliveries of one spike. at_once: 1 where it is one delivery without delay, in
-    the order of emission. max_events: how many may be taken from the queue. image: its number in
-    the data set. quiet: 1 where arrivals only charge, and neurons are evaluated by EVALUATE. ticks:
-    of a step.
+    projection, 2 by neuron, in ticks in `delays`. most_spikes: what a neuron fires at once at most.
+    most_parcels: the deliveries of one spike. most_targets: the neurons that it reaches. at_once: 1
+    where it is one delivery without delay, in the order of emission. max_events: how many may be
+    taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
+    and neurons are evaluated by EVALUATE. ticks: of a step.
     """
 
     refractory: int
@@ -87,6 +90,7 @@ class Rules(NamedTuple):
     delay_kind: int
     most_spikes: int
     most_parcels: int
+    most_targets: int
     at_once: int
     max_events: int
     image: int

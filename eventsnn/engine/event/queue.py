@@ -19,9 +19,10 @@ MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
 F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # places in the array `at`, the engine's scalars: the tick, the step, rows in the heap, both ends of
 # the FIFO, events ever put in and taken, spikes, rows in the records of spikes and of deliveries,
-# deliveries that wait, neurons at which a task goes on and up to which drive was added, whether an
-# event brought more than its bound, the tick at which the step began, the step's input events,
-# the steps before the stage that the step is in (0 without stages)
+# deliveries that wait, neurons at which a task goes on and up to which drive was added, what a
+# model did against its contract, the tick at which the step began, the step's input events, the
+# steps before the stage that the step is in (0 without stages), the event that was taken last,
+# whether it lacks room to go on, and where it goes on then
 (
     NOW,
     STEP,
@@ -36,13 +37,19 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     UNDER_WAY,
     CURSOR,
     DRIVEN,
-    SHORT,
+    UNKEPT,
     BEGAN,
     INPUT,
     INPUT_END,
     STAGE,
-) = range(18)
-SCALARS = 18
+    EVENT,
+    EVENT_SPIKE,
+    HELD,
+    HELD_OUT,
+    HELD_AT,
+    HELD_END,
+) = range(24)
+SCALARS = 24
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
