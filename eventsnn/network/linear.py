@@ -36,8 +36,9 @@ class LinearMap:
     sites: how many (source sites, target sites) there are. p, r, k: source site, target site and
     block of each tap, int64 [taps], sorted by (r, p), each (r, p) once. weights: [K, G, ci, co],
     the blocks themselves where factor is None; else a network's own weights in float32. factor:
-    what these are multiplied with, in float64, when the blocks are asked for. Sites are counted row
-    by row; channels are the last axis on both sides.
+    what these are multiplied with, in float64, when the blocks are asked for. exists: bool [K, G,
+    ci, co], where a block has synapses, of weight 0 too (semantics, section 11); None: everywhere.
+    Sites are counted row by row; channels are the last axis on both sides.
     """
 
     sites: tuple[int, int]
@@ -46,6 +47,7 @@ class LinearMap:
     k: NDArray[np.int64]
     weights: NDArray[Any]
     factor: float | None = None
+    exists: NDArray[np.bool_] | None = None
 
     @property
     def blocks(self) -> NDArray[Any]:
@@ -69,7 +71,8 @@ class LinearMap:
 
         which: the blocks' numbers. The taps stay as they are and no longer fit the blocks.
         """
-        return replace(self, weights=self.weights[which])
+        exists = None if self.exists is None else self.exists[which]
+        return replace(self, weights=self.weights[which], exists=exists)
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -129,7 +132,8 @@ class LinearMap:
         else:
             reached = np.where(target, target, np.inf)[self.r[order]]
             blocks /= reached.reshape(count, groups, 1, co)
-        return LinearMap(self.sites, self.p, self.r, k, blocks)
+        exists = None if self.exists is None else self.exists[self.k[order]]
+        return LinearMap(self.sites, self.p, self.r, k, blocks, exists=exists)
 
     def dense(self) -> NDArray[Any]:
         """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
@@ -143,12 +147,18 @@ class LinearMap:
 
 
 def make_map(
-    sites: tuple[int, int], p: NDArray[Any], r: NDArray[Any], k: NDArray[Any], blocks: NDArray[Any]
+    sites: tuple[int, int],
+    p: NDArray[Any],
+    r: NDArray[Any],
+    k: NDArray[Any],
+    blocks: NDArray[Any],
+    exists: NDArray[np.bool_] | None = None,
 ) -> LinearMap:
     """A LinearMap from taps in any order; taps that share (r, p) are added up.
 
     sites: (source sites, target sites). p, r, k: source site, target site and block of each tap,
-    whole numbers [taps]. blocks: [K, G, ci, co]. A block that no tap uses is left out.
+    whole numbers [taps]. blocks: [K, G, ci, co]. exists: as in `LinearMap`. A block that no tap
+    uses is left out.
     """
     order = np.lexsort((k, p, r))
     p = np.asarray(p, np.int64)[order]
@@ -160,7 +170,8 @@ def make_map(
         used, k = np.unique(k, return_inverse=True)
         if len(used) < len(blocks):
             blocks = blocks[used]
-        return LinearMap(sites, p, r, k.reshape(-1), blocks)
+            exists = None if exists is None else exists[used]
+        return LinearMap(sites, p, r, k.reshape(-1), blocks, exists=exists)
     start = np.flatnonzero(first)
     size = np.diff(np.append(start, len(p)))
     members = np.full((len(start), size.max()), -1, np.int64)
@@ -168,7 +179,9 @@ def make_map(
     members[group, np.arange(len(p)) - start[group]] = k
     sums, k = np.unique(members, axis=0, return_inverse=True)
     summed = np.stack([blocks[row[row >= 0]].sum(axis=0) for row in sums])
-    return LinearMap(sites, p[start], r[start], k.reshape(-1), summed)
+    if exists is not None:
+        exists = np.stack([exists[row[row >= 0]].any(axis=0) for row in sums])
+    return LinearMap(sites, p[start], r[start], k.reshape(-1), summed, exists=exists)
 
 
 def regroup(blocks: NDArray[Any], groups: int) -> NDArray[Any]:
@@ -212,7 +225,24 @@ def compose(first: LinearMap, then: LinearMap) -> LinearMap:
     i, j = np.divmod(used, len(then.weights))
     blocks = _products(first.blocks, then.blocks, i, j)
     sites = (first.sites[0], then.sites[1])
-    return make_map(sites, first.p[a], then.r[b], pair.reshape(-1), blocks)
+    exists = _paths(first, then, i, j)
+    return make_map(sites, first.p[a], then.r[b], pair.reshape(-1), blocks, exists)
+
+
+def _paths(
+    first: LinearMap, then: LinearMap, i: NDArray[Any], j: NDArray[Any]
+) -> NDArray[np.bool_] | None:
+    """Where the products of blocks i of one map and j of another have synapses."""
+    a, b = first.weights.shape[1:], then.weights.shape[1:]
+    as_they_are = a[0] == b[0] or a[1:] == (1, 1) or b[1:] == (1, 1)
+    if first.exists is None and then.exists is None and as_they_are:
+        return None
+    ones = [_exists(m).astype(np.float32) for m in (first, then)]
+    return _all_or_some(_products(ones[0], ones[1], i, j) > 0)
+
+
+def _all_or_some(exists: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return None if exists.all() else exists
 
 
 def _is_identity(m: LinearMap) -> bool:
@@ -245,13 +275,22 @@ def add(maps: list[LinearMap]) -> LinearMap:
     """
     if len(maps) == 1:
         return maps[0]
-    groups = reduce(np.gcd, (m.weights.shape[1] for m in maps))
-    blocks = [regroup(m.blocks, int(groups)) for m in maps]
+    groups = int(reduce(np.gcd, (m.weights.shape[1] for m in maps)))
+    blocks = [regroup(m.blocks, groups) for m in maps]
+    exists = None
+    if any(m.exists is not None or m.weights.shape[1] != groups for m in maps):
+        exists = np.concatenate([regroup(_exists(m), groups) > 0 for m in maps])
     offsets = np.cumsum([0] + [len(b) for b in blocks[:-1]])
     p = np.concatenate([m.p for m in maps])
     r = np.concatenate([m.r for m in maps])
     k = np.concatenate([m.k + o for m, o in zip(maps, offsets)])
-    return make_map(maps[0].sites, p, r, k, np.concatenate(blocks))
+    total = make_map(maps[0].sites, p, r, k, np.concatenate(blocks), exists)
+    return total if total.exists is None else replace(total, exists=_all_or_some(total.exists))
+
+
+def _exists(m: LinearMap) -> NDArray[np.bool_]:
+    """`m.exists`, where all synapses exist too."""
+    return np.ones(m.weights.shape, bool) if m.exists is None else m.exists
 
 
 def identity(grid: Grid) -> LinearMap:
@@ -461,7 +500,7 @@ def flattening(grid: Grid) -> LinearMap:
     for site in range(sites):
         blocks[site, 0, np.arange(channels), np.arange(channels) * sites + site] = 1
     at = np.arange(sites)
-    return make_map((sites, 1), at, np.zeros_like(at), at, blocks)
+    return make_map((sites, 1), at, np.zeros_like(at), at, blocks, blocks > 0)
 
 
 def placing(grid: Grid, offset: int, total: int) -> LinearMap:
@@ -474,7 +513,7 @@ def placing(grid: Grid, offset: int, total: int) -> LinearMap:
     block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1
     sites = np.arange(grid[1] * grid[2])
     k = np.zeros(len(sites), np.int64)
-    return LinearMap((len(sites), len(sites)), sites, sites, k, block)
+    return LinearMap((len(sites), len(sites)), sites, sites, k, block, exists=block > 0)
 
 
 # operators with one input, whose map depends on the node and the input's grid alone

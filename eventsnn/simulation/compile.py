@@ -52,6 +52,11 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         if layers[p.target].pools
     ]
     tap_base, first_tap, tap_to, tap_site, tap_row = _taps(projections, block)
+    partial = [p.map.exists is not None for p in projections]
+    widths = [
+        np.zeros(0, np.int32) if p.map.exists is None else p.map.exists.sum(3, np.int32).reshape(-1)
+        for p in projections
+    ]
     return ProjectionTables(
         channels=channels,
         sites=sites,
@@ -69,6 +74,9 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         tap_site=tap_site,
         tap_row=tap_row,
         weights=_weights(projections, quantise, dtype),
+        widths=np.concatenate([np.zeros(0, np.int32), *widths]),
+        first_width=np.where(partial, _firsts([len(of) for of in widths])[:-1], -1),
+        first_row=_firsts([p.map.weights.size for p in projections])[:-1],
         pools=pools,
         largest_window=max(windows, default=0),
     )
@@ -189,7 +197,7 @@ def build_events(
     sources = np.array(source, np.int64)
     out = np.argsort(sources, kind="stable").astype(np.int64)
     out_first = np.searchsorted(sources[out], np.arange(len(grids) + 1))
-    rows, first_stretch, stretches = _runs(network, projections, channels, first)
+    rows, row_of, first_stretch, stretches = _runs(network, projections, channels, first)
     pools, sums, window_base, window_first, windows = _windows(network)
     return EventTables(
         layers=np.stack([np.array([*channels, 0], np.int64), first], axis=1),
@@ -198,6 +206,7 @@ def build_events(
         out=out,
         out_first=out_first.astype(np.int64),
         projections=rows,
+        row_of=row_of,
         first_stretch=first_stretch,
         stretches=stretches,
         weights=_weights_by_source(projections, quantise, dtype),
@@ -214,39 +223,95 @@ def _runs(
     projections: Sequence[Projection],
     channels: Sequence[int],
     first: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """projections, first_stretch and stretches of EventTables.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """projections, row_of, first_stretch and stretches of EventTables.
 
     channels: of each layer. first: int64 [L + 2], the first neuron of each.
     """
     rows: list[tuple[int, ...]] = []
+    rows_of: list[NDArray[np.int64]] = []
     firsts: list[NDArray[np.int64]] = []
     stretches: list[NDArray[np.int64]] = []
-    sites = count = at = 0
+    sites = count = at = rows_before = 0
     for p in projections:
-        blocks, groups, ci, co = p.map.weights.shape
-        order = np.lexsort((p.map.r, p.map.p))
-        source = p.map.p[order]
-        target = p.map.r[order]
-        block = blocks - 1 - p.map.k[order]
-        joined = np.zeros(len(order), bool)  # does a tap continue the run of the one before it?
-        if groups == 1 and not network.layers[p.target].pools:
-            same = source[1:] == source[:-1]
-            joined[1:] = same & (np.diff(target) == 1) & (np.diff(block) == 1)
-        start = np.flatnonzero(~joined)
-        length = np.diff(np.append(start, len(order)))
-        to = first[p.target] + target[start] * channels[p.target]
-        rows.append((p.target, ci, co, blocks * co, sites))
-        firsts.append(count + np.searchsorted(source[start], np.arange(p.map.sites[0] + 1)))
-        stretches.append(np.stack([to, at + block[start] * co, length * co], axis=1))
+        blocks, _, ci, co = p.map.weights.shape
+        row_of, ranges = _rows_of(p.map)
+        place, to, row, width = _stretches(p.map, ranges, channels[p.target])
+        number = len(ranges)
+        rows.append((p.target, ci, co, blocks * co, sites, number, rows_before))
+        firsts.append(count + np.searchsorted(place, np.arange(p.map.sites[0] * number + 1)))
+        stretches.append(np.stack([first[p.target] + to, at + row, width], axis=1))
+        if number > 1:
+            rows_of.append(row_of)
+            rows_before += len(row_of)
         sites += len(firsts[-1])
-        count += len(start)
+        count += len(place)
         at += p.map.weights.size
     return (
         np.array(rows, np.int64),
+        np.concatenate([np.zeros(0, np.int64), *rows_of]),
         np.concatenate(firsts).astype(np.int64),
         np.concatenate(stretches).astype(np.int64),
     )
+
+
+def _rows_of(m: LinearMap) -> tuple[NDArray[np.int64], list[list[NDArray[np.int64]]]]:
+    """Which source channels reach which target channels of their group.
+
+    Returns (int64 [source channels], the number of each one's row; rows). A row has for each block
+    int64 [n, 2], the stretches of target channels that exist, as first and end.
+    """
+    count, groups, ci, co = m.weights.shape
+    if m.exists is None:
+        return np.zeros(groups * ci, np.int64), [[np.array([[0, co]], np.int64)] * count]
+    by_channel = m.exists.transpose(1, 2, 0, 3).reshape(groups * ci, count, co)
+    different, row_of = np.unique(by_channel, axis=0, return_inverse=True)
+    edges = np.diff(np.pad(different.astype(np.int8), ((0, 0), (0, 0), (1, 1))), axis=2)
+    rows = [
+        [np.stack([np.flatnonzero(of == 1), np.flatnonzero(of == -1)], axis=1) for of in row]
+        for row in edges
+    ]
+    return row_of.reshape(-1).astype(np.int64), rows
+
+
+def _stretches(
+    m: LinearMap, rows: Sequence[Sequence[NDArray[np.int64]]], channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(place, to, row, width) of each stretch, int64, by place and then by target.
+
+    place: source site times the number of rows, plus the row. to: the first target neuron of its
+    layer. row: where the charges begin in the weights of a source channel. rows: as in `_rows_of`.
+    channels: of the target layer. Stretches that continue each other are joined.
+    """
+    order = np.lexsort((m.r, m.p))
+    block = len(m.weights) - 1 - m.k[order]
+    co, none = m.weights.shape[3], np.zeros((0, 2), np.int64)
+    found: list[NDArray[np.int64]] = []
+    for number, ranges in enumerate(rows):
+        many = np.array([len(of_block) for of_block in ranges], np.int64)
+        each = many[m.k[order]]
+        tap = np.repeat(np.arange(len(order)), each)
+        nth = np.arange(len(tap)) - np.repeat(np.cumsum(each) - each, each)
+        part = np.concatenate([none, *ranges])[_firsts(many)[m.k[order][tap]] + nth]
+        found.append(
+            np.stack(
+                [
+                    m.p[order][tap] * len(rows) + number,
+                    m.r[order][tap] * channels + part[:, 0],
+                    block[tap] * co + part[:, 0],
+                    part[:, 1] - part[:, 0],
+                ]
+            )
+        )
+    place, to, row, width = np.concatenate(found, axis=1)
+    order = np.lexsort((to, place))
+    place, to, row, width = place[order], to[order], row[order], width[order]
+    goes_on = np.zeros(len(place), bool)
+    goes_on[1:] = (place[1:] == place[:-1]) & (to[1:] == to[:-1] + width[:-1])
+    goes_on[1:] &= row[1:] == row[:-1] + width[:-1]
+    start = np.flatnonzero(~goes_on)
+    before = np.concatenate([[0], np.cumsum(width)])
+    return place[start], to[start], row[start], np.diff(before[np.append(start, len(place))])
 
 
 def _weights_by_source(

@@ -65,7 +65,8 @@ def _synapses(simulation: Simulation, number: int, p: Projection, neuron: int) -
     reached = np.zeros(shape, bool)
     inputs = slice(group * ci, (group + 1) * ci)
     charge[p.map.p[taps], inputs] = weights
-    reached[p.map.p[taps], inputs] = True
+    exists = True if p.map.exists is None else p.map.exists[p.map.k[taps], group, :, output]
+    reached[p.map.p[taps], inputs] = exists
     return Incoming(number, p.source, charge.reshape(-1), reached.reshape(-1))
 
 

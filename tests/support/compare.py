@@ -2,6 +2,7 @@
 
 import numpy as np
 from support import twin
+from support.paths import paths
 
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
@@ -15,11 +16,15 @@ def twin_net(simulation):
         twin.Layer(layer.name, layer.size, one * (members if layer.node else 1), layer.pools)
         for layer in network.layers
     ]
+    exists = paths(network)
     projections, inputs = [], []
     for p in network.projections:
         exact = simulation.blocks(p).astype(np.float64)
         weights = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, exact).dense().T
-        mask = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, np.ones_like(exact)).dense().T > 0
+        if network.layers[p.target].pools:
+            mask = weights > 0
+        else:
+            mask = exists[p.source, p.target]
         (inputs if p.source == INPUT else projections).append(
             twin.Projection(
                 None if p.source == INPUT else p.source,

@@ -32,6 +32,21 @@ from eventsnn.neurons.contract import (
 
 
 @inner_kernel
+def synapses(net, q, row, log, first, after):
+    """How many synapses spikes reach through one tap, where channels differ in them.
+
+    q: the projection. row: the tap's. log: int32 [spikes], channels (~c for a negative spike), of
+    which [first:after] are counted.
+    """
+    at = net.first_width[q] + (row - net.first_row[q]) // net.co[q]
+    count = np.int64(0)
+    for i in range(first, after):
+        c = np.int64(log[i])
+        count += net.widths[at + (~c if c < 0 else c)]
+    return count
+
+
+@inner_kernel
 def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, end):
     """Adds to charge[to:] what spikes of one source site bring to one target site, in turn.
 
@@ -446,7 +461,10 @@ def run_block(
                             first,
                             after,
                         )
-                    operations[step] += (after - first) * width
+                    if net.first_width[q] < 0:
+                        operations[step] += (after - first) * width
+                    else:
+                        operations[step] += synapses(net, q, row, log, first, after)
                 first = after
     return run_any(
         net,

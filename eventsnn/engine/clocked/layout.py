@@ -20,8 +20,11 @@ class ProjectionTables(NamedTuple):
     b of its target begin at first_tap[tap_base[q] + b]. tap_to: int32 [taps], target site, counted
     from the block's first. tap_site: int32 [taps], source site. tap_row: int64 [taps], where a
     tap's rows begin in `weights`. weights: the arithmetic's dtype, the rows of all projections.
-    pools: uint8 [L], 1 for max pooling. largest_window: the most members of a pool's window, times
-    its channels.
+    widths: int32, and first_width: int64 [Q]; where not every source channel has a synapse to each
+    target channel of its group, those of the row of a tap at tap_row are counted in widths[first +
+    (tap_row - first_row) / co + channel], for first = first_width[q] and first_row = first_row[q];
+    elsewhere first is -1. pools: uint8 [L], 1 for max pooling. largest_window: the most members of
+    a pool's window, times its channels.
     """
 
     channels: NDArray[np.int64]
@@ -40,6 +43,9 @@ class ProjectionTables(NamedTuple):
     tap_site: NDArray[np.int32]
     tap_row: NDArray[np.int64]
     weights: NDArray[Any]
+    widths: NDArray[np.int32]
+    first_width: NDArray[np.int64]
+    first_row: NDArray[np.int64]
     pools: NDArray[np.uint8]
     largest_window: int
 

@@ -41,7 +41,6 @@ from eventsnn.engine.event.layout import (
     PROJECTIONS,
     Q_CI,
     Q_CO,
-    Q_FIRST,
     Q_STRIDE,
     Q_TARGET,
     R_ROW,
@@ -73,6 +72,7 @@ from eventsnn.engine.event.queue import (
     next_moment,
     take,
 )
+from eventsnn.engine.event.walk import stretches_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import (
     add_half_stretch,
@@ -288,7 +288,7 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
         if which != 0 and q != which - 1:
             continue
         target = net.projections[q, Q_TARGET]
-        first = net.projections[q, Q_FIRST] + site
+        first = stretches_of(net, q, site, c)
         if net.pools[target] >= 0:
             if half == 0 or (half == 2) == (negative == 1):
                 sum_at = net.pools[target] + number - net.layers[layer, L_FIRST]

@@ -27,7 +27,7 @@ LAYERS = 2 ** (NUMBER_BIT - LAYER_BIT) - 1
 # records
 NET, SENT = range(2)
 L_CHANNELS, L_FIRST = range(2)
-Q_TARGET, Q_CI, Q_CO, Q_STRIDE, Q_FIRST = range(5)
+Q_TARGET, Q_CI, Q_CO, Q_STRIDE, Q_FIRST, Q_ROWS, Q_ROW_OF = range(7)
 R_TO, R_ROW, R_WIDTH = range(3)
 S_EVENT, S_TICK, S_STEP, S_NEURON, S_SIGN, S_MEMBER, S_CAUSE = range(7)
 D_EVENT, D_TICK, D_STEP, D_SPIKE, D_PART = range(5)
@@ -41,9 +41,12 @@ class EventTables(NamedTuple):
     layers: int64 [L + 2, 2], channels and first neuron of each layer, of the input and of what
     would come behind it. layer_of: int32 [neurons + inputs]. readout: number of the last layer.
     out, out_first: int64, the projections of source layer l are out[out_first[l]:out_first[l + 1]].
-    projections: int64 [Q, 5], target layer, ci and co (source and target channels of a group),
-    stride, and where its sites begin in first_stretch. first_stretch: int64; the stretches of
-    source site p of a projection begin at first_stretch[first + p] and end at the next. stretches:
+    projections: int64 [Q, 7], target layer, ci and co (source and target channels of a group),
+    stride, where its sites begin in first_stretch, how many rows a site has there, and where its
+    source channels begin in row_of (if there are several rows). row_of: int64, the row of a source
+    channel; channels of another row have other synapses. first_stretch: int64; the stretches of
+    source site p of a projection with R rows begin at first_stretch[first + p * R + row] and end at
+    the next, see `stretches_of`. stretches:
     int64 [R, 3], first target neuron, first weight and width: a spike of channel c adds weights[row
     + c * stride:][:width] to the neurons from `to` + c // ci * co on. weights: the arithmetic's
     dtype. pools: int64 [L], -1, or where the sums of a pool layer's inputs begin in `State.sums`.
@@ -58,6 +61,7 @@ class EventTables(NamedTuple):
     out: NDArray[np.int64]
     out_first: NDArray[np.int64]
     projections: NDArray[np.int64]
+    row_of: NDArray[np.int64]
     first_stretch: NDArray[np.int64]
     stretches: NDArray[np.int64]
     weights: NDArray[Any]

@@ -16,6 +16,8 @@ from eventsnn.engine.event.layout import (
     Q_CI,
     Q_CO,
     Q_FIRST,
+    Q_ROW_OF,
+    Q_ROWS,
     Q_STRIDE,
     Q_TARGET,
     R_ROW,
@@ -84,6 +86,18 @@ def arrive(arrivals, weights, row, sign, half, at, width):
         )
 
 
+@inner_kernel
+def stretches_of(net, q, site, channel):
+    """Where the stretches of a spike begin in `first_stretch`.
+
+    net: EventTables. q: the projection. site, channel: of the neuron that fired.
+    """
+    first, rows = net.projections[q, Q_FIRST], net.projections[q, Q_ROWS]
+    if rows == 1:
+        return first + site
+    return first + site * rows + net.row_of[net.projections[q, Q_ROW_OF] + channel]
+
+
 @kernel
 def walk(net, numbers, signs, halves, projections, arrivals):
     """Adds deliveries, in their order, to `arrivals`.
@@ -112,7 +126,7 @@ def walk(net, numbers, signs, halves, projections, arrivals):
                 or net.pools[target] >= 0
             ):
                 continue
-            first = net.projections[q, Q_FIRST] + site
+            first = stretches_of(net, q, site, c)
             group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
             offset = c * net.projections[q, Q_STRIDE]
             for run in range(net.first_stretch[first], net.first_stretch[first + 1]):
