@@ -138,8 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
-    logits = ann.logits(graph, images.pixels)
+    graph, images, logits = scripts.given(args)
     rows: list[scripts.Row] = []
     right: Hits = {}
     models = args.models.split(",")

@@ -170,9 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    logits = ann.logits(graph, images.pixels)
     right: dict[tuple[str, int], NDArray[np.bool_]] = {}
     neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventsnn import Images, Network
-from eventsnn.ann import forward as ann
 from eventsnn.data.images import pixel_range
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
@@ -250,13 +249,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the tables and the picture. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, outputs = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     layers = {layer.name: layer for layer in neuron_layers(network).values()}
     layer = args.layer or list(layers)[len(layers) // 4]
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
-    outputs = ann.logits(graph, images.pixels)
     rows, rests = [], {}
     with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
         for label, time in ORDERS.items():

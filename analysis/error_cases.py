@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     results, progress = {}, sys.stderr.isatty()
     options = {"steps": args.steps, "levels": args.levels, "progress": progress, "seed": args.seed}

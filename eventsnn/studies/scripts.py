@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from eventsnn import statistics
+from eventsnn.ann import forward as ann
+from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.exceptions import InputError, in_flags
+from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.network.rules import OPTIONS, RULES
@@ -101,7 +105,9 @@ def run(
         args.settings = _settings(args)
         args.seed = args.settings.seed
         args.out.mkdir(parents=True, exist_ok=True)
-        study(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
+            study(args)
     except (InputError, OSError) as error:
         words = error.flags if isinstance(error, InputError) else error
         print(f"error: {words}", file=sys.stderr)
@@ -116,8 +122,11 @@ def _settings(args: argparse.Namespace) -> Settings:
     return Settings(**given_values(argparse.Namespace(**shared)))
 
 
-def given(args: argparse.Namespace) -> tuple[Graph, Images]:
-    """(graph, labelled images) as the options say, by the functions of `eventsnn.run`.
+def given(args: argparse.Namespace) -> tuple[Graph, Images, NDArray[np.float32]]:
+    """(graph, labelled images, the ANN's logits [N, classes]) by the functions of `eventsnn.run`.
+
+    What a run warns of is said on standard error: pixels that do not fit, a preprocessing that fits
+    better, an ANN near chance or far below what its file says.
 
     args: those of `options`. Raises InputError for files that cannot be read, images that do not
     fit the network, and images without labels.
@@ -128,7 +137,12 @@ def given(args: argparse.Namespace) -> tuple[Graph, Images]:
     if images.labels is None:
         where = f"--data {args.settings.data or images.name}"
         raise InputError(where, "images with labels", "none", "give such --data")
-    return graph, images
+    better = preprocessing_doubt(graph, images, args.settings, sys.stderr.isatty())
+    logits = ann.by_neuron(ann.logits(graph, images.pixels))
+    doubt = doubt_of(graph, ann.classes_of(logits), images.labels)
+    for warning in filter(None, (better, doubt)):
+        print(f"warning: {in_flags(warning)}", file=sys.stderr)
+    return graph, images, logits
 
 
 def network_of(args: argparse.Namespace, graph: Graph, images: Images, **changes: Any) -> Network:

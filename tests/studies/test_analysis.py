@@ -660,7 +660,8 @@ def data_file(path, splits=("train", "test"), count=9):
     return str(path / "data.npz")
 
 
-SHARED = "arch input-scale input-mean input-std split limit plugin calibration max-pooling residual"
+SHARED = "arch input-scale input-mean input-std input-channels split limit plugin calibration "
+SHARED += "max-pooling residual"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ANALYSIS.glob("*.py")))
