@@ -35,7 +35,8 @@ from eventsnn.settings import (
     layout,
     option_in,
 )
-from eventsnn.statistics import bootstraps, compare, wilson
+from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
+from eventsnn.studies import seeds
 from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
@@ -65,18 +66,26 @@ SHARED = ("input", "conversion")
 DECIDED = ("compat", "readout")
 
 Row = dict[str, Any]
+# one run, or the runs of several seeds
+Runs = Result | Sequence[Result]
 PAIRED = ("gained", "lost", "p", "p Holm")  # the columns of `paired`
+SHARE = ("accuracy", "low", "high")
 
 
 def options(
-    words: str | None, *, limit: int, out: str, without: Collection[str] = ()
+    words: str | None,
+    *,
+    limit: int,
+    out: str,
+    without: Collection[str] = (),
+    several: bool = False,
 ) -> argparse.ArgumentParser:
     """An ArgumentParser with the options of a run's input and conversion, --seed and --out.
 
     They are those of `eventsnn.run`, from the same fields of `Settings`, and mean the same.
 
     words: the script's docstring. limit, out: what the two options are by default. without: names
-    of fields that the script decides itself.
+    of fields that the script decides itself. several: whether it takes --seeds.
     """
     parser = argparse.ArgumentParser(description=words, formatter_class=layout)
     groups = {key: parser.add_argument_group(GROUPS[key]) for key in (*SHARED, "simulation")}
@@ -86,6 +95,7 @@ def options(
         if (shared or f.name == "seed") and f.name not in without:
             default = str(limit) if f.name == "limit" else None
             add_option(groups[group], f, help_of(f, default), default)
+    seeds.add_option(parser, several)
     parser.add_argument("--out", type=Path, default=Path(out), help="folder for pictures, tables")
     return parser
 
@@ -104,6 +114,7 @@ def run(
     try:
         args.settings = _settings(args)
         args.seed = args.settings.seed
+        seeds.check(args)
         args.out.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
@@ -184,50 +195,65 @@ def whole_numbers(words: str, option: str) -> list[int]:
     return [int(word) for word in words.split(",")]
 
 
-def accuracy(result: Result, step: int) -> Row:
-    """The share of hits with its 95 % interval (Wilson): {"images", "accuracy", "low", "high"}.
+def accuracy(runs: Runs, step: int, seed: int = 0) -> Row:
+    """The share of hits with its 95 % interval: {"images", "accuracy", "low", "high"}.
 
-    result: with labels. step: after how many steps.
+    The interval of one run is Wilson's, that of several seeds a bootstrap's. runs: with labels.
+    step: after how many steps. seed: of the bootstrap.
     """
-    hits = round(result.accuracy(step) * len(result))
-    low, high = wilson(hits, len(result))
-    return {"images": len(result), "accuracy": hits / len(result), "low": low, "high": high}
+    right = hits(runs, step)
+    images = right.shape[-1]
+    if right.ndim == 1:
+        count = int(right.sum())
+        return dict(zip(("images", *SHARE), (images, count / images, *wilson(count, images))))
+    return {"images": images} | dict(zip(SHARE, bootstrap(right, seed=seed)[:3]))
 
 
-def by_step(result: Result, steps: Iterable[int], seed: int = 0) -> list[Row]:
+def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:
     """One row for each T of `steps`: accuracy, and spikes and operations per image.
 
     The two means have bootstrap intervals, "spikes low" and so on. Spikes and operations of SRP's
     first stage are among them.
 
-    result: with labels. steps: the numbers T. seed: of the bootstrap.
+    runs: with labels. steps: the numbers T. seed: of the bootstrap.
     """
     steps = list(steps)
-    before = np.zeros((len(result), 2))
-    if result.batch.stage_one is not None:
-        before = result.batch.stage_one.sum(axis=2)
-    columns = {}
-    for t in steps:
-        columns["spikes", t] = result.spikes[:, :, :t].sum(axis=(1, 2)) + before[:, 0]
-        columns["operations", t] = result.operations[:, :, :t].sum(axis=(1, 2)) + before[:, 1]
+    columns: dict[tuple[str, int], list[NDArray[Any]]] = {}
+    for result in _each(runs):
+        before = np.zeros((len(result), 2))
+        if result.batch.stage_one is not None:
+            before = result.batch.stage_one.sum(axis=2)
+        for t in steps:
+            spikes = result.spikes[:, :, :t].sum(axis=(1, 2)) + before[:, 0]
+            operations = result.operations[:, :, :t].sum(axis=(1, 2)) + before[:, 1]
+            columns.setdefault(("spikes", t), []).append(spikes)
+            columns.setdefault(("operations", t), []).append(operations)
     found = bootstraps(columns, seed=seed)
     rows = []
     for t in steps:
-        row = {"T": t, **accuracy(result, t)}
+        row = {"T": t, **accuracy(runs, t, seed)}
         for name in ("spikes", "operations"):
             row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
         rows.append(row)
     return rows
 
 
-def hits(result: Result, step: int | None = None) -> NDArray[np.bool_]:
-    """Which images are classified as labelled, bool [N].
+def _each(runs: Runs) -> Sequence[Result]:
+    """The runs, one or more."""
+    return [runs] if isinstance(runs, Result) else runs
 
-    result: with labels. step: after how many steps (None: all). Raises InputError without labels.
+
+def hits(runs: Runs, step: int | None = None) -> NDArray[np.bool_]:
+    """Which images are classified as labelled, bool [N]; of several seeds [seeds, N].
+
+    runs: with labels. step: after how many steps (None: all). Raises InputError without labels.
     """
-    if result.labels is None:
-        raise InputError("hits", "images with labels", "none")
-    return result.predictions(step) == result.labels
+    found = []
+    for result in _each(runs):
+        if result.labels is None:
+            raise InputError("hits", "images with labels", "none")
+        found.append(result.predictions(step) == result.labels)
+    return np.stack(found) if len(found) > 1 else found[0]
 
 
 def paired(
@@ -268,31 +294,48 @@ def compact(rows: Iterable[Row]) -> list[Row]:
     """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
     shown = []
     for row in rows:
-        dropped = {name for name in row if name in PAIRED or name.endswith((" low", " high"))}
-        kept = {name: value for name, value in row.items() if name not in dropped}
-        shown.append(kept | {"gained : lost": discordant(row)})
+        (kept,) = without_ends([row])
+        pair = {"gained : lost": discordant(row)}
+        shown.append({name: value for name, value in kept.items() if name not in PAIRED} | pair)
     return shown
 
 
+def without_ends(rows: Iterable[Row]) -> list[Row]:
+    """Rows for the screen, without the columns that end in " low" and " high"."""
+    return [
+        {name: value for name, value in row.items() if not name.endswith((" low", " high"))}
+        for row in rows
+    ]
+
+
 def squared_errors(
-    result: Result, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
+    runs: Runs, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
 ) -> dict[int, Row]:
     """T -> {"mse", "mse low", "mse high"}: the readout against the ANN's logits, bootstrapped.
 
-    result: of a run. steps: the numbers T. logits: of `ann.forward.logits`, [N, classes]. seed: of
-    the bootstrap.
+    runs: one, or those of several seeds. steps: the numbers T. logits: of `ann.forward.logits`, [N,
+    classes]. seed: of the bootstrap.
     """
-    columns = {t: np.square(result.readout(t) - logits).mean(axis=1) for t in steps}
+    columns = {}
+    for t in steps:
+        columns[t] = [np.square(run.readout(t) - logits).mean(axis=1) for run in _each(runs)]
     found = bootstraps(columns, seed=seed)
     return {t: dict(zip(("mse", "mse low", "mse high"), its[:3])) for t, its in found.items()}
 
 
-def footnote(reference: str, seed: int) -> str:
+def footnote(reference: str, seed: int, several: int = 1) -> str:
     """What stands under a table of paired comparisons and of means with intervals.
 
-    reference: the way that all others are compared with. seed: of the bootstrap.
+    reference: the way that all others are compared with. seed: of the bootstrap. several: seeds of
+    the ways that draw something, counted from `seed`.
     """
-    return f"{statistics.footnote(reference)}\n{statistics.bootstrap_words(seed=seed)}"
+    words = f"{statistics.footnote(reference, seeds=several)}\n"
+    if several > 1:
+        words += (
+            f"ways that draw something: mean of {several} seeds, {seed} to {seed + several - 1}, "
+            "their accuracy with a bootstrap interval, that of single runs with Wilson's\n"
+        )
+    return words + statistics.bootstrap_words(several, seed=seed)
 
 
 def interval(row: Row) -> str:
@@ -351,6 +394,17 @@ def draw_accuracy(axes: Axes, lines: Mapping[str, Sequence[Row]], ann_accuracy: 
     axes.axhline(100 * ann_accuracy, color="0.45", ls="--", lw=1, label="ANN")
     axes.set_ylabel("accuracy (%)")
     step_axis(axes, max(max(column(rows, "T")) for rows in lines.values()))
+
+
+def draw_intervals(axes: Axes, rows: Sequence[Row], key: str, factor: float = 1) -> None:
+    """Draws the intervals of a column as thin bars at 0, 1, …; none where there is no interval.
+
+    axes: where. rows: of `sampled.with_intervals`. key: the column. factor: of its numbers.
+    """
+    for x, row in enumerate(rows):
+        ends = row[f"{key} low"], row[f"{key} high"]
+        if None not in ends:
+            axes.plot([x, x], [factor * end for end in ends], color="0.15", lw=1.0)
 
 
 def draw_errors(axes: Axes, lines: Mapping[Any, Sequence[Row]]) -> None:
