@@ -19,6 +19,8 @@ from eventsnn.statistics import compare
 
 TRIED = 128  # images, for each preprocessing
 CERTAIN = 0.01  # p below it, after Holm for all that is tried
+DIFFERENT = 0.05  # p above it: two preprocessings do as well within chance
+NAMED = 2  # of those that do as well
 ENOUGH = 20  # images; with fewer, nothing is said of an accuracy
 CHANCE = 0.05  # p of a binomial test below it: better than chance
 FAR_BELOW = 0.05  # of the accuracy that the file says
@@ -27,10 +29,11 @@ CAUSES = (
     f"the preprocessing and the order of channels (see {named('preprocessing')}), or labels of "
     "another order"
 )
-# mean and std of red, green and blue, of pixels from 0 to 1
-NORMALISED = {
-    "ImageNet's mean and std": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "CIFAR-10's mean and std": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+# the largest pixel, and mean and std of red, green and blue
+NORMALISED: dict[str, tuple[int, tuple[float, ...], tuple[float, ...]]] = {
+    "ImageNet's mean and std": (1, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10's mean and std": (1, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "ImageNet's mean, as Caffe has it": (255, (123.68, 116.779, 103.939), ()),
 }
 
 
@@ -51,8 +54,8 @@ def better_preprocessing(
     """What to say of a customary preprocessing that gives an ANN more than its own, or "".
 
     They are tried where nothing tells the network's preprocessing: pixels as they are, from 0 to 1
-    and from -1 to 1, ImageNet's and CIFAR-10's mean and std, both orders of channels. Options in
-    what is said are `named`.
+    and from -1 to 1; for three channels also ImageNet's and CIFAR-10's mean and std, and both
+    orders of channels. Options in what is said are `named`.
 
     graph: the ANN. images: those to try, with labels; without them nothing is said. workers:
     threads. progress: whether a progress bar is shown.
@@ -75,14 +78,18 @@ def better_preprocessing(
             bar.update(len(images))
     own, *others = hits
     against = compare({k: (each, own) for k, each in enumerate(others)})
-    best = max(range(len(ways)), key=lambda k: float(others[k].mean()))
+    best, *worse = sorted(range(len(ways)), key=lambda k: -float(others[k].mean()))
     if against[best].gained <= against[best].lost or against[best].holm >= CERTAIN:
         return ""
-    return (
+    told = (
         f"the file does not tell the preprocessing, and another one fits better: on {len(own)} "
         f"images the ANN has {own.mean():.1%} as it is run, and {others[best].mean():.1%} with "
         f"{ways[best].words} (p = {against[best].holm:.2g})"
     )
+    alike = compare({k: (others[best], others[k]) for k in worse})
+    for k in [k for k in worse if alike[k].p > DIFFERENT][:NAMED]:
+        told += f"; no worse within chance, {others[k].mean():.1%}: {ways[k].words}"
+    return told
 
 
 def _customary(graph: Graph, pixels: NDArray[np.generic]) -> list[Way]:
@@ -97,10 +104,11 @@ def _customary(graph: Graph, pixels: NDArray[np.generic]) -> list[Way]:
     plain = (255 / whole, ()), (1 / whole, ()), (2 / whole, (1.0,))
     ways = [_way(scale, mean) for scale, mean in plain]
     if graph.input_shape[0] == 3:
-        ways += [_way(1 / whole, *its, whose) for whose, its in NORMALISED.items()]
+        for whose, (top, mean, std) in NORMALISED.items():
+            ways.append(_way(top / whole, mean, std, whose))
         ways += [_way(scale, mean, reverse=True) for scale, mean in plain]
-        for whose, (mean, std) in NORMALISED.items():
-            ways.append(_way(1 / whole, mean[::-1], std[::-1], whose, reverse=True))
+        for whose, (top, mean, std) in NORMALISED.items():
+            ways.append(_way(top / whole, mean[::-1], std[::-1], whose, reverse=True))
     own = str(replace(graph.preprocessing, known=True))
     return [way for way in ways if str(way.preprocessing) != own]
 

@@ -61,8 +61,7 @@ class Preprocessing:
         text += ", the channels reversed" if self.reverse else ""
         if self.known:
             return text
-        options = "⟦input_scale⟧, ⟦input_mean⟧ and ⟦input_std⟧"
-        return f"{text}, as the file does not tell it: see {options}"
+        return f"{text}, as the file does not tell it: see {named('preprocessing')}"
 
     def __repr__(self) -> str:
         shapes = f"{list(np.shape(self.mean))} and {list(np.shape(self.std))}"

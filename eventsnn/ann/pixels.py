@@ -97,14 +97,14 @@ def misfit(preprocessing: Preprocessing, pixels: NDArray[Any]) -> str:
     least, most = float(pixels.min()), float(pixels.max())
     _, high = expected_range(preprocessing)
     reach = f"pixels from {least:.4g} to {most:.4g}"
-    options = f"{named('input_scale')}, {named('input_mean')} and {named('input_std')}"
+    options = named("preprocessing")
     if is_identity(preprocessing):
         if most <= FAR:
             return ""
         told = "" if preprocessing.known else ", as the file does not tell it"
         return (
             f"{reach} enter the network as they are{told}: few networks are trained so; see "
-            f"{options} (load, load_torch: preprocessing)"
+            f"{options}"
         )
     made = f"{reach}, where the preprocessing {preprocessing.words} is made for 0 to {high:g}"
     if high == 255 and (most > 0 or least < 0) and (most <= 1 or (least < 0 and most < FAR)):
