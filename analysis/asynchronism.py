@@ -15,7 +15,7 @@ with about the same charge. Hatched: discreteness error; dotted: asynchronism er
 time: unevenness). neuron.png is DNISNM Fig. 3 and 6 on a neuron of that layer: its arrivals with
 the inhibition of each step first (Fig. 3, left), as they came (Fig. 3, right), and as they came at
 a signed neuron with memory, which takes spikes back (Fig. 6b; dashed: its memory). Writes these
-also as SVG, asynchronism.csv (one row a layer) and mapping.csv.
+also as SVG, asynchronism.csv (one row a layer, means with bootstrap intervals) and mapping.csv.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ from numpy.typing import NDArray
 import eventsnn
 from eventsnn.neurons import IF, SNM
 from eventsnn.neurons.contract import emit, settle
+from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import asynchronism, scripts
 from eventsnn.studies.asynchronism import Asynchronism, Neurons
+from eventsnn.studies.sampled import with_intervals
 from eventsnn.trace.microscope import DRIVE, ITSELF, Observation, observe
 from eventsnn.trace.trace import record
 from eventsnn.views.plots import BLUE, ORANGE
@@ -245,17 +247,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     options = {"steps": args.steps, "neuron": args.neuron, "progress": sys.stderr.isatty()}
     options["seed"] = args.seed
     found = asynchronism.measure(network, images, order=args.order, **options)
-    write_csv(out / "asynchronism.csv", found.layers)
+    layers = with_intervals(found.layers, [found.samples], args.seed)
+    write_csv(out / "asynchronism.csv", layers)
     shown = _chosen(args.layers, scripts.column(found.layers, "layer"))
     how = (args.neuron, f"order {args.order}", f"T = {args.steps}", f"{len(images)} images")
     title = scripts.title(graph, *how)
     scripts.save(draw(found, shown, title), out, "asynchronism")
     print(text_table(found.table()))
+    print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
     layer = max(found.layers, key=lambda row: row["fired more"])["layer"]
     results = {}
     for words, initial in (("(a) clocked, v(0) = 0", 0.0), ("(b) clocked, v(0) = θ/2", 0.5)):

@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
     tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
     neurons, certified = args.neurons.split(","), {}

@@ -130,9 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     members = sorted({1, *scripts.whole_numbers(args.members, "--members")})
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network = scripts.network_of(args, graph, images)
-    logits = ann.logits(graph, images.pixels)
     rows: list[scripts.Row] = []
     right, squares = {}, {}
     for tau in tqdm(members, unit="tau", disable=None, delay=2):

@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
     options["seed"] = args.seed

@@ -234,9 +234,9 @@ def study(args: argparse.Namespace) -> None:
     rules, out = list(dict.fromkeys(args.rules.split(","))), args.out
     for rule in rules:
         settings(rule)
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     calibration = load_calibration(graph, args.settings)
-    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    classes = ann.classes_of(logits)
     ann_accuracy = float(np.mean(classes == images.labels))
     rows: list[scripts.Row] = []
     right: dict[tuple[Any, int], NDArray[np.bool_]] = {}

@@ -73,9 +73,9 @@ def study(args: argparse.Namespace) -> None:
         raise InputError(
             "--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4"
         )
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    classes = ann.classes_of(logits)
     ann_accuracy = float(np.mean(classes == images.labels))
     taus = [int(word) for word in args.taus.split(",")]
     rows: list[scripts.Row] = []

@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 # options that the command line spells in another way
-FLAGS = {"barrier=False": "--free-running", "delays": "--delay"}
+FLAGS = {
+    "barrier=False": "--free-running",
+    "delays": "--delay",
+    "preprocessing": "--input-scale, --input-mean, --input-std and --input-channels",
+}
 
 
 def named(name: str, value: object = None) -> str:

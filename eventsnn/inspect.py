@@ -91,6 +91,7 @@ def _conversion(graph: Graph) -> Iterator[str]:
     std = np.reshape(preprocessing.std, (-1, 1, 1))
     mean = np.reshape(preprocessing.mean, (-1, 1, 1))
     pixels = ((noise * std + mean) / preprocessing.scale).astype(np.float32)
+    pixels = pixels[:, ::-1] if preprocessing.reverse else pixels
     needed = thresholds.needs_calibration(graph, "auto")
     rules = thresholds.describe_rules(graph, "auto", 99.9) or "none"
     # the linear paths between layers are the same for all thresholds: any will do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
+from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, in_python, named_options
 from eventsnn.network.network import Network
@@ -31,6 +33,9 @@ if TYPE_CHECKING:  # what draws is imported where it is used
     from eventsnn.trace.explain import Explanation
     from eventsnn.trace.microscope import Observation
     from eventsnn.trace.replay import Replayed
+
+
+DOUBTED = 512  # images that the ANN is asked about, where the accuracy is in doubt
 
 
 @dataclass
@@ -325,7 +330,9 @@ def simulate(
     neurons: whether every neuron's net spikes and last potential are kept, in `Result.batch`.
     progress: whether a progress bar is shown on a terminal after two seconds.
 
-    Returns a `Result`. Raises InputError for images of another shape than the network's, for
+    Returns a `Result`. Warns with DoubtfulAccuracy where the accuracy is near chance, or far below
+    what the network's file says, and the ANN's own is, too, on the first 512 images (of 20 or more
+    with labels). Raises InputError for images of another shape than the network's, for
     values that are not allowed and options that do not go together, OptionError for an option
     that there is not, TooManyEvents for a queue that does not empty, and PotentialsTooLarge for
     potentials that 64 bits do not hold.
@@ -397,7 +404,23 @@ def simulate(
             parts.append(part)
             bar.update(len(part.readout))
     seconds = clock.perf_counter() - began
-    return Result(simulation, Batch.join(parts), images, labels, seconds, note)
+    result = Result(simulation, Batch.join(parts), images, labels, seconds, note)
+    if inputs is None and (doubt := _doubt(result, pixels[:DOUBTED], workers)):
+        warnings.warn(doubt, DoubtfulAccuracy, stacklevel=3)
+    return result
+
+
+def _doubt(result: Result, pixels: NDArray[Any], workers: int | None) -> str:
+    """What to say of the ANN where the spiking network's accuracy is in doubt, or "".
+
+    pixels: raw, of the first images.
+    """
+    graph, labels = result.network.graph, result.labels
+    if labels is None or not doubt_of(graph, result.predictions(), labels):
+        return ""
+    with np.errstate(all="ignore"):
+        found = by_neuron(logits(graph, pixels, workers=workers))
+    return in_python(doubt_of(graph, classes_of(found), labels[: len(found)]))
 
 
 def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:

@@ -55,7 +55,16 @@ def _export_help() -> str:
 
 
 # a run is known by what these lead to
-HASHED = ("plugin", "net", "arch", "input_scale", "input_mean", "input_std", "data")
+HASHED = (
+    "plugin",
+    "net",
+    "arch",
+    "input_scale",
+    "input_mean",
+    "input_std",
+    "input_channels",
+    "data",
+)
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
@@ -131,6 +140,15 @@ class Settings:
         kind="numbers",
         low=1e-30,
         high=1e30,
+    )
+    input_channels: str | None = option(
+        None,
+        "the order in which the three channels of an image enter the network: as they are in the "
+        "data (same), or turned round (reversed: RGB data for a network of BGR, and BGR for RGB); "
+        "default: what the network's file says, or else same",
+        "--input-channels reversed",
+        group="input",
+        choices=("same", "reversed"),
     )
     data: str | None = option(
         None,

@@ -364,15 +364,19 @@ def bootstrap_words(seeds: int = 1, resamples: int = RESAMPLES, seed: int = 0) -
     return words
 
 
-def footnote(reference: str, trainings: int = 1) -> str:
+def footnote(reference: str, trainings: int = 1, seeds: int = 1) -> str:
     """What a table of paired comparisons says of itself.
 
     reference: the way that all others are compared with. trainings: networks that were trained for
-    the table.
+    the table. seeds: those of the ways that draw something.
     """
     trained = "1 training" if trainings == 1 else f"{trainings} trainings"
+    counted, test = "right here and wrong there", "p two-sided"
+    if seeds > 1:
+        counted = f"right more often here than there in {seeds} seeds"
+        test += " (sign-flip test of each image's mean difference; McNemar's of two single runs)"
     return (
-        f"against {reference}, image by image: right here and wrong there : the other way round, p "
-        f"two-sided, after Holm for the whole table;\n{trained}: intervals and p hold for what was "
-        "trained, not for training anew"
+        f"against {reference}, image by image: {counted} : the other way round, {test}, after Holm "
+        f"for the whole table;\n{trained}: intervals and p hold for what was trained, not for "
+        "training anew"
     )

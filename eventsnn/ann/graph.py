@@ -29,19 +29,24 @@ class Preprocessing:
     """A pixel p of channel c becomes (p * scale - mean[c]) / std[c].
 
     scale: a number. mean, std: float64 [C], or [1] for all channels. known: whether a file or an
-    option gave these numbers; otherwise pixels are taken as they are.
+    option gave these numbers; otherwise pixels are taken as they are. reverse: whether the three
+    channels are turned round before, as a network needs that was trained on BGR and gets RGB; c
+    counts the channels of the network.
     """
 
     scale: float = 1.0
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     std: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     known: bool = True
+    reverse: bool = False
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """The preprocessed images, float32 [N, C, H, W].
 
         images: raw pixels [N, C, H, W] of any dtype.
         """
+        if self.reverse:
+            images = images[:, ::-1]
         mean = np.asarray(self.mean, np.float64).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float64).reshape(-1, 1, 1)
         return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
@@ -53,15 +58,17 @@ class Preprocessing:
     def words(self) -> str:
         """What is done to a pixel, with options as `exceptions.named` marks them."""
         text = f"(pixel * {self.scale:.6g} - [{_numbers(self.mean)}]) / [{_numbers(self.std)}]"
+        text += ", the channels reversed" if self.reverse else ""
         if self.known:
             return text
-        options = "⟦input_scale⟧, ⟦input_mean⟧ and ⟦input_std⟧"
-        return f"{text}, as the file does not tell it: see {options}"
+        return f"{text}, as the file does not tell it: see {named('preprocessing')}"
 
     def __repr__(self) -> str:
         shapes = f"{list(np.shape(self.mean))} and {list(np.shape(self.std))}"
         told = "" if self.known else "; the file does not tell it"
-        return f"<Preprocessing: scale {self.scale:.6g}, mean and std of shapes {shapes}{told}>"
+        order = "; the channels reversed" if self.reverse else ""
+        numbers = f"scale {self.scale:.6g}, mean and std of shapes {shapes}"
+        return f"<Preprocessing: {numbers}{order}{told}>"
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Graph:
     and every node; it is found here.
 
     Raises InputError at the first thing wrong: two nodes of one name, an unknown operator or input,
-    a cycle, attributes or parameters that do not fit.
+    a cycle, attributes, parameters or a preprocessing that do not fit.
     """
 
     nodes: tuple[Node, ...]
@@ -90,6 +97,7 @@ class Graph:
     def __post_init__(self) -> None:
         _check_names(self)
         _check_inputs(self)
+        _check_preprocessing(self)
         object.__setattr__(self, "nodes", _reachable(self))
         object.__setattr__(self, "shapes", _shapes(self))
 
@@ -120,6 +128,7 @@ class Graph:
             np.asarray(self.preprocessing.mean, float).tolist(),
             np.asarray(self.preprocessing.std, float).tolist(),
         ]
+        head += ["reverse"] if self.preprocessing.reverse else []
         digest.update(json.dumps(head).encode())
         for node in self.nodes:
             entry = [node.name, node.op, node.inputs, node.attrs]
@@ -149,26 +158,29 @@ class Graph:
 
 
 def with_preprocessing(
-    graph: Graph, scale: float | None = None, mean: Sequence[float] = (), std: Sequence[float] = ()
+    graph: Graph,
+    scale: float | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    reverse: bool | None = None,
 ) -> Graph:
     """The graph with another preprocessing; what is None or empty stays as it is.
 
     graph: the ANN. scale: the number that pixels are multiplied with. mean, std: one number, or one
-    for each channel. Raises InputError for another count.
+    for each channel. reverse: whether the channels are reversed. Raises InputError for another
+    count, and for channels that cannot be reversed.
     """
-    if scale is None and not len(mean) and not len(std):
+    if scale is None and not len(mean) and not len(std) and reverse is None:
         return graph
-    channels = graph.input_shape[0]
     for key, values in ("mean", mean), ("std", std):
-        if len(values) not in (0, 1, channels):
-            expected = f"1 or {channels} numbers"
-            do = "give one for each channel"
-            raise InputError(named(f"input_{key}"), expected, len(values), do)
+        if len(values):
+            _check_count(named(f"input_{key}"), values, graph.input_shape[0])
     before = graph.preprocessing
     after = Preprocessing(
         before.scale if scale is None else float(scale),
         np.asarray(mean if len(mean) else before.mean, np.float64),
         np.asarray(std if len(std) else before.std, np.float64),
+        reverse=before.reverse if reverse is None else reverse,
     )
     return replace(graph, preprocessing=after)
 
@@ -240,6 +252,24 @@ def _check_inputs(graph: Graph) -> None:
             if name not in seen:
                 raise _wrong_order(graph, name, where)
         seen.add(node.name)
+
+
+def _check_preprocessing(graph: Graph) -> None:
+    """Refuse channels reversed where there are not three, and another count of numbers."""
+    given, channels = graph.preprocessing, graph.input_shape[0]
+    where = f"{graph.source}: preprocessing"
+    if given.reverse and channels != 3:
+        do = "leave the order of channels as it is"
+        raise InputError(f"{where}: channels reversed", "an input of 3 channels", channels, do)
+    _check_count(f"{where}: mean", given.mean, channels)
+    _check_count(f"{where}: std", given.std, channels)
+
+
+def _check_count(where: str, values: ArrayLike, channels: int) -> None:
+    """Raises InputError unless there is one number, or one for each channel."""
+    if np.size(values) not in (1, channels):
+        do = "give one for each channel"
+        raise InputError(where, f"1 or {channels} numbers", np.size(values), do)
 
 
 def _wrong_order(graph: Graph, name: str, where: str) -> InputError:

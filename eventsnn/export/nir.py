@@ -323,6 +323,7 @@ def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dic
     words = simulation.describe()
     if simulation.encoding.kind == "constant":
         given = "(pixel * pixel_scale - pixel_mean) / pixel_std by channel, the same in every step"
+        given += ", the channels of an image reversed" if p.reverse else ""
     else:
         given = f"spikes, each worth {simulation.input_unit:g}"
     return {

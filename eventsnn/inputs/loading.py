@@ -53,6 +53,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             settings.input_scale,
             settings.input_mean,
             settings.input_std,
+            None if settings.input_channels is None else settings.input_channels == "reversed",
         )
     with advice("repair the data, or give another --data"):
         data, origin = data_of(graph, settings)

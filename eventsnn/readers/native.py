@@ -178,7 +178,9 @@ def _preprocessing(file: h5py.File, channels: int, name: str) -> Preprocessing:
     _check_numbers(mean, (1, channels), False, f"{name}: input_mean")
     _check_numbers(std, (1, channels), True, f"{name}: input_std")
     known = plain(file, "input_known") != 0  # a file without it tells its preprocessing
-    return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64), known)
+    numbers64 = mean.astype(np.float64), std.astype(np.float64)
+    reverse = plain(file, "input_reverse") == 1  # a file without it takes channels as they are
+    return Preprocessing(float(scale[0]), *numbers64, known, reverse)
 
 
 def _check_numbers(
@@ -247,6 +249,8 @@ def _fill(file: h5py.File, graph: Graph) -> None:
     }
     if not preprocessing.known:
         head["input_known"] = 0
+    if preprocessing.reverse:
+        head["input_reverse"] = 1
     head |= {key: meta[key] for key in ("arch", "note", "classes", "test_accuracy") if key in meta}
     for key, value in head.items():
         file.attrs[key] = value

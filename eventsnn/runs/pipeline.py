@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images, pixel_range
+from eventsnn.doubts import doubt_of
 from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
+from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
 from eventsnn.runs.conversion import convert_checked
-from eventsnn.runs.doubts import better_preprocessing, doubts
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
 from eventsnn.runs.report import report
@@ -49,10 +50,10 @@ def run(settings: Settings) -> dict[str, Any]:
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
-    better = better_preprocessing(graph, images, settings, say)
+    better = preprocessing_doubt(graph, images, settings, say.bars)
     if better:
         notes.append(better)
-        say(f"warning: {better}")
+        say(f"warning: {in_flags(better)}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
@@ -78,10 +79,10 @@ def run(settings: Settings) -> dict[str, Any]:
         output, logits = run_ann(graph, images, settings, say)
         changed = run_ann(network.graph, images, settings, say)[1] if network.changed else None
         found = Found(output, logits, changed)
-        warnings = doubts(graph, logits, images)
-        provenance["notes"] += warnings
-        for warning in warnings:
-            say(f"warning: {warning}")
+        doubt = doubt_of(graph, ann.classes_of(logits), images.labels)
+        if doubt:
+            provenance["notes"].append(in_flags(doubt))
+            say(f"warning: {in_flags(doubt)}")
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)

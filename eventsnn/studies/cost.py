@@ -68,20 +68,40 @@ def costs(
     network: that ran. spikes: of each layer, mean per image, [layers], the readout last.
     operations: synaptic operations into each layer, mean per image, [layers].
     """
-    ann, spikes = macs(network), np.asarray(spikes, np.float64)
-    rates = np.array([spikes[i] / layer.size for i, layer in enumerate(network.layers)])
-    if not spikes[-1]:
-        sources = [p.source for p in network.into(len(rates) - 1) if p.source >= 0]
-        rates[-1] = spikes[sources].sum() / sum(network.layers[s].size for s in sources)
-    estimated, counted = rates * ann, float(np.sum(operations))
-    snn = MAC * estimated[0] + ADDITION * estimated[1:].sum()
+    one = (np.atleast_2d(np.asarray(given, np.float64)) for given in (spikes, operations))
+    found = by_image(network, *one)
     return {
-        "ann_macs": int(ann.sum()),
+        "ann_macs": int(macs(network).sum()),
+        **{name: float(values[0]) for name, values in found.items()},
+        "spikezip_ann_microjoule": spikezip_ann(network),
+    }
+
+
+def spikezip_ann(network: Network) -> float:
+    """What the ANN costs for one image, in microjoule (SpikeZIP section 4). network: its own."""
+    return float(2 * FLOP * macs(network).sum() * 1e-6)
+
+
+def by_image(
+    network: Network, spikes: NDArray[np.float64], operations: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """What `MEANING` names and differs from image to image: name -> [N].
+
+    network: that ran. spikes: of each layer, [N, layers], the readout last. operations: synaptic
+    operations into each layer, [N, layers].
+    """
+    ann, sizes = macs(network), np.array([layer.size for layer in network.layers])
+    rates = spikes / sizes
+    if not spikes[:, -1].any():
+        sources = [p.source for p in network.into(len(sizes) - 1) if p.source >= 0]
+        rates[:, -1] = spikes[:, sources].sum(axis=1) / sizes[sources].sum()
+    estimated, counted = rates * ann, operations.sum(axis=1)
+    snn = MAC * estimated[:, 0] + ADDITION * estimated[:, 1:].sum(axis=1)
+    return {
         "counted_operations": counted,
         "counted_microjoule": ADDITION * counted * 1e-6,
-        "dnisnm_operations": float(estimated.sum()),
-        "dnisnm_microjoule": float(snn * 1e-6),
-        "dnisnm_energy_drop": float(snn / (MAC * ann.sum()) - 1),
+        "dnisnm_operations": estimated.sum(axis=1),
+        "dnisnm_microjoule": snn * 1e-6,
+        "dnisnm_energy_drop": snn / (MAC * ann.sum()) - 1,
         "spikezip_microjoule": SYNAPTIC_OPERATION * counted * 1e-6,
-        "spikezip_ann_microjoule": float(2 * FLOP * ann.sum() * 1e-6),
     }

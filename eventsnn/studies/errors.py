@@ -30,6 +30,7 @@ from eventsnn.neurons.contract import is_soft_reset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived
+from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import (
     CHUNK,
     activation_of,
@@ -69,12 +70,16 @@ class Errors(ByLayer):
 
     neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron
     number: channels last); `neurons_to_xarray` converts them.
+
+    samples: (layer, column) -> what the column's mean is of, image by image; for
+    `sampled.with_intervals`.
     """
 
     simulation: Simulation
     images: int
     layers: list[dict[str, Any]]
     neurons: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
 
     @property
     def jump(self) -> str:
@@ -156,9 +161,13 @@ def decompose(
             here = network.columns(i)
             ideal = (totals[:, here] + arrived(simulation, i, counts)) // one
             its.add(values, counts[:, here], ideal, simulation.initial[i])
-    rows = [its.row(len(pixels)) for its in measured.values()]
+    rows = [its.row() for its in measured.values()]
     kept = {its.layer.name: its for its in measured.values() if its.kept is not None}
-    return Errors(simulation, len(pixels), rows, {name: kept[name].arrays() for name in keep})
+    arrays = {name: kept[name].arrays() for name in keep}
+    samples: dict[tuple[Any, str], Sample] = {}
+    for its in measured.values():
+        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
+    return Errors(simulation, len(pixels), rows, arrays, samples)
 
 
 def split(
@@ -193,12 +202,12 @@ def split(
 
 
 class _Measured:
-    """One layer's errors, added up image after image; with `keep` the arrays themselves, too."""
+    """One layer's errors, added up for each image; with `keep` the arrays themselves, too."""
 
     def __init__(self, layer: Layer, top: int, keep: bool) -> None:
         self.layer, self.top = layer, top
         self.input = activation_of(layer).inputs[0]
-        self.sums: defaultdict[str, Any] = defaultdict(float)
+        self.sums: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
         self.fired = np.zeros((2, layer.size), bool)  # on any image, in the SNN and in the ANN
         self.kept: defaultdict[str, list[NDArray[np.float64]]] | None = None
         if keep:
@@ -212,41 +221,40 @@ class _Measured:
         initial: NDArray[np.float64],
     ) -> None:
         """Adds some images. values: of the ANN's nodes; spikes, ideal, initial: as in `split`."""
-        layer, sums = self.layer, self.sums
+        layer = self.layer
         a, y = (by_neuron(values[name], layer) for name in (layer.name, self.input))
         theta = theta_of(layer)
         parts = split(a, y, spikes, ideal, theta=theta, top=self.top, initial=initial)
-        sums["ann square"] += np.square(a).sum()
-        sums["saturated"] += (spikes >= self.top).sum()
+        found = {"ann square": np.square(a), "saturated": spikes >= self.top}
         for name, errors in parts.items():
-            sums[name] += errors.sum()
-            sums[f"{name} square"] += np.square(errors).sum()
-            sums[f"{name} total"] += (errors * parts["total"]).sum()
+            found |= {f"{name} mean": errors, f"{name} square": np.square(errors)}
+            found[f"{name} total"] = errors * parts["total"]
             if self.kept is not None:
                 self.kept[name].append(errors)
+        for name, numbers in found.items():
+            self.sums[name].append(numbers.sum(axis=1))
         self.fired |= np.stack([spikes.any(axis=0), a.any(axis=0)])
 
-    def row(self, images: int) -> dict[str, Any]:
-        """The layer's row of `Errors.layers`. images: their number."""
-        n, sums = images * self.layer.size, self.sums
+    def samples(self) -> dict[str, Sample]:
+        """What the row's means are of, in its order; all but those of dead neurons."""
+        sums = {name: np.concatenate(parts) / self.layer.size for name, parts in self.sums.items()}
         total = sums["total square"]
-        row = {
-            "layer": self.layer.name,
-            "neurons": self.layer.size,
-            "theta": self.layer.scale,
-            "ann square": sums["ann square"] / n,
-            "total mean": sums["total"] / n,
-            "total square": total / n,
-            "error": _relative(total, sums["ann square"]),
-        }
+        found = {name: Sample(sums[name]) for name in ("ann square", "total mean", "total square")}
+        found["error"] = Sample(total, sums["ann square"])
         for part in PARTS:
-            row |= {
-                f"{part} mean": sums[part] / n,
-                f"{part} square": sums[f"{part} square"] / n,
-                f"{part} share": sums[f"{part} total"] / total if total else 0.0,
-            }
-        dead, ann_dead = 1 - self.fired.mean(axis=1)
-        row |= {"dead": dead, "ann dead": ann_dead, "saturated": sums["saturated"] / n}
+            for name in (f"{part} mean", f"{part} square"):
+                found[name] = Sample(sums[name])
+            found[f"{part} share"] = Sample(sums[f"{part} total"], total)
+        return found | {"saturated": Sample(sums["saturated"])}
+
+    def row(self) -> dict[str, Any]:
+        """The layer's row of `Errors.layers`."""
+        row = {"layer": self.layer.name, "neurons": self.layer.size, "theta": self.layer.scale}
+        for name, sample in self.samples().items():
+            if name == "saturated":
+                row["dead"], row["ann dead"] = 1 - self.fired.mean(axis=1)
+            over = 1 if sample.divisor is None else sample.divisor.mean()
+            row[name] = _relative(sample.values.mean(), over)
         return plain_row(row)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -254,10 +262,10 @@ class _Measured:
         return {name: np.concatenate(chunks) for name, chunks in (self.kept or {}).items()}
 
 
-def _relative(total: float, activity: float) -> float:
-    """total / activity; of no activity inf, or 0 where the total is, too."""
-    if activity:
-        return total / activity
+def _relative(total: float, whole: float) -> float:
+    """total / whole; of nothing inf, or 0 where the total is, too."""
+    if whole:
+        return total / whole
     return float("inf") if total else 0.0
 
 
@@ -311,7 +319,10 @@ def cases(
             its.add(counts[:, here], recomputed, ann_spikes[i], potentials[:, here], conditions)
     shares = [its.shares() for its in counted.values()]
     theorem = [its.theorem() for its in counted.values()]
-    return Cases(simulation, len(pixels), levels, shares, theorem)
+    samples: dict[tuple[Any, str], Sample] = {}
+    for its in counted.values():
+        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
+    return Cases(simulation, len(pixels), levels, shares, theorem, samples)
 
 
 def _chunks(

@@ -14,7 +14,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 FLOORS = (
     ("exceptions", "interrupts", "options", "registry", "version"),
     ("neurons", "data", "views", "ann", "files", "statistics"),
-    ("engine", "network", "readers"),
+    ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
     ("result", "export"),

@@ -68,7 +68,9 @@ def test_error_cases(tmp_path, capsys):
         "nor does the second inherit any"
     )
     assert all(row["counterexamples"] == 0 for row in tables["theorem"])
-    assert "Theorem 1" in capsys.readouterr().out
+    assert all(row["I low"] <= row["I"] <= row["I high"] for row in rows)
+    said = capsys.readouterr().out
+    assert "Theorem 1" in said and "bootstrap intervals: 10,000 resamples" in said
 
 
 def test_srp_tau(tmp_path):
@@ -98,6 +100,11 @@ def test_energy(tmp_path):
         )
         assert row["spikezip / ANN"] == pytest.approx(
             0.077 * row["counted_operations"] / (25 * row["ann_macs"])
+        )
+        for name in ("rate", "counted_operations", "dnisnm_microjoule", "counted / ANN"):
+            assert row[f"{name} low"] <= row[name] <= row[f"{name} high"]
+        assert row["counted / ANN low"] == pytest.approx(
+            0.9 * row["counted_operations low"] / (4.6 * row["ann_macs"])
         )
     neurons = sum(row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
     spikes = sum(row["rate"] * row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
@@ -660,7 +667,8 @@ def data_file(path, splits=("train", "test"), count=9):
     return str(path / "data.npz")
 
 
-SHARED = "arch input-scale input-mean input-std split limit plugin calibration max-pooling residual"
+SHARED = "arch input-scale input-mean input-std input-channels split limit plugin calibration "
+SHARED += "max-pooling residual"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ANALYSIS.glob("*.py")))
