@@ -95,7 +95,6 @@ def test_adaptive_pooling_to_a_larger_map_repeats_it():
     as_torch(nn.Sequential(*layers, *ending), (3, 32, 32))
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is a vector is refused")
 def test_a_network_on_vectors_is_converted():
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     as_torch(module, (4,))
