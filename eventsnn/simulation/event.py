@@ -72,9 +72,11 @@ class Event(Engine):
         prepared, tables = self.prepared, self.tables
         low, high = prepared.neuron.band()
         unit = max(high, prepared.neuron[0])  # what a spike takes, about
-        heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
+        highest, lowest = tables.weights.max(initial=0), tables.weights.min(initial=0)
+        heaviest = max(float(highest), -float(lowest), 1.0)
         heaviest *= prepared.worth
-        waiting = max(float(v.max()) for v in prepared.initial) + 4096 + heaviest / unit
+        waiting = max((float(v.max()) for v in prepared.initial), default=0) + 4096
+        waiting += heaviest / unit
         spikes = int(_fan_out(tables) * (3 + heaviest / unit) + waiting)
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
@@ -251,7 +253,10 @@ def _fan_out(tables: layout.EventTables) -> int:
     # neurons of all runs before each run
     reached = np.concatenate([[0], np.cumsum(tables.stretches[:, layout.R_WIDTH])])
     by_site = np.diff(reached[tables.first_stretch])
-    most = [int(sites.max()) for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])]
+    most = [
+        int(sites.max(initial=0))
+        for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])
+    ]
     ends = zip(tables.out_first, tables.out_first[1:])
     return max(sum(most[q] for q in tables.out[first:end]) for first, end in ends)
 

@@ -70,8 +70,10 @@ def costs(
     """
     ann, spikes = macs(network), np.asarray(spikes, np.float64)
     rates = np.array([spikes[i] / layer.size for i, layer in enumerate(network.layers)])
-    if not spikes[-1]:
-        sources = [p.source for p in network.into(len(rates) - 1) if p.source >= 0]
+    sources = [p.source for p in network.into(len(rates) - 1) if p.source >= 0]
+    if not sources:
+        rates[-1] = 1  # drive alone: the ANN's own multiplications
+    elif not spikes[-1]:
         rates[-1] = spikes[sources].sum() / sum(network.layers[s].size for s in sources)
     estimated, counted = rates * ann, float(np.sum(operations))
     snn = MAC * estimated[0] + ADDITION * estimated[1:].sum()

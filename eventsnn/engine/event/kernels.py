@@ -17,7 +17,7 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
-from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_maximum
+from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_extreme
 from eventsnn.engine.event.layout import (
     D_EVENT,
     D_PART,
@@ -280,12 +280,12 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
                     x = net.stretches[run, R_TO] + c
-                    held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
-                    if negative == 0 and mine > held:
-                        follow(net, order, rules, delays, state, target, x, mine, cause)
-                    elif negative == 1 and mine + 1 == held:
-                        top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
-                        follow(net, order, rules, delays, state, target, x, top, cause)
+                    sign, count = np.int64(net.pool_signs[x]), state.sums[sum_at]
+                    held, mine = sign * memory[x, NET], sign * count
+                    rises = (sign > 0) == (negative == 0)
+                    if mine > held if rises else mine + 1 == held:
+                        pooled = count if rises else window_extreme(net, state, target, x)
+                        follow(net, order, rules, delays, state, target, x, pooled, cause)
             continue
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
@@ -458,13 +458,13 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     ):
         at[TAKEN] += 1
         if net.pools[layer] >= 0:
-            highest = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
-            if highest != state.memory[number, NET]:
+            pooled = window_extreme(net, state, layer, number)
+            if pooled != state.memory[number, NET]:
                 if room_for_one(rules, state) != DONE:
                     at[CURSOR] = number
                     at[TAKEN] -= 1
                     return FULL
-                follow(net, order, rules, delays, state, layer, number, highest, NO_SPIKE)
+                follow(net, order, rules, delays, state, layer, number, pooled, NO_SPIKE)
             continue
         if band.low < state.v[number] < band.high:
             continue
