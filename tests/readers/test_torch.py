@@ -320,7 +320,7 @@ class Residual(nn.Module):
 def test_modules_on_vectors_compute_what_torch_does(module):
     off, graph = deviation(randomise(module, 1), (6,))
     assert off < 1e-6 and graph.input_shape == (6, 1, 1)
-    pixels = np.random.default_rng(0).random((8, 6, 1, 1)).astype(np.float32)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (8, 6, 1, 1)).astype(np.float32)
     check.check(conversion.convert(graph, calibration=pixels), pixels)
 
 
