@@ -1,7 +1,8 @@
 """The operators a graph may use: attributes, parameters and output shapes, as ONNX defines them.
 
 Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7), QuantRelu
-(SpikeZIP eq. 2). `infer_shape` checks everything about one node, so that all who use the node may
+(SpikeZIP eq. 2). MaxPool has one more attribute, `minima`: the channels, from 0, whose minimum it
+pools. `infer_shape` checks everything about one node, so that all who use the node may
 trust it.
 """
 
@@ -104,6 +105,12 @@ def _pool(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     expect_map(shape, where)
     counted = node.attrs.get("count_include_pad", 0)
     expect(counted in (0, 1), where, "count_include_pad 0 or 1", counted)
+    minima = node.attrs.get("minima", [])
+    good = isinstance(minima, (list, tuple)) and all(
+        is_int(c) and 0 <= c < shape[0] for c in minima
+    )
+    expect(good, where, f"minima of channels from 0 to {shape[0] - 1}", minima)
+    expect(not minima or node.op == "MaxPool", where, "no minima", minima)
     return (shape[0], *window_of(node, shape, where).out)
 
 

@@ -93,6 +93,16 @@ def _expect_inputs(window: Window, shape: Shape, where: str) -> None:
         expect((first < n).all(), where, expected, found, "reduce pads or dilations")
 
 
+def pool_signs(node: Node, channels: int) -> NDArray[np.int64]:
+    """1 for each channel of a MaxPool that pools the maximum, -1 for the minimum: int64 [C].
+
+    node: the node. channels: C.
+    """
+    signs = np.ones(channels, np.int64)
+    signs[list(node.attrs.get("minima", ()))] = -1
+    return signs
+
+
 def spatial_pads(node: Node, where: str = "") -> tuple[int, int, int, int]:
     """The (top, left, bottom, right) of a Pad node.
 

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
-from eventsnn.data.named import read_hdf5, read_npz
+from eventsnn.data.named import read_hdf5, read_npy, read_npz
 from eventsnn.exceptions import InputError, named_options, one_line
 
 if TYPE_CHECKING:
@@ -98,13 +98,16 @@ def load_images(
     - a folder of IDX files (MNIST), gzipped or not, or one IDX images file with its labels beside
       it;
     - an .npz or HDF5 file with x_train, y_train, x_test, y_test; or train/images, train/labels and
-      so on; or, without splits, images and labels, or x and y.
+      so on; or, without splits, images and labels, or x and y;
+    - an .npy file of images, with its labels beside it: labels.npy beside images.npy, y_test.npy
+      beside x_test.npy.
 
-    One CIFAR or IDX file has the split its name tells ("train", "data_batch", "test", "t10k"),
-    whatever `split` says; where nothing tells, the split is the one asked for. Indices count from
-    the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]: the last
-    when the last axis is 1 or 3 and the second is neither. Pixels are uint8 or finite floats, which
-    become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
+    One CIFAR, IDX or .npy file has the split its name tells ("train", "data_batch", "test",
+    "t10k"), whatever `split` says; where nothing tells, the split is the one asked for. Indices
+    count from the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]:
+    the last when the last axis is 1 or 3 and the second is neither. Vectors [N, K] become [N, K, 1,
+    1], for networks on vectors and, row by row, on images of one channel. Pixels are uint8 or
+    finite floats, which become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
 
     Raises InputError if the set cannot be found, recognised or trusted, or has no image at
     `offset`.
@@ -128,7 +131,7 @@ def _read(path: Path, name: str, split: str, window: Window) -> Images:
         elif path.is_file():
             read = _recognise_file(path)
             paths = [path]
-            if read in (read_cifar, read_idx):
+            if read in (read_cifar, read_idx, read_npy):
                 split = _own_split(path.name) or split
         else:
             found = "something else" if path.exists() else "nothing there"
@@ -221,9 +224,12 @@ def _recognise_file(path: Path) -> Reader:
         return read_idx
     if h5py.is_hdf5(path):
         return read_hdf5
-    others = (b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+    if head.startswith(b"\x93NUMPY"):
+        return read_npy
+    others = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
     if head.startswith(others) or head[257:262] == b"ustar":
-        raise InputError(path, "an .npz, HDF5, IDX or CIFAR file", "another kind of file", CONVERT)
+        expected = "an .npz, .npy, HDF5, IDX or CIFAR file"
+        raise InputError(path, expected, "another kind of file", CONVERT)
     return read_cifar
 
 
@@ -231,12 +237,18 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     """(images that fit a graph, what was done to them, "" for nothing).
 
     Where a graph's input is a vector, (N, 1, 1), images of N pixels become vectors in the order H,
-    W, C, as networks are trained on flattened images; so do vectors [n, N]. graph: the ANN.
-    images: raw pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
+    W, C, as networks are trained on flattened images; so do vectors [n, N]. Where it is an image of
+    one channel, vectors of H W numbers become images, row by row. graph: the ANN. images: raw
+    pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
     """
     pixels = getattr(images, "pixels", images)
     size, height, width = graph.input_shape
     given = tuple(getattr(pixels, "shape", ()))
+    if size == 1 < height * width and given[1:] in ((height * width,), (height * width, 1, 1)):
+        rows = pixels.reshape(len(pixels), 1, height, width)
+        done = f"vectors of {height * width:,} numbers are taken as images of 1x{height}x{width},"
+        done += " row by row"
+        return (replace(images, pixels=rows) if isinstance(images, Images) else rows), done
     of_vectors = (height, width) == (1, 1) and size > 1
     if not of_vectors or len(given) not in (2, 4) or math.prod(given[1:]) != size:
         return images, ""
@@ -266,11 +278,15 @@ def check_images(
     """
     expected = tuple(graph.input_shape)
     if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
+        given = list(getattr(pixels, "shape", ()))
+        do = "give images of the size the network was trained on"
+        if given[2:] in ([], [1, 1]) and given[1:2] == [math.prod(expected)] and expected[0] > 1:
+            do = "give images [N, C, H, W]: of vectors nobody can tell the order of the channels"
         raise InputError(
             where,
             f"one or more images of shape [C, H, W] = {list(expected)} for {graph.source}",
-            f"an array of shape {list(getattr(pixels, 'shape', ()))}",
-            "give images of the size the network was trained on",
+            f"an array of shape {given}",
+            do,
         )
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise InputError(where, "finite pixels", "NaN or infinity")

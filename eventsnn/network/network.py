@@ -34,8 +34,9 @@ class Layer:
     activation it replaces; None for the readout.
 
     A MaxPool node makes a layer of pool units (semantics, section 10). Each sends, as signed
-    spikes, the change of the largest net spike count in its window (at least 0). Its spikes are
-    worth as much as those it counts, so theta is that of the layer it pools.
+    spikes, the change of the largest net spike count in its window, or of the smallest (see
+    `Projection`). Its spikes are worth as much as those it counts, so theta is that of the layer it
+    pools.
     """
 
     name: str
@@ -82,8 +83,8 @@ class Projection:
 
     source, target: the layers' numbers. map: weights in the target's thresholds per source spike.
 
-    One projection leads into a pool layer. Its taps are the members of the windows, its only block
-    is of ones, [1, C, 1, 1].
+    One projection leads into a pool layer. Its taps are the members of the windows. Its only block,
+    [1, C, 1, 1], is 1 for channels whose maximum is sent, -1 for those whose minimum is.
     """
 
     source: int

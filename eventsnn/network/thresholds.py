@@ -75,7 +75,7 @@ def describe_rules(graph: Graph, thresholds: Thresholds, percentile: float) -> s
         return "given"
     options = {**OPTIONS, "percentile": percentile}
     choices = (_choose(graph, node, thresholds, options) for node in graph.activations)
-    return ", ".join(dict.fromkeys(_words(choice, percentile) for choice in choices))
+    return ", ".join(dict.fromkeys(_words(choice, percentile) for choice in choices)) or "none"
 
 
 def _words(choice: _Choice, percentile: float) -> str:

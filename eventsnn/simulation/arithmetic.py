@@ -139,7 +139,7 @@ def choose(
         waits,
     )
     layers = [reach.of(layer) for layer in range(len(network.layers))]
-    hidden = max(bound for bound, _ in layers[:-1])
+    hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
     exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0

@@ -214,7 +214,7 @@ class Prepared:
             network,
             kind=specification.arithmetic,
             steps=longest,
-            initial=max(float(np.abs(v).max()) for v in self.initial),
+            initial=max((float(np.abs(v).max()) for v in self.initial), default=0.0),
             quanta=self.quanta,
             most=most,
             limits=getattr(sample, "limits", None),
@@ -263,7 +263,7 @@ class Prepared:
 
         G: the largest depth of a spiking layer (semantics, section 13).
         """
-        return self.steps if self.stages == 1 else self.steps * (max(self.depths) + 1)
+        return self.steps if self.stages == 1 else self.steps * (max(self.depths, default=0) + 1)
 
     @property
     def depths(self) -> list[int]:
@@ -284,10 +284,10 @@ class Prepared:
     def blocks(self, projection: Projection) -> NDArray[Any]:
         """A projection's weights in the arithmetic's numbers, [K, G, ci, co].
 
-        A weight is the charge of one spike (or unit of input), in q.
+        A weight is the charge of one spike (or unit of input), in q; 1 into a pool.
         """
         if self.network.layers[projection.target].pools:
-            return projection.map.blocks.astype(self.arithmetic.dtype)
+            return np.ones(projection.map.weights.shape, self.arithmetic.dtype)
         scale = self.arithmetic.scale(self.network, projection.target)
         factor = numbers.factors(self.quanta, projection) * scale
         if projection.source == INPUT:

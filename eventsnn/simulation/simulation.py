@@ -287,7 +287,7 @@ def _in_words(initial: Sequence[NDArray[np.float64]]) -> str:
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
     if len(values - {0.0}) <= 1:
-        return f"{max(values, key=abs):g} of a spike's charge"
+        return f"{max(values, key=abs, default=0):g} of a spike's charge"
     return f"given by neuron, {hash_of(initial)}"
 
 

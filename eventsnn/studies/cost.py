@@ -92,8 +92,10 @@ def by_image(
     """
     ann, sizes = macs(network), np.array([layer.size for layer in network.layers])
     rates = spikes / sizes
-    if not spikes[:, -1].any():
-        sources = [p.source for p in network.into(len(sizes) - 1) if p.source >= 0]
+    sources = [p.source for p in network.into(len(sizes) - 1) if p.source >= 0]
+    if not sources:
+        rates[:, -1] = 1  # drive alone: the ANN's own multiplications
+    elif not spikes[:, -1].any():
         rates[:, -1] = spikes[:, sources].sum(axis=1) / sizes[sources].sum()
     estimated, counted = rates * ann, operations.sum(axis=1)
     snn = MAC * estimated[:, 0] + ADDITION * estimated[:, 1:].sum(axis=1)

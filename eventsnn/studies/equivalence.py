@@ -65,7 +65,7 @@ def staircases(
         here = network.columns(i)
         if layer.pools:
             (p,) = network.into(i)
-            pooled = linear.largest(p.map, _by_site(network, p.source, counts))
+            pooled = linear.pooled(p.map, _by_site(network, p.source, counts))
             counts[:, here] = pooled.reshape(len(counts), -1)
         else:
             charge = totals[:, here] + arrived(simulation, i, counts)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
-from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.exceptions import InputError, check_options
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
@@ -32,10 +32,14 @@ def exact(
     network: what is studied. images: `Images`, or raw pixels [N, C, H, W]. where: the study's name,
     for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
     images' positions in their data set. Raises InputError, naming `where`, for floating point,
-    encoding "events" and free running: every spike has to arrive in its step; and for a model that
-    changes between arrivals.
+    encoding "events" and free running: every spike has to arrive in its step; for a model that
+    changes between arrivals; and for a network without neurons.
     """
     check_options(f"a study of {where}", settings, OPTIONS)
+    if not network.spiking:
+        do = "choose ⟦readout=fires⟧ in the conversion, which puts neurons at the output"
+        raise InputError(where, "a network with neurons", "a readout that hears drive alone", do)
+    images, _ = as_vectors(network.graph, images)
     pixels: Any = getattr(images, "pixels", images)
     check_images(network.graph, pixels)
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}

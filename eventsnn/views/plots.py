@@ -87,7 +87,7 @@ def rates_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     axes = figure.subplots()
     rates = _percent(rows, "rate")
     bars = axes.barh(range(len(rows)), rates, color=BLUE, height=0.7)
-    axes.set_xlim(0, 1.12 * max(rates) or 1)
+    axes.set_xlim(0, 1.12 * max(rates, default=0) or 1)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if few:
         names = [f"{_shorten(row['layer'])}  {row['shape']}" for row in rows]

@@ -130,7 +130,6 @@ def test_normalisation_in_front_of_max_pooling_is_moved_behind(tmp_path):
     agrees(load(path), images, normed.max(axis=(1, 2)) @ kernels[1])
 
 
-@pytest.mark.xfail(strict=True, reason="a network without an activation is refused")
 def test_a_network_without_a_hidden_layer_is_converted(tmp_path):
     kernel = random(4, 2)
     layers = [keras_layer("Flatten", "f", batch_input_shape=[None, 2, 2, 1]), keras_dense("d", 2)]

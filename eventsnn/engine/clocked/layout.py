@@ -20,8 +20,8 @@ class ProjectionTables(NamedTuple):
     b of its target begin at first_tap[tap_base[q] + b]. tap_to: int32 [taps], target site, counted
     from the block's first. tap_site: int32 [taps], source site. tap_row: int64 [taps], where a
     tap's rows begin in `weights`. weights: the arithmetic's dtype, the rows of all projections.
-    pools: uint8 [L], 1 for max pooling. largest_window: the most members of a pool's window, times
-    its channels.
+    pools: uint8 [L], 1 for max pooling. pool_signs: int8 [neurons], -1 for pool units that send the
+    minimum, else 1. largest_window: the most members of a pool's window, times its channels.
     """
 
     channels: NDArray[np.int64]
@@ -41,6 +41,7 @@ class ProjectionTables(NamedTuple):
     tap_row: NDArray[np.int64]
     weights: NDArray[Any]
     pools: NDArray[np.uint8]
+    pool_signs: NDArray[np.int8]
     largest_window: int
 
     def __repr__(self) -> str:
