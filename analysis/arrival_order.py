@@ -311,7 +311,6 @@ def study(args: argparse.Namespace) -> None:
         print(f"{text_table(table, FORMATS)}\n{scripts.footnote('clocked time', seed)}\n")
     for table in (layers, means):
         print(f"{text_table(table, FORMATS)}\n")
-    print(f"pictures and tables in {out}")
 
 
 def _first(images: Images, count: int) -> Images:

@@ -279,7 +279,7 @@ def study(args: argparse.Namespace) -> None:
     scripts.save(draw(maps, layers[layer].grid, distances, rests, title), out, "equivalence")
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
     print(f"{text_table(rows, FORMATS)}\n\nL1 distance to the quantised ANN\n")
-    print(f"{text_table(shown)}\n\npictures and tables in {out}")
+    print(f"{text_table(shown)}\n")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,6 @@ def study(args: argparse.Namespace) -> None:
             if key != "layer":
                 print(f"  {key}: {sum(scripts.column(found.theorem, key)):,}")
         print()
-    print(f"pictures and tables in {out}")
 
 
 if __name__ == "__main__":

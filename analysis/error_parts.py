@@ -95,7 +95,6 @@ def study(args: argparse.Namespace) -> None:
         print(f"{text_table(found.table())}\n")
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
     scripts.save(draw(results, title), args.out, "error_parts")
-    print(f"pictures and tables in {args.out}")
 
 
 if __name__ == "__main__":
