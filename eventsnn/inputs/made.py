@@ -98,7 +98,7 @@ def _worded(value: Any) -> str:
     """An option's value as the command line has it."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "none"
-    if value is None or value is False:
+    if value is None or value is False or value == "":
         return "none"
     return "given" if value is True else str(value)
 
