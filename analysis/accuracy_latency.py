@@ -177,7 +177,7 @@ def study(args: argparse.Namespace) -> None:
         row["gained : lost"] = scripts.discordant(last[row["model"]])
     print(text_table(shown, FORMATS))
     print(f"\n{scripts.footnote(models[0], args.seed, args.seeds)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 if __name__ == "__main__":

@@ -340,7 +340,6 @@ def study(args: argparse.Namespace) -> None:
         print(f"{text_table(table, FORMATS)}\n{footnote}\n")
     for table in (scripts.without_ends(layers), means):
         print(f"{text_table(table, FORMATS)}\n")
-    print(f"pictures and tables in {out}")
 
 
 def _first(images: Images, count: int) -> Images:

@@ -281,7 +281,6 @@ def study(args: argparse.Namespace) -> None:
         seen = observe(record(found.simulation, pixels, number)[1], layer, neuron)
         title = f"{seen.name}, image {seen.image}; order {args.order}, T = {args.steps}"
         scripts.save(draw_neuron(seen, title), out, "neuron")
-    print(f"pictures and tables in {out}")
 
 
 def _chosen(layers: str, names: list[str]) -> list[str]:

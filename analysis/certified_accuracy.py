@@ -185,7 +185,6 @@ def study(args: argparse.Namespace) -> None:
     print(f"{text_table(scripts.compact(_shown(by_step, 'images')), FORMATS)}")
     print(f"gained : lost are certified images, {statistics.footnote(neurons[0])}\n")
     print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n")
-    print(f"pictures and tables in {args.out}")
 
 
 def _shown(rows: list[scripts.Row], *dropped: str) -> list[scripts.Row]:

@@ -206,7 +206,7 @@ def study(args: argparse.Namespace) -> None:
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
     print(text_table(scripts.compact(shown), COLUMNS))
     print(f"\n{scripts.footnote(neurons[0], args.seed)}")
-    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs; pictures and tables in {out}")
+    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs")
 
 
 if __name__ == "__main__":

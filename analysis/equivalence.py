@@ -293,7 +293,7 @@ def study(args: argparse.Namespace) -> None:
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
     print(f"{text_table(scripts.without_ends(rows), FORMATS)}\n")
     print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n")
-    print(f"in the CSV files: {bootstrap_words(seed=args.seed)}\npictures and tables in {out}")
+    print(f"in the CSV files: {bootstrap_words(seed=args.seed)}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,6 @@ def study(args: argparse.Namespace) -> None:
                 print(f"  {key}: {sum(scripts.column(found.theorem, key)):,}")
         print()
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
-    print(f"pictures and tables in {out}")
 
 
 if __name__ == "__main__":

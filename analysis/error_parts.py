@@ -105,7 +105,6 @@ def study(args: argparse.Namespace) -> None:
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
     scripts.save(draw(results, title), args.out, "error_parts")
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
-    print(f"pictures and tables in {args.out}")
 
 
 if __name__ == "__main__":

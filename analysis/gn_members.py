@@ -162,7 +162,7 @@ def study(args: argparse.Namespace) -> None:
         print(f"{scripts.footnote('IF', args.seed)}\n")
     errors = scripts.side_by_side(rows, "tau", _of_plain)
     print(f"mean squared error of the readout, % of IF's\n{text_table(errors)}\n")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 def _of_plain(row: scripts.Row) -> str:

@@ -281,7 +281,7 @@ def study(args: argparse.Namespace) -> None:
         row["gained : lost"] = scripts.discordant(mine[-1])
     print(text_table(table, {loss: (loss, ".1%")}))
     print(f"\n{scripts.footnote(next(iter(thetas)), args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 def measure(

@@ -96,7 +96,7 @@ def study(args: argparse.Namespace) -> None:
     scripts.save(figure, out, "srp_tau")
     print(text_table(scripts.compact(rows), FORMATS))
     print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ class TooManyEvents(InputError):
     """
 
     def __init__(self, found: object, step: int, waiting: int, layers: tuple[str, ...]) -> None:
-        do = "raise max_events, or choose a refractory period"
+        do = "raise ⟦max_events⟧, or choose a refractory period"
         super().__init__("max_events", "a queue that empties", found, do)
         self.step = step
         self.waiting = waiting

@@ -272,6 +272,15 @@ class Settings:
         group="output",
         result=False,
     )
+    overwrite: bool = option(
+        False,
+        "replace what another command left in --out, and results of this one; without it, finished "
+        "results and unfinished runs of other settings are refused",
+        "--out results/vgg16 --overwrite",
+        group="output",
+        kind=bool,
+        result=False,
+    )
     trace: str = option(
         "counts",
         "what is kept of the spikes beside the tables: none, counts, and with the event engine "

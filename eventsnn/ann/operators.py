@@ -37,7 +37,7 @@ def infer_shape(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     attributes, parameters or inputs.
     """
     shape_of, (least, most) = OPERATORS[node.op]
-    expected = f"{least} input{'s' * (least > 1)}" + (" or more" if most > least else "")
+    expected = f"{least} to {most:,} inputs" if most > least else f"{least} input"
     expect(least <= len(inputs) <= most, where, expected, len(inputs))
     for role, array in node.params.items():
         expect(array.dtype.kind == "f", where, f"floating-point {role}", array.dtype)
@@ -189,6 +189,7 @@ def _quantised(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     return inputs[0]
 
 
+MAX_INPUTS = 4096  # of an Add or Concat
 # operator -> (shape function, (fewest, most inputs))
 OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[int, int]]] = {
     "Conv": (_conv, (1, 1)),
@@ -198,8 +199,8 @@ OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[
     "MaxPool": (_pool, (1, 1)),
     "GlobalAveragePool": (_global_pool, (1, 1)),
     "Flatten": (_flatten, (1, 1)),
-    "Add": (_add, (2, 64)),
-    "Concat": (_concat, (1, 64)),
+    "Add": (_add, (2, MAX_INPUTS)),
+    "Concat": (_concat, (1, MAX_INPUTS)),
     "Identity": (_same, (1, 1)),
     "Dropout": (_same, (1, 1)),
     "Pad": (_pad, (1, 1)),

@@ -25,6 +25,7 @@ from eventsnn.data.formats import (
     reading,
 )
 from eventsnn.exceptions import InputError
+from eventsnn.files.refusals import check_filters
 
 WITHOUT_SPLITS = (("images", "labels"), ("x", "y"))
 
@@ -184,6 +185,7 @@ def _hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
         if dataset.is_virtual or dataset.external:
             expected = "data in the file itself"
             raise InputError(where, expected, "a virtual or external dataset", "copy the data in")
+        check_filters(dataset, where)
         if dataset.id.get_storage_size() == 0:
             found = f"nothing stored for shape {dataset.shape}"
             raise InputError(where, "at least one image", found, "store the images first")

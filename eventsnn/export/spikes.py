@@ -171,7 +171,7 @@ def to_neo(source: Trace | str | Path) -> Any:
     try:
         import neo
     except ImportError:
-        raise InputError("to_neo", "neo", "none installed", "pip install 'eventsnn[neo]'") from None
+        raise InputError("to_neo", "neo", "none installed", "pip install neo") from None
     found, about = populations(source)
     end = about.pop("end")
     block = neo.Block(name="eventsnn", **about)

@@ -25,7 +25,7 @@ from eventsnn.readers import load
 from eventsnn.settings import Settings
 
 CHECKED_IMAGES = 8
-EXPORT_AGAIN = "export the network again"
+EXPORT_AGAIN = "export or download the network again"
 
 
 @contextmanager

@@ -202,7 +202,7 @@ def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap
             "one threshold inside each window, so that spikes can be counted",
             f"thresholds from {least[wrong][0]:.3g} to {most[wrong][0]:.3g} in one of them",
             "choose a rule with one threshold a layer ('max', 'percentile'), or "
-            "max_pooling='average'",
+            "⟦max_pooling=average⟧",
         )
     return most
 

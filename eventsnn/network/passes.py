@@ -65,7 +65,7 @@ def reroute(graph: Graph) -> tuple[Graph, str]:
         expected = (
             "residual blocks to re-route: an activation of the Add of a branch and its shortcut"
         )
-        raise InputError(graph.source, expected, "none", "choose residual='keep'")
+        raise InputError(graph.source, expected, "none", "choose ⟦residual=keep⟧")
     nodes: list[Node] = []
     sums: dict[str, Node] = {}
     for node in graph.nodes:

@@ -89,7 +89,9 @@ def parse(file: h5py.File, name: str) -> dict[str, Any]:
     if format_of(file) != FORMAT or type(version) not in (int, float) or version != VERSION:
         expected = f"format {FORMAT!r}, version {VERSION}"
         found = f"format {short(plain(file, 'format'))}, version {short(version)}"
-        raise InputError(name, expected, found, "use a matching release")
+        raise InputError(
+            name, expected, found, "read it with the version of eventsnn that wrote it"
+        )
     shape = numbers(file, "input_shape", name)
     whole = shape.dtype.kind in "iu"
     if shape.size != 3 or not whole or not all(1 <= int(n) <= 2**20 for n in shape):

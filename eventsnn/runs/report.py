@@ -107,7 +107,7 @@ def report(
     }
     text = json.dumps(summary, indent=1, allow_nan=False)
     (folder.results / "summary.json").write_text(text + "\n")
-    print_tables(layers, accuracy, summary, settings, say)
+    print_tables(layers, accuracy, summary, say)
     return summary
 
 
@@ -254,13 +254,12 @@ def print_tables(
     layers: Sequence[Row],
     accuracy: Sequence[Row],
     summary: dict[str, Any],
-    settings: Settings,
     say: Callable[[str], object],
 ) -> None:
     """Says what came out: a row a layer, a row a T, and the sum of it.
 
     layers: as `layer_rows` returns them. accuracy: as `accuracy_rows` does. summary: as `report`
-    does. settings: of the run. say: is called with each text.
+    does. say: is called with each text.
     """
     unit, factor = tables.in_unit([row[OPERATIONS] for row in (*layers, *accuracy)])
     changed = CHANGED[0] in accuracy[-1]
@@ -318,7 +317,7 @@ def print_tables(
         if changed:
             ends += f"changed ANN {summary['changed_ann_accuracy']:.2%}; "
     ties = f"{summary['ties_per_image']:,.1f} exact ties an image"
-    say(f"\n{ends}{ties}\n{_speed(summary, settings.workers or cores())}")
+    say(f"\n{ends}{ties}\n{_speed(summary, summary['running']['workers'])}")
 
 
 def _shown_layers(layers: Sequence[Row], factor: float) -> list[Row]:

@@ -153,11 +153,11 @@ def choose(
     if in_64 < 1:
         expected = "potentials that 64 bits can hold"
         found = f"potentials up to {bound:.3g} thresholds"
-        do = "choose fewer steps, or arithmetic='float64'"
+        do = "choose fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fixed point", expected, found, do)
     if f > in_64:
         expected = f"at most {in_64} for potentials up to {bound:.3g} thresholds in 64 bits"
-        do = "choose fewer bits or fewer steps, or arithmetic='float64'"
+        do = "choose fewer bits or fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fraction bits", expected, f, do)
     dtype = np.dtype(np.int32 if f <= in_32 and not decays else np.int64)
     finer = FINER if decays else 0

@@ -255,7 +255,7 @@ class Prepared:
             raise InputError(where, expected, repr(time))
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
-            raise InputError(where, expected, "a MaxPool", "convert with max_pooling='average'")
+            raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")
 
     @property
     def all_steps(self) -> int:

@@ -6,12 +6,14 @@ These are options, inputs, errors in one line, paired comparisons, and pictures 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from eventsnn.exceptions import InputError, in_flags
 from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
+from eventsnn.inputs.made import hash_of_sources, stamps, versions
 from eventsnn.network.rules import OPTIONS, RULES
 from eventsnn.result import Result
 from eventsnn.settings import (
@@ -46,16 +49,19 @@ from eventsnn.studies.drawing import layer_axis as layer_axis
 from eventsnn.studies.drawing import plain as plain
 from eventsnn.studies.drawing import save as save
 from eventsnn.studies.drawing import step_axis as step_axis
+from eventsnn.studies.folder import StudyFolder
 
 if TYPE_CHECKING:
     from eventsnn.ann.graph import Graph
     from eventsnn.data.images import Images
     from eventsnn.network.network import Network
 
+NOT_KEPT = ("out", "overwrite", "settings")  # of the options, that decide nothing
 # groups of a run's options that scripts have, too, and what of them no script takes: a study
 # varies what a preset decides, and compares readouts that add up
 SHARED = ("input", "conversion")
 DECIDED = ("compat", "readout")
+BESIDE = ("seed", "overwrite")  # options of other groups that they have, too
 
 Row = dict[str, Any]
 # one run, or the runs of several seeds
@@ -80,15 +86,17 @@ def options(
     of fields that the script decides itself. several: whether it takes --seeds.
     """
     parser = argparse.ArgumentParser(description=words, formatter_class=layout)
-    groups = {key: parser.add_argument_group(GROUPS[key]) for key in (*SHARED, "simulation")}
+    keys = (*SHARED, "simulation", "output")
+    groups = {key: parser.add_argument_group(GROUPS[key]) for key in keys}
     for f in fields(Settings):
         group = option_in(f).group
         shared = group in SHARED and f.name not in DECIDED
-        if (shared or f.name == "seed") and f.name not in without:
+        if (shared or f.name in BESIDE) and f.name not in without:
             default = str(limit) if f.name == "limit" else None
             add_option(groups[group], f, help_of(f, default), default)
     seeds.add_option(parser, several)
-    parser.add_argument("--out", type=Path, default=Path(out), help="folder for pictures, tables")
+    words = f"the folder for pictures and tables (default: {out})"
+    groups["output"].add_argument("--out", type=Path, default=Path(out), help=words)
     return parser
 
 
@@ -97,7 +105,10 @@ def run(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Makes the folder and calls study(args), where args.settings are the `Settings`.
+    """Calls study(args), where args.settings are the `Settings` and args.out is where files go.
+
+    They are moved to --out when the study is finished. What the same command finished before is
+    said again, and what another one left is not replaced without --overwrite.
 
     study: the script's work. parser: its options. argv: its arguments (None: the command line's).
     Returns the exit status: 0, or 2 after one line for wrong input.
@@ -107,10 +118,18 @@ def run(
         args.settings = _settings(args)
         args.seed = args.settings.seed
         seeds.check(args)
-        args.out.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
-            study(args)
+        out = args.out
+        folder = StudyFolder(out, _command(study, args), args.settings.overwrite)
+        if folder.printed is not None:
+            print("finished already, by the same command; --overwrite makes it again\n")
+            print(folder.printed, end="")
+            return 0
+        with folder.at_work() as args.out, Heard(sys.stdout) as heard, redirect_stdout(heard):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
+                study(args)
+            print(f"pictures and tables in {out}")
+            folder.finish(heard.text)
     except (InputError, OSError) as error:
         words = error.flags if isinstance(error, InputError) else error
         print(f"error: {words}", file=sys.stderr)
@@ -118,9 +137,44 @@ def run(
     return 0
 
 
+def _command(
+    study: Callable[[argparse.Namespace], None], args: argparse.Namespace
+) -> dict[str, Any]:
+    """All that decides what a study finds, for `StudyFolder`."""
+    file = study.__code__.co_filename
+    options = {name: value for name, value in vars(args).items() if name not in NOT_KEPT}
+    return {
+        "options": {"study": Path(file).stem, **options},
+        "read": stamps(args.settings, file),
+        "versions": {**versions(), "sources": hash_of_sources()[:16]},
+    }
+
+
+class Heard(io.TextIOBase):
+    """A stream that passes on what is written to it, and keeps it as `text`. stream: where to."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.kept: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self.kept)
+
+    def write(self, text: str) -> int:
+        """As streams have it."""
+        self.kept.append(text)
+        return self.stream.write(text)
+
+    def flush(self) -> None:
+        """As streams have it."""
+        self.stream.flush()
+
+
 def _settings(args: argparse.Namespace) -> Settings:
     """The Settings of the options that scripts share with a run."""
-    known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | {"seed"}
+    known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | set(BESIDE)
     shared = {name: value for name, value in vars(args).items() if name in known}
     return Settings(**given_values(argparse.Namespace(**shared)))
 
@@ -139,7 +193,7 @@ def given(args: argparse.Namespace) -> tuple[Graph, Images, NDArray[np.float32]]
         print(f"note: {in_flags(note)}", file=sys.stderr)
     if images.labels is None:
         where = f"--data {args.settings.data or images.name}"
-        raise InputError(where, "images with labels", "none", "give such --data")
+        raise InputError(where, "images with labels", "none", "give --data that has labels")
     better = preprocessing_doubt(graph, images, args.settings, sys.stderr.isatty())
     logits = ann.by_neuron(ann.logits(graph, images.pixels))
     doubt = doubt_of(graph, ann.classes_of(logits), images.labels)

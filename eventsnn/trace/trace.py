@@ -271,7 +271,7 @@ class Trace:
             import pandas
         except ImportError:
             raise InputError(
-                "to_pandas", "pandas", "none installed", "pip install 'eventsnn[pandas]'"
+                "to_pandas", "pandas", "none installed", "pip install pandas"
             ) from None
         spikes = pandas.DataFrame(self.spikes)
         spikes["layer"] = pandas.Categorical.from_codes(self.spikes["layer"], self.names)

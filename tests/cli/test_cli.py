@@ -394,6 +394,7 @@ def test_settings_reach_the_simulation(capsys, here, files, no_pictures):
             7,
             "--out",
             "a",
+            "--overwrite",
             *(part for option in options.items() for part in option),
         )
         found = contents(here / "a" / "run.h5")["readout"][0]
@@ -652,7 +653,7 @@ def test_files_for_other_programs(capsys, here, files, no_pictures):
                 len(group["node_ids"]) for group in sonata["spikes"].values()
             )
         assert (here / "a" / f"spikes-{i}.gdf").read_text().count("\n") == count
-    succeeds(capsys, *arguments, "--export", "nir")  # in place of earlier results
+    succeeds(capsys, *arguments, "--export", "nir", "--overwrite")  # in place of earlier results
     assert listing(here / "a") == sorted([*FILES, "network.nir"])
 
 
@@ -835,7 +836,7 @@ def test_compiling_is_said_and_does_not_count(capsys, here, files, no_pictures, 
 
     succeeds(capsys, *arguments_of(files, "a"))  # so that nothing else is compiled
     monkeypatch.setattr(pipeline.Simulation, "run", compiling)
-    out = succeeds(capsys, *arguments_of(files, "a"))
+    out = succeeds(capsys, *arguments_of(files, "a"), "--overwrite")
     assert json.loads((here / "a" / "summary.json").read_text())["seconds_simulation"] < 8 * 0.1, (
         "8 batches"
     )
@@ -848,7 +849,9 @@ def test_batches_of_another_version_are_not_taken_over(
     process = command(*arguments_of(files, "a"), code=DIES.format(death="os._exit(1)"), cwd=here)
     process.communicate()
     monkeypatch.setattr(pipeline, "hash_of_sources", lambda: "other")
-    assert "going on" not in succeeds(capsys, *arguments_of(files, "a"))
+    assert main([str(a) for a in arguments_of(files, "a")]) == 2
+    assert_one_line(capsys.readouterr().err, ["12 of 30 images", "another state of eventsnn"])
+    assert "going on" not in succeeds(capsys, *arguments_of(files, "a"), "--overwrite")
 
 
 def test_earlier_results_stay_until_the_new_ones_are_complete(
@@ -862,7 +865,8 @@ def test_earlier_results_stay_until_the_new_ones_are_complete(
             raise OSError(28, "No space left on device")
 
         patch.setattr(eventsnn.views.tables, "write_csv", fail)
-        assert main([str(a) for a in (*arguments_of(files, "a"), "--initial", 0)]) == 2
+        arguments = (*arguments_of(files, "a"), "--initial", 0, "--overwrite")
+        assert main([str(a) for a in arguments]) == 2
     assert_one_line(capsys.readouterr().err, ["No space left on device", "make room", "a.partial"])
     assert (here / "a" / "summary.json").read_text() == before and sorted(
         os.listdir(here / "a")
@@ -870,9 +874,7 @@ def test_earlier_results_stay_until_the_new_ones_are_complete(
     assert not (here / "a.partial" / "results").exists(), (
         "whole batches are kept, half-written results are not"
     )
-    assert "30 of 30 images are there" in succeeds(
-        capsys, *arguments_of(files, "a"), "--initial", 0
-    )
+    assert "30 of 30 images are there" in succeeds(capsys, *arguments)
     assert json.loads((here / "a" / "summary.json").read_text())["settings"]["initial"] == 0
 
 
@@ -1272,7 +1274,16 @@ def test_calibration_on_test_images_is_possible_and_said(capsys, here, files, no
 def test_own_thresholds_need_no_calibration(capsys, here, files, no_pictures):
     for data in ("test_only.npz", "no_splits.npz"):
         out = succeeds(
-            capsys, "--net", files / "net.h5", "--data", files / data, "--steps", 1, "--out", "a"
+            capsys,
+            "--net",
+            files / "net.h5",
+            "--data",
+            files / data,
+            "--steps",
+            1,
+            "--out",
+            "a",
+            "--overwrite",
         )
         assert "on 8 random images" in out
         assert (

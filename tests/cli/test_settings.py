@@ -218,6 +218,7 @@ BAD = [
     ("batch", 0, "from 1"),
     ("out", "", "text"),
     ("quiet", 1, "true or false"),
+    ("overwrite", 1, "true or false"),
     ("json", "yes", "true or false"),
     ("neuron", "izhikevich", "if, if-hard, snm, st-bif, gn, lif, adaptive, tpp"),
     ("residual", "drop", "keep, reroute"),

@@ -451,8 +451,8 @@ REFUSED = {
     ),
     "mean over channels": ("y = ReduceMean<axes=[1]>(x)", {}, "over axes [1]"),
     "mean over all": ("y = ReduceMean(x)", {}, "over axes []"),
-    "channels last": ("y = Transpose<perm=[0,2,3,1]>(x)", {}, "export the model channels first"),
-    "transpose without perm": ("y = Transpose(x)", {}, "export the model channels first"),
+    "channels last": ("y = Transpose<perm=[0,2,3,1]>(x)", {}, "tf2onnx --inputs-as-nchw"),
+    "transpose without perm": ("y = Transpose(x)", {}, "tf2onnx --inputs-as-nchw"),
     "to whole numbers": ("y = Cast<to=7>(x)", {}, "to INT64"),
     "training": (
         "y = Dropout(x, r, t)",
@@ -647,7 +647,7 @@ def test_damaged_files(tmp_path):
 
 def test_without_the_package_onnx(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    refused(b"\x08\x08", tmp_path, "pip install eventsnn[onnx]")
+    refused(b"\x08\x08", tmp_path, "pip install onnx")
 
 
 def test_the_error_lists_many_nodes(tmp_path):

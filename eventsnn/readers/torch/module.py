@@ -74,9 +74,7 @@ def load_torch(
     try:
         import torch.fx
     except ImportError:
-        raise InputError(
-            NAME, "the package torch", "none", "install it: pip install eventsnn[torch]"
-        ) from None
+        raise InputError(NAME, "the package torch", "none", "pip install torch") from None
     if not isinstance(module, torch.nn.Module):
         raise InputError(
             NAME,
