@@ -19,7 +19,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_storage, child, open_hdf5
 from eventsnn.runs.folder import TRACE
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.files import read_trace
+from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
 from eventsnn.views.tables import html_table, optional
 
