@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file, new_hdf5, path_step
-from eventsnn.trace.format import as_population, as_sonata
+from eventsnn.trace.format import as_population, as_sonata, put_text
 from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
 
@@ -83,7 +83,7 @@ def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
         spikes = file.create_group("spikes")
         for p in found:
             group = spikes.create_group(path_step(p.name))
-            group.attrs["layer"] = p.name
+            put_text(group, "layer", p.name)
             group["timestamps"] = p.times
             group["node_ids"] = p.neurons.astype(np.uint64)
             as_population(group)

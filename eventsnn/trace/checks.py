@@ -9,51 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.event.layout import PROJECTIONS
 from eventsnn.engine.event.order import WHOLE
-from eventsnn.exceptions import InputError
+from eventsnn.files.checked import each, finite, refuse, within
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace
 
-DAMAGED = "it is damaged or incomplete: run again"
 MOST = 2**63 - 1
 Where = Callable[[str], str]
-
-
-def refuse(where: object, expected: object, found: object) -> NoReturn:
-    """Raises the InputError of a damaged trace; parameters as those of InputError."""
-    raise InputError(where, expected, found, DAMAGED)
-
-
-def within(where: str, values: NDArray[Any], low: int, high: int) -> None:
-    """Raises InputError unless all values are from `low` to `high`."""
-    if values.size and (values.min() < low or values.max() > high):
-        wrong = values[(values < low) | (values > high)].flat[0]
-        refuse(where, f"numbers from {low:,} to {high:,}", f"{wrong:,}")
-
-
-def _all(where: str, right: NDArray[np.bool_], expected: str) -> None:
-    """Raises InputError unless all are right; expected: what they are then."""
-    if not right.all():
-        refuse(where, expected, f"another at place {int(np.argmin(right)):,}")
+Columns = dict[str, NDArray[Any]]  # by name, of equal length
 
 
 def _rising(where: str, values: NDArray[Any], strictly: bool = False) -> None:
     """Raises InputError unless no value is less than the one before; strictly: each is more."""
     before, after = values[:-1], values[1:]
     words = "numbers that rise" if strictly else "numbers that do not fall"
-    _all(where, after > before if strictly else after >= before, words)
-
-
-def _finite(where: str, values: NDArray[Any]) -> None:
-    if values.dtype.kind == "f":
-        _all(where, np.isfinite(values), "finite numbers")
+    each(where, after > before if strictly else after >= before, words)
 
 
 def check_about(path: str | Path, about: dict[str, Any]) -> None:
@@ -87,7 +64,7 @@ def check_starts(where: Where, starts: NDArray[np.int64], about: dict[str, Any])
         refuse(where("starts"), "1 step or more", "none")
     within(where("starts"), starts, 0, MOST // 2)
     steps = np.diff(starts, prepend=-ticks)
-    _all(where("starts"), steps >= ticks, f"steps of {ticks} ticks or more")
+    each(where("starts"), steps >= ticks, f"steps of {ticks} ticks or more")
     least = int(starts[-1]) + ticks
     if not least <= about["end"] <= MOST // 2:
         end = where("").rstrip("/") + "attribute end"
@@ -98,7 +75,7 @@ def check_drive(where: Where, drive: NDArray[Any]) -> None:
     """Checks what arrives at the beginning of steps. drive: see `Trace`."""
     if not len(drive):
         refuse(where("drive"), "the drive of 1 step or more", "none")
-    _finite(where("drive"), drive)
+    finite(where("drive"), drive)
 
 
 def check_inputs(where: Where, inputs: NDArray[np.int64], steps: int, ticks: int) -> None:
@@ -106,20 +83,20 @@ def check_inputs(where: Where, inputs: NDArray[np.int64], steps: int, ticks: int
     within(where("inputs"), inputs[:, 0], 0, steps - 1)
     within(where("inputs"), inputs[:, 1], 0, ticks - 1)
     within(where("inputs"), inputs[:, 2], 0, 2**31)
-    _all(where("inputs"), np.abs(inputs[:, 3]) == 1, "signs of 1 or -1")
+    each(where("inputs"), np.abs(inputs[:, 3]) == 1, "signs of 1 or -1")
     _rising(where("inputs"), inputs[:, 0] * ticks + inputs[:, 1])
 
 
 def check_population(
     where: Where,
-    columns: dict[str, NDArray[Any]],
+    columns: Columns,
     about: dict[str, Any],
     layer: int,
     starts: NDArray[np.int64],
 ) -> None:
     """Checks the spikes of one layer, each by itself.
 
-    columns: by name, of equal length. about: see `Trace`. layer: its number. starts: int64 [T].
+    columns: as in the file. about: see `Trace`. layer: its number. starts: int64 [T].
     """
     within(where("seq"), columns["seq"], 0, MOST)
     seq = columns["seq"].astype(np.int64)
@@ -128,14 +105,14 @@ def check_population(
     within(where("step"), columns["step"], 0, len(starts) - 1)
     _in_step(where, columns["tick"], columns["step"], starts, about["end"])
     times = columns["tick"] / about["ticks_per_step"]
-    _all(where("timestamps"), columns["timestamps"] == times, "the times of the ticks")
+    each(where("timestamps"), columns["timestamps"] == times, "the times of the ticks")
     within(where("event"), columns["event"], 0, MOST)
-    _all(where("sign"), np.abs(columns["sign"]) == 1, "signs of 1 or -1")
+    each(where("sign"), np.abs(columns["sign"]) == 1, "signs of 1 or -1")
     within(where("member"), columns["member"], 1, 255)
     within(where("cause"), columns["cause"], -1, MOST)
-    _all(where("cause"), columns["cause"] < seq, "the seq of an earlier spike, or -1")
+    each(where("cause"), columns["cause"] < seq, "the seq of an earlier spike, or -1")
     for name, values in columns.items():
-        _finite(where(name), values)
+        finite(where(name), values)
 
 
 def _in_step(
@@ -148,15 +125,14 @@ def _in_step(
     """Checks that ticks belong to their steps."""
     ends = np.append(starts[1:], end)
     right = (tick >= starts[step]) & (tick <= ends[step])
-    _all(where("tick"), right, "ticks within their steps")
+    each(where("tick"), right, "ticks within their steps")
 
 
-def check_order(
-    where: Where, spikes: NDArray[np.void], paths: Sequence[str], complete: bool
-) -> None:
+def check_order(where: Where, spikes: Columns, paths: Sequence[str], complete: bool) -> None:
     """Checks the spikes of all layers together.
 
-    spikes: by seq. paths: of each layer's spikes. complete: whether there are all.
+    spikes: the fields of `Trace.spikes`, by seq. paths: of each layer's spikes. complete: whether
+    there are all.
     """
     layer, seq = spikes["layer"], spikes["seq"]
 
@@ -167,7 +143,7 @@ def check_order(
             refuse(name, expected, f"another at the spike with seq {seq[at]:,}")
 
     if complete:
-        right = seq == np.arange(len(spikes))
+        right = seq == np.arange(len(seq))
         every("seq", right, "each number from 0 on in one layer")
     later = seq[1:] > seq[:-1]
     every("seq", np.append(later, True), "each number in one layer only")
@@ -182,51 +158,56 @@ def check_order(
 
 def check_deliveries(
     where: Where,
-    deliveries: NDArray[np.void],
-    spikes: NDArray[np.void],
+    deliveries: Columns,
+    spikes: Columns,
     starts: NDArray[np.int64],
     end: int,
     inputs: NDArray[np.int64] | None,
 ) -> None:
     """Checks the deliveries of a whole trace.
 
-    deliveries, inputs: see `Trace`; those of input events are among the deliveries. spikes: all, by
-    seq. starts: int64 [T]. end: of the run, a tick.
+    deliveries: the fields of `Trace.deliveries`, those of input events among them. spikes: the
+    fields of `Trace.spikes`, all, by seq. starts: int64 [T]. end: of the run, a tick. inputs: see
+    `Trace`.
     """
 
     def name(column: str) -> str:
         return where(f"deliveries/{column}")
 
-    _rising(name("event"), deliveries["event"], strictly=True)
-    within(name("event"), deliveries["event"], 1, MOST)
+    event, tick, spike = deliveries["event"], deliveries["tick"], deliveries["spike"]
+    _rising(name("event"), event, strictly=True)
+    within(name("event"), event, 1, MOST)
     within(name("step"), deliveries["step"], 0, len(starts) - 1)
     _rising(name("step"), deliveries["step"])
-    _in_step(name, deliveries["tick"], deliveries["step"], starts, end)
-    _rising(name("tick"), deliveries["tick"])
+    _in_step(name, tick, deliveries["step"], starts, end)
+    _rising(name("tick"), tick)
     within(name("half"), deliveries["half"], 0, 2)
     within(name("projection"), deliveries["projection"], -1, PROJECTIONS - 1)
+    count = len(spikes["seq"])
     came = 0 if inputs is None else len(inputs)
-    lowest = -1 - came if came else 0
-    within(name("spike"), deliveries["spike"], lowest, len(spikes) - 1)
-    _all(name("spike"), deliveries["spike"] != -1, "a spike, or an input event")
-    ours = deliveries[deliveries["spike"] >= 0]
-    emitted = spikes[ours["spike"]]
-    _all(name("tick"), ours["tick"] >= emitted["tick"], "none before its spike")
-    _all(name("event"), ours["event"] > emitted["event"], "none before its spike")
-    parcels = deliveries["spike"] * (3 * (PROJECTIONS + 1))
-    parcels += 3 * (deliveries["projection"].astype(np.int64) + 1) + deliveries["half"]
-    parcels.sort()
-    _all(name("spike"), parcels[1:] != parcels[:-1], "each parcel once")
-    caused = spikes[spikes["cause"] >= 0]
-    at = np.searchsorted(deliveries["event"], caused["event"])
-    at = np.minimum(at, max(0, len(deliveries) - 1))
-    arrives = np.zeros(len(caused), bool)
-    if len(deliveries):
-        arrives = deliveries["event"][at] == caused["event"]
-        arrives &= deliveries["spike"][at] == caused["cause"]
+    within(name("spike"), spike, -1 - came if came else 0, count - 1)
+    each(name("spike"), spike != -1, "a spike, or an input event")
+    parcel = spike * (3 * (PROJECTIONS + 1))
+    parcel += 3 * (deliveries["projection"].astype(np.int64) + 1) + deliveries["half"]
+    parcel.sort(kind="stable")
+    each(name("spike"), parcel[1:] != parcel[:-1], "each parcel once")
+    ours = spike >= 0
+    each(name("tick"), ~ours | (tick >= _at(spikes["tick"], spike)), "none before its spike")
+    each(name("event"), ~ours | (event > _at(spikes["event"], spike)), "none before its spike")
+    caused = np.flatnonzero(spikes["cause"] >= 0)
+    at = np.searchsorted(event, spikes["event"][caused])
+    arrives = _at(event, at) == spikes["event"][caused]
+    arrives &= _at(spike, at) == spikes["cause"][caused]
     if not arrives.all():
-        seq = caused["seq"][np.argmin(arrives)]
-        refuse(name("spike"), "a delivery of the cause at each spike", f"none at spike {seq:,}")
+        found = f"none at spike {caused[np.argmin(arrives)]:,}"
+        refuse(name("spike"), "a delivery of the cause at each spike", found)
+
+
+def _at(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """The values at these places; those outside give any of them, and -1 where there is none."""
+    if not len(values):
+        return np.full(len(places), -1)
+    return values.take(places, mode="clip")
 
 
 def check_fits(where: Where, trace: Trace, simulation: Simulation) -> None:
@@ -242,8 +223,6 @@ def check_fits(where: Where, trace: Trace, simulation: Simulation) -> None:
             refuse(f"{file}attribute {key}", "those of the network", trace.about[key])
     if simulation.stages == 1 and len(trace.starts) != simulation.steps:
         refuse(where("starts"), f"{simulation.steps} steps", len(trace.starts))
-    if trace.drive.ndim == 2 and len(trace.drive) > len(trace.starts):
-        refuse(where("drive"), f"at most {len(trace.starts)} steps", len(trace.drive))
     if trace.inputs is not None:
         if simulation.encoding.kind != "events":
             refuse(where("inputs"), "none with this encoding", f"{len(trace.inputs)} events")
@@ -270,4 +249,4 @@ def _check_parcels(where: Where, trace: Trace, simulation: Simulation) -> None:
         sources[net.out[net.out_first[layer] : net.out_first[layer + 1]]] = layer
     within(where("deliveries/projection"), found, 0, len(sources) - 1)
     layer = trace.spikes["layer"][trace.deliveries["spike"]]
-    _all(where("deliveries/projection"), sources[found] == layer, "a projection of its layer")
+    each(where("deliveries/projection"), sources[found] == layer, "a projection of its layer")

@@ -166,7 +166,7 @@ class TraceFile:
     def _describe(self, name: str, group: h5py.Group) -> None:
         """Says in a layer's group which layer it is, and what its potentials count in."""
         number = self.names.index(name)
-        group.attrs["layer"] = name
+        form.put_text(group, "layer", name)
         if self.simulation.network.layers[number].pools:
             for column in ("v_before", "v_after"):
                 group[column].attrs["unit"] = "spikes"
@@ -283,8 +283,11 @@ class TraceFile:
         }
         form.as_sonata(self.file)
         for key, value in attrs.items():
-            plain = isinstance(value, (str, int, float))
-            self.file.attrs[key] = value if plain else json.dumps(value)
+            if isinstance(value, (int, float)):
+                self.file.attrs[key] = value
+            else:
+                text = value if isinstance(value, str) else json.dumps(value)
+                form.put_text(self.file, key, text)
         given = {
             "drive": _drive(run),
             "starts": run.starts,

@@ -29,6 +29,8 @@ SORTINGS = {"none": 0, "by_id": 1, "by_time": 2}
 # what other programs read; some of them cannot read what is compressed
 PLAIN = ("timestamps", "node_ids")
 
+MOST_TEXT = 60_000  # bytes of an attribute of fixed length
+
 # {column: (dtype, unit, description)}
 Kinds = dict[str, tuple[DTypeLike, str, str]]
 
@@ -81,6 +83,20 @@ def delivery_kinds() -> Kinds:
     for name in DELIVERY.names or ():
         kinds[name] = (DELIVERY[name], "", f"{name}, in the order taken from the queue")
     return kinds
+
+
+def put_text(where: h5py.Group, key: str, text: str) -> None:
+    """Writes a text as an attribute, of fixed length where HDF5 can hold it.
+
+    Then reading it needs no search for how long it says it is (`files.reading.attribute`).
+
+    where: whose attribute. key: its name.
+    """
+    data = text.encode()
+    if not 0 < len(data) <= MOST_TEXT:
+        where.attrs[key] = text
+    else:
+        where.attrs.create(key, data, dtype=h5py.string_dtype("utf-8", len(data)))
 
 
 def as_population(group: h5py.Group) -> None:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.exceptions import InputError
-from eventsnn.files.reading import FAILURES, check_storage, child, open_hdf5, plain, told
+from eventsnn.files import checked
+from eventsnn.files.checked import numbers_of, refuse, within
+from eventsnn.files.reading import child, open_hdf5, plain, told
 from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import checks
-from eventsnn.trace.checks import refuse
+from eventsnn.trace.checks import Columns
 from eventsnn.trace.deciding import check_same
 from eventsnn.trace.format import FORMAT, VERSION, Kinds, delivery_kinds, spike_kinds
 from eventsnn.trace.trace import COLUMNS, DELIVERY, NoSimulation, Trace, spike_type
@@ -97,7 +99,7 @@ class _Reader:
             if simulation.arithmetic.dtype != np.int32 or drive.dtype != np.int64:
                 refuse(self.where("drive"), simulation.arithmetic.dtype, drive.dtype)
             simulation = simulation.wider()
-        starts = self.array("starts", ("i8",), (None,))
+        starts = self.array("starts", self.item("starts"), ("i8",), (None,))
         checks.check_starts(self.where, starts, about)
         mute, inputs = self.beside(about, starts)
         spikes = self.spikes(about, drive.dtype, own, starts)
@@ -108,8 +110,8 @@ class _Reader:
             cast(Simulation, NoSimulation(self.path)) if simulation is None else simulation,
             drive,
             about["image"],
-            spikes,
-            deliveries,
+            _structured(spikes, spike_type(drive.dtype, own)),
+            _structured(deliveries, DELIVERY),
             starts,
             about["end"],
             bool(about["complete"]),
@@ -150,10 +152,7 @@ class _Reader:
 
     def item(self, name: str) -> Any:
         """The group or dataset of this path, or None."""
-        found = self.file
-        for step in name.split("/"):
-            found = child(found, step) if isinstance(found, h5py.Group) else None
-        return found
+        return checked.item(self.file, name)
 
     def group(self, name: str) -> h5py.Group:
         """The group of this path. Raises InputError where there is none."""
@@ -181,44 +180,35 @@ class _Reader:
         value = plain(group, "layer")
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
-    def array(
-        self, name: str, kinds: Sequence[DTypeLike], shape: tuple[int | None, ...]
-    ) -> NDArray[Any]:
-        """A dataset.
+    def dataset(
+        self, name: str, found: Any, kinds: Sequence[DTypeLike], shape: tuple[int | None, ...]
+    ) -> h5py.Dataset:
+        """A dataset that may be read.
 
-        name: its path. kinds: the dtypes that it may have. shape: what it must have; None: any
-        length. Raises InputError for another, and where sizes cannot be true.
+        name: its path. found: what is there. kinds: the dtypes that it may have. shape: what it
+        must have; None: any length. Raises InputError for anything else, and where sizes cannot be
+        true.
         """
         where = self.where(name)
-        found = self.item(name)
-        if not isinstance(found, h5py.Dataset):
-            refuse(where, "a dataset", "none" if found is None else "something else")
-        expected = [np.dtype(kind) for kind in kinds]
-        if found.dtype not in expected:
-            refuse(where, f"numbers of type {' or '.join(map(str, expected))}", found.dtype)
-        size = found.shape
-        if size is None or len(size) != len(shape):
-            refuse(where, f"{len(shape)} axes", "none" if size is None else len(size))
-        if any(n is not None and n != m for n, m in zip(shape, size)):
-            words = ", ".join("any" if n is None else f"{n:,}" for n in shape)
-            refuse(where, f"the shape [{words}]", list(size))
-        if 0 in size:
-            return np.zeros(size, found.dtype)
-        check_storage(found, where)
+        found = checked.dataset(found, where, kinds, shape)
         self.room -= found.nbytes
         if self.room < 0:
             refuse(where, "as many numbers as such a file holds", f"{found.size:,} more")
-        try:
-            return np.asarray(found[()])
-        except FAILURES as error:
-            refuse(where, "numbers that can be read", told(error))
+        return found
+
+    def array(
+        self, name: str, found: Any, kinds: Sequence[DTypeLike], shape: tuple[int | None, ...]
+    ) -> NDArray[Any]:
+        """A dataset's numbers; parameters, errors: as of `dataset`."""
+        return numbers_of(self.dataset(name, found, kinds, shape), self.where(name))
 
     def drive(self, about: dict[str, Any]) -> NDArray[Any]:
         """The drive of one step, or of several."""
         found = self.item("drive")
         several = isinstance(found, h5py.Dataset) and len(found.shape or ()) == 2
         total = sum(about["neurons"])
-        drive = self.array("drive", POTENTIALS, (None, total) if several else (total,))
+        shape = (None, total) if several else (total,)
+        drive = self.array("drive", found, POTENTIALS, shape)
         checks.check_drive(self.where, drive)
         return drive
 
@@ -228,11 +218,11 @@ class _Reader:
         """(mute, inputs), each None where the file has none."""
         mute = None
         inputs = None
-        if self.item("mute") is not None:
-            mute = self.array("mute", ("u1",), (sum(about["neurons"]),))
-            checks.within(self.where("mute"), mute, 0, 1)
-        if self.item("inputs") is not None:
-            inputs = self.array("inputs", ("i8",), (None, 4))
+        if (found := self.item("mute")) is not None:
+            mute = self.array("mute", found, ("u1",), (sum(about["neurons"]),))
+            within(self.where("mute"), mute, 0, 1)
+        if (found := self.item("inputs")) is not None:
+            inputs = self.array("inputs", found, ("i8",), (None, 4))
             checks.check_inputs(self.where, inputs, len(starts), about["ticks_per_step"])
         return mute, inputs
 
@@ -249,48 +239,59 @@ class _Reader:
         potential: np.dtype[Any],
         own: Sequence[str],
         starts: NDArray[np.int64],
-    ) -> NDArray[np.void]:
-        """The spikes of all layers in the order of emission."""
-        parts = [np.zeros(0, spike_type(potential, own))]
+    ) -> Columns:
+        """The spikes of all layers in the order of emission, by the fields of `Trace.spikes`."""
+        kind = spike_type(potential, own)
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in kind.names or ()}
         for layer, name in enumerate(about["layers"]):
             if name not in self.paths:
                 continue
             path = self.paths[name]
             columns = self.columns(path, spike_kinds(potential, "", own))
             checks.check_population(self._below(path), columns, about, layer, starts)
-            part = np.zeros(len(columns["seq"]), spike_type(potential, own))
-            part["layer"] = layer
-            part["neuron"] = columns["node_ids"]
-            for column in columns.keys() & set(part.dtype.names or ()):
-                part[column] = columns[column]
-            parts.append(part)
-        spikes = np.concatenate(parts)
-        spikes = spikes[np.argsort(spikes["seq"], kind="stable")]
+            columns["neuron"] = columns["node_ids"]
+            columns["layer"] = np.full(len(columns["seq"]), layer)
+            for field, those in parts.items():
+                those.append(columns[field])
+        spikes: Columns = {}
+        for field, those in parts.items():
+            empty = np.zeros(0, kind[field])
+            spikes[field] = np.concatenate([empty, *(part.astype(kind[field]) for part in those)])
+        order = np.argsort(spikes["seq"], kind="stable")
+        spikes = {field: values[order] for field, values in spikes.items()}
         paths = [self.paths.get(name, "") for name in about["layers"]]
         checks.check_order(self.where, spikes, paths, bool(about["complete"]))
         return spikes
 
-    def columns(self, path: str, kinds: Kinds) -> dict[str, NDArray[Any]]:
+    def columns(self, path: str, kinds: Kinds) -> Columns:
         """The datasets of a group, all of one length. path: the group's. kinds: its columns."""
-        found: dict[str, NDArray[Any]] = {}
+        group = self.group(path)
+        found: dict[str, h5py.Dataset] = {}
+        length = None
         for name, (kind, _, _) in kinds.items():
             # format 1 had signed ones
             either = (kind, "i8") if name == "node_ids" and self.version == 1 else (kind,)
-            length = next((len(column) for column in found.values()), None)
-            found[name] = self.array(f"{path}/{name}", either, (length,))
-        return found
+            place = f"{path}/{name}"
+            found[name] = self.dataset(place, child(group, name), either, (length,))
+            length = found[name].shape[0]
+        # all lengths are right before anything is read
+        return {name: numbers_of(it, self.where(f"{path}/{name}")) for name, it in found.items()}
 
     def _below(self, path: str) -> Callable[[str], str]:
         return lambda name: self.where(f"{path}/{name}")
 
-    def deliveries(self, complete: bool) -> NDArray[np.void]:
+    def deliveries(self, complete: bool) -> Columns:
         """The deliveries in the order in which the queue gave them out; none of a part of a run."""
-        if not complete:
-            if self.item("deliveries") is not None:
-                refuse(self.where("deliveries"), "none in a part of a trace", "some")
-            return np.zeros(0, DELIVERY)
-        columns = self.columns("deliveries", delivery_kinds())
-        found = np.zeros(len(columns["spike"]), DELIVERY)
-        for name, values in columns.items():
-            found[name] = values
-        return found
+        if complete:
+            return self.columns("deliveries", delivery_kinds())
+        if self.item("deliveries") is not None:
+            refuse(self.where("deliveries"), "none in a part of a trace", "some")
+        return {name: np.zeros(0, DELIVERY[name]) for name in DELIVERY.names or ()}
+
+
+def _structured(columns: Columns, kind: np.dtype[np.void]) -> NDArray[np.void]:
+    """Columns of equal length as one structured array of the type `kind`."""
+    found = np.zeros(len(next(iter(columns.values()))), kind)
+    for name in kind.names or ():
+        found[name] = columns[name]
+    return found
