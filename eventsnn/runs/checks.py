@@ -14,7 +14,8 @@ from eventsnn.files.checked import dataset, finite, item, numbers_of, refuse, wi
 
 MOST = 2**63 - 1
 COUNT = ("i8",)
-CHARGE = ("i4", "i8", "f4", "f8")
+# of charges, by the kind of arithmetic
+CHARGE = {"fixed": ("i8", "i4"), "float32": ("f4", "f8"), "float64": ("f8",)}
 WHOLE = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 # of the layers, image by image; all of them are there, or none
 SUMS = ("spikes", "operations")
@@ -38,12 +39,13 @@ def check_run(
         found = numbers_of(dataset(item(file, name), where(name), kinds, shape), where(name))
         if found.dtype.kind == "f":
             finite(where(name), found)
-        elif kinds is not CHARGE:
+        else:
             within(where(name), found, low, high)
         return found
 
     images, count, steps = summary["images"], len(layers), summary["settings"]["steps"]
-    read("readout", CHARGE, images, steps, layers[-1].get("neurons"))
+    charge = CHARGE.get(str(summary["settings"].get("arithmetic")), ("i8", "f4", "f8"))
+    read("readout", charge, images, steps, layers[-1].get("neurons"), low=-MOST - 1)
     read("t_eq", COUNT, images, high=steps)
     read("ties", COUNT, count)
     read("images/index", COUNT, images)

@@ -168,8 +168,8 @@ def test_each_dataset_of_counts_is_checked(folder, tmp_path, kind):
         shutil.copy(folder / "run.h5", copy)
         with h5py.File(copy, "a") as file:
             DATASETS[kind](file, name, rng)
-        if kind == "gone" and name in OPTIONAL:
-            continue
+        if kind == "gone" and name in OPTIONAL or (kind, name) == ("another_type", "images/label"):
+            continue  # labels are whole numbers of any type
         with pytest.raises(InputError) as caught:
             eventsnn.open_results(copy.parent)
         said = str(caught.value)
