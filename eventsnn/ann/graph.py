@@ -11,6 +11,7 @@ import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError, in_python, named
 
 MAX_NODES = 10_000
+MAX_NAME = 1000  # characters
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,11 @@ def fresh(name: str, taken: Container[str]) -> str:
     return name
 
 
+def is_name(value: object) -> bool:
+    """Whether a value can be the name of a node: a text, not empty, not long, printable."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
 def _numbers(values: ArrayLike) -> str:
     return " ".join(f"{value:.4g}" for value in np.ravel(values))
 
@@ -220,6 +227,10 @@ def _check_names(graph: Graph) -> None:
         raise InputError(source, "at least one node", "an empty graph")
     if len(names) > MAX_NODES:
         raise InputError(source, f"at most {MAX_NODES:,} nodes", f"{len(names):,}")
+    for name in (*names, graph.input):
+        if not is_name(name):
+            expected = f"names of 1 to {MAX_NAME:,} printable characters"
+            raise InputError(source, expected, short(name), "rename the node")
     known = set(names)
     if len(known) < len(names) or graph.input in known:
         twice = graph.input

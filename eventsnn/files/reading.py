@@ -43,13 +43,15 @@ FAILURES = (
 
 
 @contextmanager
-def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def open_hdf5(
+    path: str | os.PathLike[str], what: str = "a file with a network"
+) -> Iterator[h5py.File]:
     """An HDF5 file, open for reading inside the block.
 
-    path: the file. Raises InputError where it cannot be read; whatever h5py raises inside the block
-    becomes one, too.
+    path: the file. what: it is to be, for messages. Raises InputError where it cannot be read;
+    whatever h5py raises inside the block becomes one, too.
     """
-    check_file(path)
+    check_file(path, what)
     _lengths.cache_clear()
     try:
         with h5py.File(path, "r") as file:
@@ -66,10 +68,10 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise InputError(path, "a whole HDF5 file", found, do) from error
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
+def check_file(path: str | os.PathLike[str], what: str = "a file with a network") -> None:
     """Raise InputError for what does not exist, is no regular file, cannot be read or is empty.
 
-    path: the file.
+    path: the file. what: it is to be, for the message.
     """
     found: str | None
     try:
@@ -83,7 +85,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     except (OSError, TypeError, ValueError) as error:
         found = told(error)
     if found:
-        raise InputError(path, "a file with a network", found, "check the path")
+        raise InputError(path, what, found, "check the path")
 
 
 def _check_heaps(path: str | os.PathLike[str], width: int) -> None:

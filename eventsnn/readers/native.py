@@ -13,13 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
-from urllib.parse import quote
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
+from eventsnn.ann.graph import MAX_NAME, MAX_NODES, Graph, Node, Preprocessing, is_name
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import (
     FAILURES,
@@ -34,6 +33,7 @@ from eventsnn.files.reading import (
     text_of,
     told,
 )
+from eventsnn.files.writing import path_step
 
 FORMAT = "eventsnn.ann"
 VERSION = 1
@@ -225,9 +225,10 @@ def _class_names(classes: Any) -> tuple[str, ...]:
 
 
 def _name(value: Any, where: str) -> str:
-    if not (isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable()):
-        raise InputError(where, "a text of 1 to 1,000 printable characters", short(value))
-    return value
+    if not is_name(value):
+        expected = f"a text of 1 to {MAX_NAME:,} printable characters"
+        raise InputError(where, expected, short(value))
+    return str(value)
 
 
 def _expect(value: Any, kind: type, where: str, expected: str) -> Any:
@@ -259,7 +260,7 @@ def _fill(file: h5py.File, graph: Graph) -> None:
     group = file.create_group("params")
     nodes = []
     for node in graph.nodes:
-        paths = {role: f"{_step(node.name)}/{_step(role)}" for role in node.params}
+        paths = {role: f"{path_step(node.name)}/{path_step(role)}" for role in node.params}
         _write_arrays(group, paths, node.params)
         entry = {"name": node.name, "op": node.op, "inputs": node.inputs, "attrs": node.attrs}
         nodes.append({**entry, "params": paths})
@@ -275,11 +276,3 @@ def _write_arrays(
     for role, path in paths.items():
         array = np.asarray(params[role])
         group[path] = array.astype(array.dtype.newbyteorder("<"))
-
-
-def _step(name: str) -> str:
-    """A name as one step of an HDF5 path.
-
-    What would separate steps, or mean "here", is percent-encoded.
-    """
-    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

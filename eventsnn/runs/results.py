@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
-from eventsnn.files.reading import check_storage, child, open_hdf5
+from eventsnn.files.reading import check_storage, child, open_hdf5, plain
+from eventsnn.runs.checks import check_run
 from eventsnn.runs.folder import TRACE
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.files import read_trace
+from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
 from eventsnn.views.tables import html_table, optional
 
@@ -81,7 +82,8 @@ class Results:
 
         def note(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
-                found[name] = f"{item.attrs.get('description', '')} ({item.attrs.get('unit', '')})"
+                words = [str(plain(item, key) or "") for key in ("description", "unit")]
+                found[name] = f"{words[0]} ({words[1]})"
 
         with self._run() as file:
             file["/"].visititems(note)
@@ -132,7 +134,7 @@ class Results:
         """run.h5, open inside a block."""
         if not self._file.is_file():
             raise InputError(self._file, "a run's numbers", "nothing of that name", DO)
-        return open_hdf5(self._file)
+        return open_hdf5(self._file, "a run's numbers")
 
     def __repr__(self) -> str:
         data = self.summary.get("data")
@@ -156,7 +158,8 @@ class Results:
 def open_results(folder: str | os.PathLike[str]) -> Results:
     """The `Results` that a run left: its summary, tables, counts and traces.
 
-    folder: the run's results folder. Raises InputError for a folder that is none, or is damaged.
+    folder: the run's results folder. Raises InputError for a folder that is none, or is damaged;
+    run.h5 is checked now, a trace when it is read.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -172,8 +175,12 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         summary = json.loads(_text(path / "summary.json"))
         if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
             raise ValueError("no settings in summary.json")
-        if type(summary.get("images")) is not int:
-            raise ValueError("no number of images in summary.json")
+        for key, value in (
+            ("images", summary.get("images")),
+            ("steps", summary["settings"].get("steps")),
+        ):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"no number of {key} in summary.json")
         layers = _rows(path / "layers.csv", ("layer",))
         accuracy = _rows(path / "accuracy.csv", ("T", "spikes_per_image"))
     except (OSError, ValueError, RecursionError, csv.Error) as error:
@@ -184,7 +191,10 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         raise InputError(path, "a whole results folder", words or error, do) from None
     names = [name for name in os.listdir(path) if re.fullmatch(TRACE, name)]
     traces = {int(name.removeprefix("trace-").removesuffix(".h5")): path / name for name in names}
-    return Results(path, summary, layers, accuracy, dict(sorted(traces.items())))
+    results = Results(path, summary, layers, accuracy, dict(sorted(traces.items())))
+    with results._run() as file:
+        check_run(results._file, file, summary, layers)
+    return results
 
 
 def _text(path: Path) -> str:

@@ -276,7 +276,7 @@ class Simulation(Prepared):
             "arithmetic": self.arithmetic.kind,
             "dtype": str(self.arithmetic.dtype),
             "fraction_bits": self.arithmetic.fraction_bits or None,
-            "bound_in_thresholds": self.arithmetic.bound,
+            "bound_in_q": self.arithmetic.bound,
             "readout_exponent": self.arithmetic.readout_exponent,
             "seed": self.seed,
             **self.engine.describe(),

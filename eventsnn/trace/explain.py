@@ -25,7 +25,7 @@ from eventsnn.trace.arrivals import (
     is_clocked,
     total,
 )
-from eventsnn.trace.microscope import observe
+from eventsnn.trace.microscope import SAME_TRACE, observe
 from eventsnn.trace.observation import DRIVE, EVENT, ITSELF, Observation
 from eventsnn.trace.trace import Trace
 
@@ -143,9 +143,11 @@ def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.
 
 def _brought(trace: Trace, spike: np.void, fired: np.void) -> int | float:
     """The charge that a spike brought to the neuron of the spike that it fired."""
-    into = incoming(trace.simulation, int(fired["layer"]), int(fired["neuron"]))
-    synapses = next(s for s in into if s.source == spike["layer"])
-    return synapses.charge[spike["neuron"]].item() * int(spike["sign"])
+    for synapses in incoming(trace.simulation, int(fired["layer"]), int(fired["neuron"])):
+        if synapses.source == spike["layer"] and synapses.reached[spike["neuron"]]:
+            return synapses.charge[spike["neuron"]].item() * int(spike["sign"])
+    expected = f"a synapse from the cause of spike {fired['seq']} to its neuron"
+    raise InputError("trace", expected, "none", SAME_TRACE)
 
 
 def _root(trace: Trace, spike: np.void) -> tuple[str, int | float]:

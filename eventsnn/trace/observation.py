@@ -104,7 +104,7 @@ class Observation:
         """
         numbers = self.simulation.arithmetic
         exponent = 0 if self.fires else numbers.readout_exponent
-        quanta = np.ldexp(np.asarray(values, np.float64), exponent - numbers.fraction_bits)
+        quanta = np.ldexp(np.asarray(values, np.float64), exponent - numbers.bits)
         return quanta / self.simulation.quanta[self.layer]
 
     def source(self, arrival: np.void) -> str:

@@ -169,8 +169,7 @@ def replay(
     simulation = trace.simulation
     edits = tuple(edits)
     run, found = _play_again(trace)
-    names = trace.spikes.dtype.names or ()
-    if not all(np.array_equal(found.spikes[name], trace.spikes[name]) for name in names):
+    if not _same(found, trace):
         expected = "a trace that this simulation reproduces"
         raise InputError("trace", expected, "another", "give the settings that made it")
     before = _readout(run)
@@ -186,6 +185,16 @@ def replay(
         simulation.output(np.stack([before, _readout(run)]), simulation.steps),
         unheeded(trace, found, edits),
     )
+
+
+def _same(one: Trace, other: Trace) -> bool:
+    """Whether two runs of an image are the same, event by event."""
+    same = one.end == other.end and np.array_equal(one.starts, other.starts)
+    for name in ("spikes", "deliveries", "input_deliveries"):
+        ones, others = getattr(one, name), getattr(other, name)
+        fields = ones.dtype.names or ()
+        same &= all(np.array_equal(ones[field], others[field]) for field in fields)
+    return bool(same)
 
 
 def _play_again(trace: Trace, edits: Sequence[Edit] = ()) -> tuple[EventRun, Trace]:

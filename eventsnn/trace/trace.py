@@ -1,7 +1,7 @@
 """What was recorded of one image: every spike, and every delivery as the queue gave it out.
 
 A `Trace` is in memory. `files.TraceFile` streams one to HDF5 while the run goes on, so that memory
-stays flat; its spikes are a superset of SONATA's. `files.read_trace` reads it back.
+stays flat (`format` says what it holds). `reading.read_trace` reads it back.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ DELIVERY = np.dtype(
         ("projection", "i4"),
     ]
 )
-# column of a trace file -> (dtype, unit, description); dtype v: that of potentials
+# column of a trace file -> (dtype, unit, description); dtype v: that of potentials, and their unit
 COLUMNS = {
-    "timestamps": ("f8", "steps", "time of the spike"),
-    "node_ids": ("i8", "", "neuron number in the layer: (y * W + x) * C + c"),
+    "timestamps": ("f8", "ms", "time of the spike; a step is 1 ms"),
+    "node_ids": ("u8", "", "neuron number in the layer: (y * W + x) * C + c"),
     "seq": ("u8", "", "place in the order of emission, over all layers"),
     "tick": ("i8", "ticks", "time of the spike"),
     "step": ("i4", "steps", "time step, counted from 0"),
@@ -51,8 +51,8 @@ COLUMNS = {
         "",
         "seq of the spike whose arrival fired it; -1: drive, or the neuron's own evaluation",
     ),
-    "v_before": ("v", "2^-F thresholds", "potential at the evaluation"),
-    "v_after": ("v", "2^-F thresholds", "potential after this spike"),
+    "v_before": ("v", "", "potential at the evaluation"),
+    "v_after": ("v", "", "potential after this spike"),
 }
 
 

@@ -479,7 +479,7 @@ def test_floating_point_has_no_fraction_bits_and_no_infinity(capsys, here, files
     with h5py.File(here / "a" / "run.h5") as file:
         assert (
             file["readout"].dtype == "float64"
-            and strict(file["provenance"][()])["semantics"]["bound_in_thresholds"] is None
+            and strict(file["provenance"][()])["semantics"]["bound_in_q"] is None
         )
 
 
