@@ -29,6 +29,9 @@ from tqdm import tqdm
 from eventsnn import Images, Network
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import Conditions, conditions, together
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.setting import pick
 from eventsnn.views.plots import BLUE, CASES, ORANGE
@@ -58,6 +61,14 @@ FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
 FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
 
 
+def decided(network: Network, steps: int, neuron: str, *, seed: int = 0, **time: Any) -> Conditions:
+    """What decides a result, be it that firing explodes; parameters as for `measure`."""
+    how = Time(**time)
+    return conditions(
+        Simulation(network, steps=steps, engine="event", neuron=neuron, seed=seed, time=how)
+    )
+
+
 def measure(
     network: Network,
     images: Images,
@@ -79,7 +90,8 @@ def measure(
         result = simulate(network, images, steps=steps, engine="event", **options)
     except EXPLOSIONS:
         row |= dict.fromkeys(("accuracy", "low", "high"), float("nan"))
-        return row | dict.fromkeys(MEANS, float("inf")), None
+        row |= dict.fromkeys(MEANS, float("inf"))
+        return row | {"conditions": decided(network, steps, neuron, **time)}, None
     (found,) = scripts.by_step(result, [steps], time.get("seed", 0))
     return row | found, scripts.hits(result)
 
@@ -103,6 +115,7 @@ def cases(
         row = {**of_order, "layer": its["layer"], "neurons": its["neurons"]}
         row |= {f"case {k}": its[f"I case {k}"] for k in CASES}
         row["error I"] = its["I"]
+        row["conditions"] = conditions(found.simulation)
         rows.append(row)
     return rows
 
@@ -117,7 +130,10 @@ def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
         mine = scripts.only(rows, neuron=neuron, order=order)
         values = [list(pick(row, keys).values()) for row in mine]
         shares = np.average(values, axis=0, weights=scripts.column(mine, "neurons"))
-        means.append({"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist()))})
+        under = {"conditions": together(scripts.column(mine, "conditions"))}
+        means.append(
+            {"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist())), **under}
+        )
     return means
 
 
@@ -130,6 +146,7 @@ def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[sc
         simulate(network, images, steps=steps, engine="event", order=order, seed=seed, neurons=True)
         for order in ("clocked", "fifo")
     )
+    both = together(conditions(result.simulation) for result in (clocked, fifo))
     heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
     all_worth = np.maximum(np.floor(heights), 0)
     rows = []
@@ -143,6 +160,7 @@ def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[sc
                 "rate fifo": float(b.mean() / steps),
                 "fired more than worth": float(np.mean(b > all_worth[:, here])),
                 "correlation": float(np.corrcoef(a.ravel(), b.ravel())[0, 1]),
+                "conditions": both,
             }
         )
     return rows
@@ -172,11 +190,12 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
             axes.barh(y, 100 * share, height, xerr=bars, label=words, **look)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy (%)", title=title)
+    axes.set_xlabel("accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    corner, columns = (1, 1.0), len(neurons)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=corner, ncols=columns, fontsize=8)
+    columns = len(neurons)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
 
@@ -226,9 +245,10 @@ def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: s
         axes.plot(x, share, "o-", ms=4, color=colour, label=neuron.upper())
         axes.axhline(100 * clocked[neuron], color=colour, ls="--", lw=1)
     words = "integration window (steps); spikes are delayed by up to 1 step"
-    axes.set(xlabel=words, ylabel="accuracy (%)", title=title)
+    axes.set(xlabel=words, ylabel="accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 
@@ -304,13 +324,14 @@ def study(args: argparse.Namespace) -> None:
         for part in (images, few, counted)
     )
     some += f" (dashed: clocked, {len(images)} images)"
-    scripts.save(draw_orders(rows, title), out, "arrival_order")
-    scripts.save(draw_windows(curve, clocked, some), out, "window")
-    scripts.save(draw_cases(means, those), out, "cases")
-    for table in (scripts.compact(rows), scripts.compact(curve)):
-        print(f"{text_table(table, FORMATS)}\n{scripts.footnote('clocked time', seed)}\n")
+    scripts.save(draw_orders(rows, title), out, "arrival_order", scripts.words(rows))
+    scripts.save(draw_windows(curve, clocked, some), out, "window", scripts.words(curve))
+    scripts.save(draw_cases(means, those), out, "cases", scripts.words(means))
+    for table in (rows, curve):
+        shown = text_table(scripts.compact(table), FORMATS)
+        print(f"{shown}\n{scripts.words(table)}\n{scripts.footnote('clocked time', seed)}\n")
     for table in (layers, means):
-        print(f"{text_table(table, FORMATS)}\n")
+        print(f"{text_table(scripts.bare(table), FORMATS)}\n{scripts.words(table)}\n")
     print(f"pictures and tables in {out}")
 
 

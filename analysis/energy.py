@@ -29,6 +29,7 @@ from tqdm import tqdm
 from eventsnn import Images, Network, statistics
 from eventsnn.ann import forward as ann
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import cost, scripts
 from eventsnn.studies.setting import pick
 from eventsnn.views.tables import in_unit, report_steps, text_table, write_csv
@@ -80,7 +81,7 @@ def measure(
         row = {"neuron": neuron, "T": t, **found}
         row["accuracy drop"] = found["accuracy"] * count / max(1, right) - 1
         row["rate"] = float(spikes.sum() / (network.neurons * t))
-        row |= costs
+        row |= {**costs, "conditions": conditions(result.simulation)}
         of_ann = cost.MAC * costs["ann_macs"] * 1e-6
         row["counted / ANN"] = costs["counted_microjoule"] / of_ann
         row["dnisnm / ANN"] = 1 + costs["dnisnm_energy_drop"]
@@ -95,6 +96,7 @@ def measure(
             "neurons": layer.size,
             "rate": float(spikes[i] / (layer.size * steps)),
             "operations into": float(operations[i]),
+            "conditions": conditions(result.simulation),
         }
         for i, layer in enumerate(network.spiking)
     ]
@@ -188,9 +190,10 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, out, "energy")
+    decided = scripts.words(by_step)
+    scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
-    print(text_table(scripts.compact(shown), COLUMNS))
+    print(f"{text_table(scripts.compact(shown), COLUMNS)}\n{decided}")
     print(f"\n{statistics.footnote(neurons[0])}")
     print(f"\nANN: {by_step[0]['ann_macs']:,} MACs; pictures and tables in {out}")
 

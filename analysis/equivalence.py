@@ -31,8 +31,9 @@ from tqdm import tqdm
 from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import pixel_range
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised
@@ -102,6 +103,7 @@ def measure(
         "largest T_eq": max(t_eq),
         "spikes": spikes / len(images),
         "operations": operations / len(images),
+        "conditions": conditions(result.simulation),
     }, t_eq
 
 
@@ -155,9 +157,10 @@ def compare(
                 if first == 0:
                     maps[model, t] = values[names[0]][0]
             for name, total in distance.items():
-                row = {"what": f"{model}, {name}", "T": t, "images": len(images)}
+                row = {"what": f"{model}, {one_line(name, 24)}", "T": t, "images": len(images)}
                 row["L1"] = float(total / len(images))
                 row["relative"] = float(total / norms[name]) if norms[name] else 0.0
+                row["conditions"] = conditions(simulation)
                 rows.append(row)
     return rows, maps
 
@@ -276,10 +279,13 @@ def study(args: argparse.Namespace) -> None:
     write_csv(out / "distance.csv", distances)
     title = scripts.title(network.graph, f"{len(images)} images")
     title += f"; above: {layer} of the first, channels added up"
-    scripts.save(draw(maps, layers[layer].grid, distances, rests, title), out, "equivalence")
+    decided, compared = scripts.words(rows), scripts.words(distances)
+    figure = draw(maps, layers[layer].grid, distances, rests, title)
+    scripts.save(figure, out, "equivalence", scripts.words([*rows, *distances]))
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
-    print(f"{text_table(rows, FORMATS)}\n\nL1 distance to the quantised ANN\n")
-    print(f"{text_table(shown)}\n\npictures and tables in {out}")
+    print(f"{text_table(scripts.bare(rows), FORMATS)}\n{decided}\n")
+    print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n{compared}\n")
+    print(f"pictures and tables in {out}")
 
 
 if __name__ == "__main__":

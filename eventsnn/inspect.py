@@ -18,7 +18,7 @@ import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.console import command
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
 from eventsnn.readers import identify, load
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         for line in describe(args.file, args.arch):
-            print(line, flush=True)
+            print(printable(line), flush=True)
     except InputError as error:
         print(f"eventsnn: error: {one_line(error.flags, 1000)}", file=sys.stderr)
         return 2

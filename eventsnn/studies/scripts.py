@@ -31,7 +31,9 @@ from eventsnn.settings import (
     layout,
     option_in,
 )
+from eventsnn.simulation.conditions import conditions, together
 from eventsnn.statistics import bootstraps, compare, wilson
+from eventsnn.views import plots
 from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ def by_step(result: Result, steps: Iterable[int], seed: int = 0) -> list[Row]:
     """One row for each T of `steps`: accuracy, and spikes and operations per image.
 
     The two means have bootstrap intervals, "spikes low" and so on. Spikes and operations of SRP's
-    first stage are among them.
+    first stage are among them. "conditions" are the result's.
 
     result: with labels. steps: the numbers T. seed: of the bootstrap.
     """
@@ -202,7 +204,7 @@ def by_step(result: Result, steps: Iterable[int], seed: int = 0) -> list[Row]:
         row = {"T": t, **accuracy(result, t)}
         for name in ("spikes", "operations"):
             row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
-        rows.append(row)
+        rows.append({**row, "conditions": conditions(result.simulation)})
     return rows
 
 
@@ -251,13 +253,25 @@ def discordant(row: Row) -> str:
 
 
 def compact(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
+    """Rows for the screen: the columns of `paired` as one, without ends of bootstrap intervals and
+    without conditions, which `words` says of all.
+    """
     shown = []
-    for row in rows:
+    for row in bare(rows):
         dropped = {name for name in row if name in PAIRED or name.endswith((" low", " high"))}
         kept = {name: value for name, value in row.items() if name not in dropped}
         shown.append(kept | {"gained : lost": discordant(row)})
     return shown
+
+
+def bare(rows: Iterable[Row]) -> list[Row]:
+    """Rows for the screen, without conditions, which `words` says of all."""
+    return [{name: value for name, value in row.items() if name != "conditions"} for row in rows]
+
+
+def words(rows: Iterable[Row]) -> str:
+    """What decided the results of a table or a picture, as a line. rows: with "conditions"."""
+    return str(together(row["conditions"] for row in rows))
 
 
 def squared_errors(
@@ -385,7 +399,8 @@ def layer_axis(axes: Axes, names: Sequence[str]) -> None:
     axes: whose. names: of all layers.
     """
     shown = range(0, len(names), (len(names) - 1) // MOST_NAMES + 1)
-    axes.set_xticks(shown, [names[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
+    labels = [plots.shown(names[i]) for i in shown]
+    axes.set_xticks(shown, labels, rotation=90, fontsize=7, parse_math=False)
     axes.margins(x=0.01)
     plain(axes, "y")
 
@@ -400,7 +415,12 @@ def plain(axes: Axes, grid: Any = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save(figure: Figure, out: Path, name: str) -> None:
-    """Writes a figure as PNG and SVG. out: the folder. name: of the files, without suffix."""
-    figure.savefig(out / f"{name}.png", dpi=150)
-    figure.savefig(out / f"{name}.svg")
+def save(figure: Figure, out: Path, name: str, conditions: str) -> None:
+    """Writes a figure as PNG and SVG.
+
+    out: the folder. name: of the files, without suffix. conditions: what decided it, as `words`
+    says it; it stands above the picture ("": nothing was simulated).
+    """
+    plots.caption(figure, conditions)
+    plots.save(figure, out / f"{name}.png", dpi=150)
+    plots.save(figure, out / f"{name}.svg")
