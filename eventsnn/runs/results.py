@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -22,6 +22,9 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.files import read_trace
 from eventsnn.trace.trace import Trace
 from eventsnn.views.tables import html_page, optional
+
+if TYPE_CHECKING:  # what draws is imported where it is used
+    from matplotlib.figure import Figure
 
 MOST = 10**8  # bytes of summary.json, or of a table
 DO = "give the folder that a run left (--out)"
@@ -123,6 +126,15 @@ class Results:
         pandas = optional("pandas")
         layers = pandas.DataFrame(self.layers).set_index("layer")
         return layers, pandas.DataFrame(self.accuracy).set_index("T")
+
+    def plot(self) -> Figure:
+        """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
+        from eventsnn.views.plots import result_figure
+
+        labelled = self.accuracy[-1].get("accuracy") is not None
+        rows = self.accuracy if labelled else []
+        title = f"{self.folder.name}, {self.summary['images']:,} images"
+        return result_figure(rows, self.layers[:-1], title, self.summary.get("conditions", ""))
 
     @property
     def _file(self) -> Path:

@@ -71,6 +71,10 @@ def test_it_says_what_it_is_and_is_not_written(folder):
     assert said.startswith(f"<Results {folder}: 3 images of ") and ", accuracy " in said
     assert "; engine event; order fifo; neuron if; encoding constant; " in said
     assert said.endswith("; T = 2; 2 traces>") and "<table>" in results._repr_html_()
+    accuracy, rates = results.plot().axes
+    shares = [100 * row["accuracy"] for row in results.accuracy]
+    assert accuracy.lines[0].get_ydata() == pytest.approx(shares)
+    assert len(rates.patches) == len(results.layers) - 1
     with pytest.raises(AttributeError):
         results.summary = {}
 
