@@ -168,14 +168,15 @@ def study(args: argparse.Namespace) -> None:
     timed = [row for row in rows if row["T"] != "rest"]
     ann_accuracy, title = rows[0]["ann"], scripts.title(graph, f"{len(images)} images")
     figure = draw(scripts.grouped(timed, "model"), ann_accuracy, title)
-    scripts.save(figure, args.out, "accuracy_latency")
+    decided = scripts.words(rows)
+    scripts.save(figure, args.out, "accuracy_latency", decided)
     last = {row["model"]: row for row in rows}  # of the largest T, or of rest
     shown = scripts.side_by_side(timed, "model", scripts.interval)
     for row in shown:
         for key in ("seeds", "best", "best T", "T_eq", "spikes", "operations"):
             row[key] = last[row["model"]][key]
         row["gained : lost"] = scripts.discordant(last[row["model"]])
-    print(text_table(shown, FORMATS))
+    print(f"{text_table(shown, FORMATS)}\n{decided}")
     print(f"\n{scripts.footnote(models[0], args.seed, args.seeds)}")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 

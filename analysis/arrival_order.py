@@ -35,6 +35,9 @@ from tqdm import tqdm
 from eventsnn import Images, Network, statistics
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import Conditions, conditions, together
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
 from eventsnn.studies import errors, scripts, seeds
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
@@ -66,6 +69,14 @@ FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
 FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
 
 
+def decided(network: Network, steps: int, neuron: str, *, seed: int = 0, **time: Any) -> Conditions:
+    """What decides a result, be it that firing explodes; parameters as for `measure`."""
+    how = Time(**time)
+    return conditions(
+        Simulation(network, steps=steps, engine="event", neuron=neuron, seed=seed, time=how)
+    )
+
+
 def measure(
     network: Network,
     images: Images,
@@ -93,7 +104,8 @@ def measure(
         ]
     except EXPLOSIONS:
         row |= dict.fromkeys(scripts.SHARE, float("nan"))
-        return row | dict.fromkeys(MEANS, float("inf")), None
+        row |= dict.fromkeys(MEANS, float("inf"))
+        return row | {"conditions": decided(network, steps, neuron, seed=drawn[0], **time)}, None
     (found,) = scripts.by_step(runs, [steps], drawn[0])
     return row | found, scripts.hits(runs)
 
@@ -128,6 +140,7 @@ def cases(
         for end in ("", " low", " high"):
             row |= {f"case {k}{end}": its[f"I case {k}{end}"] for k in CASES}
             row[f"error I{end}"] = its[f"I{end}"]
+        row["conditions"] = conditions(found[0].simulation)
         rows.append(row)
     return rows
 
@@ -142,7 +155,10 @@ def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
         mine = scripts.only(rows, neuron=neuron, order=order)
         values = [list(pick(row, keys).values()) for row in mine]
         shares = np.average(values, axis=0, weights=scripts.column(mine, "neurons"))
-        means.append({"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist()))})
+        under = {"conditions": together(scripts.column(mine, "conditions"))}
+        means.append(
+            {"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist())), **under}
+        )
     return means
 
 
@@ -155,6 +171,7 @@ def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[sc
         simulate(network, images, steps=steps, engine="event", order=order, seed=seed, neurons=True)
         for order in ("clocked", "fifo")
     )
+    both = together(conditions(result.simulation) for result in (clocked, fifo))
     heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
     all_worth = np.maximum(np.floor(heights), 0)
     rows, samples = [], {}
@@ -165,7 +182,8 @@ def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[sc
         for name, values in zip(LAYER_MEANS, (a / steps, b / steps, b > all_worth[:, here])):
             row[name] = float(values.mean())
             samples[layer.name, name] = Sample(values.mean(axis=1))
-        rows.append(row | {"correlation": statistics.pearson(a.ravel(), b.ravel())})
+        row["correlation"] = statistics.pearson(a.ravel(), b.ravel())
+        rows.append(row | {"conditions": both})
     return with_intervals(rows, [samples], seed)
 
 
@@ -193,11 +211,12 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
             axes.barh(y, 100 * share, height, xerr=bars, label=words, **look)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy (%)", title=title)
+    axes.set_xlabel("accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    corner, columns = (1, 1.0), len(neurons)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=corner, ncols=columns, fontsize=8)
+    columns = len(neurons)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
 
@@ -252,9 +271,10 @@ def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: s
         axes.plot(x, share, "o-", ms=4, color=colour, label=neuron.upper())
         axes.axhline(100 * clocked[neuron], color=colour, ls="--", lw=1)
     words = "integration window (steps); spikes are delayed by up to 1 step"
-    axes.set(xlabel=words, ylabel="accuracy (%)", title=title)
+    axes.set(xlabel=words, ylabel="accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 
@@ -332,14 +352,15 @@ def study(args: argparse.Namespace) -> None:
         for part in (images, few, counted)
     )
     some += f" (dashed: clocked, {len(images)} images)"
-    scripts.save(draw_orders(rows, title), out, "arrival_order")
-    scripts.save(draw_windows(curve, clocked, some), out, "window")
-    scripts.save(draw_cases(means, those), out, "cases")
+    scripts.save(draw_orders(rows, title), out, "arrival_order", scripts.words(rows))
+    scripts.save(draw_windows(curve, clocked, some), out, "window", scripts.words(curve))
+    scripts.save(draw_cases(means, those), out, "cases", scripts.words(means))
     footnote = scripts.footnote("clocked time", seed, args.seeds)
-    for table in (scripts.compact(rows), scripts.compact(curve)):
-        print(f"{text_table(table, FORMATS)}\n{footnote}\n")
-    for table in (scripts.without_ends(layers), means):
-        print(f"{text_table(table, FORMATS)}\n")
+    for table in (rows, curve):
+        shown = text_table(scripts.compact(table), FORMATS)
+        print(f"{shown}\n{scripts.words(table)}\n{footnote}\n")
+    for table in (layers, means):
+        print(f"{text_table(scripts.bare(table), FORMATS)}\n{scripts.words(table)}\n")
 
 
 def _first(images: Images, count: int) -> Images:

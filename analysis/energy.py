@@ -35,6 +35,7 @@ from tqdm import tqdm
 from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import cost, scripts
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
@@ -77,6 +78,7 @@ def measure(
     options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
     options["progress"] = sys.stderr.isatty()
     result = simulate(network, images, steps=steps, **options)
+    decided = conditions(result.simulation)
     ann_right = np.asarray(ann.classes_of(logits) == images.labels, np.float64)
     rows, samples, right = [], {}, {}
     for t in report_steps(steps):
@@ -92,7 +94,7 @@ def measure(
         row["ann_macs"] = int(cost.macs(network).sum())
         row |= {name: sample.mean for name, sample in found.items()}
         row["spikezip_ann_microjoule"] = cost.spikezip_ann(network)
-        rows.append(row)
+        rows.append(row | {"conditions": decided})
         samples |= {((neuron, t), name): sample for name, sample in found.items()}
     by_step = with_intervals(rows, [samples], seed, lambda row: (row["neuron"], row["T"]))
     rows, samples = [], {}
@@ -100,7 +102,8 @@ def measure(
         rates = result.spikes[:, i].sum(axis=1) / (layer.size * steps)
         into = result.operations[:, i].sum(axis=1)
         row = {"neuron": neuron, "layer": layer.name, "neurons": layer.size}
-        rows.append(row | {"rate": float(rates.mean()), "operations into": float(into.mean())})
+        row |= {"rate": float(rates.mean()), "operations into": float(into.mean())}
+        rows.append(row | {"conditions": decided})
         samples[layer.name, "rate"] = Sample(rates)
         samples[layer.name, "operations into"] = Sample(into)
     return by_step, with_intervals(rows, [samples], seed), right
@@ -202,9 +205,10 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, out, "energy")
+    decided = scripts.words(by_step)
+    scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
-    print(text_table(scripts.compact(shown), COLUMNS))
+    print(f"{text_table(scripts.compact(shown), COLUMNS)}\n{decided}")
     print(f"\n{scripts.footnote(neurons[0], args.seed)}")
     print(f"\nANN: {by_step[0]['ann_macs']:,} MACs")
 

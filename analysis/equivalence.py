@@ -36,8 +36,9 @@ from tqdm import tqdm
 
 from eventsnn import Images, Network
 from eventsnn.data.images import pixel_range
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import scripts
@@ -108,6 +109,7 @@ def measure(
         "differing neurons": differing,
         "differing outputs": wrong,
         **{name: sample.mean for (_, name), sample in samples.items()},
+        "conditions": conditions(result.simulation),
     }
     at_rest = samples[label, "mean T_eq"].values.tolist()
     row["largest T_eq"] = max(at_rest)
@@ -167,9 +169,10 @@ def compare(
                 if first == 0:
                     maps[model, t] = values[names[0]][0]
             for name, each in distances.items():
-                what, apart = f"{model}, {name}", np.concatenate(each)
+                what, apart = f"{model}, {one_line(name, 24)}", np.concatenate(each)
                 row = {"what": what, "T": t, "images": len(images), "L1": float(apart.mean())}
                 row["relative"] = float(apart.sum() / norms[name].sum()) if norms[name].any() else 0
+                row["conditions"] = conditions(simulation)
                 rows.append(row)
                 samples[(what, t), "L1"] = Sample(apart)
                 samples[(what, t), "relative"] = Sample(apart, norms[name])
@@ -289,10 +292,12 @@ def study(args: argparse.Namespace) -> None:
     write_csv(out / "distance.csv", distances)
     title = scripts.title(network.graph, f"{len(images)} images")
     title += f"; above: {layer} of the first, channels added up"
-    scripts.save(draw(maps, layers[layer].grid, distances, rests, title), out, "equivalence")
+    decided, compared = scripts.words(rows), scripts.words(distances)
+    figure = draw(maps, layers[layer].grid, distances, rests, title)
+    scripts.save(figure, out, "equivalence", scripts.words([*rows, *distances]))
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
-    print(f"{text_table(scripts.without_ends(rows), FORMATS)}\n")
-    print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n")
+    print(f"{text_table(scripts.bare(rows), FORMATS)}\n{decided}\n")
+    print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n{compared}\n")
     print(f"in the CSV files: {bootstrap_words(seed=args.seed)}")
 
 

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.sampled import with_intervals
@@ -88,16 +89,17 @@ def study(args: argparse.Namespace) -> None:
     for tau in dict.fromkeys((0, args.srp)):
         name = f"SRP (τ = {tau})" if tau else "without SRP"
         found = results[name] = errors.cases(network, images, srp=tau, **options)
+        under = {"conditions": conditions(found.simulation)}
         drawn[name] = with_intervals(found.layers, [found.samples], args.seed)
-        rows += [{"strategy": name, **row} for row in drawn[name]]
-        theorem += [{"strategy": name, **row} for row in found.theorem]
+        rows += [{"strategy": name, **row, **under} for row in drawn[name]]
+        theorem += [{"strategy": name, **row, **under} for row in found.theorem]
         write_csv(out / "error_cases.csv", rows)
         write_csv(out / "theorem.csv", theorem)
     levels = "L := T" if args.levels == "steps" else "own L"
     title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
-    scripts.save(draw(drawn, title), out, "error_cases")
+    scripts.save(draw(drawn, title), out, "error_cases", scripts.words(rows))
     for name, found in results.items():
-        print(f"{name}: percent of neurons and images")
+        print(f"{name}: percent of neurons and images\n{conditions(found.simulation)}")
         print(text_table(found.layers, FORMATS))
         print("Theorem 1, all layers:")
         for key in found.theorem[0]:

@@ -27,6 +27,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from eventsnn.exceptions import one_line
+from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.sampled import with_intervals
@@ -98,12 +100,14 @@ def study(args: argparse.Namespace) -> None:
         shown = {"progress": sys.stderr.isatty(), "seed": args.seed}
         found = errors.decompose(network, images, neuron=neuron, **shown, **time)
         results[neuron] = with_intervals(found.layers, [found.samples], args.seed)
-        all_rows += [{"neuron": neuron, **row} for row in results[neuron]]
+        under = {"conditions": conditions(found.simulation)}
+        all_rows += [{"neuron": neuron, **row, **under} for row in results[neuron]]
         write_csv(args.out / "error_parts.csv", all_rows)
-        print(f"{neuron.upper()}: the error grows most at {found.jump}")
+        print(f"{neuron.upper()}: the error grows most at {one_line(found.jump)}")
+        print(under["conditions"])
         print(f"{text_table(found.table())}\n")
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
-    scripts.save(draw(results, title), args.out, "error_parts")
+    scripts.save(draw(results, title), args.out, "error_parts", scripts.words(all_rows))
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
 
 

@@ -93,8 +93,8 @@ def study(args: argparse.Namespace) -> None:
         )
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, out, "srp_tau")
-    print(text_table(scripts.compact(rows), FORMATS))
+    scripts.save(figure, out, "srp_tau", scripts.words(rows))
+    print(f"{text_table(scripts.compact(rows), FORMATS)}\n{scripts.words(rows)}")
     print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 

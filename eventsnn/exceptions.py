@@ -165,3 +165,8 @@ def one_line(text: object, limit: int = 300) -> str:
     """`text` as one printable line of at most `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` with spaces for what moves a terminal's cursor or colours it; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
 from eventsnn.readers import identify, load
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         for line in describe(args.file, args.arch):
-            print(line, flush=True)
+            print(printable(line), flush=True)
     except InputError as error:
         return fail(error)
     return 0

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, in_python, named_options
+from eventsnn.exceptions import InputError, in_python, named_options, one_line
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.encoding import Code, Encoding, events_of
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
+from eventsnn.statistics import wilson
 from eventsnn.trace.edits import Delay, Drop, Move, Swap
 from eventsnn.trace.trace import Trace, record
-from eventsnn.views.tables import dataset, html_table, optional, report_steps
+from eventsnn.views.named import Named
+from eventsnn.views.progress import bar as progress_bar
+from eventsnn.views.tables import dataset, html_page, optional, report_steps
 
 if TYPE_CHECKING:  # what draws is imported where it is used
+    from matplotlib.figure import Figure
+
     from eventsnn.trace.explain import Explanation
     from eventsnn.trace.microscope import Observation
     from eventsnn.trace.replay import Replayed
+    from eventsnn.trace.worst import Worst
 
 
 DOUBTED = 512  # images that the ANN is asked about, where the accuracy is in doubt
@@ -111,10 +117,80 @@ class Result:
             )
         return float(np.mean(predictions == self.labels))
 
-    def rates(self) -> NDArray[np.float64]:
-        """Spikes per neuron and step for each spiking layer, float64 [L - 1]."""
+    def rates(self) -> Named:
+        """Spikes per neuron and step of each spiking layer, float64 [L - 1]; rates()["act1"]."""
         sizes = np.array([layer.size for layer in self.network.spiking])
-        return self.spikes[:, :-1].sum(axis=(0, 2)) / (len(self) * self.simulation.steps * sizes)
+        spikes = self.spikes[:, :-1].sum(axis=(0, 2))
+        names = [layer.name for layer in self.network.spiking]
+        return Named(spikes / (len(self) * self.simulation.steps * sizes), names)
+
+    def counts(self, layer: str | int) -> NDArray[np.int64]:
+        """Net spikes that each neuron of a layer sent, int64 [N, C, H, W].
+
+        layer: its name or number. The images run again unless `simulate` kept its neurons. Raises
+        InputError for a layer that there is not.
+        """
+        number = self._layer(layer)
+        found = []
+        for _, batch in self._with_neurons():
+            assert batch.counts is not None
+            found.append(batch.counts[:, self.network.columns(number)])
+        c, h, w = self.network.layers[number].grid
+        return np.concatenate(found).reshape(-1, h, w, c).transpose(0, 3, 1, 2)
+
+    def worst(self, count: int = 10, layer: str | int | None = None) -> Worst:
+        """The neurons whose spikes are furthest from what all their charge is worth, the worst
+        first: what `explain` has most to say of.
+
+        count: how many at most. layer: a layer's name or number (None: of all). The images run
+        again unless `simulate` kept its neurons. In floating point a neuron may be taken to be a
+        spike off that is not. Raises InputError for a layer without neurons, and for a model that
+        loses charge or changes between arrivals.
+        """
+        from eventsnn.trace.worst import worst
+
+        number = None if layer is None else self._layer(layer)
+        return worst(self.simulation, self._with_neurons(), count, number)
+
+    def plot(self) -> Figure:
+        """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
+        from eventsnn.views.plots import result_figure
+
+        rows = []
+        for row in self.table() if self.labels is not None else ():
+            low, high = wilson(round(row["accuracy"] * len(self)), len(self))
+            rows.append({**row, "accuracy_low": low, "accuracy_high": high})
+        rates = self.rates().items()
+        layers = [
+            {"layer": name, "shape": "x".join(map(str, layer.grid)), "rate": rate}
+            for layer, (name, rate) in zip(self.network.spiking, rates)
+        ]
+        title = f"{self.network.graph.meta.get('arch', 'network')}, {len(self):,} images"
+        return result_figure(rows, layers, title, conditions(self.simulation))
+
+    def _layer(self, layer: str | int) -> int:
+        """A layer's number. layer: its name or number."""
+        names = [its.name for its in self.network.layers]
+        if isinstance(layer, (int, np.integer)) and 0 <= layer < len(names):
+            return int(layer)
+        if layer not in names:
+            raise InputError("layer", f"one of {', '.join(names)}, or its number", repr(layer))
+        return names.index(str(layer))
+
+    def _with_neurons(self) -> Iterator[tuple[int, Batch]]:
+        """Yields (first image, its batch with counts, potentials and masks), of all images."""
+        if self.batch.counts is not None:
+            yield 0, self.batch
+            return
+        pixels: Any = getattr(self.images, "pixels", self.images)
+        if self.simulation.encoding.kind == "events":
+            pixels = [self._image(i) for i in range(len(self))]
+        yield from self.simulation.stream(pixels, numbers=self._numbers, neurons=True)
+
+    @property
+    def _numbers(self) -> NDArray[np.int64]:
+        """The images' numbers in their data set, on which randomness depends; int64 [N]."""
+        return getattr(self.images, "indices", np.arange(len(self)))
 
     def trace(self, image: int = 0) -> Trace:
         """Every spike and delivery of an image; event engine only.
@@ -167,8 +243,8 @@ class Result:
         if not 0 <= image < len(self):
             raise InputError("image", f"0 to {len(self) - 1}", image)
         if image not in self.traces:
-            numbers = getattr(self.images, "indices", np.arange(len(self)))
-            self.traces[image] = record(self.simulation, self._image(image), int(numbers[image]))
+            number = int(self._numbers[image])
+            self.traces[image] = record(self.simulation, self._image(image), number)
         return self.traces[image]
 
     def _step(self, step: int | None) -> int:
@@ -220,21 +296,20 @@ class Result:
         if self.labels is not None:
             variables["label"] = ("image", self.labels)
         names = [layer.name for layer in self.network.layers]
-        numbers = getattr(self.images, "indices", np.arange(len(self)))
-        return dataset(variables, image=numbers, step=steps, layer=names)
+        return dataset(variables, image=self._numbers, step=steps, layer=names)
 
     def __repr__(self) -> str:
         accuracy = "" if self.labels is None else f", accuracy {self.accuracy():.2%}"
         spikes = self.spikes.sum() / len(self)
         operations = self.operations.sum() / len(self) / 1e6
         return (
-            f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {spikes:,.0f} "
-            f"spikes and {operations:,.1f} M synaptic operations an image; "
-            f"{self.simulation.arithmetic}{f'; {self.note}' if self.note else ''}>"
+            f"<Result: {len(self)} images{accuracy}, {spikes:,.0f} spikes and {operations:,.1f} M "
+            f"synaptic operations an image; {conditions(self.simulation)}; "
+            f"{self.simulation.arithmetic}{f'; {one_line(self.note)}' if self.note else ''}>"
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
 @named_options
@@ -267,7 +342,7 @@ def simulate(
     workers: int | None = None,
     batch: int = 16,
     neurons: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Result:
     """Simulates images on a spiking network.
 
@@ -328,7 +403,8 @@ def simulate(
     workers: threads; None: one for each core.
     batch: images that a thread takes at a time.
     neurons: whether every neuron's net spikes and last potential are kept, in `Result.batch`.
-    progress: whether a progress bar is shown on a terminal after two seconds.
+    progress: whether a progress bar is shown after two seconds: True, on a terminal and in Jupyter;
+        None, in Jupyter; False, never.
 
     Returns a `Result`. Warns with DoubtfulAccuracy where the accuracy is near chance, or far below
     what the network's file says, and the ANN's own is, too, on the first 512 images (of 20 or more
@@ -397,7 +473,7 @@ def simulate(
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
     began = clock.perf_counter()
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for _, part in simulation.stream(
             pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons
         ):

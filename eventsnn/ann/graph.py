@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
 from eventsnn.ann.operators import OPERATORS, infer_shape
-from eventsnn.exceptions import InputError, in_python, named
+from eventsnn.exceptions import InputError, in_python, named, one_line
 
 MAX_NODES = 10_000
 MAX_NAME = 1000  # characters
@@ -145,10 +145,10 @@ class Graph:
 
     def __repr__(self) -> str:
         ops = ", ".join(f"{n} {op}" for op, n in self.count_operators().items())
-        name = self.meta.get("arch", "network")
+        name = one_line(self.meta.get("arch", "network"))
         return (
             f"<Graph {name}: input {'x'.join(map(str, self.input_shape))}, {ops}; "
-            f"{self.parameters:,} parameters; {self.source}>"
+            f"{self.parameters:,} parameters; {one_line(self.source)}>"
         )
 
     def count_operators(self) -> dict[str, int]:

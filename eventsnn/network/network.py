@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import linear
 
 INPUT = -1
@@ -161,8 +161,9 @@ class Network:
         return sys.modules["eventsnn"].simulate(self, images, **options)
 
     def __repr__(self) -> str:
+        name = one_line(self.graph.meta.get("arch", "network"))
         return (
-            f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, "
+            f"<Network {name}: {len(self.spiking)} layers, "
             f"{self.neurons:,} neurons, {self.synapses:,} synapses, {len(self.projections)} "
             f"projections; thresholds {self.thresholds}>"
         )
@@ -184,9 +185,9 @@ class Network:
         return rows
 
     def _repr_html_(self) -> str:
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
 def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:

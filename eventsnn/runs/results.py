@@ -9,20 +9,23 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.files.reading import check_storage, child, open_hdf5, plain
 from eventsnn.runs.checks import check_run
 from eventsnn.runs.folder import TRACE
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
-from eventsnn.views.tables import html_table, optional
+from eventsnn.views.tables import html_page, optional
+
+if TYPE_CHECKING:  # what draws is imported where it is used
+    from matplotlib.figure import Figure
 
 MOST = 10**8  # bytes of summary.json, or of a table
 DO = "give the folder that a run left (--out)"
@@ -126,6 +129,15 @@ class Results:
         layers = pandas.DataFrame(self.layers).set_index("layer")
         return layers, pandas.DataFrame(self.accuracy).set_index("T")
 
+    def plot(self) -> Figure:
+        """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
+        from eventsnn.views.plots import result_figure
+
+        labelled = self.accuracy[-1].get("accuracy") is not None
+        rows = self.accuracy if labelled else []
+        title = f"{self.folder.name}, {self.summary['images']:,} images"
+        return result_figure(rows, self.layers[:-1], title, self.summary.get("conditions", ""))
+
     @property
     def _file(self) -> Path:
         return self.folder / "run.h5"
@@ -144,15 +156,16 @@ class Results:
         accuracy = "" if right is None else f", accuracy {right:.2%}"
         count = len(self.traces)
         traces = f"; {count} trace{'s' * (count > 1)}" if count else ""
-        return (
-            f"<Results {self.folder}: {self.summary['images']:,} images{of}, T = {last['T']}"
-            f"{accuracy}, {last['spikes_per_image']:,.0f} spikes an image{traces}>"
+        # runs of earlier versions do not say theirs
+        decided = self.summary.get("conditions", f"T = {last['T']}")
+        words = (
+            f"Results {self.folder}: {self.summary['images']:,} images{of}{accuracy}, "
+            f"{last['spikes_per_image']:,.0f} spikes an image; {decided}{traces}"
         )
+        return f"<{one_line(words, 1000)}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>" + html_table(self.accuracy)
+        return html_page(self, self.accuracy)
 
 
 def open_results(folder: str | os.PathLike[str]) -> Results:

@@ -265,7 +265,7 @@ class Simulation(Prepared):
         return {
             "engine": self.engine.name,
             "neuron": self.neuron.words,
-            "initial_potential": _in_words(self.initial),
+            "initial_potential": in_words(self.initial),
             "steps": self.steps,
             "drive": self.encoding.describe(self.network),
             "encoding": self.encoding.name,
@@ -283,7 +283,7 @@ class Simulation(Prepared):
         }
 
 
-def _in_words(initial: Sequence[NDArray[np.float64]]) -> str:
+def in_words(initial: Sequence[NDArray[np.float64]]) -> str:
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
     if len(values - {0.0}) <= 1:

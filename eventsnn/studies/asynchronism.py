@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.data.images import Images
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
@@ -35,6 +35,7 @@ from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
 from eventsnn.trace.trace import Trace, record
+from eventsnn.views.progress import bar
 from eventsnn.views.tables import ByLayer
 
 PREDICTORS = {
@@ -197,7 +198,7 @@ class Asynchronism(ByLayer):
         more = np.average(shares, weights=[row["neurons"] for row in self.layers])
         return (
             f"<Asynchronism of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}, order {self.simulation.describe()['order']}: "
+            f"{conditions(self.simulation)}: "
             f"{more:.1%} of neurons fired more than their charge is worth>"
         )
 
@@ -207,7 +208,7 @@ def measure(
     images: Images | NDArray[Any],
     *,
     steps: int = 8,
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Asynchronism:
     """The `Asynchronism` of a network on images, one recorded image after the other.
@@ -220,9 +221,10 @@ def measure(
     settings = {"engine": "event", **settings}
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     found = []
-    shown = tqdm(pixels, unit="image", disable=None if progress else True, delay=2)
-    for image, number in zip(shown, numbers):
-        found.append(of_trace(record(simulation, image, int(number))[1]))
+    with bar(len(pixels), "image", progress) as shown:
+        for image, number in zip(pixels, numbers):
+            found.append(of_trace(record(simulation, image, int(number))[1]))
+            shown.update()
     neurons = {}
     for name in found[0]:
         neurons[name] = _stacked([each[name] for each in found])

@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.data import images as image_sets
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies import intervals
 from eventsnn.studies.intervals import Images, Spikes
 from eventsnn.studies.setting import check_names, exact, neuron_layers
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer, dataset, report_steps
 
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
@@ -112,9 +113,9 @@ class Certificate(ByLayer):
         accuracy = "" if self.labels is None else f", accuracy {row['accuracy']:.2%}"
         widens = "no layer's counts hang on it"
         if self.widens is not None:
-            widens = f"counts hang on it from {self.widens} on"
+            widens = f"counts hang on it from {one_line(self.widens)} on"
         return (
-            f"<Certificate: {len(self.classes)} images, T = {self.simulation.steps}{accuracy}; "
+            f"<Certificate: {len(self.classes)} images, {conditions(self.simulation)}{accuracy}; "
             f"the class of {row['certified']:.2%} is the same in every order of arrival; {widens}>"
         )
 
@@ -144,7 +145,7 @@ def certify(
     one_by_one: bool = False,
     labels: NDArray[np.int64] | None = None,
     keep: Sequence[str] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Certificate:
     """The `Certificate` of images after each of `steps` steps.
@@ -177,7 +178,7 @@ def certify(
     weights, readout = intervals.weights_of(simulation), _Readout(simulation)
     size = max(1, CHUNK // (steps * len(simulation.resting)))
     predicted, parts = [], []
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size):
             some = slice(start, start + size)
             these = Images(simulation, pixels[some], numbers[some], weights)

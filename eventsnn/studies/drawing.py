@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
+from eventsnn.views import plots
 from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def layer_axis(axes: Axes, names: Sequence[str]) -> None:
     axes: whose. names: of all layers.
     """
     shown = range(0, len(names), (len(names) - 1) // MOST_NAMES + 1)
-    axes.set_xticks(shown, [names[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
+    labels = [plots.shown(names[i]) for i in shown]
+    axes.set_xticks(shown, labels, rotation=90, fontsize=7, parse_math=False)
     axes.margins(x=0.01)
     plain(axes, "y")
 
@@ -127,7 +129,12 @@ def plain(axes: Axes, grid: Any = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save(figure: Figure, out: Path, name: str) -> None:
-    """Writes a figure as PNG and SVG. out: the folder. name: of the files, without suffix."""
-    figure.savefig(out / f"{name}.png", dpi=150)
-    figure.savefig(out / f"{name}.svg")
+def save(figure: Figure, out: Path, name: str, conditions: str) -> None:
+    """Writes a figure as PNG and SVG.
+
+    out: the folder. name: of the files, without suffix. conditions: what decided it, as
+    `scripts.words` says it; it stands above the picture ("": nothing was simulated).
+    """
+    plots.caption(figure, conditions)
+    plots.save(figure, out / f"{name}.png", dpi=150)
+    plots.save(figure, out / f"{name}.svg")

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import Images
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import is_soft_reset
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived
 from eventsnn.studies.sampled import Sample, Samples
@@ -49,6 +49,7 @@ from eventsnn.studies.unevenness import LEVELS, Cases, Counted, own_spikes, reco
 from eventsnn.studies.unevenness import TOLERANCE as TOLERANCE
 from eventsnn.studies.unevenness import classify as classify
 from eventsnn.studies.unevenness import contradicts as contradicts
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
@@ -113,8 +114,8 @@ class Errors(ByLayer):
     def __repr__(self) -> str:
         return (
             f"<Errors of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}: the last layer's is {self.layers[-1]['error']:.3g} of "
-            f"its activations' mean square; it grows most at {self.jump}>"
+            f"{conditions(self.simulation)}: the last layer's is {self.layers[-1]['error']:.3g} of "
+            f"its activations' mean square; it grows most at {one_line(self.jump)}>"
         )
 
 
@@ -124,7 +125,7 @@ def decompose(
     *,
     steps: int = 8,
     keep: Sequence[str] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Errors:
     """The `Errors` of every spiking layer: total = phi - a, in four parts (semantics, section 8).
@@ -275,7 +276,7 @@ def cases(
     *,
     steps: int = 8,
     levels: str = "steps",
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Cases:
     """The `Cases` of unevenness error I and II (SRP Def. 1 and 2), and Theorem 1 on every neuron.
@@ -326,11 +327,11 @@ def cases(
 
 
 def _chunks(
-    simulation: Simulation, pixels: NDArray[Any], numbers: NDArray[np.int64], progress: bool
+    simulation: Simulation, pixels: NDArray[Any], numbers: NDArray[np.int64], progress: bool | None
 ) -> Iterator[tuple[NDArray[Any], Batch, NDArray[np.int64]]]:
     """Yield (pixels, their `Batch`, v(0) and all drive, int64 [n, neurons]) of some images each."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
             some = slice(start, start + size)
             part = pixels[some]

@@ -37,6 +37,7 @@ from eventsnn.settings import (
     layout,
     option_in,
 )
+from eventsnn.simulation.conditions import conditions, together
 from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
 from eventsnn.studies import seeds
 from eventsnn.studies.drawing import LOOKS as LOOKS
@@ -259,7 +260,7 @@ def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:
     """One row for each T of `steps`: accuracy, and spikes and operations per image.
 
     The two means have bootstrap intervals, "spikes low" and so on. Spikes and operations of SRP's
-    first stage are among them.
+    first stage are among them. "conditions" are the result's.
 
     runs: with labels. steps: the numbers T. seed: of the bootstrap.
     """
@@ -280,7 +281,7 @@ def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:
         row = {"T": t, **accuracy(runs, t, seed)}
         for name in ("spikes", "operations"):
             row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
-        rows.append(row)
+        rows.append({**row, "conditions": conditions(result.simulation)})
     return rows
 
 
@@ -337,21 +338,28 @@ def discordant(row: Row) -> str:
 
 
 def compact(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
+    """Rows for the screen: the columns of `paired` as one, without ends of bootstrap intervals and
+    without conditions, which `words` says of all.
+    """
     shown = []
-    for row in rows:
-        (kept,) = without_ends([row])
-        pair = {"gained : lost": discordant(row)}
-        shown.append({name: value for name, value in kept.items() if name not in PAIRED} | pair)
+    for row in bare(rows):
+        kept = {name: value for name, value in row.items() if name not in PAIRED}
+        shown.append(kept | {"gained : lost": discordant(row)})
     return shown
 
 
-def without_ends(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen, without the columns that end in " low" and " high"."""
+def bare(rows: Iterable[Row]) -> list[Row]:
+    """Rows for the screen, without ends of intervals and without conditions, as in `compact`."""
+    ends = (" low", " high")
     return [
-        {name: value for name, value in row.items() if not name.endswith((" low", " high"))}
+        {name: x for name, x in row.items() if name != "conditions" and not name.endswith(ends)}
         for row in rows
     ]
+
+
+def words(rows: Iterable[Row]) -> str:
+    """What decided the results of a table or a picture, as a line. rows: with "conditions"."""
+    return str(together(row["conditions"] for row in rows))
 
 
 def squared_errors(

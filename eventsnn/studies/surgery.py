@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.data.images import Images, check_images
@@ -41,6 +40,7 @@ from eventsnn.network.network import Network
 from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import compare, wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
@@ -48,6 +48,7 @@ from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
@@ -67,7 +68,7 @@ def replace_layers(
     steps: int = 8,
     labels: NDArray[np.int64] | None = None,
     neurons: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Result:
     """The `Result` of a run in which the spikes of some layers are replaced.
@@ -149,7 +150,7 @@ class Costs(ByLayer):
         timing = sum(row["timing cost"] for row in self.layers)
         return (
             f"<Costs of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}, {self.counts} counts: "
+            f"{conditions(self.simulation)}, {self.counts} counts: "
             f"accuracy {self.snn['accuracy']:.2%} as it runs, "
             f"{self.layers[-1]['times accuracy']:.2%} with all layers replaced "
             f"(ANN {self.ann['accuracy']:.2%}); "
@@ -164,7 +165,7 @@ def costs(
     counts: str = "ideal",
     steps: int = 8,
     labels: NDArray[np.int64] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Costs:
     """The `Costs` of every layer of neurons, on labelled images.
@@ -307,14 +308,14 @@ def _chunks(
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
-    progress: bool,
+    progress: bool | None,
     replacements: int,
 ) -> Iterator[Replacing]:
     """Yield `Replacing`s; replacements: of each image, which the bar counts with its own run."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
     total = len(pixels) * (1 + replacements)
     with (
-        tqdm(total=total, unit="run", disable=None if progress else True, delay=2) as bar,
+        progress_bar(total, "run", progress) as bar,
         ThreadPoolExecutor(cores()) as pool,
     ):
         for start in range(0, len(pixels), size):

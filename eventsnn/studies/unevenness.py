@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.network.network import Layer
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import staircases
@@ -60,7 +61,7 @@ class Cases(ByLayer):
         neurons = sum(row["conditions hold"] for row in self.theorem)
         return (
             f"<Cases of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}: unevenness error I in {first:.2f} %, "
+            f"{conditions(self.simulation)}: unevenness error I in {first:.2f} %, "
             f"II in {second:.2f} % of neurons, mean of layers; Theorem 1: "
             f"{self.counterexamples} counterexamples among {neurons:,} neurons>"
         )

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import Grid
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import bounds
 from eventsnn.trace.arrivals import (
@@ -56,13 +57,13 @@ class Link:
         c, y, x = self.position
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {self.layer} {self.neuron} (c {c}, y {y}, x {x}) fired "
+            f"spike {self.seq}: {one_line(self.layer)} {self.neuron} (c {c}, y {y}, x {x}) fired "
             f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}"
             f"{brought}"
         )
 
     def __repr__(self) -> str:
-        return f"<Link: spike {self.seq} of {self.layer} {self.neuron}>"
+        return f"<Link: spike {self.seq} of {one_line(self.layer)} {self.neuron}>"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Chain:
     def __repr__(self) -> str:
         first = self.links[0]
         back = f"{len(self.links)} spikes back to {self.root}"
-        return f"<Chain of {back}, from spike {first.seq} in {first.layer}>"
+        return f"<Chain of {back}, from spike {first.seq} in {one_line(first.layer)}>"
 
 
 def explain_spike(trace: Trace, seq: int) -> Chain:
@@ -218,10 +219,11 @@ class Explanation:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
         rows = [self._row(number, step) for number, step in enumerate(self.steps, 1)]
-        return f"<pre>{escape(str(self))}</pre>" + html_table(rows)
+        decided = str(conditions(self.observation.simulation))
+        return f"<pre>{escape(str(self))}</pre>" + html_page(decided, rows)
 
     def _row(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
         """One of `steps` with its number, from 1, and charges in thresholds."""

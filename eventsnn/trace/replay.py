@@ -24,7 +24,8 @@ from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.prepared import Sink
 from eventsnn.simulation.simulation import Simulation
@@ -103,7 +104,7 @@ class Replayed:
         """A spike in words."""
         if spike is None:
             return "none"
-        layer = self.trace.names[spike["layer"]]
+        layer = one_line(self.trace.names[spike["layer"]])
         return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
 
     def _layer(self, name: str) -> str:
@@ -113,7 +114,7 @@ class Replayed:
         if len(rows) > SHOWN:
             steps += ", …"
         plural = "s" if len(rows) > 1 else ""
-        return f"  {name}: {_counts(rows)}, in step{plural} {steps}"
+        return f"  {one_line(name)}: {_counts(rows)}, in step{plural} {steps}"
 
     def _outcome(self) -> str:
         """What changed in the readout, in words."""
@@ -139,9 +140,10 @@ class Replayed:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
-        return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
+        decided = str(conditions(self.trace.simulation))
+        return f"<pre>{escape(str(self))}</pre>" + html_page(decided, self.spread)
 
 
 def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:

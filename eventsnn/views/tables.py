@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 
 Row = Mapping[str, Any]
 # key -> (heading, format spec)
@@ -30,6 +30,8 @@ COLUMNS = {
 }
 # characters of a name in a text table
 WIDEST = 28
+# characters of a name that are ever shown
+MOST_LETTERS = 1000
 UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -65,6 +67,16 @@ def html_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
     head = _html_line("th", _headings(rows[0], columns), sides)
     body = "".join(_html_line("td", _cells(row, columns), sides) for row in rows)
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def html_page(words: object, rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
+    """A paragraph of words and a table below it, as HTML for notebooks; names are escaped in both.
+
+    words: of any kind, such as an object, whose `repr` is taken without its angle brackets. rows,
+    columns: as in `text_table`; without rows there is no table.
+    """
+    text = words if isinstance(words, str) else repr(words)[1:-1]
+    return f"<p>{html.escape(text)}</p>" + (html_table(rows, columns) if rows else "")
 
 
 def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
@@ -111,7 +123,8 @@ def _cells(row: Row, columns: Headings) -> list[str]:
 
 def _cell(value: Any, spec: str) -> str:
     if value is None or isinstance(value, str):
-        return value or ""
+        # names of files may hold what would move the cursor of a terminal
+        return one_line(value or "", MOST_LETTERS)
     if spec or isinstance(value, int):
         return format(value, spec)
     return format(value, ",.4g" if abs(value) < 1000 else ",.0f")
@@ -146,7 +159,7 @@ class ByLayer:
         return dataset(variables, layer=names)
 
     def _repr_html_(self) -> str:
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
 def dataset(variables: Mapping[str, tuple[Any, Any]], **coordinates: Any) -> Any:

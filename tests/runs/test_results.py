@@ -71,8 +71,13 @@ def test_its_traces_are_there_by_image(folder, result):
 def test_it_says_what_it_is_and_is_not_written(folder):
     results = eventsnn.open_results(str(folder))
     said = repr(results)
-    assert said.startswith(f"<Results {folder}: 3 images of ") and said.endswith("; 2 traces>")
-    assert "T = 2, accuracy " in said and "<table>" in results._repr_html_()
+    assert said.startswith(f"<Results {folder}: 3 images of ") and ", accuracy " in said
+    assert "; engine event; order fifo; neuron if; encoding constant; " in said
+    assert said.endswith("; T = 2; 2 traces>") and "<table>" in results._repr_html_()
+    accuracy, rates = results.plot().axes
+    shares = [100 * row["accuracy"] for row in results.accuracy]
+    assert accuracy.lines[0].get_ydata() == pytest.approx(shares)
+    assert len(rates.patches) == len(results.layers) - 1
     with pytest.raises(AttributeError):
         results.summary = {}
 
