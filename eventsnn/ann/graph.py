@@ -19,11 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
 from eventsnn.ann.operators import OPERATORS, infer_shape
+from eventsnn.arguments import checked, checked_fields
 from eventsnn.exceptions import InputError, in_python, named
 
 MAX_NODES = 10_000
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Preprocessing:
     """A pixel p of channel c becomes (p * scale - mean[c]) / std[c].
@@ -37,6 +39,13 @@ class Preprocessing:
     std: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     known: bool = True
 
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and (self.std > 0).all()):
+            given = f"scale {self.scale:g}, std [{_numbers(self.std)}]"
+            name = "std" if self.scale > 0 else "scale"
+            raise InputError(name, "numbers above 0", given)
+
+    @checked
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """The preprocessed images, float32 [N, C, H, W].
 
@@ -64,6 +73,7 @@ class Preprocessing:
         return f"<Preprocessing: scale {self.scale:.6g}, mean and std of shapes {shapes}{told}>"
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Graph:
     """An ANN: nodes in an order in which every input comes first.

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import open_hdf5
 from eventsnn.files.writing import new_file, new_hdf5
@@ -61,6 +62,7 @@ class Population(NamedTuple):
         return f"<Population {self.name!r}: {self.size:,} neurons, {len(self.times):,} spikes>"
 
 
+@checked
 def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str, Any]]:
     """(a `Population` for each spiking layer that was kept, {what: value} about the run).
 
@@ -117,6 +119,7 @@ def _of_file(path: str | Path) -> _Contents:
     return sizes, columns, {**about, "end": float(end)}
 
 
+@checked
 def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
     """Writes spikes as SONATA: /spikes/<layer>/{timestamps, node_ids}, uncompressed, by time.
 
@@ -139,6 +142,7 @@ def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
                 group["sign"] = p.sign
 
 
+@checked
 def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
     """Writes spikes as text, one a line: neuron, time, and the sign where it is not always 1.
 
@@ -160,6 +164,7 @@ def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
         file.write("".join(lines).encode())
 
 
+@checked
 def to_neo(source: Trace | str | Path) -> Any:
     """Spikes as a neo.Block: a SpikeTrain for each neuron that fired, a Group for each layer.
 

@@ -15,7 +15,8 @@ from typing import TypeVar
 import h5py
 
 from eventsnn.ann.graph import Graph
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_file, open_hdf5, told
 from eventsnn.readers import native
 from eventsnn.readers.kinds import BUILT_IN, READERS, REBUILD
@@ -27,7 +28,7 @@ __all__ = ["READERS", "File", "Reader", "load", "read_native", "save", "write_na
 R = TypeVar("R")
 
 
-@named_options
+@checked
 def save(graph: Graph, path: str | Path) -> None:
     """Writes a graph as a checkpoint of eventsnn, which `load` reads back.
 
@@ -37,7 +38,7 @@ def save(graph: Graph, path: str | Path) -> None:
     write_native(graph, path)
 
 
-@named_options
+@checked
 def load(path: Path | str, arch: str | None = None) -> Graph:
     """The network in a file of any kind that has a reader.
 
@@ -55,6 +56,7 @@ def load(path: Path | str, arch: str | None = None) -> Graph:
     return identify(path, arch)[1]
 
 
+@checked
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
     """(what a file is, in words; the network in it).
 

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_storage, child, open_hdf5
 from eventsnn.runs.folder import TRACE
@@ -87,6 +88,7 @@ class Results:
             file["/"].visititems(note)
         return found
 
+    @checked
     def read(self, name: str) -> NDArray[Any]:
         """An array of run.h5, such as "readout", "digests" or "images/label".
 
@@ -102,6 +104,7 @@ class Results:
             check_storage(item, f"{self._file}: {name}")
             return np.asarray(item[()])
 
+    @checked
     def trace(self, image: int | None = None, simulation: Simulation | None = None) -> Trace:
         """The `Trace` of an image.
 
@@ -153,6 +156,7 @@ class Results:
         return f"<p>{escape(repr(self)[1:-1])}</p>" + html_table(self.accuracy)
 
 
+@checked
 def open_results(folder: str | os.PathLike[str]) -> Results:
     """The `Results` that a run left: its summary, tables, counts and traces.
 

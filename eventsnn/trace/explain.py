@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.simulation.simulation import Simulation
@@ -93,6 +94,7 @@ class Chain:
         return f"<Chain of {back}, from spike {first.seq} in {first.layer}>"
 
 
+@checked
 def explain_spike(trace: Trace, seq: int) -> Chain:
     """The `Chain` of causes of a spike, back to the drive.
 
@@ -230,6 +232,7 @@ class Explanation:
         return row
 
 
+@checked
 def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
     """The `Explanation` of a spiking neuron.
 

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
@@ -87,6 +88,7 @@ class TraceFile:
 
     AHEAD = 2
 
+    @checked
     def __init__(
         self,
         path: str | Path,
@@ -103,6 +105,10 @@ class TraceFile:
         self.number = number
         self.steps = steps
         self.names = [layer.name for layer in simulation.network.layers]
+        for where, given in (("layers", layers or ()), ("neurons", [n for n, _ in neurons or ()])):
+            for name in given:
+                if name not in self.names:
+                    raise InputError(where, f"layers among {', '.join(self.names)}", repr(name))
         chosen = set(self.names if layers is None else layers)
         self.numbers: list[int] | None = None
         if neurons:
@@ -400,6 +406,7 @@ def _add(digest: Any, value: Any, depth: int = 0) -> None:
         digest.update(array.data)
 
 
+@checked
 def read_trace(path: str | Path, simulation: Simulation | None = None) -> Trace:
     """The `Trace` in a file.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
@@ -25,6 +26,7 @@ __all__ = ["DRIVE", "EVENT", "ITSELF", "Observation", "arrival_type", "observe",
 SAME_TRACE = "give the network and settings that made the trace, and the whole of it"
 
 
+@checked
 def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
     """The `Observation` of one neuron.
 

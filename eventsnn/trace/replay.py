@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.arguments import Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
-from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
@@ -32,6 +32,7 @@ from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.changes import first_difference, spread, unheeded
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap, edited, named, recorded_order
 from eventsnn.trace.trace import Recorder, Trace
+from eventsnn.values import shaped
 
 __all__ = [
     "Swap",
@@ -150,6 +151,7 @@ def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
     return f"{gained} {unit}gained, {lost} lost, {moved} moved"
 
 
+@checked
 def replay(
     simulation: Simulation,
     trace: Trace,
@@ -211,6 +213,7 @@ def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | Non
         raise InputError("simulation", "the one that made the trace", found)
     if pixels is None:
         return
+    trace.simulation.check_pixels("pixels", pixels, 3)
     drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
     same = np.array_equal(np.atleast_2d(trace.drive), drive)
     if same and trace.simulation.encoding.kind == "events":
@@ -225,11 +228,12 @@ def _inputs(inputs: NDArray[np.int64] | None) -> NDArray[np.int64]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
+@checked
 def begin(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     sink: Sink | None = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
@@ -242,11 +246,12 @@ def begin(
     none). mute, inputs: as in a `Trace`. Raises InputError for another engine, and Overflow for
     drive that is too large for the arithmetic.
     """
-    return engine_of(simulation).begin(
-        drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs
-    )
+    engine = engine_of(simulation)
+    shaped("drive", np.atleast_2d(drive), None, len(simulation.resting))
+    return engine.begin(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
 
 
+@checked
 def run_at(
     trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Sink | None = None
 ) -> EventRun:
@@ -272,6 +277,7 @@ def run_at(
     return run
 
 
+@checked
 def state_at(trace: Trace, number: int) -> State:
     """The engine's whole `State` right before an event: potentials, memories, queue.
 
@@ -280,6 +286,7 @@ def state_at(trace: Trace, number: int) -> State:
     return run_at(trace, number).state
 
 
+@checked
 def branch(
     run: EventRun,
     trace: Trace | None = None,
@@ -341,11 +348,12 @@ def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
     heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]
 
 
+@checked
 def play(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
 ) -> tuple[EventRun, Trace]:

@@ -14,6 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, NullLocator
 
+from eventsnn.arguments import checked
+from eventsnn.views.tables import check_rows
+
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 # SRP's: warm where there are too many spikes, cold where too few, dark where the ANN is flat
@@ -30,6 +33,7 @@ MOST_BARS = 60
 DPI = 200
 
 
+@checked
 def accuracy_figure(
     rows: Sequence[Mapping[str, Any]], ann_accuracy: float | None, title: str = ""
 ) -> Figure:
@@ -38,10 +42,13 @@ def accuracy_figure(
     rows: as in accuracy.csv. ann_accuracy: the ANN's, from 0 to 1, or None without labels; then the
     share of images that are classified as the ANN does is shown instead. title: of the picture.
     """
+    key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
+    ends = () if ann_accuracy is None else ("accuracy_low", "accuracy_high")
+    check_rows(rows, ("T", key, *ends))
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     steps = [row["T"] for row in rows]
-    share = _percent(rows, "agreement_with_ann" if ann_accuracy is None else "accuracy")
+    share = _percent(rows, key)
     if ann_accuracy is not None:
         _show_intervals(axes, steps, rows)
         label = f"ANN, {ann_accuracy:.2%}"
@@ -77,11 +84,13 @@ def _percent(rows: Sequence[Mapping[str, Any]], key: str) -> list[float]:
     return [100 * row[key] for row in rows]
 
 
+@checked
 def rates_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     """Firing rate of each layer, in spikes per neuron and step, as a Figure.
 
     rows: as in layers.csv, without the readout. title: of the picture.
     """
+    check_rows(rows, ("layer", "rate", "shape"))
     few = len(rows) <= MOST_BARS
     figure = Figure(figsize=(WIDTH, 1.1 + 0.2 * len(rows) if few else 13), layout="constrained")
     axes = figure.subplots()
@@ -101,6 +110,7 @@ def rates_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     return figure
 
 
+@checked
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, without a warning for letters that the font does not have.
 
