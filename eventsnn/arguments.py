@@ -233,8 +233,8 @@ def _row(kinds: list[Kind]) -> Kind:
 
 
 def _listed(value: Any) -> list[Any] | None:
-    """What is inside of several things; None for text and for what has nothing inside."""
-    if isinstance(value, (str, bytes, abc.Mapping)) or not isinstance(value, abc.Iterable):
+    """What is inside of several things, of a mapping its keys; None for text and single things."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, abc.Iterable):
         return None
     try:
         return list(value)
@@ -366,24 +366,21 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_fields(cls: type[T]) -> type[T]:
-    """A dataclass or NamedTuple whose fields are checked like a function's arguments."""
-    if hasattr(cls, "__dataclass_fields__"):
-        made = _checked(cls.__init__, (cls,), cls.__module__, cls.__qualname__)
-        type.__setattr__(cls, "__init__", made)
-    else:
-        new = _checked(cls.__new__, (), cls.__module__, cls.__qualname__)
-        type.__setattr__(cls, "__new__", staticmethod(new))
+    """A dataclass whose fields are checked like a function's arguments."""
+    made = _checked(cls.__init__, (cls,), cls.__module__, cls.__qualname__)
+    type.__setattr__(cls, "__init__", made)
     return cls
 
 
 def named_fields(cls: type[T]) -> type[T]:
-    """A dataclass that answers a field which it does not have with the nearest that it has.
+    """A dataclass or NamedTuple that answers a field which it does not have with the nearest.
 
-    It checks the values itself.
+    It, or what takes it, checks the values.
     """
-    made = _checked(cls.__init__, (), cls.__module__, cls.__qualname__)
+    name = "__init__" if hasattr(cls, "__dataclass_fields__") else "__new__"
+    made = _checked(getattr(cls, name), (), cls.__module__, cls.__qualname__)
     made.checks.kinds = {}  # type: ignore[attr-defined]
-    type.__setattr__(cls, "__init__", made)
+    type.__setattr__(cls, name, made if name == "__init__" else staticmethod(made))
     return cls
 
 

@@ -25,7 +25,7 @@ from eventsnn.simulation.encoding import Code, Encoding, events_of
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
-from eventsnn.trace.edits import Delay, Drop, Move, Swap
+from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
 from eventsnn.values import not_empty, shown
 from eventsnn.views.tables import dataset, html_table, optional, report_steps
@@ -148,7 +148,7 @@ class Result:
         return explain_neuron(self.trace(image), layer, neuron)
 
     @checked
-    def replay(self, edits: Iterable[Swap | Move | Drop | Delay] = (), image: int = 0) -> Replayed:
+    def replay(self, edits: Iterable[Edit] = (), image: int = 0) -> Replayed:
         """What would have happened had spikes been swapped, moved, dropped or delayed.
 
         edits: of `Swap`, `Move`, `Drop`, `Delay`, one after the other. image: its place in this

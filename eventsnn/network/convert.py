@@ -31,6 +31,7 @@ from eventsnn.network.specification import Conversion
 from eventsnn.network.thresholds import (
     Thresholds,
     check_thresholds,
+    check_used,
     choose_thresholds,
     describe_rules,
 )
@@ -119,6 +120,7 @@ def convert(
     if calibration is not None:
         given = accept(graph, calibration, labelled=False, where="calibration")
         pixels = given.pixels
+    check_used(graph, thresholds, {"percentile": percentile, "dead": dead})
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:

@@ -134,7 +134,6 @@ def choose_thresholds(
         expected = "images (the thresholds are found on them)"
         do = "give calibration images, or thresholds the network brings itself"
         raise InputError("calibration", expected, "none", do)
-    _check_used(choices, thresholds, options)
     found = {choice.node.name: choice.theta for choice in choices}
     if pixels is not None:
         found.update(_run(graph, pixels, [c for c in choices if c.rule.running], options))
@@ -154,11 +153,14 @@ def choose_thresholds(
     return thetas
 
 
-def _check_used(choices: list[_Choice], thresholds: Any, options: Mapping[str, Any]) -> None:
+def check_used(graph: Graph, thresholds: Any, options: Mapping[str, Any]) -> None:
     """Raises InputError for an option that no layer's threshold depends on.
 
-    choices: of all layers. thresholds: what chose them. options: name -> value of all of OPTIONS.
+    graph: the ANN. thresholds: as in `choose_thresholds`. options: name -> value of all of OPTIONS.
     """
+    if isinstance(thresholds, Mapping) or options == OPTIONS:
+        return
+    choices = [_choose(graph, node, thresholds, options) for node in graph.activations]
     used = {name for choice in choices for name in choice.rule.uses}
     if isinstance(thresholds, str) and thresholds not in BUILT_IN:
         used |= {*RULES.find(thresholds).uses}  # it may choose among the others by it

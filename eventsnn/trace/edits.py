@@ -6,12 +6,12 @@ Spikes can be swapped, moved, dropped or delayed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked, checked_fields
+from eventsnn.arguments import OWN, checked, named_fields
 from eventsnn.engine.event.order import WHOLE, Order, replay_order
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
@@ -20,7 +20,7 @@ from eventsnn.trace.trace import Trace
 DROPPED = -1
 
 
-@checked_fields
+@named_fields
 class Swap(NamedTuple):
     """The deliveries of two spikes change places and times, the first with the first and so on.
 
@@ -31,7 +31,7 @@ class Swap(NamedTuple):
     b: int
 
 
-@checked_fields
+@named_fields
 class Move(NamedTuple):
     """A spike is delivered right before another, at its tick.
 
@@ -42,14 +42,14 @@ class Move(NamedTuple):
     before: int
 
 
-@checked_fields
+@named_fields
 class Drop(NamedTuple):
     """A spike is fired but never delivered. seq: the spike, by its seq in the trace."""
 
     seq: int
 
 
-@checked_fields
+@named_fields
 class Delay(NamedTuple):
     """A spike is delivered so many steps later; with a barrier its step waits for it.
 
@@ -60,7 +60,7 @@ class Delay(NamedTuple):
     steps: float
 
 
-Edit = Swap | Move | Drop | Delay
+Edit = Annotated[Swap | Move | Drop | Delay, OWN]  # each is judged where it is carried out
 
 
 @checked

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import OWN, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.simulation.simulation import Simulation
@@ -95,7 +95,7 @@ class Chain:
 
 
 @checked
-def explain_spike(trace: Trace, seq: int) -> Chain:
+def explain_spike(trace: Trace, seq: Annotated[int, OWN]) -> Chain:
     """The `Chain` of causes of a spike, back to the drive.
 
     trace: a complete one. seq: the spike's place in the order of emission. Raises InputError where

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of, is_map
-from eventsnn.arguments import Natural, checked
+from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
@@ -253,7 +253,7 @@ def begin(
 
 @checked
 def run_at(
-    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Sink | None = None
+    trace: Trace, number: Annotated[int, OWN], edits: Sequence[Edit] = (), sink: Sink | None = None
 ) -> EventRun:
     """The recorded run, edited or not, right before it takes an event from the queue.
 
@@ -278,7 +278,7 @@ def run_at(
 
 
 @checked
-def state_at(trace: Trace, number: int) -> State:
+def state_at(trace: Trace, number: Annotated[int, OWN]) -> State:
     """The engine's whole `State` right before an event: potentials, memories, queue.
 
     trace, number, and what is raised: as in `run_at`.

@@ -553,7 +553,7 @@ SLIPS = {
     ],
     "explain": [
         (lambda: explain.explain_spike(recorded(), -1), "spike: expected a number from 0"),
-        (lambda: explain.explain_spike(recorded(), "0"), "seq: expected a whole number"),
+        (lambda: explain.explain_spike(recorded(), "0"), "spike: expected a number from 0"),
         (lambda: explain.explain_spike(result(), 0), "trace: expected a Trace, found a Result"),
         (lambda: explain.explain_neuron(recorded(), "act9", 0), "layer: expected one of"),
         (lambda: explain.explain_neuron(recorded(), 0, 0.5), "neuron: expected"),
@@ -591,10 +591,10 @@ SLIPS = {
         (lambda: replay.replay(simulation(), recorded(), edits=3), "edits: expected a list"),
         (lambda: replay.replay(simulation(), recorded(), edits=eventsnn.Drop(0)), "edits"),
         (lambda: replay.replay(simulation(), recorded(), edits=[0]), "edits"),
-        (lambda: replay.run_at(recorded(), 0), "event: expected|number: expected"),
-        (lambda: replay.run_at(recorded(), "1"), "number: expected"),
+        (lambda: replay.run_at(recorded(), 0), "event: expected an event's number"),
+        (lambda: replay.run_at(recorded(), "1"), "event: expected an event's number"),
         (lambda: replay.run_at(result(), 1), "trace: expected a Trace"),
-        (lambda: replay.state_at(recorded(), 1.5), "number: expected"),
+        (lambda: replay.state_at(recorded(), 1.5), "event: expected an event's number"),
         (lambda: replay.state_at(recorded(), -1), "event: expected|number: expected"),
         (lambda: replay.state_at(simulation(), 1), "trace: expected a Trace"),
         (lambda: replay.begin(network(), recorded().drive), "simulation: expected a Simulation"),
@@ -610,14 +610,14 @@ SLIPS = {
     "edits": [
         (lambda: eventsnn.Swap(1), "argument b"),
         (lambda: eventsnn.Swap(a=1, c=2), "options among"),
-        (lambda: eventsnn.Swap(1.5, 2), "a: expected a whole number"),
-        (lambda: eventsnn.Move("1", 2), "seq: expected a whole number"),
+        (lambda: edited(eventsnn.Swap(1.5, 2)), "spikes by their seq, .*found 1.5"),
+        (lambda: edited(eventsnn.Move("1", 2)), "spikes by their seq"),
         (lambda: eventsnn.Move(1, after=2), "options among"),
         (lambda: eventsnn.Move(0), "argument before"),
         (lambda: eventsnn.Drop(), "argument seq"),
-        (lambda: eventsnn.Drop([1, 2]), "seq: expected a whole number"),
+        (lambda: edited(eventsnn.Drop([1, 2])), "spikes by their seq"),
         (lambda: eventsnn.Drop(1, 2), "at most 1 arguments"),
-        (lambda: eventsnn.Delay(1, "2"), "steps: expected a number"),
+        (lambda: edited(eventsnn.Delay(0, "2")), "steps: expected 0 to 65,536 steps, found '2'"),
         (lambda: eventsnn.Delay(1), "argument steps"),
         (lambda: edits.edited(recorded(), [eventsnn.Delay(0, -1)]), "expected 0 to 65,536 steps"),
         (lambda: edits.edited(recorded(), eventsnn.Drop(0)), "edits"),
@@ -819,6 +819,10 @@ SLIPS = {
 @cache
 def found_errors():
     return errors.decompose(network(), PIXELS, **T)
+
+
+def edited(*changes):
+    return edits.edited(recorded(), changes)
 
 
 def split(**changes):
