@@ -5,7 +5,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.ann.pixels import misfit
-from eventsnn.arguments import Count, checked, checked_by
+from eventsnn.arguments import OWN, Count, checked, checked_by
 from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
 from eventsnn.data.images import pixel_range
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, in_python, named
+from eventsnn.network.linear import Grid
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
@@ -127,7 +128,7 @@ class Result:
 
     @checked
     def observe(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Observation:
         """What arrived at one neuron, event by event; `microscope.plot` draws it.
 
@@ -140,7 +141,7 @@ class Result:
 
     @checked
     def explain(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Explanation:
         """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron

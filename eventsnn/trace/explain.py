@@ -233,7 +233,9 @@ class Explanation:
 
 
 @checked
-def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
+def explain_neuron(
+    trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]
+) -> Explanation:
     """The `Explanation` of a spiking neuron.
 
     trace, layer, neuron, and what is raised: as in `microscope.observe`. Raises InputError for the

@@ -6,12 +6,12 @@ figure = plot(observation)
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import OWN, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
@@ -27,7 +27,7 @@ SAME_TRACE = "give the network and settings that made the trace, and the whole o
 
 
 @checked
-def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
+def observe(trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]) -> Observation:
     """The `Observation` of one neuron.
 
     trace: the run. layer: name or number. neuron: number in the layer, or its position (c, y, x).

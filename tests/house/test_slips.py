@@ -518,7 +518,7 @@ SLIPS = {
         (lambda: result().trace("0"), "image: expected .*'0'"),
         (lambda: result().trace(3), "image: expected 0 to 2, found 3"),
         (lambda: result().observe("act9", 0), "layer: expected one of .*'act9'"),
-        (lambda: result().observe(0, "first"), "neuron: expected .*'first'"),
+        (lambda: result().observe(0, "first"), "neuron: expected .*found first"),
         (lambda: result().observe(0, (0, 0)), "neuron: expected"),
         (lambda: result().observe(0, 10**6), "neuron: expected a number from 0"),
         (lambda: result().explain(1.5, 0), "layer: expected .*1.5"),
