@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import wraps
-from inspect import signature
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
-
 
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 # options that the command line spells in another way
@@ -140,25 +132,6 @@ def check_options(where: str, given: Iterable[str], known: Iterable[str]) -> Non
             near = get_close_matches(name, known, 1, 0.6)
             do = f"did you mean {near[0]}?" if near else f"see help({where})"
             raise OptionError(where, f"options among {', '.join(known)}", repr(name), do, 1000)
-
-
-def named_options(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which answers an option that it does not have with the nearest that it has."""
-    names = list(signature(function).parameters)
-    where = f"eventsnn.{function.__qualname__.removesuffix('.__init__')}"
-
-    @wraps(function)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
-        check_options(where, options, names)
-        return function(*args, **options)
-
-    return checked
-
-
-def named_fields(cls: type[T]) -> type[T]:
-    """A dataclass that answers a field that it does not have with the nearest that it has."""
-    type.__setattr__(cls, "__init__", named_options(cls.__init__))
-    return cls
 
 
 def one_line(text: object, limit: int = 300) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
@@ -41,6 +42,7 @@ META = {
 CALIBRATION = ", which needs calibration images (--data with a train split, or --calibration)"
 
 
+@checked
 def describe(path: str, arch: str | None = None) -> Iterator[str]:
     """Yields all that the command prints, line by line.
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
-from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
+from eventsnn.arguments import OWN, Count, checked, checked_by
+from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
+from eventsnn.data.images import pixel_range
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, in_python, named_options, one_line
+from eventsnn.exceptions import InputError, in_python, named, one_line
+from eventsnn.network.linear import Grid
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
@@ -26,8 +29,9 @@ from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
 from eventsnn.statistics import wilson
-from eventsnn.trace.edits import Delay, Drop, Move, Swap
+from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
+from eventsnn.values import not_empty, shown
 from eventsnn.views.named import Named
 from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import dataset, html_page, optional, report_steps
@@ -84,6 +88,7 @@ class Result:
         """Synaptic operations by target layer, int64 [N, L, T]."""
         return self.batch.operations
 
+    @checked
     def readout(self, step: int | None = None) -> NDArray[np.float64]:
         """The output after `step` steps (None: all), float64 [N, classes], in the ANN's units.
 
@@ -93,6 +98,7 @@ class Result:
         step = self._step(step)
         return self.simulation.output(self.batch.readout[:, step - 1], step)
 
+    @checked
     def predictions(self, step: int | None = None) -> NDArray[np.int64]:
         """The class with the largest readout (the first of equals) after `step` steps, int64 [N].
 
@@ -105,6 +111,7 @@ class Result:
             raise InputError("predictions", "an output of classes", f"a map of {shape}", do)
         return classes_of(self.batch.readout[:, self._step(step) - 1])
 
+    @checked
     def accuracy(self, step: int | None = None) -> float:
         """The share of images classified as labelled after `step` steps (None: all).
 
@@ -192,6 +199,7 @@ class Result:
         """The images' numbers in their data set, on which randomness depends; int64 [N]."""
         return getattr(self.images, "indices", np.arange(len(self)))
 
+    @checked
     def trace(self, image: int = 0) -> Trace:
         """Every spike and delivery of an image; event engine only.
 
@@ -199,8 +207,9 @@ class Result:
         """
         return self._recorded(image)[1]
 
+    @checked
     def observe(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Observation:
         """What arrived at one neuron, event by event; `microscope.plot` draws it.
 
@@ -211,15 +220,17 @@ class Result:
 
         return observe(self.trace(image), layer, neuron)
 
+    @checked
     def explain(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Explanation:
         """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron
 
         return explain_neuron(self.trace(image), layer, neuron)
 
-    def replay(self, edits: Iterable[Swap | Move | Drop | Delay] = (), image: int = 0) -> Replayed:
+    @checked
+    def replay(self, edits: Iterable[Edit] = (), image: int = 0) -> Replayed:
         """What would have happened had spikes been swapped, moved, dropped or delayed.
 
         edits: of `Swap`, `Move`, `Drop`, `Delay`, one after the other. image: its place in this
@@ -241,7 +252,7 @@ class Result:
 
     def _recorded(self, image: int) -> tuple[EventRun, Trace]:
         if not 0 <= image < len(self):
-            raise InputError("image", f"0 to {len(self) - 1}", image)
+            raise InputError("image", f"0 to {len(self) - 1}", image, "count from 0 in this run")
         if image not in self.traces:
             number = int(self._numbers[image])
             self.traces[image] = record(self.simulation, self._image(image), number)
@@ -256,6 +267,7 @@ class Result:
     def _last_only(self) -> bool:
         return self.simulation.stages > 1
 
+    @checked
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row for each of `steps` (None: 1, 2, 4, … and T).
 
@@ -312,12 +324,12 @@ class Result:
         return html_page(self, self.table())
 
 
-@named_options
+@checked_by(Specification, Time, Encoding)
 def simulate(
     network: Network,
-    images: Images | NDArray[Any] | Sequence[Any],
+    images: GivenImages,
     *,
-    labels: NDArray[np.int64] | None = None,
+    labels: GivenLabels = None,
     steps: int = Specification.steps,
     engine: str = "clocked",
     neuron: Any = Specification.neuron,
@@ -339,8 +351,8 @@ def simulate(
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
     ticks: int | None = Time.ticks,
-    workers: int | None = None,
-    batch: int = 16,
+    workers: Count | None = None,
+    batch: Count = 16,
     neurons: bool = False,
     progress: bool | None = None,
 ) -> Result:
@@ -349,10 +361,11 @@ def simulate(
     **What runs**
 
     network: what `eventsnn.convert` returns.
-    images: `Images`, or raw pixels [N, C, H, W] of any number type, or for encoding "events" a
-        list with each image's input events (`encoding.events_of`).
-    labels: the images' classes, int64 [N]; `Images` bring their own. Not used where the output is
-        a map of more than one place, which has no classes.
+    images: `Images`, or raw pixels [N, C, H, W] of any number type as an array, a list or a tensor,
+        or batches of pixels and labels, as a DataLoader gives them (`data.accept`); or for encoding
+        "events" a list with each image's input events (`encoding.events_of`).
+    labels: the images' classes, whole numbers [N] or one-hot [N, K]; None for images that bring
+        their own, and where the output is a map of more than one place, which has no classes.
     steps: T, the number of time steps, 1 to 65,536.
 
     **Neurons and input**
@@ -414,11 +427,6 @@ def simulate(
     potentials that 64 bits do not hold.
     """
     encoding = _encoding(encoding, bias_once)
-    note = ""
-    if encoding.kind != "events":
-        images, note = as_vectors(network.graph, images)
-    pixels: Any = getattr(images, "pixels", images)
-    labels = None if is_map(network.graph) else getattr(images, "labels", labels)
     decided = with_preset(
         simulate,
         compat,
@@ -441,16 +449,19 @@ def simulate(
         delays=delays,
         max_events=max_events,
         ticks=ticks,
-    ).resolved()
-    inputs, ends = None, (0.0, 1.0)
+    )
+    inputs: Any = None
+    ends = (0.0, 1.0)
     if encoding.kind == "events":
-        shape = network.graph.input_shape
-        pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
+        ticks = time.resolved().ticks
+        given = _events(network, images, labels, steps, ticks)
+        inputs = given.pixels
     else:
-        check_images(network.graph, pixels, labels)
-        fitting = in_python(misfit(network.graph.preprocessing, pixels))
-        note = "; ".join(filter(None, (note, fitting)))
-        ends = pixel_range(pixels)
+        given = accept(network.graph, images, labels)
+        fitting = in_python(misfit(network.graph.preprocessing, given.pixels))
+        given = given._replace(note="; ".join(filter(None, (given.note, fitting))))
+        ends = pixel_range(given.pixels)
+    pixels = given.pixels
     simulation = Simulation(
         network,
         steps=steps,
@@ -469,19 +480,19 @@ def simulate(
         seed=seed,
     )
     simulation.encoding.check_model(simulation.neuron)
-    numbers = getattr(images, "indices", np.arange(len(pixels)))
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
     began = clock.perf_counter()
     with progress_bar(len(pixels), "image", progress) as bar:
         for _, part in simulation.stream(
-            pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons
+            pixels, numbers=given.numbers, workers=workers, batch=size, neurons=neurons
         ):
             parts.append(part)
             bar.update(len(part.readout))
     seconds = clock.perf_counter() - began
-    result = Result(simulation, Batch.join(parts), images, labels, seconds, note)
-    if inputs is None and (doubt := _doubt(result, pixels[:DOUBTED], workers)):
+    batches = Batch.join(parts)
+    result = Result(simulation, batches, given.images, given.labels, seconds, given.note)
+    if inputs is None and (doubt := _doubt(result, given.pixels[:DOUBTED], workers)):
         warnings.warn(doubt, DoubtfulAccuracy, stacklevel=3)
     return result
 
@@ -499,5 +510,23 @@ def _doubt(result: Result, pixels: NDArray[Any], workers: int | None) -> str:
     return in_python(doubt_of(graph, classes_of(found), labels[: len(found)]))
 
 
+def _events(network: Network, images: Any, labels: Any, steps: int, ticks: int) -> Accepted:
+    """Each image's input events, int64 [E, 4], as `accept` gives pixels."""
+    given: Any = getattr(images, "pixels", images)
+    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
+        expected = f"a list of each image's events for {named('encoding', 'events')}"
+        raise InputError("images", in_python(expected), shown(images))
+    images = list(given)
+    not_empty("images", images)
+    pixels: Any = [events_of(each, network.graph.input_shape, steps, ticks) for each in images]
+    found, note = None, ""
+    if labels is not None:
+        found, note = labels_in(network.graph, labels, len(pixels))
+    return Accepted(images, pixels, found, np.arange(len(pixels)), note)
+
+
 def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:
+    if bias_once and isinstance(given, Encoding):
+        do = "give Encoding(bias_once=True, …)"
+        raise InputError("bias_once", "it in the Encoding that is given", "it beside", do)
     return given if isinstance(given, Encoding) else Encoding(kind=given, bias_once=bias_once)

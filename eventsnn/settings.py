@@ -12,11 +12,15 @@ import re
 import sys
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+import numpy as np
+
 from eventsnn import neurons
+from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
@@ -92,6 +96,7 @@ SIMULATION: Any = {"group": "simulation"}
 ASYNCHRONOUS: Any = {"group": "asynchronous"}
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError
@@ -350,6 +355,12 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (np.floating, Fraction)):  # ready for JSON
+                object.__setattr__(self, f.name, float(value))
+        if self.plugin is not None:
+            option_in(_field("plugin")).check("--plugin", self.plugin)
         try:
             load_plugins(self.plugin)
         except InputError as error:

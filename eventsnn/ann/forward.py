@@ -21,6 +21,7 @@ from eventsnn.ann.blas import ONE_BLAS_THREAD
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.node import IDENTITIES, Node
 from eventsnn.ann.windows import Window, pool_signs, resize_indices, spatial_pads, window_of
+from eventsnn.arguments import Count, checked
 from eventsnn.exceptions import InputError
 
 # bytes of convolution columns at a time: about the size of a second-level cache
@@ -132,12 +133,13 @@ def outputs_and_logits(
     return output, before
 
 
+@checked
 def predict(
     graph: Graph,
     pixels: NDArray[Any],
     *,
-    batch: int = 100,
-    workers: int | None = None,
+    batch: Count = 100,
+    workers: Count | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> NDArray[np.float32]:
     """The ANN's outputs for raw pixels; preprocessing is applied here.

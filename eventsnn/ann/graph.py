@@ -20,12 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
 from eventsnn.ann.operators import OPERATORS, infer_shape
+from eventsnn.arguments import checked, checked_fields
 from eventsnn.exceptions import InputError, in_python, named, one_line
 
 MAX_NODES = 10_000
 MAX_NAME = 1000  # characters
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Preprocessing:
     """A pixel p of channel c becomes (p * scale - mean[c]) / std[c].
@@ -42,6 +44,13 @@ class Preprocessing:
     known: bool = True
     reverse: bool = False
 
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and (self.std > 0).all()):
+            given = f"scale {self.scale:g}, std [{_numbers(self.std)}]"
+            name = "std" if self.scale > 0 else "scale"
+            raise InputError(name, "numbers above 0", given)
+
+    @checked
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """The preprocessed images, float32 [N, C, H, W].
 
@@ -73,6 +82,7 @@ class Preprocessing:
         return f"<Preprocessing: {numbers}{order}{told}>"
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Graph:
     """An ANN: nodes in an order in which every input comes first.

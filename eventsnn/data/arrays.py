@@ -55,6 +55,16 @@ def read_arrays(images: Array, labels: Array | None, window: Window) -> Found:
     return _to_pixels(images.read(start, stop), images.where), numbers, ()
 
 
+def to_labels(array: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
+    """Labels in memory as int64 [N].
+
+    array: whole numbers [N] or [N, 1], or one-hot [N, K], of any dtype. count: N. where: what to
+    call them. Raises InputError for anything else.
+    """
+    _check_labels(Array(where, array.shape, array.dtype, lambda a, b: array[a:b]), count)
+    return _to_labels(array, where)
+
+
 def _check_pixels(images: Array) -> None:
     """Refuse shapes and types that images cannot have."""
     shape = images.shape

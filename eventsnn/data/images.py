@@ -10,37 +10,42 @@ import gzip
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsnn.ann.graph import Graph
+from eventsnn.arguments import checked, checked_fields
 from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
 from eventsnn.data.named import read_hdf5, read_npy, read_npz
-from eventsnn.exceptions import InputError, named_options, one_line
-
-if TYPE_CHECKING:
-    from eventsnn.ann.graph import Graph
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.values import arrayed, as_array, shown
 
 SPLITS = ("train", "test")
 PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class Images:
     """N raw images of one split, before preprocessing.
 
     name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
     split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
-    none. classes: the classes' names, () when unknown.
+    none. classes: the classes' names, () when unknown. Raises InputError for arrays that do not fit
+    each other.
+
+    images[3], and each that a loop gives, is (pixels [C, H, W], its label or None); images[2:5],
+    and those at a list of positions or where a mask is True, are `Images`.
     """
 
     name: str
@@ -50,8 +55,47 @@ class Images:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4:
+            raise InputError("pixels", "[N, C, H, W]", f"shape {list(self.pixels.shape)}")
+        count = len(self.pixels)
+        for name, numbers in (("indices", self.indices), ("labels", self.labels)):
+            if numbers is not None and numbers.shape != (count,):
+                found = f"shape {list(numbers.shape)}"
+                raise InputError(name, f"{count} numbers, one for each image", found)
+
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], int | None]]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, positions: int | np.integer[Any]) -> tuple[NDArray[Any], int | None]: ...
+    @overload
+    def __getitem__(self, positions: slice | ArrayLike) -> Images: ...
+
+    def __getitem__(self, positions: Any) -> Any:
+        """(pixels, label) of one image, or `Images` of several; see the class."""
+        if isinstance(positions, slice):
+            return self.take(np.arange(len(self))[positions])
+        chosen = as_array(positions)
+        where = f"{self.name}: positions"
+        if chosen is None or (chosen.dtype.kind == "b" and chosen.shape != (len(self),)):
+            expected = f"whole numbers, a slice, or a mask of {len(self)}"
+            raise InputError(where, expected, shown(positions))
+        if chosen.dtype.kind == "b":
+            chosen = np.flatnonzero(chosen)
+        elif chosen.dtype.kind not in "iu":
+            raise InputError(where, "whole numbers, a slice or a mask", shown(positions))
+        else:
+            chosen = np.where(chosen < 0, chosen + len(self), chosen)
+        if chosen.ndim:
+            return self.take(chosen)
+        if not 0 <= chosen < len(self):
+            raise InputError(where, f"0 to {len(self) - 1}", shown(positions))
+        at = int(chosen)
+        return self.pixels[at], None if self.labels is None else int(self.labels[at])
 
     def __repr__(self) -> str:
         labels = "no labels"
@@ -67,8 +111,8 @@ class Images:
         positions: integers [M], counted from 0 within these images. Raises InputError for anything
         else.
         """
-        chosen = np.asarray(positions)
         where = f"{self.name}: positions"
+        chosen = arrayed(where, positions)
         if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
             found = f"{chosen.dtype} {list(chosen.shape)}"
             do = "give a flat list of integers"
@@ -83,7 +127,7 @@ class Images:
         return Images(self.name, self.split, indices, pixels, labels, self.classes)
 
 
-@named_options
+@checked
 def load_images(
     spec: str | os.PathLike[str], *, split: str = "test", limit: int | None = None, offset: int = 0
 ) -> Images:
@@ -233,6 +277,7 @@ def _recognise_file(path: Path) -> Reader:
     return read_cifar
 
 
+@checked
 def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     """(images that fit a graph, what was done to them, "" for nothing).
 
@@ -264,6 +309,7 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     return (replace(images, pixels=vectors) if isinstance(images, Images) else vectors), done
 
 
+@checked
 def check_images(
     graph: Graph,
     pixels: NDArray[Any],
@@ -313,12 +359,15 @@ def check_images(
         )
 
 
+@checked
 def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
     """(lowest, highest) raw pixel that an image of this kind may have.
 
     pixels: raw images. For whole numbers, these are the limits of their type; for floating point,
-    the lowest and highest of `pixels`.
+    the lowest and highest of `pixels`. Raises InputError where there are none.
     """
+    if not pixels.size:
+        raise InputError("pixels", "one or more images", shown(pixels))
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         return limits.min, limits.max

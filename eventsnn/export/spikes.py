@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file, new_hdf5, path_step
 from eventsnn.trace.format import as_population, as_sonata, put_text
@@ -42,6 +43,7 @@ class Population(NamedTuple):
         return f"<Population {self.name!r}: {self.size:,} neurons, {len(self.times):,} spikes>"
 
 
+@checked
 def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str, Any]]:
     """(a `Population` for each spiking layer that was kept, {what: value} about the run).
 
@@ -70,6 +72,7 @@ def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str,
     return found, {"image": trace.number, **seen, "end": float(trace.end / trace.ticks)}
 
 
+@checked
 def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
     """Writes spikes as SONATA: /spikes/<layer>/{timestamps, node_ids}, by time.
 
@@ -91,6 +94,7 @@ def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
                 group["sign"] = p.sign
 
 
+@checked
 def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
     """Writes spikes as text, one a line: neuron, time, and the sign where it is not always 1.
 
@@ -112,6 +116,7 @@ def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
         file.write("".join(lines).encode())
 
 
+@checked
 def to_neo(source: Trace | str | Path) -> Any:
     """Spikes as a neo.Block: a SpikeTrain for each neuron that fired, a Group for each layer.
 

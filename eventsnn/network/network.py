@@ -199,7 +199,8 @@ def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:
     if isinstance(neuron, tuple) and len(neuron) == 3:
         if all(0 <= at < size for at, size in zip(neuron, layer.grid)):
             return int(layer.neuron(*neuron))
-    if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
+    whole = isinstance(neuron, (int, np.integer)) and not isinstance(neuron, bool)
+    if not whole or isinstance(neuron, tuple) or not 0 <= neuron < layer.size:
         numbers = f"a number from 0 to {layer.size - 1:,}"
         expected = f"{numbers}, or (c, y, x) inside {layer.grid}, in {layer.name}"
         raise InputError("neuron", expected, neuron)

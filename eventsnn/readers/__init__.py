@@ -16,7 +16,8 @@ import h5py
 
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.pixels import as_preprocessing
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_file, open_hdf5, told
 from eventsnn.readers import native
 from eventsnn.readers.kinds import BUILT_IN, READERS, REBUILD
@@ -28,7 +29,7 @@ __all__ = ["READERS", "File", "Reader", "load", "read_native", "save", "write_na
 R = TypeVar("R")
 
 
-@named_options
+@checked
 def save(graph: Graph, path: str | Path) -> None:
     """Writes a graph as a checkpoint of eventsnn, which `load` reads back.
 
@@ -38,7 +39,7 @@ def save(graph: Graph, path: str | Path) -> None:
     write_native(graph, path)
 
 
-@named_options
+@checked
 def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -> Graph:
     """The network in a file of any kind that has a reader.
 
@@ -63,6 +64,7 @@ def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -
     return replace(graph, preprocessing=as_preprocessing(preprocessing, "load"))
 
 
+@checked
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
     """(what a file is, in words; the network in it).
 

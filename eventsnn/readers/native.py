@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import MAX_NAME, MAX_NODES, Graph, Node, Preprocessing, is_name
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import (
     FAILURES,
@@ -40,6 +41,7 @@ VERSION = 1
 MAX_JSON = 2**26  # bytes of /graph
 
 
+@checked
 def read_native(path: str | Path) -> Graph:
     """The network in a checkpoint.
 
@@ -51,6 +53,7 @@ def read_native(path: str | Path) -> Graph:
     return Graph(**fields)
 
 
+@checked
 def write_native(graph: Graph, path: Path | str) -> None:
     """Writes a graph as a checkpoint; the network that is read from it has an equal hash.
 

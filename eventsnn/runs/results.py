@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.files.reading import check_storage, child, open_hdf5, plain
 from eventsnn.runs.checks import check_run
@@ -92,6 +93,7 @@ class Results:
             file["/"].visititems(note)
         return found
 
+    @checked
     def read(self, name: str) -> NDArray[Any]:
         """An array of run.h5, such as "readout", "digests" or "images/label".
 
@@ -107,6 +109,7 @@ class Results:
             check_storage(item, f"{self._file}: {name}")
             return np.asarray(item[()])
 
+    @checked
     def trace(self, image: int | None = None, simulation: Simulation | None = None) -> Trace:
         """The `Trace` of an image.
 
@@ -168,6 +171,7 @@ class Results:
         return html_page(self, self.accuracy)
 
 
+@checked
 def open_results(folder: str | os.PathLike[str]) -> Results:
     """The `Results` that a run left: its summary, tables, counts and traces.
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from eventsnn.arguments import Count, Numbers, checked, checked_fields
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network, Projection
@@ -25,6 +26,7 @@ DECAYING = 2**61  # the largest size of what decays
 CHUNK = 2**20  # weights that are looked at at once
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Arithmetic:
     """The numbers of a simulation: their kind, and in fixed point their unit.
@@ -53,7 +55,8 @@ class Arithmetic:
         """q, the charge of one spike, as a scalar of the arithmetic's dtype."""
         return self.dtype.type(2**self.bits)
 
-    def quantise(self, values: ArrayLike) -> NDArray[Any]:
+    @checked
+    def quantise(self, values: Numbers) -> NDArray[Any]:
         """The arithmetic's numbers, rounded to the nearest (halves to even).
 
         values: in q, of any shape. Returns the same shape in the arithmetic's dtype.
@@ -71,7 +74,8 @@ class Arithmetic:
         """
         return 2.0**-self.readout_exponent if target == len(network.layers) - 1 else 1.0
 
-    def readout(self, values: ArrayLike) -> NDArray[np.float64]:
+    @checked
+    def readout(self, values: Numbers) -> NDArray[np.float64]:
         """The readout in units of the ANN's output, float64. values: the arithmetic's numbers."""
         return np.ldexp(np.asarray(values, np.float64), self.readout_exponent - self.bits)
 
@@ -86,11 +90,12 @@ class Arithmetic:
         )
 
 
+@checked
 def choose(
     network: Network,
     *,
     kind: str = "fixed",
-    steps: int,
+    steps: Count,
     initial: float,
     pixel_range: tuple[NDArray[np.float64], NDArray[np.float64]],
     quanta: NDArray[np.float64] | None = None,

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.data.images import Images
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
@@ -203,17 +204,18 @@ class Asynchronism(ByLayer):
         )
 
 
+@checked
 def measure(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     progress: bool | None = None,
     **settings: Any,
 ) -> Asynchronism:
     """The `Asynchronism` of a network on images, one recorded image after the other.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. progress: whether a
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. progress: whether a
     progress bar is shown. settings: of `Simulation` (neuron, tau, initial, encoding, seed, …) and
     `Time` (order, refractory, window, …). Raises InputError for floating-point arithmetic, encoding
     "events" and SRP, and where there is no barrier.
@@ -238,6 +240,7 @@ def measure(
     return Asynchronism(simulation, len(pixels), rows, neurons, samples)
 
 
+@checked
 def of_trace(trace: Trace) -> dict[str, Neurons]:
     """Name -> `Neurons` of one recorded image, for all spiking layers but pools.
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of, is_map
-from eventsnn.data import images as image_sets
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
@@ -136,14 +137,15 @@ class _Part:
     alone_widths: list[Widths] | None = None
 
 
+@checked
 def certify(
     network: Network,
-    images: image_sets.Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     free: Iterable[str] | None = None,
     one_by_one: bool = False,
-    labels: NDArray[np.int64] | None = None,
+    labels: GivenLabels = None,
     keep: Sequence[str] = (),
     progress: bool | None = None,
     **settings: Any,
@@ -155,7 +157,7 @@ def certify(
     first of the two. The difference of the two rows of weights is taken first, so that what both
     classes share does not count.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. free: names of the
+    network: that runs. images, labels: as for `eventsnn.simulate`. steps: T. free: names of the
     layers whose arrivals come in any order; None: all. The others are clocked, so with one free
     layer the certificate says what order at that layer can do, and with none it is the clocked run.
     one_by_one: also with each layer alone, and with all layers up to each, which takes as many
@@ -168,7 +170,8 @@ def certify(
     Raises InputError for unknown layers, floating point, encoding "events", hard reset, SRP, one's
     own neurons, refractory periods, windows and free running.
     """
-    simulation, pixels, numbers = exact(network, images, "intervals", steps=steps, **settings)
+    given = accept(network.graph, images, labels)
+    simulation, pixels, numbers = exact(network, given.images, "intervals", steps=steps, **settings)
     intervals.check(simulation)
     named = None if free is None else set(free)
     check_names("free", named or set(), network, "names of spiking layers")
@@ -192,7 +195,7 @@ def certify(
         predicted=np.concatenate(predicted),
         classes=np.concatenate([part.classes for part in parts]),
         given_up=np.concatenate([part.given_up for part in parts]),
-        labels=getattr(images, "labels", labels),
+        labels=given.labels,
         layers=_rows(network, chosen, parts, alone, up_to),
         alone=alone,
         up_to=up_to,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.arguments import Numbers, checked
 from eventsnn.network.network import Network
+from eventsnn.values import arrayed, shaped
 
 # pJ, 45 nm CMOS (DNISNM section 5.5)
 MAC = 4.6
@@ -32,6 +33,7 @@ MEANING = {
 }
 
 
+@checked
 def macs(network: Network) -> NDArray[np.int64]:
     """Multiplications that the ANN does for one image, int64 [layers] (DNISNM eq. 24).
 
@@ -58,17 +60,22 @@ def _fan_in(graph: Graph, node: Node) -> int:
     return int(node.params["B"].size) // math.prod(graph.shapes[node.name])
 
 
+@checked
 def costs(
     network: Network,
-    spikes: Sequence[float] | NDArray[np.float64],
-    operations: Sequence[float] | NDArray[np.float64],
+    spikes: Numbers,
+    operations: Numbers,
 ) -> dict[str, int | float]:
     """What `MEANING` names: name -> number, per image.
 
     network: that ran. spikes: of each layer, mean per image, [layers], the readout last.
     operations: synaptic operations into each layer, mean per image, [layers].
     """
-    one = (np.atleast_2d(np.asarray(given, np.float64)) for given in (spikes, operations))
+    one = []
+    for name, given in (("spikes", spikes), ("operations", operations)):
+        values = arrayed(name, given, "iuf").astype(np.float64)
+        shaped(name, values, len(network.layers))
+        one.append(values[None])
     found = by_image(network, *one)
     return {
         "ann_macs": int(macs(network).sum()),

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
-from eventsnn.data.images import Images
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import is_soft_reset
@@ -49,6 +50,7 @@ from eventsnn.studies.unevenness import LEVELS, Cases, Counted, own_spikes, reco
 from eventsnn.studies.unevenness import TOLERANCE as TOLERANCE
 from eventsnn.studies.unevenness import classify as classify
 from eventsnn.studies.unevenness import contradicts as contradicts
+from eventsnn.values import shaped
 from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer, dataset
 
@@ -119,11 +121,12 @@ class Errors(ByLayer):
         )
 
 
+@checked
 def decompose(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     keep: Sequence[str] = (),
     progress: bool | None = None,
     **settings: Any,
@@ -140,7 +143,7 @@ def decompose(
     up to the total in float64 up to rounding. The ANN is computed in float64, the SNN in its own
     fixed point, so rounded weights show as inherited error.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. keep: names of
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. keep: names of
     layers whose arrays are kept. progress: whether a progress bar is shown. settings: of
     `Simulation` (neuron, tau, initial, srp, encoding, engine, …) and `Time`. Raises InputError for
     floating-point arithmetic, encoding "events", ST-BIF without encoding "even", and unknown names.
@@ -171,6 +174,7 @@ def decompose(
     return Errors(simulation, len(pixels), rows, arrays, samples)
 
 
+@checked
 def split(
     a: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -178,7 +182,7 @@ def split(
     ideal: NDArray[np.int64],
     *,
     theta: float | NDArray[np.float64],
-    top: int,
+    top: Count,
     initial: float | NDArray[np.float64],
 ) -> dict[str, NDArray[np.float64]]:
     """One layer's errors, {"total", *PARTS}: float64 arrays in units of the ANN's activation.
@@ -186,8 +190,13 @@ def split(
     a, y: the ANN's output and its input to the activation, [N, neurons]. spikes: S, [N, neurons].
     ideal: floor((D x + v(0)) / q) at the SNN's average input x, not yet clipped, [N, neurons].
     theta: the threshold, a number or [neurons]. top: spikes that stand for theta. initial: v(0) in
-    q, a number or [neurons].
+    q, a number or [neurons]. Raises InputError for arrays of other shapes.
     """
+    for name, array in (("y", y), ("spikes", spikes), ("ideal", ideal)):
+        shaped(name, array, *a.shape)
+    for name, value in (("theta", theta), ("initial", initial)):
+        if np.ndim(value):
+            shaped(name, np.asarray(value), a.shape[-1])
     step = theta / top
     height = np.divide(y * top, theta, out=np.zeros_like(y), where=np.not_equal(theta, 0))
     own = np.clip(np.floor(height + initial), 0, top)
@@ -270,11 +279,12 @@ def _relative(total: float, whole: float) -> float:
     return float("inf") if total else 0.0
 
 
+@checked
 def cases(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     levels: str = "steps",
     progress: bool | None = None,
     **settings: Any,
@@ -291,7 +301,7 @@ def cases(
     soft-reset IF with L = T, v(0) = theta / 2, not silenced by SRP; `counterexamples` those of them
     that contradict (there are none); `exceptions` those that contradict among the others.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. levels: one of
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. levels: one of
     LEVELS; "own" keeps every activation as it is, and a is compared in spikes with a tolerance of
     1e-9 of one. progress: whether a progress bar is shown. settings: as for `decompose`; srp=4
     gives SRP. Raises InputError for other levels, and for what `decompose` refuses.

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.simulation.conditions import conditions
 from eventsnn.trace.observation import DRIVE, Observation
 from eventsnn.views.plots import BLUE, ORANGE, WIDTH, Picture, caption, shown
@@ -21,6 +22,7 @@ COUNTED = 60  # of more firing arrivals, the numbers of spikes are not written
 STEPS = 16  # about so many steps are numbered
 
 
+@checked
 def plot(observation: Observation, title: str = "") -> Figure:
     """The potential over the arrivals, in the order in which they came; a matplotlib Figure.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import OWN, checked
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import Grid
 from eventsnn.simulation.conditions import conditions
@@ -94,7 +95,8 @@ class Chain:
         return f"<Chain of {back}, from spike {first.seq} in {one_line(first.layer)}>"
 
 
-def explain_spike(trace: Trace, seq: int) -> Chain:
+@checked
+def explain_spike(trace: Trace, seq: Annotated[int, OWN]) -> Chain:
     """The `Chain` of causes of a spike, back to the drive.
 
     trace: a complete one. seq: the spike's place in the order of emission. Raises InputError where
@@ -234,7 +236,10 @@ class Explanation:
         return row
 
 
-def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
+@checked
+def explain_neuron(
+    trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]
+) -> Explanation:
     """The `Explanation` of a spiking neuron.
 
     trace, layer, neuron, and what is raised: as in `microscope.observe`. Raises InputError for the

@@ -15,8 +15,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
+from eventsnn.exceptions import InputError
 from eventsnn.files.columns import CHUNK, Columns
 from eventsnn.files.writing import Patient, path_step
 from eventsnn.neurons.contract import own_states
@@ -48,6 +50,7 @@ class TraceFile:
 
     AHEAD = 2
 
+    @checked
     def __init__(
         self,
         path: str | Path,
@@ -64,6 +67,10 @@ class TraceFile:
         self.number = number
         self.steps = steps
         self.names = [layer.name for layer in simulation.network.layers]
+        for where, given in (("layers", layers or ()), ("neurons", [n for n, _ in neurons or ()])):
+            for name in given:
+                if name not in self.names:
+                    raise InputError(where, f"layers among {', '.join(self.names)}", repr(name))
         chosen = set(self.names if layers is None else layers)
         self.numbers: list[int] | None = None
         if neurons:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files import checked
 from eventsnn.files.checked import numbers_of, refuse, within
@@ -44,6 +45,7 @@ NEEDED = {
 WORDS = {"semantics": dict, "decides": dict, "settings": dict}
 
 
+@checked
 def read_trace(path: str | Path, simulation: Simulation | None = None) -> Trace:
     """The `Trace` in a file.
 

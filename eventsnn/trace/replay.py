@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
-from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.simulation.conditions import conditions
@@ -33,6 +33,7 @@ from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.changes import first_difference, spread, unheeded
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap, edited, named, recorded_order
 from eventsnn.trace.trace import Recorder, Trace
+from eventsnn.values import shaped
 
 __all__ = [
     "Swap",
@@ -152,6 +153,7 @@ def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
     return f"{gained} {unit}gained, {lost} lost, {moved} moved"
 
 
+@checked
 def replay(
     simulation: Simulation,
     trace: Trace,
@@ -222,6 +224,7 @@ def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | Non
         raise InputError("simulation", "the one that made the trace", found)
     if pixels is None:
         return
+    trace.simulation.check_pixels("pixels", pixels, 3)
     drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
     same = np.array_equal(np.atleast_2d(trace.drive), drive)
     if same and trace.simulation.encoding.kind == "events":
@@ -236,11 +239,12 @@ def _inputs(inputs: NDArray[np.int64] | None) -> NDArray[np.int64]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
+@checked
 def begin(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     sink: Sink | None = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
@@ -253,13 +257,14 @@ def begin(
     none). mute, inputs: as in a `Trace`. Raises InputError for another engine, and Overflow for
     drive that is too large for the arithmetic.
     """
-    return engine_of(simulation).begin(
-        drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs
-    )
+    engine = engine_of(simulation)
+    shaped("drive", np.atleast_2d(drive), None, len(simulation.resting))
+    return engine.begin(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
 
 
+@checked
 def run_at(
-    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Sink | None = None
+    trace: Trace, number: Annotated[int, OWN], edits: Sequence[Edit] = (), sink: Sink | None = None
 ) -> EventRun:
     """The recorded run, edited or not, right before it takes an event from the queue.
 
@@ -283,7 +288,8 @@ def run_at(
     return run
 
 
-def state_at(trace: Trace, number: int) -> State:
+@checked
+def state_at(trace: Trace, number: Annotated[int, OWN]) -> State:
     """The engine's whole `State` right before an event: potentials, memories, queue.
 
     trace, number, and what is raised: as in `run_at`.
@@ -291,6 +297,7 @@ def state_at(trace: Trace, number: int) -> State:
     return run_at(trace, number).state
 
 
+@checked
 def branch(
     run: EventRun,
     trace: Trace | None = None,
@@ -352,11 +359,12 @@ def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
     heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]
 
 
+@checked
 def play(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
 ) -> tuple[EventRun, Trace]:

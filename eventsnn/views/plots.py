@@ -19,7 +19,9 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import AutoLocator, NullLocator
 
+from eventsnn.arguments import Count, checked
 from eventsnn.exceptions import one_line
+from eventsnn.views.tables import check_rows
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
@@ -50,6 +52,7 @@ class Picture(Figure):
         return file.getvalue()
 
 
+@checked
 def accuracy_figure(
     rows: Sequence[Mapping[str, Any]],
     ann_accuracy: float | None,
@@ -62,6 +65,8 @@ def accuracy_figure(
     share of images that are classified as the ANN does is shown instead. title: of the picture.
     conditions: as for `caption`.
     """
+    key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
+    check_rows(rows, ("T", key))
     figure = Picture(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
@@ -153,6 +158,7 @@ def _percent(rows: Sequence[Mapping[str, Any]], key: str) -> list[float]:
     return [100 * row[key] for row in rows]
 
 
+@checked
 def rates_figure(
     rows: Sequence[Mapping[str, Any]], title: str = "", conditions: object = ""
 ) -> Figure:
@@ -161,6 +167,7 @@ def rates_figure(
     rows: as in layers.csv, without the readout. title: of the picture. conditions: as for
     `caption`.
     """
+    check_rows(rows, ("layer", "rate", "shape"))
     figure = Picture(figsize=(WIDTH, _height(rows)), layout="constrained")
     axes = figure.subplots()
     _draw_rates(axes, rows)
@@ -190,7 +197,8 @@ def _draw_rates(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xlabel("spikes per neuron and step (%)")
 
 
-def save(figure: Figure, path: str | os.PathLike[str], dpi: int = DPI) -> None:
+@checked
+def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None:
     """Write a figure, without a warning for letters that the font does not have.
 
     figure: the picture. path: the file, .png or .svg. dpi: dots an inch, of a PNG.

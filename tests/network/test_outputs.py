@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.networks import Builder
 
-from eventsnn import Encoding, Graph, InputError, Node, convert, open_results
+from eventsnn import Encoding, Graph, Images, InputError, Node, convert, open_results
 from eventsnn.ann import forward as ann
 from eventsnn.readers import write_native
 from eventsnn.runs.pipeline import run
@@ -75,7 +75,10 @@ def test_a_flattened_map_has_the_anns_order_of_classes():
 def test_a_map_has_no_classes():
     graph, pixels = of_a_map()
     network = convert(graph, thresholds="max", calibration=pixels)
-    result = network.run(pixels, labels=np.arange(6), steps=512)
+    with pytest.raises(InputError, match="labels: .*a map of 3x2x2; leave labels out"):
+        network.run(pixels, labels=np.arange(6), steps=512)
+    labelled = Images("some", "test", np.arange(6), pixels, np.arange(6), ())
+    result = network.run(labelled, steps=512)
     assert result.labels is None and "accuracy" not in repr(result)
     assert all("accuracy" not in row for row in result.table())
     logits = ann.by_neuron(ann.logits(graph, pixels))

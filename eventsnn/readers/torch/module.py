@@ -16,7 +16,8 @@ from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
 from eventsnn.ann.pixels import as_preprocessing
 from eventsnn.ann.windows import MAX_ELEMENTS
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.torch.comparing import (
@@ -40,7 +41,7 @@ MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's bor
 FAILED = object()  # stands for what torch could not compute
 
 
-@named_options
+@checked
 def load_torch(
     module: Any,
     input_shape: tuple[int, ...],
@@ -71,6 +72,8 @@ def load_torch(
     one for everything that has no spiking form; for weights that are not numbers; for the first
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
+    if not all(n > 0 for n in input_shape):
+        raise InputError(f"{NAME}: input_shape", "three positive sizes C, H, W", input_shape)
     try:
         import torch.fx
     except ImportError:
@@ -82,10 +85,6 @@ def load_torch(
             type(module).__name__,
             "make the module, load its state dict into it, and give that",
         )
-    listed = isinstance(input_shape, (tuple, list)) and len(input_shape) in (1, 3)
-    if not listed or not all(isinstance(n, int) and n > 0 for n in input_shape):
-        expected = "three positive sizes (C, H, W), or one, (N,), for vectors"
-        raise InputError(f"{NAME}: input_shape", expected, repr(input_shape))
     if math.prod(input_shape) > MAX_ELEMENTS:
         expected = f"at most {MAX_ELEMENTS:,} values"
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
