@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from eventsnn.files.checked import dataset, finite, item, numbers_of, refuse, within
+from eventsnn.files.trusted import dataset, finite, item, numbers_of, refuse, within
 
 MOST = 2**63 - 1
 COUNT = ("i8",)

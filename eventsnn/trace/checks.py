@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event.layout import PROJECTIONS
 from eventsnn.engine.event.order import WHOLE
-from eventsnn.files.checked import each, finite, refuse, within
+from eventsnn.files.trusted import each, finite, refuse, within
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace

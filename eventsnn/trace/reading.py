@@ -14,9 +14,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
-from eventsnn.files import checked
-from eventsnn.files.checked import numbers_of, refuse, within
+from eventsnn.files import trusted
 from eventsnn.files.reading import child, open_hdf5, plain, told
+from eventsnn.files.trusted import numbers_of, refuse, within
 from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.simulation import Simulation
@@ -154,7 +154,7 @@ class _Reader:
 
     def item(self, name: str) -> Any:
         """The group or dataset of this path, or None."""
-        return checked.item(self.file, name)
+        return trusted.item(self.file, name)
 
     def group(self, name: str) -> h5py.Group:
         """The group of this path. Raises InputError where there is none."""
@@ -192,7 +192,7 @@ class _Reader:
         true.
         """
         where = self.where(name)
-        found = checked.dataset(found, where, kinds, shape)
+        found = trusted.dataset(found, where, kinds, shape)
         self.room -= found.nbytes
         if self.room < 0:
             refuse(where, "as many numbers as such a file holds", f"{found.size:,} more")
