@@ -199,7 +199,7 @@ SLIPS = {
         (lambda: run(workers="all"), "workers: expected a whole number from 1.*'all'"),
         (lambda: run(batch=0), "batch: expected a whole number from 1"),
         (lambda: run(neurons="all"), "neurons: expected True or False, found 'all'"),
-        (lambda: run(progress=2), "progress: expected True or False, found 2"),
+        (lambda: run(progress=2), "progress: expected True or False or None, found 2"),
         (lambda: run(encoding="events"), "events: expected rows"),
         (lambda: run("abc", encoding="events"), "images: expected .*events.*'abc'"),
         (lambda: run([[(9.0, 0, 1)]], encoding="events"), "events: expected times from 0 to 4"),
@@ -880,8 +880,9 @@ INSIDE = """
 arithmetic.factors edits.named edits.nth_of edits.numbers_of encoding.add_inputs encoding.bias_of
 encoding.by_site encoding.check_code encoding.drive_of encoding.even_parts encoding.spikes_of_events
 errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
-neurons.made neurons.quanta neurons.random_bits neurons.stages_of replay.first_difference
-replay.spread tables.check_rows
+cost.by_image cost.spikezip_ann neurons.made neurons.quanta neurons.random_bits neurons.stages_of
+plots.caption plots.result_figure plots.shown replay.first_difference replay.spread
+tables.check_rows tables.html_page
 """
 
 

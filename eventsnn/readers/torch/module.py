@@ -72,8 +72,9 @@ def load_torch(
     one for everything that has no spiking form; for weights that are not numbers; for the first
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
-    if not all(n > 0 for n in input_shape):
-        raise InputError(f"{NAME}: input_shape", "three positive sizes C, H, W", input_shape)
+    if len(input_shape) not in (1, 3) or not all(n > 0 for n in input_shape):
+        expected = "three positive sizes (C, H, W), or one, (N,), for vectors"
+        raise InputError(f"{NAME}: input_shape", expected, input_shape)
     try:
         import torch.fx
     except ImportError:
