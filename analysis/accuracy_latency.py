@@ -8,7 +8,8 @@ SRP Tab. 1-4, GN Tab. 2, DNISNM Tab. 2 and 4, Fig. 7 and 8, SpikeZIP Tab. 3, on 
 
 Models: if, if-hard, snm, gn-N (GN, N members), st-bif (SpikeZIP; even release, then until nothing
 moves), each with any of +srp (SRP, 4 steps first; their cost is in the figures), +dni (DNISNM's
-thresholds), +max (the layer's largest activation) and +zero (v(0) = 0). So DNISNM's Fig. 7 compares
+thresholds), +max (the layer's largest activation), +zero (v(0) = 0) and +rate (the input fires at
+random; with --seeds N it is run N times). So DNISNM's Fig. 7 compares
 if+max+zero (RMP), if+max (OPI) and if+dni, its Fig. 8 if+max and snm+max. Thresholds not trained
 are found on 128 training images. The printed table has accuracies in percent with 95 % intervals,
 the best of all steps and the first T that reaches it (SpikeZIP Tab. 3), and the cost after the last
@@ -37,11 +38,11 @@ from eventsnn import Graph, Images
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
-from eventsnn.studies import scripts
+from eventsnn.studies import scripts, seeds
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
-# (model, T) -> hits, bool [N]
+# (model, T) -> hits, bool [N], or [seeds, N]
 Hits = dict[tuple[str, Any], NDArray[np.bool_]]
 # word behind a plus -> (convert options, run options)
 WORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -49,6 +50,7 @@ WORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dni": ({"thresholds": "dni"}, {}),
     "max": ({"thresholds": "max"}, {}),
     "zero": ({}, {"initial": 0.0}),
+    "rate": ({}, {"encoding": "rate"}),
 }
 FORMATS = {
     "best": ("best", ".1%"),
@@ -92,13 +94,16 @@ def measure(
     steps = args.steps
     chosen, settings = options(name, steps)
     network = scripts.network_of(args, graph, images, **chosen)
-    settings |= {"seed": args.seed, "progress": sys.stderr.isatty()}
-    result = simulate(network, images, batch=4, **settings)
-    last, rests = settings["steps"], "encoding" in settings
+    progress = sys.stderr.isatty()
+    runs = [
+        simulate(network, images, batch=4, seed=seed, progress=progress, **settings)
+        for seed in seeds.seeds_of(args, settings)
+    ]
+    last, rests = settings["steps"], settings.get("encoding") == "even"
     times = list(dict.fromkeys([*report_steps(steps), last]))
-    rows = scripts.by_step(result, times, args.seed)
-    errors = scripts.squared_errors(result, times, logits, args.seed)
-    accuracies = [result.accuracy(t) for t in range(1, last + 1)]
+    rows = scripts.by_step(runs, times, args.seed)
+    errors = scripts.squared_errors(runs, times, logits, args.seed)
+    accuracies = [float(scripts.hits(runs, t).mean()) for t in range(1, last + 1)]
     ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
     for row in rows:
         row |= {
@@ -107,13 +112,13 @@ def measure(
             **errors[row["T"]],
             "best": max(accuracies),
             "best T": accuracies.index(max(accuracies)) + 1,
-            "T_eq": float(result.batch.t_eq.mean()) if rests else None,
+            "T_eq": float(np.mean([run.batch.t_eq for run in runs])) if rests else None,
         }
-    right: Hits = {(name, t): scripts.hits(result, t) for t in times}
+    right: Hits = {(name, t): scripts.hits(runs, t) for t in times}
     if rests:
         rows[-1]["T"] = "rest"
         right[name, "rest"] = right.pop((name, last)) if last != steps else right[name, last]
-    return [{"model": name, **row} for row in rows], right
+    return [{"model": name, "seeds": len(runs), **row} for row in rows], right
 
 
 def draw(lines: Mapping[str, list[scripts.Row]], ann_accuracy: float, title: str) -> Figure:
@@ -133,7 +138,7 @@ def draw(lines: Mapping[str, list[scripts.Row]], ann_accuracy: float, title: str
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
-    parser = scripts.options(__doc__, limit=500, out="runs/accuracy_latency")
+    parser = scripts.options(__doc__, limit=500, out="runs/accuracy_latency", several=True)
     models = "if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif"
     words = "names as above, separated by commas"
     parser.add_argument("--models", default=models, help=words)
@@ -143,11 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
-    logits = ann.logits(graph, images.pixels)
+    graph, images, logits = scripts.given(args)
     rows: list[scripts.Row] = []
     right: Hits = {}
     models = args.models.split(",")
+    ways = [options(name, args.steps)[1] for name in models]
+    seeds.check_ways(args, ways, "for example --models if,if+rate")
     for name in tqdm(models, unit="model", disable=None, delay=2):
         found, its = measure(args, graph, images, logits, name)
         rows += found
@@ -162,16 +168,17 @@ def study(args: argparse.Namespace) -> None:
     timed = [row for row in rows if row["T"] != "rest"]
     ann_accuracy, title = rows[0]["ann"], scripts.title(graph, f"{len(images)} images")
     figure = draw(scripts.grouped(timed, "model"), ann_accuracy, title)
-    scripts.save(figure, args.out, "accuracy_latency")
+    decided = scripts.words(rows)
+    scripts.save(figure, args.out, "accuracy_latency", decided)
     last = {row["model"]: row for row in rows}  # of the largest T, or of rest
     shown = scripts.side_by_side(timed, "model", scripts.interval)
     for row in shown:
-        for key in ("best", "best T", "T_eq", "spikes", "operations"):
+        for key in ("seeds", "best", "best T", "T_eq", "spikes", "operations"):
             row[key] = last[row["model"]][key]
         row["gained : lost"] = scripts.discordant(last[row["model"]])
-    print(text_table(shown, FORMATS))
-    print(f"\n{scripts.footnote(models[0], args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    print(f"{text_table(shown, FORMATS)}\n{decided}")
+    print(f"\n{scripts.footnote(models[0], args.seed, args.seeds)}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 if __name__ == "__main__":

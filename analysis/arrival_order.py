@@ -9,7 +9,8 @@ a jitter of up to one step. A third table says layer by layer how fifo parts fro
 the first 16 images: the rates, the share of neurons that fired more than all their charge was worth
 (late inhibition, DNISNM section 3.3), and the correlation of spike counts with clocked ones. A
 fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, Fig. 3a) under each
-order: what layers make themselves of the spikes they are sent, with L := T. Writes
+order: what layers make themselves of the spikes they are sent, with L := T. Orders that draw
+(random, jitter) are run with --seeds N seeds. Writes
 arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
 cases.png (each also as SVG).
 """
@@ -31,10 +32,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn import Images, Network
+from eventsnn import Images, Network, statistics
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
 from eventsnn.result import simulate
-from eventsnn.studies import errors, scripts
+from eventsnn.simulation.conditions import Conditions, conditions, together
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
+from eventsnn.studies import errors, scripts, seeds
+from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.views.plots import BLUE, CASES, ORANGE
 from eventsnn.views.tables import text_table, write_csv
@@ -56,11 +61,20 @@ MEANS = [f"{name}{end}" for name in ("spikes", "operations") for end in ("", " l
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
-
+JITTER = {"order": "jitter", "jitter": "uniform:1"}
+LAYER_MEANS = ("rate clocked", "rate fifo", "fired more than worth")
 
 FORMATS = {key: (key, ".1%") for key in ("accuracy", "low", "high", "fired more than worth")}
 FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
 FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
+
+
+def decided(network: Network, steps: int, neuron: str, *, seed: int = 0, **time: Any) -> Conditions:
+    """What decides a result, be it that firing explodes; parameters as for `measure`."""
+    how = Time(**time)
+    return conditions(
+        Simulation(network, steps=steps, engine="event", neuron=neuron, seed=seed, time=how)
+    )
 
 
 def measure(
@@ -69,45 +83,64 @@ def measure(
     steps: int,
     neuron: str,
     label: str,
+    drawn: Sequence[int],
     most: int = MOST,
     **time: Any,
 ) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
     """(one row: accuracy with its interval, spikes and operations per image; the hits).
 
-    An order under which firing explodes has no accuracy (NaN), no hits, and spikes without end.
-    network, images: what runs. steps: T. neuron: the model's name. label: the order's. most: events
-    for each neuron and step, beyond which firing counts as exploding. time: the order's options.
+    An order under which firing explodes, with any seed, has no accuracy (NaN), no hits, and spikes
+    without end. network, images: what runs. steps: T. neuron: the model's name. label: the order's.
+    drawn: the seeds, one or more; the first is that of the bootstrap, too. most: events for each
+    neuron and step, beyond which firing counts as exploding. time: the order's options.
     """
-    row = {"neuron": neuron, "order": label, "T": steps, "images": len(images)}
+    row = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
+    row["images"] = len(images)
     options = {"neuron": neuron, "max_events": most * network.neurons * steps, **time}
     try:
-        result = simulate(network, images, steps=steps, engine="event", **options)
+        runs = [
+            simulate(network, images, steps=steps, engine="event", seed=seed, **options)
+            for seed in drawn
+        ]
     except EXPLOSIONS:
-        row |= dict.fromkeys(("accuracy", "low", "high"), float("nan"))
-        return row | dict.fromkeys(MEANS, float("inf")), None
-    (found,) = scripts.by_step(result, [steps], time.get("seed", 0))
-    return row | found, scripts.hits(result)
+        row |= dict.fromkeys(scripts.SHARE, float("nan"))
+        row |= dict.fromkeys(MEANS, float("inf"))
+        return row | {"conditions": decided(network, steps, neuron, seed=drawn[0], **time)}, None
+    (found,) = scripts.by_step(runs, [steps], drawn[0])
+    return row | found, scripts.hits(runs)
 
 
 def cases(
-    network: Network, images: Images, steps: int, neuron: str, label: str, **time: Any
+    network: Network,
+    images: Images,
+    steps: int,
+    neuron: str,
+    label: str,
+    drawn: Sequence[int],
+    **time: Any,
 ) -> list[scripts.Row]:
-    """One row a layer: neurons with unevenness error I in percent, by case.
+    """One row a layer: neurons with unevenness error I in percent, by case, with intervals.
 
-    There are none where firing explodes. network, images, steps, neuron, label, time: as for
+    There are none where firing explodes. network, images, steps, neuron, label, drawn, time: as for
     `measure`.
     """
-    of_order = {"neuron": neuron, "order": label, "T": steps, "images": len(images)}
+    of_order = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
+    of_order["images"] = len(images)
     options = {"neuron": neuron, "max_events": MOST * network.neurons * steps, **time}
     try:
-        found = errors.cases(network, images, steps=steps, engine="event", **options)
+        found = [
+            errors.cases(network, images, steps=steps, engine="event", seed=seed, **options)
+            for seed in drawn
+        ]
     except EXPLOSIONS:
         return []
     rows = []
-    for its in found.layers:
+    for its in with_intervals(found[0].layers, [each.samples for each in found], drawn[0]):
         row = {**of_order, "layer": its["layer"], "neurons": its["neurons"]}
-        row |= {f"case {k}": its[f"I case {k}"] for k in CASES}
-        row["error I"] = its["I"]
+        for end in ("", " low", " high"):
+            row |= {f"case {k}{end}": its[f"I case {k}{end}"] for k in CASES}
+            row[f"error I{end}"] = its[f"I{end}"]
+        row["conditions"] = conditions(found[0].simulation)
         rows.append(row)
     return rows
 
@@ -122,12 +155,15 @@ def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
         mine = scripts.only(rows, neuron=neuron, order=order)
         values = [list(pick(row, keys).values()) for row in mine]
         shares = np.average(values, axis=0, weights=scripts.column(mine, "neurons"))
-        means.append({"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist()))})
+        under = {"conditions": together(scripts.column(mine, "conditions"))}
+        means.append(
+            {"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist())), **under}
+        )
     return means
 
 
 def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[scripts.Row]:
-    """One row a layer: how IF neurons under fifo part from clocked time.
+    """One row a layer: how IF neurons under fifo part from clocked time, means with intervals.
 
     network, images: what runs. steps: T. seed: of everything random.
     """
@@ -135,22 +171,20 @@ def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[sc
         simulate(network, images, steps=steps, engine="event", order=order, seed=seed, neurons=True)
         for order in ("clocked", "fifo")
     )
+    both = together(conditions(result.simulation) for result in (clocked, fifo))
     heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
     all_worth = np.maximum(np.floor(heights), 0)
-    rows = []
+    rows, samples = [], {}
     for i, layer in enumerate(network.spiking):
         here = network.columns(i)
         a, b = clocked.batch.counts[:, here], fifo.batch.counts[:, here]
-        rows.append(
-            {
-                "layer": layer.name,
-                "rate clocked": float(a.mean() / steps),
-                "rate fifo": float(b.mean() / steps),
-                "fired more than worth": float(np.mean(b > all_worth[:, here])),
-                "correlation": float(np.corrcoef(a.ravel(), b.ravel())[0, 1]),
-            }
-        )
-    return rows
+        row = {"layer": layer.name}
+        for name, values in zip(LAYER_MEANS, (a / steps, b / steps, b > all_worth[:, here])):
+            row[name] = float(values.mean())
+            samples[layer.name, name] = Sample(values.mean(axis=1))
+        row["correlation"] = statistics.pearson(a.ravel(), b.ravel())
+        rows.append(row | {"conditions": both})
+    return with_intervals(rows, [samples], seed)
 
 
 def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
@@ -163,7 +197,7 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
     axes = figure.subplots()
     height = 0.8 / len(neurons)
     for k, neuron in enumerate(neurons):
-        colour = COLOURS[neuron]
+        colour = _colour(neuron, k)
         look: dict[str, Any] = {"color": colour, "ecolor": "#333333", "error_kw": {"lw": 0.8}}
         label = neuron.upper()
         for place, row in enumerate(scripts.only(rows, neuron=neuron)):
@@ -177,12 +211,18 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
             axes.barh(y, 100 * share, height, xerr=bars, label=words, **look)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy (%)", title=title)
+    axes.set_xlabel("accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    corner, columns = (1, 1.0), len(neurons)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=corner, ncols=columns, fontsize=8)
+    columns = len(neurons)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
+
+
+def _colour(neuron: str, k: int) -> str:
+    """The colour of a neuron model, the k-th of those drawn."""
+    return COLOURS.get(neuron, scripts.LOOKS[(k + 3) % len(scripts.LOOKS)][0])
 
 
 def draw_cases(means: list[scripts.Row], title: str) -> Figure:
@@ -223,23 +263,24 @@ def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: s
     """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    for neuron, mine in scripts.grouped(rows, "neuron").items():
-        x, colour = scripts.column(mine, "window"), COLOURS[neuron]
+    for k, (neuron, mine) in enumerate(scripts.grouped(rows, "neuron").items()):
+        x, colour = scripts.column(mine, "window"), _colour(neuron, k)
         ends = (scripts.column(mine, end, 100) for end in ("low", "high"))
         axes.fill_between(x, *ends, color=colour, alpha=0.2, lw=0)
         share = scripts.column(mine, "accuracy", 100)
         axes.plot(x, share, "o-", ms=4, color=colour, label=neuron.upper())
         axes.axhline(100 * clocked[neuron], color=colour, ls="--", lw=1)
     words = "integration window (steps); spikes are delayed by up to 1 step"
-    axes.set(xlabel=words, ylabel="accuracy (%)", title=title)
+    axes.set(xlabel=words, ylabel="accuracy (%)")
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
-    parser = scripts.options(__doc__, limit=100, out="runs/arrival_order")
+    parser = scripts.options(__doc__, limit=100, out="runs/arrival_order", several=True)
     add = parser.add_argument
     add("--window-limit", type=int, default=100, help="number of those to measure windows on")
     add("--case-limit", type=int, default=50, help="number of those to count error cases on")
@@ -252,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
     steps, out = args.steps, args.out
     neurons = args.neurons.split(",")
@@ -268,7 +309,8 @@ def study(args: argparse.Namespace) -> None:
     with tqdm(total=total, unit="run", disable=None, delay=2) as bar:
         for neuron in neurons:
             for label, time in ORDERS.items():
-                row, hits = measure(network, images, steps, neuron, label, seed=seed, **time)
+                drawn = seeds.seeds_of(args, {"neuron": neuron, **time})
+                row, hits = measure(network, images, steps, neuron, label, drawn, **time)
                 rows.append(row)
                 if hits is not None:
                     right[neuron, label] = hits
@@ -280,13 +322,14 @@ def study(args: argparse.Namespace) -> None:
                 )
                 write_csv(out / "arrival_order.csv", rows)
                 bar.update()
-                found += cases(network, counted, steps, neuron, label, seed=seed, **time)
+                found += cases(network, counted, steps, neuron, label, drawn, **time)
                 write_csv(out / "cases.csv", found)
                 bar.update()
         for neuron in neurons:
             for window in windows:
-                jitter = {"order": "jitter", "jitter": "uniform:1", "window": window, "seed": seed}
-                row, hits = measure(network, few, steps, neuron, "jitter", most=64, **jitter)
+                drawn = seeds.seeds_of(args, JITTER)
+                jitter = {**JITTER, "window": window}
+                row, hits = measure(network, few, steps, neuron, "jitter", drawn, 64, **jitter)
                 curve.append({**row, "window": window})
                 clocked_hits = right.get((neuron, "clocked"))
                 if hits is not None and clocked_hits is not None:
@@ -309,14 +352,15 @@ def study(args: argparse.Namespace) -> None:
         for part in (images, few, counted)
     )
     some += f" (dashed: clocked, {len(images)} images)"
-    scripts.save(draw_orders(rows, title), out, "arrival_order")
-    scripts.save(draw_windows(curve, clocked, some), out, "window")
-    scripts.save(draw_cases(means, those), out, "cases")
-    for table in (scripts.compact(rows), scripts.compact(curve)):
-        print(f"{text_table(table, FORMATS)}\n{scripts.footnote('clocked time', seed)}\n")
+    scripts.save(draw_orders(rows, title), out, "arrival_order", scripts.words(rows))
+    scripts.save(draw_windows(curve, clocked, some), out, "window", scripts.words(curve))
+    scripts.save(draw_cases(means, those), out, "cases", scripts.words(means))
+    footnote = scripts.footnote("clocked time", seed, args.seeds)
+    for table in (rows, curve):
+        shown = text_table(scripts.compact(table), FORMATS)
+        print(f"{shown}\n{scripts.words(table)}\n{footnote}\n")
     for table in (layers, means):
-        print(f"{text_table(table, FORMATS)}\n")
-    print(f"pictures and tables in {out}")
+        print(f"{text_table(scripts.bare(table), FORMATS)}\n{scripts.words(table)}\n")
 
 
 def _first(images: Images, count: int) -> Images:

@@ -15,7 +15,7 @@ with about the same charge. Hatched: discreteness error; dotted: asynchronism er
 time: unevenness). neuron.png is DNISNM Fig. 3 and 6 on a neuron of that layer: its arrivals with
 the inhibition of each step first (Fig. 3, left), as they came (Fig. 3, right), and as they came at
 a signed neuron with memory, which takes spikes back (Fig. 6b; dashed: its memory). Writes these
-also as SVG, asynchronism.csv (one row a layer) and mapping.csv.
+also as SVG, asynchronism.csv (one row a layer, means with bootstrap intervals) and mapping.csv.
 """
 
 from __future__ import annotations
@@ -38,13 +38,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 import eventsnn
+from eventsnn.exceptions import one_line
 from eventsnn.neurons import IF, SNM
 from eventsnn.neurons.contract import emit, settle
+from eventsnn.simulation.conditions import conditions
+from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import asynchronism, scripts
 from eventsnn.studies.asynchronism import Asynchronism, Neurons
+from eventsnn.studies.sampled import with_intervals
 from eventsnn.trace.microscope import DRIVE, ITSELF, Observation, observe
 from eventsnn.trace.trace import record
-from eventsnn.views.plots import BLUE, ORANGE
+from eventsnn.views.plots import BLUE, ORANGE, shown
 from eventsnn.views.tables import text_table, write_csv
 
 GREEN = "#009E73"
@@ -71,7 +75,7 @@ def draw(found: Asynchronism, names: Sequence[str], title: str) -> Figure:
     for axes, name in zip(upper.subplots(1, len(names), sharey=True, squeeze=False)[0], names):
         (row,) = scripts.only(found.layers, layer=name)
         _draw_density(axes, found.neurons[name], far)
-        words = f"{name}: r = {row['in run r']:.2f}, ρ = {row['in run rho']:.2f}"
+        words = f"{shown(name)}: r = {row['in run r']:.2f}, ρ = {row['in run rho']:.2f}"
         axes.set_title(words, fontsize=8, parse_math=False)
     upper.axes[0].set_ylabel("fired - ideal (spikes)", fontsize=9)
     words = "share of pairs in the run that are inverted (blue: density of neurons; orange: mean)"
@@ -157,7 +161,8 @@ def draw_mapping(results: Mapping[str, Asynchronism], name: str, title: str) -> 
         axes.set_xlabel("charge (thresholds)", fontsize=9)
         axes.set_ylim(-0.3, found.simulation.steps + 1)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel(f"spikes of {name} (thresholds)", fontsize=9, parse_math=False)
+    words = f"spikes of {shown(name)} (thresholds)"
+    figure.axes[0].set_ylabel(words, fontsize=9, parse_math=False)
     labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
@@ -201,7 +206,7 @@ def draw_neuron(seen: Observation, title: str) -> Figure:
     figure = Figure(figsize=(8.2, 3.2), layout="constrained")
     for axes, (label, (model, arrivals)) in zip(figure.subplots(1, 3, sharey=True), panels.items()):
         heights, spikes = answers(model(one), seen.layer, start, arrivals["charge"].tolist())
-        axes.plot(heights / one, color=BLUE, lw=0.8, label="potential, charged (spikes)")
+        axes.plot(heights / one, color=BLUE, lw=0.8, label="potential, charged")
         axes.plot(spikes, "--", color=GREEN, lw=1.4, label="net spikes: the memory")
         axes.axhline(seen.ideal, color=ORANGE, ls=":", lw=1.4, label="what all charge is worth")
         for at in np.flatnonzero(np.diff(arrivals["step"], prepend=-1)):
@@ -209,6 +214,7 @@ def draw_neuron(seen: Observation, title: str) -> Figure:
         axes.set_title(f"{label}: {spikes[-1]}", fontsize=9)
         axes.set_xlabel("arrivals (grey: steps)", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("potential (thresholds), spikes", fontsize=9)
     labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
@@ -245,50 +251,57 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     options = {"steps": args.steps, "neuron": args.neuron, "progress": sys.stderr.isatty()}
     options["seed"] = args.seed
     found = asynchronism.measure(network, images, order=args.order, **options)
-    write_csv(out / "asynchronism.csv", found.layers)
-    shown = _chosen(args.layers, scripts.column(found.layers, "layer"))
-    how = (args.neuron, f"order {args.order}", f"T = {args.steps}", f"{len(images)} images")
-    title = scripts.title(graph, *how)
-    scripts.save(draw(found, shown, title), out, "asynchronism")
-    print(text_table(found.table()))
+    decided = conditions(found.simulation)
+    layers = [
+        {**row, "conditions": decided}
+        for row in with_intervals(found.layers, [found.samples], args.seed)
+    ]
+    write_csv(out / "asynchronism.csv", layers)
+    chosen = _chosen(args.layers, scripts.column(found.layers, "layer"))
+    title = scripts.title(graph, f"{len(images)} images")
+    scripts.save(draw(found, chosen, title), out, "asynchronism", str(decided))
+    print(f"{text_table(found.table())}\n{decided}")
+    print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
     layer = max(found.layers, key=lambda row: row["fired more"])["layer"]
     results = {}
     for words, initial in (("(a) clocked, v(0) = 0", 0.0), ("(b) clocked, v(0) = θ/2", 0.5)):
         clocked = {"order": "clocked", "initial": initial, **options}
         results[words] = asynchronism.measure(network, images, **clocked)
     results[f"(c) {args.order}, v(0) = θ/2"] = found
-    scripts.save(draw_mapping(results, layer, title), out, "mapping")
     rows = [
-        {"panel": label, "layer": layer, **row}
+        {"panel": label, "layer": layer, **row, "conditions": conditions(measured.simulation)}
         for label, measured in results.items()
         for row in mapping(measured, layer)
     ]
     write_csv(out / "mapping.csv", rows)
+    title = scripts.title(graph, f"{len(images)} images")
+    scripts.save(draw_mapping(results, layer, title), out, "mapping", scripts.words(rows))
     if (place := worst(found.neurons[layer])) is None:
-        print(f"no neuron of {layer} fired too often and had late inhibition: no neuron.png")
+        print(
+            f"no neuron of {one_line(layer)} fired too often and had late inhibition: no neuron.png"
+        )
     else:
         image, neuron = place
         pixels, number = images.pixels[image], int(images.indices[image])
         seen = observe(record(found.simulation, pixels, number)[1], layer, neuron)
-        title = f"{seen.name}, image {seen.image}; order {args.order}, T = {args.steps}"
-        scripts.save(draw_neuron(seen, title), out, "neuron")
-    print(f"pictures and tables in {out}")
+        title = f"{seen.name}, image {seen.image}"
+        scripts.save(draw_neuron(seen, title), out, "neuron", str(decided))
 
 
 def _chosen(layers: str, names: list[str]) -> list[str]:
     """The layers that --layers names."""
     if not layers:
         return [names[i] for i in np.unique(np.linspace(1, len(names) - 1, SHOWN).astype(int))]
-    shown = layers.split(",")
-    if unknown := set(shown) - set(names):
+    chosen = layers.split(",")
+    if unknown := set(chosen) - set(names):
         some = f"some of {', '.join(names)}"
         raise eventsnn.InputError("--layers", some, ", ".join(sorted(unknown)))
-    return shown
+    return chosen
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
 from eventsnn import Images, Network, statistics
+from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import share
 from eventsnn.studies import scripts
 from eventsnn.studies.certified import certify
@@ -79,9 +80,10 @@ def measure(
                 depth.append({"T": t, "layer": row["layer"], **shares})
     by_layer = [{"T": steps} | row for row in found.layers]
     of_model = {"neuron": neuron, "images": len(images)}
+    under = {"conditions": conditions(found.simulation)}
     tables = []
     for rows in (found.table(), by_layer, depth):
-        tables.append([of_model | row for row in rows])
+        tables.append([of_model | row | under for row in rows])
     certified = {(neuron, t): found.classes[:, t - 1] >= 0 for t in report_steps(steps)}
     return tables, certified
 
@@ -161,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
     tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
     neurons, certified = args.neurons.split(","), {}
@@ -181,16 +183,17 @@ def study(args: argparse.Namespace) -> None:
                 write_csv(args.out / f"{name}.csv", rows)
     by_step, by_layer, _ = tables.values()
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, args.out, "certified_accuracy")
+    decided = scripts.words(by_step)
+    scripts.save(figure, args.out, "certified_accuracy", decided)
     print(f"{text_table(scripts.compact(_shown(by_step, 'images')), FORMATS)}")
-    print(f"gained : lost are certified images, {statistics.footnote(neurons[0])}\n")
-    print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n")
-    print(f"pictures and tables in {args.out}")
+    print(f"{decided}\ngained : lost are certified images, {statistics.footnote(neurons[0])}\n")
+    print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n{decided}\n")
 
 
 def _shown(rows: list[scripts.Row], *dropped: str) -> list[scripts.Row]:
     """Rows without these columns and without the ends of intervals."""
     ends = (" low", " high")
+    dropped = (*dropped, "conditions")
     keys = [key for key in rows[0] if key not in dropped and not key.endswith(ends)]
     return [pick(row, keys) for row in rows]
 

@@ -8,8 +8,9 @@ Counted: one operation for each weight that a delivered spike touches. DNISNM eq
 as spikes / neurons * MACs of the ANN, layer by layer, and eq. 26 their energy (0.9 pJ; 4.6 pJ in
 the first layer and for the ANN's MACs). SpikeZIP takes 77 fJ for each operation, and 12.5 pJ a FLOP
 of the ANN. The drive of the first layer costs only in eq. 26, and there only as its spikes do.
-ST-BIF is released evenly (SpikeZIP 3.2). Writes energy.csv (by T), rates.csv (by layer), energy.png
-and energy.svg.
+ST-BIF is released evenly (SpikeZIP 3.2). Means and ratios have bootstrap intervals in the CSV
+files, and energy in the picture. Writes energy.csv (by T), rates.csv (by layer), energy.png and
+energy.svg.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,12 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from eventsnn import Images, Network, statistics
+from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import cost, scripts
+from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.views.tables import in_unit, report_steps, text_table, write_csv
 
@@ -75,36 +78,44 @@ def measure(
     options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
     options["progress"] = sys.stderr.isatty()
     result = simulate(network, images, steps=steps, **options)
-    right = np.sum(ann.classes_of(logits) == images.labels)
-    by_step, count = [], len(images)
+    decided = conditions(result.simulation)
+    ann_right = np.asarray(ann.classes_of(logits) == images.labels, np.float64)
+    rows, samples, right = [], {}, {}
     for t in report_steps(steps):
-        spikes = result.spikes[:, :, :t].sum(axis=(0, 2)) / count
-        operations = result.operations[:, :, :t].sum(axis=(0, 2)) / count
-        costs = cost.costs(network, spikes, operations)
-        found = scripts.accuracy(result, t)
-        row = {"neuron": neuron, "T": t, **found}
-        row["accuracy drop"] = found["accuracy"] * count / max(1, right) - 1
-        row["rate"] = float(spikes.sum() / (network.neurons * t))
-        row |= costs
-        of_ann = cost.MAC * costs["ann_macs"] * 1e-6
-        row["counted / ANN"] = costs["counted_microjoule"] / of_ann
-        row["dnisnm / ANN"] = 1 + costs["dnisnm_energy_drop"]
-        row["spikezip / ANN"] = costs["spikezip_microjoule"] / costs["spikezip_ann_microjoule"]
-        by_step.append(row)
-    spikes = result.spikes.sum(axis=(0, 2)) / count
-    operations = result.operations.sum(axis=(0, 2)) / count
-    by_layer = [
-        {
-            "neuron": neuron,
-            "layer": layer.name,
-            "neurons": layer.size,
-            "rate": float(spikes[i] / (layer.size * steps)),
-            "operations into": float(operations[i]),
-        }
-        for i, layer in enumerate(network.spiking)
-    ]
-    right = {(neuron, t): scripts.hits(result, t) for t in report_steps(steps)}
-    return by_step, by_layer, right
+        spikes = result.spikes[:, :, :t].sum(axis=2).astype(np.float64)
+        operations = result.operations[:, :, :t].sum(axis=2).astype(np.float64)
+        right[neuron, t] = scripts.hits(result, t)
+        found = {"accuracy drop": Sample(right[neuron, t] - ann_right, ann_right)}
+        found["rate"] = Sample(spikes.sum(axis=1) / (network.neurons * t))
+        costs = cost.by_image(network, spikes, operations)
+        found |= {name: Sample(values) for name, values in costs.items()}
+        found |= {f"{name} / ANN": Sample(values) for name, values in _of_ann(network, costs)}
+        row = {"neuron": neuron, "T": t, **scripts.accuracy(result, t)}
+        row["ann_macs"] = int(cost.macs(network).sum())
+        row |= {name: sample.mean for name, sample in found.items()}
+        row["spikezip_ann_microjoule"] = cost.spikezip_ann(network)
+        rows.append(row | {"conditions": decided})
+        samples |= {((neuron, t), name): sample for name, sample in found.items()}
+    by_step = with_intervals(rows, [samples], seed, lambda row: (row["neuron"], row["T"]))
+    rows, samples = [], {}
+    for i, layer in enumerate(network.spiking):
+        rates = result.spikes[:, i].sum(axis=1) / (layer.size * steps)
+        into = result.operations[:, i].sum(axis=1)
+        row = {"neuron": neuron, "layer": layer.name, "neurons": layer.size}
+        row |= {"rate": float(rates.mean()), "operations into": float(into.mean())}
+        rows.append(row | {"conditions": decided})
+        samples[layer.name, "rate"] = Sample(rates)
+        samples[layer.name, "operations into"] = Sample(into)
+    return by_step, with_intervals(rows, [samples], seed), right
+
+
+def _of_ann(
+    network: Network, costs: dict[str, NDArray[np.float64]]
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """(name, energy of each image as a share of the ANN's). costs: of `cost.by_image`."""
+    yield "counted", costs["counted_microjoule"] / (cost.MAC * cost.macs(network).sum() * 1e-6)
+    yield "dnisnm", 1 + costs["dnisnm_energy_drop"]
+    yield "spikezip", costs["spikezip_microjoule"] / cost.spikezip_ann(network)
 
 
 def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
@@ -132,6 +143,8 @@ def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) ->
         counts.plot(t, estimated, **look, mfc="white", ls=":")
         for name, (_, style) in ENERGIES.items():
             energy.plot(t, scripts.column(mine, f"{name} / ANN", 100), **look, ls=style)
+            ends = (scripts.column(mine, f"{name} / ANN {end}", 100) for end in ("low", "high"))
+            energy.fill_between(t, *ends, color=colour, alpha=0.2, lw=0)
     counts.axhline(factor * by_step[0]["ann_macs"], color="0.4", lw=1, ls="-.", label="ANN (MACs)")
     counts.plot([], [], color="0.4", marker="o", ms=4, label="counted")
     counts.plot([], [], color="0.4", marker="o", mfc="white", ms=4, ls=":", label="DNISNM eq. 25")
@@ -175,9 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    logits = ann.logits(graph, images.pixels)
     right: dict[tuple[str, int], NDArray[np.bool_]] = {}
     neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []
@@ -193,11 +205,12 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, out, "energy")
+    decided = scripts.words(by_step)
+    scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
-    print(text_table(scripts.compact(shown), COLUMNS))
-    print(f"\n{statistics.footnote(neurons[0])}")
-    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs; pictures and tables in {out}")
+    print(f"{text_table(scripts.compact(shown), COLUMNS)}\n{decided}")
+    print(f"\n{scripts.footnote(neurons[0], args.seed)}")
+    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ multiplies from layer to layer in deep networks. The picture (SpikeZIP Fig. 5): 
 fired of one image, channels added up, after T steps beside the quantised ANN's activations, for
 ST-BIF and for IF neurons with constant input (as QCFS has them; spikes per step); the L1 distance
 between the two in that layer and in the last, relative to the ANN's L1 norm, mean of images; and
-how many images are at rest after T steps. Writes equivalence.csv, distance.csv, t_eq.csv,
+how many images are at rest after T steps. Means and ratios have bootstrap intervals in the CSV
+files. Writes equivalence.csv, distance.csv, t_eq.csv,
 equivalence.png and equivalence.svg.
 """
 
@@ -34,13 +35,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventsnn import Images, Network
-from eventsnn.ann import forward as ann
 from eventsnn.data.images import pixel_range
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.result import simulate
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised
+from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import neuron_layers
 from eventsnn.views.tables import text_table, write_csv
 
@@ -57,6 +60,7 @@ MODELS: dict[str, dict[str, Any]] = {
 SHOWN = 1, 2, 3, 4, 6, 8, 12, 16, 24, 32  # T at which layers are compared
 MAPS = 1, 2, 4, 8, 16, 32  # T of the small pictures
 BATCH = 10
+MEANS = ("mean squared distance to the float ANN", "mean T_eq", "spikes", "operations")
 FORMATS = {
     "mean squared distance to the float ANN": ("MSE to float ANN", ".2e"),
     "spikes": ("spikes", ",.0f"),
@@ -75,15 +79,15 @@ def measure(
     bar: tqdm[Any],
     **time: Any,
 ) -> tuple[scripts.Row, list[int]]:
-    """(the row of one order of arrival, T_eq of each image).
+    """(the row of one order of arrival, its means with intervals; T_eq of each image).
 
     A row has differing neurons and outputs, T_eq, spikes and operations per image, and the distance
     to the ANN's float output. network, images: what runs. steps: enough to come to rest. outputs:
     the ANN's logits, [N, classes]. label: the order's name. bar: counts images. time: the order's
-    options.
+    options, and the seed.
     """
-    differing = wrong = spikes = operations = 0
-    distance, t_eq = 0.0, []
+    differing = wrong = 0
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in MEANS}
     options = {"neuron": "st-bif", "encoding": "even", "neurons": True, "batch": 1, **time}
     for first in range(0, len(images), BATCH):
         part = images.take(np.arange(first, min(first + BATCH, len(images))))
@@ -91,23 +95,26 @@ def measure(
         counts, readout = quantised(result.simulation, part.pixels)
         differing += int((result.batch.counts != counts).sum())
         wrong += int((result.batch.readout[:, -1] != readout).sum())
-        distance += float(np.square(result.readout() - outputs[first : first + len(part)]).sum())
-        t_eq += result.batch.t_eq.tolist()
-        spikes += int(result.spikes.sum())
-        operations += int(result.operations.sum())
+        distances = np.square(result.readout() - outputs[first : first + len(part)]).mean(axis=1)
+        t_eq = result.batch.t_eq
+        spikes, operations = (x.sum(axis=(1, 2)) for x in (result.spikes, result.operations))
+        for name, values in zip(MEANS, (distances, t_eq, spikes, operations)):
+            parts[name].append(values)
         bar.update(len(part))
-    return {
+    samples = {(label, name): Sample(np.concatenate(each)) for name, each in parts.items()}
+    row = {
         "order": label,
         "images": len(images),
         "neurons": network.neurons,
         "differing neurons": differing,
         "differing outputs": wrong,
-        "mean squared distance to the float ANN": distance / outputs.size,
-        "mean T_eq": float(np.mean(t_eq)),
-        "largest T_eq": max(t_eq),
-        "spikes": spikes / len(images),
-        "operations": operations / len(images),
-    }, t_eq
+        **{name: sample.mean for (_, name), sample in samples.items()},
+        "conditions": conditions(result.simulation),
+    }
+    at_rest = samples[label, "mean T_eq"].values.tolist()
+    row["largest T_eq"] = max(at_rest)
+    (full,) = with_intervals([row], [samples], time["seed"], lambda row: row["order"])
+    return full, at_rest
 
 
 def of_layers(
@@ -126,15 +133,17 @@ def of_layers(
 
 
 def compare(
-    network: Network, images: Images, names: Sequence[str], steps: int
+    network: Network, images: Images, names: Sequence[str], steps: int, seed: int = 0
 ) -> tuple[list[scripts.Row], dict[tuple[str, int], NDArray[np.float64]]]:
     """(rows, maps): L1 distances to the quantised ANN, and what one layer fired of image 0.
 
     A row has a model's and layer's distance at one T, in thresholds. maps: (model, T) or ("ANN",
     steps) -> [neurons] of the first of names, in thresholds. network, images: what runs. names: of
-    the layers. steps: enough to come to rest.
+    the layers. steps: enough to come to rest. seed: of the bootstrap.
     """
-    ends, rows = pixel_range(images.pixels), []
+    ends = pixel_range(images.pixels)
+    rows: list[scripts.Row] = []
+    samples: dict[tuple[Any, str], Sample] = {}
     rest = Simulation(network, steps=steps, pixel_range=ends, **MODELS["ST-BIF"])
     ann_values = []
     for first in range(0, len(images), BATCH):
@@ -142,13 +151,13 @@ def compare(
         ann_values.append(of_layers(network, names, counts, rest.quanta))
     norms = {}
     for name in names:
-        norms[name] = sum(values[name].sum() for values in ann_values)
+        norms[name] = np.concatenate([values[name].sum(axis=1) for values in ann_values])
     maps = {("ANN", steps): ann_values[0][names[0]][0]}
     for model, settings in MODELS.items():
         for t in (t for t in SHOWN if t <= steps):
             simulation = Simulation(network, steps=t, pixel_range=ends, **settings)
             units = simulation.quanta * (t if simulation.encoding.divides else 1)
-            distance = dict.fromkeys(names, 0.0)
+            distances: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
             parts = simulation.stream(
                 images.pixels, numbers=images.indices, batch=BATCH, neurons=True
             )
@@ -156,15 +165,18 @@ def compare(
                 values = of_layers(network, names, batch.counts, units)
                 for name in names:
                     there = ann_values[first // BATCH][name]
-                    distance[name] += np.abs(values[name] - there).sum()
+                    distances[name].append(np.abs(values[name] - there).sum(axis=1))
                 if first == 0:
                     maps[model, t] = values[names[0]][0]
-            for name, total in distance.items():
-                row = {"what": f"{model}, {name}", "T": t, "images": len(images)}
-                row["L1"] = float(total / len(images))
-                row["relative"] = float(total / norms[name]) if norms[name] else 0.0
+            for name, each in distances.items():
+                what, apart = f"{model}, {one_line(name, 24)}", np.concatenate(each)
+                row = {"what": what, "T": t, "images": len(images), "L1": float(apart.mean())}
+                row["relative"] = float(apart.sum() / norms[name].sum()) if norms[name].any() else 0
+                row["conditions"] = conditions(simulation)
                 rows.append(row)
-    return rows, maps
+                samples[(what, t), "L1"] = Sample(apart)
+                samples[(what, t), "relative"] = Sample(apart, norms[name])
+    return with_intervals(rows, [samples], seed, lambda row: (row["what"], row["T"])), maps
 
 
 def draw(
@@ -255,13 +267,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the tables and the picture. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, outputs = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     layers = {layer.name: layer for layer in neuron_layers(network).values()}
     layer = args.layer or list(layers)[len(layers) // 4]
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
-    outputs = ann.logits(graph, images.pixels)
     rows, rests = [], {}
     with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
         for label, time in ORDERS.items():
@@ -277,14 +288,17 @@ def study(args: argparse.Namespace) -> None:
     ]
     write_csv(out / "t_eq.csv", of_images)
     names = list(dict.fromkeys((layer, list(layers)[-1])))
-    distances, maps = compare(network, images, names, args.steps)
+    distances, maps = compare(network, images, names, args.steps, args.seed)
     write_csv(out / "distance.csv", distances)
     title = scripts.title(network.graph, f"{len(images)} images")
     title += f"; above: {layer} of the first, channels added up"
-    scripts.save(draw(maps, layers[layer].grid, distances, rests, title), out, "equivalence")
+    decided, compared = scripts.words(rows), scripts.words(distances)
+    figure = draw(maps, layers[layer].grid, distances, rests, title)
+    scripts.save(figure, out, "equivalence", scripts.words([*rows, *distances]))
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
-    print(f"{text_table(rows, FORMATS)}\n\nL1 distance to the quantised ANN\n")
-    print(f"{text_table(shown)}\n\npictures and tables in {out}")
+    print(f"{text_table(scripts.bare(rows), FORMATS)}\n{decided}\n")
+    print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n{compared}\n")
+    print(f"in the CSV files: {bootstrap_words(seed=args.seed)}")
 
 
 if __name__ == "__main__":

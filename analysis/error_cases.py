@@ -7,7 +7,8 @@ recomputed from the SNN's own average input (SRP Def. 1, Fig. 3a-b). Error II is
 difference to the ANN (Def. 2, Fig. 3c-d and 5). Cases 1 and 2 fire too much (where the ANN is 0;
 between 0 and lambda), 3 and 4 too little (between; where it is lambda). The ANN has as many levels
 as the SNN has steps; --levels own keeps its own. A second table counts residual potentials by sign
-and case: Theorem 1 of SRP, neuron by neuron. Writes error_cases.csv, theorem.csv, error_cases.png
+and case: Theorem 1 of SRP, neuron by neuron. The CSV has bootstrap intervals of the percentages,
+the picture those of their sums. Writes error_cases.csv, theorem.csv, error_cases.png
 and error_cases.svg.
 """
 
@@ -25,7 +26,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from eventsnn.simulation.conditions import conditions
+from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
+from eventsnn.studies.sampled import with_intervals
 from eventsnn.views.plots import CASES
 from eventsnn.views.tables import text_table, write_csv
 
@@ -33,12 +37,12 @@ FORMATS = {f"{e} case {k}": (f"{e}.{k}", ".3f") for e in ("I", "II") for k in er
 FORMATS |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
 
 
-def draw(results: Mapping[str, errors.Cases], title: str) -> Figure:
+def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     """Stacked bars by layer: errors I and II from top to bottom, results from left to right.
 
-    results: name -> `Cases`. title: of the picture.
+    results: name -> layers' rows, with intervals. title: of the picture.
     """
-    layers = scripts.column(next(iter(results.values())).layers, "layer")
+    layers = scripts.column(next(iter(results.values())), "layer")
     width = max(3.4, 1.2 + 0.16 * len(layers))
     figure = Figure(figsize=(width * len(results), 5.2), layout="constrained")
     grid = figure.subplots(2, len(results), sharex=True, sharey="row", squeeze=False)
@@ -47,10 +51,11 @@ def draw(results: Mapping[str, errors.Cases], title: str) -> Figure:
         for row, error in enumerate(("I", "II")):
             axes, below = grid[row, column], np.zeros(len(layers))
             for case, (colour, meaning) in CASES.items():
-                share = np.array(scripts.column(found.layers, f"{error} case {case}"))
+                share = np.array(scripts.column(found, f"{error} case {case}"))
                 label = meaning if (row, column) == (0, 0) else None
                 axes.bar(x, share, 0.78, below, color=colour, label=label)
                 below += share
+            scripts.draw_intervals(axes, found, error)
             axes.set_title(f"error {error}, {name}", fontsize=10)
     for axes in grid[:, 0]:
         axes.set_ylabel("neurons (%)")
@@ -74,31 +79,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     results, progress = {}, sys.stderr.isatty()
     options = {"steps": args.steps, "levels": args.levels, "progress": progress, "seed": args.seed}
+    drawn: dict[str, list[scripts.Row]] = {}
     rows: list[scripts.Row] = []
     theorem: list[scripts.Row] = []
     for tau in dict.fromkeys((0, args.srp)):
         name = f"SRP (τ = {tau})" if tau else "without SRP"
         found = results[name] = errors.cases(network, images, srp=tau, **options)
-        rows += [{"strategy": name, **row} for row in found.layers]
-        theorem += [{"strategy": name, **row} for row in found.theorem]
+        under = {"conditions": conditions(found.simulation)}
+        drawn[name] = with_intervals(found.layers, [found.samples], args.seed)
+        rows += [{"strategy": name, **row, **under} for row in drawn[name]]
+        theorem += [{"strategy": name, **row, **under} for row in found.theorem]
         write_csv(out / "error_cases.csv", rows)
         write_csv(out / "theorem.csv", theorem)
     levels = "L := T" if args.levels == "steps" else "own L"
     title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
-    scripts.save(draw(results, title), out, "error_cases")
+    scripts.save(draw(drawn, title), out, "error_cases", scripts.words(rows))
     for name, found in results.items():
-        print(f"{name}: percent of neurons and images")
+        print(f"{name}: percent of neurons and images\n{conditions(found.simulation)}")
         print(text_table(found.layers, FORMATS))
         print("Theorem 1, all layers:")
         for key in found.theorem[0]:
             if key != "layer":
                 print(f"  {key}: {sum(scripts.column(found.theorem, key)):,}")
         print()
-    print(f"pictures and tables in {out}")
+    print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
 
 
 if __name__ == "__main__":

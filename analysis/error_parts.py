@@ -8,7 +8,8 @@ Clipping, quantisation and unevenness error are those of GN (section 1) and SRP 
 quantisation and unevenness DNISNM's discreteness and asynchronism error (sections 3.2 and 3.3);
 what the layers before passed on stands apart; the first layer's input is right but for rounded
 weights, so nearly all of its error is clipping and quantisation. st-bif is released evenly and runs
-until it rests. Writes error_parts.csv, error_parts.png and error_parts.svg.
+until it rests. Means and ratios have bootstrap intervals in the CSV, the error in the picture, too.
+Writes error_parts.csv, error_parts.png and error_parts.svg.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from eventsnn.exceptions import one_line
+from eventsnn.simulation.conditions import conditions
+from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
+from eventsnn.studies.sampled import with_intervals
 from eventsnn.views.tables import text_table, write_csv
 
 COLOURS = {
@@ -52,7 +57,8 @@ def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     )
     x = np.arange(len(layers))
     for (above, below), (name, rows) in zip(grid.T, results.items()):
-        above.bar(x, scripts.column(rows, "error", 100), 0.78, color="0.35")
+        above.bar(x, scripts.column(rows, "error", 100), 0.78, color="0.6")
+        scripts.draw_intervals(above, rows, "error", 100)
         above.set_title(name.upper(), fontsize=10)
         ends = np.zeros((2, len(layers)))  # of the bars so far, downwards and upwards
         for part in errors.PARTS:
@@ -85,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
     results, all_rows = {}, []
     models = dict.fromkeys(args.neurons.split(","))
@@ -93,14 +99,16 @@ def study(args: argparse.Namespace) -> None:
         time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
         shown = {"progress": sys.stderr.isatty(), "seed": args.seed}
         found = errors.decompose(network, images, neuron=neuron, **shown, **time)
-        results[neuron] = found.layers
-        all_rows += [{"neuron": neuron, **row} for row in found.layers]
+        results[neuron] = with_intervals(found.layers, [found.samples], args.seed)
+        under = {"conditions": conditions(found.simulation)}
+        all_rows += [{"neuron": neuron, **row, **under} for row in results[neuron]]
         write_csv(args.out / "error_parts.csv", all_rows)
-        print(f"{neuron.upper()}: the error grows most at {found.jump}")
+        print(f"{neuron.upper()}: the error grows most at {one_line(found.jump)}")
+        print(under["conditions"])
         print(f"{text_table(found.table())}\n")
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
-    scripts.save(draw(results, title), args.out, "error_parts")
-    print(f"pictures and tables in {args.out}")
+    scripts.save(draw(results, title), args.out, "error_parts", scripts.words(all_rows))
+    print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
 
 
 if __name__ == "__main__":

@@ -130,9 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     members = sorted({1, *scripts.whole_numbers(args.members, "--members")})
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network = scripts.network_of(args, graph, images)
-    logits = ann.logits(graph, images.pixels)
     rows: list[scripts.Row] = []
     right, squares = {}, {}
     for tau in tqdm(members, unit="tau", disable=None, delay=2):
@@ -154,16 +153,19 @@ def study(args: argparse.Namespace) -> None:
     write_csv(args.out / "curve.csv", curve)
     ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
     figure = draw(curve, rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, args.out, "gn_members")
-    print(f"accuracy (%)\n{text_table(scripts.side_by_side(rows, 'tau', scripts.interval))}\n")
+    decided = scripts.words(rows)
+    scripts.save(figure, args.out, "gn_members", decided)
+    table = text_table(scripts.side_by_side(rows, "tau", scripts.interval))
+    print(f"accuracy (%)\n{decided}\n{table}\n")
     several = [row for row in rows if row["p"] is not None]
     if several:
         print("images right with tau and wrong with IF : the other way round, p\n")
         print(f"{text_table(scripts.side_by_side(several, 'tau', scripts.discordant))}")
         print(f"{scripts.footnote('IF', args.seed)}\n")
     errors = scripts.side_by_side(rows, "tau", _of_plain)
-    print(f"mean squared error of the readout, % of IF's\n{text_table(errors)}\n")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {args.out}")
+    heading = f"mean squared error of the readout, % of IF's\n{decided}"
+    print(f"{heading}\n{text_table(errors)}\n")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 def _of_plain(row: scripts.Row) -> str:

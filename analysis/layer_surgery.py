@@ -28,6 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eventsnn import statistics
+from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import scripts, surgery
 from eventsnn.views.plots import BLUE, ORANGE
 from eventsnn.views.tables import text_table, write_csv
@@ -107,24 +108,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images = scripts.given(args)
+    graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
     options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
     options["seed"] = args.seed
     found = surgery.costs(network, images, progress=sys.stderr.isatty(), **options)
-    write_csv(out / "layer_surgery.csv", found.layers)
+    decided = conditions(found.simulation)
+    under = {"conditions": decided}
+    write_csv(out / "layer_surgery.csv", [{**row, **under} for row in found.layers])
     none = dict.fromkeys(scripts.PAIRED)
-    whole = [{"network": "SNN", **found.snn, **none}, {"network": "ANN", **found.ann}]
+    ways = ({"network": "SNN", **found.snn, **none}, {"network": "ANN", **found.ann})
+    whole = [{**row, **under} for row in ways]
     write_csv(out / "whole.csv", whole)
     how = (args.neuron, f"T = {args.steps}", f"{args.counts} counts", f"{len(images)} images")
-    scripts.save(draw(found, scripts.title(graph, *how)), out, "layer_surgery")
-    print(text_table(found.table(), FORMATS))
+    scripts.save(draw(found, scripts.title(graph, *how)), out, "layer_surgery", str(decided))
+    print(f"{text_table(found.table(), FORMATS)}\n{decided}")
     print(statistics.footnote("the network as it runs"))
     for name, score in (("as it runs", found.snn), ("ANN", found.ann)):
         interval = f"({score['low']:.1%} to {score['high']:.1%})"
         square = f"square {score['square']:.2e}"
         print(f"{name}: accuracy {score['accuracy']:.1%} {interval}, {square}")
-    print(f"{repr(found)[1:-1]}\nstudy of eventsnn's own; pictures and tables in {out}")
+    print(f"{repr(found)[1:-1]}\nstudy of eventsnn's own")
 
 
 if __name__ == "__main__":

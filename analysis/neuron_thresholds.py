@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -49,6 +49,7 @@ from eventsnn.network.thresholds import needs_calibration
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
+from eventsnn.views import plots
 from eventsnn.views.tables import report_steps, text_table, write_csv
 
 CHUNK = 16  # images whose activations are held at a time
@@ -151,17 +152,20 @@ def draw_distributions(
     for (left, *others), name in zip(figure.subplots(len(names), 3, squeeze=False), names):
         (most, y), (other, _) = train[name], test[name]
         _draw_thresholds(left, y, {rule: by_layer[name] for rule, by_layer in thetas.items()})
-        left.set(ylabel=f"{name}: number", xlabel="activation")
+        left.set_xlabel("activation")
+        left.set_ylabel(f"{plots.shown(name)}: neurons and images", parse_math=False)
         scripts.plain(left)
         words = ("training images", f"test images, r = {correlation(most, other):.2f}")
         look = {"vmin": 0, "vmax": max(most.max(), other.max()), "cmap": "viridis"}
         for place, values, word in zip(others, (most, other), words):
             maps = values.shape[1] > 1
             picture = values if maps else square(values)
-            shown = place.imshow(picture, aspect="auto", interpolation="nearest", **look)
+            image = place.imshow(picture, aspect="auto", interpolation="nearest", **look)
             place.set_title(f"largest on {word}", fontsize=9)
-            place.set(xlabel="site" if maps else "neuron", ylabel="channel" if maps else "")
-        figure.colorbar(shown, ax=others[-1])
+            for axis in (place.xaxis, place.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True) if maps else NullLocator())
+            place.set(xlabel="site" if maps else "neurons, in rows", ylabel="channel" * maps)
+        figure.colorbar(image, ax=others[-1], label="activation")
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         handles |= {label: line for line, label in zip(*axes.get_legend_handles_labels())}
@@ -234,9 +238,9 @@ def study(args: argparse.Namespace) -> None:
     rules, out = list(dict.fromkeys(args.rules.split(","))), args.out
     for rule in rules:
         settings(rule)
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     calibration = load_calibration(graph, args.settings)
-    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    classes = ann.classes_of(logits)
     ann_accuracy = float(np.mean(classes == images.labels))
     rows: list[scripts.Row] = []
     right: dict[tuple[Any, int], NDArray[np.bool_]] = {}
@@ -270,18 +274,19 @@ def study(args: argparse.Namespace) -> None:
     write_csv(out / "neurons.csv", [_alike(layer.name, train, test) for layer in layers])
     title = scripts.title(graph, f"{len(seen[0])} training and {len(seen[1])} test images")
     figure = draw_distributions(shown, thetas, train, test, title)
-    scripts.save(figure, out, "neuron_thresholds")
+    scripts.save(figure, out, "neuron_thresholds", "")
     title = scripts.title(graph, "IF neurons", f"{len(images)} images")
-    scripts.save(draw_latency(rows, norms, ann_accuracy, title), out, "latency")
+    decided = scripts.words(rows)
+    scripts.save(draw_latency(rows, norms, ann_accuracy, title), out, "latency", decided)
     table = scripts.side_by_side(rows, "rule", scripts.interval)
     loss = f"loss at {args.steps}"
     for row, mine in zip(table, scripts.grouped(rows, "rule").values()):
         row[loss] = mine[-1]["loss"]
         row["within a point from T"] = mine[-1]["within a point from T"]
         row["gained : lost"] = scripts.discordant(mine[-1])
-    print(text_table(table, {loss: (loss, ".1%")}))
+    print(f"{text_table(table, {loss: (loss, '.1%')})}\n{decided}")
     print(f"\n{scripts.footnote(next(iter(thetas)), args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 def measure(

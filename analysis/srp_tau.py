@@ -73,9 +73,9 @@ def study(args: argparse.Namespace) -> None:
         raise InputError(
             "--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4"
         )
-    graph, images = scripts.given(args)
+    graph, images, logits = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    classes = ann.classes_of(ann.logits(graph, images.pixels))
+    classes = ann.classes_of(logits)
     ann_accuracy = float(np.mean(classes == images.labels))
     taus = [int(word) for word in args.taus.split(",")]
     rows: list[scripts.Row] = []
@@ -93,10 +93,10 @@ def study(args: argparse.Namespace) -> None:
         )
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
-    scripts.save(figure, out, "srp_tau")
-    print(text_table(scripts.compact(rows), FORMATS))
+    scripts.save(figure, out, "srp_tau", scripts.words(rows))
+    print(f"{text_table(scripts.compact(rows), FORMATS)}\n{scripts.words(rows)}")
     print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; pictures and tables in {out}")
+    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 
 if __name__ == "__main__":

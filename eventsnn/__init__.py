@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from eventsnn import trace as trace
     from eventsnn.ann.graph import Graph, Node, Preprocessing
     from eventsnn.data.images import Images, load_images
+    from eventsnn.doubts import DoubtfulAccuracy
     from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, TooManyEvents
     from eventsnn.network import presets as presets
     from eventsnn.network.convert import convert
@@ -65,6 +66,7 @@ __all__ = [
     "Arithmetic",
     "Batch",
     "Delay",
+    "DoubtfulAccuracy",
     "Drop",
     "Encoding",
     "Graph",
@@ -102,6 +104,7 @@ _NAMES = {
     for module, names in {
         "ann.graph": "Graph Node Preprocessing",
         "data.images": "Images load_images",
+        "doubts": "DoubtfulAccuracy",
         "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
         "network.convert": "convert",
         "network.network": "Layer Network Projection",

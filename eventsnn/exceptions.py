@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import wraps
-from inspect import signature
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
-
 
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 # options that the command line spells in another way
-FLAGS = {"barrier=False": "--free-running", "delays": "--delay"}
+FLAGS = {
+    "barrier=False": "--free-running",
+    "delays": "--delay",
+    "preprocessing": "--input-scale, --input-mean, --input-std and --input-channels",
+}
 
 
 def named(name: str, value: object = None) -> str:
@@ -103,7 +99,7 @@ class TooManyEvents(InputError):
     """
 
     def __init__(self, found: object, step: int, waiting: int, layers: tuple[str, ...]) -> None:
-        do = "raise max_events, or choose a refractory period"
+        do = "raise ⟦max_events⟧, or choose a refractory period"
         super().__init__("max_events", "a queue that empties", found, do)
         self.step = step
         self.waiting = waiting
@@ -138,26 +134,12 @@ def check_options(where: str, given: Iterable[str], known: Iterable[str]) -> Non
             raise OptionError(where, f"options among {', '.join(known)}", repr(name), do, 1000)
 
 
-def named_options(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which answers an option that it does not have with the nearest that it has."""
-    names = list(signature(function).parameters)
-    where = f"eventsnn.{function.__qualname__.removesuffix('.__init__')}"
-
-    @wraps(function)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
-        check_options(where, options, names)
-        return function(*args, **options)
-
-    return checked
-
-
-def named_fields(cls: type[T]) -> type[T]:
-    """A dataclass that answers a field that it does not have with the nearest that it has."""
-    type.__setattr__(cls, "__init__", named_options(cls.__init__))
-    return cls
-
-
 def one_line(text: object, limit: int = 300) -> str:
     """`text` as one printable line of at most `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` with spaces for what moves a terminal's cursor or colours it; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

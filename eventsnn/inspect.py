@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
 from eventsnn.readers import identify, load
@@ -41,6 +42,7 @@ META = {
 CALIBRATION = ", which needs calibration images (--data with a train split, or --calibration)"
 
 
+@checked
 def describe(path: str, arch: str | None = None) -> Iterator[str]:
     """Yields all that the command prints, line by line.
 
@@ -91,6 +93,7 @@ def _conversion(graph: Graph) -> Iterator[str]:
     std = np.reshape(preprocessing.std, (-1, 1, 1))
     mean = np.reshape(preprocessing.mean, (-1, 1, 1))
     pixels = ((noise * std + mean) / preprocessing.scale).astype(np.float32)
+    pixels = pixels[:, ::-1] if preprocessing.reverse else pixels
     needed = thresholds.needs_calibration(graph, "auto")
     rules = thresholds.describe_rules(graph, "auto", 99.9) or "none"
     # the linear paths between layers are the same for all thresholds: any will do
@@ -126,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         for line in describe(args.file, args.arch):
-            print(line, flush=True)
+            print(printable(line), flush=True)
     except InputError as error:
         return fail(error)
     return 0

@@ -7,9 +7,13 @@ line and messages are put together from them.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from eventsnn.exceptions import InputError, named
 from eventsnn.registry import Registry
@@ -89,6 +93,19 @@ class Option:
             do = f"for example {self.example_for(where)}"
             raise InputError(where, EXPECTED[self.kind], repr(text), do) from None
 
+    def taken(self, where: str, value: Any) -> Any:
+        """A value as `check` allows it; numbers of numpy become Python's own, and lists tuples.
+
+        where, value, and what is raised: as for `check`. Floats of less than 64 bits stay.
+        """
+        if self.kind in LISTS and isinstance(value, (list, np.ndarray)):
+            value = tuple(value)
+        if isinstance(value, tuple) and self.kind in LISTS:
+            value = tuple(map(_plain, value))
+        value = _plain(value)
+        self.check(where, value)
+        return value
+
     def check(self, where: str, value: Any) -> None:
         """Raises InputError for a value that is not allowed.
 
@@ -102,10 +119,10 @@ class Option:
             expected = {int: "whole numbers", float: "numbers"}[LISTS[kind]]
             values = value if good else ()
         else:
-            good = type(value) is kind or (kind is float and type(value) is int)
+            good = type(value) is kind or (kind is float and _is_number(value, float))
             expected, values = EXPECTED[kind], (value,)
         if good and kind is float:
-            good = math.isfinite(value)
+            good = _is_number(value, float)
         if good and choices:
             good = (value.partition(":")[0] if self.open else value) in choices
             good = good or bool(self.file and value.endswith(self.file))
@@ -199,14 +216,29 @@ def choices_in_words(registry: Registry[Any]) -> str:
 def check_fields(specification: Any, spell: Callable[[str], str] = str) -> None:
     """Raises InputError for a field whose `Option` does not allow its value.
 
-    specification: a dataclass with fields made by `option`. spell: field's name -> how it is named.
+    Numbers of numpy become Python's own in it. specification: a dataclass with fields made by
+    `option`. spell: field's name -> how it is named.
     """
     for f in fields(specification):
         found = f.metadata.get("option")
         value = getattr(specification, f.name)
         if found is not None and not (value is None and f.default is None):
-            found.check(spell(f.name), value)
+            object.__setattr__(specification, f.name, found.taken(spell(f.name), value))
+
+
+def _plain(value: Any) -> Any:
+    """A whole number, a float of 64 bits or a truth of numpy's or a tensor's as Python's own."""
+    if isinstance(value, (np.integer, np.float64, np.bool_)):
+        return value.item()
+    if type(value) in (int, bool, float) or not hasattr(value, "__index__"):
+        return value
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError, RuntimeError):  # an array of several
+        return value
 
 
 def _is_number(value: Any, kind: type) -> bool:
-    return type(value) in (int, kind) and math.isfinite(value)
+    kinds = (np.floating, Fraction) if kind is float else ()
+    good = type(value) in (int, kind) or isinstance(value, kinds)
+    return good and (type(value) is int or math.isfinite(value))

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.registry import Registry
 
@@ -43,6 +44,7 @@ def registry_of(kind: str) -> Registry[Any]:
     return found
 
 
+@checked
 def register(kind: str, name: str, thing: Any) -> None:
     """Adds a thing that options can name from then on, in this process.
 

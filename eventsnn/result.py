@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
-from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
+from eventsnn.arguments import OWN, Count, checked, checked_by
+from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
+from eventsnn.data.images import pixel_range
+from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, in_python, named_options
+from eventsnn.exceptions import InputError, in_python, named, one_line
+from eventsnn.network.linear import Grid
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.encoding import Code, Encoding, events_of
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
-from eventsnn.trace.edits import Delay, Drop, Move, Swap
+from eventsnn.statistics import wilson
+from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
-from eventsnn.views.tables import dataset, html_table, optional, report_steps
+from eventsnn.values import not_empty, shown
+from eventsnn.views.named import Named
+from eventsnn.views.progress import bar as progress_bar
+from eventsnn.views.tables import dataset, html_page, optional, report_steps
 
 if TYPE_CHECKING:  # what draws is imported where it is used
+    from matplotlib.figure import Figure
+
     from eventsnn.trace.explain import Explanation
     from eventsnn.trace.microscope import Observation
     from eventsnn.trace.replay import Replayed
+    from eventsnn.trace.worst import Worst
+
+
+DOUBTED = 512  # images that the ANN is asked about, where the accuracy is in doubt
 
 
 @dataclass
@@ -73,6 +88,7 @@ class Result:
         """Synaptic operations by target layer, int64 [N, L, T]."""
         return self.batch.operations
 
+    @checked
     def readout(self, step: int | None = None) -> NDArray[np.float64]:
         """The output after `step` steps (None: all), float64 [N, classes], in the ANN's units.
 
@@ -82,6 +98,7 @@ class Result:
         step = self._step(step)
         return self.simulation.output(self.batch.readout[:, step - 1], step)
 
+    @checked
     def predictions(self, step: int | None = None) -> NDArray[np.int64]:
         """The class with the largest readout (the first of equals) after `step` steps, int64 [N].
 
@@ -94,6 +111,7 @@ class Result:
             raise InputError("predictions", "an output of classes", f"a map of {shape}", do)
         return classes_of(self.batch.readout[:, self._step(step) - 1])
 
+    @checked
     def accuracy(self, step: int | None = None) -> float:
         """The share of images classified as labelled after `step` steps (None: all).
 
@@ -106,11 +124,82 @@ class Result:
             )
         return float(np.mean(predictions == self.labels))
 
-    def rates(self) -> NDArray[np.float64]:
-        """Spikes per neuron and step for each spiking layer, float64 [L - 1]."""
+    def rates(self) -> Named:
+        """Spikes per neuron and step of each spiking layer, float64 [L - 1]; rates()["act1"]."""
         sizes = np.array([layer.size for layer in self.network.spiking])
-        return self.spikes[:, :-1].sum(axis=(0, 2)) / (len(self) * self.simulation.steps * sizes)
+        spikes = self.spikes[:, :-1].sum(axis=(0, 2))
+        names = [layer.name for layer in self.network.spiking]
+        return Named(spikes / (len(self) * self.simulation.steps * sizes), names)
 
+    def counts(self, layer: str | int) -> NDArray[np.int64]:
+        """Net spikes that each neuron of a layer sent, int64 [N, C, H, W].
+
+        layer: its name or number. The images run again unless `simulate` kept its neurons. Raises
+        InputError for a layer that there is not.
+        """
+        number = self._layer(layer)
+        found = []
+        for _, batch in self._with_neurons():
+            assert batch.counts is not None
+            found.append(batch.counts[:, self.network.columns(number)])
+        c, h, w = self.network.layers[number].grid
+        return np.concatenate(found).reshape(-1, h, w, c).transpose(0, 3, 1, 2)
+
+    def worst(self, count: int = 10, layer: str | int | None = None) -> Worst:
+        """The neurons whose spikes are furthest from what all their charge is worth, the worst
+        first: what `explain` has most to say of.
+
+        count: how many at most. layer: a layer's name or number (None: of all). The images run
+        again unless `simulate` kept its neurons. In floating point a neuron may be taken to be a
+        spike off that is not. Raises InputError for a layer without neurons, and for a model that
+        loses charge or changes between arrivals.
+        """
+        from eventsnn.trace.worst import worst
+
+        number = None if layer is None else self._layer(layer)
+        return worst(self.simulation, self._with_neurons(), count, number)
+
+    def plot(self) -> Figure:
+        """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
+        from eventsnn.views.plots import result_figure
+
+        rows = []
+        for row in self.table() if self.labels is not None else ():
+            low, high = wilson(round(row["accuracy"] * len(self)), len(self))
+            rows.append({**row, "accuracy_low": low, "accuracy_high": high})
+        rates = self.rates().items()
+        layers = [
+            {"layer": name, "shape": "x".join(map(str, layer.grid)), "rate": rate}
+            for layer, (name, rate) in zip(self.network.spiking, rates)
+        ]
+        title = f"{self.network.graph.meta.get('arch', 'network')}, {len(self):,} images"
+        return result_figure(rows, layers, title, conditions(self.simulation))
+
+    def _layer(self, layer: str | int) -> int:
+        """A layer's number. layer: its name or number."""
+        names = [its.name for its in self.network.layers]
+        if isinstance(layer, (int, np.integer)) and 0 <= layer < len(names):
+            return int(layer)
+        if layer not in names:
+            raise InputError("layer", f"one of {', '.join(names)}, or its number", repr(layer))
+        return names.index(str(layer))
+
+    def _with_neurons(self) -> Iterator[tuple[int, Batch]]:
+        """Yields (first image, its batch with counts, potentials and masks), of all images."""
+        if self.batch.counts is not None:
+            yield 0, self.batch
+            return
+        pixels: Any = getattr(self.images, "pixels", self.images)
+        if self.simulation.encoding.kind == "events":
+            pixels = [self._image(i) for i in range(len(self))]
+        yield from self.simulation.stream(pixels, numbers=self._numbers, neurons=True)
+
+    @property
+    def _numbers(self) -> NDArray[np.int64]:
+        """The images' numbers in their data set, on which randomness depends; int64 [N]."""
+        return getattr(self.images, "indices", np.arange(len(self)))
+
+    @checked
     def trace(self, image: int = 0) -> Trace:
         """Every spike and delivery of an image; event engine only.
 
@@ -118,8 +207,9 @@ class Result:
         """
         return self._recorded(image)[1]
 
+    @checked
     def observe(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Observation:
         """What arrived at one neuron, event by event; `microscope.plot` draws it.
 
@@ -130,15 +220,17 @@ class Result:
 
         return observe(self.trace(image), layer, neuron)
 
+    @checked
     def explain(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
     ) -> Explanation:
         """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron
 
         return explain_neuron(self.trace(image), layer, neuron)
 
-    def replay(self, edits: Iterable[Swap | Move | Drop | Delay] = (), image: int = 0) -> Replayed:
+    @checked
+    def replay(self, edits: Iterable[Edit] = (), image: int = 0) -> Replayed:
         """What would have happened had spikes been swapped, moved, dropped or delayed.
 
         edits: of `Swap`, `Move`, `Drop`, `Delay`, one after the other. image: its place in this
@@ -160,10 +252,10 @@ class Result:
 
     def _recorded(self, image: int) -> tuple[EventRun, Trace]:
         if not 0 <= image < len(self):
-            raise InputError("image", f"0 to {len(self) - 1}", image)
+            raise InputError("image", f"0 to {len(self) - 1}", image, "count from 0 in this run")
         if image not in self.traces:
-            numbers = getattr(self.images, "indices", np.arange(len(self)))
-            self.traces[image] = record(self.simulation, self._image(image), int(numbers[image]))
+            number = int(self._numbers[image])
+            self.traces[image] = record(self.simulation, self._image(image), number)
         return self.traces[image]
 
     def _step(self, step: int | None) -> int:
@@ -175,6 +267,7 @@ class Result:
     def _last_only(self) -> bool:
         return self.simulation.stages > 1
 
+    @checked
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row for each of `steps` (None: 1, 2, 4, … and T).
 
@@ -215,29 +308,28 @@ class Result:
         if self.labels is not None:
             variables["label"] = ("image", self.labels)
         names = [layer.name for layer in self.network.layers]
-        numbers = getattr(self.images, "indices", np.arange(len(self)))
-        return dataset(variables, image=numbers, step=steps, layer=names)
+        return dataset(variables, image=self._numbers, step=steps, layer=names)
 
     def __repr__(self) -> str:
         accuracy = "" if self.labels is None else f", accuracy {self.accuracy():.2%}"
         spikes = self.spikes.sum() / len(self)
         operations = self.operations.sum() / len(self) / 1e6
         return (
-            f"<Result: {len(self)} images, T = {self.simulation.steps}{accuracy}, {spikes:,.0f} "
-            f"spikes and {operations:,.1f} M synaptic operations an image; "
-            f"{self.simulation.arithmetic}{f'; {self.note}' if self.note else ''}>"
+            f"<Result: {len(self)} images{accuracy}, {spikes:,.0f} spikes and {operations:,.1f} M "
+            f"synaptic operations an image; {conditions(self.simulation)}; "
+            f"{self.simulation.arithmetic}{f'; {one_line(self.note)}' if self.note else ''}>"
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
-@named_options
+@checked_by(Specification, Time, Encoding)
 def simulate(
     network: Network,
-    images: Images | NDArray[Any] | Sequence[Any],
+    images: GivenImages,
     *,
-    labels: NDArray[np.int64] | None = None,
+    labels: GivenLabels = None,
     steps: int = Specification.steps,
     engine: str = "clocked",
     neuron: Any = Specification.neuron,
@@ -259,20 +351,21 @@ def simulate(
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
     ticks: int | None = Time.ticks,
-    workers: int | None = None,
-    batch: int = 16,
+    workers: Count | None = None,
+    batch: Count = 16,
     neurons: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Result:
     """Simulates images on a spiking network.
 
     **What runs**
 
     network: what `eventsnn.convert` returns.
-    images: `Images`, or raw pixels [N, C, H, W] of any number type, or for encoding "events" a
-        list with each image's input events (`encoding.events_of`).
-    labels: the images' classes, int64 [N]; `Images` bring their own. Not used where the output is
-        a map of more than one place, which has no classes.
+    images: `Images`, or raw pixels [N, C, H, W] of any number type as an array, a list or a tensor,
+        or batches of pixels and labels, as a DataLoader gives them (`data.accept`); or for encoding
+        "events" a list with each image's input events (`encoding.events_of`).
+    labels: the images' classes, whole numbers [N] or one-hot [N, K]; None for images that bring
+        their own, and where the output is a map of more than one place, which has no classes.
     steps: T, the number of time steps, 1 to 65,536.
 
     **Neurons and input**
@@ -323,19 +416,17 @@ def simulate(
     workers: threads; None: one for each core.
     batch: images that a thread takes at a time.
     neurons: whether every neuron's net spikes and last potential are kept, in `Result.batch`.
-    progress: whether a progress bar is shown on a terminal after two seconds.
+    progress: whether a progress bar is shown after two seconds: True, on a terminal and in Jupyter;
+        None, in Jupyter; False, never.
 
-    Returns a `Result`. Raises InputError for images of another shape than the network's, for
+    Returns a `Result`. Warns with DoubtfulAccuracy where the accuracy is near chance, or far below
+    what the network's file says, and the ANN's own is, too, on the first 512 images (of 20 or more
+    with labels). Raises InputError for images of another shape than the network's, for
     values that are not allowed and options that do not go together, OptionError for an option
     that there is not, TooManyEvents for a queue that does not empty, and PotentialsTooLarge for
     potentials that 64 bits do not hold.
     """
     encoding = _encoding(encoding, bias_once)
-    note = ""
-    if encoding.kind != "events":
-        images, note = as_vectors(network.graph, images)
-    pixels: Any = getattr(images, "pixels", images)
-    labels = None if is_map(network.graph) else getattr(images, "labels", labels)
     decided = with_preset(
         simulate,
         compat,
@@ -358,16 +449,19 @@ def simulate(
         delays=delays,
         max_events=max_events,
         ticks=ticks,
-    ).resolved()
-    inputs, ends = None, (0.0, 1.0)
+    )
+    inputs: Any = None
+    ends = (0.0, 1.0)
     if encoding.kind == "events":
-        shape = network.graph.input_shape
-        pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
+        ticks = time.resolved().ticks
+        given = _events(network, images, labels, steps, ticks)
+        inputs = given.pixels
     else:
-        check_images(network.graph, pixels, labels)
-        fitting = in_python(misfit(network.graph.preprocessing, pixels))
-        note = "; ".join(filter(None, (note, fitting)))
-        ends = pixel_range(pixels)
+        given = accept(network.graph, images, labels)
+        fitting = in_python(misfit(network.graph.preprocessing, given.pixels))
+        given = given._replace(note="; ".join(filter(None, (given.note, fitting))))
+        ends = pixel_range(given.pixels)
+    pixels = given.pixels
     simulation = Simulation(
         network,
         steps=steps,
@@ -386,19 +480,53 @@ def simulate(
         seed=seed,
     )
     simulation.encoding.check_model(simulation.neuron)
-    numbers = getattr(images, "indices", np.arange(len(pixels)))
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
     began = clock.perf_counter()
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for _, part in simulation.stream(
-            pixels, numbers=numbers, workers=workers, batch=size, neurons=neurons
+            pixels, numbers=given.numbers, workers=workers, batch=size, neurons=neurons
         ):
             parts.append(part)
             bar.update(len(part.readout))
     seconds = clock.perf_counter() - began
-    return Result(simulation, Batch.join(parts), images, labels, seconds, note)
+    batches = Batch.join(parts)
+    result = Result(simulation, batches, given.images, given.labels, seconds, given.note)
+    if inputs is None and (doubt := _doubt(result, given.pixels[:DOUBTED], workers)):
+        warnings.warn(doubt, DoubtfulAccuracy, stacklevel=3)
+    return result
+
+
+def _doubt(result: Result, pixels: NDArray[Any], workers: int | None) -> str:
+    """What to say of the ANN where the spiking network's accuracy is in doubt, or "".
+
+    pixels: raw, of the first images.
+    """
+    graph, labels = result.network.graph, result.labels
+    if labels is None or not doubt_of(graph, result.predictions(), labels):
+        return ""
+    with np.errstate(all="ignore"):
+        found = by_neuron(logits(graph, pixels, workers=workers))
+    return in_python(doubt_of(graph, classes_of(found), labels[: len(found)]))
+
+
+def _events(network: Network, images: Any, labels: Any, steps: int, ticks: int) -> Accepted:
+    """Each image's input events, int64 [E, 4], as `accept` gives pixels."""
+    given: Any = getattr(images, "pixels", images)
+    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
+        expected = f"a list of each image's events for {named('encoding', 'events')}"
+        raise InputError("images", in_python(expected), shown(images))
+    images = list(given)
+    not_empty("images", images)
+    pixels: Any = [events_of(each, network.graph.input_shape, steps, ticks) for each in images]
+    found, note = None, ""
+    if labels is not None:
+        found, note = labels_in(network.graph, labels, len(pixels))
+    return Accepted(images, pixels, found, np.arange(len(pixels)), note)
 
 
 def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:
+    if bias_once and isinstance(given, Encoding):
+        do = "give Encoding(bias_once=True, …)"
+        raise InputError("bias_once", "it in the Encoding that is given", "it beside", do)
     return given if isinstance(given, Encoding) else Encoding(kind=given, bias_once=bias_once)

@@ -12,11 +12,15 @@ import re
 import sys
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+import numpy as np
+
 from eventsnn import neurons
+from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
@@ -55,7 +59,16 @@ def _export_help() -> str:
 
 
 # a run is known by what these lead to
-HASHED = ("plugin", "net", "arch", "input_scale", "input_mean", "input_std", "data")
+HASHED = (
+    "plugin",
+    "net",
+    "arch",
+    "input_scale",
+    "input_mean",
+    "input_std",
+    "input_channels",
+    "data",
+)
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
@@ -83,6 +96,7 @@ SIMULATION: Any = {"group": "simulation"}
 ASYNCHRONOUS: Any = {"group": "asynchronous"}
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError
@@ -131,6 +145,15 @@ class Settings:
         kind="numbers",
         low=1e-30,
         high=1e30,
+    )
+    input_channels: str | None = option(
+        None,
+        "the order in which the three channels of an image enter the network: as they are in the "
+        "data (same), or turned round (reversed: RGB data for a network of BGR, and BGR for RGB); "
+        "default: what the network's file says, or else same",
+        "--input-channels reversed",
+        group="input",
+        choices=("same", "reversed"),
     )
     data: str | None = option(
         None,
@@ -254,6 +277,15 @@ class Settings:
         group="output",
         result=False,
     )
+    overwrite: bool = option(
+        False,
+        "replace what another command left in --out, and results of this one; without it, finished "
+        "results and unfinished runs of other settings are refused",
+        "--out results/vgg16 --overwrite",
+        group="output",
+        kind=bool,
+        result=False,
+    )
     trace: str = option(
         "counts",
         "what is kept of the spikes beside the tables: none, counts, and with the event engine "
@@ -323,6 +355,12 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (np.floating, Fraction)):  # ready for JSON
+                object.__setattr__(self, f.name, float(value))
+        if self.plugin is not None:
+            option_in(_field("plugin")).check("--plugin", self.plugin)
         try:
             load_plugins(self.plugin)
         except InputError as error:

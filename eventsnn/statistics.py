@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from math import gcd
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsnn.arguments import Array, Count, Natural, Numbers, Truths, checked
 from eventsnn.exceptions import InputError
+from eventsnn.values import not_empty, shown
 
 # scipy.stats is imported where it is used: that takes most of a second
 
@@ -78,7 +80,8 @@ class Paired(NamedTuple):
         return f"{self.counts}, p = {self.holm:.2g}"
 
 
-def wilson(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+@checked
+def wilson(hits: Natural, n: Count, level: float = LEVEL) -> tuple[float, float]:
     """The interval (low, high) of a share `hits / n` (Wilson 1927), as scipy has it.
 
     hits: how many of `n`. n: how many were tried, 1 or more. level: the share of intervals that
@@ -94,18 +97,21 @@ def wilson(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     return (0.0 if hits == 0 else float(ends.low)), (1.0 if hits == n else float(ends.high))
 
 
-def share(name: str, hits: ArrayLike) -> dict[str, float]:
+@checked
+def share(name: str, hits: Truths) -> dict[str, float]:
     """A share with its 95 % interval (Wilson): {name, `<name> low`, `<name> high`}.
 
     name: what to call it. hits: bool [N], one or more, of which it is the share of True. Raises
     InputError where there are none.
     """
     right = np.asarray(hits, bool)
+    not_empty("hits", right.ravel())
     low, high = wilson(int(right.sum()), right.size)
     return {name: float(right.mean()), f"{name} low": low, f"{name} high": high}
 
 
-def mcnemar(gained: int, lost: int) -> float:
+@checked
+def mcnemar(gained: Natural, lost: Natural) -> float:
     """The two-sided p of the exact McNemar test: a binomial test of 1/2 on discordant images.
 
     gained, lost: images that one way alone has right, and that the other alone has right, 0 or
@@ -118,7 +124,8 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def sign_flip(differences: ArrayLike) -> float:
+@checked
+def sign_flip(differences: Annotated[ArrayLike, Array("biuf")]) -> float:
     """The two-sided p of the exact sign-flip test: that the images' mean difference is 0.
 
     differences: whole numbers [N], an image's difference times the same number for all. Under the
@@ -149,6 +156,7 @@ def sign_flip(differences: ArrayLike) -> float:
     return min(1.0, float(chances[np.abs(sums) >= abs(int(moved.sum()))].sum()))
 
 
+@checked
 def holm(p: Sequence[float]) -> list[float]:
     """Values of p after Holm's correction (Holm 1979), in the order given.
 
@@ -164,7 +172,8 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def compare(pairs: Mapping[Key, tuple[ArrayLike, ArrayLike]]) -> dict[Key, Paired]:
+@checked
+def compare(pairs: Mapping[Key, tuple[Truths, Truths]]) -> dict[Key, Paired]:
     """Paired comparisons of ways with their reference, all of them one Holm family.
 
     Two single runs are compared by the exact McNemar test; with several seeds the test is the
@@ -195,13 +204,14 @@ def _paired(key: Hashable, first: ArrayLike, second: ArrayLike) -> Paired:
     return Paired(a.shape[1], (len(a), len(b)), gained, lost, mean, p, p)
 
 
+@checked
 def bootstrap(
-    values: ArrayLike,
+    values: Numbers,
     *,
-    divisor: ArrayLike | None = None,
+    divisor: Numbers | None = None,
     median: bool = False,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    resamples: Count = RESAMPLES,
+    seed: Natural = 0,
 ) -> Interval:
     """A mean, a ratio of means or a median with its bootstrap interval.
 
@@ -217,13 +227,14 @@ def bootstrap(
     return found[""]
 
 
+@checked
 def bootstraps(
-    columns: Mapping[Key, ArrayLike],
+    columns: Mapping[Key, Numbers],
     *,
-    divisors: Mapping[Key, ArrayLike] | None = None,
+    divisors: Mapping[Key, Numbers] | None = None,
     medians: Collection[Key] = (),
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    resamples: Count = RESAMPLES,
+    seed: Natural = 0,
 ) -> dict[Key, Interval]:
     """Name -> `Interval`: the 2.5th to the 97.5th percentile of what resamples have.
 
@@ -236,6 +247,7 @@ def bootstraps(
     resamples: how many. seed: of the draws. Raises InputError for other shapes and numbers, and for
     a median that has a divisor.
     """
+    not_empty("columns", columns)
     given: dict[Any, NDArray[np.float64]] = {}
     below: dict[Any, NDArray[np.float64]] = {}
     for into, some in ((given, columns), (below, divisors or {})):
@@ -332,28 +344,37 @@ def _medians(
     return found
 
 
-def pearson(x: ArrayLike, y: ArrayLike) -> float:
+@checked
+def pearson(x: Numbers, y: Numbers) -> float:
     """Pearson's correlation. NaN where one of the two is constant or there are no values.
 
-    x, y: numbers [n] of any dtype.
+    x, y: numbers [n] of any dtype. Raises InputError for others.
     """
     a, b = np.asarray(x), np.asarray(y)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise InputError(
+            "x and y", "as many values of one as of the other, [n]", f"{shown(a)} and {shown(b)}"
+        )
     if not len(a) or (a == a[0]).all() or (b == b[0]).all():
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def spearman(x: ArrayLike, y: ArrayLike) -> float:
+@checked
+def spearman(x: Numbers, y: Numbers) -> float:
     """Spearman's correlation, Pearson's of scipy's ranks: ties have their mean rank.
 
     x, y: numbers [n] of any dtype. NaN where one of the two is constant or there are no values.
+    Raises InputError as `pearson` does.
     """
     from scipy.stats import rankdata
 
-    return pearson(rankdata(x), rankdata(y))
+    ranks = [rankdata(values) if np.ndim(values) == 1 else values for values in (x, y)]
+    return pearson(*ranks)
 
 
-def bootstrap_words(seeds: int = 1, resamples: int = RESAMPLES, seed: int = 0) -> str:
+@checked
+def bootstrap_words(seeds: Count = 1, resamples: Count = RESAMPLES, seed: Natural = 0) -> str:
     """How bootstrap intervals were found, for the line under a table.
 
     seeds: how many each image was run with. resamples: how many. seed: of the draws.
@@ -364,15 +385,20 @@ def bootstrap_words(seeds: int = 1, resamples: int = RESAMPLES, seed: int = 0) -
     return words
 
 
-def footnote(reference: str, trainings: int = 1) -> str:
+@checked
+def footnote(reference: str, trainings: Count = 1, seeds: Count = 1) -> str:
     """What a table of paired comparisons says of itself.
 
     reference: the way that all others are compared with. trainings: networks that were trained for
-    the table.
+    the table. seeds: those of the ways that draw something.
     """
     trained = "1 training" if trainings == 1 else f"{trainings} trainings"
+    counted, test = "right here and wrong there", "p two-sided"
+    if seeds > 1:
+        counted = f"right more often here than there in {seeds} seeds"
+        test += " (sign-flip test of each image's mean difference; McNemar's of two single runs)"
     return (
-        f"against {reference}, image by image: right here and wrong there : the other way round, p "
-        f"two-sided, after Holm for the whole table;\n{trained}: intervals and p hold for what was "
-        "trained, not for training anew"
+        f"against {reference}, image by image: {counted} : the other way round, {test}, after Holm "
+        f"for the whole table;\n{trained}: intervals and p hold for what was trained, not for "
+        "training anew"
     )

@@ -20,7 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 from eventsnn.ann.blas import ONE_BLAS_THREAD
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.node import IDENTITIES, Node
-from eventsnn.ann.windows import Window, resize_indices, spatial_pads, window_of
+from eventsnn.ann.windows import Window, pool_signs, resize_indices, spatial_pads, window_of
+from eventsnn.arguments import Count, checked
 from eventsnn.exceptions import InputError
 
 # bytes of convolution columns at a time: about the size of a second-level cache
@@ -132,12 +133,13 @@ def outputs_and_logits(
     return output, before
 
 
+@checked
 def predict(
     graph: Graph,
     pixels: NDArray[Any],
     *,
-    batch: int = 100,
-    workers: int | None = None,
+    batch: Count = 100,
+    workers: Count | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> NDArray[np.float32]:
     """The ANN's outputs for raw pixels; preprocessing is applied here.
@@ -403,11 +405,14 @@ def _sum_of_taps(x: NDArray[Any], window: Window) -> NDArray[Any]:
 
 def _max_pool(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     window = window_of(node, x.shape[1:])
-    taps = _taps(_padded(x.transpose(0, 2, 3, 1), window.pads, -np.inf), window)
+    signs = pool_signs(node, x.shape[1]).astype(x.dtype)
+    falls = (signs < 0).any()
+    x = x.transpose(0, 2, 3, 1)
+    taps = _taps(_padded(x * signs if falls else x, window.pads, -np.inf), window)
     _, result = next(taps)
     for _, tap in taps:
         result = np.maximum(result, tap)
-    return result.transpose(0, 3, 1, 2)
+    return (result * signs if falls else result).transpose(0, 3, 1, 2)
 
 
 def _global_average_pool(node: Node, x: NDArray[Any]) -> NDArray[Any]:

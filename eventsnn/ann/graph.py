@@ -11,6 +11,7 @@ import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -19,29 +20,44 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
 from eventsnn.ann.operators import OPERATORS, infer_shape
-from eventsnn.exceptions import InputError, in_python, named
+from eventsnn.arguments import checked, checked_fields
+from eventsnn.exceptions import InputError, in_python, named, one_line
 
 MAX_NODES = 10_000
+MAX_NAME = 1000  # characters
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Preprocessing:
     """A pixel p of channel c becomes (p * scale - mean[c]) / std[c].
 
     scale: a number. mean, std: float64 [C], or [1] for all channels. known: whether a file or an
-    option gave these numbers; otherwise pixels are taken as they are.
+    option gave these numbers; otherwise pixels are taken as they are. reverse: whether the three
+    channels are turned round before, as a network needs that was trained on BGR and gets RGB; c
+    counts the channels of the network.
     """
 
     scale: float = 1.0
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     std: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
     known: bool = True
+    reverse: bool = False
 
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and (self.std > 0).all()):
+            given = f"scale {self.scale:g}, std [{_numbers(self.std)}]"
+            name = "std" if self.scale > 0 else "scale"
+            raise InputError(name, "numbers above 0", given)
+
+    @checked
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """The preprocessed images, float32 [N, C, H, W].
 
         images: raw pixels [N, C, H, W] of any dtype.
         """
+        if self.reverse:
+            images = images[:, ::-1]
         mean = np.asarray(self.mean, np.float64).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float64).reshape(-1, 1, 1)
         return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
@@ -53,17 +69,20 @@ class Preprocessing:
     def words(self) -> str:
         """What is done to a pixel, with options as `exceptions.named` marks them."""
         text = f"(pixel * {self.scale:.6g} - [{_numbers(self.mean)}]) / [{_numbers(self.std)}]"
+        text += ", the channels reversed" if self.reverse else ""
         if self.known:
             return text
-        options = "⟦input_scale⟧, ⟦input_mean⟧ and ⟦input_std⟧"
-        return f"{text}, as the file does not tell it: see {options}"
+        return f"{text}, as the file does not tell it: see {named('preprocessing')}"
 
     def __repr__(self) -> str:
         shapes = f"{list(np.shape(self.mean))} and {list(np.shape(self.std))}"
         told = "" if self.known else "; the file does not tell it"
-        return f"<Preprocessing: scale {self.scale:.6g}, mean and std of shapes {shapes}{told}>"
+        order = "; the channels reversed" if self.reverse else ""
+        numbers = f"scale {self.scale:.6g}, mean and std of shapes {shapes}"
+        return f"<Preprocessing: {numbers}{order}{told}>"
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Graph:
     """An ANN: nodes in an order in which every input comes first.
@@ -75,7 +94,7 @@ class Graph:
     and every node; it is found here.
 
     Raises InputError at the first thing wrong: two nodes of one name, an unknown operator or input,
-    a cycle, attributes or parameters that do not fit.
+    a cycle, attributes, parameters or a preprocessing that do not fit.
     """
 
     nodes: tuple[Node, ...]
@@ -90,6 +109,7 @@ class Graph:
     def __post_init__(self) -> None:
         _check_names(self)
         _check_inputs(self)
+        _check_preprocessing(self)
         object.__setattr__(self, "nodes", _reachable(self))
         object.__setattr__(self, "shapes", _shapes(self))
 
@@ -120,6 +140,7 @@ class Graph:
             np.asarray(self.preprocessing.mean, float).tolist(),
             np.asarray(self.preprocessing.std, float).tolist(),
         ]
+        head += ["reverse"] if self.preprocessing.reverse else []
         digest.update(json.dumps(head).encode())
         for node in self.nodes:
             entry = [node.name, node.op, node.inputs, node.attrs]
@@ -134,10 +155,10 @@ class Graph:
 
     def __repr__(self) -> str:
         ops = ", ".join(f"{n} {op}" for op, n in self.count_operators().items())
-        name = self.meta.get("arch", "network")
+        name = one_line(self.meta.get("arch", "network"))
         return (
             f"<Graph {name}: input {'x'.join(map(str, self.input_shape))}, {ops}; "
-            f"{self.parameters:,} parameters; {self.source}>"
+            f"{self.parameters:,} parameters; {one_line(self.source)}>"
         )
 
     def count_operators(self) -> dict[str, int]:
@@ -149,26 +170,29 @@ class Graph:
 
 
 def with_preprocessing(
-    graph: Graph, scale: float | None = None, mean: Sequence[float] = (), std: Sequence[float] = ()
+    graph: Graph,
+    scale: float | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    reverse: bool | None = None,
 ) -> Graph:
     """The graph with another preprocessing; what is None or empty stays as it is.
 
     graph: the ANN. scale: the number that pixels are multiplied with. mean, std: one number, or one
-    for each channel. Raises InputError for another count.
+    for each channel. reverse: whether the channels are reversed. Raises InputError for another
+    count, and for channels that cannot be reversed.
     """
-    if scale is None and not len(mean) and not len(std):
+    if scale is None and not len(mean) and not len(std) and reverse is None:
         return graph
-    channels = graph.input_shape[0]
     for key, values in ("mean", mean), ("std", std):
-        if len(values) not in (0, 1, channels):
-            expected = f"1 or {channels} numbers"
-            do = "give one for each channel"
-            raise InputError(named(f"input_{key}"), expected, len(values), do)
+        if len(values):
+            _check_count(named(f"input_{key}"), values, graph.input_shape[0])
     before = graph.preprocessing
     after = Preprocessing(
         before.scale if scale is None else float(scale),
         np.asarray(mean if len(mean) else before.mean, np.float64),
         np.asarray(std if len(std) else before.std, np.float64),
+        reverse=before.reverse if reverse is None else reverse,
     )
     return replace(graph, preprocessing=after)
 
@@ -178,6 +202,11 @@ def fresh(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "'"
     return name
+
+
+def is_name(value: object) -> bool:
+    """Whether a value can be the name of a node: a text, not empty, not long, printable."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
 def _numbers(values: ArrayLike) -> str:
@@ -208,6 +237,10 @@ def _check_names(graph: Graph) -> None:
         raise InputError(source, "at least one node", "an empty graph")
     if len(names) > MAX_NODES:
         raise InputError(source, f"at most {MAX_NODES:,} nodes", f"{len(names):,}")
+    for name in (*names, graph.input):
+        if not is_name(name):
+            expected = f"names of 1 to {MAX_NAME:,} printable characters"
+            raise InputError(source, expected, short(name), "rename the node")
     known = set(names)
     if len(known) < len(names) or graph.input in known:
         twice = graph.input
@@ -240,6 +273,24 @@ def _check_inputs(graph: Graph) -> None:
             if name not in seen:
                 raise _wrong_order(graph, name, where)
         seen.add(node.name)
+
+
+def _check_preprocessing(graph: Graph) -> None:
+    """Refuse channels reversed where there are not three, and another count of numbers."""
+    given, channels = graph.preprocessing, graph.input_shape[0]
+    where = f"{graph.source}: preprocessing"
+    if given.reverse and channels != 3:
+        do = "leave the order of channels as it is"
+        raise InputError(f"{where}: channels reversed", "an input of 3 channels", channels, do)
+    _check_count(f"{where}: mean", given.mean, channels)
+    _check_count(f"{where}: std", given.std, channels)
+
+
+def _check_count(where: str, values: ArrayLike, channels: int) -> None:
+    """Raises InputError unless there is one number, or one for each channel."""
+    if np.size(values) not in (1, channels):
+        do = "give one for each channel"
+        raise InputError(where, f"1 or {channels} numbers", np.size(values), do)
 
 
 def _wrong_order(graph: Graph, name: str, where: str) -> InputError:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked_fields
+
 ACTIVATIONS = ("Relu", "Clip", "ClippedRelu", "QCFS", "QuantRelu")
 IDENTITIES = ("Identity", "Dropout")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Node:
     """One operator and its only output.

@@ -1,7 +1,8 @@
 """The operators a graph may use: attributes, parameters and output shapes, as ONNX defines them.
 
 Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7), QuantRelu
-(SpikeZIP eq. 2). `infer_shape` checks everything about one node, so that all who use the node may
+(SpikeZIP eq. 2). MaxPool has one more attribute, `minima`: the channels, from 0, whose minimum it
+pools. `infer_shape` checks everything about one node, so that all who use the node may
 trust it.
 """
 
@@ -36,7 +37,7 @@ def infer_shape(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     attributes, parameters or inputs.
     """
     shape_of, (least, most) = OPERATORS[node.op]
-    expected = f"{least} input{'s' * (least > 1)}" + (" or more" if most > least else "")
+    expected = f"{least} to {most:,} inputs" if most > least else f"{least} input"
     expect(least <= len(inputs) <= most, where, expected, len(inputs))
     for role, array in node.params.items():
         expect(array.dtype.kind == "f", where, f"floating-point {role}", array.dtype)
@@ -104,6 +105,12 @@ def _pool(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     expect_map(shape, where)
     counted = node.attrs.get("count_include_pad", 0)
     expect(counted in (0, 1), where, "count_include_pad 0 or 1", counted)
+    minima = node.attrs.get("minima", [])
+    good = isinstance(minima, (list, tuple)) and all(
+        is_int(c) and 0 <= c < shape[0] for c in minima
+    )
+    expect(good, where, f"minima of channels from 0 to {shape[0] - 1}", minima)
+    expect(not minima or node.op == "MaxPool", where, "no minima", minima)
     return (shape[0], *window_of(node, shape, where).out)
 
 
@@ -182,6 +189,7 @@ def _quantised(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     return inputs[0]
 
 
+MAX_INPUTS = 4096  # of an Add or Concat
 # operator -> (shape function, (fewest, most inputs))
 OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[int, int]]] = {
     "Conv": (_conv, (1, 1)),
@@ -191,8 +199,8 @@ OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[
     "MaxPool": (_pool, (1, 1)),
     "GlobalAveragePool": (_global_pool, (1, 1)),
     "Flatten": (_flatten, (1, 1)),
-    "Add": (_add, (2, 64)),
-    "Concat": (_concat, (1, 64)),
+    "Add": (_add, (2, MAX_INPUTS)),
+    "Concat": (_concat, (1, MAX_INPUTS)),
     "Identity": (_same, (1, 1)),
     "Dropout": (_same, (1, 1)),
     "Pad": (_pad, (1, 1)),

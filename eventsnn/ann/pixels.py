@@ -13,25 +13,26 @@ from eventsnn.exceptions import InputError, check_options, named
 
 HIGH_MEAN = 2.0  # a mean above it is one of pixels up to 255
 SMALL_SPAN = 8.0  # pixels 0 to 255 become numbers no further apart: they are meant
-PARTS = ("scale", "mean", "std")
+PARTS = ("scale", "mean", "std", "reverse")
 FAR = 32.0  # no preprocessing is meant to give numbers above it
 
 
 def as_preprocessing(given: Any, where: str) -> Preprocessing:
     """The `Preprocessing` that something stands for.
 
-    given: a `Preprocessing`; a dict with some of scale, mean and std; torchvision's Normalize, or
-    anything with its mean and std, which stands behind ToTensor: where both are those of pixels
-    from 0 to 1, raw pixels from 0 to 255 are divided by 255 before; or None, for what is not known.
-    where: the function that was called, for messages. Raises InputError for anything else, and
-    OptionError for another key of a dict.
+    given: a `Preprocessing`; a dict with some of scale, mean, std and reverse (whether channels are
+    turned round before, RGB and BGR); torchvision's Normalize, or anything with its mean and std,
+    which stands behind ToTensor: where both are those of pixels from 0 to 1, raw pixels from 0 to
+    255 are divided by 255 before; or None, for what is not known. where: the function that was
+    called, for messages. Raises InputError for anything else, and OptionError for another key of a
+    dict.
     """
     if given is None:
         return Preprocessing(known=False)
     option = f"{where}: {named('preprocessing')}"
     kinds = "an eventsnn.Preprocessing, a dict with scale, mean and std, or torchvision's Normalize"
     if isinstance(given, Preprocessing):
-        parts: Mapping[str, Any] = {"scale": given.scale, "mean": given.mean, "std": given.std}
+        parts: Mapping[str, Any] = vars(given)
         known = given.known
     elif isinstance(given, Mapping):
         check_options(option, map(str, given), PARTS)
@@ -51,8 +52,11 @@ def as_preprocessing(given: Any, where: str) -> Preprocessing:
     std = _numbers_of(f"{option}: std", parts.get("std", 1.0), above_zero=True)
     if scale.size != 1:
         raise InputError(f"{option}: scale", "one number", f"{scale.size} numbers")
+    reverse = parts.get("reverse", False)
+    if not isinstance(reverse, (bool, np.bool_)):
+        raise InputError(f"{option}: reverse", "True or False", repr(reverse))
     divided = not isinstance(given, (Preprocessing, Mapping)) and max(mean.max(), std.max()) <= 1
-    return Preprocessing(1 / 255 if divided else float(scale[0]), mean, std, known)
+    return Preprocessing(1 / 255 if divided else float(scale[0]), mean, std, known, bool(reverse))
 
 
 def _numbers_of(where: str, given: Any, above_zero: bool = False) -> NDArray[np.float64]:
@@ -69,7 +73,7 @@ def _numbers_of(where: str, given: Any, above_zero: bool = False) -> NDArray[np.
 
 
 def is_identity(preprocessing: Preprocessing) -> bool:
-    """Whether pixels stay as they are. preprocessing: of raw pixels."""
+    """Whether pixels stay as they are, in whatever order. preprocessing: of raw pixels."""
     mean, std = np.asarray(preprocessing.mean), np.asarray(preprocessing.std)
     return preprocessing.scale == 1 and not mean.any() and bool((std == 1).all())
 
@@ -93,14 +97,14 @@ def misfit(preprocessing: Preprocessing, pixels: NDArray[Any]) -> str:
     least, most = float(pixels.min()), float(pixels.max())
     _, high = expected_range(preprocessing)
     reach = f"pixels from {least:.4g} to {most:.4g}"
-    options = f"{named('input_scale')}, {named('input_mean')} and {named('input_std')}"
+    options = named("preprocessing")
     if is_identity(preprocessing):
         if most <= FAR:
             return ""
         told = "" if preprocessing.known else ", as the file does not tell it"
         return (
             f"{reach} enter the network as they are{told}: few networks are trained so; see "
-            f"{options} (load_torch: preprocessing)"
+            f"{options}"
         )
     made = f"{reach}, where the preprocessing {preprocessing.words} is made for 0 to {high:g}"
     if high == 255 and (most > 0 or least < 0) and (most <= 1 or (least < 0 and most < FAR)):

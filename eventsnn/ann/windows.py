@@ -52,7 +52,11 @@ def window_of(node: Node, shape: Shape, where: str = "") -> Window:
     auto = node.attrs.get("auto_pad", "NOTSET")
     expect(auto == "NOTSET", where, "explicit pads", f"auto_pad {auto!r}", "write the pads out")
     floor = not node.attrs.get("ceil_mode", 0)
-    expect(floor, where, "ceil_mode 0", "ceil_mode 1", "pad the input instead")
+    do = (
+        "leave ceil_mode out: for a MaxPool behind ReLU, zeros in front of it (ZeroPad2d, at the "
+        "bottom and right) give the same; train again for others"
+    )
+    expect(floor, where, "ceil_mode 0, or windows that end with the map", "ceil_mode 1", do)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
     if node.op != "Conv":
         smaller = all(p < r for p, r in zip(pads, (*reach, *reach)))
@@ -91,6 +95,16 @@ def _expect_inputs(window: Window, shape: Shape, where: str) -> None:
         expected = "windows that each see the input"
         found = "one that sees padding only"
         expect((first < n).all(), where, expected, found, "reduce pads or dilations")
+
+
+def pool_signs(node: Node, channels: int) -> NDArray[np.int64]:
+    """1 for each channel of a MaxPool that pools the maximum, -1 for the minimum: int64 [C].
+
+    node: the node. channels: C.
+    """
+    signs = np.ones(channels, np.int64)
+    signs[list(node.attrs.get("minima", ()))] = -1
+    return signs
 
 
 def spatial_pads(node: Node, where: str = "") -> tuple[int, int, int, int]:

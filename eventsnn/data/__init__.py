@@ -1,5 +1,15 @@
 """Images: sets of them in the formats that people have, and the bundled ones."""
 
+from eventsnn.data.accepting import Accepted, accept, labels_in
 from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
 
-__all__ = ["Images", "as_vectors", "check_images", "load_images", "pixel_range"]
+__all__ = [
+    "Accepted",
+    "Images",
+    "accept",
+    "as_vectors",
+    "check_images",
+    "labels_in",
+    "load_images",
+    "pixel_range",
+]

@@ -39,7 +39,8 @@ class Array(NamedTuple):
 def read_arrays(images: Array, labels: Array | None, window: Window) -> Found:
     """The window's rows of two arrays, checked.
 
-    images: uint8 or floats, [N, H, W], [N, C, H, W] or [N, H, W, C]. labels: whole numbers [N] or
+    images: uint8 or floats, [N, H, W], [N, C, H, W] or [N, H, W, C], or vectors [N, K], which
+    become [N, K, 1, 1]. labels: whole numbers [N] or
     [N, 1], or one-hot [N, K]; None: there are none. window: positions among the N. Returns pixels
     uint8 or float32 [n, C, H, W], labels int64 [n] or None, and no class names. Raises InputError
     for anything else.
@@ -54,6 +55,16 @@ def read_arrays(images: Array, labels: Array | None, window: Window) -> Found:
     return _to_pixels(images.read(start, stop), images.where), numbers, ()
 
 
+def to_labels(array: NDArray[Any], count: int, where: str) -> NDArray[np.int64]:
+    """Labels in memory as int64 [N].
+
+    array: whole numbers [N] or [N, 1], or one-hot [N, K], of any dtype. count: N. where: what to
+    call them. Raises InputError for anything else.
+    """
+    _check_labels(Array(where, array.shape, array.dtype, lambda a, b: array[a:b]), count)
+    return _to_labels(array, where)
+
+
 def _check_pixels(images: Array) -> None:
     """Refuse shapes and types that images cannot have."""
     shape = images.shape
@@ -62,8 +73,8 @@ def _check_pixels(images: Array) -> None:
     if dtype != np.uint8 and not floats:
         expected = "pixels of uint8, float16, float32 or float64"
         raise InputError(images.where, expected, dtype, "convert the pixels")
-    if len(shape) not in (3, 4) or min(shape[1:]) < 1:
-        expected = "shape [N, H, W], [N, C, H, W] or [N, H, W, C]"
+    if len(shape) not in (2, 3, 4) or min(shape[1:]) < 1:
+        expected = "shape [N, H, W], [N, C, H, W] or [N, H, W, C], or vectors [N, K]"
         raise InputError(images.where, expected, list(shape), "reshape it")
 
 
@@ -90,7 +101,9 @@ def _to_pixels(array: NDArray[Any], where: str) -> NDArray[Any]:
         if not np.isfinite(array).all():
             found = "NaN, infinity or an overflow"
             raise InputError(where, "finite pixels within float32", found, "repair the images")
-    if array.ndim == 3:
+    if array.ndim == 2:
+        array = array[:, :, None, None]
+    elif array.ndim == 3:
         array = array[:, None]
     elif array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
         array = np.moveaxis(array, 3, 1)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.files.refusals import refusal_of
 
 MAX_BYTES = 2**32
 CONVERT = (
@@ -118,6 +119,9 @@ def reading(where: object) -> Iterator[None]:
     except InputError:
         raise
     except FOREIGN as error:
+        refusal = refusal_of(error)
+        if refusal is not None:
+            raise InputError(where, *refusal) from error
         found = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         do = "check the path or fetch the data again"
         raise InputError(where, "readable, undamaged data", found, do) from error

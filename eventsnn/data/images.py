@@ -10,37 +10,42 @@ import gzip
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eventsnn.ann.graph import Graph
+from eventsnn.arguments import checked, checked_fields
 from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
-from eventsnn.data.named import read_hdf5, read_npz
-from eventsnn.exceptions import InputError, named_options, one_line
-
-if TYPE_CHECKING:
-    from eventsnn.ann.graph import Graph
+from eventsnn.data.named import read_hdf5, read_npy, read_npz
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.values import arrayed, as_array, shown
 
 SPLITS = ("train", "test")
 PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class Images:
     """N raw images of one split, before preprocessing.
 
     name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
     split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
-    none. classes: the classes' names, () when unknown.
+    none. classes: the classes' names, () when unknown. Raises InputError for arrays that do not fit
+    each other.
+
+    images[3], and each that a loop gives, is (pixels [C, H, W], its label or None); images[2:5],
+    and those at a list of positions or where a mask is True, are `Images`.
     """
 
     name: str
@@ -50,8 +55,47 @@ class Images:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4:
+            raise InputError("pixels", "[N, C, H, W]", f"shape {list(self.pixels.shape)}")
+        count = len(self.pixels)
+        for name, numbers in (("indices", self.indices), ("labels", self.labels)):
+            if numbers is not None and numbers.shape != (count,):
+                found = f"shape {list(numbers.shape)}"
+                raise InputError(name, f"{count} numbers, one for each image", found)
+
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], int | None]]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, positions: int | np.integer[Any]) -> tuple[NDArray[Any], int | None]: ...
+    @overload
+    def __getitem__(self, positions: slice | ArrayLike) -> Images: ...
+
+    def __getitem__(self, positions: Any) -> Any:
+        """(pixels, label) of one image, or `Images` of several; see the class."""
+        if isinstance(positions, slice):
+            return self.take(np.arange(len(self))[positions])
+        chosen = as_array(positions)
+        where = f"{self.name}: positions"
+        if chosen is None or (chosen.dtype.kind == "b" and chosen.shape != (len(self),)):
+            expected = f"whole numbers, a slice, or a mask of {len(self)}"
+            raise InputError(where, expected, shown(positions))
+        if chosen.dtype.kind == "b":
+            chosen = np.flatnonzero(chosen)
+        elif chosen.dtype.kind not in "iu":
+            raise InputError(where, "whole numbers, a slice or a mask", shown(positions))
+        else:
+            chosen = np.where(chosen < 0, chosen + len(self), chosen)
+        if chosen.ndim:
+            return self.take(chosen)
+        if not 0 <= chosen < len(self):
+            raise InputError(where, f"0 to {len(self) - 1}", shown(positions))
+        at = int(chosen)
+        return self.pixels[at], None if self.labels is None else int(self.labels[at])
 
     def __repr__(self) -> str:
         labels = "no labels"
@@ -67,8 +111,8 @@ class Images:
         positions: integers [M], counted from 0 within these images. Raises InputError for anything
         else.
         """
-        chosen = np.asarray(positions)
         where = f"{self.name}: positions"
+        chosen = arrayed(where, positions)
         if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
             found = f"{chosen.dtype} {list(chosen.shape)}"
             do = "give a flat list of integers"
@@ -83,7 +127,7 @@ class Images:
         return Images(self.name, self.split, indices, pixels, labels, self.classes)
 
 
-@named_options
+@checked
 def load_images(
     spec: str | os.PathLike[str], *, split: str = "test", limit: int | None = None, offset: int = 0
 ) -> Images:
@@ -98,13 +142,16 @@ def load_images(
     - a folder of IDX files (MNIST), gzipped or not, or one IDX images file with its labels beside
       it;
     - an .npz or HDF5 file with x_train, y_train, x_test, y_test; or train/images, train/labels and
-      so on; or, without splits, images and labels, or x and y.
+      so on; or, without splits, images and labels, or x and y;
+    - an .npy file of images, with its labels beside it: labels.npy beside images.npy, y_test.npy
+      beside x_test.npy.
 
-    One CIFAR or IDX file has the split its name tells ("train", "data_batch", "test", "t10k"),
-    whatever `split` says; where nothing tells, the split is the one asked for. Indices count from
-    the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]: the last
-    when the last axis is 1 or 3 and the second is neither. Pixels are uint8 or finite floats, which
-    become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
+    One CIFAR, IDX or .npy file has the split its name tells ("train", "data_batch", "test",
+    "t10k"), whatever `split` says; where nothing tells, the split is the one asked for. Indices
+    count from the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]:
+    the last when the last axis is 1 or 3 and the second is neither. Vectors [N, K] become [N, K, 1,
+    1], for networks on vectors and, row by row, on images of one channel. Pixels are uint8 or
+    finite floats, which become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
 
     Raises InputError if the set cannot be found, recognised or trusted, or has no image at
     `offset`.
@@ -128,7 +175,7 @@ def _read(path: Path, name: str, split: str, window: Window) -> Images:
         elif path.is_file():
             read = _recognise_file(path)
             paths = [path]
-            if read in (read_cifar, read_idx):
+            if read in (read_cifar, read_idx, read_npy):
                 split = _own_split(path.name) or split
         else:
             found = "something else" if path.exists() else "nothing there"
@@ -221,22 +268,32 @@ def _recognise_file(path: Path) -> Reader:
         return read_idx
     if h5py.is_hdf5(path):
         return read_hdf5
-    others = (b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+    if head.startswith(b"\x93NUMPY"):
+        return read_npy
+    others = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
     if head.startswith(others) or head[257:262] == b"ustar":
-        raise InputError(path, "an .npz, HDF5, IDX or CIFAR file", "another kind of file", CONVERT)
+        expected = "an .npz, .npy, HDF5, IDX or CIFAR file"
+        raise InputError(path, expected, "another kind of file", CONVERT)
     return read_cifar
 
 
+@checked
 def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     """(images that fit a graph, what was done to them, "" for nothing).
 
     Where a graph's input is a vector, (N, 1, 1), images of N pixels become vectors in the order H,
-    W, C, as networks are trained on flattened images; so do vectors [n, N]. graph: the ANN.
-    images: raw pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
+    W, C, as networks are trained on flattened images; so do vectors [n, N]. Where it is an image of
+    one channel, vectors of H W numbers become images, row by row. graph: the ANN. images: raw
+    pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
     """
     pixels = getattr(images, "pixels", images)
     size, height, width = graph.input_shape
     given = tuple(getattr(pixels, "shape", ()))
+    if size == 1 < height * width and given[1:] in ((height * width,), (height * width, 1, 1)):
+        rows = pixels.reshape(len(pixels), 1, height, width)
+        done = f"vectors of {height * width:,} numbers are taken as images of 1x{height}x{width},"
+        done += " row by row"
+        return (replace(images, pixels=rows) if isinstance(images, Images) else rows), done
     of_vectors = (height, width) == (1, 1) and size > 1
     if not of_vectors or len(given) not in (2, 4) or math.prod(given[1:]) != size:
         return images, ""
@@ -252,6 +309,7 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     return (replace(images, pixels=vectors) if isinstance(images, Images) else vectors), done
 
 
+@checked
 def check_images(
     graph: Graph,
     pixels: NDArray[Any],
@@ -266,11 +324,15 @@ def check_images(
     """
     expected = tuple(graph.input_shape)
     if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
+        given = list(getattr(pixels, "shape", ()))
+        do = "give images of the size the network was trained on"
+        if given[2:] in ([], [1, 1]) and given[1:2] == [math.prod(expected)] and expected[0] > 1:
+            do = "give images [N, C, H, W]: of vectors nobody can tell the order of the channels"
         raise InputError(
             where,
             f"one or more images of shape [C, H, W] = {list(expected)} for {graph.source}",
-            f"an array of shape {list(getattr(pixels, 'shape', ()))}",
-            "give images of the size the network was trained on",
+            f"an array of shape {given}",
+            do,
         )
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise InputError(where, "finite pixels", "NaN or infinity")
@@ -297,12 +359,15 @@ def check_images(
         )
 
 
+@checked
 def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
     """(lowest, highest) raw pixel that an image of this kind may have.
 
     pixels: raw images. For whole numbers, these are the limits of their type; for floating point,
-    the lowest and highest of `pixels`.
+    the lowest and highest of `pixels`. Raises InputError where there are none.
     """
+    if not pixels.size:
+        raise InputError("pixels", "one or more images", shown(pixels))
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         return limits.min, limits.max

@@ -1,21 +1,31 @@
-"""Files of arrays that have names: .npz and HDF5."""
+"""Files of arrays that have names: .npz and HDF5; and .npy, an array alone."""
 
 from __future__ import annotations
 
 import math
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.data.arrays import Array, read_arrays
-from eventsnn.data.formats import CONVERT, Found, Window, check_size, read_bytes, reading
+from eventsnn.data.formats import (
+    CONVERT,
+    Found,
+    Window,
+    check_size,
+    open_file,
+    read_bytes,
+    reading,
+)
 from eventsnn.exceptions import InputError
+from eventsnn.files.refusals import check_filters
 
 WITHOUT_SPLITS = (("images", "labels"), ("x", "y"))
 
@@ -36,6 +46,22 @@ def read_npz(paths: list[Path], window: Window, split: str) -> Found:
             None if labels is None else _npy_array(archive, labels, path),
             window,
         )
+
+
+def read_npy(paths: list[Path], window: Window, split: str) -> Found:
+    """Images of an .npy file, and the labels of the one beside it if there is one.
+
+    That is labels.npy beside images.npy, and y_test.npy beside x_test.npy. paths: the file, alone.
+    window: positions among its images. split: is not asked for. Returns what `arrays.read_arrays`
+    does. Raises InputError where a file is damaged.
+    """
+    path = paths[0]
+    name = path.name.replace("images", "labels")
+    if name == path.name and name[:1] in ("x", "X"):
+        name = chr(ord(name[0]) + 1) + name[1:]
+    beside = path.with_name(name)
+    has_labels = beside != path and beside.is_file()
+    return read_arrays(_npy_file(path), _npy_file(beside) if has_labels else None, window)
 
 
 def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
@@ -84,10 +110,23 @@ def _keys_of(split: str) -> tuple[tuple[str, str], ...]:
 
 
 def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
-    """The `Array` of a .npy member; its header is read now, its rows later."""
+    """The `Array` of a .npy member."""
     member = f"{key}.npy"
-    where = f"{path}: {key}"
-    with reading(where), archive.open(member) as stream:
+    stored = archive.getinfo(member).file_size
+    return _npy(lambda: archive.open(member), stored, f"{path}: {key}")
+
+
+def _npy_file(path: Path) -> Array:
+    """The `Array` of a .npy file."""
+    return _npy(lambda: open_file(path), path.stat().st_size, str(path))
+
+
+def _npy(opened: Callable[[], AbstractContextManager[IO[bytes]]], stored: int, where: str) -> Array:
+    """The `Array` of a .npy file or member; its header is read now, its rows later.
+
+    opened: opens it. stored: its size in bytes. where: what to call it in messages.
+    """
+    with reading(where), opened() as stream:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -101,7 +140,6 @@ def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
         do = "save the array as uint8, float or integers"
         raise InputError(where, "numbers", "Python objects", do)
     size = math.prod(shape) * dtype.itemsize
-    stored = archive.getinfo(member).file_size
     check_size(size, where)
     if stored != begin + size:
         expected = f"{begin + size:,} bytes for {dtype} {list(shape)}"
@@ -111,7 +149,7 @@ def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
         # in Fortran order a row is scattered over the whole array
         low, high = (0, shape[0]) if fortran else (start, stop)
         row = size // shape[0]
-        with reading(where), archive.open(member) as stream:
+        with reading(where), opened() as stream:
             data = read_bytes(stream, begin + low * row, (high - low) * row, where)
             # at the end zip compares its checksum
             stream.read(1)
@@ -147,6 +185,7 @@ def _hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
         if dataset.is_virtual or dataset.external:
             expected = "data in the file itself"
             raise InputError(where, expected, "a virtual or external dataset", "copy the data in")
+        check_filters(dataset, where)
         if dataset.id.get_storage_size() == 0:
             found = f"nothing stored for shape {dataset.shape}"
             raise InputError(where, "at least one image", found, "store the images first")

@@ -9,13 +9,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.registry import Registry, check_has
-
-if TYPE_CHECKING:
-    from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.simulation import Simulation
 
 NEEDS = ("network", "spikes")
 HELP = "see help(eventsnn.export.Exporter)"
@@ -124,6 +123,7 @@ BUILT_IN = {
 EXPORTERS: Registry[Exporter] = Registry("exporter", BUILT_IN, check_exporter)
 
 
+@checked
 def write(
     name: str,
     source: Simulation | str | os.PathLike[str],
@@ -148,6 +148,9 @@ def write(
     if is_file != (exporter.needs == "spikes"):
         expected = "the path of a trace file" if exporter.needs == "spikes" else "a Simulation"
         raise InputError(where, expected, type(source).__name__)
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing there"
+        raise InputError("folder", "a folder", f"{folder}, {found}", "make it first")
     before = set(os.listdir(folder))
     notes: Any = ()
     try:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn import version
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.export.kernels import Kernel, convolution, matrix
 from eventsnn.files.writing import new_hdf5
@@ -166,6 +167,7 @@ def check(simulation: Simulation, target: str = "generic") -> None:
         raise InputError("NIR", expected, found, "leave them out")
 
 
+@checked
 def write(simulation: Simulation, path: str | Path, target: str = "generic") -> tuple[str, ...]:
     """Writes the network of a simulation as a NIR graph.
 
@@ -323,6 +325,7 @@ def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dic
     words = simulation.describe()
     if simulation.encoding.kind == "constant":
         given = "(pixel * pixel_scale - pixel_mean) / pixel_std by channel, the same in every step"
+        given += ", the channels of an image reversed" if p.reverse else ""
     else:
         given = f"spikes, each worth {simulation.input_unit:g}"
     return {

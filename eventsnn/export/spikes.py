@@ -7,36 +7,18 @@ are any, a column `sign` says so, and programs that do not read it count them as
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
-from eventsnn.files.reading import open_hdf5
-from eventsnn.files.writing import new_file, new_hdf5
+from eventsnn.files.writing import new_file, new_hdf5, path_step
+from eventsnn.trace.format import as_population, as_sonata, put_text
+from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
-
-SORTINGS = {"none": 0, "by_id": 1, "by_time": 2}
-# of SONATA files
-MAGIC = 0x0A7A
-VERSION = (0, 1)
-
-# what is taken of a trace file's columns, and as what
-KINDS = {
-    "timestamps": np.float64,
-    "node_ids": np.int64,
-    "seq": np.int64,
-    "sign": np.int8,
-    "member": np.uint8,
-}
-COLUMNS = tuple(KINDS)
-
-# neurons of each layer by its name, columns of each spiking layer, and about the run
-_Contents = tuple[dict[str, int], dict[str, dict[str, NDArray[Any]]], dict[str, Any]]
 
 
 class Population(NamedTuple):
@@ -61,84 +43,58 @@ class Population(NamedTuple):
         return f"<Population {self.name!r}: {self.size:,} neurons, {len(self.times):,} spikes>"
 
 
+@checked
 def populations(source: Trace | str | Path) -> tuple[list[Population], dict[str, Any]]:
     """(a `Population` for each spiking layer that was kept, {what: value} about the run).
 
     source: a `Trace` or a trace file. About the run there are image, order, seed, where known, and
     end, in steps. Raises InputError for any other file.
     """
-    if isinstance(source, Trace):
-        sizes, columns, about = _of_trace(source)
+    trace = source if isinstance(source, Trace) else read_trace(source)
+    about = trace.about
+    if about:
+        sizes, kept = about["neurons"], about["kept"]
+        words = about.get("semantics", {})
     else:
-        sizes, columns, about = _of_file(source)
-    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist()))
+        sizes = [layer.size for layer in trace.simulation.network.layers]
+        kept, words = trace.names[:-1], trace.simulation.describe()
+    layers = np.argsort(trace.spikes["layer"], kind="stable")
+    ends = np.cumsum(np.bincount(trace.spikes["layer"], minlength=len(sizes)))
     found = []
-    for name, given in columns.items():
-        arrays = [given[key].astype(kind) for key, kind in KINDS.items()]
-        found.append(Population(name, sizes[name], first[name], *arrays))
-    return found, about
+    for name, size, end, mine in zip(
+        trace.names, sizes, np.cumsum(sizes).tolist(), np.split(layers, ends[:-1])
+    ):
+        if name in kept:
+            spikes = trace.spikes[mine]
+            columns = (spikes[column] for column in ("neuron", "seq", "sign", "member"))
+            found.append(Population(name, size, end - size, trace.times[mine], *columns))
+    seen = {key: words[key] for key in ("order", "seed") if key in words}
+    return found, {"image": trace.number, **seen, "end": float(trace.end / trace.ticks)}
 
 
-def _of_trace(trace: Trace) -> _Contents:
-    simulation = trace.simulation
-    ticks = simulation.time.ticks
-    sizes = {layer.name: layer.size for layer in simulation.network.layers}
-    columns = {}
-    for name in list(sizes)[:-1]:
-        spikes = trace.of(name)
-        columns[name] = {
-            "timestamps": spikes["tick"] / ticks,
-            "node_ids": spikes["neuron"],
-            "seq": spikes["seq"],
-            "sign": spikes["sign"],
-            "member": spikes["member"],
-        }
-    words = simulation.describe()
-    about = {"image": trace.number, "order": words["order"], "seed": words["seed"]}
-    return sizes, columns, {**about, "end": float(trace.end / ticks)}
-
-
-def _of_file(path: str | Path) -> _Contents:
-    with open_hdf5(path) as file:
-        if file.attrs.get("format") != "eventsnn.trace":
-            expected = "a trace written by eventsnn"
-            do = "write one with ⟦engine=event⟧ ⟦trace=spikes⟧"
-            raise InputError(path, expected, "another file", do)
-        sizes = dict(zip(json.loads(file.attrs["layers"]), json.loads(file.attrs["neurons"])))
-        columns = {}
-        for name in list(sizes)[:-1]:
-            if name in file["spikes"]:
-                group = file["spikes"][name]
-                columns[name] = {key: group[key][()] for key in COLUMNS}
-        words = json.loads(file.attrs.get("semantics", "{}"))
-        end = file.attrs["end"] / file.attrs["ticks_per_step"]
-        about = {"image": int(file.attrs["image"])}
-        about |= {key: words[key] for key in ("order", "seed") if key in words}
-    return sizes, columns, {**about, "end": float(end)}
-
-
+@checked
 def write_sonata(source: Trace | str | Path, path: str | Path) -> None:
-    """Writes spikes as SONATA: /spikes/<layer>/{timestamps, node_ids}, uncompressed, by time.
+    """Writes spikes as SONATA: /spikes/<layer>/{timestamps, node_ids}, by time.
 
-    source: a `Trace` or a trace file. path: of the file to write; an older one is replaced. Trace
-    files have the same and more, but compressed, which some readers of SONATA cannot read. Raises
-    InputError for what is no trace file.
+    The layer's name is percent-encoded as in URLs where HDF5 needs it; the attribute `layer` has it
+    as it is. source: a `Trace` or a trace file, which has the same and more. path: of the file to
+    write; an older one is replaced. Raises InputError for what is no trace file.
     """
     found, _ = populations(source)
     with new_hdf5(path) as file:
-        file.attrs["magic"] = np.uint32(MAGIC)
-        file.attrs["version"] = np.array(VERSION, np.uint32)
-        sorting = h5py.enum_dtype(SORTINGS, "u1")
+        as_sonata(file)
+        spikes = file.create_group("spikes")
         for p in found:
-            group = file.create_group(f"spikes/{p.name}")
-            group.attrs.create("sorting", SORTINGS["by_time"], dtype=sorting)
+            group = spikes.create_group(path_step(p.name))
+            put_text(group, "layer", p.name)
             group["timestamps"] = p.times
             group["node_ids"] = p.neurons.astype(np.uint64)
-            group["timestamps"].attrs["units"] = "ms"
+            as_population(group)
             if (p.sign < 0).any():
                 group["sign"] = p.sign
 
 
+@checked
 def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
     """Writes spikes as text, one a line: neuron, time, and the sign where it is not always 1.
 
@@ -160,6 +116,7 @@ def write_gdf(source: Trace | str | Path, path: str | Path) -> None:
         file.write("".join(lines).encode())
 
 
+@checked
 def to_neo(source: Trace | str | Path) -> Any:
     """Spikes as a neo.Block: a SpikeTrain for each neuron that fired, a Group for each layer.
 
@@ -171,7 +128,7 @@ def to_neo(source: Trace | str | Path) -> Any:
     try:
         import neo
     except ImportError:
-        raise InputError("to_neo", "neo", "none installed", "pip install 'eventsnn[neo]'") from None
+        raise InputError("to_neo", "neo", "none installed", "pip install neo") from None
     found, about = populations(source)
     end = about.pop("end")
     block = neo.Block(name="eventsnn", **about)

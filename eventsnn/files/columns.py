@@ -1,14 +1,15 @@
 """Datasets of an HDF5 file that grow by whole chunks.
 
-The format is plain, and every HDF5 tool reads it: shuffled, then gzip. The chunks are compressed
-here rather than by HDF5, which would hold Python's lock meanwhile: so a thread can write while
-others compute.
+Every HDF5 tool reads them: shuffled, then gzip; or plain, for programs that cannot read that. The
+chunks are compressed here rather than by HDF5, which would hold Python's lock meanwhile: so a
+thread can write while others compute.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import h5py
@@ -18,6 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 # rows
 CHUNK = 2**14
+# of plain chunks, which take their whole room, at most; a divisor of CHUNK
+SMALL = 2**10
 # of zlib
 LEVEL = 1
 
@@ -35,22 +38,26 @@ class Columns:
         self.length = 0
 
     @staticmethod
-    def create(group: h5py.Group, kinds: Mapping[str, tuple[DTypeLike, str, str]]) -> h5py.Group:
+    def create(
+        group: h5py.Group,
+        kinds: Mapping[str, tuple[DTypeLike, str, str]],
+        plain: Collection[str] = (),
+    ) -> h5py.Group:
         """Make the empty datasets, and return the group.
 
-        group: an open h5py.Group. kinds: {column: (dtype, unit, description)}.
+        group: an open h5py.Group. kinds: {column: (dtype, unit, description)}. plain: the columns
+        that are not compressed.
         """
         for name, (dtype, unit, description) in kinds.items():
-            dataset = group.create_dataset(
-                name,
-                (0,),
-                dtype,
-                maxshape=(None,),
-                chunks=(CHUNK,),
-                compression="gzip",
-                compression_opts=LEVEL,
-                shuffle=True,
-            )
+            options: dict[str, Any] = {"chunks": (math.gcd(CHUNK, SMALL),)}
+            if name not in plain:
+                options = {
+                    "chunks": (CHUNK,),
+                    "compression": "gzip",
+                    "compression_opts": LEVEL,
+                    "shuffle": True,
+                }
+            dataset = group.create_dataset(name, (0,), dtype, maxshape=(None,), **options)
             dataset.attrs["unit"] = unit
             dataset.attrs["description"] = description
         return group
@@ -67,19 +74,29 @@ class Columns:
             self.length = first + len(values)
             dataset.set_extent((self.length,))
             values = values.astype(dataset.dtype, copy=False)
-            for at in range(0, len(values), CHUNK):
-                chunk = self._compressed(name, values[at : at + CHUNK])
+            plan = dataset.get_create_plist()
+            size = plan.get_chunk()[0]
+            pack = self._compressed if plan.get_nfilters() else self._whole
+            for at in range(0, len(values), size):
+                chunk = pack(name, values[at : at + size], size)
                 # before version 3.16 h5py does not take its lock for this call
                 with phil:
                     dataset.write_direct_chunk((first + at,), chunk)
 
-    def _compressed(self, name: str, values: NDArray[Any]) -> bytes:
-        """A chunk as HDF5 stores it.
+    @staticmethod
+    def _whole(name: str, values: NDArray[Any], size: int) -> bytes:
+        """A plain chunk as HDF5 stores it: the values, filled up with zeros to `size`."""
+        whole = np.zeros(size, values.dtype)
+        whole[: len(values)] = values
+        return whole.tobytes()
+
+    def _compressed(self, name: str, values: NDArray[Any], size: int) -> bytes:
+        """A compressed chunk as HDF5 stores it.
 
         First come the first bytes of all values, then the second bytes, and so on; each of these
-        rows is filled up with zeros to CHUNK.
+        rows is filled up with zeros to `size`.
         """
-        raw = np.zeros((values.itemsize, CHUNK), np.uint8)
+        raw = np.zeros((values.itemsize, size), np.uint8)
         by_value = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
         raw[:, : len(values)] = by_value.T
         strategy = self.strategies.get(name, zlib.Z_DEFAULT_STRATEGY)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.files.refusals import check_filters, refusal_of
 
 # bytes of one parameter, and of all
 MAX_ARRAY = 2**31
@@ -42,13 +43,15 @@ FAILURES = (
 
 
 @contextmanager
-def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def open_hdf5(
+    path: str | os.PathLike[str], what: str = "a file with a network"
+) -> Iterator[h5py.File]:
     """An HDF5 file, open for reading inside the block.
 
-    path: the file. Raises InputError where it cannot be read; whatever h5py raises inside the block
-    becomes one, too.
+    path: the file. what: it is to be, for messages. Raises InputError where it cannot be read;
+    whatever h5py raises inside the block becomes one, too.
     """
-    check_file(path)
+    check_file(path, what)
     _lengths.cache_clear()
     try:
         with h5py.File(path, "r") as file:
@@ -57,15 +60,18 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     except InputError:
         raise
     except FAILURES as error:
+        refusal = refusal_of(error)
+        if refusal is not None:
+            raise InputError(path, *refusal) from error
         found = f"one that cannot be read ({told(error)})"
         do = "it is truncated or damaged: copy or download it again"
         raise InputError(path, "a whole HDF5 file", found, do) from error
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
+def check_file(path: str | os.PathLike[str], what: str = "a file with a network") -> None:
     """Raise InputError for what does not exist, is no regular file, cannot be read or is empty.
 
-    path: the file.
+    path: the file. what: it is to be, for the message.
     """
     found: str | None
     try:
@@ -79,7 +85,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
     except (OSError, TypeError, ValueError) as error:
         found = told(error)
     if found:
-        raise InputError(path, "a file with a network", found, "check the path")
+        raise InputError(path, what, found, "check the path")
 
 
 def _check_heaps(path: str | os.PathLike[str], width: int) -> None:
@@ -113,7 +119,7 @@ def child(group: h5py.Group, name: str) -> Any:
         return None
     if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         where = f"{os.path.basename(group.file.filename)}: {name!r} in {group.name}"
-        do = "copy the data into the file (h5copy)"
+        do = "copy the data into one file, new[name] = old[name][()] in h5py"
         raise InputError(where, "data of this file", "a link to somewhere else", do)
     return group[name]
 
@@ -127,7 +133,7 @@ def read_array(dataset: h5py.Dataset, where: str, left: list[int]) -> NDArray[An
     """
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
         expected = "float16, float32 or float64"
-        raise InputError(where, expected, dataset.dtype, "convert the parameters")
+        raise InputError(where, expected, dataset.dtype, "write the parameters as float32")
     check_storage(dataset, where)
     dtype = np.dtype(np.float64 if dataset.dtype.itemsize == 8 else np.float32)
     left[0] -= math.prod(dataset.shape) * dtype.itemsize
@@ -137,13 +143,14 @@ def read_array(dataset: h5py.Dataset, where: str, left: list[int]) -> NDArray[An
 
 
 def check_storage(dataset: h5py.Dataset, where: str) -> None:
-    """Raise InputError for data that lie in other files, and sizes that this file cannot hold.
+    """Raise InputError for data in other files, missing filters and sizes that cannot be true.
 
     dataset: what is to be read. where: what to call it in messages.
     """
     if dataset.is_virtual or dataset.external:
-        do = "copy the data into the file (h5repack)"
+        do = "copy the data into one file, new[name] = old[name][()] in h5py"
         raise InputError(where, "data in this file", "data in other files", do)
+    check_filters(dataset, where)
     size = math.prod(dataset.shape)
     limit = os.path.getsize(dataset.file.filename)
     if dataset.chunks:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
+from urllib.parse import quote
 
 import h5py
 
@@ -48,6 +49,15 @@ def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """
     with new_file(path) as disk, Patient(disk) as patient, h5py.File(patient, "w") as file:
         yield file
+
+
+def path_step(name: str) -> str:
+    """A name as one step of an HDF5 path, percent-encoded as in URLs.
+
+    What would separate steps, or mean "here", is encoded; `urllib.parse.unquote` reads it. name: a
+    text that is not empty.
+    """
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
 class Patient:

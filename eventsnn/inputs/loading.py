@@ -25,7 +25,7 @@ from eventsnn.readers import load
 from eventsnn.settings import Settings
 
 CHECKED_IMAGES = 8
-EXPORT_AGAIN = "export the network again"
+EXPORT_AGAIN = "export or download the network again"
 
 
 @contextmanager
@@ -53,6 +53,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             settings.input_scale,
             settings.input_mean,
             settings.input_std,
+            None if settings.input_channels is None else settings.input_channels == "reversed",
         )
     with advice("repair the data, or give another --data"):
         data, origin = data_of(graph, settings)

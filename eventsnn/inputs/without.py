@@ -62,6 +62,17 @@ def data_of(graph: Graph, settings: Settings) -> tuple[str | None, str]:
     )
 
 
+def places(settings: Settings) -> list[Path]:
+    """What `data_of` may look at without --data: files and folders, whether they are there or not.
+
+    settings: of the run; the bundled network looks nowhere.
+    """
+    if settings.net == "sample":
+        return []
+    given = os.environ.get(VARIABLE)
+    return list(_folders(given))
+
+
 def random_images(graph: Graph, count: int, seed: int, split: str = "test") -> Images:
     """Smooth random images without labels: uniform noise, its high frequencies filtered out.
 

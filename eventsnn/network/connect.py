@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.ann.operators import infer_shape
-from eventsnn.exceptions import InputError, named
+from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import Grid, LinearMap
 from eventsnn.network.network import INPUT, Layer, Projection, Threshold
 
 MAX_WEIGHTS = 2**29
-FIRING = f"choose {named('readout', 'fires')}, which puts spiking neurons at the output"
 
 
 @dataclass
@@ -51,8 +50,7 @@ def connect(
 
     graph: the ANN. thetas: name of an activation -> its threshold, a float, or an array of the
     activation's shape. Returns (layers, projections), as in a `Network`. Raises InputError for a
-    node without a spiking form, for an output that depends on no activation, and for more than
-    2^29 weights.
+    node without a spiking form, and for more than 2^29 weights.
     """
     wiring = _Wiring(graph, thetas)
     uses = Counter(name for node in graph.nodes for name in node.inputs)
@@ -63,14 +61,7 @@ def connect(
             if not uses[name]:
                 del wiring.expressions[name]
     layers = wiring.layers
-    if not layers:
-        expected = "at least one activation (they become the spiking layers)"
-        raise InputError(graph.source, expected, "a purely linear graph", FIRING)
     end = wiring.expressions[graph.output]
-    if not any(source != graph.input for source in end.terms):
-        expected = "an output that depends on an activation"
-        found = "an output that depends on the input alone"
-        raise InputError(graph.source, expected, found, FIRING)
     if end.flat and end.grid[1:] != (1, 1):  # classes are in the graph's order
         end = _flattened(end)
     wiring.add_layer("readout", 1.0, end, None)
@@ -202,8 +193,8 @@ def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap
     """
     if isinstance(theta, float):
         return theta
-    most = linear.largest(windows, theta[None])[0]
-    least = -linear.largest(windows, -theta[None])[0]
+    both = linear.pooled(windows, theta[None])[0], -linear.pooled(windows, -theta[None])[0]
+    least, most = np.minimum(*both), np.maximum(*both)
     wrong = most > least
     if wrong.any():
         raise InputError(
@@ -211,7 +202,7 @@ def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap
             "one threshold inside each window, so that spikes can be counted",
             f"thresholds from {least[wrong][0]:.3g} to {most[wrong][0]:.3g} in one of them",
             "choose a rule with one threshold a layer ('max', 'percentile'), or "
-            "max_pooling='average'",
+            "⟦max_pooling=average⟧",
         )
     return most
 

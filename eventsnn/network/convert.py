@@ -10,14 +10,13 @@ gets its threshold; linear paths are composed into projections and normalised to
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph
-from eventsnn.data.images import Images, as_vectors
-from eventsnn.exceptions import named_options
+from eventsnn.arguments import checked_by
+from eventsnn.data.accepting import GivenImages, accept
+from eventsnn.exceptions import InputError, named
 from eventsnn.network.connect import connect
 from eventsnn.network.network import Network
 from eventsnn.network.passes import (
@@ -32,18 +31,19 @@ from eventsnn.network.specification import Conversion
 from eventsnn.network.thresholds import (
     Thresholds,
     check_thresholds,
+    check_used,
     choose_thresholds,
     describe_rules,
 )
 
 
-@named_options
+@checked_by(Conversion)
 def convert(
     graph: Graph,
     *,
     thresholds: Thresholds = Conversion.thresholds,
     percentile: float = Conversion.percentile,
-    calibration: Images | NDArray[Any] | None = None,
+    calibration: GivenImages | None = None,
     dead: str = Conversion.dead,
     max_pooling: str = Conversion.max_pooling,
     residual: str = Conversion.residual,
@@ -67,8 +67,9 @@ def convert(
         Every number must be above 0. An array makes weights of their own, as "dni" does.
     percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile" or
         "auto".
-    calibration: raw images [N, C, H, W], or `Images`, on which "max", "percentile" and "dni" are
-        found, and a function's thresholds; None where no layer needs them.
+    calibration: `Images`, raw pixels [N, C, H, W] or batches (`data.accept`), on which "max",
+        "percentile" and "dni" are found, and a function's thresholds; None where no layer needs
+        them.
     dead: for "dni", whether neurons that are never active on the calibration images take the
         layer's largest threshold ("layer_max") or never fire ("silent").
     max_pooling: "exact" pools running sums of spikes (semantics, section 10); "average" replaces
@@ -81,7 +82,8 @@ def convert(
 
     Raises InputError where a node has no spiking form, where a threshold cannot be had or is no
     number above 0, where layers are missing or unknown, for a function that fails, and for
-    `percentile` or `dead` without a rule that uses it; OptionError for an option that there is not.
+    `percentile`, `dead`, `max_pooling` and `residual` where they have no effect; OptionError for an
+    option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
     thresholds = decided["thresholds"]
@@ -96,22 +98,29 @@ def convert(
         compat=compat,
     )
     check_thresholds(thresholds, {"percentile": percentile, "dead": dead})
-    passes: list[Callable[[Graph], tuple[Graph, str]]] = []
+    # (pass, the option that asks for it, what it needs in a network)
+    passes: list[tuple[Callable[[Graph], tuple[Graph, str]], str, str]] = []
     if max_pooling == "average":
-        passes.append(average_for_max)
+        passes.append((average_for_max, named("max_pooling", max_pooling), "a MaxPool"))
     if residual == "reroute":
-        passes.append(reroute)
+        passes.append((reroute, named("residual", residual), "a shortcut to reroute"))
     if readout == "fires":
-        passes.append(fire_at_output)
-    passes += [activations_first, split_pools]
+        passes.append((fire_at_output, "", ""))
+    passes += [(activations_first, "", ""), (split_pools, "", "")]
     notes: list[str] = []
-    for change in passes:
+    for change, asked, needed in passes:
         graph, note = change(graph)
         if note:
             notes.append(note)
+        elif asked:
+            do = "leave it out: it has no effect"
+            raise InputError(asked, f"a network with {needed}", "none", do)
     changed = bool(notes)
-    calibration, _ = as_vectors(graph, calibration)
-    pixels: Any = getattr(calibration, "pixels", calibration)
+    pixels = None
+    if calibration is not None:
+        given = accept(graph, calibration, labelled=False, where="calibration")
+        pixels = given.pixels
+    check_used(graph, thresholds, {"percentile": percentile, "dead": dead})
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:

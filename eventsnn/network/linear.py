@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
 from eventsnn.ann.operators import IDENTITIES, resize_indices, spatial_pads, window_of
-from eventsnn.ann.windows import Window
+from eventsnn.ann.windows import Window, pool_signs
 from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
@@ -394,22 +394,23 @@ def average_pool(node: Node, grid: Grid) -> LinearMap:
 def max_pool(node: Node, grid: Grid) -> LinearMap:
     """The windows of MaxPool, as ONNX has them: padding never wins, so it is left out.
 
-    node: the node. grid: (C, H, W) of its input. `largest` applies them; what the map itself
-    computes is a sum.
+    node: the node. grid: (C, H, W) of its input. `pooled` applies them. Their block is -1 for
+    channels whose minimum is meant, else 1.
     """
     window = window_of(node, grid)
     p, r, _ = window_taps(grid, window)
-    return make_map(_sites(grid, window), p, r, np.zeros_like(p), np.ones((1, grid[0], 1, 1)))
+    signs = pool_signs(node, grid[0]).reshape(1, -1, 1, 1)
+    return make_map(_sites(grid, window), p, r, np.zeros_like(p), signs.astype(np.float64))
 
 
-def largest(windows: LinearMap, x: NDArray[Any]) -> NDArray[Any]:
-    """The largest value in each window, [N, target sites, C].
+def pooled(windows: LinearMap, x: NDArray[Any]) -> NDArray[Any]:
+    """The largest value in each window, or the smallest, by channel: [N, target sites, C].
 
     windows: a map of `max_pool`. x: [N, source sites, C].
     """
     starts = np.searchsorted(windows.r, np.arange(windows.sites[1]))
-    members = x[:, windows.p] * windows.blocks[windows.k, :, 0, 0]
-    return np.maximum.reduceat(members, starts, axis=1)
+    signs = windows.blocks[0, :, 0, 0]
+    return np.maximum.reduceat(x[:, windows.p] * signs, starts, axis=1) * signs
 
 
 def global_average_pool(node: Node, grid: Grid) -> LinearMap:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import linear
 
 INPUT = -1
@@ -34,8 +34,9 @@ class Layer:
     activation it replaces; None for the readout.
 
     A MaxPool node makes a layer of pool units (semantics, section 10). Each sends, as signed
-    spikes, the change of the largest net spike count in its window (at least 0). Its spikes are
-    worth as much as those it counts, so theta is that of the layer it pools.
+    spikes, the change of the largest net spike count in its window, or of the smallest (see
+    `Projection`). Its spikes are worth as much as those it counts, so theta is that of the layer it
+    pools.
     """
 
     name: str
@@ -82,8 +83,8 @@ class Projection:
 
     source, target: the layers' numbers. map: weights in the target's thresholds per source spike.
 
-    One projection leads into a pool layer. Its taps are the members of the windows, its only block
-    is of ones, [1, C, 1, 1].
+    One projection leads into a pool layer. Its taps are the members of the windows. Its only block,
+    [1, C, 1, 1], is 1 for channels whose maximum is sent, -1 for those whose minimum is.
     """
 
     source: int
@@ -160,8 +161,9 @@ class Network:
         return sys.modules["eventsnn"].simulate(self, images, **options)
 
     def __repr__(self) -> str:
+        name = one_line(self.graph.meta.get("arch", "network"))
         return (
-            f"<Network {self.graph.meta.get('arch', 'network')}: {len(self.spiking)} layers, "
+            f"<Network {name}: {len(self.spiking)} layers, "
             f"{self.neurons:,} neurons, {self.synapses:,} synapses, {len(self.projections)} "
             f"projections; thresholds {self.thresholds}>"
         )
@@ -183,9 +185,9 @@ class Network:
         return rows
 
     def _repr_html_(self) -> str:
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
 def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:
@@ -197,7 +199,8 @@ def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:
     if isinstance(neuron, tuple) and len(neuron) == 3:
         if all(0 <= at < size for at, size in zip(neuron, layer.grid)):
             return int(layer.neuron(*neuron))
-    if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < layer.size:
+    whole = isinstance(neuron, (int, np.integer)) and not isinstance(neuron, bool)
+    if not whole or isinstance(neuron, tuple) or not 0 <= neuron < layer.size:
         numbers = f"a number from 0 to {layer.size - 1:,}"
         expected = f"{numbers}, or (c, y, x) inside {layer.grid}, in {layer.name}"
         raise InputError("neuron", expected, neuron)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from eventsnn.ann.graph import Graph, Node, fresh
 from eventsnn.ann.operators import IDENTITIES
 from eventsnn.exceptions import InputError
@@ -28,8 +30,8 @@ def average_for_max(graph: Graph) -> tuple[Graph, str]:
     if not count:
         return graph, ""
     nodes = [
-        Node(n.name, "AveragePool", n.inputs, dict(n.attrs), {}) if n.op == "MaxPool" else n
-        for n in graph.nodes
+        replace(_with_minima(node, ()), op="AveragePool") if node.op == "MaxPool" else node
+        for node in graph.nodes
     ]
     note = f"{count} MaxPool replaced by AveragePool: the network computes another function"
     return _another(graph, nodes), note
@@ -63,7 +65,7 @@ def reroute(graph: Graph) -> tuple[Graph, str]:
         expected = (
             "residual blocks to re-route: an activation of the Add of a branch and its shortcut"
         )
-        raise InputError(graph.source, expected, "none", "choose residual='keep'")
+        raise InputError(graph.source, expected, "none", "choose ⟦residual=keep⟧")
     nodes: list[Node] = []
     sums: dict[str, Node] = {}
     for node in graph.nodes:
@@ -161,7 +163,8 @@ def activations_first(graph: Graph) -> tuple[Graph, str]:
     """Moves each MaxPool that only an activation uses behind that activation.
 
     Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly. Identity, Dropout and
-    BatchNormalization with scales above 0 are so, too, and may stand between the two.
+    BatchNormalization are so, too, and may stand between the two. Where a scale is below 0 the
+    order turns round, and the maximum of that channel becomes the minimum.
 
     graph: the ANN. Returns (graph, "").
     """
@@ -178,17 +181,34 @@ def _to_activation(graph: Graph, pool: Node) -> list[Node] | None:
     chain = [pool]
     while not chain[-1].is_activation:
         users = _users(graph, chain[-1])
-        if len(users) != 1 or not _increases(users[0]):
+        if len(users) != 1 or not _is_monotone(users[0]):
             return None
         chain.append(users[0])
     return chain
 
 
-def _increases(node: Node) -> bool:
-    """Whether a node keeps the order of any two values of a channel."""
-    if node.op == "BatchNormalization":
-        return bool((node.params["scale"] > 0).all())
-    return node.is_activation or node.op in IDENTITIES
+def _is_monotone(node: Node) -> bool:
+    """Whether a node keeps the order of all values of a channel, or turns it round."""
+    return node.is_activation or node.op in ("BatchNormalization", *IDENTITIES)
+
+
+def _turned(pool: Node, norms: Iterable[Node]) -> Node:
+    """A MaxPool on the other side of BatchNormalizations: exactly the same function.
+
+    It pools the minimum of a channel for the maximum, and the other way round, where the product of
+    the channel's scales is below 0.
+    """
+    minima = set(pool.attrs.get("minima", ()))
+    for norm in norms:
+        minima ^= set(np.flatnonzero(norm.params["scale"] < 0).tolist())
+    return _with_minima(pool, minima)
+
+
+def _with_minima(pool: Node, minima: Iterable[int]) -> Node:
+    """A MaxPool that pools the minimum of these channels. pool: whose other attributes it has."""
+    attrs = {key: value for key, value in pool.attrs.items() if key != "minima"}
+    found = sorted(minima)
+    return replace(pool, attrs=attrs | ({"minima": found} if found else {}))
 
 
 def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
@@ -202,7 +222,8 @@ def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
         replace(node, inputs=before.inputs if before is first else (before.name,))
         for before, node in zip(chain, chain[1:])
     ]
-    moved.append(replace(first, inputs=(last.name,)))
+    norms = [node for node in chain if node.op == "BatchNormalization"]
+    moved.append(replace(_turned(first, norms), inputs=(last.name,)))
     places = dict(zip((node.name for node in chain), moved))
     rewired = {last.name: first.name}
     nodes = []
@@ -217,10 +238,10 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
     """Moves each MaxPool in front of what joins, scales or shifts the activations that it pools.
 
     A MaxPool of a Concat becomes a Concat of MaxPools, one for each part. A MaxPool of a
-    BatchNormalization becomes a BatchNormalization of a MaxPool, exactly, as long as no scale is
-    below 0: max(BN(a)) = BN(max(a)), and padding never wins in either place. The node that has the
-    pool's values keeps its name; the pools are named "pool:part". graph: the ANN. Returns
-    (graph, ""). Raises InputError where a scale is below 0, since its channel needs the minimum.
+    BatchNormalization becomes a BatchNormalization of a MaxPool, exactly: max(BN(a)) = BN(max(a)),
+    or BN(min(a)) where a channel's scale is below 0 (semantics, section 10), and padding never wins
+    in either place. The node that has the pool's values keeps its name; the pools are named
+    "pool:part". graph: the ANN. Returns (graph, "").
     """
     split = _Split(graph)
     for node in graph.nodes:
@@ -231,44 +252,58 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
 class _Split:
     """The nodes of a graph, in which no MaxPool pools what can be pooled before.
 
-    graph: the ANN. nodes: name -> node, of those added so far. taken: names of all nodes, old and
-    new. pool: the MaxPool that is being added. made: what it pools -> the node with those values.
+    graph: the ANN. nodes: name -> node, of those added so far. channels: name -> how many channels,
+    of all nodes, old and new. name: the MaxPool's that is being added. made: (what is pooled, the
+    channels of which the minimum) -> the node with those values.
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
         self.nodes: dict[str, Node] = {}
-        self.taken = set(graph.shapes)
+        self.channels = {name: shape[0] for name, shape in graph.shapes.items()}
 
     def add(self, node: Node) -> None:
         """Adds a node: as it is, or as the nodes that take a MaxPool's place."""
         if node.op != "MaxPool":
             self.nodes[node.name] = node
             return
-        self.pool = node
-        self.made: dict[str, str] = {}
-        self._make(self._behind_identities(node.inputs[0]), node.name)
+        self.name = node.name
+        self.made: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._pooled(node, node.inputs[0], node.name)
 
-    def _pooled(self, name: str) -> str:
-        """The node with the values of a node's pool, which is made where there is none."""
-        name = self._behind_identities(name)
-        if name not in self.made:
-            self._make(name, fresh(f"{self.pool.name}:{name}", self.taken))
-        return self.made[name]
+    def _pooled(self, pool: Node, source: str, name: str = "") -> str:
+        """The node with the values of the pool of `source`, which is made where there is none.
 
-    def _make(self, source: str, name: str) -> None:
-        """Makes the node `name`, which has the values of the pool of `source`."""
-        self.taken.add(name)
-        self.made[source] = name
+        pool: the MaxPool, whatever its input. name: what to call the node; "": find a name.
+        """
+        source = self._behind_identities(source)
+        key = source, tuple(pool.attrs.get("minima", ()))
+        if key not in self.made:
+            name = name or fresh(f"{self.name}:{source}", self.channels)
+            self.made[key] = name
+            self.channels[name] = self.channels[source]
+            self.nodes[name] = self._made(pool, source, name)
+        return self.made[key]
+
+    def _made(self, pool: Node, source: str, name: str) -> Node:
+        """The node `name`, which has the values of the pool of `source`."""
         node = self.nodes.get(source)
-        made = replace(self.pool, name=name, inputs=(source,))
         if node is not None and node.op == "BatchNormalization":
-            self._refuse_minima(node)
-            made = replace(node, name=name, inputs=(self._pooled(node.inputs[0]),))
-        elif node is not None and node.op == "Concat":
-            inputs = tuple(self._pooled(part) for part in self._parts(source))
-            made = Node(name, "Concat", inputs, {"axis": 1})
-        self.nodes[name] = made
+            pooled = self._pooled(_turned(pool, [node]), node.inputs[0])
+            return replace(node, name=name, inputs=(pooled,))
+        if node is not None and node.op == "Concat":
+            return Node(name, "Concat", self._pooled_parts(pool, source), {"axis": 1})
+        return replace(pool, name=name, inputs=(source,))
+
+    def _pooled_parts(self, pool: Node, source: str) -> tuple[str, ...]:
+        """The nodes with the values of the pool of each part of a Concat."""
+        names = []
+        first = 0
+        for part in self._parts(source):
+            end = first + self.channels[part]
+            minima = [c - first for c in pool.attrs.get("minima", ()) if first <= c < end]
+            names.append(self._pooled(_with_minima(pool, minima), part))
+            first = end
+        return tuple(names)
 
     def _behind_identities(self, name: str) -> str:
         """The node whose values a node hands on."""
@@ -282,20 +317,6 @@ class _Split:
         if name not in self.nodes or self.nodes[name].op != "Concat":
             return [name]
         return [part for source in self.nodes[name].inputs for part in self._parts(source)]
-
-    def _refuse_minima(self, norm: Node) -> None:
-        """Raises InputError for a BatchNormalization with scales below 0."""
-        scales = norm.params["scale"]
-        below = int((scales < 0).sum())
-        if below:
-            raise InputError(
-                f"{self.graph.source}: node {self.pool.name!r} (MaxPool)",
-                f"scales of 0 or more in {norm.name!r} (BatchNormalization) in front of it, behind "
-                "an activation",
-                f"{below:,} of {scales.size:,} channels below 0, whose minimum it would need",
-                "put it in front of the BatchNormalization and train again, or choose "
-                "⟦max_pooling=average⟧, which changes the function",
-            )
 
 
 def _users(graph: Graph, node: Node) -> list[Node]:

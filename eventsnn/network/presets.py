@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 
 
@@ -59,6 +60,7 @@ PRESETS = {
 }
 
 
+@checked
 def preset(name: str | None) -> Preset:
     """The `Preset` of a name.
 
@@ -73,6 +75,7 @@ def preset(name: str | None) -> Preset:
     return PRESETS[name]
 
 
+@checked
 def with_preset(
     function: Callable[..., Any], name: str | None, given: dict[str, Any]
 ) -> dict[str, Any]:
@@ -82,7 +85,12 @@ def with_preset(
     option -> value, those at least that the preset decides. Raises InputError for an option that
     was given and says something else, and where the option is missing that the preset needs.
     """
+    if function.__name__ not in ("convert", "simulate"):
+        expected = "eventsnn.convert or eventsnn.simulate"
+        raise InputError("function", expected, function.__name__)
     decided: dict[str, Any] = getattr(preset(name), function.__name__)
+    if missing := decided.keys() - given.keys():
+        raise InputError("given", "every option that it decides", f"none for {min(missing)}")
     where = f"compat {name!r}"
     for key, value in decided.items():
         default = inspect.signature(function).parameters[key].default

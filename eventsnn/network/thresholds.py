@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.network.passes import fire_at_output
 from eventsnn.network.rules import BUILT_IN, OPTIONS, RULES, Rule, users_of
 
@@ -75,7 +75,7 @@ def describe_rules(graph: Graph, thresholds: Thresholds, percentile: float) -> s
         return "given"
     options = {**OPTIONS, "percentile": percentile}
     choices = (_choose(graph, node, thresholds, options) for node in graph.activations)
-    return ", ".join(dict.fromkeys(_words(choice, percentile) for choice in choices))
+    return ", ".join(dict.fromkeys(_words(choice, percentile) for choice in choices)) or "none"
 
 
 def _words(choice: _Choice, percentile: float) -> str:
@@ -151,6 +151,26 @@ def choose_thresholds(
             do = f"this is what {_function(choice.rule.theta)} gave"
             thetas[name] = _checked(found[name], graph.shapes[name], where, do, LEAST, silent)
     return thetas
+
+
+def check_used(graph: Graph, thresholds: Any, options: Mapping[str, Any]) -> None:
+    """Raises InputError for an option that no layer's threshold depends on.
+
+    graph: the ANN. thresholds: as in `choose_thresholds`. options: name -> value of all of OPTIONS.
+    """
+    if isinstance(thresholds, Mapping) or options == OPTIONS:
+        return
+    choices = [_choose(graph, node, thresholds, options) for node in graph.activations]
+    used = {name for choice in choices for name in choice.rule.uses}
+    if isinstance(thresholds, str) and thresholds not in BUILT_IN:
+        used |= {*RULES.find(thresholds).uses}  # it may choose among the others by it
+    for name, value in options.items():
+        if value != OPTIONS[name] and name not in used:
+            rules = ", ".join(dict.fromkeys(choice.name or "" for choice in choices)) or "none"
+            expected = " or ".join(named("thresholds", user) for user in users_of(name))
+            found = f"{named('thresholds', thresholds)}, which here is {rules}"
+            do = f"leave {named(name)} out: it has no effect"
+            raise InputError(named(name), expected, found, do)
 
 
 def _choose(

@@ -10,12 +10,14 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 
 from eventsnn.ann.graph import Graph
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.ann.pixels import as_preprocessing
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_file, open_hdf5, told
 from eventsnn.readers import native
 from eventsnn.readers.kinds import BUILT_IN, READERS, REBUILD
@@ -27,7 +29,7 @@ __all__ = ["READERS", "File", "Reader", "load", "read_native", "save", "write_na
 R = TypeVar("R")
 
 
-@named_options
+@checked
 def save(graph: Graph, path: str | Path) -> None:
     """Writes a graph as a checkpoint of eventsnn, which `load` reads back.
 
@@ -37,8 +39,8 @@ def save(graph: Graph, path: str | Path) -> None:
     write_native(graph, path)
 
 
-@named_options
-def load(path: Path | str, arch: str | None = None) -> Graph:
+@checked
+def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -> Graph:
     """The network in a file of any kind that has a reader.
 
     path: the file, whose kind its content tells; or "sample", the bundled network.
@@ -46,15 +48,23 @@ def load(path: Path | str, arch: str | None = None) -> Graph:
         `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
         full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
         `torch.state.parse`.
+    preprocessing: of raw pixels, in place of the file's: an `eventsnn.Preprocessing`, a dict with
+        some of scale, mean, std and reverse (the channels: RGB and BGR), or torchvision's
+        Normalize; None: what the file says, or else none.
 
-    Raises InputError for a file that cannot be read, which says what it is instead.
+    Raises InputError for a file that cannot be read, which says what it is instead, and for a
+    preprocessing that does not fit.
     """
     if path == "sample":
         bundled = Path(__file__).parents[1] / "sample" / "network.h5"
-        return replace(load(bundled, arch), source="sample")
-    return identify(path, arch)[1]
+        return replace(load(bundled, arch, preprocessing), source="sample")
+    graph = identify(path, arch)[1]
+    if preprocessing is None:
+        return graph
+    return replace(graph, preprocessing=as_preprocessing(preprocessing, "load"))
 
 
+@checked
 def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
     """(what a file is, in words; the network in it).
 

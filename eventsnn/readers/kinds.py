@@ -18,7 +18,7 @@ from eventsnn.readers.reader import File, Reader, check_reader
 from eventsnn.readers.torch import state
 from eventsnn.registry import Registry
 
-REBUILD = "build a Graph of its layers and save it with write_native"
+REBUILD = "build a Graph of its layers and save it with eventsnn.save"
 TORCH = (
     "pickles can run code, so they are not opened: with PyTorch, make the module and give it to "
     "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give ⟦arch⟧"
@@ -120,7 +120,9 @@ BUILT_IN = {
     ),
     "torch-archive": Reader("a PyTorch file (.pt or .pth)", _holding("data.pkl"), do=TORCH),
     "numpy-archive": Reader(
-        "a numpy archive (.npz)", _holding(".npy"), do="give it as ⟦data⟧ if it holds images"
+        "a numpy archive (.npz)",
+        _holding(".npy"),
+        do="it holds arrays: if these are images, load_images and ⟦data⟧ take it",
     ),
     "zip-archive": Reader(
         "a zip archive (.pt, .pth, .npz and .keras files are)",

@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
-from urllib.parse import quote
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
+from eventsnn.ann.graph import MAX_NAME, MAX_NODES, Graph, Node, Preprocessing, is_name
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import (
     FAILURES,
@@ -34,12 +34,14 @@ from eventsnn.files.reading import (
     text_of,
     told,
 )
+from eventsnn.files.writing import path_step
 
 FORMAT = "eventsnn.ann"
 VERSION = 1
 MAX_JSON = 2**26  # bytes of /graph
 
 
+@checked
 def read_native(path: str | Path) -> Graph:
     """The network in a checkpoint.
 
@@ -51,6 +53,7 @@ def read_native(path: str | Path) -> Graph:
     return Graph(**fields)
 
 
+@checked
 def write_native(graph: Graph, path: Path | str) -> None:
     """Writes a graph as a checkpoint; the network that is read from it has an equal hash.
 
@@ -89,7 +92,9 @@ def parse(file: h5py.File, name: str) -> dict[str, Any]:
     if format_of(file) != FORMAT or type(version) not in (int, float) or version != VERSION:
         expected = f"format {FORMAT!r}, version {VERSION}"
         found = f"format {short(plain(file, 'format'))}, version {short(version)}"
-        raise InputError(name, expected, found, "use a matching release")
+        raise InputError(
+            name, expected, found, "read it with the version of eventsnn that wrote it"
+        )
     shape = numbers(file, "input_shape", name)
     whole = shape.dtype.kind in "iu"
     if shape.size != 3 or not whole or not all(1 <= int(n) <= 2**20 for n in shape):
@@ -178,7 +183,9 @@ def _preprocessing(file: h5py.File, channels: int, name: str) -> Preprocessing:
     _check_numbers(mean, (1, channels), False, f"{name}: input_mean")
     _check_numbers(std, (1, channels), True, f"{name}: input_std")
     known = plain(file, "input_known") != 0  # a file without it tells its preprocessing
-    return Preprocessing(float(scale[0]), mean.astype(np.float64), std.astype(np.float64), known)
+    numbers64 = mean.astype(np.float64), std.astype(np.float64)
+    reverse = plain(file, "input_reverse") == 1  # a file without it takes channels as they are
+    return Preprocessing(float(scale[0]), *numbers64, known, reverse)
 
 
 def _check_numbers(
@@ -221,9 +228,10 @@ def _class_names(classes: Any) -> tuple[str, ...]:
 
 
 def _name(value: Any, where: str) -> str:
-    if not (isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable()):
-        raise InputError(where, "a text of 1 to 1,000 printable characters", short(value))
-    return value
+    if not is_name(value):
+        expected = f"a text of 1 to {MAX_NAME:,} printable characters"
+        raise InputError(where, expected, short(value))
+    return str(value)
 
 
 def _expect(value: Any, kind: type, where: str, expected: str) -> Any:
@@ -247,13 +255,15 @@ def _fill(file: h5py.File, graph: Graph) -> None:
     }
     if not preprocessing.known:
         head["input_known"] = 0
+    if preprocessing.reverse:
+        head["input_reverse"] = 1
     head |= {key: meta[key] for key in ("arch", "note", "classes", "test_accuracy") if key in meta}
     for key, value in head.items():
         file.attrs[key] = value
     group = file.create_group("params")
     nodes = []
     for node in graph.nodes:
-        paths = {role: f"{_step(node.name)}/{_step(role)}" for role in node.params}
+        paths = {role: f"{path_step(node.name)}/{path_step(role)}" for role in node.params}
         _write_arrays(group, paths, node.params)
         entry = {"name": node.name, "op": node.op, "inputs": node.inputs, "attrs": node.attrs}
         nodes.append({**entry, "params": paths})
@@ -269,11 +279,3 @@ def _write_arrays(
     for role, path in paths.items():
         array = np.asarray(params[role])
         group[path] = array.astype(array.dtype.newbyteorder("<"))
-
-
-def _step(name: str) -> str:
-    """A name as one step of an HDF5 path.
-
-    What would separate steps, or mean "here", is percent-encoded.
-    """
-    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

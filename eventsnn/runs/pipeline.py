@@ -17,17 +17,22 @@ from numpy.typing import NDArray
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images, pixel_range
+from eventsnn.doubts import doubt_of
 from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
+from eventsnn.inputs import made
+from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
+from eventsnn.inputs.made import hash_of_sources
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
+from eventsnn.runs import earlier
 from eventsnn.runs.conversion import convert_checked
-from eventsnn.runs.doubts import better_preprocessing, doubts
 from eventsnn.runs.folder import Folder
-from eventsnn.runs.provenance import describe_run, digest, hash_of_sources
-from eventsnn.runs.report import report
+from eventsnn.runs.provenance import describe_run, digest
+from eventsnn.runs.report import print_tables, report
+from eventsnn.runs.results import Results
 from eventsnn.runs.run_file import Found
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
@@ -44,23 +49,32 @@ def run(settings: Settings) -> dict[str, Any]:
     for what cannot be run, and OSError where the disk refuses.
     """
     say = Say(None if settings.quiet or settings.json else sys.stdout, not settings.quiet)
+    name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
+    versions = {**made.versions(), "sources": hash_of_sources()}
+    found = earlier.finished(settings, name, versions)
+    if found is not None:
+        return tell_again(found, settings, say)
     given = read_given(settings.thresholds_file)
     graph, images, notes = load_inputs(settings)
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
-    better = better_preprocessing(graph, images, settings, say)
+    better = preprocessing_doubt(graph, images, settings, say.bars)
     if better:
         notes.append(better)
-        say(f"warning: {better}")
+        say(f"warning: {in_flags(better)}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
-    run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
-    name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
+    data = digest(images)
+    run_id = settings.id(graph.hash, data, VERSION, *hashes)
+    identity = earlier.record(settings, run_id, graph.hash, data, versions, len(images))
     out = settings.out or f"runs/{name}-{run_id}"
     with Folder(out) as folder, advice("change the network, or give another --net"):
         for note in folder.notes:
             say(f"note: {note}")
+        identity, earlier_results = earlier.checked(folder, settings, identity)
+        if earlier_results is not None:
+            return tell_again(earlier_results, settings, say)
         network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, images, settings)
         trace_filters(network, settings)  # before anything runs
@@ -69,25 +83,47 @@ def run(settings: Settings) -> dict[str, Any]:
         say(f"arithmetic: {simulation.arithmetic}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         provenance["notes"] += map(in_flags, notes)
-        versions = provenance["versions"]
-        identity = {"id": run_id, "versions": versions, "sources": hash_of_sources()}
+        provenance |= {"versions": versions, "left_by": earlier.left_by(settings)}
         there = folder.open(identity)
         if there:
             say(f"going on with an earlier run: {there:,} of {len(images):,} images are there")
         export("network", [simulation], folder, settings, say)
         output, logits = run_ann(graph, images, settings, say)
         changed = run_ann(network.graph, images, settings, say)[1] if network.changed else None
-        found = Found(output, logits, changed)
-        warnings = doubts(graph, logits, images)
-        provenance["notes"] += warnings
-        for warning in warnings:
-            say(f"warning: {warning}")
+        outputs = Found(output, logits, changed)
+        doubt = doubt_of(graph, ann.classes_of(logits), images.labels)
+        if doubt:
+            provenance["notes"].append(in_flags(doubt))
+            say(f"warning: {in_flags(doubt)}")
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
-        summary = report(folder, simulation, images, found, settings, provenance, say)
+        summary = report(folder, simulation, images, outputs, settings, provenance, say)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
+    if settings.json:
+        put(json.dumps(summary, indent=1), sys.stdout)
+    return summary
+
+
+def tell_again(found: Results, settings: Settings, say: Say) -> dict[str, Any]:
+    """Says what this very command found earlier; returns the summary.
+
+    found: its results. settings: of the run. say: where words go.
+    """
+    summary, run = found.summary, settings.out or str(found.folder)
+    say(
+        f"finished already: {summary['images']:,} images, by the same command; nothing is run "
+        "again, unless --overwrite is given"
+    )
+    try:
+        for note in summary["notes"]:
+            say(f"note: {note}")
+        print_tables(found.layers, found.accuracy, summary, say)
+    except (LookupError, TypeError, ValueError):
+        do = "--overwrite runs again"
+        raise InputError(run, "results as they were left", "changed tables", do) from None
+    say(f"results in {one_line(run, 1000)}")
     if settings.json:
         put(json.dumps(summary, indent=1), sys.stdout)
     return summary

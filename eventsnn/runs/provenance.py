@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import platform
-from pathlib import Path
 from typing import Any
 
-import h5py
-import numba.core.event
 import numpy as np
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
+from eventsnn.inputs.made import versions
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.version import VERSION
 
 
 def digest(images: Images) -> str:
@@ -26,14 +22,6 @@ def digest(images: Images) -> str:
         if array is not None:
             result.update(f"{array.dtype.str}{array.shape}".encode())
             result.update(np.ascontiguousarray(array).data)
-    return result.hexdigest()
-
-
-def hash_of_sources() -> str:
-    """A hash of this package, in hexadecimal digits: another version's batches may differ."""
-    result = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        result.update(path.read_bytes())
     return result.hexdigest()
 
 
@@ -70,14 +58,7 @@ def describe_run(
             "sha256": digest(images),
             "calibration": calibration,
         },
-        "versions": {
-            "eventsnn": VERSION,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "numba": numba.__version__,
-            "h5py": h5py.__version__,
-            "machine": platform.machine(),
-        },
+        "versions": versions(),
     }
     return {key: without_infinity(value) for key, value in found.items()}
 

@@ -16,6 +16,7 @@ from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.run_file import Found, Totals
 from eventsnn.settings import Settings
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import Paired, compare, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
@@ -27,6 +28,7 @@ OPERATIONS = "synaptic_operations_per_image"
 # columns that there are where the network was made from a changed ANN
 CHANGED = ("agreement_with_changed_ann", "readout_mse_changed_ann")
 MEANING = {
+    "conditions": "what decided the result, as tables and pictures have it",
     "ann_accuracy": "share of the images that the ANN as loaded classifies as labelled; null "
     "without labels",
     "snn_accuracy": "the same for the spiking network after T steps, by T",
@@ -96,8 +98,10 @@ def report(
     tables.write_csv(folder.results / "accuracy.csv", accuracy)
     name = provenance["network"].get("arch", Path(settings.net).stem)
     title = f"{name}, {len(images):,} images of {images.name}"
-    _save_pictures(folder.results, layers, accuracy, ann_accuracy, title)
+    decided = str(conditions(simulation))
+    _save_pictures(folder.results, layers, accuracy, ann_accuracy, title, decided)
     summary = {
+        "conditions": decided,
         **of_anns,
         **_summary(simulation, totals, accuracy, len(images)),
         "meaning": MEANING if found.changed is None else MEANING | MEANING_CHANGED,
@@ -107,7 +111,7 @@ def report(
     }
     text = json.dumps(summary, indent=1, allow_nan=False)
     (folder.results / "summary.json").write_text(text + "\n")
-    print_tables(layers, accuracy, summary, settings, say)
+    print_tables(layers, accuracy, summary, say)
     return summary
 
 
@@ -117,12 +121,14 @@ def _save_pictures(
     accuracy: Sequence[Row],
     ann_accuracy: float | None,
     title: str,
+    decided: str,
 ) -> None:
-    """Writes accuracy.png and rates.png into `results`."""
+    """Writes accuracy.png and rates.png into `results`. decided: the run's conditions."""
     from eventsnn.views import plots
 
-    plots.save(plots.accuracy_figure(accuracy, ann_accuracy, title), results / "accuracy.png")
-    plots.save(plots.rates_figure(layers[:-1], title), results / "rates.png")
+    figure = plots.accuracy_figure(accuracy, ann_accuracy, title, decided)
+    plots.save(figure, results / "accuracy.png")
+    plots.save(plots.rates_figure(layers[:-1], title, decided), results / "rates.png")
 
 
 def _summary(
@@ -254,13 +260,12 @@ def print_tables(
     layers: Sequence[Row],
     accuracy: Sequence[Row],
     summary: dict[str, Any],
-    settings: Settings,
     say: Callable[[str], object],
 ) -> None:
     """Says what came out: a row a layer, a row a T, and the sum of it.
 
     layers: as `layer_rows` returns them. accuracy: as `accuracy_rows` does. summary: as `report`
-    does. settings: of the run. say: is called with each text.
+    does. say: is called with each text.
     """
     unit, factor = tables.in_unit([row[OPERATIONS] for row in (*layers, *accuracy)])
     changed = CHANGED[0] in accuracy[-1]
@@ -279,7 +284,7 @@ def print_tables(
     labelled = summary["ann_accuracy"] is not None
     say(
         "\nLayers, means per image (rate: spikes per neuron and step; operations: synaptic, of the "
-        "spikes that arrive)"
+        f"spikes that arrive)\n{summary['conditions']}"
     )
     say(tables.text_table(_shown_layers(layers, factor), columns))
     interval = ""
@@ -288,7 +293,7 @@ def print_tables(
             "with the 95 % interval of the accuracy; images that SNN or ANN alone has right,\n"
             "McNemar's p after Holm for all T; "
         )
-    say(f"\nAfter T steps ({interval}as the ANN: {what})")
+    say(f"\nAfter T steps ({interval}as the ANN: {what})\n{summary['conditions']}")
     if changed:
         alone = "the ANN that alone has images right: as loaded; " if labelled else ""
         say(f"({alone}the changed ANN: as in the notes above, the network was made from it)")
@@ -318,7 +323,7 @@ def print_tables(
         if changed:
             ends += f"changed ANN {summary['changed_ann_accuracy']:.2%}; "
     ties = f"{summary['ties_per_image']:,.1f} exact ties an image"
-    say(f"\n{ends}{ties}\n{_speed(summary, settings.workers or cores())}")
+    say(f"\n{ends}{ties}\n{_speed(summary, summary['running']['workers'])}")
 
 
 def _shown_layers(layers: Sequence[Row], factor: float) -> list[Row]:

@@ -9,19 +9,24 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
-from eventsnn.files.reading import check_storage, child, open_hdf5
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.files.reading import check_storage, child, open_hdf5, plain
+from eventsnn.runs.checks import check_run
 from eventsnn.runs.folder import TRACE
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace.files import read_trace
+from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
-from eventsnn.views.tables import html_table, optional
+from eventsnn.views.tables import html_page, optional
+
+if TYPE_CHECKING:  # what draws is imported where it is used
+    from matplotlib.figure import Figure
 
 MOST = 10**8  # bytes of summary.json, or of a table
 DO = "give the folder that a run left (--out)"
@@ -81,12 +86,14 @@ class Results:
 
         def note(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
-                found[name] = f"{item.attrs.get('description', '')} ({item.attrs.get('unit', '')})"
+                words = [str(plain(item, key) or "") for key in ("description", "unit")]
+                found[name] = f"{words[0]} ({words[1]})"
 
         with self._run() as file:
             file["/"].visititems(note)
         return found
 
+    @checked
     def read(self, name: str) -> NDArray[Any]:
         """An array of run.h5, such as "readout", "digests" or "images/label".
 
@@ -102,6 +109,7 @@ class Results:
             check_storage(item, f"{self._file}: {name}")
             return np.asarray(item[()])
 
+    @checked
     def trace(self, image: int | None = None, simulation: Simulation | None = None) -> Trace:
         """The `Trace` of an image.
 
@@ -124,6 +132,15 @@ class Results:
         layers = pandas.DataFrame(self.layers).set_index("layer")
         return layers, pandas.DataFrame(self.accuracy).set_index("T")
 
+    def plot(self) -> Figure:
+        """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
+        from eventsnn.views.plots import result_figure
+
+        labelled = self.accuracy[-1].get("accuracy") is not None
+        rows = self.accuracy if labelled else []
+        title = f"{self.folder.name}, {self.summary['images']:,} images"
+        return result_figure(rows, self.layers[:-1], title, self.summary.get("conditions", ""))
+
     @property
     def _file(self) -> Path:
         return self.folder / "run.h5"
@@ -132,7 +149,7 @@ class Results:
         """run.h5, open inside a block."""
         if not self._file.is_file():
             raise InputError(self._file, "a run's numbers", "nothing of that name", DO)
-        return open_hdf5(self._file)
+        return open_hdf5(self._file, "a run's numbers")
 
     def __repr__(self) -> str:
         data = self.summary.get("data")
@@ -142,21 +159,24 @@ class Results:
         accuracy = "" if right is None else f", accuracy {right:.2%}"
         count = len(self.traces)
         traces = f"; {count} trace{'s' * (count > 1)}" if count else ""
-        return (
-            f"<Results {self.folder}: {self.summary['images']:,} images{of}, T = {last['T']}"
-            f"{accuracy}, {last['spikes_per_image']:,.0f} spikes an image{traces}>"
+        # runs of earlier versions do not say theirs
+        decided = self.summary.get("conditions", f"T = {last['T']}")
+        words = (
+            f"Results {self.folder}: {self.summary['images']:,} images{of}{accuracy}, "
+            f"{last['spikes_per_image']:,.0f} spikes an image; {decided}{traces}"
         )
+        return f"<{one_line(words, 1000)}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>" + html_table(self.accuracy)
+        return html_page(self, self.accuracy)
 
 
+@checked
 def open_results(folder: str | os.PathLike[str]) -> Results:
     """The `Results` that a run left: its summary, tables, counts and traces.
 
-    folder: the run's results folder. Raises InputError for a folder that is none, or is damaged.
+    folder: the run's results folder. Raises InputError for a folder that is none, or is damaged;
+    run.h5 is checked now, a trace when it is read.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -172,8 +192,12 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         summary = json.loads(_text(path / "summary.json"))
         if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
             raise ValueError("no settings in summary.json")
-        if type(summary.get("images")) is not int:
-            raise ValueError("no number of images in summary.json")
+        for key, value in (
+            ("images", summary.get("images")),
+            ("steps", summary["settings"].get("steps")),
+        ):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"no number of {key} in summary.json")
         layers = _rows(path / "layers.csv", ("layer",))
         accuracy = _rows(path / "accuracy.csv", ("T", "spikes_per_image"))
     except (OSError, ValueError, RecursionError, csv.Error) as error:
@@ -184,7 +208,10 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         raise InputError(path, "a whole results folder", words or error, do) from None
     names = [name for name in os.listdir(path) if re.fullmatch(TRACE, name)]
     traces = {int(name.removeprefix("trace-").removesuffix(".h5")): path / name for name in names}
-    return Results(path, summary, layers, accuracy, dict(sorted(traces.items())))
+    results = Results(path, summary, layers, accuracy, dict(sorted(traces.items())))
+    with results._run() as file:
+        check_run(results._file, file, summary, layers)
+    return results
 
 
 def _text(path: Path) -> str:

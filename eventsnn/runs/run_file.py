@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventsnn.ann.forward import classes_of
 from eventsnn.data.images import Images
-from eventsnn.files.writing import Patient
+from eventsnn.files.writing import Patient, path_step
 from eventsnn.network.network import Layer
 from eventsnn.runs.folder import Folder
 from eventsnn.simulation.batch import Batch
@@ -197,7 +197,7 @@ def _put_layers(file: h5py.File, layers: Sequence[Layer]) -> None:
     meaning = "[neuron]: threshold before normalisation; 0: silent"
     for layer in layers:
         if np.ndim(layer.theta):
-            name = f"layers/thetas/{layer.name}"
+            name = f"layers/thetas/{path_step(layer.name)}"
             _put(file, name, "ANN activation", meaning, np.ravel(layer.theta))
     meaning = "[layer, (C, H, W)]; neuron number = (y * W + x) * C + c"
     _put(file, "layers/shape", "neurons", meaning, [layer.grid for layer in layers])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TextIO
@@ -12,8 +11,9 @@ from tqdm import tqdm
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
-from eventsnn.exceptions import in_flags, one_line
+from eventsnn.exceptions import in_flags, one_line, printable
 from eventsnn.settings import Settings
+from eventsnn.views.progress import bar
 
 
 @dataclass
@@ -37,15 +37,7 @@ class Say:
 
         total: how many images there are. label: what happens to them.
         """
-        return tqdm(
-            total=total,
-            desc=label,
-            unit="image",
-            disable=not (self.bars and _is_terminal(sys.stderr)),
-            delay=2,
-            leave=False,
-            file=sys.stderr,
-        )
+        return bar(total, "image", self.bars, desc=label, leave=False)
 
 
 def put(text: str, stream: TextIO) -> bool:
@@ -54,7 +46,7 @@ def put(text: str, stream: TextIO) -> bool:
     Raises OSError, with the name "standard output", where the stream cannot be written.
     """
     try:
-        print(text, file=stream)
+        print(printable(text), file=stream)
         if hasattr(stream, "flush"):
             stream.flush()
     except BrokenPipeError:

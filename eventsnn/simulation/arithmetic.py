@@ -1,6 +1,7 @@
 """Numbers the engines compute in: fixed point by default, so that order never hides in rounding.
 
-In fixed point, weights, drive and potentials are integers in units of 2^-F, and thresholds are 2^F.
+In fixed point, weights, drive and potentials are integers in units of 2^-F, and q, the charge of
+one spike, is 2^F: a threshold, or a part of it (semantics, section 2).
 F is the largest for which a bound on every reachable potential fits 32 bits. Where that F is below
 20, 64 bits are taken (semantics, section 6).
 """
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from eventsnn.arguments import Count, Numbers, checked, checked_fields
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network, Projection
@@ -24,15 +26,16 @@ DECAYING = 2**61  # the largest size of what decays
 CHUNK = 2**20  # weights that are looked at at once
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Arithmetic:
     """The numbers of a simulation: their kind, and in fixed point their unit.
 
     kind: one of KINDS. dtype: of weights, drive and potentials. fraction_bits: F (0 in floating
-    point). bound: the largest potential that can be reached, in thresholds. readout_exponent: e, 0
-    in floating point; the readout counts in units of 2^e thresholds, so that large outputs do not
-    cost the other layers their precision. finer: bits more that every number has, for models that
-    decay: numbers are whole numbers of 2^-(F + finer) then.
+    point). bound: the largest potential that can be reached, in q. readout_exponent: e, 0 in
+    floating point; the readout counts in units of 2^e thresholds, so that large outputs do not cost
+    the other layers their precision. finer: bits more that every number has, for models that decay:
+    numbers are whole numbers of 2^-(F + finer) then.
     """
 
     kind: str
@@ -44,18 +47,19 @@ class Arithmetic:
 
     @property
     def bits(self) -> int:
-        """Numbers are whole numbers of 2^-bits thresholds: F, or more where something decays."""
+        """Numbers are whole numbers of 2^-bits q: F, or more where something decays."""
         return self.fraction_bits + self.finer
 
     @property
     def one(self) -> Any:
-        """A threshold, as a scalar of the arithmetic's dtype."""
+        """q, the charge of one spike, as a scalar of the arithmetic's dtype."""
         return self.dtype.type(2**self.bits)
 
-    def quantise(self, values: ArrayLike) -> NDArray[Any]:
+    @checked
+    def quantise(self, values: Numbers) -> NDArray[Any]:
         """The arithmetic's numbers, rounded to the nearest (halves to even).
 
-        values: in thresholds, of any shape. Returns the same shape in the arithmetic's dtype.
+        values: in q, of any shape. Returns the same shape in the arithmetic's dtype.
         """
         if self.dtype.kind == "f":
             return np.asarray(values, self.dtype)
@@ -70,7 +74,8 @@ class Arithmetic:
         """
         return 2.0**-self.readout_exponent if target == len(network.layers) - 1 else 1.0
 
-    def readout(self, values: ArrayLike) -> NDArray[np.float64]:
+    @checked
+    def readout(self, values: Numbers) -> NDArray[np.float64]:
         """The readout in units of the ANN's output, float64. values: the arithmetic's numbers."""
         return np.ldexp(np.asarray(values, np.float64), self.readout_exponent - self.bits)
 
@@ -81,15 +86,16 @@ class Arithmetic:
         more = f" and {self.finer} bits more" if self.finer else ""
         return (
             f"fixed point, F = {self.fraction_bits}{more}, {bits}-bit potentials "
-            f"(bound {self.bound:.1f} thresholds)"
+            f"(at most {self.bound:.1f} q, the charge of one spike)"
         )
 
 
+@checked
 def choose(
     network: Network,
     *,
     kind: str = "fixed",
-    steps: int,
+    steps: Count,
     initial: float,
     pixel_range: tuple[NDArray[np.float64], NDArray[np.float64]],
     quanta: NDArray[np.float64] | None = None,
@@ -139,7 +145,7 @@ def choose(
         waits,
     )
     layers = [reach.of(layer) for layer in range(len(network.layers))]
-    hidden = max(bound for bound, _ in layers[:-1])
+    hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
     exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
@@ -152,12 +158,13 @@ def choose(
         f = min(in_32, in_64) if in_32 >= LEAST_F else in_64
     if in_64 < 1:
         expected = "potentials that 64 bits can hold"
-        found = f"potentials up to {bound:.3g} thresholds"
-        do = "choose fewer steps, or arithmetic='float64'"
+        found = f"potentials up to {bound:.3g} times the charge of one spike"
+        do = "choose fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fixed point", expected, found, do)
     if f > in_64:
-        expected = f"at most {in_64} for potentials up to {bound:.3g} thresholds in 64 bits"
-        do = "choose fewer bits or fewer steps, or arithmetic='float64'"
+        charges = f"{bound:.3g} times the charge of one spike"
+        expected = f"at most {in_64} for potentials up to {charges} in 64 bits"
+        do = "choose fewer bits or fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fraction bits", expected, f, do)
     dtype = np.dtype(np.int32 if f <= in_32 and not decays else np.int64)
     finer = FINER if decays else 0

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from eventsnn.arguments import checked
+from eventsnn.values import not_empty
+
 
 @dataclass
 class Batch:
@@ -85,8 +88,10 @@ class Batch:
         )
 
     @classmethod
+    @checked
     def join(cls, batches: Sequence[Batch]) -> Batch:
         """One batch from several, in order. batches: at least one, of the same simulation."""
+        not_empty("batches", batches)
         joined: dict[str, Any] = {}
         for name in cls.ARRAYS:
             parts = [getattr(batch, name) for batch in batches]

@@ -78,6 +78,7 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         first_width=np.where(partial, _firsts([len(of) for of in widths])[:-1], -1),
         first_row=_firsts([p.map.weights.size for p in projections])[:-1],
         pools=pools,
+        pool_signs=pool_signs(network),
         largest_window=max(windows, default=0),
     )
 
@@ -92,10 +93,10 @@ def _taps(
     block: int64 [L], target sites of a layer's blocks.
     """
     bases: list[int] = []
-    firsts: list[NDArray[np.int64]] = []
-    to: list[NDArray[np.int32]] = []
-    site: list[NDArray[np.int32]] = []
-    row: list[NDArray[np.int64]] = []
+    firsts = [np.zeros(0, np.int64)]
+    to = [np.zeros(0, np.int32)]
+    site = [np.zeros(0, np.int32)]
+    row = [np.zeros(0, np.int64)]
     base = taps = rows = 0
     for p in projections:
         at_once = block[p.target]
@@ -166,6 +167,15 @@ def pools_of(network: Network) -> NDArray[np.uint8]:
     return np.array([layer.pools for layer in network.layers], np.uint8)
 
 
+def pool_signs(network: Network) -> NDArray[np.int8]:
+    """int8 [neurons]: -1 for pool units that send the minimum, else 1, of `network`."""
+    signs = np.ones(network.first[-1], np.int8)
+    for p in network.projections:
+        if network.layers[p.target].pools:
+            signs[network.columns(p.target)] = np.tile(p.map.blocks[0, :, 0, 0], p.map.sites[1])
+    return signs
+
+
 def _firsts(sizes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -211,6 +221,7 @@ def build_events(
         stretches=stretches,
         weights=_weights_by_source(projections, quantise, dtype),
         pools=pools,
+        pool_signs=pool_signs(network),
         sums=sums,
         window_base=window_base,
         window_first=window_first,
@@ -230,8 +241,8 @@ def _runs(
     """
     rows: list[tuple[int, ...]] = []
     rows_of: list[NDArray[np.int64]] = []
-    firsts: list[NDArray[np.int64]] = []
-    stretches: list[NDArray[np.int64]] = []
+    firsts = [np.zeros(0, np.int64)]
+    stretches = [np.zeros((0, 3), np.int64)]
     sites = count = at = rows_before = 0
     for p in projections:
         blocks, _, ci, co = p.map.weights.shape
@@ -248,7 +259,7 @@ def _runs(
         count += len(place)
         at += p.map.weights.size
     return (
-        np.array(rows, np.int64),
+        np.array(rows, np.int64).reshape(-1, 7),
         np.concatenate([np.zeros(0, np.int64), *rows_of]),
         np.concatenate(firsts).astype(np.int64),
         np.concatenate(stretches).astype(np.int64),

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import Count, checked, checked_fields
 from eventsnn.engine.drive import add_charge, rate_spikes
-from eventsnn.exceptions import InputError, named, named_fields
+from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.options import Option, check_fields, option, parsed
 from eventsnn.registry import Registry
 from eventsnn.simulation.arithmetic import Arithmetic
+from eventsnn.values import as_array, shown
 
 MAX_ROWS = 2**31  # bytes of drive for one image
 
@@ -284,7 +286,7 @@ ENCODINGS: Registry[Any] = Registry(
 )
 
 
-@named_fields
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How input and biases are spread over the steps.
@@ -336,6 +338,9 @@ class Encoding:
             expected = f"{named('encoding', 'constant')} or even"
             do = "with such an encoding biases come in every step: leave it out"
             raise InputError(named("bias_once"), expected, found, do)
+        if self.unit != 1 and not isinstance(self.code, _Events):
+            do = "leave it out: only the user's own events have a unit"
+            raise InputError("unit", named("encoding", "events"), found, do)
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError("unit", "a number above 0", self.unit)
 
@@ -456,7 +461,10 @@ def spikes_of_events(
         yield spikes
 
 
-def events_of(given: Any, shape: tuple[int, int, int], steps: int, ticks: int) -> NDArray[np.int64]:
+@checked
+def events_of(
+    given: Any, shape: tuple[int, int, int], steps: Count, ticks: Count
+) -> NDArray[np.int64]:
     """Input events as int64 [E, 4], in the order of time.
 
     The columns are step, ticks after its start, number of the input (channels last) and sign.
@@ -469,8 +477,11 @@ def events_of(given: Any, shape: tuple[int, int, int], steps: int, ticks: int) -
     outside the input or outside 0 <= time < steps.
     """
     c, h, w = shape
-    if not isinstance(given, np.ndarray):
-        given = np.asarray(given)
+    array = as_array(given)
+    if array is None:
+        expected = "rows (time, input index, sign), or an AER array with fields x, y, t, p"
+        raise InputError("events", expected, shown(given))
+    given = array
     parse = _from_aer if given.dtype.names else _from_rows
     time, channel, site, sign, inside = parse(given, shape)
     inside &= (time >= 0) & (time < steps)

@@ -72,8 +72,8 @@ class Event(Engine):
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
         low, high = prepared.neuron.band()
-        heaviest = max(float(tables.weights.max()), -float(tables.weights.min()), 1.0)
-        heaviest *= prepared.worth
+        highest, lowest = tables.weights.max(initial=0), tables.weights.min(initial=0)
+        heaviest = max(float(highest), -float(lowest), 1.0) * prepared.worth
         in_parcels = self.order.halves or self.delay_kind == 1
         parcels = max(1, 2 * len(prepared.network.projections)) if in_parcels else 1
         margin, floor, ceiling, fits = self._margin(heaviest)
@@ -250,7 +250,10 @@ def _fan_out(tables: layout.EventTables) -> int:
     # neurons of all runs before each run
     reached = np.concatenate([[0], np.cumsum(tables.stretches[:, layout.R_WIDTH])])
     by_site = np.diff(reached[tables.first_stretch])
-    most = [int(sites.max()) for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])]
+    most = [
+        int(sites.max(initial=0))
+        for sites in np.split(by_site, tables.projections[1:, layout.Q_FIRST])
+    ]
     ends = zip(tables.out_first, tables.out_first[1:])
     return max(sum(most[q] for q in tables.out[first:end]) for first, end in ends)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn import neurons
+from eventsnn.arguments import Count, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.neurons.contract import leaks, own_states, stages_of, worth
@@ -26,6 +27,7 @@ from eventsnn.simulation.encoding import (
 )
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
+from eventsnn.values import as_array, shown
 
 
 @dataclass
@@ -214,7 +216,7 @@ class Prepared:
             network,
             kind=specification.arithmetic,
             steps=longest,
-            initial=max(float(np.abs(v).max()) for v in self.initial),
+            initial=max((float(np.abs(v).max()) for v in self.initial), default=0.0),
             quanta=self.quanta,
             most=most,
             limits=getattr(sample, "limits", None),
@@ -255,7 +257,7 @@ class Prepared:
             raise InputError(where, expected, repr(time))
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
-            raise InputError(where, expected, "a MaxPool", "convert with max_pooling='average'")
+            raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")
 
     @property
     def all_steps(self) -> int:
@@ -263,7 +265,7 @@ class Prepared:
 
         G: the largest depth of a spiking layer (semantics, section 13).
         """
-        return self.steps if self.stages == 1 else self.steps * (max(self.depths) + 1)
+        return self.steps if self.stages == 1 else self.steps * (max(self.depths, default=0) + 1)
 
     @property
     def depths(self) -> list[int]:
@@ -284,16 +286,17 @@ class Prepared:
     def blocks(self, projection: Projection) -> NDArray[Any]:
         """A projection's weights in the arithmetic's numbers, [K, G, ci, co].
 
-        A weight is the charge of one spike (or unit of input), in q.
+        A weight is the charge of one spike (or unit of input), in q; 1 into a pool.
         """
         if self.network.layers[projection.target].pools:
-            return projection.map.blocks.astype(self.arithmetic.dtype)
+            return np.ones(projection.map.weights.shape, self.arithmetic.dtype)
         scale = self.arithmetic.scale(self.network, projection.target)
         factor = numbers.factors(self.quanta, projection) * scale
         if projection.source == INPUT:
             factor *= self.input_unit
         return self.arithmetic.quantise(projection.map.blocks * factor)
 
+    @checked
     def check_step(self, step: int) -> None:
         """Raises InputError for a number of steps after which there is no result. step: from 1."""
         if not 1 <= step <= self.steps:
@@ -302,7 +305,8 @@ class Prepared:
             model = type(self.neuron).__name__
             raise InputError("step", f"{self.steps}, the only one after which {model} tells", step)
 
-    def output(self, charge: NDArray[Any], step: int) -> NDArray[np.float64]:
+    @checked
+    def output(self, charge: NDArray[Any], step: Count) -> NDArray[np.float64]:
         """The readout after `step` steps in units of the ANN's output, float64.
 
         charge: what has arrived by then, the arithmetic's numbers of any shape. It is averaged over
@@ -386,14 +390,21 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     if isinstance(initial, (int, float, np.number)):
         arrays = [np.full(n, float(initial)) for n in sizes]
     else:
-        arrays = [np.asarray(v, np.float64).reshape(-1) for v in initial]
+        given = [] if isinstance(initial, str) or not hasattr(initial, "__iter__") else initial
+        found = [as_array(v) for v in given]
+        if not found or any(v is None or v.dtype.kind not in "iuf" for v in found):
+            expected = "a number, or an array of numbers for each spiking layer"
+            raise InputError("initial", expected, shown(initial))
+        arrays = [np.asarray(v, np.float64).reshape(-1) for v in found]
     if [v.size for v in arrays] != sizes:
         expected = f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons"
         do = "give a number for all, or arrays by layer, channels last"
         raise InputError("initial", expected, [v.size for v in arrays], do)
-    if not all(np.isfinite(v).all() and (np.abs(v) <= 1000).all() for v in arrays):
-        expected = "numbers from -1000 to 1000, in thresholds"
-        raise InputError("initial", expected, "others", "0.5 is half a threshold")
+    for v in arrays:
+        wrong = ~(np.abs(v) <= 1000)
+        if wrong.any():
+            expected = "numbers from -1000 to 1000, in thresholds"
+            raise InputError("initial", expected, f"{v[wrong][0]:g}", "0.5 is half a threshold")
     return [v * (not layer.pools) for v, layer in zip(arrays, network.spiking)]
 
 

@@ -7,14 +7,15 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.arguments import checked_by
+from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import Network
 from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
@@ -24,7 +25,8 @@ from eventsnn.simulation.event import Event
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.srp import two_stages
-from eventsnn.simulation.time import Time
+from eventsnn.simulation.time import TICKS, Time
+from eventsnn.values import shown
 
 
 def check_engine(name: str, engine: Any) -> None:
@@ -65,6 +67,17 @@ SEE = "see eventsnn.simulation.prepared.Engine"
 ENGINES: Registry[Any] = Registry("engine", {"clocked": Clocked, "event": Event}, check_engine)
 
 
+def _check_no_order(time: Time, engine: str) -> None:
+    """Raises InputError for an option of time, which an engine without an order does not have."""
+    for f in fields(Time):
+        value = getattr(time, f.name)
+        default = value in (None, TICKS) if f.name == "ticks" else value is f.default
+        if not (default or (isinstance(f.default, (str, float)) and value == f.default)):
+            do = "only the event engine has an order of arrival: leave it out, or choose that one"
+            found = named("engine", engine)
+            raise InputError(named(f.name), named("engine", "event"), found, do)
+
+
 class Simulation(Prepared):
     """A network with its neurons, time, arithmetic and engine.
 
@@ -85,7 +98,7 @@ class Simulation(Prepared):
     networks an engine cannot hold.
     """
 
-    @named_options
+    @checked_by(Specification)
     def __init__(
         self,
         network: Network,
@@ -106,6 +119,15 @@ class Simulation(Prepared):
         seed: int = Specification.seed,
     ) -> None:
         self._compile = ENGINES.find(engine, "engine")
+        time = time or Time()
+        if not self._compile.asynchronous:
+            _check_no_order(time, engine)
+        if not pixel_range[0] <= pixel_range[1]:
+            raise InputError("pixel_range", "the lowest and the highest pixel", pixel_range)
+        kind = encoding.kind if isinstance(encoding, Encoding) else encoding
+        if inputs is not None and kind != "events":
+            expected, do = named("encoding", "events"), "leave inputs out: they have no effect"
+            raise InputError("inputs", expected, named("encoding", str(kind)), do)
         super().__init__(
             network,
             Specification(
@@ -119,7 +141,7 @@ class Simulation(Prepared):
                 srp_epsilon=srp_epsilon,
                 seed=seed,
             ),
-            time=time or Time(),
+            time=time,
             encoding=encoding,
             pixel_range=pixel_range,
             inputs=inputs,
@@ -160,8 +182,24 @@ class Simulation(Prepared):
         randomness. sink: takes the records of the last stage. threads: how many may share the
         image. Raises what the engine raises.
         """
+        self.check_pixels("image", image, 3)
         sinks = None if sink is None else [sink]
         return next(iter(two_stages(self, [image], [number], sinks=sinks, threads=threads)))
+
+    def check_pixels(self, where: str, pixels: Any, axes: int) -> None:
+        """Raises InputError for what is no image, or images, of the network's.
+
+        axes: 3 for one, 4 for several. Input events are as `events_of` makes them.
+        """
+        if self.encoding.kind == "events":
+            good = axes == 4 or getattr(pixels, "shape", ())[1:] == (4,)
+            expected = "input events [E, 4] (encoding.events_of)"
+        else:
+            size = self.network.graph.input_shape
+            good = getattr(pixels, "ndim", 0) == axes and pixels.shape[-3:] == tuple(size)
+            expected = f"raw pixels [{'N, ' * (axes == 4)}{', '.join(map(str, size))}]"
+        if not good:
+            raise InputError(where, expected, shown(pixels))
 
     def run(
         self,
@@ -191,6 +229,7 @@ class Simulation(Prepared):
             digests=self.engine.records,
             stages=self.srp > 0,
         )
+        self.check_pixels("pixels", pixels, 4)
         order = list(range(len(pixels)) if numbers is None else map(int, numbers))
         outcomes = two_stages(self, pixels, order, sinks=sinks, threads=threads)
         for i, found in enumerate(outcomes):
@@ -265,7 +304,7 @@ class Simulation(Prepared):
         return {
             "engine": self.engine.name,
             "neuron": self.neuron.words,
-            "initial_potential": _in_words(self.initial),
+            "initial_potential": in_words(self.initial),
             "steps": self.steps,
             "drive": self.encoding.describe(self.network),
             "encoding": self.encoding.name,
@@ -276,18 +315,18 @@ class Simulation(Prepared):
             "arithmetic": self.arithmetic.kind,
             "dtype": str(self.arithmetic.dtype),
             "fraction_bits": self.arithmetic.fraction_bits or None,
-            "bound_in_thresholds": self.arithmetic.bound,
+            "bound_in_q": self.arithmetic.bound,
             "readout_exponent": self.arithmetic.readout_exponent,
             "seed": self.seed,
             **self.engine.describe(),
         }
 
 
-def _in_words(initial: Sequence[NDArray[np.float64]]) -> str:
+def in_words(initial: Sequence[NDArray[np.float64]]) -> str:
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
     if len(values - {0.0}) <= 1:
-        return f"{max(values, key=abs):g} of a spike's charge"
+        return f"{max(values, key=abs, default=0):g} of a spike's charge"
     return f"given by neuron, {hash_of(initial)}"
 
 

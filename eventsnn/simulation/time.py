@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked, checked_fields
 from eventsnn.engine.event.order import (
     CLOCKED,
     EXCITATORY,
@@ -33,10 +34,11 @@ from eventsnn.engine.event.order import (
     Parcel,
     place,
 )
-from eventsnn.exceptions import InputError, named, named_fields, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.network.network import INPUT, Network
 from eventsnn.options import check_fields, option, parsed
 from eventsnn.registry import Registry
+from eventsnn.values import as_array, shown
 
 MAX_STEPS = 2**16
 TICKS = 1024  # of a step, and those chosen are a multiple of them
@@ -229,13 +231,46 @@ def describe_delays(given: Delays) -> str | dict[str, float]:
     return f"one for each neuron, {digest.hexdigest()[:12]}"
 
 
+def _check_order(order: Any) -> None:
+    """Raises InputError for what is neither an order's name nor a policy."""
+    if isinstance(order, str):
+        ORDERS.find(order.partition(":")[0], named("order"))
+    elif not (isinstance(order, tuple) and hasattr(type(order), "place")):
+        expected = f"one of {', '.join(ORDERS)}, or a policy"
+        raise InputError(named("order"), expected, shown(order))
+
+
+def _check_delays(delays: Any) -> None:
+    """Raises InputError for what is not as `Time` says of delays, whatever the network is."""
+    if delays is None:
+        return
+    if isinstance(delays, NUMBER) and not isinstance(delays, bool):
+        check_length(delays, named("delays"))
+        return
+    if isinstance(delays, dict):
+        for pair, steps in delays.items():
+            if not (isinstance(pair, tuple) and len(pair) == 2):
+                expected = "pairs of layers, as {('act1', 'act2'): 0.5}"
+                raise InputError("delays", expected, shown(pair))
+            check_length(steps, f"delay {pair}")
+        return
+    listed = isinstance(delays, (list, tuple)) and all(
+        (array := as_array(each)) is not None and array.ndim and array.dtype.kind in "iuf"
+        for each in delays
+    )
+    if not listed:
+        expected = "a number of steps, a dict of pairs of layers, or an array for each layer"
+        raise InputError("delays", expected, shown(delays))
+
+
 def check_length(steps: Any, where: str) -> None:
     """Raises InputError for a length outside 0 to MAX_STEPS.
 
     steps: the length, in steps. where: what it is, for the message.
     """
     if not isinstance(steps, NUMBER) or not 0 <= steps <= MAX_STEPS:
-        raise InputError(where, f"0 to {MAX_STEPS:,} steps", steps)
+        found = steps if isinstance(steps, NUMBER) else shown(steps)
+        raise InputError(where, f"0 to {MAX_STEPS:,} steps", found)
 
 
 def fraction_of(number: Any) -> Fraction:
@@ -292,7 +327,7 @@ ORDERS: Registry[Any] = Registry(
 )
 
 
-@named_fields
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class Time:
     """Asynchronous time (semantics, section 5). Lengths are in steps; a float is the fraction of
@@ -372,6 +407,8 @@ class Time:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        _check_order(self.order)
+        _check_delays(self.delays)
         if self.jitter != type(self).jitter and self.order != "jitter":
             do = f"for example {named('order', 'jitter')}"
             raise InputError("jitter", named("order", "jitter"), named("order", self.order), do)
@@ -417,6 +454,7 @@ class Time:
                 for steps in np.unique(np.ravel(array)):
                     yield named("delays"), steps
 
+    @checked
     def in_ticks(self, steps: Any, where: str) -> int:
         """A length as whole ticks.
 

@@ -14,26 +14,29 @@ that inversions foretell the error is for the correlations to confirm or not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from eventsnn.data.images import Images
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import pearson, spearman
+from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
 from eventsnn.trace.trace import Trace, record
+from eventsnn.views.progress import bar
 from eventsnn.views.tables import ByLayer
 
 PREDICTORS = {
@@ -42,6 +45,12 @@ PREDICTORS = {
     "in run": "inverted_in_run",
     "late": "late",
 }
+INTERVAL = ("width", "decided", "place")
+MEANS = (
+    *("late", "with late", "fired more", "fired less", "error", *INTERVAL),
+    *(f"{name} any" for name in INTERVAL),
+    *("with pairs", "inverted"),
+)
 SHOWN = (
     "layer",
     "neurons",
@@ -169,12 +178,16 @@ class Asynchronism(ByLayer):
       Pearson's and Spearman's; NaN where one of the two is constant.
 
     neurons: layer's name -> `Neurons`, 128 bytes for each neuron and image.
+
+    samples: (layer, column) -> what the column's mean is of, image by image; for
+    `sampled.with_intervals`. Correlations have none.
     """
 
     simulation: Simulation
     images: int
     layers: list[dict[str, Any]]
     neurons: dict[str, Neurons]
+    samples: Samples = field(default_factory=dict)
 
     def table(self) -> list[dict[str, Any]]:
         """Rows to print: late inhibition, error, place in the interval, Spearman's correlations."""
@@ -186,22 +199,23 @@ class Asynchronism(ByLayer):
         more = np.average(shares, weights=[row["neurons"] for row in self.layers])
         return (
             f"<Asynchronism of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}, order {self.simulation.describe()['order']}: "
+            f"{conditions(self.simulation)}: "
             f"{more:.1%} of neurons fired more than their charge is worth>"
         )
 
 
+@checked
 def measure(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
-    progress: bool = False,
+    steps: Count = 8,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Asynchronism:
     """The `Asynchronism` of a network on images, one recorded image after the other.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. progress: whether a
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. progress: whether a
     progress bar is shown. settings: of `Simulation` (neuron, tau, initial, encoding, seed, …) and
     `Time` (order, refractory, window, …). Raises InputError for floating-point arithmetic, encoding
     "events" and SRP, and where there is no barrier.
@@ -209,20 +223,24 @@ def measure(
     settings = {"engine": "event", **settings}
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     found = []
-    shown = tqdm(pixels, unit="image", disable=None if progress else True, delay=2)
-    for image, number in zip(shown, numbers):
-        found.append(of_trace(record(simulation, image, int(number))[1]))
+    with bar(len(pixels), "image", progress) as shown:
+        for image, number in zip(pixels, numbers):
+            found.append(of_trace(record(simulation, image, int(number))[1]))
+            shown.update()
     neurons = {}
     for name in found[0]:
         neurons[name] = _stacked([each[name] for each in found])
     thresholds = simulation.arithmetic.one.item() * simulation.quanta
-    rows = [
-        _summary(layer, neurons[layer.name], thresholds[i])
-        for i, layer in neuron_layers(network).items()
-    ]
-    return Asynchronism(simulation, len(pixels), rows, neurons)
+    rows = []
+    samples: dict[tuple[Any, str], Sample] = {}
+    for i, layer in neuron_layers(network).items():
+        its = _samples(neurons[layer.name], thresholds[i])
+        rows.append(_summary(layer, neurons[layer.name], its))
+        samples |= {(layer.name, column): each for column, each in its.items()}
+    return Asynchronism(simulation, len(pixels), rows, neurons, samples)
 
 
+@checked
 def of_trace(trace: Trace) -> dict[str, Neurons]:
     """Name -> `Neurons` of one recorded image, for all spiking layers but pools.
 
@@ -382,9 +400,9 @@ def _deliveries(trace: Trace) -> tuple[NDArray[Any], ...]:
 def _stacked(images: Sequence[Neurons]) -> Neurons:
     """One `Neurons` of several images' [neurons]."""
     stacked: dict[str, Any] = {}
-    for field in fields(Neurons):
-        column = [getattr(each, field.name) for each in images]
-        stacked[field.name] = None if column[0] is None else np.stack(column)
+    for f in fields(Neurons):
+        column = [getattr(each, f.name) for each in images]
+        stacked[f.name] = None if column[0] is None else np.stack(column)
     return Neurons(**stacked)
 
 
@@ -407,42 +425,56 @@ def _place(
     return None if most is None or fewest is None else _ratio(fired - fewest, most - fewest)
 
 
-def _summary(layer: Layer, neurons: Neurons, theta: float) -> dict[str, Any]:
-    """A layer's row of `Asynchronism.layers`. theta: a threshold in the arithmetic's numbers."""
+def _samples(neurons: Neurons, theta: float) -> dict[str, Sample]:
+    """Column of a row -> what its mean is of. theta: a threshold in the arithmetic's numbers."""
     late = -neurons.late / theta
     error = neurons.error
     paired = neurons.pairs > 0
-    row: dict[str, Any] = {
-        "layer": layer.name,
-        "neurons": layer.size,
-        "late": late.mean(),
-        "with late": (late > 0).mean(),
-        "fired more": (error > 0).mean(),
-        "fired less": (error < 0).mean(),
-        "error": error.mean(),
+    found = {
+        "late": _of_all(late),
+        "with late": _of_all(late > 0),
+        "fired more": _of_all(error > 0),
+        "fired less": _of_all(error < 0),
+        "error": _of_all(error),
     }
-    row |= _of_interval("", neurons.width, neurons.place)
-    row |= _of_interval(" any", neurons.width_any, neurons.place_any)
-    row |= {"with pairs": paired.mean(), "inverted": _mean(neurons.inverted[paired])}
-    for name, field in PREDICTORS.items():
-        values = -neurons.late if field == "late" else getattr(neurons, field)
-        x, y = values[paired], error[paired]
+    found |= _of_interval("", neurons.width, neurons.place)
+    found |= _of_interval(" any", neurons.width_any, neurons.place_any)
+    return found | {"with pairs": _of_all(paired), "inverted": _of_some(neurons.inverted, paired)}
+
+
+def _summary(layer: Layer, neurons: Neurons, samples: dict[str, Sample]) -> dict[str, Any]:
+    """A layer's row of `Asynchronism.layers`. samples: of `_samples`."""
+    row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size}
+    for name in MEANS:
+        row[name] = np.nan
+        if name in samples:
+            row[name] = samples[name].mean
+    paired = neurons.pairs > 0
+    for name, its in PREDICTORS.items():
+        numbers = -neurons.late if its == "late" else getattr(neurons, its)
+        x, y = numbers[paired], neurons.error[paired]
         row |= {f"{name} r": pearson(x, y), f"{name} rho": spearman(x, y)}
     return plain_row(row)
 
 
 def _of_interval(
     words: str, width: NDArray[np.int64] | None, place: NDArray[np.float64] | None
-) -> dict[str, Any]:
-    """The columns of a row that are about the interval, their names ending in `words`."""
+) -> dict[str, Sample]:
+    """The columns that are about the interval, their names ending in `words`; none without it."""
     if width is None or place is None:
-        return {f"{name}{words}": np.nan for name in ("width", "decided", "place")}
+        return {}
     return {
-        f"width{words}": width.mean(),
-        f"decided{words}": (width == 0).mean(),
-        f"place{words}": _mean(place[width > 0]),
+        f"width{words}": _of_all(width),
+        f"decided{words}": _of_all(width == 0),
+        f"place{words}": _of_some(place, width > 0),
     }
 
 
-def _mean(values: NDArray[Any]) -> float:
-    return values.mean() if len(values) else np.nan
+def _of_all(values: NDArray[Any]) -> Sample:
+    """A mean over all neurons. values: [images, neurons]."""
+    return Sample(values.sum(axis=1), np.full(len(values), values.shape[1]))
+
+
+def _of_some(values: NDArray[Any], chosen: NDArray[np.bool_]) -> Sample:
+    """A mean over the chosen neurons of all images. values, chosen: [images, neurons]."""
+    return Sample(np.where(chosen, values, 0.0).sum(axis=1), chosen.sum(axis=1))

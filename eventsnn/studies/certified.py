@@ -11,19 +11,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann.forward import classes_of, is_map
-from eventsnn.data import images as image_sets
-from eventsnn.exceptions import InputError
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages, GivenLabels, accept
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies import intervals
 from eventsnn.studies.intervals import Images, Spikes
 from eventsnn.studies.setting import check_names, exact, neuron_layers
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer, dataset, report_steps
 
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
@@ -112,9 +114,9 @@ class Certificate(ByLayer):
         accuracy = "" if self.labels is None else f", accuracy {row['accuracy']:.2%}"
         widens = "no layer's counts hang on it"
         if self.widens is not None:
-            widens = f"counts hang on it from {self.widens} on"
+            widens = f"counts hang on it from {one_line(self.widens)} on"
         return (
-            f"<Certificate: {len(self.classes)} images, T = {self.simulation.steps}{accuracy}; "
+            f"<Certificate: {len(self.classes)} images, {conditions(self.simulation)}{accuracy}; "
             f"the class of {row['certified']:.2%} is the same in every order of arrival; {widens}>"
         )
 
@@ -135,16 +137,17 @@ class _Part:
     alone_widths: list[Widths] | None = None
 
 
+@checked
 def certify(
     network: Network,
-    images: image_sets.Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     free: Iterable[str] | None = None,
     one_by_one: bool = False,
-    labels: NDArray[np.int64] | None = None,
+    labels: GivenLabels = None,
     keep: Sequence[str] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Certificate:
     """The `Certificate` of images after each of `steps` steps.
@@ -154,7 +157,7 @@ def certify(
     first of the two. The difference of the two rows of weights is taken first, so that what both
     classes share does not count.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. free: names of the
+    network: that runs. images, labels: as for `eventsnn.simulate`. steps: T. free: names of the
     layers whose arrivals come in any order; None: all. The others are clocked, so with one free
     layer the certificate says what order at that layer can do, and with none it is the clocked run.
     one_by_one: also with each layer alone, and with all layers up to each, which takes as many
@@ -167,7 +170,8 @@ def certify(
     Raises InputError for unknown layers, floating point, encoding "events", hard reset, SRP, one's
     own neurons, refractory periods, windows and free running.
     """
-    simulation, pixels, numbers = exact(network, images, "intervals", steps=steps, **settings)
+    given = accept(network.graph, images, labels)
+    simulation, pixels, numbers = exact(network, given.images, "intervals", steps=steps, **settings)
     intervals.check(simulation)
     named = None if free is None else set(free)
     check_names("free", named or set(), network, "names of spiking layers")
@@ -177,7 +181,7 @@ def certify(
     weights, readout = intervals.weights_of(simulation), _Readout(simulation)
     size = max(1, CHUNK // (steps * len(simulation.resting)))
     predicted, parts = [], []
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size):
             some = slice(start, start + size)
             these = Images(simulation, pixels[some], numbers[some], weights)
@@ -191,7 +195,7 @@ def certify(
         predicted=np.concatenate(predicted),
         classes=np.concatenate([part.classes for part in parts]),
         given_up=np.concatenate([part.given_up for part in parts]),
-        labels=getattr(images, "labels", labels),
+        labels=given.labels,
         layers=_rows(network, chosen, parts, alone, up_to),
         alone=alone,
         up_to=up_to,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.arguments import Numbers, checked
 from eventsnn.network.network import Network
+from eventsnn.values import arrayed, shaped
 
 # pJ, 45 nm CMOS (DNISNM section 5.5)
 MAC = 4.6
@@ -32,6 +33,7 @@ MEANING = {
 }
 
 
+@checked
 def macs(network: Network) -> NDArray[np.int64]:
     """Multiplications that the ANN does for one image, int64 [layers] (DNISNM eq. 24).
 
@@ -58,30 +60,57 @@ def _fan_in(graph: Graph, node: Node) -> int:
     return int(node.params["B"].size) // math.prod(graph.shapes[node.name])
 
 
+@checked
 def costs(
     network: Network,
-    spikes: Sequence[float] | NDArray[np.float64],
-    operations: Sequence[float] | NDArray[np.float64],
+    spikes: Numbers,
+    operations: Numbers,
 ) -> dict[str, int | float]:
     """What `MEANING` names: name -> number, per image.
 
     network: that ran. spikes: of each layer, mean per image, [layers], the readout last.
     operations: synaptic operations into each layer, mean per image, [layers].
     """
-    ann, spikes = macs(network), np.asarray(spikes, np.float64)
-    rates = np.array([spikes[i] / layer.size for i, layer in enumerate(network.layers)])
-    if not spikes[-1]:
-        sources = [p.source for p in network.into(len(rates) - 1) if p.source >= 0]
-        rates[-1] = spikes[sources].sum() / sum(network.layers[s].size for s in sources)
-    estimated, counted = rates * ann, float(np.sum(operations))
-    snn = MAC * estimated[0] + ADDITION * estimated[1:].sum()
+    one = []
+    for name, given in (("spikes", spikes), ("operations", operations)):
+        values = arrayed(name, given, "iuf").astype(np.float64)
+        shaped(name, values, len(network.layers))
+        one.append(values[None])
+    found = by_image(network, *one)
     return {
-        "ann_macs": int(ann.sum()),
+        "ann_macs": int(macs(network).sum()),
+        **{name: float(values[0]) for name, values in found.items()},
+        "spikezip_ann_microjoule": spikezip_ann(network),
+    }
+
+
+def spikezip_ann(network: Network) -> float:
+    """What the ANN costs for one image, in microjoule (SpikeZIP section 4). network: its own."""
+    return float(2 * FLOP * macs(network).sum() * 1e-6)
+
+
+def by_image(
+    network: Network, spikes: NDArray[np.float64], operations: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """What `MEANING` names and differs from image to image: name -> [N].
+
+    network: that ran. spikes: of each layer, [N, layers], the readout last. operations: synaptic
+    operations into each layer, [N, layers].
+    """
+    ann, sizes = macs(network), np.array([layer.size for layer in network.layers])
+    rates = spikes / sizes
+    sources = [p.source for p in network.into(len(sizes) - 1) if p.source >= 0]
+    if not sources:
+        rates[:, -1] = 1  # drive alone: the ANN's own multiplications
+    elif not spikes[:, -1].any():
+        rates[:, -1] = spikes[:, sources].sum(axis=1) / sizes[sources].sum()
+    estimated, counted = rates * ann, operations.sum(axis=1)
+    snn = MAC * estimated[:, 0] + ADDITION * estimated[:, 1:].sum(axis=1)
+    return {
         "counted_operations": counted,
         "counted_microjoule": ADDITION * counted * 1e-6,
-        "dnisnm_operations": float(estimated.sum()),
-        "dnisnm_microjoule": float(snn * 1e-6),
-        "dnisnm_energy_drop": float(snn / (MAC * ann.sum()) - 1),
+        "dnisnm_operations": estimated.sum(axis=1),
+        "dnisnm_microjoule": snn * 1e-6,
+        "dnisnm_energy_drop": snn / (MAC * ann.sum()) - 1,
         "spikezip_microjoule": SYNAPTIC_OPERATION * counted * 1e-6,
-        "spikezip_ann_microjoule": float(2 * FLOP * ann.sum() * 1e-6),
     }

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
 from eventsnn.simulation.prepared import Prepared
+from eventsnn.values import shaped, shown
 
 EXACT = 2.0**53  # up to here float64 sums of whole numbers are exact
 
 
+@checked
 def quantised(
     simulation: Prepared, pixels: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -44,10 +47,12 @@ def quantised(
             f"{simulation.drive_steps} of {simulation.steps} steps with drive",
             "choose them",
         )
+    shaped("pixels", pixels, None, *simulation.network.graph.input_shape)
     drives = [simulation.drive(image).sum(axis=0, dtype=np.int64) for image in pixels]
     return staircases(simulation, simulation.resting + np.stack(drives), limits)
 
 
+@checked
 def staircases(
     simulation: Prepared, totals: NDArray[np.int64], tops: Sequence[int] | NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -60,12 +65,15 @@ def staircases(
     most spikes of each layer's neurons, one number a layer.
     """
     network, one = simulation.network, simulation.arithmetic.one.item()
+    shaped("totals", totals, None, len(simulation.resting))
+    if np.ndim(tops) != 1 or len(tops) < len(network.spiking):
+        raise InputError("tops", f"{len(network.spiking)} numbers, one a layer", shown(tops))
     counts = np.zeros(totals.shape, np.int64)
     for i, layer in enumerate(network.spiking):
         here = network.columns(i)
         if layer.pools:
             (p,) = network.into(i)
-            pooled = linear.largest(p.map, _by_site(network, p.source, counts))
+            pooled = linear.pooled(p.map, _by_site(network, p.source, counts))
             counts[:, here] = pooled.reshape(len(counts), -1)
         else:
             charge = totals[:, here] + arrived(simulation, i, counts)
@@ -74,6 +82,7 @@ def staircases(
     return counts, totals[:, network.columns(last)] + arrived(simulation, last, counts)
 
 
+@checked
 def arrived(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The charge that net spikes bring to one layer, without drive: int64 [N, its neurons].
 
@@ -81,6 +90,9 @@ def arrived(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> NDAr
     [N, neurons].
     """
     network = simulation.network
+    if not 0 <= layer < len(network.layers):
+        raise InputError("layer", f"0 to {len(network.layers) - 1}", layer)
+    shaped("counts", counts, None, len(simulation.resting))
     charge = np.zeros((len(counts), network.layers[layer].size), np.int64)
     for p in network.into(layer):
         if p.source != INPUT:

@@ -20,16 +20,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
-from eventsnn.data.images import Images
-from eventsnn.exceptions import InputError
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import is_soft_reset
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived
+from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import (
     CHUNK,
     activation_of,
@@ -48,6 +50,8 @@ from eventsnn.studies.unevenness import LEVELS, Cases, Counted, own_spikes, reco
 from eventsnn.studies.unevenness import TOLERANCE as TOLERANCE
 from eventsnn.studies.unevenness import classify as classify
 from eventsnn.studies.unevenness import contradicts as contradicts
+from eventsnn.values import shaped
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
@@ -69,12 +73,16 @@ class Errors(ByLayer):
 
     neurons: for layers asked for, name -> {"total" or a part: float64 [images, neurons]} (neuron
     number: channels last); `neurons_to_xarray` converts them.
+
+    samples: (layer, column) -> what the column's mean is of, image by image; for
+    `sampled.with_intervals`.
     """
 
     simulation: Simulation
     images: int
     layers: list[dict[str, Any]]
     neurons: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
 
     @property
     def jump(self) -> str:
@@ -108,18 +116,19 @@ class Errors(ByLayer):
     def __repr__(self) -> str:
         return (
             f"<Errors of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}: the last layer's is {self.layers[-1]['error']:.3g} of "
-            f"its activations' mean square; it grows most at {self.jump}>"
+            f"{conditions(self.simulation)}: the last layer's is {self.layers[-1]['error']:.3g} of "
+            f"its activations' mean square; it grows most at {one_line(self.jump)}>"
         )
 
 
+@checked
 def decompose(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     keep: Sequence[str] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Errors:
     """The `Errors` of every spiking layer: total = phi - a, in four parts (semantics, section 8).
@@ -134,7 +143,7 @@ def decompose(
     up to the total in float64 up to rounding. The ANN is computed in float64, the SNN in its own
     fixed point, so rounded weights show as inherited error.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. keep: names of
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. keep: names of
     layers whose arrays are kept. progress: whether a progress bar is shown. settings: of
     `Simulation` (neuron, tau, initial, srp, encoding, engine, …) and `Time`. Raises InputError for
     floating-point arithmetic, encoding "events", ST-BIF without encoding "even", and unknown names.
@@ -156,11 +165,16 @@ def decompose(
             here = network.columns(i)
             ideal = (totals[:, here] + arrived(simulation, i, counts)) // one
             its.add(values, counts[:, here], ideal, simulation.initial[i])
-    rows = [its.row(len(pixels)) for its in measured.values()]
+    rows = [its.row() for its in measured.values()]
     kept = {its.layer.name: its for its in measured.values() if its.kept is not None}
-    return Errors(simulation, len(pixels), rows, {name: kept[name].arrays() for name in keep})
+    arrays = {name: kept[name].arrays() for name in keep}
+    samples: dict[tuple[Any, str], Sample] = {}
+    for its in measured.values():
+        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
+    return Errors(simulation, len(pixels), rows, arrays, samples)
 
 
+@checked
 def split(
     a: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -168,7 +182,7 @@ def split(
     ideal: NDArray[np.int64],
     *,
     theta: float | NDArray[np.float64],
-    top: int,
+    top: Count,
     initial: float | NDArray[np.float64],
 ) -> dict[str, NDArray[np.float64]]:
     """One layer's errors, {"total", *PARTS}: float64 arrays in units of the ANN's activation.
@@ -176,8 +190,13 @@ def split(
     a, y: the ANN's output and its input to the activation, [N, neurons]. spikes: S, [N, neurons].
     ideal: floor((D x + v(0)) / q) at the SNN's average input x, not yet clipped, [N, neurons].
     theta: the threshold, a number or [neurons]. top: spikes that stand for theta. initial: v(0) in
-    q, a number or [neurons].
+    q, a number or [neurons]. Raises InputError for arrays of other shapes.
     """
+    for name, array in (("y", y), ("spikes", spikes), ("ideal", ideal)):
+        shaped(name, array, *a.shape)
+    for name, value in (("theta", theta), ("initial", initial)):
+        if np.ndim(value):
+            shaped(name, np.asarray(value), a.shape[-1])
     step = theta / top
     height = np.divide(y * top, theta, out=np.zeros_like(y), where=np.not_equal(theta, 0))
     own = np.clip(np.floor(height + initial), 0, top)
@@ -193,12 +212,12 @@ def split(
 
 
 class _Measured:
-    """One layer's errors, added up image after image; with `keep` the arrays themselves, too."""
+    """One layer's errors, added up for each image; with `keep` the arrays themselves, too."""
 
     def __init__(self, layer: Layer, top: int, keep: bool) -> None:
         self.layer, self.top = layer, top
         self.input = activation_of(layer).inputs[0]
-        self.sums: defaultdict[str, Any] = defaultdict(float)
+        self.sums: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
         self.fired = np.zeros((2, layer.size), bool)  # on any image, in the SNN and in the ANN
         self.kept: defaultdict[str, list[NDArray[np.float64]]] | None = None
         if keep:
@@ -212,41 +231,40 @@ class _Measured:
         initial: NDArray[np.float64],
     ) -> None:
         """Adds some images. values: of the ANN's nodes; spikes, ideal, initial: as in `split`."""
-        layer, sums = self.layer, self.sums
+        layer = self.layer
         a, y = (by_neuron(values[name], layer) for name in (layer.name, self.input))
         theta = theta_of(layer)
         parts = split(a, y, spikes, ideal, theta=theta, top=self.top, initial=initial)
-        sums["ann square"] += np.square(a).sum()
-        sums["saturated"] += (spikes >= self.top).sum()
+        found = {"ann square": np.square(a), "saturated": spikes >= self.top}
         for name, errors in parts.items():
-            sums[name] += errors.sum()
-            sums[f"{name} square"] += np.square(errors).sum()
-            sums[f"{name} total"] += (errors * parts["total"]).sum()
+            found |= {f"{name} mean": errors, f"{name} square": np.square(errors)}
+            found[f"{name} total"] = errors * parts["total"]
             if self.kept is not None:
                 self.kept[name].append(errors)
+        for name, numbers in found.items():
+            self.sums[name].append(numbers.sum(axis=1))
         self.fired |= np.stack([spikes.any(axis=0), a.any(axis=0)])
 
-    def row(self, images: int) -> dict[str, Any]:
-        """The layer's row of `Errors.layers`. images: their number."""
-        n, sums = images * self.layer.size, self.sums
+    def samples(self) -> dict[str, Sample]:
+        """What the row's means are of, in its order; all but those of dead neurons."""
+        sums = {name: np.concatenate(parts) / self.layer.size for name, parts in self.sums.items()}
         total = sums["total square"]
-        row = {
-            "layer": self.layer.name,
-            "neurons": self.layer.size,
-            "theta": self.layer.scale,
-            "ann square": sums["ann square"] / n,
-            "total mean": sums["total"] / n,
-            "total square": total / n,
-            "error": _relative(total, sums["ann square"]),
-        }
+        found = {name: Sample(sums[name]) for name in ("ann square", "total mean", "total square")}
+        found["error"] = Sample(total, sums["ann square"])
         for part in PARTS:
-            row |= {
-                f"{part} mean": sums[part] / n,
-                f"{part} square": sums[f"{part} square"] / n,
-                f"{part} share": sums[f"{part} total"] / total if total else 0.0,
-            }
-        dead, ann_dead = 1 - self.fired.mean(axis=1)
-        row |= {"dead": dead, "ann dead": ann_dead, "saturated": sums["saturated"] / n}
+            for name in (f"{part} mean", f"{part} square"):
+                found[name] = Sample(sums[name])
+            found[f"{part} share"] = Sample(sums[f"{part} total"], total)
+        return found | {"saturated": Sample(sums["saturated"])}
+
+    def row(self) -> dict[str, Any]:
+        """The layer's row of `Errors.layers`."""
+        row = {"layer": self.layer.name, "neurons": self.layer.size, "theta": self.layer.scale}
+        for name, sample in self.samples().items():
+            if name == "saturated":
+                row["dead"], row["ann dead"] = 1 - self.fired.mean(axis=1)
+            over = 1 if sample.divisor is None else sample.divisor.mean()
+            row[name] = _relative(sample.values.mean(), over)
         return plain_row(row)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -254,20 +272,21 @@ class _Measured:
         return {name: np.concatenate(chunks) for name, chunks in (self.kept or {}).items()}
 
 
-def _relative(total: float, activity: float) -> float:
-    """total / activity; of no activity inf, or 0 where the total is, too."""
-    if activity:
-        return total / activity
+def _relative(total: float, whole: float) -> float:
+    """total / whole; of nothing inf, or 0 where the total is, too."""
+    if whole:
+        return total / whole
     return float("inf") if total else 0.0
 
 
+@checked
 def cases(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
-    steps: int = 8,
+    steps: Count = 8,
     levels: str = "steps",
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Cases:
     """The `Cases` of unevenness error I and II (SRP Def. 1 and 2), and Theorem 1 on every neuron.
@@ -282,7 +301,7 @@ def cases(
     soft-reset IF with L = T, v(0) = theta / 2, not silenced by SRP; `counterexamples` those of them
     that contradict (there are none); `exceptions` those that contradict among the others.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. steps: T. levels: one of
+    network: that runs. images: as for `eventsnn.simulate`. steps: T. levels: one of
     LEVELS; "own" keeps every activation as it is, and a is compared in spikes with a tolerance of
     1e-9 of one. progress: whether a progress bar is shown. settings: as for `decompose`; srp=4
     gives SRP. Raises InputError for other levels, and for what `decompose` refuses.
@@ -311,15 +330,18 @@ def cases(
             its.add(counts[:, here], recomputed, ann_spikes[i], potentials[:, here], conditions)
     shares = [its.shares() for its in counted.values()]
     theorem = [its.theorem() for its in counted.values()]
-    return Cases(simulation, len(pixels), levels, shares, theorem)
+    samples: dict[tuple[Any, str], Sample] = {}
+    for its in counted.values():
+        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
+    return Cases(simulation, len(pixels), levels, shares, theorem, samples)
 
 
 def _chunks(
-    simulation: Simulation, pixels: NDArray[Any], numbers: NDArray[np.int64], progress: bool
+    simulation: Simulation, pixels: NDArray[Any], numbers: NDArray[np.int64], progress: bool | None
 ) -> Iterator[tuple[NDArray[Any], Batch, NDArray[np.int64]]]:
     """Yield (pixels, their `Batch`, v(0) and all drive, int64 [n, neurons]) of some images each."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
-    with tqdm(total=len(pixels), unit="image", disable=None if progress else True, delay=2) as bar:
+    with progress_bar(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
             some = slice(start, start + size)
             part = pixels[some]

@@ -114,7 +114,7 @@ class Images:
         mixed = free and self.simulation.neuron.signed and bool(sources)
         if self.network.layers[i].pools:
             (p,) = self.network.into(i)
-            fewest, most = (_largest(p.map, x) for x in (sources[0].fewest, sources[0].most))
+            fewest, most = (_pooled(p.map, x) for x in (sources[0].fewest, sources[0].most))
         else:
             low, high, bottom, top = self._heights(i, sent, free)
             fewest = self._counts(i, low, self._after_drive(i, low), bottom, free)
@@ -316,10 +316,13 @@ def _before(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([np.zeros_like(counts[:, :1]), counts[:, :-1]], axis=1)
 
 
-def _largest(windows: LinearMap, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The largest count in each window: [N, T, source neurons] -> int64 [N, T, neurons]."""
+def _pooled(windows: LinearMap, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What each pool unit counts: [N, T, source neurons] -> int64 [N, T, neurons].
+
+    Maximum and minimum grow with every count, so ends of these are the ends of theirs.
+    """
     n, steps, _ = counts.shape
-    found = linear.largest(windows, counts.reshape(n * steps, windows.sites[0], -1))
+    found = linear.pooled(windows, counts.reshape(n * steps, windows.sites[0], -1))
     return found.reshape(n, steps, -1).astype(np.int64)
 
 

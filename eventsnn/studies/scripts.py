@@ -6,20 +6,26 @@ These are options, inputs, errors in one line, paired comparisons, and pictures 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from eventsnn import statistics
+from eventsnn.ann import forward as ann
+from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.exceptions import InputError, in_flags
+from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
+from eventsnn.inputs.made import hash_of_sources, stamps, versions
 from eventsnn.network.rules import OPTIONS, RULES
 from eventsnn.result import Result
 from eventsnn.settings import (
@@ -31,58 +37,67 @@ from eventsnn.settings import (
     layout,
     option_in,
 )
-from eventsnn.statistics import bootstraps, compare, wilson
-from eventsnn.views.tables import report_steps
+from eventsnn.simulation.conditions import conditions, together
+from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
+from eventsnn.studies import seeds
+from eventsnn.studies.drawing import LOOKS as LOOKS
+from eventsnn.studies.drawing import column as column
+from eventsnn.studies.drawing import draw_accuracy as draw_accuracy
+from eventsnn.studies.drawing import draw_errors as draw_errors
+from eventsnn.studies.drawing import draw_intervals as draw_intervals
+from eventsnn.studies.drawing import error_axis as error_axis
+from eventsnn.studies.drawing import layer_axis as layer_axis
+from eventsnn.studies.drawing import plain as plain
+from eventsnn.studies.drawing import save as save
+from eventsnn.studies.drawing import step_axis as step_axis
+from eventsnn.studies.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from eventsnn.ann.graph import Graph
     from eventsnn.data.images import Images
     from eventsnn.network.network import Network
 
-# colour and marker of each line
-LOOKS = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#E69F00", "v"),
-    ("#000000", "P"),
-    ("#56B4E9", "X"),
-    ("#999999", "p"),
-)
-APART = 0.045  # of a doubling of T, between the bars of neighbouring lines
-MOST_NAMES = 40  # with more layers not all are named
+NOT_KEPT = ("out", "overwrite", "settings")  # of the options, that decide nothing
 # groups of a run's options that scripts have, too, and what of them no script takes: a study
 # varies what a preset decides, and compares readouts that add up
 SHARED = ("input", "conversion")
 DECIDED = ("compat", "readout")
+BESIDE = ("seed", "overwrite")  # options of other groups that they have, too
 
 Row = dict[str, Any]
+# one run, or the runs of several seeds
+Runs = Result | Sequence[Result]
 PAIRED = ("gained", "lost", "p", "p Holm")  # the columns of `paired`
+SHARE = ("accuracy", "low", "high")
 
 
 def options(
-    words: str | None, *, limit: int, out: str, without: Collection[str] = ()
+    words: str | None,
+    *,
+    limit: int,
+    out: str,
+    without: Collection[str] = (),
+    several: bool = False,
 ) -> argparse.ArgumentParser:
     """An ArgumentParser with the options of a run's input and conversion, --seed and --out.
 
     They are those of `eventsnn.run`, from the same fields of `Settings`, and mean the same.
 
     words: the script's docstring. limit, out: what the two options are by default. without: names
-    of fields that the script decides itself.
+    of fields that the script decides itself. several: whether it takes --seeds.
     """
     parser = argparse.ArgumentParser(description=words, formatter_class=layout)
-    groups = {key: parser.add_argument_group(GROUPS[key]) for key in (*SHARED, "simulation")}
+    keys = (*SHARED, "simulation", "output")
+    groups = {key: parser.add_argument_group(GROUPS[key]) for key in keys}
     for f in fields(Settings):
         group = option_in(f).group
         shared = group in SHARED and f.name not in DECIDED
-        if (shared or f.name == "seed") and f.name not in without:
+        if (shared or f.name in BESIDE) and f.name not in without:
             default = str(limit) if f.name == "limit" else None
             add_option(groups[group], f, help_of(f, default), default)
-    parser.add_argument("--out", type=Path, default=Path(out), help="folder for pictures, tables")
+    seeds.add_option(parser, several)
+    words = f"the folder for pictures and tables (default: {out})"
+    groups["output"].add_argument("--out", type=Path, default=Path(out), help=words)
     return parser
 
 
@@ -91,7 +106,10 @@ def run(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Makes the folder and calls study(args), where args.settings are the `Settings`.
+    """Calls study(args), where args.settings are the `Settings` and args.out is where files go.
+
+    They are moved to --out when the study is finished. What the same command finished before is
+    said again, and what another one left is not replaced without --overwrite.
 
     study: the script's work. parser: its options. argv: its arguments (None: the command line's).
     Returns the exit status: 0, or 2 after one line for wrong input.
@@ -100,8 +118,19 @@ def run(
     try:
         args.settings = _settings(args)
         args.seed = args.settings.seed
-        args.out.mkdir(parents=True, exist_ok=True)
-        study(args)
+        seeds.check(args)
+        out = args.out
+        folder = StudyFolder(out, _command(study, args), args.settings.overwrite)
+        if folder.printed is not None:
+            print("finished already, by the same command; --overwrite makes it again\n")
+            print(folder.printed, end="")
+            return 0
+        with folder.at_work() as args.out, Heard(sys.stdout) as heard, redirect_stdout(heard):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
+                study(args)
+            print(f"pictures and tables in {out}")
+            folder.finish(heard.text)
     except (InputError, OSError) as error:
         words = error.flags if isinstance(error, InputError) else error
         print(f"error: {words}", file=sys.stderr)
@@ -109,15 +138,53 @@ def run(
     return 0
 
 
+def _command(
+    study: Callable[[argparse.Namespace], None], args: argparse.Namespace
+) -> dict[str, Any]:
+    """All that decides what a study finds, for `StudyFolder`."""
+    file = study.__code__.co_filename
+    options = {name: value for name, value in vars(args).items() if name not in NOT_KEPT}
+    return {
+        "options": {"study": Path(file).stem, **options},
+        "read": stamps(args.settings, file),
+        "versions": {**versions(), "sources": hash_of_sources()[:16]},
+    }
+
+
+class Heard(io.TextIOBase):
+    """A stream that passes on what is written to it, and keeps it as `text`. stream: where to."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.kept: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self.kept)
+
+    def write(self, text: str) -> int:
+        """As streams have it."""
+        self.kept.append(text)
+        return self.stream.write(text)
+
+    def flush(self) -> None:
+        """As streams have it."""
+        self.stream.flush()
+
+
 def _settings(args: argparse.Namespace) -> Settings:
     """The Settings of the options that scripts share with a run."""
-    known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | {"seed"}
+    known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | set(BESIDE)
     shared = {name: value for name, value in vars(args).items() if name in known}
     return Settings(**given_values(argparse.Namespace(**shared)))
 
 
-def given(args: argparse.Namespace) -> tuple[Graph, Images]:
-    """(graph, labelled images) as the options say, by the functions of `eventsnn.run`.
+def given(args: argparse.Namespace) -> tuple[Graph, Images, NDArray[np.float32]]:
+    """(graph, labelled images, the ANN's logits [N, classes]) by the functions of `eventsnn.run`.
+
+    What a run warns of is said on standard error: pixels that do not fit, a preprocessing that fits
+    better, an ANN near chance or far below what its file says.
 
     args: those of `options`. Raises InputError for files that cannot be read, images that do not
     fit the network, and images without labels.
@@ -127,8 +194,13 @@ def given(args: argparse.Namespace) -> tuple[Graph, Images]:
         print(f"note: {in_flags(note)}", file=sys.stderr)
     if images.labels is None:
         where = f"--data {args.settings.data or images.name}"
-        raise InputError(where, "images with labels", "none", "give such --data")
-    return graph, images
+        raise InputError(where, "images with labels", "none", "give --data that has labels")
+    better = preprocessing_doubt(graph, images, args.settings, sys.stderr.isatty())
+    logits = ann.by_neuron(ann.logits(graph, images.pixels))
+    doubt = doubt_of(graph, ann.classes_of(logits), images.labels)
+    for warning in filter(None, (better, doubt)):
+        print(f"warning: {in_flags(warning)}", file=sys.stderr)
+    return graph, images, logits
 
 
 def network_of(args: argparse.Namespace, graph: Graph, images: Images, **changes: Any) -> Network:
@@ -170,50 +242,65 @@ def whole_numbers(words: str, option: str) -> list[int]:
     return [int(word) for word in words.split(",")]
 
 
-def accuracy(result: Result, step: int) -> Row:
-    """The share of hits with its 95 % interval (Wilson): {"images", "accuracy", "low", "high"}.
+def accuracy(runs: Runs, step: int, seed: int = 0) -> Row:
+    """The share of hits with its 95 % interval: {"images", "accuracy", "low", "high"}.
 
-    result: with labels. step: after how many steps.
+    The interval of one run is Wilson's, that of several seeds a bootstrap's. runs: with labels.
+    step: after how many steps. seed: of the bootstrap.
     """
-    hits = round(result.accuracy(step) * len(result))
-    low, high = wilson(hits, len(result))
-    return {"images": len(result), "accuracy": hits / len(result), "low": low, "high": high}
+    right = hits(runs, step)
+    images = right.shape[-1]
+    if right.ndim == 1:
+        count = int(right.sum())
+        return dict(zip(("images", *SHARE), (images, count / images, *wilson(count, images))))
+    return {"images": images} | dict(zip(SHARE, bootstrap(right, seed=seed)[:3]))
 
 
-def by_step(result: Result, steps: Iterable[int], seed: int = 0) -> list[Row]:
+def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:
     """One row for each T of `steps`: accuracy, and spikes and operations per image.
 
     The two means have bootstrap intervals, "spikes low" and so on. Spikes and operations of SRP's
-    first stage are among them.
+    first stage are among them. "conditions" are the result's.
 
-    result: with labels. steps: the numbers T. seed: of the bootstrap.
+    runs: with labels. steps: the numbers T. seed: of the bootstrap.
     """
     steps = list(steps)
-    before = np.zeros((len(result), 2))
-    if result.batch.stage_one is not None:
-        before = result.batch.stage_one.sum(axis=2)
-    columns = {}
-    for t in steps:
-        columns["spikes", t] = result.spikes[:, :, :t].sum(axis=(1, 2)) + before[:, 0]
-        columns["operations", t] = result.operations[:, :, :t].sum(axis=(1, 2)) + before[:, 1]
+    columns: dict[tuple[str, int], list[NDArray[Any]]] = {}
+    for result in _each(runs):
+        before = np.zeros((len(result), 2))
+        if result.batch.stage_one is not None:
+            before = result.batch.stage_one.sum(axis=2)
+        for t in steps:
+            spikes = result.spikes[:, :, :t].sum(axis=(1, 2)) + before[:, 0]
+            operations = result.operations[:, :, :t].sum(axis=(1, 2)) + before[:, 1]
+            columns.setdefault(("spikes", t), []).append(spikes)
+            columns.setdefault(("operations", t), []).append(operations)
     found = bootstraps(columns, seed=seed)
     rows = []
     for t in steps:
-        row = {"T": t, **accuracy(result, t)}
+        row = {"T": t, **accuracy(runs, t, seed)}
         for name in ("spikes", "operations"):
             row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
-        rows.append(row)
+        rows.append({**row, "conditions": conditions(result.simulation)})
     return rows
 
 
-def hits(result: Result, step: int | None = None) -> NDArray[np.bool_]:
-    """Which images are classified as labelled, bool [N].
+def _each(runs: Runs) -> Sequence[Result]:
+    """The runs, one or more."""
+    return [runs] if isinstance(runs, Result) else runs
 
-    result: with labels. step: after how many steps (None: all). Raises InputError without labels.
+
+def hits(runs: Runs, step: int | None = None) -> NDArray[np.bool_]:
+    """Which images are classified as labelled, bool [N]; of several seeds [seeds, N].
+
+    runs: with labels. step: after how many steps (None: all). Raises InputError without labels.
     """
-    if result.labels is None:
-        raise InputError("hits", "images with labels", "none")
-    return result.predictions(step) == result.labels
+    found = []
+    for result in _each(runs):
+        if result.labels is None:
+            raise InputError("hits", "images with labels", "none")
+        found.append(result.predictions(step) == result.labels)
+    return np.stack(found) if len(found) > 1 else found[0]
 
 
 def paired(
@@ -251,44 +338,63 @@ def discordant(row: Row) -> str:
 
 
 def compact(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen: the columns of `paired` as one, and no ends of bootstrap intervals."""
+    """Rows for the screen: the columns of `paired` as one, without ends of bootstrap intervals and
+    without conditions, which `words` says of all.
+    """
     shown = []
-    for row in rows:
-        dropped = {name for name in row if name in PAIRED or name.endswith((" low", " high"))}
-        kept = {name: value for name, value in row.items() if name not in dropped}
+    for row in bare(rows):
+        kept = {name: value for name, value in row.items() if name not in PAIRED}
         shown.append(kept | {"gained : lost": discordant(row)})
     return shown
 
 
+def bare(rows: Iterable[Row]) -> list[Row]:
+    """Rows for the screen, without ends of intervals and without conditions, as in `compact`."""
+    ends = (" low", " high")
+    return [
+        {name: x for name, x in row.items() if name != "conditions" and not name.endswith(ends)}
+        for row in rows
+    ]
+
+
+def words(rows: Iterable[Row]) -> str:
+    """What decided the results of a table or a picture, as a line. rows: with "conditions"."""
+    return str(together(row["conditions"] for row in rows))
+
+
 def squared_errors(
-    result: Result, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
+    runs: Runs, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
 ) -> dict[int, Row]:
     """T -> {"mse", "mse low", "mse high"}: the readout against the ANN's logits, bootstrapped.
 
-    result: of a run. steps: the numbers T. logits: of `ann.forward.logits`, [N, classes]. seed: of
-    the bootstrap.
+    runs: one, or those of several seeds. steps: the numbers T. logits: of `ann.forward.logits`, [N,
+    classes]. seed: of the bootstrap.
     """
-    columns = {t: np.square(result.readout(t) - logits).mean(axis=1) for t in steps}
+    columns = {}
+    for t in steps:
+        columns[t] = [np.square(run.readout(t) - logits).mean(axis=1) for run in _each(runs)]
     found = bootstraps(columns, seed=seed)
     return {t: dict(zip(("mse", "mse low", "mse high"), its[:3])) for t, its in found.items()}
 
 
-def footnote(reference: str, seed: int) -> str:
+def footnote(reference: str, seed: int, several: int = 1) -> str:
     """What stands under a table of paired comparisons and of means with intervals.
 
-    reference: the way that all others are compared with. seed: of the bootstrap.
+    reference: the way that all others are compared with. seed: of the bootstrap. several: seeds of
+    the ways that draw something, counted from `seed`.
     """
-    return f"{statistics.footnote(reference)}\n{statistics.bootstrap_words(seed=seed)}"
+    words = f"{statistics.footnote(reference, seeds=several)}\n"
+    if several > 1:
+        words += (
+            f"ways that draw something: mean of {several} seeds, {seed} to {seed + several - 1}, "
+            "their accuracy with a bootstrap interval, that of single runs with Wilson's\n"
+        )
+    return words + statistics.bootstrap_words(several, seed=seed)
 
 
 def interval(row: Row) -> str:
     """A row's accuracy and its interval in percent, as a cell of a table. row: of `by_step`."""
     return f"{100 * row['accuracy']:.1f} [{100 * row['low']:.0f}-{100 * row['high']:.0f}]"
-
-
-def column(rows: Iterable[Row], key: str, factor: float = 1) -> list[Any]:
-    """Column `key` of rows, times a factor."""
-    return [row[key] if factor == 1 else factor * row[key] for row in rows]
 
 
 def only(rows: Iterable[Row], **values: Any) -> list[Row]:
@@ -319,88 +425,3 @@ def side_by_side(rows: Iterable[Row], key: str, cell: Callable[[Row], Any]) -> l
         cells = {f"T = {row['T']}": cell(row) for row in mine}
         table.append({key: value} | cells)
     return table
-
-
-def draw_accuracy(axes: Axes, lines: Mapping[str, Sequence[Row]], ann_accuracy: float) -> None:
-    """Draws accuracy against T: bars are 95 % intervals, dashes the ANN.
-
-    axes: where. lines: label -> rows of `by_step`. ann_accuracy: the ANN's.
-    """
-    for k, (label, rows) in enumerate(lines.items()):
-        colour, marker = LOOKS[k % len(LOOKS)]
-        values = 100 * np.array(column(rows, "accuracy"))
-        ends = 100 * np.array([column(rows, end) for end in ("low", "high")])
-        x = np.array(column(rows, "T")) * 2 ** (APART * (k - (len(lines) - 1) / 2))
-        bars = np.abs(ends - values)
-        axes.errorbar(x, values, bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
-        axes.plot(x, values, color=colour, marker=marker, ms=4.5, lw=1.3, label=label)
-    axes.axhline(100 * ann_accuracy, color="0.45", ls="--", lw=1, label="ANN")
-    axes.set_ylabel("accuracy (%)")
-    step_axis(axes, max(max(column(rows, "T")) for rows in lines.values()))
-
-
-def draw_errors(axes: Axes, lines: Mapping[Any, Sequence[Row]]) -> None:
-    """Draws the mean squared error of the readout against T.
-
-    axes: where. lines: label -> rows with T and mse.
-    """
-    for (colour, marker), rows in zip(LOOKS * len(lines), lines.values()):
-        t, errors = column(rows, "T"), column(rows, "mse")
-        axes.plot(t, errors, color=colour, marker=marker, ms=4.5, lw=1.3)
-    all_rows = [row for rows in lines.values() for row in rows]
-    step_axis(axes, max(column(all_rows, "T")))
-    error_axis(axes, column(all_rows, "mse"))
-
-
-def step_axis(axes: Axes, most: int, label: str = "time steps T") -> None:
-    """Makes the horizontal axis logarithmic in steps.
-
-    axes: whose. most: the largest step. label: what stands under the axis.
-    """
-    ticks = [t for t in report_steps(most) if t == most or 1.4 * t < most]
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [str(t) for t in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(label)
-    plain(axes)
-
-
-def error_axis(axes: Axes, errors: Iterable[float]) -> None:
-    """Makes the vertical axis logarithmic, for mean squared errors of the readout.
-
-    axes: whose. errors: all that are drawn; those of a readout that is the ANN's to the last digit
-    fall off the axis.
-    """
-    visible = [error for error in errors if error > 1e-6] or [1.0]
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_ylim(0.5 * min(visible), 2 * max(visible))
-    axes.set_ylabel("mean squared error")
-    axes.set_title("readout against the ANN's output", fontsize=10)
-
-
-def layer_axis(axes: Axes, names: Sequence[str]) -> None:
-    """Writes the layers' names under the places 0, 1, … of the horizontal axis.
-
-    axes: whose. names: of all layers.
-    """
-    shown = range(0, len(names), (len(names) - 1) // MOST_NAMES + 1)
-    axes.set_xticks(shown, [names[i] for i in shown], rotation=90, fontsize=7, parse_math=False)
-    axes.margins(x=0.01)
-    plain(axes, "y")
-
-
-def plain(axes: Axes, grid: Any = "both") -> None:
-    """Draws a light grid behind the picture, and takes the frame above and on the right away.
-
-    axes: of the picture. grid: "x", "y" or "both".
-    """
-    axes.grid(axis=grid, color="0.88", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def save(figure: Figure, out: Path, name: str) -> None:
-    """Writes a figure as PNG and SVG. out: the folder. name: of the files, without suffix."""
-    figure.savefig(out / f"{name}.png", dpi=150)
-    figure.savefig(out / f"{name}.svg")

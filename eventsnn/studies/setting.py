@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
-from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.data.accepting import GivenImages, accept
+from eventsnn.data.images import pixel_range
 from eventsnn.exceptions import InputError, check_options
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
@@ -25,19 +26,22 @@ CHUNK = 2**22  # neurons, times images, that are held at a time
 
 
 def exact(
-    network: Network, images: Images | NDArray[Any], where: str, *, steps: int, **settings: Any
+    network: Network, images: GivenImages, where: str, *, steps: int, **settings: Any
 ) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
     """(Simulation, raw pixels, their numbers) for a study in whole numbers.
 
-    network: what is studied. images: `Images`, or raw pixels [N, C, H, W]. where: the study's name,
+    network: what is studied. images: in any form that `data.accept` takes. where: the study's name,
     for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
     images' positions in their data set. Raises InputError, naming `where`, for floating point,
-    encoding "events" and free running: every spike has to arrive in its step; and for a model that
-    changes between arrivals.
+    encoding "events" and free running: every spike has to arrive in its step; for a model that
+    changes between arrivals; and for a network without neurons.
     """
     check_options(f"a study of {where}", settings, OPTIONS)
-    pixels: Any = getattr(images, "pixels", images)
-    check_images(network.graph, pixels)
+    if not network.spiking:
+        do = "choose ⟦readout=fires⟧ in the conversion, which puts neurons at the output"
+        raise InputError(where, "a network with neurons", "a readout that hears drive alone", do)
+    given = accept(network.graph, images, labelled=False)
+    pixels = given.pixels
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
     time, ends = Time(**of_time), pixel_range(pixels)
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
@@ -50,12 +54,12 @@ def exact(
             "fixed point, images, and spikes that all arrive (a barrier)",
             f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
-    return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
+    return simulation, pixels, given.numbers
 
 
 def prepare(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     steps: int,
     settings: dict[str, Any],
     where: str = "errors",

@@ -31,16 +31,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
-from eventsnn.data.images import Images, check_images
+from eventsnn.arguments import Count, checked
+from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.engine.clocked.driver import ClockedRun
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Network
 from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import compare, wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
@@ -48,6 +49,7 @@ from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
+from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import ByLayer
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
@@ -57,17 +59,18 @@ STAGES = ("counts", "times")  # of a layer's replacement
 Key = str | tuple[str, str, str]
 
 
+@checked
 def replace_layers(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     layers: Sequence[str],
     *,
     counts: str = "ideal",
     times: str = "even",
-    steps: int = 8,
-    labels: NDArray[np.int64] | None = None,
+    steps: Count = 8,
+    labels: GivenLabels = None,
     neurons: bool = False,
-    progress: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Result:
     """The `Result` of a run in which the spikes of some layers are replaced.
@@ -76,15 +79,14 @@ def replace_layers(
     replaced. Potentials, ties and operations of a replaced layer are its own; its spikes are those
     it was given.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. layers: names of those to
-    replace. counts, times: one of COUNTS and of TIMES. steps: T. labels: int64 [N], for images
-    without them. neurons: whether net spikes, last potentials and masks are kept. progress: whether
-    a progress bar is shown. settings: as for `errors.decompose`. Raises InputError for what that
-    refuses, unknown layers, asynchronous time, and fewer steps than it takes to send a threshold's
-    worth of spikes.
+    network: that runs. images, labels: as for `eventsnn.simulate`. layers: names of those to
+    replace. counts, times: one of COUNTS and of TIMES. steps: T. neurons: whether net spikes, last
+    potentials and masks are kept. progress: whether a progress bar is shown. settings: as for
+    `errors.decompose`. Raises InputError for what that refuses, unknown layers, asynchronous time,
+    and fewer steps than it takes to send a threshold's worth of spikes.
     """
-    labels = getattr(images, "labels", labels)
-    simulation, pixels, numbers = _prepare(network, images, steps, settings, counts, times)
+    given = accept(network.graph, images, labels)
+    simulation, pixels, numbers = _prepare(network, given.images, steps, settings, counts, times)
     targets = numbers_of(network)
     chosen = set(layers)
     check_names("layers", chosen, network, f"names of layers of neurons: {', '.join(targets)}")
@@ -96,7 +98,8 @@ def replace_layers(
                 runs = part.replace(runs, i, part.counts(runs, i, counts), times)
         parts.append(part.batch(runs, neurons))
     seconds = clock.perf_counter() - began
-    return Result(simulation, Batch.join(parts), images, labels, seconds)
+    batch = Batch.join(parts)
+    return Result(simulation, batch, given.images, given.labels, seconds, given.note)
 
 
 @dataclass(repr=False)
@@ -149,7 +152,7 @@ class Costs(ByLayer):
         timing = sum(row["timing cost"] for row in self.layers)
         return (
             f"<Costs of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}, {self.counts} counts: "
+            f"{conditions(self.simulation)}, {self.counts} counts: "
             f"accuracy {self.snn['accuracy']:.2%} as it runs, "
             f"{self.layers[-1]['times accuracy']:.2%} with all layers replaced "
             f"(ANN {self.ann['accuracy']:.2%}); "
@@ -157,14 +160,15 @@ class Costs(ByLayer):
         )
 
 
+@checked
 def costs(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     *,
     counts: str = "ideal",
-    steps: int = 8,
-    labels: NDArray[np.int64] | None = None,
-    progress: bool = False,
+    steps: Count = 8,
+    labels: GivenLabels = None,
+    progress: bool | None = None,
     **settings: Any,
 ) -> Costs:
     """The `Costs` of every layer of neurons, on labelled images.
@@ -175,28 +179,26 @@ def costs(
     "ideal"). With v(0) = theta / 2 these are the same, count for count, and so is every step of the
     way; they differ in what replacing a layer alone does.
 
-    network: that runs. images: `Images`, or raw pixels [N, C, H, W]. counts: the right ones,
-    "ideal" or "ann". steps: T. labels: int64 [N], for images without them. progress: whether a
+    network: that runs. images, labels: as for `eventsnn.simulate`. counts: the right ones, "ideal"
+    or "ann". steps: T. progress: whether a
     progress bar is shown. settings: as for `replace_layers`. Raises InputError for images without
     labels, counts "own", and what `replace_layers` refuses.
     """
-    labels = getattr(images, "labels", labels)
-    if labels is None:
+    given = accept(network.graph, images, labels)
+    if given.labels is None:
         raise InputError(
             "images", "images with labels", "none", "give labelled Images, or pass labels="
         )
-    given: Any = images
-    check_images(network.graph, getattr(given, "pixels", given), labels)
     if counts == "own":
         raise InputError(
             "counts", "'ideal' or 'ann'", "'own'", "own counts are not wrong; see replace_layers"
         )
-    simulation, pixels, numbers = _prepare(network, images, steps, settings, counts, "even")
+    simulation, pixels, numbers = _prepare(network, given.images, steps, settings, counts, "even")
     replacements = 4 * len(numbers_of(network))
     sums: dict[Key, NDArray[np.float64]] = {}  # squared distances, wrong counts
     hits: dict[Key, list[NDArray[np.bool_]]] = {}
     for part in _chunks(simulation, pixels, numbers, progress, replacements):
-        right = labels[part.start : part.start + len(part.pixels)]
+        right = given.labels[part.start : part.start + len(part.pixels)]
         for key, its, found in _scored(part, right, counts):
             sums[key] = sums.get(key, 0) + found
             hits.setdefault(key, []).append(its)
@@ -278,7 +280,7 @@ def _score(right: NDArray[np.bool_], square: float, classes: int) -> dict[str, A
 
 def _prepare(
     network: Network,
-    images: Images | NDArray[Any],
+    images: GivenImages,
     steps: int,
     settings: dict[str, Any],
     counts: str,
@@ -307,14 +309,14 @@ def _chunks(
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
-    progress: bool,
+    progress: bool | None,
     replacements: int,
 ) -> Iterator[Replacing]:
     """Yield `Replacing`s; replacements: of each image, which the bar counts with its own run."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
     total = len(pixels) * (1 + replacements)
     with (
-        tqdm(total=total, unit="run", disable=None if progress else True, delay=2) as bar,
+        progress_bar(total, "run", progress) as bar,
         ThreadPoolExecutor(cores()) as pool,
     ):
         for start in range(0, len(pixels), size):

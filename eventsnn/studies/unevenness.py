@@ -6,7 +6,7 @@ as numbers of spikes (semantics, section 8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.network.network import Layer
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import staircases
+from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import activation_of, by_neuron, neuron_layers, theta_of, tops_of
 from eventsnn.views.tables import ByLayer
 
@@ -36,6 +38,9 @@ class Cases(ByLayer):
     `I` (their sum), and the same for II.
 
     theorem: one row each, as `errors.cases` says.
+
+    samples: (layer, column of `layers`) -> the percentage in each image; for
+    `sampled.with_intervals`.
     """
 
     simulation: Simulation
@@ -43,6 +48,7 @@ class Cases(ByLayer):
     levels: str
     layers: list[dict[str, Any]]
     theorem: list[dict[str, Any]]
+    samples: Samples = field(default_factory=dict)
 
     @property
     def counterexamples(self) -> int:
@@ -55,7 +61,7 @@ class Cases(ByLayer):
         neurons = sum(row["conditions hold"] for row in self.theorem)
         return (
             f"<Cases of {len(self.layers)} layers on {self.images} images, "
-            f"T = {self.simulation.steps}: unevenness error I in {first:.2f} %, "
+            f"{conditions(self.simulation)}: unevenness error I in {first:.2f} %, "
             f"II in {second:.2f} % of neurons, mean of layers; Theorem 1: "
             f"{self.counterexamples} counterexamples among {neurons:,} neurons>"
         )
@@ -70,7 +76,7 @@ class Counted:
     def __init__(self, layer: Layer, top: int) -> None:
         self.layer, self.top = layer, top
         self.first = np.zeros((2, 6), np.int64)  # of error I, by v < 0 or not and case
-        self.second = np.zeros(6, np.int64)  # of error II, by case
+        self.images: list[NDArray[np.int64]] = []  # [n, 2, 6], of both errors in each image
         self.verdicts = np.zeros(3, np.int64)  # see `theorem`
 
     def add(
@@ -88,18 +94,26 @@ class Counted:
         """
         case, above = classify(spikes, recomputed, self.top), potentials >= 0
         self.first += np.bincount((6 * above + case).reshape(-1), minlength=12).reshape(2, 6)
-        self.second += np.bincount(classify(spikes, ann_spikes, self.top).reshape(-1), minlength=6)
+        both = np.stack([case, classify(spikes, ann_spikes, self.top)], axis=1)
+        self.images.append(np.stack([np.count_nonzero(both == k, axis=2) for k in range(6)], 2))
         wrong = contradicts(spikes, recomputed, potentials)
         self.verdicts += [conditions.sum(), (conditions & wrong).sum(), (wrong & ~conditions).sum()]
 
     def shares(self) -> dict[str, Any]:
         """The layer's row of `Cases.layers`."""
         row: dict[str, Any] = {"layer": self.layer.name, "neurons": self.layer.size}
-        for error, counts in (("I", self.first.sum(axis=0)), ("II", self.second)):
-            percent = 100 * counts / counts.sum()
-            row |= {f"{error} case {k}": float(percent[k]) for k in CASES}
-            row[error] = float(percent[1:5].sum())
+        row |= {name: float(sample.values.mean()) for name, sample in self.samples().items()}
         return row
+
+    def samples(self) -> dict[str, Sample]:
+        """Percent of the layer's neurons in each image: column of `Cases.layers` -> [N]."""
+        percent = 100 * np.concatenate(self.images) / self.layer.size
+        found: dict[str, Sample] = {}
+        for number, error in enumerate(("I", "II")):
+            mine = percent[:, number]
+            found |= {f"{error} case {k}": Sample(mine[:, k]) for k in CASES}
+            found[error] = Sample(mine[:, 1:5].sum(axis=1))
+        return found
 
     def theorem(self) -> dict[str, Any]:
         """The layer's row of `Cases.theorem`."""

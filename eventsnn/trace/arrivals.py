@@ -128,14 +128,14 @@ def worth(
 ) -> NDArray[np.int64]:
     """What charges are worth in any order: max(0, floor(charge / q)) spikes, int64, in their shape.
 
-    It is not more than the model ever fires: S_max of ST-BIF, and under order clocked what it fires
-    at most in each step (GN: tau).
+    It is not more than the model ever fires: S_max of ST-BIF, and in clocked time what it fires at
+    most in each step (GN: tau).
 
-    simulation: with the event engine. layer: the number of the neurons' layer. charges: v(0) and
-    all that arrived, in the arithmetic's numbers, a number or an array. Raises InputError for
-    another engine.
+    simulation: whose model and arithmetic. layer: the number of the neurons' layer. charges: v(0)
+    and all that arrived, in the arithmetic's numbers, a number or an array.
     """
-    highest = simulation.steps * most(simulation.neuron) if is_clocked(simulation) else None
+    clocked = not simulation.engine.asynchronous or is_clocked(simulation)
+    highest = simulation.steps * most(simulation.neuron) if clocked else None
     counts = np.clip(np.asarray(charges) // quantum(simulation), 0, highest).astype(np.int64)
     values, which = np.unique(counts, return_inverse=True)
     one = simulation.arithmetic.one

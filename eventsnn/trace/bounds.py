@@ -10,18 +10,22 @@ arithmetic's.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.neurons.contract import emit, is_soft_reset, settle
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import is_clocked, total
 from eventsnn.trace.observation import DRIVE, ITSELF, Observation
 from eventsnn.trace.trace import Trace
+from eventsnn.values import not_empty
 
 
+@checked
 def has_bounds(simulation: Simulation) -> bool:
     """Whether law 6 holds: soft-reset IF, without rests, evaluated at every arrival.
 
@@ -33,9 +37,8 @@ def has_bounds(simulation: Simulation) -> bool:
     )
 
 
-def of_arrivals(
-    potential: int | float, charges: NDArray[Any], theta: int | float
-) -> tuple[int, int]:
+@checked
+def of_arrivals(potential: float, charges: NDArray[Any], theta: float) -> tuple[int, int]:
     """(fewest, most) spikes over all orders of the arrivals.
 
     Law 6: floor((v + excitation - inhibition) / theta) and floor((v + excitation) / theta), not
@@ -49,8 +52,9 @@ def of_arrivals(
     return fewest, _spikes(potential + excitation, theta)
 
 
+@checked
 def in_steps(
-    v0: int | float, steps: Iterable[tuple[int | float, NDArray[Any]]], theta: int | float
+    v0: float, steps: Iterable[tuple[float, NDArray[Any]]], theta: float
 ) -> tuple[int, int]:
     """(fewest, most) spikes of a run over all orders in which every arrival stays in its step.
 
@@ -60,6 +64,8 @@ def in_steps(
     v0: v(0). steps: (drive, charges of the spikes that arrived, the arithmetic's dtype [A]) of
     each step. theta: the threshold.
     """
+    steps = list(steps)
+    not_empty("steps", steps)
     height = v0
     lowest = []
     highest = []
@@ -72,7 +78,8 @@ def in_steps(
     return _spikes(max(lowest), theta), _spikes(max(highest), theta)
 
 
-def in_any(v0: int | float, charges: NDArray[Any], theta: int | float) -> tuple[int, int]:
+@checked
+def in_any(v0: float, charges: NDArray[Any], theta: float) -> tuple[int, int]:
     """(fewest, most) spikes over all orders of all arrivals of a run, drive among them.
 
     A v(0) of theta or more fires at the first arrival. That can be the lowest charge of all, or
@@ -80,6 +87,7 @@ def in_any(v0: int | float, charges: NDArray[Any], theta: int | float) -> tuple[
 
     v0: v(0). charges: the arithmetic's dtype [A], one or more. theta: the threshold.
     """
+    not_empty("charges", charges)
     excitation = charges[charges > 0]
     lowest = v0 + max(charges.min().item(), total(charges))
     highest = v0 + (total(excitation) if len(excitation) else charges.max().item())
@@ -87,7 +95,9 @@ def in_any(v0: int | float, charges: NDArray[Any], theta: int | float) -> tuple[
 
 
 def _spikes(height: int | float, theta: int | float) -> int:
-    """The spikes of a neuron whose U has been as high as this."""
+    """The spikes of a neuron whose U has been as high as this; InputError for no threshold."""
+    if not theta > 0:
+        raise InputError("theta", "a threshold above 0", theta)
     return max(0, int(height // theta))
 
 
@@ -103,6 +113,7 @@ class Alone:
     whether it is evaluated once a step, by the caller.
     """
 
+    @checked
     def __init__(self, simulation: Simulation, layer: int, v0: Any) -> None:
         # Python's whole numbers cannot overflow in another order
         exact = simulation.arithmetic.dtype.kind == "i"
@@ -187,7 +198,8 @@ class Alone:
         return f"<Alone: {len(self.signs)} spikes, potential {self.p:.6g}>"
 
 
-def rerun(trace: Trace, seen: Observation, first: int = 0) -> list[int] | None:
+@checked
+def rerun(trace: Trace, seen: Observation, first: Literal[-1, 0, 1] = 0) -> list[int] | None:
     """The signs of the spikes that a neuron alone fires at its arrivals, in order.
 
     It is None where the trace does not tell. That is so with a window, a barrier and a rest that

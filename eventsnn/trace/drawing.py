@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
+from eventsnn.simulation.conditions import conditions
 from eventsnn.trace.observation import DRIVE, Observation
-from eventsnn.views.plots import BLUE, ORANGE, WIDTH
+from eventsnn.views.plots import BLUE, ORANGE, WIDTH, Picture, caption, shown
 
 GREY = "#7F7F7F"
 MARKERS = 400  # with more arrivals, lines alone are drawn
@@ -20,6 +22,7 @@ COUNTED = 60  # of more firing arrivals, the numbers of spikes are not written
 STEPS = 16  # about so many steps are numbered
 
 
+@checked
 def plot(observation: Observation, title: str = "") -> Figure:
     """The potential over the arrivals, in the order in which they came; a matplotlib Figure.
 
@@ -28,11 +31,11 @@ def plot(observation: Observation, title: str = "") -> Figure:
     taken back. Dashed lines are thresholds; a group neuron has those of all members, and its every
     spike takes theta / tau from all. Grey lines are where a step begins.
 
-    observation: of the neuron. title: of the figure ("": the neuron's name).
+    observation: of the neuron. title: of the figure ("": the neuron's name and the image).
     """
     rows = observation.arrivals
     wide = len(rows) > NARROW
-    figure = Figure(figsize=(WIDTH + 3 * wide, 3.4), layout="constrained")
+    figure = Picture(figsize=(WIDTH + 3 * wide, 3.6), layout="constrained")
     axes = figure.subplots()
     _draw_potential(axes, observation, wide)
     if observation.fires:
@@ -45,11 +48,13 @@ def plot(observation: Observation, title: str = "") -> Figure:
     axes.set_ylabel("potential (thresholds)" if observation.fires else "charge")
     _draw_legend(figure, rows)
     pad = 18 if observation.fires else 6
-    axes.set_title(title or observation.name, loc="left", fontsize=10, pad=pad, parse_math=False)
+    words = shown(title or f"{observation.name}, image {observation.image}", 90)
+    axes.set_title(words, loc="left", fontsize=10, pad=pad, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     if observation.fires:
         counts = observation.counts
         axes.text(0, 1.02, counts, transform=axes.transAxes, va="bottom", fontsize=8)
+    caption(figure, conditions(observation.simulation))
     return figure
 
 

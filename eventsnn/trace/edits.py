@@ -6,11 +6,12 @@ Spikes can be swapped, moved, dropped or delayed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import OWN, checked, named_fields
 from eventsnn.engine.event.order import WHOLE, Order, replay_order
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of
@@ -19,6 +20,7 @@ from eventsnn.trace.trace import Trace
 DROPPED = -1
 
 
+@named_fields
 class Swap(NamedTuple):
     """The deliveries of two spikes change places and times, the first with the first and so on.
 
@@ -29,6 +31,7 @@ class Swap(NamedTuple):
     b: int
 
 
+@named_fields
 class Move(NamedTuple):
     """A spike is delivered right before another, at its tick.
 
@@ -39,12 +42,14 @@ class Move(NamedTuple):
     before: int
 
 
+@named_fields
 class Drop(NamedTuple):
     """A spike is fired but never delivered. seq: the spike, by its seq in the trace."""
 
     seq: int
 
 
+@named_fields
 class Delay(NamedTuple):
     """A spike is delivered so many steps later; with a barrier its step waits for it.
 
@@ -55,9 +60,10 @@ class Delay(NamedTuple):
     steps: float
 
 
-Edit = Swap | Move | Drop | Delay
+Edit = Annotated[Swap | Move | Drop | Delay, OWN]  # each is judged where it is carried out
 
 
+@checked
 def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
     """The trace's list of deliveries, edited, as a policy (`engine.event.order.replay_order`).
 
@@ -125,6 +131,7 @@ def _part(trace: Trace, halves: int) -> NDArray[np.int64]:
     return 2 * of_projection + (deliveries["half"] != halves)
 
 
+@checked
 def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(place, tick) of each delivery after the edits, one after the other; both int64 [D].
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.exceptions import InputError
+from eventsnn.arguments import OWN, checked
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import Grid
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import bounds
 from eventsnn.trace.arrivals import (
@@ -25,7 +27,7 @@ from eventsnn.trace.arrivals import (
     is_clocked,
     total,
 )
-from eventsnn.trace.microscope import observe
+from eventsnn.trace.microscope import SAME_TRACE, observe
 from eventsnn.trace.observation import DRIVE, EVENT, ITSELF, Observation
 from eventsnn.trace.trace import Trace
 
@@ -56,13 +58,13 @@ class Link:
         c, y, x = self.position
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {self.layer} {self.neuron} (c {c}, y {y}, x {x}) fired "
+            f"spike {self.seq}: {one_line(self.layer)} {self.neuron} (c {c}, y {y}, x {x}) fired "
             f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}"
             f"{brought}"
         )
 
     def __repr__(self) -> str:
-        return f"<Link: spike {self.seq} of {self.layer} {self.neuron}>"
+        return f"<Link: spike {self.seq} of {one_line(self.layer)} {self.neuron}>"
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ class Chain:
     def __repr__(self) -> str:
         first = self.links[0]
         back = f"{len(self.links)} spikes back to {self.root}"
-        return f"<Chain of {back}, from spike {first.seq} in {first.layer}>"
+        return f"<Chain of {back}, from spike {first.seq} in {one_line(first.layer)}>"
 
 
-def explain_spike(trace: Trace, seq: int) -> Chain:
+@checked
+def explain_spike(trace: Trace, seq: Annotated[int, OWN]) -> Chain:
     """The `Chain` of causes of a spike, back to the drive.
 
     trace: a complete one. seq: the spike's place in the order of emission. Raises InputError where
@@ -143,9 +146,11 @@ def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.
 
 def _brought(trace: Trace, spike: np.void, fired: np.void) -> int | float:
     """The charge that a spike brought to the neuron of the spike that it fired."""
-    into = incoming(trace.simulation, int(fired["layer"]), int(fired["neuron"]))
-    synapses = next(s for s in into if s.source == spike["layer"])
-    return synapses.charge[spike["neuron"]].item() * int(spike["sign"])
+    for synapses in incoming(trace.simulation, int(fired["layer"]), int(fired["neuron"])):
+        if synapses.source == spike["layer"] and synapses.reached[spike["neuron"]]:
+            return synapses.charge[spike["neuron"]].item() * int(spike["sign"])
+    expected = f"a synapse from the cause of spike {fired['seq']} to its neuron"
+    raise InputError("trace", expected, "none", SAME_TRACE)
 
 
 def _root(trace: Trace, spike: np.void) -> tuple[str, int | float]:
@@ -216,10 +221,11 @@ class Explanation:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
         rows = [self._row(number, step) for number, step in enumerate(self.steps, 1)]
-        return f"<pre>{escape(str(self))}</pre>" + html_table(rows)
+        decided = str(conditions(self.observation.simulation))
+        return f"<pre>{escape(str(self))}</pre>" + html_page(decided, rows)
 
     def _row(self, number: int, step: dict[str, Any]) -> dict[str, Any]:
         """One of `steps` with its number, from 1, and charges in thresholds."""
@@ -230,7 +236,10 @@ class Explanation:
         return row
 
 
-def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
+@checked
+def explain_neuron(
+    trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]
+) -> Explanation:
     """The `Explanation` of a spiking neuron.
 
     trace, layer, neuron, and what is raised: as in `microscope.observe`. Raises InputError for the

@@ -6,11 +6,12 @@ figure = plot(observation)
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import OWN, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
@@ -25,7 +26,8 @@ __all__ = ["DRIVE", "EVENT", "ITSELF", "Observation", "arrival_type", "observe",
 SAME_TRACE = "give the network and settings that made the trace, and the whole of it"
 
 
-def observe(trace: Trace, layer: int | str, neuron: int | Grid) -> Observation:
+@checked
+def observe(trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]) -> Observation:
     """The `Observation` of one neuron.
 
     trace: the run. layer: name or number. neuron: number in the layer, or its position (c, y, x).

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from eventsnn.exceptions import one_line
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import total, worth
 
@@ -65,7 +67,7 @@ class Observation:
         """Layer, number and position, in words."""
         layer = self.simulation.network.layers[self.layer]
         c, y, x = layer.position(self.neuron)
-        return f"{layer.name}, neuron {self.neuron} (c {c}, y {y}, x {x})"
+        return f"{one_line(layer.name)}, neuron {self.neuron} (c {c}, y {y}, x {x})"
 
     @property
     def fires(self) -> bool:
@@ -104,7 +106,7 @@ class Observation:
         """
         numbers = self.simulation.arithmetic
         exponent = 0 if self.fires else numbers.readout_exponent
-        quanta = np.ldexp(np.asarray(values, np.float64), exponent - numbers.fraction_bits)
+        quanta = np.ldexp(np.asarray(values, np.float64), exponent - numbers.bits)
         return quanta / self.simulation.quanta[self.layer]
 
     def source(self, arrival: np.void) -> str:
@@ -117,7 +119,7 @@ class Observation:
             return "itself"
         if source == EVENT:
             return f"input {neuron}"
-        return f"{self.simulation.network.layers[source].name} {neuron}"
+        return f"{one_line(self.simulation.network.layers[source].name)} {neuron}"
 
     def table(self, limit: int | None = None) -> list[dict[str, Any]]:
         """One row an arrival, in thresholds. limit: only the first so many (None: all)."""
@@ -143,7 +145,8 @@ class Observation:
         return f"<Observation of {self.name}, image {self.image}: {count:,} arrivals, {fired}>"
 
     def _repr_html_(self) -> str:
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
-        title = f"{repr(self)[1:-1]}; the first 100 arrivals, in thresholds"
-        return f"<p>{title}</p>" + html_table(self.table(100))
+        title = f"{repr(self)[1:-1]}; {conditions(self.simulation)}"
+        title += "; the first 100 arrivals, in thresholds"
+        return html_page(title, self.table(100))

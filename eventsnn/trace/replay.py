@@ -14,17 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
-from eventsnn.engine.event.order import Order
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.prepared import Sink
 from eventsnn.simulation.simulation import Simulation
@@ -32,6 +33,7 @@ from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.changes import first_difference, spread, unheeded
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap, edited, named, recorded_order
 from eventsnn.trace.trace import Recorder, Trace
+from eventsnn.values import shaped
 
 __all__ = [
     "Swap",
@@ -103,7 +105,7 @@ class Replayed:
         """A spike in words."""
         if spike is None:
             return "none"
-        layer = self.trace.names[spike["layer"]]
+        layer = one_line(self.trace.names[spike["layer"]])
         return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
 
     def _layer(self, name: str) -> str:
@@ -113,7 +115,7 @@ class Replayed:
         if len(rows) > SHOWN:
             steps += ", …"
         plural = "s" if len(rows) > 1 else ""
-        return f"  {name}: {_counts(rows)}, in step{plural} {steps}"
+        return f"  {one_line(name)}: {_counts(rows)}, in step{plural} {steps}"
 
     def _outcome(self) -> str:
         """What changed in the readout, in words."""
@@ -139,9 +141,10 @@ class Replayed:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from eventsnn.views.tables import html_table
+        from eventsnn.views.tables import html_page
 
-        return f"<pre>{escape(str(self))}</pre>" + (html_table(self.spread) if self.spread else "")
+        decided = str(conditions(self.trace.simulation))
+        return f"<pre>{escape(str(self))}</pre>" + html_page(decided, self.spread)
 
 
 def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
@@ -150,6 +153,7 @@ def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
     return f"{gained} {unit}gained, {lost} lost, {moved} moved"
 
 
+@checked
 def replay(
     simulation: Simulation,
     trace: Trace,
@@ -169,8 +173,7 @@ def replay(
     simulation = trace.simulation
     edits = tuple(edits)
     run, found = _play_again(trace)
-    names = trace.spikes.dtype.names or ()
-    if not all(np.array_equal(found.spikes[name], trace.spikes[name]) for name in names):
+    if not _same(found, trace):
         expected = "a trace that this simulation reproduces"
         raise InputError("trace", expected, "another", "give the settings that made it")
     before = _readout(run)
@@ -186,6 +189,16 @@ def replay(
         simulation.output(np.stack([before, _readout(run)]), simulation.steps),
         unheeded(trace, found, edits),
     )
+
+
+def _same(one: Trace, other: Trace) -> bool:
+    """Whether two runs of an image are the same, event by event."""
+    same = one.end == other.end and np.array_equal(one.starts, other.starts)
+    for name in ("spikes", "deliveries", "input_deliveries"):
+        ones, others = getattr(one, name), getattr(other, name)
+        fields = ones.dtype.names or ()
+        same &= all(np.array_equal(ones[field], others[field]) for field in fields)
+    return bool(same)
 
 
 def _play_again(trace: Trace, edits: Sequence[Edit] = ()) -> tuple[EventRun, Trace]:
@@ -211,6 +224,7 @@ def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | Non
         raise InputError("simulation", "the one that made the trace", found)
     if pixels is None:
         return
+    trace.simulation.check_pixels("pixels", pixels, 3)
     drive = np.atleast_2d(trace.simulation.drive(pixels, trace.number))
     same = np.array_equal(np.atleast_2d(trace.drive), drive)
     if same and trace.simulation.encoding.kind == "events":
@@ -225,11 +239,12 @@ def _inputs(inputs: NDArray[np.int64] | None) -> NDArray[np.int64]:
     return np.zeros((0, 4), np.int64) if inputs is None else inputs
 
 
+@checked
 def begin(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     sink: Sink | None = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
@@ -242,13 +257,14 @@ def begin(
     none). mute, inputs: as in a `Trace`. Raises InputError for another engine, and Overflow for
     drive that is too large for the arithmetic.
     """
-    return engine_of(simulation).begin(
-        drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs
-    )
+    engine = engine_of(simulation)
+    shaped("drive", np.atleast_2d(drive), None, len(simulation.resting))
+    return engine.begin(drive, number=number, sink=sink, order=order, mute=mute, inputs=inputs)
 
 
+@checked
 def run_at(
-    trace: Trace, number: int, edits: Sequence[Edit] = (), sink: Sink | None = None
+    trace: Trace, number: Annotated[int, OWN], edits: Sequence[Edit] = (), sink: Sink | None = None
 ) -> EventRun:
     """The recorded run, edited or not, right before it takes an event from the queue.
 
@@ -272,7 +288,8 @@ def run_at(
     return run
 
 
-def state_at(trace: Trace, number: int) -> State:
+@checked
+def state_at(trace: Trace, number: Annotated[int, OWN]) -> State:
     """The engine's whole `State` right before an event: potentials, memories, queue.
 
     trace, number, and what is raised: as in `run_at`.
@@ -280,6 +297,7 @@ def state_at(trace: Trace, number: int) -> State:
     return run_at(trace, number).state
 
 
+@checked
 def branch(
     run: EventRun,
     trace: Trace | None = None,
@@ -341,11 +359,12 @@ def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
     heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]
 
 
+@checked
 def play(
     simulation: Simulation,
     drive: NDArray[Any],
-    number: int = 0,
-    order: Order | None = None,
+    number: Natural = 0,
+    order: Any = None,
     mute: NDArray[np.uint8] | None = None,
     inputs: NDArray[np.int64] | None = None,
 ) -> tuple[EventRun, Trace]:

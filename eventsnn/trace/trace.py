@@ -1,7 +1,7 @@
 """What was recorded of one image: every spike, and every delivery as the queue gave it out.
 
 A `Trace` is in memory. `files.TraceFile` streams one to HDF5 while the run goes on, so that memory
-stays flat; its spikes are a superset of SONATA's. `files.read_trace` reads it back.
+stays flat (`format` says what it holds). `reading.read_trace` reads it back.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from eventsnn.arguments import Natural, checked
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
 from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.values import shown
 
 # drive, or an evaluation of the neuron's own (the end of a window or a refractory period)
 NO_CAUSE = -1
@@ -32,10 +34,10 @@ DELIVERY = np.dtype(
         ("projection", "i4"),
     ]
 )
-# column of a trace file -> (dtype, unit, description); dtype v: that of potentials
+# column of a trace file -> (dtype, unit, description); dtype v: that of potentials, and their unit
 COLUMNS = {
-    "timestamps": ("f8", "steps", "time of the spike"),
-    "node_ids": ("i8", "", "neuron number in the layer: (y * W + x) * C + c"),
+    "timestamps": ("f8", "ms", "time of the spike; a step is 1 ms"),
+    "node_ids": ("u8", "", "neuron number in the layer: (y * W + x) * C + c"),
     "seq": ("u8", "", "place in the order of emission, over all layers"),
     "tick": ("i8", "ticks", "time of the spike"),
     "step": ("i4", "steps", "time step, counted from 0"),
@@ -51,8 +53,8 @@ COLUMNS = {
         "",
         "seq of the spike whose arrival fired it; -1: drive, or the neuron's own evaluation",
     ),
-    "v_before": ("v", "2^-F thresholds", "potential at the evaluation"),
-    "v_after": ("v", "2^-F thresholds", "potential after this spike"),
+    "v_before": ("v", "", "potential at the evaluation"),
+    "v_after": ("v", "", "potential after this spike"),
 }
 
 
@@ -243,20 +245,27 @@ class Trace:
 
         name: the layer's name, or its number. Raises InputError for a layer that does not exist.
         """
-        if isinstance(name, (int, np.integer)) and 0 <= name < len(self.names):
+        whole = isinstance(name, (int, np.integer)) and not isinstance(name, bool)
+        if whole and 0 <= name < len(self.names):  # type: ignore[operator]
             return int(name)
-        if name not in self.names:
-            raise InputError("layer", f"one of {', '.join(self.names)}, or its number", repr(name))
+        if not isinstance(name, str) or name not in self.names:
+            raise InputError("layer", f"one of {', '.join(self.names)}, or its number", shown(name))
         return self.names.index(name)
 
+    @checked
     def of(
-        self, layer: int | str | None = None, neuron: int | None = None, step: int | None = None
+        self,
+        layer: int | str | None = None,
+        neuron: Natural | None = None,
+        step: Natural | None = None,
     ) -> NDArray[np.void]:
         """The spikes of a layer, neuron or step; structured, as `spikes`.
 
         layer: name or number. neuron: number in its layer. step: counted from 0. None: of all.
-        Raises InputError for a layer that does not exist.
+        Raises InputError for a layer or step that does not exist.
         """
+        if step is not None and step >= len(self.starts):
+            raise InputError("step", f"0 to {len(self.starts) - 1}", step)
         keep = np.ones(len(self.spikes), bool)
         if layer is not None:
             keep &= self.spikes["layer"] == self.layer(layer)
@@ -271,7 +280,7 @@ class Trace:
             import pandas
         except ImportError:
             raise InputError(
-                "to_pandas", "pandas", "none installed", "pip install 'eventsnn[pandas]'"
+                "to_pandas", "pandas", "none installed", "pip install pandas"
             ) from None
         spikes = pandas.DataFrame(self.spikes)
         spikes["layer"] = pandas.Categorical.from_codes(self.spikes["layer"], self.names)
@@ -351,7 +360,10 @@ def _drive(run: EventRun) -> NDArray[Any]:
     return run.drive[0] if len(run.drive) == 1 else run.drive
 
 
-def record(simulation: Simulation, pixels: NDArray[Any], number: int = 0) -> tuple[EventRun, Trace]:
+@checked
+def record(
+    simulation: Simulation, pixels: NDArray[Any], number: Natural = 0
+) -> tuple[EventRun, Trace]:
     """Runs one image and returns (its finished `EventRun`, its `Trace`).
 
     simulation: with the event engine. pixels: a raw image [C, H, W], or input events int64 [E, 4]

@@ -5,14 +5,23 @@ Colours are those of Okabe and Ito, which the colour-blind can tell apart; shape
 
 from __future__ import annotations
 
+import io
 import os
+import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 from matplotlib.ticker import AutoLocator, NullLocator
+
+from eventsnn.arguments import Count, checked
+from eventsnn.exceptions import one_line
+from eventsnn.views.tables import check_rows
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
@@ -28,22 +37,97 @@ WIDTH = 5.2
 # with more layers the names of all would not be readable
 MOST_BARS = 60
 DPI = 200
+DPI_OF_NOTEBOOKS = 100
+SMALL = 7.5  # points, of what a picture is of
+LETTER = 0.6  # of a letter's height, its mean width
 
 
+class Picture(Figure):
+    """A Figure that Jupyter shows, whether matplotlib is set up for notebooks or not."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        with _without_warnings():
+            self.savefig(file, format="png", dpi=DPI_OF_NOTEBOOKS)
+        return file.getvalue()
+
+
+@checked
 def accuracy_figure(
-    rows: Sequence[Mapping[str, Any]], ann_accuracy: float | None, title: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    ann_accuracy: float | None,
+    title: str = "",
+    conditions: object = "",
 ) -> Figure:
     """Accuracy against time steps, with 95 % intervals, as a Figure.
 
     rows: as in accuracy.csv. ann_accuracy: the ANN's, from 0 to 1, or None without labels; then the
     share of images that are classified as the ANN does is shown instead. title: of the picture.
+    conditions: as for `caption`.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
+    check_rows(rows, ("T", key))
+    figure = Picture(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
+    key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
+    _draw_accuracy(axes, rows, ann_accuracy, key)
+    _finish(axes, title, "both")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    caption(figure, conditions)
+    return figure
+
+
+def result_figure(
+    rows: Sequence[Mapping[str, Any]],
+    layers: Sequence[Mapping[str, Any]],
+    title: str = "",
+    conditions: object = "",
+) -> Figure:
+    """Accuracy against time steps beside the firing rate of each layer, as a Figure.
+
+    rows: as in accuracy.csv; without labels (none) the rates stand alone. layers: as for
+    `rates_figure`. title: of the picture. conditions: as for `caption`.
+    """
+    height = max(3.6, _height(layers))
+    if not rows:
+        return rates_figure(layers, title, conditions)
+    figure = Picture(figsize=(2 * WIDTH, height), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_accuracy(left, rows, None, "accuracy")
+    _finish(left, "", "both")
+    _draw_rates(right, layers)
+    _finish(right, "", "x")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(shown(title, 100), fontsize=10, parse_math=False)
+    caption(figure, conditions)
+    return figure
+
+
+def caption(figure: Figure, conditions: object) -> None:
+    """Writes what a picture is of above it, small, below its title where it has one for all.
+
+    figure: the picture. conditions: its engine, order, neuron and so on, as a line ("": none).
+    """
+    words = one_line(conditions, 1000)
+    if not words:
+        return
+    # lines break between parts, not inside them
+    words = "; ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in words.split("; "))
+    title = figure.get_suptitle()
+    letters = int(72 * figure.get_figwidth() / (LETTER * SMALL))
+    lines = [*textwrap.wrap(title, letters), *textwrap.wrap(words, letters)]
+    figure.suptitle("\n".join(lines), fontsize=SMALL, parse_math=False)
+
+
+def _draw_accuracy(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], ann_accuracy: float | None, key: str
+) -> None:
+    """Draws a column of rows against T. ann_accuracy: a line. key: the column."""
     steps = [row["T"] for row in rows]
-    share = _percent(rows, "agreement_with_ann" if ann_accuracy is None else "accuracy")
-    if ann_accuracy is not None:
+    share = _percent(rows, key)
+    if key == "accuracy":
         _show_intervals(axes, steps, rows)
+    if ann_accuracy is not None:
         label = f"ANN, {ann_accuracy:.2%}"
         axes.axhline(100 * ann_accuracy, color=ORANGE, ls="--", lw=1.5, label=label)
     label = f"SNN, {share[-1]:.2f}% at T = {steps[-1]}"
@@ -52,14 +136,11 @@ def accuracy_figure(
     axes.set_xscale("log", base=2)
     margin = max(1.02, (max(steps) / min(steps)) ** 0.06)
     axes.set_xlim(min(steps) / margin, max(steps) * margin)
-    shown = _spread(steps)
-    axes.set_xticks(shown, [str(t) for t in shown])
+    ticks = _spread(steps)
+    axes.set_xticks(ticks, [str(t) for t in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("time steps T")
-    axes.set_ylabel("same class as the ANN (%)" if ann_accuracy is None else "accuracy (%)")
-    _finish(axes, title, "both")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    return figure
+    axes.set_ylabel("accuracy (%)" if key == "accuracy" else "same class as the ANN (%)")
 
 
 def _show_intervals(axes: Axes, steps: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -77,43 +158,69 @@ def _percent(rows: Sequence[Mapping[str, Any]], key: str) -> list[float]:
     return [100 * row[key] for row in rows]
 
 
-def rates_figure(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+@checked
+def rates_figure(
+    rows: Sequence[Mapping[str, Any]], title: str = "", conditions: object = ""
+) -> Figure:
     """Firing rate of each layer, in spikes per neuron and step, as a Figure.
 
-    rows: as in layers.csv, without the readout. title: of the picture.
+    rows: as in layers.csv, without the readout. title: of the picture. conditions: as for
+    `caption`.
     """
-    few = len(rows) <= MOST_BARS
-    figure = Figure(figsize=(WIDTH, 1.1 + 0.2 * len(rows) if few else 13), layout="constrained")
+    check_rows(rows, ("layer", "rate", "shape"))
+    figure = Picture(figsize=(WIDTH, _height(rows)), layout="constrained")
     axes = figure.subplots()
+    _draw_rates(axes, rows)
+    _finish(axes, title, "x")
+    caption(figure, conditions)
+    return figure
+
+
+def _height(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Of a picture with a bar for each layer, in inches."""
+    return 1.3 + 0.2 * len(rows) if len(rows) <= MOST_BARS else 13
+
+
+def _draw_rates(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws a bar a layer. rows: as for `rates_figure`."""
     rates = _percent(rows, "rate")
     bars = axes.barh(range(len(rows)), rates, color=BLUE, height=0.7)
-    axes.set_xlim(0, 1.12 * max(rates) or 1)
+    axes.set_xlim(0, 1.12 * max(rates, default=0) or 1)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    if few:
-        names = [f"{_shorten(row['layer'])}  {row['shape']}" for row in rows]
+    if len(rows) <= MOST_BARS:
+        names = [f"{shown(row['layer'])}  {row['shape']}" for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
         axes.bar_label(bars, [f"{rate:.1f}" for rate in rates], fontsize=8, padding=2)
     else:
         axes.yaxis.set_major_locator(AutoLocator())
         axes.set_ylabel("layer")
     axes.set_xlabel("spikes per neuron and step (%)")
-    _finish(axes, title, "x")
-    return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG, without a warning for letters that the font does not have.
+@checked
+def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None:
+    """Write a figure, without a warning for letters that the font does not have.
 
-    figure: the picture. path: the file.
+    figure: the picture. path: the file, .png or .svg. dpi: dots an inch, of a PNG.
     """
+    for legend in figure.findobj(Legend):
+        for text in legend.findobj(Text):  # of which some are names of files
+            text.set_parse_math(False)
+    with _without_warnings():
+        figure.savefig(path, dpi=dpi)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Inside `with`, matplotlib says nothing of letters that the font does not have."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(path, dpi=DPI)
+        yield
 
 
 def _finish(axes: Axes, title: str, grid: Literal["both", "x"]) -> None:
     """Title, grid and frame. grid: across which axes it goes."""
-    axes.set_title(_shorten(title, 52), fontsize=10, parse_math=False)
+    axes.set_title(shown(title, 52), fontsize=10, parse_math=False)
     axes.grid(axis=grid, color="0.85", lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -135,5 +242,10 @@ def _spread(steps: Sequence[int]) -> list[int]:
     return sorted(chosen)
 
 
-def _shorten(text: str, limit: int = 24) -> str:
-    return text if len(text) <= limit else text[: limit // 2] + "…" + text[1 - limit // 2 :]
+def shown(text: str, limit: int = 24) -> str:
+    """A text of a file, such as a layer's name, as a picture shows it: on one printable line.
+
+    text: of any length. limit: the most letters; the middle is left out beyond.
+    """
+    line = one_line(text, len(text))
+    return line if len(line) <= limit else line[: limit // 2] + "…" + line[1 - limit // 2 :]

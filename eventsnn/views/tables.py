@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from eventsnn.exceptions import InputError
+from eventsnn.arguments import Count, checked
+from eventsnn.exceptions import InputError, one_line
+from eventsnn.values import not_empty, shown
 
 Row = Mapping[str, Any]
 # key -> (heading, format spec)
@@ -30,21 +32,40 @@ COLUMNS = {
 }
 # characters of a name in a text table
 WIDEST = 28
+# characters of a name that are ever shown
+MOST_LETTERS = 1000
 UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
+@checked
 def text_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
     """Rows as aligned text; numbers stand on the right.
 
     rows: dicts with the same keys, one or more. columns: key -> (heading, format spec); keys that
     are not there head their own columns.
     """
+    check_rows(rows)
     cells = [_headings(rows[0], columns)]
     for row in rows:
         cells.append([_shorten(cell) for cell in _cells(row, columns)])
     widths = [max(map(len, column)) for column in zip(*cells)]
     left = [isinstance(value, str) for value in rows[0].values()]
     return "\n".join(_line(row, widths, left) for row in cells)
+
+
+def check_rows(rows: Sequence[Row], keys: Iterable[str] | None = None) -> None:
+    """Raises InputError for rows that make no table.
+
+    rows: dicts, one or more. keys: that each must have; None: those of the first, and no others.
+    """
+    not_empty("rows", rows)
+    for i, row in enumerate(rows):
+        missing = [key for key in (rows[0] if keys is None else keys) if key not in row]
+        if missing or (keys is None and len(row) != len(rows[0])):
+            wanted = ", ".join(map(str, rows[0] if keys is None else keys))
+            raise InputError(
+                "rows", f"dicts with {wanted}", f"row {i} with {', '.join(map(str, row))}"
+            )
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
@@ -56,15 +77,27 @@ def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> 
     return "  ".join(padded).rstrip()
 
 
+@checked
 def html_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
     """Rows as an HTML table, for notebooks; numbers stand on the right.
 
     rows, columns: as in `text_table`.
     """
+    check_rows(rows)
     sides = ["left" if isinstance(value, str) else "right" for value in rows[0].values()]
     head = _html_line("th", _headings(rows[0], columns), sides)
     body = "".join(_html_line("td", _cells(row, columns), sides) for row in rows)
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def html_page(words: object, rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
+    """A paragraph of words and a table below it, as HTML for notebooks; names are escaped in both.
+
+    words: of any kind, such as an object, whose `repr` is taken without its angle brackets. rows,
+    columns: as in `text_table`; without rows there is no table.
+    """
+    text = words if isinstance(words, str) else repr(words)[1:-1]
+    return f"<p>{html.escape(text)}</p>" + (html_table(rows, columns) if rows else "")
 
 
 def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
@@ -76,18 +109,21 @@ def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
     return f"<tr>{''.join(parts)}</tr>"
 
 
+@checked
 def write_csv(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
     """Write rows as a CSV file with a header.
 
     path: the file. rows: dicts with the same keys, one or more; numbers are written in full
     precision, None as nothing.
     """
+    check_rows(rows)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
+@checked
 def in_unit(values: Iterable[float]) -> tuple[str, float]:
     """(unit, factor) in which the largest of some numbers is a readable one.
 
@@ -111,7 +147,8 @@ def _cells(row: Row, columns: Headings) -> list[str]:
 
 def _cell(value: Any, spec: str) -> str:
     if value is None or isinstance(value, str):
-        return value or ""
+        # names of files may hold what would move the cursor of a terminal
+        return one_line(value or "", MOST_LETTERS)
     if spec or isinstance(value, int):
         return format(value, spec)
     return format(value, ",.4g" if abs(value) < 1000 else ",.0f")
@@ -146,9 +183,10 @@ class ByLayer:
         return dataset(variables, layer=names)
 
     def _repr_html_(self) -> str:
-        return f"<p>{repr(self)[1:-1]}</p>" + html_table(self.table())
+        return html_page(self, self.table())
 
 
+@checked
 def dataset(variables: Mapping[str, tuple[Any, Any]], **coordinates: Any) -> Any:
     """An xarray Dataset; needs xarray.
 
@@ -158,18 +196,22 @@ def dataset(variables: Mapping[str, tuple[Any, Any]], **coordinates: Any) -> Any
     return optional("xarray").Dataset(variables, coordinates)
 
 
+@checked
 def optional(name: str) -> Any:
     """A package that is not needed otherwise.
 
     name: the package's. Raises InputError where it is not installed.
     """
+    if not name:
+        raise InputError("name", "a package", shown(name))
     try:
         return import_module(name)
     except ImportError:
         raise InputError(f"to_{name}", name, "none installed", f"pip install {name}") from None
 
 
-def report_steps(steps: int) -> list[int]:
+@checked
+def report_steps(steps: Count) -> list[int]:
     """The numbers of time steps that a report shows: 1, 2, 4, … up to and including `steps`.
 
     steps: how many steps were run.

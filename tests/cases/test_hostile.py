@@ -12,7 +12,6 @@ from eventsnn.readers import load, write_native
 from eventsnn.run import main
 from eventsnn.trace.files import read_trace
 
-MARKUP = pytest.mark.xfail(strict=True, reason="names stand unescaped in front of the table")
 LOAD = """
 import sys
 from eventsnn import InputError, load
@@ -58,9 +57,9 @@ def marked_up():
 @pytest.mark.parametrize(
     "represented",
     [
-        pytest.param(lambda result: result.network, marks=MARKUP),
+        lambda result: result.network,
         lambda result: result,
-        pytest.param(lambda result: result.observe(0, 0), marks=MARKUP),
+        lambda result: result.observe(0, 0),
         lambda result: result.explain(0, 0),
         lambda result: result.replay(),
     ],
@@ -98,14 +97,12 @@ def named_paths(tmp_path_factory):
     return folder / "out", eventsnn.simulate(convert(graph), images, steps=4, engine="event")
 
 
-@pytest.mark.xfail(strict=True, reason="layers with / in their names are left out")
 def test_spikes_of_layers_named_as_paths_are_written_as_gdf(named_paths):
     out, result = named_paths
     lines = (out / "spikes-0.gdf").read_text().splitlines()
     assert len(lines) == result.spikes[0, :-1].sum() > 0
 
 
-@pytest.mark.xfail(strict=True, reason="layers with / in their names are left out")
 def test_layers_named_as_paths_are_populations_of_sonata(named_paths):
     out, result = named_paths
     with h5py.File(out / "spikes-0.h5") as file:
@@ -115,7 +112,6 @@ def test_layers_named_as_paths_are_populations_of_sonata(named_paths):
     assert sorted(found) == sorted(expected) and min(expected) > 0
 
 
-@pytest.mark.xfail(strict=True, reason="layers with / in their names become nested groups")
 def test_a_trace_of_layers_named_as_paths_is_read(named_paths):
     out, result = named_paths
     trace = read_trace(out / "trace-0.h5", result.simulation)

@@ -71,7 +71,6 @@ def test_quantised_weights_are_scaled_or_named(tmp_path):
 
 # keras-team/keras 11104
 @pytest.mark.parametrize("join", ["Concatenate", "Add"])
-@pytest.mark.xfail(strict=True, reason="the refusal of over 64 inputs contradicts itself")
 def test_seventy_branches_are_joined_or_the_limit_is_said(join, tmp_path):
     names, kernels = [f"c{i}" for i in range(70)], random(70)
     layers = [keras_layer("InputLayer", "x", [], batch_input_shape=[None, 6, 6, 1])]
@@ -130,7 +129,6 @@ def test_normalisation_in_front_of_max_pooling_is_moved_behind(tmp_path):
     agrees(load(path), images, normed.max(axis=(1, 2)) @ kernels[1])
 
 
-@pytest.mark.xfail(strict=True, reason="a network without an activation is refused")
 def test_a_network_without_a_hidden_layer_is_converted(tmp_path):
     kernel = random(4, 2)
     layers = [keras_layer("Flatten", "f", batch_input_shape=[None, 2, 2, 1]), keras_dense("d", 2)]

@@ -95,7 +95,19 @@ def test_adaptive_pooling_to_a_larger_map_repeats_it():
     as_torch(nn.Sequential(*layers, *ending), (3, 32, 32))
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is a vector is refused")
 def test_a_network_on_vectors_is_converted():
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     as_torch(module, (4,))
+
+
+def test_max_pooling_beside_normalisation_of_both_signs():
+    first, second = nn.BatchNorm2d(6), nn.BatchNorm2d(4)
+    with torch.no_grad():
+        for norm in first, second:
+            norm.weight.copy_(torch.linspace(-1.5, 1, len(norm.weight)))
+            norm.bias.normal_()
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+    behind = nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), first, nn.MaxPool2d(3, 2, 1)
+    in_front = nn.Conv2d(6, 4, 3), nn.MaxPool2d(2), second, nn.ReLU()
+    as_torch(nn.Sequential(*behind, *in_front, nn.Flatten(), nn.Linear(36, 3)), (2, 16, 16))

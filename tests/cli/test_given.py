@@ -106,10 +106,9 @@ def test_another_content_is_another_run(run, here):
     ids = []
     for number, path in ((1.5, "t.json"), (1.25, "t.json"), (1.5, "t.json"), (1.5, "other.json")):
         (here / path).write_text(json.dumps({FIRST: number, SECOND: 2}))
-        status, _, err = run("--thresholds", path)
+        status, out, err = run("--thresholds", path)
         assert (status, err) == (0, "")
-        newest = max(here.glob("runs/*"), key=lambda entry: entry.stat().st_mtime_ns)
-        ids.append(summary(newest)["id"])
+        ids.append(summary(here / out.rpartition("results in ")[2].strip())["id"])
     assert ids[0] == ids[2] == ids[3] != ids[1] and len(list(here.glob("runs/*"))) == 2
     assert Settings(thresholds="t.json").id("a") != Settings().id("a")
 
@@ -119,7 +118,9 @@ def test_results_of_another_content_are_not_gone_on_with(run, here):
     assert run("--thresholds", "t.json", "--out", "a")[0] == 0
     before = summary(here / "a")["id"]
     (here / "t.json").write_text(json.dumps({FIRST: 1, SECOND: 2}))
-    status, out, _ = run("--thresholds", "t.json", "--out", "a")
+    status, _, err = run("--thresholds", "t.json", "--out", "a")
+    assert status == 2 and "files named by options that have other content" in err
+    status, out, _ = run("--thresholds", "t.json", "--out", "a", "--overwrite")
     assert status == 0 and "going on" not in out
     assert summary(here / "a")["id"] != before and thetas(here / "a") == [1.0, 2.0]
 

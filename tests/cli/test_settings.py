@@ -20,6 +20,7 @@ OTHER = {
     "input_scale": 0.5,
     "input_mean": (1.0, 2.0),
     "input_std": (255,),
+    "input_channels": "reversed",
     "data": "b",
     "split": "train",
     "limit": 3,
@@ -96,6 +97,7 @@ ELSEWHERE = {
     "input_scale",
     "input_mean",
     "input_std",
+    "input_channels",
     "data",
 }
 
@@ -173,6 +175,7 @@ BAD = [
     ("input_mean", (float("inf"),), "numbers"),
     ("input_std", (1.0, 0.0), "from 1e-30"),
     ("input_std", (True,), "numbers"),
+    ("input_channels", "BGR", "same, reversed"),
     ("data", 3, "text"),
     ("split", "valid", "train, test"),
     ("split", None, "train, test"),
@@ -215,6 +218,7 @@ BAD = [
     ("batch", 0, "from 1"),
     ("out", "", "text"),
     ("quiet", 1, "true or false"),
+    ("overwrite", 1, "true or false"),
     ("json", "yes", "true or false"),
     ("neuron", "izhikevich", "if, if-hard, snm, st-bif, gn, lif, adaptive, tpp"),
     ("residual", "drop", "keep, reroute"),

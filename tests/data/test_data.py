@@ -449,7 +449,7 @@ def test_pixels_that_are_not_finite_are_refused(store, value):
 
 
 @pytest.mark.parametrize(
-    "shape", [(3,), (3, 16), (3, 1, 4, 4, 1), (), (0, 4, 4), (3, 0, 4), (3, 1, 4, 0)]
+    "shape", [(3,), (3, 0), (3, 1, 4, 4, 1), (), (0, 4, 4), (3, 0, 4), (3, 1, 4, 0)]
 )
 def test_other_shapes_of_pixels_are_refused(store, shape):
     refuse(store(x=np.zeros(shape, np.uint8)), "train.dat: x")
@@ -705,8 +705,8 @@ def test_other_things_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     refuse(tmp_path, "notes.txt", "pipe")
     refuse(tmp_path / "notes.txt", "5 bytes")
-    np.save(tmp_path / "a.npy", make_pixels(2, 4, 4))
-    refuse(tmp_path / "a.npy", "another kind of file", ".npz")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG" + bytes(40))
+    refuse(tmp_path / "a.png", "another kind of file", ".npz")
     for spec in None, "", 3, b"", ["a"]:
         refuse(spec)
 

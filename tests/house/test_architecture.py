@@ -12,9 +12,9 @@ import eventsnn
 PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
-    ("exceptions", "interrupts", "options", "registry", "version"),
+    ("arguments", "exceptions", "interrupts", "options", "registry", "values", "version"),
     ("neurons", "data", "views", "ann", "files", "statistics"),
-    ("engine", "network", "readers"),
+    ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
     ("result", "export"),
@@ -133,7 +133,11 @@ def test_the_engine_knows_the_contract_of_neurons_and_how_kernels_are_kept():
 
 
 def test_statistics_know_no_network():
-    assert imports_of("eventsnn.statistics") == {"eventsnn.exceptions"}
+    assert imports_of("eventsnn.statistics") == {
+        "eventsnn.arguments",
+        "eventsnn.exceptions",
+        "eventsnn.values",
+    }
 
 
 def test_only_commands_import_what_commands_need():

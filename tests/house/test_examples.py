@@ -74,15 +74,18 @@ def test_first_look(pyplot):
     assert all(
         hasattr(thing, "_repr_html_") and "<table>" in thing._repr_html_() for thing in shown[1:3]
     ), "the network and the result"
-    accuracy, rates, pictures = (pyplot.figure(number) for number in pyplot.get_fignums())
-    assert accuracy.axes[0].lines[1].get_ydata() == pytest.approx(
-        [100 * result.accuracy(t) for t in range(1, 33)]
+    drawn, neuron = shown[3], shown[-1]
+    assert drawn.axes[0].lines[0].get_ydata() == pytest.approx(
+        [100 * result.accuracy(t) for t in (1, 2, 4, 8, 16, 32)]
     )
-    assert [bar.get_width() for bar in rates.axes[0].patches] == pytest.approx(100 * result.rates())
+    worst = names["worst"]
+    assert worst.error and names["events"].observe(worst.layer, worst.neuron, worst.image)
+    assert worst.layer in neuron.axes[0].get_title(loc="left")
+    assert all(figure._repr_png_() for figure in (drawn, neuron)), "Jupyter shows them"
+    (pictures,) = (pyplot.figure(number) for number in pyplot.get_fignums())
     assert len(pictures.axes) == 8
     for i, axes in zip(names["chosen"], pictures.axes):
         assert np.array_equal(axes.images[0].get_array(), images.pixels[i, 0])
         assert axes.get_title().startswith(names["net"].meta["classes"][result.predictions()[i]])
-    for figure in (accuracy, rates, pictures):
-        figure.canvas.draw()
-        assert np.asarray(figure.canvas.buffer_rgba())[..., :3].std() > 10
+    pictures.canvas.draw()
+    assert np.asarray(pictures.canvas.buffer_rgba())[..., :3].std() > 10

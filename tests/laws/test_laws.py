@@ -97,14 +97,16 @@ def total_drive(simulation, image, number=0):
 
 def arrived(simulation, drive, counts):
     """int64 [neurons]: drive and the charge of so many net spikes of each neuron; of a pool the
-    largest count in its windows.
+    largest count in its windows, or the smallest.
     """
     counts, result = by_layer(simulation, counts), by_layer(simulation, np.array(drive, np.int64))
-    for p in twin_net(simulation).projections:
-        if simulation.network.layers[p.target].pools:
-            result[p.target] = np.where(p.mask, counts[p.source], np.iinfo(np.int64).min).max(
-                axis=1
-            )
+    net = twin_net(simulation)
+    for p in net.projections:
+        if net.layers[p.target].pool:
+            minima = net.layers[p.target].minima
+            members = [counts[p.source][row] for row in p.mask]
+            ends = [min(m) if i in minima else max(m) for i, m in enumerate(members)]
+            result[p.target] = np.array(ends)
         else:
             result[p.target] = result[p.target] + p.weights.astype(np.int64) @ counts[p.source]
     return np.concatenate(result)
@@ -331,12 +333,12 @@ def test_law_4_theorem_1_of_srp(make):
     seen, at_rest = set(), 0
     for T, bits in ((1, None), (2, None), (4, None), (8, None), (2, COARSE), (5, COARSE)):
         simulation, pixels = random_simulation(
-            1200 + T, GRAPHS[make], "if", images=2, steps=T, fraction_bits=bits
+            1200 + T, GRAPHS[make], "if", images=4, steps=T, fraction_bits=bits
         )
         batch = simulation.run(pixels, neurons=True)
         bits = simulation.arithmetic.fraction_bits
         stages, _ = random_simulation(
-            1200 + T, GRAPHS[make], "if", images=2, steps=2, srp=T, fraction_bits=bits
+            1200 + T, GRAPHS[make], "if", images=4, steps=2, srp=T, fraction_bits=bits
         )
         masks = stages.run(pixels, neurons=True).masks
         neurons, one = kinds(simulation)[0], simulation.arithmetic.one.item()

@@ -4,8 +4,9 @@ says.
 
 import numpy as np
 import pytest
-from support.networks import Builder, random_graph, random_pixels
+from support.networks import Builder, random_graph, random_pixels, turned
 
+import eventsnn
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.network import check, connect, linear, network, thresholds
@@ -79,7 +80,7 @@ def test_largest_is_the_maximum_over_each_window():
     )
     x = np.random.default_rng(2).normal(size=(3, 2, 8, 8))
     expected = ann.apply(b.nodes[0], [x])
-    found = linear.largest(
+    found = linear.pooled(
         linear.max_pool(b.nodes[0], (2, 8, 8)), x.reshape(3, 2, -1).transpose(0, 2, 1)
     )
     assert np.array_equal(found.transpose(0, 2, 1).reshape(3, *b.shapes[pool]), expected)
@@ -107,19 +108,13 @@ def test_the_output_may_be_a_swapped_pool():
     assert network.graph.output == network.layers[-2].name and network.layers[-2].pools
 
 
-@pytest.mark.parametrize(
-    "why", ("falling batch normalisation", "a second user", "no activation", "a sum", "the input")
-)
+@pytest.mark.parametrize("why", ("a second user", "no activation", "a sum", "the input"))
 def test_pools_that_cannot_be_exact_are_refused_with_a_way_out(why):
     b = new(5)
     act = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]))
     conv = {"the input": "input", "a sum": b.add("Add", [act, act])}.get(why) or b.conv(act, 2)
     pool = b.add("MaxPool", [conv], POOL)
-    x = b.bn(pool) if why == "falling batch normalisation" else pool
-    b.nodes[-1].params.get("scale", np.ones(1))[0] = -1  # of the batch normalisation
-    if why in ("no activation", "a sum", "the input"):
-        x = b.conv(pool)
-    y = b.activation(x)
+    y = b.activation(pool if why == "a second user" else b.conv(pool))
     flat = [b.add("Flatten", [y])] + ([b.add("Flatten", [pool])] if why == "a second user" else [])
     graph = b.graph(b.gemm(b.add("Concat", flat)))
     with pytest.raises(InputError, match="MaxPool.*activation.*max_pooling='average'"):
@@ -199,21 +194,75 @@ def test_an_output_at_equilibrium_is_the_networks_own(seed):
     assert np.allclose(result.readout(), outputs, atol=1e-9)
 
 
-def test_a_pool_of_a_falling_normalisation_says_how_many_channels_fall():
+def minima_of(network):
+    """Name of a pool layer -> the channels of which it sends the minimum."""
+    return {
+        layer.name: layer.node.attrs.get("minima", []) for layer in network.layers if layer.pools
+    }
+
+
+def test_a_pool_of_a_falling_normalisation_is_a_minimum():
+    """A channel of scale 0 is a maximum; a second normalisation turns what the first turned."""
     b = new(11)
-    norm = b.bn(b.activation(b.conv("input", 5)))
-    b.nodes[-1].params["scale"][[1, 4]] = -0.5
-    graph = finish(b, b.add("MaxPool", [norm], POOL))
-    with pytest.raises(InputError, match=f"{norm}.*2 of 5 channels below 0.*max_pooling='aver"):
-        convert(graph)
-    assert (
-        len(
-            convert(
-                graph, max_pooling="average", thresholds="max", calibration=pixels_for(graph)
-            ).notes
-        )
-        == 1
+    norm = turned(b, b.activation(b.conv("input", 5, pads=[1, 1, 1, 1])), [1, 4], zero=[2])
+    pool = b.add("MaxPool", [norm], WIDE)
+    again = b.add("MaxPool", [turned(b, pool, [0, 4])], POOL)
+    graph = finish(b, again)
+    network, _ = pooled_network(graph)
+    first, second = minima_of(network).values()
+    assert (first, second) == ([1, 4], [0, 1])
+    settings = {"thresholds": "max", "calibration": pixels_for(graph)}
+    for one in (graph, network.graph):
+        averages = convert(one, max_pooling="average", **settings).graph
+        assert "minima" not in str([node.attrs for node in averages.nodes])
+
+
+def test_a_pool_in_front_of_a_falling_normalisation_is_a_minimum_of_activations():
+    b = new(12)
+    pool = b.add("MaxPool", [b.conv("input", 4, pads=[1, 1, 1, 1])], WIDE | {"strides": [2, 2]})
+    act = b.activation(turned(b, turned(b, pool, [1, 2]), [2, 3], zero=[0]), "QCFS")
+    network, _ = pooled_network(finish(b, act))
+    assert minima_of(network) == {pool: [1, 3]}
+
+
+def test_each_part_of_a_concatenation_has_its_own_minima():
+    """The same activation twice, by way of normalisations with and without scales below 0."""
+    b = new(13)
+    one, two = (b.activation(b.conv("input", n, pads=[1, 1, 1, 1])) for n in (2, 3))
+    parts = [b.bn(one), two, turned(b, one, [1]), one]
+    pool = b.add("MaxPool", [turned(b, b.add("Concat", parts), [1, 2, 4, 5, 6])], WIDE)
+    network, _ = pooled_network(finish(b, pool))
+    assert sorted(minima_of(network).values()) == [[], [0], [0, 2], [1]]
+    assert [p.source for p in network.projections if network.layers[p.target].pools].count(1) == 1
+
+
+def test_a_minimum_is_counted_step_by_step():
+    """Two neurons in one window, of drive 1/4 and 3/4, without noise or rounding.
+
+    After k steps they have fired floor(k / 4) and floor(3 k / 4) spikes. The pool sends the lesser
+    in channel 0, whose scale is -2, and the greater in channel 1, whose scale is 4; the shifts are
+    1 and 0, and the readout is the mean of what arrived. All numbers are whole eighths.
+    """
+    shape = {"kernel_shape": [1, 1]}
+    vector = dict(input_mean=np.zeros(2, np.float32), input_var=np.ones(2, np.float32))
+    vector |= dict(scale=np.float32([-2, 4]), B=np.float32([1, 0]))
+    nodes = (
+        eventsnn.Node("conv", "Conv", ("input",), shape, {"W": np.ones((2, 1, 1, 1), np.float32)}),
+        eventsnn.Node("act", "Clip", ("conv",), {"min": 0, "max": 1.0}),
+        eventsnn.Node("norm", "BatchNormalization", ("act",), {"epsilon": 0.0}, vector),
+        eventsnn.Node("pool", "MaxPool", ("norm",), {"kernel_shape": [1, 2]}),
+        eventsnn.Node("flat", "Flatten", ("pool",)),
     )
+    graph = eventsnn.Graph(nodes, "input", "flat", (1, 1, 2))
+    image = np.float32([[[[0.25, 0.75]]]])
+    network = convert(graph, thresholds={"act": 1.0})
+    steps = np.array([1, 2, 4, 8])
+    less, more = steps // 4, 3 * steps // 4
+    expected = np.stack([1 - 2 * less / steps, 4 * more / steps], axis=1)
+    for settings in ({"engine": "clocked"}, {"engine": "event", "refractory": 1}):
+        result = network.run(image, steps=8, initial=0, **settings)
+        found = np.stack([result.readout(step)[0] for step in steps])
+        assert np.array_equal(found, expected), settings
 
 
 def test_the_check_notices_a_wrong_window():
@@ -485,9 +534,10 @@ def test_a_pass_that_changes_the_function_forgets_the_accuracy_it_had():
         assert net.graph.meta == {"arch": "small"} and len(net.notes) == len(settings)
 
 
-def test_a_network_without_activations_is_told_how_it_can_run():
+def test_a_network_without_activations_has_no_neurons_unless_its_output_fires():
     b = new(shape=(2, 1, 1))
     graph = finish(b, "input")
-    with pytest.raises(InputError, match="purely linear graph; choose readout='fires'"):
-        convert(graph)
+    network = convert(graph)
+    assert (network.spiking, network.neurons, network.thresholds) == ((), 0, "none")
+    assert check.check(network, pixels_for(graph)) == (0, "readout")
     assert len(convert(graph, readout="fires", calibration=pixels_for(graph)).spiking) == 1

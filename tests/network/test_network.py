@@ -281,12 +281,6 @@ def test_thresholds_that_cannot_be_had():
         convert(graph, calibration=silent)
 
 
-def test_a_network_without_activations_is_refused():
-    b = Builder(np.random.default_rng(14))
-    with pytest.raises(InputError, match="activation"):
-        convert(b.graph(b.conv("input")))
-
-
 def test_neuron_numbers_are_channels_last():
     b = Builder(np.random.default_rng(15))
     layer = convert(

@@ -135,7 +135,7 @@ def test_a_function_needs_calibration_images():
     assert thresholds.needs_calibration(GRAPH, half)
     assert not thresholds.needs_calibration(GRAPH, {MAPS: 1, FLAT: 1})
     for nothing in (None, PIXELS[:0]):
-        with pytest.raises(InputError, match="calibration: expected images"):
+        with pytest.raises(InputError, match="calibration: expected .*images"):
             convert(GRAPH, thresholds=half, calibration=nothing)
 
 
@@ -245,8 +245,10 @@ def test_options_without_effect_are_refused(given, words):
         assert words in refused("^dead: expected thresholds='dni', found", given, dead="silent")
 
 
-def test_the_percentile_of_auto_is_allowed_where_no_layer_needs_it():
-    same(convert(small_graph(), percentile=50.0), convert(small_graph()))
+def test_the_percentile_of_auto_is_refused_where_no_layer_needs_it():
+    words = "percentile: expected thresholds='auto' or .*, found thresholds='auto', which here is "
+    with pytest.raises(InputError, match=words):
+        convert(small_graph(), percentile=50.0)
 
 
 def test_a_preset_says_that_a_mapping_was_given():

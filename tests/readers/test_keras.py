@@ -755,8 +755,8 @@ def test_a_policy_that_is_not_known_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("vgg16", "blue, green, red, and input_mean=103.939,116.779,123.68 (arch=keras-vgg16"),
-        ("resnet50", "blue, green, red, and input_mean=103.939,116.779,123.68"),
+        ("vgg16", "blue, green, red) and input_mean=103.939,116.779,123.68 (arch=keras-vgg16"),
+        ("resnet50", "input_channels=reversed (blue, green, red) and input_mean=103.939,116.779"),
         ("mobilenetv2_1.00_224", "input_mean=127.5 and input_std=127.5"),
         ("densenet121", "input_mean=0.485,0.456,0.406"),
         ("my_resnet50", None),

@@ -201,8 +201,12 @@ def lava(file):
             "SONATA spikes",
             "the network's checkpoint",
         ),
-        (lambda f: f.update({"mystery": np.zeros(3)}), "an HDF5 file with mystery", "write_native"),
-        (lambda f: None, "an HDF5 file with nothing", "write_native"),
+        (
+            lambda f: f.update({"mystery": np.zeros(3)}),
+            "an HDF5 file with mystery",
+            "eventsnn.save",
+        ),
+        (lambda f: None, "an HDF5 file with nothing", "eventsnn.save"),
     ),
 )
 def test_files_of_others_are_named(tmp_path, edit, kind, do):

@@ -59,7 +59,7 @@ def test_outputs_are_those_of_pytorch(name):
     assert np.ptp(there["torch"], axis=0).max() > 0.05
     worst = np.abs(ann.forward(graph, there["x"])[graph.output] - there["torch"]).max(axis=1)
     assert (
-        worst < 1e-6
+        worst < 1e-5
     ).sum() >= 6  # of 8 images: another processor may round an activation to the next level
 
 

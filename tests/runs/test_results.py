@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from support.mutants import damage_bytes
+from support.trace_mutants import DATASETS, datasets
 
 import eventsnn
 from eventsnn import InputError
@@ -68,8 +71,13 @@ def test_its_traces_are_there_by_image(folder, result):
 def test_it_says_what_it_is_and_is_not_written(folder):
     results = eventsnn.open_results(str(folder))
     said = repr(results)
-    assert said.startswith(f"<Results {folder}: 3 images of ") and said.endswith("; 2 traces>")
-    assert "T = 2, accuracy " in said and "<table>" in results._repr_html_()
+    assert said.startswith(f"<Results {folder}: 3 images of ") and ", accuracy " in said
+    assert "; engine event; order fifo; neuron if; encoding constant; " in said
+    assert said.endswith("; T = 2; 2 traces>") and "<table>" in results._repr_html_()
+    accuracy, rates = results.plot().axes
+    shares = [100 * row["accuracy"] for row in results.accuracy]
+    assert accuracy.lines[0].get_ydata() == pytest.approx(shares)
+    assert len(rates.patches) == len(results.layers) - 1
     with pytest.raises(AttributeError):
         results.summary = {}
 
@@ -146,6 +154,71 @@ def test_a_damaged_file_of_counts_is_one_error(folder, tmp_path):
     (copy / "run.h5").unlink()
     with pytest.raises(InputError, match="nothing of that name"):
         eventsnn.open_results(copy).counts  # noqa: B018
+
+
+KINDS = ("gone", "a_group", "a_link", "another_type", "another_shape", "text", "huge")
+# datasets that a run need not have; those that are texts; and those that may have any length
+OPTIONAL = ("images/label", "digests")
+TEXTS = ("provenance", "layers/name", "layers/activation")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_dataset_of_counts_is_checked(folder, tmp_path, kind):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy")) / "run.h5"
+    rng = np.random.default_rng(0)
+    with h5py.File(copy) as file:
+        names = [name for name in datasets(file) if name not in TEXTS]
+    assert len(names) == 13
+    for name in names:
+        shutil.copy(folder / "run.h5", copy)
+        with h5py.File(copy, "a") as file:
+            DATASETS[kind](file, name, rng)
+        if kind == "gone" and name in OPTIONAL or (kind, name) == ("another_type", "images/label"):
+            continue  # labels are whole numbers of any type
+        with pytest.raises(InputError) as caught:
+            eventsnn.open_results(copy.parent)
+        said = str(caught.value)
+        assert name.rpartition("/")[2] in said and "run.h5" in said and said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("t_eq", 3),
+        ("ties", -1),
+        ("spikes", -1),
+        ("operations_per_image", 2**40),
+        ("images/index", -1),
+        ("images/ann_output", np.nan),
+        ("layers/theta", np.inf),
+        ("layers/shape", 0),
+    ],
+)
+def test_each_number_of_counts_is_checked(folder, tmp_path, name, wrong):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    with h5py.File(copy / "run.h5", "a") as file:
+        values = file[name][()]
+        values.flat[-1] = wrong
+        file[name][...] = values
+    with pytest.raises(InputError, match=f"run.h5: /{name}: expected .*; it is damaged"):
+        eventsnn.open_results(copy)
+
+
+def test_mutants_of_counts_are_one_error_or_read(folder, tmp_path):
+    """The first of many."""
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    data = (folder / "run.h5").read_bytes()
+    refused = 0
+    for number in range(16):
+        rng = np.random.default_rng(number)
+        (copy / "run.h5").write_bytes(damage_bytes(data, [data], rng))
+        try:
+            results = eventsnn.open_results(copy)
+            assert {name: results.read(name) for name in results.contents()}
+        except InputError as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > 5
 
 
 def test_a_link_out_of_the_file_is_not_followed(folder, tmp_path):

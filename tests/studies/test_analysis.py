@@ -68,7 +68,9 @@ def test_error_cases(tmp_path, capsys):
         "nor does the second inherit any"
     )
     assert all(row["counterexamples"] == 0 for row in tables["theorem"])
-    assert "Theorem 1" in capsys.readouterr().out
+    assert all(row["I low"] <= row["I"] <= row["I high"] for row in rows)
+    said = capsys.readouterr().out
+    assert "Theorem 1" in said and "bootstrap intervals: 10,000 resamples" in said
 
 
 def test_srp_tau(tmp_path):
@@ -98,6 +100,11 @@ def test_energy(tmp_path):
         )
         assert row["spikezip / ANN"] == pytest.approx(
             0.077 * row["counted_operations"] / (25 * row["ann_macs"])
+        )
+        for name in ("rate", "counted_operations", "dnisnm_microjoule", "counted / ANN"):
+            assert row[f"{name} low"] <= row[name] <= row[f"{name} high"]
+        assert row["counted / ANN low"] == pytest.approx(
+            0.9 * row["counted_operations low"] / (4.6 * row["ann_macs"])
         )
     neurons = sum(row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
     spikes = sum(row["rate"] * row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
@@ -205,6 +212,7 @@ def test_asynchronism(tmp_path, capsys):
         "snm",
         "--order",
         "fifo",
+        "--overwrite",
     )
     assert matplotlib.image.imread(tmp_path / "neuron.png")[..., :3].std() > 0.05
 
@@ -551,9 +559,14 @@ def test_thresholds_that_a_network_does_not_bring_are_left_out(tmp_path, capsys)
         "--steps",
         "2",
     ]
-    rows = run("neuron_thresholds", tmp_path, *given, "--rules", "own,max")["accuracy"]
+    rows = run("neuron_thresholds", tmp_path / "out", *given, "--rules", "own,max")["accuracy"]
     assert {row["rule"] for row in rows} == {"max"} and "left out: own" in capsys.readouterr().out
-    assert script("neuron_thresholds").main([*given, "--rules", "own", "--out", str(tmp_path)]) == 2
+    assert (
+        script("neuron_thresholds").main(
+            [*given, "--rules", "own", "--out", str(tmp_path / "other")]
+        )
+        == 2
+    )
     assert "at least one" in capsys.readouterr().err
 
 
@@ -660,7 +673,8 @@ def data_file(path, splits=("train", "test"), count=9):
     return str(path / "data.npz")
 
 
-SHARED = "arch input-scale input-mean input-std split limit plugin calibration max-pooling residual"
+SHARED = "arch input-scale input-mean input-std input-channels split limit plugin calibration "
+SHARED += "max-pooling residual"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ANALYSIS.glob("*.py")))
@@ -678,7 +692,7 @@ def test_studies_see_what_a_run_sees(tmp_path):
     given = ["--net", softmax_net(tmp_path), "--data", data_file(tmp_path), "--steps", "2"]
     options = ["--input-scale", "0.5", "--split", "train", "--limit", "5", "--seed", "3"]
     options += ["--thresholds", "max", "--calibration", "train:2-6"]
-    rows = run("srp_tau", tmp_path, *given, *options, "--taus", "0,2")["srp_tau"]
+    rows = run("srp_tau", tmp_path / "out", *given, *options, "--taus", "0,2")["srp_tau"]
     graph = eventsnn.ann.graph.with_preprocessing(load(given[1]), 0.5, (), ())
     images = eventsnn.load_images(given[3], split="train", limit=5)
     seen = eventsnn.load_images(given[3], split="train", limit=5, offset=2)
@@ -692,7 +706,7 @@ def test_studies_see_what_a_run_sees(tmp_path):
 def test_no_script_calibrates_on_the_images_that_it_tests(tmp_path, capsys):
     """A file without splits has one set of images: refused where thresholds are found on them."""
     given = ["--net", softmax_net(tmp_path), "--data", data_file(tmp_path, ()), "--limit", "4"]
-    given += ["--steps", "1", "--out", str(tmp_path)]
+    given += ["--steps", "1", "--out", str(tmp_path / "out")]
     for name in ("srp_tau", "error_parts", "energy", "gn_members", "neuron_thresholds"):
         assert script(name).main(given) == 2
         error = capsys.readouterr().err
@@ -703,7 +717,7 @@ def test_no_script_calibrates_on_the_images_that_it_tests(tmp_path, capsys):
 def test_a_network_with_its_own_thresholds_needs_no_train_split(tmp_path):
     net = softmax_net(tmp_path, "QCFS")
     given = ["--net", net, "--data", data_file(tmp_path, ("test",)), "--limit", "4"]
-    rows = run("srp_tau", tmp_path, *given, "--steps", "2", "--taus", "0,2")["srp_tau"]
+    rows = run("srp_tau", tmp_path / "out", *given, "--steps", "2", "--taus", "0,2")["srp_tau"]
     assert len(rows) == 4
 
 
@@ -711,7 +725,7 @@ def test_readouts_are_compared_with_logits(tmp_path):
     """Behind a Softmax, too: GN's readout approaches what the Softmax is of."""
     given = ["--net", softmax_net(tmp_path, "QCFS"), "--data", data_file(tmp_path)]
     given += ["--steps", "4", "--members", "4"]
-    rows = run("gn_members", tmp_path, *given)["gn_members"]
+    rows = run("gn_members", tmp_path / "out", *given)["gn_members"]
     graph, images = load(given[1]), eventsnn.load_images(given[3])
     (before,) = graph.by_name[graph.output].inputs
     logits = ann.forward(graph, graph.preprocessing(images.pixels), keep=(before,))[before]

@@ -13,7 +13,7 @@ from support.worked import examples
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.network.linear import LinearMap, largest
+from eventsnn.network.linear import LinearMap, pooled
 from eventsnn.network.network import INPUT
 from eventsnn.studies import errors, setting
 from eventsnn.views.tables import text_table
@@ -339,7 +339,7 @@ def naive(network, pixels, levels, settings):
         if layer.pools:
             (p,) = network.into(i)
             if levels == "steps":
-                ideal[i] = largest(
+                ideal[i] = pooled(
                     p.map, ideal[p.source].reshape(len(pixels), -1, layer.grid[0])
                 ).reshape(len(pixels), -1)
             continue

@@ -13,7 +13,13 @@ def twin_net(simulation):
     network = simulation.network
     one, members = simulation.arithmetic.one.item(), getattr(simulation.neuron, "members", 1)
     layers = [
-        twin.Layer(layer.name, layer.size, one * (members if layer.node else 1), layer.pools)
+        twin.Layer(
+            layer.name,
+            layer.size,
+            one * (members if layer.node else 1),
+            layer.pools,
+            _minima(layer),
+        )
         for layer in network.layers
     ]
     exists = paths(network)
@@ -34,6 +40,12 @@ def twin_net(simulation):
             )
         )
     return twin.Net(layers, projections, inputs)
+
+
+def _minima(layer):
+    """The neurons of a pool layer whose channel's minimum is meant; neurons are channels last."""
+    channels = layer.node.attrs.get("minima", ()) if layer.pools else ()
+    return frozenset(i for i in range(layer.size) if i % layer.grid[0] in channels)
 
 
 def by_layer(simulation, values):

@@ -154,7 +154,7 @@ def damage_json(text, rng):
     if kind == 2:
         return text.replace(b": ", b': NaN, "b": ', 1), REFUSE
     value = json.loads(text)
-    if kind == 3 and (changed := _with_cycle(value, rng)):
+    if kind == 3 and isinstance(value, dict) and (changed := _with_cycle(value, rng)):
         return json.dumps(changed).encode(), REFUSE
     for _ in range(rng.integers(1, 4)):
         holder, key = _place(value, rng)

@@ -244,9 +244,18 @@ def quantised_graph(rng):
     return graph
 
 
+def turned(b, x, channels, zero=()):
+    """A batch normalisation with scales below 0 in these channels, and of 0 in those of `zero`."""
+    norm = b.bn(x)
+    scale = b.nodes[-1].params["scale"]
+    scale[channels] *= -1
+    scale[list(zero)] = 0
+    return norm
+
+
 def pooled_graph(rng):
     """Three layers of several levels with max pools between them: overlapping, strided, of a pool,
-    and past a layer.
+    and past a layer. Two pool what a normalisation with scales of both signs gives.
     """
     b = Builder(rng, (2, 6, 6))
 
@@ -255,13 +264,14 @@ def pooled_graph(rng):
             "QCFS", [x], {"lambda": float(rng.uniform(0.5, 1.5)), "levels": int(rng.integers(2, 6))}
         )
 
-    first = activation(b.conv("input", 3, pads=[1, 1, 1, 1]))
+    first = turned(b, activation(b.conv("input", 3, pads=[1, 1, 1, 1])), [0])
     pooled = b.add(
         "MaxPool", [first], {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
     )
     x = activation(b.conv(pooled, 3, pads=[1, 1, 1, 1]))
     x = b.add("MaxPool", [x], {"kernel_shape": [2, 2], "strides": [2, 2]})
-    short = b.add("MaxPool", [pooled], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    after = turned(b, pooled, [0, 1])
+    short = b.add("MaxPool", [after], {"kernel_shape": [2, 2], "strides": [2, 2]})
     x = activation(b.add("Add", [b.conv(x, 3, 1), b.conv(short, 3, 1)]))
     return b.graph(b.gemm(b.add("Flatten", [x], {"axis": 1})))
 

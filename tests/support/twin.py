@@ -51,13 +51,14 @@ class Layer:
 
     pool: a layer of max pooling units (§10), see `Ledger.pool`. They count spikes: no threshold
     (theta is not used), no drive, no v(0), no refractory period and no window. All weights into it
-    are 1: one spike, one count.
+    are 1: one spike, one count. minima: numbers of the units that take the minimum.
     """
 
     name: str
     size: int
     theta: int | float | list = 1
     pool: bool = False
+    minima: frozenset = frozenset()
 
     def thresholds(self):
         theta = _plain(self.theta)
@@ -727,13 +728,14 @@ class Ledger:
 
     def pool(self, layer, i, step, tick, cause):
         """§10: send by how much the maximum over the window has changed since the last time, one
-        spike for each 1.
+        spike for each 1; or the minimum, where the unit is one of its layer's `minima`.
 
-        The maximum is of the running sums, which all start at 0. It may be below 0 (where delays
+        It is that of the running sums, which all start at 0. It may be below 0 (where delays
         let a spike that was taken back arrive before the one it takes back). A unit with an empty
         window stays at 0.
         """
-        was, now = self.memory[layer][i], max(self.windows[layer][i].values(), default=0)
+        extreme = min if i in self.net.layers[layer].minima else max
+        was, now = self.memory[layer][i], extreme(self.windows[layer][i].values(), default=0)
         sign = 1 if now > was else -1
         spikes = []
         for member in range(1, abs(now - was) + 1):
@@ -1319,8 +1321,8 @@ def equilibrium(net, totals, v0, s_max):
     totals[layer]: for each neuron the sum of all its drive (input events included), or None. s_max
     is one for all layers, or a list with one per layer. Returns (S[layer], a list for each layer
     but the readout; the readout): for a neuron S = clip(floor((sum of arrivals + v(0)) / theta), 0,
-    s_max), for a pool unit the largest S in its window, and for the readout the sum of arrivals,
-    without its v(0), as in `Outcome.readout`.
+    s_max), for a pool unit the largest or smallest S in its window, and for the readout the sum of
+    arrivals, without its v(0), as in `Outcome.readout`.
     """
     net.check([totals], 1)
     S = []
@@ -1331,7 +1333,8 @@ def equilibrium(net, totals, v0, s_max):
                 [n for p in incoming for j, n in enumerate(S[p.source]) if p.mask[i][j]]
                 for i in range(layer.size)
             ]
-            S.append([max(window, default=0) for window in windows])
+            extremes = [min if i in layer.minima else max for i in range(layer.size)]
+            S.append([of(window, default=0) for of, window in zip(extremes, windows, strict=True)])
             continue
         arrived = [0] * layer.size if totals[number] is None else list(_plain(totals[number]))
         for p in incoming:

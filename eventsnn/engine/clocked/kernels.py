@@ -497,12 +497,12 @@ def run_block(
 def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
     """Runs max pooling at one site through all steps (semantics, section 10).
 
-    Each unit sends the change of the maximum of its window's net spikes.
+    Each unit sends the change of the maximum, or minimum, of its window's net spikes.
 
     layer, site: numbers of the layer and of its site. v, s: potentials and net spikes, which are
-    both the maximum here. sums: scratch, net spikes of the members of a window, by member and
-    channel. spikes: int64 [T], of the layer. net, log, begins, fired, back: as in `run_block`.
-    Returns where the next spike goes.
+    both that maximum or minimum here. sums: scratch, net spikes of the members of a window, by
+    member and channel. spikes: int64 [T], of the layer. net, log, begins, fired, back: as in
+    `run_block`. Returns where the next spike goes.
     """
     channels = net.channels[layer]
     q = net.into[layer]
@@ -523,15 +523,16 @@ def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
                 else:
                     sums[(tap - tap_from) * channels + ~c] -= 1
         for c in range(channels if arrived else 0):
-            highest = sums[c]
+            sign = np.int64(net.pool_signs[at + c])
+            highest = sign * sums[c]
             for member in range(1, tap_to - tap_from):
-                highest = max(highest, sums[member * channels + c])
-            n = highest - s[at + c]
+                highest = max(highest, sign * sums[member * channels + c])
+            n = sign * highest - s[at + c]
             for _ in range(abs(n)):
                 log[fired] = c if n > 0 else ~c
                 fired += 1
             back[here, step] |= n < 0
-            s[at + c] = v[at + c] = highest
+            s[at + c] = v[at + c] = sign * highest
         spikes[step] += fired - before
         begins[here, step + 1] = fired
     return fired

@@ -23,8 +23,9 @@ class ProjectionTables(NamedTuple):
     widths: int32, and first_width: int64 [Q]; where not every source channel has a synapse to each
     target channel of its group, those of the row of a tap at tap_row are counted in widths[first +
     (tap_row - first_row) / co + channel], for first = first_width[q] and first_row = first_row[q];
-    elsewhere first is -1. pools: uint8 [L], 1 for max pooling. largest_window: the most members of
-    a pool's window, times its channels.
+    elsewhere first is -1. pools: uint8 [L], 1 for max pooling. pool_signs: int8 [neurons], -1 for
+    pool units that send the minimum, else 1. largest_window: the most members of a pool's window,
+    times its channels.
     """
 
     channels: NDArray[np.int64]
@@ -47,6 +48,7 @@ class ProjectionTables(NamedTuple):
     first_width: NDArray[np.int64]
     first_row: NDArray[np.int64]
     pools: NDArray[np.uint8]
+    pool_signs: NDArray[np.int8]
     largest_window: int
 
     def __repr__(self) -> str:

@@ -241,29 +241,31 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
 
 
 @inner_kernel
-def window_maximum(net, state, layer, unit):
-    """The largest net sum of spikes over a pool unit's window. unit: its number in the layer."""
+def window_extreme(net, state, layer, number):
+    """The largest net sum of spikes over a pool unit's window, or the smallest, by its sign."""
+    sign = np.int64(net.pool_signs[number])
     channels = net.layers[layer, L_CHANNELS]
+    unit = number - net.layers[layer, L_FIRST]
     site = unit // channels
     first, last = (
         net.window_first[net.window_base[layer] + site],
         net.window_first[net.window_base[layer] + site + 1],
     )
-    highest = state.sums[net.windows[first] + unit - site * channels]
+    highest = sign * state.sums[net.windows[first] + unit - site * channels]
     for i in range(first + 1, last):
-        highest = max(highest, state.sums[net.windows[i] + unit - site * channels])
-    return highest
+        highest = max(highest, sign * state.sums[net.windows[i] + unit - site * channels])
+    return sign * highest
 
 
 @inner_kernel
-def follow(net, order, rules, delays, state, layer, number, highest, cause):
-    """A pool unit sends the change of its maximum (semantics, section 10).
+def follow(net, order, rules, delays, state, layer, number, pooled, cause):
+    """A pool unit sends the change of its maximum, or minimum (semantics, section 10).
 
-    The maximum is both its potential and its net spikes. highest: the new maximum. Returns whether
-    it lacks room.
+    That is both its potential and its net spikes. pooled: the new one. Returns whether it lacks
+    room.
     """
     at, held = state.at, np.int64(state.memory[number, NET])
-    n = highest - held
+    n = pooled - held
     if n == 0:
         return False
     if not has_room(rules, state, abs(n), 1):
@@ -274,7 +276,7 @@ def follow(net, order, rules, delays, state, layer, number, highest, cause):
             state.spike_potentials[at[RECORDED], 0] = held + sign * (member - 1)
             state.spike_potentials[at[RECORDED], 1] = held + sign * member
         fire(net, order, rules, delays, state, layer, number, sign, member, cause)
-    state.v[number] = state.memory[number, NET] = highest
+    state.v[number] = state.memory[number, NET] = pooled
     return False
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
-from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_maximum
+from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_extreme
 from eventsnn.engine.event.layout import (
     D_EVENT,
     D_PART,
@@ -302,15 +302,14 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
                     x = net.stretches[run, R_TO] + c
-                    held, mine = np.int64(memory[x, NET]), state.sums[sum_at]
-                    top = held
-                    if negative == 0 and mine > held:
-                        top = mine
-                    elif negative == 1 and mine + 1 == held:
-                        top = window_maximum(net, state, target, x - net.layers[target, L_FIRST])
-                    if follow(net, order, rules, delays, state, target, x, top, cause):
-                        at[HELD], at[HELD_OUT], at[HELD_AT] = 1, i, run
-                        return overflow
+                    sign, count = np.int64(net.pool_signs[x]), state.sums[sum_at]
+                    held, mine = sign * memory[x, NET], sign * count
+                    rises = (sign > 0) == (negative == 0)
+                    if mine > held if rises else mine + 1 == held:
+                        pooled = count if rises else window_extreme(net, state, target, x)
+                        if follow(net, order, rules, delays, state, target, x, pooled, cause):
+                            at[HELD], at[HELD_OUT], at[HELD_AT] = 1, i, run
+                            return overflow
             continue
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
@@ -501,8 +500,8 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
     ):
         at[TAKEN] += 1
         if net.pools[layer] >= 0:
-            top = window_maximum(net, state, layer, number - net.layers[layer, L_FIRST])
-            held = follow(net, order, rules, delays, state, layer, number, top, NO_SPIKE)
+            pooled = window_extreme(net, state, layer, number)
+            held = follow(net, order, rules, delays, state, layer, number, pooled, NO_SPIKE)
         elif band.low < state.v[number] < band.high:
             continue
         else:

@@ -50,9 +50,10 @@ class EventTables(NamedTuple):
     int64 [R, 3], first target neuron, first weight and width: a spike of channel c adds weights[row
     + c * stride:][:width] to the neurons from `to` + c // ci * co on. weights: the arithmetic's
     dtype. pools: int64 [L], -1, or where the sums of a pool layer's inputs begin in `State.sums`.
-    sums: how many there are. windows: int64, places in `sums` of channel 0 of the members of
-    windows. window_base, window_first: int64; the members of layer l, site r begin at
-    window_first[window_base[l] + r] in `windows`.
+    pool_signs: int8 [neurons], -1 for pool units that send the minimum, else 1. sums: how many
+    there are. windows: int64, places in `sums` of channel 0 of the members of windows. window_base,
+    window_first: int64; the members of layer l, site r begin at window_first[window_base[l] + r] in
+    `windows`.
     """
 
     layers: NDArray[np.int64]
@@ -66,6 +67,7 @@ class EventTables(NamedTuple):
     stretches: NDArray[np.int64]
     weights: NDArray[Any]
     pools: NDArray[np.int64]
+    pool_signs: NDArray[np.int8]
     sums: int
     window_base: NDArray[np.int64]
     window_first: NDArray[np.int64]

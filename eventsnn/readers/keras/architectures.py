@@ -105,7 +105,7 @@ ARCHITECTURES = {
     "keras-vgg19": Architecture(_vgg("vgg19", (2, 2, 4, 4, 4)), CAFFE, True),
     "keras-mobilenet": Architecture(_mobilenet("mobilenet"), SIGNED, False),
 }
-BLUE_FIRST = "channels in the order blue, green, red, and input_mean=103.939,116.779,123.68"
+BLUE_FIRST = "input_channels=reversed (blue, green, red) and input_mean=103.939,116.779,123.68"
 # name of a network of Keras Applications -> how its images were prepared
 APPLICATIONS = {
     "vgg(16|19)|resnet(50|101|152)": BLUE_FIRST,

@@ -43,7 +43,7 @@ FOLDED = (
     "Transpose",
     "Unsqueeze",
 )
-DAMAGED = "the file is damaged: export it again"
+DAMAGED = "the file is damaged: copy, download or export it again"
 ONE_FILE = (
     "write one file: onnx.save(onnx.load(PATH), NEW), or external_data=False in torch.onnx.export"
 )
@@ -61,7 +61,7 @@ def read_onnx(path: Path | str) -> Graph:
         import onnx.reference
     except ImportError:
         expected = "the package onnx, to read an ONNX model"
-        do = "install it: pip install eventsnn[onnx]"
+        do = "pip install onnx"
         raise InputError(path, expected, "none", do) from None
     size = os.path.getsize(path)
     if size > MAX_ARRAY:
@@ -70,7 +70,9 @@ def read_onnx(path: Path | str) -> Graph:
         model = onnx.load_model_from_string(Path(path).read_bytes())
     except Exception as error:  # protobuf's own kinds of error differ by its version
         found = f"a file that cannot be read ({told(error)})"
-        raise InputError(path, "a whole ONNX model", found, "copy or export it again") from error
+        raise InputError(
+            path, "a whole ONNX model", found, "copy, download or export it again"
+        ) from error
     try:
         # constants may be divided by 0; the graph refuses what is not finite
         with np.errstate(all="ignore"):
@@ -115,7 +117,7 @@ class _Reader:
         if not nodes or self.opset < LEAST_OPSET:
             expected = f"an ONNX model of opset {LEAST_OPSET} or later"
             found = f"opset {self.opset}, {len(nodes):,} nodes"
-            do = "export it again, with a later opset_version"
+            do = "export it with a later opset_version, or convert it with onnx.version_converter"
             raise InputError(self.name, expected, found, do)
         sparse = self.proto.sparse_initializer
         if len(nodes) > 10 * MAX_NODES or sparse:
@@ -127,7 +129,7 @@ class _Reader:
         if len(inputs) != 1 or len(outputs) != 1:
             names = [value.name for value in inputs]
             found = f"inputs {names}, outputs {[value.name for value in outputs]}"
-            do = "export the classifier alone"
+            do = "export the classifier alone, or cut it out with onnx.utils.extract_model"
             raise InputError(self.name, "one input and one output", found, do)
         return inputs[0]
 
@@ -137,12 +139,16 @@ class _Reader:
         kinds = self.onnx.TensorProto
         kind = value.type.tensor_type.elem_type
         if kind not in (kinds.FLOAT, kinds.FLOAT16, kinds.DOUBLE):
-            do = "export it without preprocessing"
+            do = (
+                "export the network alone, with an input of floats, or cut it out with "
+                "onnx.utils.extract_model"
+            )
             raise InputError(where, "an input of floats", f"type {kind}", do)
         sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         if not 2 <= len(sizes) <= 4 or not all(1 <= n <= 2**20 for n in sizes[1:]):
             expected = "a shape N, C, H, W with fixed C, H and W; or N, H, W; or N, features"
-            raise InputError(where, expected, sizes, "export it with a fixed image size")
+            do = "export it with a fixed image size, or set one with onnx.tools.update_model_dims"
+            raise InputError(where, expected, sizes, do)
         return tuple(sizes[1:])
 
     def _as_onnx(self, image: Output, axes: int) -> Output:

@@ -281,7 +281,10 @@ def _shape(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> NDArray[np
 def _transpose(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
     axes = list(range(len(r.builder.shape(x)) + 1))
     if attrs.get("perm", axes[::-1]) != axes:
-        reason = "the order of axes has to stay N, C, H, W; export the model channels first"
+        reason = (
+            "the order of axes has to stay N, C, H, W (of TensorFlow's models it does with "
+            "tf2onnx --inputs-as-nchw)"
+        )
         return r.builder.refuse(name, "Transpose", reason)
     return _same(r, name, attrs, x)
 

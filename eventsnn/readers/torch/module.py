@@ -16,7 +16,8 @@ from eventsnn.ann.graph import Graph, Node, Preprocessing
 from eventsnn.ann.operators import ACTIVATIONS
 from eventsnn.ann.pixels import as_preprocessing
 from eventsnn.ann.windows import MAX_ELEMENTS
-from eventsnn.exceptions import InputError, named_options
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.torch.comparing import (
@@ -40,10 +41,10 @@ MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's bor
 FAILED = object()  # stands for what torch could not compute
 
 
-@named_options
+@checked
 def load_torch(
     module: Any,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     *,
     activations: Activations | None = None,
     preprocessing: Any = None,
@@ -53,17 +54,17 @@ def load_torch(
     module: the network, which stays as it is; torch.compile's and DataParallel's wrappers are
     looked through. It must do the same operations for every image, on one input. Hooks and
     operations in place are read in torch's own order, weights that the forward pass computes are
-    constants. input_shape: (C, H, W). activations: class of a module -> function that takes such a
-    module and returns (operator, attributes), for activations of one's own. For a QCFS class with a
-    threshold and L levels:
+    constants. input_shape: (C, H, W), or (N,) for a module on vectors [batch, N]. activations:
+    class of a module -> function that takes such a module and returns (operator, attributes), for
+    activations of one's own. For a QCFS class with a threshold and L levels:
 
         load_torch(net, (3, 32, 32), activations={IF: lambda m: ("QCFS", {"lambda": float(m.thresh),
         "levels": m.L})})
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
-    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what
-    is done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean and std, as in
-    {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
+    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what is
+    done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean, std and reverse,
+    as in {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
     behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are.
 
     The graph is compared with a copy of the module in float64, node by node, on images with pixels
@@ -71,12 +72,13 @@ def load_torch(
     one for everything that has no spiking form; for weights that are not numbers; for the first
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
+    if len(input_shape) not in (1, 3) or not all(n > 0 for n in input_shape):
+        expected = "three positive sizes (C, H, W), or one, (N,), for vectors"
+        raise InputError(f"{NAME}: input_shape", expected, input_shape)
     try:
         import torch.fx
     except ImportError:
-        raise InputError(
-            NAME, "the package torch", "none", "install it: pip install eventsnn[torch]"
-        ) from None
+        raise InputError(NAME, "the package torch", "none", "pip install torch") from None
     if not isinstance(module, torch.nn.Module):
         raise InputError(
             NAME,
@@ -84,8 +86,6 @@ def load_torch(
             type(module).__name__,
             "make the module, load its state dict into it, and give that",
         )
-    if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape):
-        raise InputError(f"{NAME}: input_shape", "three positive sizes C, H, W", input_shape)
     if math.prod(input_shape) > MAX_ELEMENTS:
         expected = f"at most {MAX_ELEMENTS:,} values"
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
@@ -110,7 +110,7 @@ class _Reader:
         self,
         torch: Any,
         module: Any,
-        input_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         activations: Activations,
         preprocessing: Preprocessing,
     ) -> None:
@@ -127,9 +127,10 @@ class _Reader:
         self.refusing: dict[str, Any] = {}
         name = type(module).__name__
         where = f"{NAME}: {name}"
-        self.builder = Builder(name, one_input(torch, module, where), input_shape)
-        pixels, self.group = images(input_shape, preprocessing)
-        self.x = torch.from_numpy(pixels)
+        channels, height, width = (*input_shape, 1, 1)[:3]
+        self.builder = Builder(name, one_input(torch, module, where), (channels, height, width))
+        pixels, self.group = images(self.builder.input_shape, preprocessing)
+        self.x = torch.from_numpy(pixels.reshape(-1, *input_shape))
         self.failure = ""
         self.expected = self._expected()
         self.trace = trace(torch, module, tuple(activations), where)
@@ -282,8 +283,9 @@ class _Reader:
             meta={"arch": self.builder.source},
         )
         if not isinstance(self.expected, self.torch.Tensor):
-            shape = list(self.builder.input_shape)
-            expected = f"a module that computes images of shape {shape} in evaluation mode"
+            shape = list(self.x.shape[1:])
+            kind = "images" if len(shape) > 1 else "vectors"
+            expected = f"a module that computes {kind} of shape {shape} in evaluation mode"
             raise InputError(where, expected, self.failure or type(self.expected).__name__)
         if self.differing:
             _, name, off = self.differing[0]
@@ -304,7 +306,7 @@ class _Reader:
             return  # each node is right, and another pass takes long
         if is_traced and any(node.op in ROUNDED for node in graph.nodes):
             return  # each node is right; all of them together may round to other levels
-        x = self.x.numpy()
+        x = self.x.numpy().reshape(-1, *graph.input_shape)
         with np.errstate(all="ignore"):
             found = forward(graph, x, dtype=np.float64)[graph.output]
         off = deviation(found, expected, self.group, float(np.abs(x).max()))
@@ -357,7 +359,11 @@ class _Reader:
     # --- the trace's operations ----------------------------------------------------------------
 
     def _on_placeholder(self, node: Any, args: Any, kwargs: Any) -> Any:
-        return args[0] if args else Output(self.builder.input)
+        if args:
+            return args[0]
+        x = Output(self.builder.input)
+        is_vector = self.x.ndim == 2  # which the graph has as (N, 1, 1)
+        return self.builder.add(f"{x}.flat", "Flatten", [x]) if is_vector else x
 
     def _on_output(self, node: Any, args: Any, kwargs: Any) -> Any:
         return args[0]

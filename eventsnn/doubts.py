@@ -1,0 +1,164 @@
+"""Doubts of an ANN's accuracy: a preprocessing that fits better, chance, what its file says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from eventsnn.ann.forward import by_neuron, classes_of, logits
+from eventsnn.ann.graph import Graph, Preprocessing
+from eventsnn.data.images import Images
+from eventsnn.exceptions import named
+from eventsnn.statistics import compare
+
+TRIED = 128  # images, for each preprocessing
+CERTAIN = 0.01  # p below it, after Holm for all that is tried
+DIFFERENT = 0.05  # p above it: two preprocessings do as well within chance
+NAMED = 2  # of those that do as well
+ENOUGH = 20  # images; with fewer, nothing is said of an accuracy
+CHANCE = 0.05  # p of a binomial test below it: better than chance
+FAR_BELOW = 0.05  # of the accuracy that the file says
+BELOW = 0.001  # p of a binomial test
+CAUSES = (
+    f"the preprocessing and the order of channels (see {named('preprocessing')}), or labels of "
+    "another order"
+)
+# the largest pixel, and mean and std of red, green and blue
+NORMALISED: dict[str, tuple[int, tuple[float, ...], tuple[float, ...]]] = {
+    "ImageNet's mean and std": (1, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10's mean and std": (1, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "ImageNet's mean, as Caffe has it": (255, (123.68, 116.779, 103.939), ()),
+}
+
+
+class DoubtfulAccuracy(UserWarning):
+    """The ANN itself is near chance on the labelled images, or far below what its file says."""
+
+
+class Way(NamedTuple):
+    """A customary preprocessing. words: the options that give it, and whose it is."""
+
+    words: str
+    preprocessing: Preprocessing
+
+
+def better_preprocessing(
+    graph: Graph, images: Images, *, workers: int | None = None, progress: bool = False
+) -> str:
+    """What to say of a customary preprocessing that gives an ANN more than its own, or "".
+
+    They are tried where nothing tells the network's preprocessing: pixels as they are, from 0 to 1
+    and from -1 to 1; for three channels also ImageNet's and CIFAR-10's mean and std, and both
+    orders of channels. Options in what is said are `named`.
+
+    graph: the ANN. images: those to try, with labels; without them nothing is said. workers:
+    threads. progress: whether a progress bar is shown.
+    """
+    if graph.preprocessing.known or images.labels is None:
+        return ""
+    ways = _customary(graph, images.pixels)
+    tried = [graph, *(replace(graph, preprocessing=way.preprocessing) for way in ways)]
+    hits = []
+    with tqdm(
+        total=len(tried) * len(images),
+        desc="preprocessing",
+        unit="image",
+        disable=None if progress else True,
+        delay=2,
+        leave=False,
+    ) as bar:
+        for each in tried:
+            hits.append(_hits(each, images, workers))
+            bar.update(len(images))
+    own, *others = hits
+    against = compare({k: (each, own) for k, each in enumerate(others)})
+    best, *worse = sorted(range(len(ways)), key=lambda k: -float(others[k].mean()))
+    if against[best].gained <= against[best].lost or against[best].holm >= CERTAIN:
+        return ""
+    told = (
+        f"the file does not tell the preprocessing, and another one fits better: on {len(own)} "
+        f"images the ANN has {own.mean():.1%} as it is run, and {others[best].mean():.1%} with "
+        f"{ways[best].words} (p = {against[best].holm:.2g})"
+    )
+    alike = compare({k: (others[best], others[k]) for k in worse})
+    for k in [k for k in worse if alike[k].p > DIFFERENT][:NAMED]:
+        told += f"; no worse within chance, {others[k].mean():.1%}: {ways[k].words}"
+    return told
+
+
+def _customary(graph: Graph, pixels: NDArray[np.generic]) -> list[Way]:
+    """The preprocessings that are tried.
+
+    graph: the ANN, for its number of channels and its own preprocessing, which is left out. pixels:
+    raw images, for the largest of theirs: 1, or more. With channels reversed each colour keeps its
+    own mean and std.
+    """
+    whole = 255.0 if pixels.max() > 1 or pixels.dtype.kind in "iu" else 1.0
+    plain: tuple[tuple[float, Sequence[float]], ...]
+    plain = (255 / whole, ()), (1 / whole, ()), (2 / whole, (1.0,))
+    ways = [_way(scale, mean) for scale, mean in plain]
+    if graph.input_shape[0] == 3:
+        for whose, (top, mean, std) in NORMALISED.items():
+            ways.append(_way(top / whole, mean, std, whose))
+        ways += [_way(scale, mean, reverse=True) for scale, mean in plain]
+        for whose, (top, mean, std) in NORMALISED.items():
+            ways.append(_way(top / whole, mean[::-1], std[::-1], whose, reverse=True))
+    own = str(replace(graph.preprocessing, known=True))
+    return [way for way in ways if str(way.preprocessing) != own]
+
+
+def _way(
+    scale: float,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    whose: str = "",
+    reverse: bool = False,
+) -> Way:
+    """A preprocessing with the options that give it. whose: numbers they are."""
+    words = [named("input_scale", f"{scale:.9g}")]
+    for name, values in ("input_mean", mean), ("input_std", std):
+        if values:
+            words.append(named(name, ",".join(f"{value:g}" for value in values)))
+    words += [named("input_channels", "reversed")] if reverse else []
+    words += [f"({whose})"] if whose else []
+    numbers = np.array(mean or (0.0,)), np.array(std or (1.0,))
+    return Way(" ".join(words), Preprocessing(scale, *numbers, reverse=reverse))
+
+
+def doubt_of(graph: Graph, predictions: NDArray[np.int64], labels: NDArray[np.int64] | None) -> str:
+    """What to say of an ANN that is near chance, or far below what its file says, or "".
+
+    Of fewer than 20 images nothing is said. Options in what is said are `named`.
+
+    graph: the ANN. predictions: the classes that it gives images, [N]. labels: theirs, [N]; None:
+    there are none.
+    """
+    from scipy.stats import binomtest
+
+    count = len(predictions)
+    if labels is None or count < ENOUGH:
+        return ""
+    classes = max(math.prod(graph.shapes[graph.output]), 2)  # one output decides between two
+    hits = int((predictions == labels).sum())
+    told = f"the ANN has {hits / count:.2%} of {count:,} images right"
+    if binomtest(hits, count, 1 / classes, alternative="greater").pvalue >= CHANCE:
+        return f"{told}, no better than chance ({1 / classes:.2%}): look at {CAUSES}"
+    said = graph.meta.get("test_accuracy")
+    if not isinstance(said, float) or hits / count >= said - FAR_BELOW:
+        return ""
+    if binomtest(hits, count, said, alternative="less").pvalue >= BELOW:
+        return ""
+    return f"{told}, far below the {said:.2%} that its file says: look at {CAUSES}"
+
+
+def _hits(graph: Graph, images: Images, workers: int | None) -> NDArray[np.bool_]:
+    """Whether the ANN classifies each image as labelled, [N]."""
+    with np.errstate(all="ignore"):
+        found = by_neuron(logits(graph, images.pixels, workers=workers))
+    return np.asarray(classes_of(found) == images.labels)

@@ -1,0 +1,114 @@
+"""Advice can be followed: options that it names exist, and what it has installed is there."""
+
+import ast
+import configparser
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import eventsnn
+from eventsnn import run
+from eventsnn.exceptions import FLAGS
+from eventsnn.settings import Settings
+from eventsnn.studies import scripts
+
+PACKAGE = Path(eventsnn.__file__).parent
+ROOT = PACKAGE.parent
+SOURCES = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))]
+OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py")  # and of the room runs
+OTHERS = {"--inputs-as-nchw"}  # tf2onnx's
+PLUGINS = {"hdf5plugin"}  # packages for what h5py lacks
+
+
+def texts(path):
+    """The texts in a file but for docstrings, with … for what is put into them."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            skipped.add(id(first.value))
+        if isinstance(node, ast.JoinedStr):
+            skipped |= {id(part) for part in node.values}
+            parts = [getattr(part, "value", "") for part in node.values]
+            yield "".join(part if isinstance(part, str) else "…" for part in parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in skipped:
+                yield node.value
+
+
+TEXTS = {path: list(texts(path)) for path in SOURCES}
+
+
+def options_in(parser):
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+def added_in(path):
+    """The options that a file adds to a parser itself."""
+    return {text for text in TEXTS[path] if re.fullmatch(r"--[a-z-]+", text)}
+
+
+def known_to(path):
+    """The options that the reader of a file's messages has: of all commands that use the file."""
+    of_run = options_in(run.parser())
+    of_scripts = options_in(scripts.options("", limit=1, out="x"))
+    if path.parent.name == "analysis":
+        return of_scripts | added_in(path)
+    if path.name == "inspect.py":
+        return of_run | added_in(path)
+    if path.parent.name == "runs" or path.name in OF_COMMANDS:
+        return of_run
+    return of_run | added_in(PACKAGE / "inspect.py")
+
+
+@pytest.mark.parametrize("place", ["eventsnn", "analysis"])
+def test_options_that_are_named_exist(place):
+    unknown = [
+        f"{path.name}: {option} in {text!r}"
+        for path in SOURCES
+        if path.relative_to(ROOT).parts[0] == place
+        for text in TEXTS[path]
+        for option in re.findall(r"(?<![-\w.])--[a-z][a-z-]*[a-z]", text)
+        if option not in known_to(path) | OTHERS
+    ]
+    assert unknown == []
+
+
+def test_what_scripts_can_reach_names_options_that_they_have():
+    of_scripts = options_in(scripts.options("", limit=1, out="x"))
+    for path in sorted((PACKAGE / "inputs").glob("*.py")):
+        named = {o for text in TEXTS[path] for o in re.findall(r"--[a-z][a-z-]*[a-z]", text)}
+        assert named <= of_scripts, path
+
+
+def test_options_spelt_for_both_exist():
+    names = {f.name for f in fields(Settings)} | set(FLAGS) | {name.split("=")[0] for name in FLAGS}
+    unknown = [
+        f"{path.name}: {name}"
+        for path in SOURCES
+        for text in TEXTS[path]
+        for name in re.findall("⟦([a-z_]+)(?:=[^⟧]*)?⟧", text)
+        if name not in names
+    ]
+    assert unknown == []
+
+
+def test_packages_that_are_to_be_installed_are_on_the_index_or_of_a_clone():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = dict(setup["options.extras_require"])
+    required = "\n".join([*extras.values(), setup["options"]["install_requires"]])
+    packages = set(re.findall(r"^\s*([\w-]+)", required, re.MULTILINE)) | PLUGINS | {"…"}
+    found = 0
+    for path in SOURCES:
+        for text in TEXTS[path]:
+            for what in re.findall(r"pip install (-e \"\.\[\w+\]\"|\S*[\w…\])'])", text):
+                found += 1
+                extra = re.fullmatch(r'-e "\.\[(\w+)\]"', what)
+                assert (extra[1] in extras) if extra else (what in packages), f"{path}: {what}"
+    assert found > 4
