@@ -24,9 +24,12 @@ def _delays(case, network, rng):
         one = any_()
         return float(one), lambda ticks: lambda n, cell, target: int(one * ticks)
     if kind == "by projection":
-        pairs = {(p.source, p.target): any_() for p in network.projections if p.source >= 0}
-        given = {(names[a], names[b]): float(d) for (a, b), d in pairs.items()}
-        return given, lambda ticks: lambda n, cell, to: int(pairs[cell.layer, to] * ticks)
+        joined = [(names[p.source], names[p.target]) for p in network.projections if p.source >= 0]
+        kind = {pair: any_() for pair in joined}
+    if isinstance(kind, dict):
+        given = {pair: float(delay) for pair, delay in kind.items()}
+        pairs = {tuple(map(names.index, pair)): delay for pair, delay in kind.items()}
+        return given, lambda ticks: lambda n, cell, to: int(pairs.get((cell.layer, to), 0) * ticks)
     lists = [[any_() for _ in range(layer.size)] for layer in network.spiking]
     given = [np.array([float(d) for d in row]) for row in lists]
     return given, lambda ticks: lambda n, cell, to: int(lists[cell.layer][cell.number] * ticks)
@@ -70,7 +73,7 @@ def compared(case):
         time.refractory = int(case.time.get("refractory", 0) * ticks)
         time.window = int(case.time.get("window", 0) * ticks)
         time.delay = delay(ticks) if delay else None
-        time.split = case.time.get("delays") == "by projection"
+        time.split = isinstance(given.get("delays"), dict)
         seed = case.options["seed"]
         time.ranks = ranks = lambda number: chained(seed, 0, number)
         if case.order == "jitter":
