@@ -134,38 +134,27 @@ class Mine:
             heard = sum(self.x[at] * w for at, w in c.inputs)
             wholes[id(c)] = take(heard + c.bias, c.kind)
             biases[id(c)] = take(c.bias, c.kind)
-        n = case.release or max((levels for levels in self.net.levels if levels), default=1)
+        parts = case.release or max((levels for levels in self.net.levels if levels), default=1)
+        fired = spikes_of_rate(case, stage) if case.encoding == "rate" else None
 
-        def even(whole, bias, step):
-            if step > n:
-                return None
-            if not case.bias_once:
-                return self.numbers.part(whole, step, n)
-            return self.numbers.part(whole - bias, step, n) + (bias if step == 1 else 0)
+        def charge(key, cell, step):
+            whole, bias = wholes[key], biases[key]
+            if case.encoding == "events":
+                return bias
+            if case.encoding == "rate":
+                spikes = fired[step - 1]
+                heard = (spikes[at] * take(self.largest * w, cell.kind) for at, w in cell.inputs)
+                return bias + sum(heard)
+            rest = whole - bias if case.bias_once else whole
+            if case.encoding == "even":
+                rest = self.numbers.part(rest, step, parts)
+            return rest + bias if case.bias_once and step == 1 else rest
 
         def at(step):
-            if case.encoding == "events":
-                return biases
-            if case.encoding == "rate" and isinstance(self.numbers, Floating):
-                fired = spikes[step - 1]
-                return {
-                    id(c): take(c.bias + sum(fired[at] * self.largest * w for at, w in c.inputs))
-                    for c in cells
-                }
-            if case.encoding == "rate":
-                return {
-                    id(c): biases[id(c)]
-                    + sum(fired[at] * take(self.largest * w, c.kind) for at, w in c.inputs)
-                    for fired in [spikes[step - 1]]
-                    for c in cells
-                }
-            if case.encoding == "even":
-                return step <= n and {k: even(wholes[k], biases[k], step) for k in wholes} or None
-            if case.bias_once and step > 1:
-                return {key: wholes[key] - biases[key] for key in wholes}
-            return wholes
+            if case.encoding == "even" and step > parts:
+                return None
+            return {id(cell): charge(id(cell), cell, step) for cell in cells}
 
-        spikes = spikes_of_rate(case, stage) if case.encoding == "rate" else None
         rows = [at(step) for step in range(1, steps + 1)]
         return lambda step: rows[step - 1]
 
