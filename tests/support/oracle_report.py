@@ -24,8 +24,8 @@ def known(case, differ):
     time = case.time or {}
     waits = bool(time.get("window") or time.get("refractory"))
     names = set(differ)
-    if "synapses" in names:
-        counted = {"synapses", "operations", "stage one", "ties"}
+    if names & {"synapses", "input's synapses"}:
+        counted = {"synapses", "input's synapses", "operations", "stage one", "ties"}
         if waits or case.model in ("lif", "adaptive") or names <= counted:
             return ZEROS
     if case.order in HALVES and (names <= {"ties"} or waits):

@@ -228,7 +228,14 @@ class Mine:
             rows.pop("ties")
         if trace is not None:
             rows |= self.order(run, trace, time)
-        return {name: pair for name, pair in rows.items() if not _equal(*pair)}
+        found = {name: pair for name, pair in rows.items() if not _equal(*pair)}
+        if found and case.encoding == "events":  # what an input event touches may explain it
+            mine = sum(len(synapses) for synapses in self.net.input.values())
+            maps = [p.map for p in self.network.projections if p.source < 0]
+            theirs = sum(len(m.k) * m.weights[0].size for m in maps)
+            if mine != theirs:
+                found["input's synapses"] = mine, theirs
+        return found
 
     def order(self, run, trace, time):
         """Every spike in its place."""
