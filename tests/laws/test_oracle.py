@@ -222,3 +222,10 @@ def test_a_half_counts_no_ties_of_a_neuron_that_it_does_not_reach():
 def test_the_last_of_256_members_is_recorded():
     case = case_of(neuron(1), {"order": "fifo"}, "gn:256", GN(256), fraction_bits=4)
     assert compared(case) == {}
+
+
+@pytest.mark.slow
+@wrong("section 5: an adaptive neuron that waits above its threshold fires before its arrival")
+def test_whole_spikes_evaluate_only_adaptive_neurons_that_they_reach():
+    """Not yet explained: at tick 3072 a neuron of the last layer fires at a lower potential."""
+    assert compared(draw(12213)) == {}
