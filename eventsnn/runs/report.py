@@ -123,12 +123,16 @@ def _save_pictures(
     title: str,
     decided: str,
 ) -> None:
-    """Writes accuracy.png and rates.png into `results`. decided: the run's conditions."""
+    """Writes accuracy.png into `results`, and rates.png where there are neurons.
+
+    decided: the run's conditions.
+    """
     from eventsnn.views import plots
 
     figure = plots.accuracy_figure(accuracy, ann_accuracy, title, decided)
     plots.save(figure, results / "accuracy.png")
-    plots.save(plots.rates_figure(layers[:-1], title, decided), results / "rates.png")
+    if len(layers) > 1:  # the readout comes last, and has no rate
+        plots.save(plots.rates_figure(layers[:-1], title, decided), results / "rates.png")
 
 
 def _summary(

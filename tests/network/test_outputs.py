@@ -162,6 +162,8 @@ def test_a_run_without_a_hidden_layer_is_written(tmp_path):
     assert summary["neurons"] == summary["layers"] == summary["spikes_per_image"] == 0
     assert summary["cost_per_image"]["dnisnm_operations"] == WEIGHT.size
     assert summary["cost_per_image"]["counted_operations"] == 0
+    assert (tmp_path / "out/accuracy.png").is_file()
+    assert not (tmp_path / "out/rates.png").exists()  # of no neurons
 
 
 def test_what_needs_neurons_says_that_there_are_none():
