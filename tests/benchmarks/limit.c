@@ -137,13 +137,14 @@ static inline int64_t arrive(int32_t *v, const int32_t *weights, int64_t width, 
  * inputs[input_first[t]:input_first[t + 1]]. counts[neuron]: its spikes. log: scratch, one place a neuron. Returns how long the queue
  * became, or -1 where it has no room. */
 int64_t event(int64_t steps, int64_t readout, const int64_t *layers, const int32_t *layer_of, const int64_t *out_first, const int64_t *out,
-              const int64_t *projections, const int64_t *first_run, const int64_t *runs, const int32_t *weights, const int32_t *drive,
+              const int64_t *projections, const int64_t *row_of, const int64_t *first_run, const int64_t *runs, const int32_t *weights, const int32_t *drive,
               const int64_t *inputs, const int64_t *input_first, int64_t theta, int32_t *v, int32_t *counts, fired *log, int64_t *queue,
               int64_t room) {
     int64_t head = 0, tail = 0, first_silent = layers[2 * readout + 1], neurons = layers[2 * readout + 3];
 #define LOCATE(NUMBER)                                                                                        \
     int64_t layer = layer_of[NUMBER], place = NUMBER - layers[2 * layer + 1];                                 \
     int64_t site = (uint32_t)place / (uint32_t)layers[2 * layer], c = place - site * layers[2 * layer];
+#define STRETCHES (q[4] + site * q[5] + (q[5] > 1 ? row_of[q[6] + c] : 0))
 #define FIRE                                                                                                  \
     for (int64_t i = 0; i < logged; i++)                                                                      \
         for (uint64_t mask = log[i].mask; mask; mask &= mask - 1) {                                           \
@@ -162,8 +163,8 @@ int64_t event(int64_t steps, int64_t readout, const int64_t *layers, const int32
             if (head + 2 < tail) { /* where the long rows of the spike after the next begin; the machine finds the rest by itself */
                 LOCATE(queue[head + 2])
                 for (int64_t o = out_first[layer]; o < out_first[layer + 1]; o++) {
-                    const int64_t *q = projections + 5 * out[o], *run = runs + 3 * first_run[q[4] + site];
-                    for (; q[2] >= 256 && run < runs + 3 * first_run[q[4] + site + 1]; run += 3)
+                    const int64_t *q = projections + 7 * out[o], *first = first_run + STRETCHES, *run = runs + 3 * first[0];
+                    for (; q[2] >= 256 && run < runs + 3 * first[1]; run += 3)
                         for (int k = 0; k < 8; k++) __builtin_prefetch(weights + run[1] + c * q[3] + 16 * k);
                 }
             }
@@ -171,9 +172,9 @@ int64_t event(int64_t steps, int64_t readout, const int64_t *layers, const int32
             LOCATE(number)
             logged = 0;
             for (int64_t o = out_first[layer]; o < out_first[layer + 1]; o++) {
-                const int64_t *q = projections + 5 * out[o], *run = runs + 3 * first_run[q[4] + site];
+                const int64_t *q = projections + 7 * out[o], *first = first_run + STRETCHES, *run = runs + 3 * first[0];
                 int64_t group = c < q[1] ? 0 : c / q[1] * q[2], reached = q[0] < readout ? theta : INT32_MAX;
-                for (; run < runs + 3 * first_run[q[4] + site + 1]; run += 3)
+                for (; run < runs + 3 * first[1]; run += 3)
                     logged = arrive(v, weights + run[1] + c * q[3], run[2], reached, run[0] + group, log, logged);
             }
             FIRE

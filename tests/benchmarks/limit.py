@@ -105,6 +105,7 @@ class Limit:
                 t.out_first,
                 t.out,
                 t.projections,
+                t.row_of,
                 t.first_stretch,
                 t.stretches,
                 t.weights,
