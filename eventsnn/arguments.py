@@ -304,13 +304,18 @@ class _Checks:
         """The function as it is called: eventsnn.errors.decompose."""
         if self.name.partition(".")[0] in getattr(sys.modules.get("eventsnn"), "__all__", ()):
             return f"eventsnn.{self.name}"
-        return f"eventsnn.{self.home.rpartition('.')[2]}.{self.name}"
+        package, _, module = self.home.rpartition(".")
+        if hasattr(sys.modules.get("eventsnn"), module):
+            return f"eventsnn.{module}.{self.name}"
+        known = hasattr(sys.modules.get(package), self.name.partition(".")[0])
+        return f"{package if known else self.home}.{self.name}"
 
     def taken(self, args: tuple[Any, ...], given: dict[str, Any]) -> inspect.BoundArguments:
         """The arguments, each checked. Raises OptionError and InputError."""
         names = self.signature.parameters
         if not any(each.kind is each.VAR_KEYWORD for each in names.values()):
-            check_options(self.where, given, names)
+            own = ("self", "_cls")  # which no caller gives
+            check_options(self.where, given, [name for name in names if name not in own])
         try:
             bound = self.signature.bind(*args, **given)
         except TypeError as error:

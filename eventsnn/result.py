@@ -124,6 +124,7 @@ class Result:
             )
         return float(np.mean(predictions == self.labels))
 
+    @checked
     def rates(self) -> Named:
         """Spikes per neuron and step of each spiking layer, float64 [L - 1]; rates()["act1"]."""
         sizes = np.array([layer.size for layer in self.network.spiking])
@@ -131,6 +132,7 @@ class Result:
         names = [layer.name for layer in self.network.spiking]
         return Named(spikes / (len(self) * self.simulation.steps * sizes), names)
 
+    @checked
     def counts(self, layer: str | int) -> NDArray[np.int64]:
         """Net spikes that each neuron of a layer sent, int64 [N, C, H, W].
 
@@ -159,6 +161,7 @@ class Result:
         number = None if layer is None else self._layer(layer)
         return worst(self.simulation, self._with_neurons(), count, number)
 
+    @checked
     def plot(self) -> Figure:
         """Accuracy over T, where there are labels, and the rates by layer; a matplotlib Figure."""
         from eventsnn.views.plots import result_figure

@@ -31,6 +31,7 @@ from eventsnn.exceptions import InputError, one_line
 from eventsnn.values import arrayed, as_array, shown
 
 SPLITS = ("train", "test")
+WHOLE = (np.uint8, np.int16, np.uint16, np.int32)  # types of pixels, the narrowest first
 PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -363,12 +364,18 @@ def check_images(
 def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
     """(lowest, highest) raw pixel that an image of this kind may have.
 
-    pixels: raw images. For whole numbers, these are the limits of their type; for floating point,
-    the lowest and highest of `pixels`. Raises InputError where there are none.
+    pixels: raw images. For whole numbers, these are the limits of the narrowest of `WHOLE` that
+    holds them, or of their own type if that is narrower: lists and tensors have 64 bits, whatever
+    is in them. For others they are the lowest and highest of `pixels`. Raises InputError where
+    there are none.
     """
     if not pixels.size:
         raise InputError("pixels", "one or more images", shown(pixels))
+    low, high = pixels.min(), pixels.max()
     if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        return limits.min, limits.max
-    return float(pixels.min()), float(pixels.max())
+        own = () if pixels.dtype.itemsize > 2 else (pixels.dtype,)
+        for kind in own or WHOLE:
+            limits = np.iinfo(kind)
+            if limits.min <= low and high <= limits.max:
+                return limits.min, limits.max
+    return float(low), float(high)

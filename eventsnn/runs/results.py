@@ -183,7 +183,8 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         found = "a file" if path.exists() else "nothing of that name"
         raise InputError(path, "a results folder", found, DO)
     if not (path / "summary.json").is_file():
-        partial = path.with_name(path.name + ".partial")
+        whole = path.resolve()  # "." has no name
+        partial = whole.parent / f"{whole.name}.partial"
         under_way = (path / "identity.json").exists() or partial.exists()
         do = "give the run's command again, and it goes on" if under_way else DO
         found = "a run that is not finished" if under_way else "no summary.json"

@@ -387,7 +387,9 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     InputError for other sizes, and for numbers beyond 1000.
     """
     sizes = [layer.size for layer in network.spiking]
-    if isinstance(initial, (int, float, np.number)):
+    if isinstance(initial, np.ndarray) and not initial.ndim:
+        initial = initial.item()
+    if isinstance(initial, (int, float, np.number)) and not isinstance(initial, bool):
         arrays = [np.full(n, float(initial)) for n in sizes]
     else:
         given = [] if isinstance(initial, str) or not hasattr(initial, "__iter__") else initial

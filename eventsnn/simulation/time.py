@@ -94,6 +94,10 @@ def _clocked(time: Time, seed: int) -> Order:
         expected = "no refractory period, window or delays (a step is all three)"
         do = "choose another order, such as fifo"
         raise InputError("order 'clocked'", expected, "some", do)
+    if not time.barrier:
+        do = "leave it out: in clocked time nothing is under way when a step begins"
+        found = named("order", "clocked")
+        raise InputError(named("barrier", False), "another order", found, do)
     return Order(CLOCKED, seed=seed)
 
 

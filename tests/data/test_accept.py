@@ -6,6 +6,7 @@ from support.networks import Builder
 
 from eventsnn import Images, convert, errors, simulate
 from eventsnn.data.accepting import accept, labels_in
+from eventsnn.data.images import pixel_range
 from eventsnn.exceptions import InputError
 
 PIXELS = np.random.default_rng(1).random((6, 3, 4, 5)).astype(np.float32)
@@ -199,3 +200,27 @@ def test_several_images_are_images(at, places):
     assert isinstance(some, Images) and some.indices.tolist() == [10 + i for i in places]
     assert np.array_equal(some.pixels, PIXELS[places])
     assert np.array_equal(some.labels, LABELS[places]) and some.classes == IMAGES.classes
+
+
+@pytest.mark.parametrize("made", [lambda x: x.tolist(), lambda x: x.astype(np.int64)])
+def test_whole_numbers_of_64_bits_are_the_run_of_8_bits(made):
+    """The limits of 64 bits would leave one fraction bit, and other spikes."""
+    pixels = np.random.default_rng(2).integers(0, 200, (4, 3, 4, 5)).astype(np.uint8)
+    network = convert(GRAPH)
+    plain, wide = (simulate(network, given, steps=4) for given in (pixels, made(pixels)))
+    assert wide.simulation.arithmetic == plain.simulation.arithmetic
+    assert np.array_equal(wide.readout(), plain.readout())
+
+
+@pytest.mark.parametrize(
+    "pixels, expected",
+    [
+        ([0, 7], (0, 255)),
+        ([-1, 7], (-(2**15), 2**15 - 1)),
+        ([0, 40_000], (0, 2**16 - 1)),
+        ([0, 2**40], (0, 2**40)),
+        (np.array([0, 7], np.uint16), (0, 2**16 - 1)),
+    ],
+)
+def test_the_range_of_pixels_is_that_of_the_narrowest_type(pixels, expected):
+    assert pixel_range(np.asarray(pixels)) == expected

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from support.networks import Builder
 
 import eventsnn
@@ -164,6 +165,7 @@ SLIPS = {
         (lambda: run(tau=4), "tau: expected group neurons"),
         (lambda: run(initial="half"), "initial: expected .*'half'"),
         (lambda: run(initial=[0.5, "a"]), "initial: expected"),
+        (lambda: run(initial=True), "initial: expected a number.*True"),
         (lambda: run(initial=[np.zeros(3)]), "initial: expected"),
         (lambda: run(initial=2000), "initial.*2000"),
         (lambda: run(encoding="spikes"), "encoding: expected one of"),
@@ -190,6 +192,10 @@ SLIPS = {
         (lambda: run(engine="event", order=3), "order: expected one of fifo.*found 3"),
         (lambda: run(engine="event", order="jitter", jitter=0.5), "jitter: expected text.*0.5"),
         (lambda: run(engine="event", delays="1"), "delays: expected .*'1'"),
+        (
+            lambda: run(engine="event", order="clocked", barrier=False),
+            "barrier=False: expected another order, found order='clocked'",
+        ),
         (lambda: run(engine="event", delays=[1]), "delays: expected"),
         (lambda: run(engine="event", delays={"act": 1}), "delays: expected pairs of layers"),
         (lambda: run(engine="event", delays={("a", "b"): 1}), "delays: expected pairs of layers"),
@@ -917,3 +923,27 @@ def test_the_annotations_of_checked_functions_can_be_read():
     checks += [f.__init__.checks for f in (eventsnn.Time, eventsnn.Images, eventsnn.Graph)]
     assert len(checks) > 60
     assert all(each.kinds.keys() <= each.signature.parameters.keys() for each in checks)
+
+
+@pytest.mark.parametrize(
+    "slip, words",
+    [
+        (lambda: eventsnn.Time(odrer="fifo"), "refractory, ticks, window, found 'odrer'"),
+        (lambda: trace.read_trace(3), r"help\(eventsnn\.trace\.read_trace\)"),
+        (lambda: microscope.plot(seen(), path=3), r"help\(eventsnn\.trace\.drawing\.plot\)"),
+        (
+            lambda: export.write("nir", simulation(), 3),
+            r"help\(eventsnn\.export\.write\)",
+        ),
+        (lambda: result().plot("a.png"), "at most 0 arguments without a name, found 1"),
+        (lambda: result().rates("act"), "at most 0 arguments without a name, found 1"),
+        (lambda: open_results("/"), "/: expected a results folder, found no summary.json"),
+    ],
+)
+def test_slips_are_named_as_the_caller_writes_them(slip, words):
+    with pytest.raises(InputError, match=words):
+        slip()
+
+
+def test_an_array_without_axes_is_a_number():
+    assert run(initial=np.array(0.25)).spikes.tolist() == run(initial=0.25).spikes.tolist()
