@@ -16,11 +16,12 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numba
 from numba.core.caching import Cache
 from numba.core.compiler import CompileResult
+from numba.core.errors import NumbaError
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
@@ -38,6 +39,19 @@ INNER_OPTIONS: dict[str, Any] = {
 INNER: Any = {"nogil": True, "error_model": "numpy", **INNER_OPTIONS}
 CONFIG: Any = numba.config
 KERNELS = ("engine/**/*.py", "neurons/*.py")
+
+# how the lines of numba's messages begin that say what is wrong
+TOLD = (
+    "Untyped global name",
+    "Unknown attribute",
+    "No implementation of function",
+    "Cannot unify",
+    "Invalid use of",
+    "Use of unsupported",
+    "Unsupported",
+    "Undecided type",
+    "NameError",
+)
 
 
 class Kernel(Hashable, Protocol):
@@ -206,8 +220,26 @@ def _copy(dispatcher: Kernel, classes: tuple[type, ...], digests: tuple[str, ...
     except (OSError, TypeError):
         files = []
     if not first or not all(Path(file).is_file() for file in files) or not files:
-        return _compile(dispatcher.py_func)
-    return _kept(_compile(dispatcher.py_func), "".join(digests))
+        return _telling(_compile(dispatcher.py_func), classes)
+    return _telling(_kept(_compile(dispatcher.py_func), "".join(digests)), classes)
+
+
+def _telling(dispatcher: Any, classes: tuple[type, ...]) -> Kernel:
+    """The dispatcher, whose failure to compile these classes is an InputError of one line."""
+    compile_for_args = dispatcher._compile_for_args
+
+    def compile_or_tell(*arguments: Any, **options: Any) -> Any:
+        try:
+            return compile_for_args(*arguments, **options)
+        except NumbaError as error:
+            names = " or ".join(repr(cls.__name__) for cls in classes)
+            lines = [line.strip(" >") for line in str(error).splitlines()]
+            told = [line for line in lines if line.startswith(TOLD)] or [lines[0]]
+            expected, do = "functions that numba compiles", "put @numba.njit before what they call"
+            raise InputError(names, expected, told[-1], do) from None
+
+    dispatcher._compile_for_args = compile_or_tell
+    return cast(Kernel, dispatcher)
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:

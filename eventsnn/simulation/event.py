@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
-from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring, Unkept
-from eventsnn.engine.event.order import CLOCKED, FIFO, is_kind
+from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
+from eventsnn.engine.event.order import CLOCKED, FIFO, REPLAY, is_kind
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
 from eventsnn.simulation.arithmetic import DECAYING
@@ -145,6 +145,7 @@ class Event(Engine):
             image=number,
             quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
             ticks=time.ticks,
+            drops=int(is_kind(order or self.order, REPLAY)),
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
@@ -283,6 +284,10 @@ def plain_errors(prepared: Prepared) -> Iterator[None]:
         raise TooManyEvents(str(error), error.step, error.waiting, names) from None
     except Overflow as error:
         raise PotentialsTooLarge(error) from None
+    except Early as error:
+        where = f"order {type(engine_of(prepared).order).__name__!r}"
+        expected = "delays of 0 ticks or more, for every spike"
+        raise InputError(where, expected, error, "see eventsnn.engine.event.order") from None
     except Unkept as error:
         where = f"neuron {type(prepared.neuron).__name__!r}"
         raise InputError(

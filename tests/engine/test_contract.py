@@ -282,3 +282,27 @@ def test_st_bif_hears_the_image_once_unless_somebody_insists(capsys, tmp_path):
     assert main([*given, "--encoding", "constant"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--encoding: expected --encoding even" in line
+
+
+def test_an_order_that_delivers_some_spikes_too_early_is_refused():
+    """No trial meets every spike, so the kernel looks, too."""
+    graph = random_graph(np.random.default_rng(7))
+    pixels = random_pixels(np.random.default_rng(7), graph, 1)
+    order = order_of(lambda order, spike: (-1 if spike.seq > 20 else 0, 0))
+    with pytest.raises(InputError, match="expected delays of 0 ticks or more.*in step 1"):
+        simulate(convert(graph), pixels, steps=2, engine="event", order=order)
+
+
+def plain_helper(x):
+    return x
+
+
+def test_what_numba_cannot_compile_is_told_in_a_line():
+    def emit(neuron, layer, p, s):
+        return plain_helper(1) if p >= neuron.theta else 0
+
+    graph = random_graph(np.random.default_rng(7))
+    pixels = random_pixels(np.random.default_rng(7), graph, 1)
+    with pytest.raises(InputError, match="plain_helper.*put @numba.njit before") as caught:
+        simulate(convert(graph), pixels, steps=2, neuron=changed(emit=static(emit)))
+    assert len(str(caught.value).splitlines()) == 1

@@ -70,6 +70,10 @@ class Unkept(ArithmeticError):
     """A model did what it must not do."""
 
 
+class Early(ArithmeticError):
+    """An order delivered a spike before it was sent."""
+
+
 class EventRun:
     """One image in asynchronous time.
 
@@ -224,6 +228,8 @@ class EventRun:
             raise Unkept(f"when() gave a tick that is not after now, in step {step}")
         if unkept == layout.OVER_MOST:
             raise Unkept(f"emit() gave more spikes than most() says, in step {step}")
+        if unkept == layout.EARLY:
+            raise Early(f"place() gave a delay below 0, in step {step}")
 
     def _grow(self) -> None:
         """Make room in the queue for one more event to begin, and for one neuron to fire."""

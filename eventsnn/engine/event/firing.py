@@ -20,6 +20,7 @@ from numba.extending import overload
 
 from eventsnn.engine.event.layout import (
     DELIVERY,
+    EARLY,
     HALF_BIT,
     L_CHANNELS,
     L_FIRST,
@@ -116,6 +117,8 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
             )
             part += 1
             if delay < 0:
+                if rules.drops == 0:
+                    at[UNKEPT] = EARLY  # the caller refuses the result
                 continue
             if rules.delay_kind == 1:
                 delay += delays[q]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DONE, FULL, TOO_MANY, OVERFLOW = range(4)
-# what a model may do against its contract: to fire more at once than `most` says, or by itself at a
-# tick that is not after now
-OVER_MOST, NO_TICK = 1, 2
+# what a model or an order may do against its contract: to fire more at once than `most` says, or by
+# itself at a tick that is not after now; to deliver before now
+OVER_MOST, NO_TICK, EARLY = 1, 2, 3
 DRIVE, EVENTS, EVALUATE = range(3)
 # what an event is: its kind in bits 0-1, and from these bits on the half, the sign, projection + 1
 # (0: all), and layer and number of the neuron
@@ -85,7 +85,8 @@ class Rules(NamedTuple):
     most_parcels: the deliveries of one spike. most_targets: the neurons that it reaches. at_once: 1
     where it is one delivery without delay, in the order of emission. max_events: how many may be
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
-    and neurons are evaluated by EVALUATE. ticks: of a step.
+    and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
+    that a parcel is never delivered, as in a replay.
     """
 
     refractory: int
@@ -102,6 +103,7 @@ class Rules(NamedTuple):
     image: int
     quiet: int
     ticks: int
+    drops: int
 
 
 class Band(NamedTuple):
