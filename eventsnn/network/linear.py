@@ -11,6 +11,7 @@ into the weights behind it, and at zero-padded borders everything stays exact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -73,6 +74,13 @@ class LinearMap:
         """
         exists = None if self.exists is None else self.exists[which]
         return replace(self, weights=self.weights[which], exists=exists)
+
+    @property
+    def synapses(self) -> int:
+        """How many weights its taps have, those left out that do not exist."""
+        if self.exists is None:
+            return len(self.k) * math.prod(self.weights.shape[1:])
+        return int(self.exists.sum(axis=(1, 2, 3))[self.k].sum())
 
     @property
     def channels(self) -> tuple[int, int]:

@@ -126,12 +126,11 @@ class Network:
     @cached_property
     def synapses(self) -> int:
         """The number of synapses: neither the input's drive nor a pool's window has any."""
-        total = 0
-        for projection in self.projections:
-            _, groups, ci, co = projection.map.weights.shape
-            if projection.source != INPUT and not self.layers[projection.target].pools:
-                total += len(projection.map.k) * groups * ci * co
-        return total
+        return sum(
+            projection.map.synapses
+            for projection in self.projections
+            if projection.source != INPUT and not self.layers[projection.target].pools
+        )
 
     @cached_property
     def first(self) -> NDArray[np.int64]:

@@ -187,8 +187,9 @@ def delays_of(time: Time, network: Network) -> tuple[int, NDArray[np.int64]]:
     """(kind, delays) of a `Time`; the delays are int64 ticks (semantics, section 5).
 
     Kind 0 has no delays, kind 1 one for each projection between layers, kind 2 one for each neuron,
-    readout included. network: whose layers and projections. Raises InputError for layers that no
-    projection joins, for arrays of other sizes, and for delays outside 0 to MAX_STEPS steps.
+    readout included, as where one number is given for all. network: whose layers and projections.
+    Raises InputError for layers that no projection joins, for arrays of other sizes, and for delays
+    outside 0 to MAX_STEPS steps.
     """
     time = time.resolved()
     given = time.delays
@@ -196,7 +197,7 @@ def delays_of(time: Time, network: Network) -> tuple[int, NDArray[np.int64]]:
     if given is None:
         return 0, np.zeros(0, np.int64)
     if isinstance(given, NUMBER):
-        return 1, np.full(len(projections), time.in_ticks(given, named("delays")), np.int64)
+        given = [np.full(layer.size, given) for layer in network.spiking]
     if isinstance(given, dict):
         names = [layer.name for layer in network.layers]
         pairs = [(names[p.source], names[p.target]) for p in projections]
@@ -387,7 +388,7 @@ class Time:
     )
     delays: Delays = option(
         None,
-        "a delay of every projection, in steps",
+        "a delay of every spike, in steps",
         "--engine event --order delays --delay 0.25",
         kind=None,
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from numba import njit
-from support.networks import random_graph, random_pixels
+from support import twin
+from support.networks import random_graph, random_pixels, skipping_graph
 from support.ways import CASES, MODELS, STEPS, assert_same, both
 
 from eventsnn import InputError, convert, load, load_images
@@ -21,6 +22,14 @@ from eventsnn.trace.trace import Recorder
 def test_the_engine_is_the_twin(case, model):
     for seed in (1, 2):
         assert_same(*both(100 * seed + len(case), case, model))
+
+
+def test_a_window_that_ends_in_a_rest_keeps_its_step_open(monkeypatch):
+    rest = {"window": 0.25, "refractory": 1.5}, {"window": 256, "refractory": 1536}
+    monkeypatch.setitem(CASES, "rest", (rest[0], {"order": twin.fifo, **rest[1]}))
+    simulation, run, *others = both(1, "rest", "if", make=skipping_graph)
+    assert_same(simulation, run, *others)
+    assert others[1].spikes[-1].tick > STEPS * 1024
 
 
 @pytest.mark.slow

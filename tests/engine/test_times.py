@@ -82,7 +82,7 @@ def test_a_simulation_knows_and_says_its_ticks():
     assert words["delays"] == f"{1 / 3!r} steps"
     assert "input events" in words["rounded_down_to_ticks"]
     assert run.time.in_ticks(0.1, "x") == 1536 and run.time.in_ticks(1 / 3, "x") == 5120
-    assert run.engine.delays.tolist() == [5120]
+    assert run.engine.delays.tolist() == [5120, 0]
 
 
 def test_delays_of_neurons_are_told_apart():

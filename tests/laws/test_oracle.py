@@ -10,7 +10,7 @@ import pytest
 from support.oracle_cases import MODELS, Case, draw
 from support.oracle_graph import build
 from support.oracle_models import GN, IF, LIF, STBIF, Fixed, IFHard
-from support.oracle_report import campaign, known
+from support.oracle_report import campaign
 from support.oracle_runs import Skipped, compared
 
 from eventsnn import Graph, Node
@@ -22,7 +22,7 @@ QUICK = {
 
 
 def differences(seeds, **fixed):
-    """(how many cases were compared, {words: what differs} of those that have no known reason)."""
+    """(how many cases were compared, {words: what differs})."""
     tried, found = 0, {}
     for seed in seeds:
         case = draw(seed, **fixed)
@@ -31,7 +31,7 @@ def differences(seeds, **fixed):
         except Skipped:
             continue
         tried += 1
-        if differ and known(case, differ) is None:
+        if differ:
             found[f"{seed}: {case.words()}"] = sorted(differ)
     return tried, found
 
@@ -67,7 +67,7 @@ def test_networks_in_float32_are_equal_number_by_number():
 def test_a_campaign_prints_what_was_tried(capsys):
     assert campaign(0, 2, **QUICK) == []
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["all:", "networks", "2", "0", "0", "0"] in rows
+    assert ["all:", "networks", "2", "0"] in rows
 
 
 # --- small networks by hand ---------------------------------------------------------------------
@@ -150,42 +150,28 @@ def test_another_model_does_not_pass():
     assert set(wrong) == names
 
 
-# --- what is known to differ --------------------------------------------------------------------
-
-
-def wrong(reason):
-    return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
-
-
-zeros = wrong("section 11: structural zeros are synapses")
-halves = wrong("section 5: a half evaluates neurons that it does not reach")
-
-
 def late(first, second):
     """Delays by which `branches` hear their two neurons, in steps."""
     pairs = {("a", "c"): first, ("b", "c"): second}
     return {"order": "delays", "delays": pairs}
 
 
-@zeros
 def test_branches_of_a_concat_have_no_synapses_to_each_other():
     """4 synapses, not 6; 2 operations in layer c, not 4."""
     assert compared(case_of(branches())) == {}
 
 
-@zeros
 def test_a_spike_without_a_synapse_opens_no_window():
     """c's first neuron hears a at tick 384, not b before, and fires at 640, not at 576."""
     time = {"window": Fraction(1, 4), **late(Fraction(1, 8), Fraction(1, 16))}
-    assert "spike's tick" not in compared(case_of(branches(), time))
+    assert compared(case_of(branches(), time)) == {}
 
 
 @pytest.mark.slow
-@zeros
 def test_a_spike_without_a_synapse_is_no_touch_of_a_leaking_potential():
     """c's first neuron was touched last at tick 0; v(T) is as of then."""
     case = case_of(branches(0.5), late(Fraction(0), Fraction(1, 2)), "lif:0.5", LIF(0.5))
-    assert "potentials" not in compared(case)
+    assert compared(case) == {}
 
 
 def fork(op="ClippedRelu", bias=0.0, **attrs):
@@ -198,34 +184,64 @@ def fork(op="ClippedRelu", bias=0.0, **attrs):
     )
 
 
-@halves
 def test_a_half_fires_no_neuron_that_it_does_not_reach():
     """At tick 256 b's first neuron, above its threshold, fires at the excitatory half, at p = 5.
 
-    The inhibitory one comes before and has no synapse to it (the engine: at p = 3).
+    The inhibitory one comes before and has no synapse to it.
     """
     time = {"order": "inhibitory_first", "refractory": Fraction(1, 4)}
     assert compared(case_of(fork(bias=2), time)) == {}
 
 
-@halves
 def test_a_half_counts_no_ties_of_a_neuron_that_it_does_not_reach():
     """b's first neuron meets a threshold exactly at its own evaluations alone."""
     time = {"order": "excitatory_first"}
     case = case_of(fork("QuantRelu", scale=1.0, levels=4), time, "st-bif", STBIF())
     case.encoding, case.release = "even", 1
-    assert "ties" not in compared(case)
+    assert compared(case) == {}
 
 
 @pytest.mark.slow
-@wrong("a member is recorded in 8 bits: the last of 256 is 0")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a member is recorded in 8 bits: the last of 256 is 0",
+)
 def test_the_last_of_256_members_is_recorded():
     case = case_of(neuron(1), {"order": "fifo"}, "gn:256", GN(256), fraction_bits=4)
     assert compared(case) == {}
 
 
-@pytest.mark.slow
-@wrong("section 5: an adaptive neuron that waits above its threshold fires before its arrival")
-def test_whole_spikes_evaluate_only_adaptive_neurons_that_they_reach():
-    """Not yet explained: at tick 3072 a neuron of the last layer fires at a lower potential."""
-    assert compared(draw(12213)) == {}
+def test_one_delay_for_all_keeps_spikes_whole():
+    """a reaches b and c, b reaches c. With lifo and a delay of 0, c hears a before what a fires."""
+    one = graph(
+        *(flat("flat", "input"), gemm("f", "flat", [[0]], 1), act("a", "f")),
+        *(gemm("g", "a", [[1]]), act("b", "g"), gemm("h", "a", [[1]]), gemm("i", "b", [[1]])),
+        *(Node("j", "Add", ("h", "i")), act("c", "j"), gemm("out", "c", [[1]])),
+    )
+    for order, delay in (("lifo", Fraction(0)), ("lifo", Fraction(1, 4)), ("random", Fraction(0))):
+        assert compared(case_of(one, {"order": order, "delays": delay})) == {}
+
+
+def test_a_pool_behind_a_negative_scale_sends_minima():
+    """Neurons a fire 2 and 1 times in 2 steps; a pool of -a is -1, the smaller of both."""
+    norm = {"scale": [-1], "B": [0], "input_mean": [0], "input_var": [1]}
+    norm = {name: np.array(values, np.float32) for name, values in norm.items()}
+    weights = {"W": np.full((1, 1, 1, 1), 1, np.float32)}
+    nodes = (
+        Node("f", "Conv", ("input",), {"kernel_shape": [1, 1]}, weights),
+        *(act("a", "f"), Node("n", "BatchNormalization", ("a",), {"epsilon": 0.0}, norm)),
+        Node("m", "MaxPool", ("n",), {"kernel_shape": [1, 2], "strides": [1, 2]}),
+        *(flat("flat", "m"), gemm("out", "flat", [[1]])),
+    )
+    case = case_of(Graph(nodes, "input", "out", (1, 1, 2)), steps=2)
+    case.pixels = np.array([[[[1, 0.5]]]], np.float32)
+    assert compared(case) == {}
+    assert case.minima
+
+
+@pytest.mark.parametrize("time", [None, {"order": "fifo"}])
+def test_a_network_without_a_hidden_layer_is_its_drive(time):
+    bare = graph(flat("flat", "input"), gemm("out", "flat", [[2], [-1]], 0.5))
+    case = case_of(bare, time, steps=3, pixel=0.25)
+    assert compared(case) == {}

@@ -57,6 +57,8 @@ def test_operations_are_paths(make):
     graph = make(rng)
     network, pixels = convert(graph), random_pixels(rng, graph, 2)
     exists = paths(network)
+    of_neurons = [there.sum() for (source, _), there in exists.items() if source != INPUT]
+    assert network.synapses == sum(of_neurons)
     ends = np.cumsum([layer.size for layer in network.layers])[:-1]
     for engine in ("clocked", "event"):
         batch = network.run(pixels, steps=STEPS, neurons=True, engine=engine).batch

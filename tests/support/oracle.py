@@ -34,7 +34,7 @@ class Spike:
 class Body:
     """The changing part of a cell.
 
-    v: the potential. net: spikes fired less those taken back; of a pool unit its maximum. a: the
+    v: the potential. net: spikes fired less those taken back; of a pool unit its extreme. a: the
     state of an adaptive neuron. heard: clocked time's charge of a step. sums: what each member of a
     pool has sent. touched: when it decayed last. rests, window: until when (-1: no window is open).
     """
@@ -109,14 +109,15 @@ class Run:
             self.counted[1][synapse.post.layer][self.step - 1] += abs(count)
 
     def pool(self, body, pre, sign):
-        """[(sign, member)] that a pool unit sends where its maximum changes (section 10)."""
+        """[(sign, member)] that a pool unit sends where its extreme changes (section 10)."""
         body.sums[id(pre)] = body.sums.get(id(pre), 0) + sign
         return self.changed(body)
 
     def changed(self, body):
-        """[(sign, member)] of a pool unit, by the sums that it has heard; no sum is below 0."""
-        most = max([0] + [body.sums.get(id(member), 0) for member in body.cell.heard])
-        change, body.net = most - body.net, most
+        """[(sign, member)] of a pool unit, by the sums that it has heard."""
+        extreme = min if body.cell.least else max
+        found = extreme(body.sums.get(id(member), 0) for member in body.cell.heard)
+        change, body.net = found - body.net, found
         return members(change)
 
     def touch(self, body, dt, ticks):

@@ -37,7 +37,8 @@ def _with(rng, text, model, *choices):
 @dataclass
 class Case:
     """One run. family: the maker of its graph. time: options of `simulate` that say how time goes,
-    with lengths as fractions of a step; None: the clocked engine.
+    with lengths as fractions of a step; None: the clocked engine. minima: whether a pool took
+    minima in the run.
     """
 
     graph: object
@@ -54,6 +55,7 @@ class Case:
     unit: float = 1.0
     events: list = field(default_factory=list)
     thresholds: object = "auto"
+    minima: bool = False
 
     @property
     def order(self):
@@ -68,6 +70,8 @@ class Case:
         """[(dimension, value)] of all that the table of a campaign counts."""
         time, options = self.time or {}, self.options
         rows = [("operator", name) for name in sorted(features(self.graph))]
+        if self.minima:
+            rows.append(("operator", "MaxPool, minima"))
         rows += [("network", self.family), ("model", self.model), ("encoding", self.encoding)]
         rows += [("order", self.order), ("numbers", options.get("arithmetic", "fixed"))]
         rows += [("time", name) for name in ("refractory", "window") if time.get(name)]
@@ -124,7 +128,8 @@ def draw(seed, *, models=MODELS, orders=ALL_ORDERS, encodings=ENCODINGS, familie
         if rng.integers(5) == 0:
             case.options["srp"] = int(rng.integers(1, 4))
             case.options["srp_epsilon"] = float(rng.choice([0.0, 0.1]))
-    if not any(node.op == "MaxPool" for node in graph.nodes) and rng.integers(5) == 0:
+    pools = any(node.op == "MaxPool" for node in graph.nodes)
+    if graph.activations and not pools and rng.integers(5) == 0:
         case.thresholds = {
             node.name: rng.uniform(0.5, 1.5, graph.shapes[node.name]) for node in graph.activations
         }

@@ -35,7 +35,8 @@ class Cell:
     """What stands at one place of one layer: a neuron, a pool unit or a sum of the readout.
 
     inputs: (place of the pixel, weight), unrounded, in q. bias: in q, unrounded. heard: for a pool
-    unit, its members. synapses: where its spikes go, by target.
+    unit, its members. least: whether it pools their minimum. synapses: where its spikes go, by
+    target.
     """
 
     layer: int
@@ -44,6 +45,7 @@ class Cell:
     bias: float = 0.0
     inputs: list = field(default_factory=list)
     heard: list = field(default_factory=list)
+    least: bool = False
     synapses: list = field(default_factory=list)
 
 
@@ -290,6 +292,10 @@ def build(graph, thetas, grids, numbers, worth=lambda levels: 1):
             number = order[layer][place]
             cell = Cell(layer, number, net.kinds[layer])
             cells[number] = cell
+            if cell.kind == "pools":
+                cell.least = place // math.prod(grids[layer][1:]) in nodes[layer].attrs.get(
+                    "minima", ()
+                )
             q = quanta[layer][number]
             cell.bias = value.const / q if q else -1.0
             for (source, at), weight in value.weights.items():

@@ -32,6 +32,12 @@ class Mixed(Builder):
             attrs["levels"] = int(self.rng.integers(2, 7))
         return name
 
+    def bn(self, x):
+        """A batch normalisation, some of whose scales are below 0, and some 0."""
+        name = super().bn(x)
+        self.nodes[-1].params["scale"] *= self.rng.choice([1, 1, 1, -1, -1, 0], self.shapes[x][0])
+        return name
+
     def pick(self, *choices):
         """One of the choices."""
         return choices[int(self.rng.integers(len(choices)))]
@@ -140,6 +146,17 @@ def flat_graph(rng, ops=("ClippedRelu", "QCFS", "QuantRelu"), pools=True):
     return b.graph(b.gemm(layers[-1], int(rng.integers(1, 5))))
 
 
+def bare_graph(rng, ops=None, pools=True):
+    """No hidden layer: linear operators alone, up to a map or a few outputs."""
+    b = Mixed(rng, (int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.integers(2, 5))), ops)
+    x = b.path("input")
+    if rng.integers(3) == 0:
+        x = b.add("Concat", [x, b.pick(*b.alike(x, ["input", x]))])
+    if rng.integers(4) == 0:
+        return b.graph(x)
+    return b.graph(b.gemm(b.add("Flatten", [x]), int(rng.integers(1, 5))))
+
+
 def with_levels(make):
     """A maker of graphs whose activations become QCFS with levels of their own where they must."""
 
@@ -160,6 +177,7 @@ def with_levels(make):
 MAKERS = {
     "joined": (joined_graph, 10),
     "flat": (flat_graph, 3),
+    "bare": (bare_graph, 1),
     "random": (with_levels(random_graph), 4),
     "skipping": (with_levels(skipping_graph), 2),
     "pooled": (with_levels(pooled_graph), 1),
@@ -187,6 +205,8 @@ def features(graph):
             found.add("Concat, flat")
         if node.is_activation and len(shapes[0]) == 1:
             found.add("activation, flat")
+        if node.op == "BatchNormalization" and (node.params["scale"] < 0).any():
+            found.add("BatchNormalization, scales below 0")
         if node.op == "MaxPool" and not graph.by_name[node.inputs[0]].is_activation:
             found.add(f"MaxPool of {graph.by_name[node.inputs[0]].op}")
     uses = [name for node in graph.nodes for name in node.inputs]
@@ -195,4 +215,6 @@ def features(graph):
         found.add("a linear node that several use")
     if graph.by_name[graph.output].is_activation:
         found.add("activation at the output")
+    if not graph.activations:
+        found.add("no hidden layer")
     return found

@@ -21,8 +21,9 @@ def _delays(case, network, rng):
         return some[int(rng.integers(len(some)))]
 
     if kind == "one":
-        one = any_()
-        return float(one), lambda ticks: lambda n, cell, target: int(one * ticks)
+        kind = any_()
+    if isinstance(kind, Fraction):
+        return float(kind), lambda ticks: lambda n, cell, target: int(kind * ticks)
     if kind == "by projection":
         joined = [(names[p.source], names[p.target]) for p in network.projections if p.source >= 0]
         kind = {pair: any_() for pair in joined}
@@ -50,7 +51,7 @@ def compared(case):
         kind=case.encoding, release=case.release, bias_once=case.bias_once, unit=case.unit
     )
     given, delay = dict(case.time or {}), None
-    if given.get("delays"):
+    if "delays" in given:
         given["delays"], delay = _delays(case, network, rng)
     lengths = [given[name] for name in ("refractory", "window", "jitter") if given.get(name)]
     given.update({k: float(given[k]) for k in ("refractory", "window") if given.get(k)})
@@ -78,7 +79,7 @@ def compared(case):
         time.ranks = ranks = lambda number: chained(seed, 0, number)
         if case.order == "jitter":
             most = int(case.time["jitter"] * ticks)
-            time.delay = lambda number, cell, to: ranks(number) * (most + 1) >> 64
+            time.delay = lambda number, cell, to: (ranks(number) >> 32) * (most + 1) >> 32
     return mine.differences(result, trace, time, ticks)
 
 
@@ -100,6 +101,7 @@ class Mine:
             self.numbers,
             case.oracle.parts,
         )
+        case.minima = any(cell.least for cells in self.net.layers for cell in cells)
         if hasattr(case.oracle, "beta"):
             rise = case.oracle.beta * float(self.numbers.one)
             case.oracle.rise = round(rise) if kind == "fixed" else self.numbers.dtype(rise)
@@ -135,7 +137,7 @@ class Mine:
             wholes[id(c)] = take(heard + c.bias, c.kind)
             biases[id(c)] = take(c.bias, c.kind)
         parts = case.release or max((levels for levels in self.net.levels if levels), default=1)
-        fired = spikes_of_rate(case, stage) if case.encoding == "rate" else None
+        fired = self.fired(steps, stage) if case.encoding == "rate" else None
 
         def charge(key, cell, step):
             whole, bias = wholes[key], biases[key]
@@ -157,6 +159,20 @@ class Mine:
 
         rows = [at(step) for step in range(1, steps + 1)]
         return lambda step: rows[step - 1]
+
+    def fired(self, steps, stage):
+        """[steps][places] of -1, 0, 1: which inputs fire (section 3)."""
+        c, h, w = self.case.graph.input_shape
+        rows = []
+        for step in range(steps):
+            rows.append([0] * len(self.x))
+            for at, x in enumerate(self.x):
+                number = at % (h * w) * c + at // (h * w)
+                nth = (step + stage * 2**32) * len(self.x) + number
+                drawn = (chained(self.case.options["seed"], 0, nth) >> 11) * 2.0**-53
+                if drawn * self.largest < abs(x):
+                    rows[-1][at] = 1 if x > 0 else -1
+        return rows
 
     def events(self, ticks):
         """(step, ticks after its beginning, synapses, sign) of each input event."""
@@ -228,14 +244,7 @@ class Mine:
             rows.pop("ties")
         if trace is not None:
             rows |= self.order(run, trace, time)
-        found = {name: pair for name, pair in rows.items() if not _equal(*pair)}
-        if found and case.encoding == "events":  # what an input event touches may explain it
-            mine = sum(len(synapses) for synapses in self.net.input.values())
-            maps = [p.map for p in self.network.projections if p.source < 0]
-            theirs = sum(len(m.k) * m.weights[0].size for m in maps)
-            if mine != theirs:
-                found["input's synapses"] = mine, theirs
-        return found
+        return {name: pair for name, pair in rows.items() if not _equal(*pair)}
 
     def order(self, run, trace, time):
         """Every spike in its place."""
@@ -263,27 +272,3 @@ class Mine:
 def _equal(mine, theirs):
     mine, theirs = np.asarray(mine), np.asarray(theirs)
     return mine.shape == theirs.shape and bool((mine == theirs).all())
-
-
-def spikes_of_rate(case, stage):
-    """[steps][places] of -1, 0, 1: which inputs the run's seed lets fire, read off a network that
-    hands its input on. Semantics leaves the draw open.
-    """
-    shape = case.graph.input_shape
-    eye = np.eye(shape[0], dtype=np.float32)[:, :, None, None]
-    nodes = (
-        eventsnn.Node("same", "Conv", ("input",), {"kernel_shape": [1, 1]}, {"W": eye}),
-        eventsnn.Node("act", "ClippedRelu", ("same",), {"lambda": 1.0}),
-    )
-    probe = eventsnn.Graph(nodes, "input", "act", shape, case.graph.preprocessing)
-    simulation = eventsnn.Simulation(
-        eventsnn.convert(probe),
-        steps=case.options["steps"],
-        encoding="rate",
-        srp=case.options.get("srp", 0),
-        seed=case.options["seed"],
-        pixel_range=(float(case.pixels.min()), float(case.pixels.max())),
-    )
-    rows = np.sign(simulation.drive(case.pixels[0], 0, stage)[:, : np.prod(shape)])
-    c, h, w = shape
-    return rows.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(len(rows), -1).tolist()

@@ -1234,12 +1234,11 @@ class _Run:
         self.put += 1
 
     def is_under_way(self):
-        """§5.4: is there a delivery (or an input event), or a window that is still open, in the
-        queue?
+        """§5.4: is there a delivery (or an input event) in the queue, or a window that is still
+        open? One that ended in a rest is, until the rest ends.
         """
-        return any(
-            not isinstance(event, Evaluation) or self._closes_window(time, event)
-            for time, _, _, _, event in self.queue
+        return any(end is not None for row in self.window_end for end in row) or any(
+            not isinstance(event, Evaluation) for *_, event in self.queue
         )
 
     def _closes_window(self, time, evaluation):
