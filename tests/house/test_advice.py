@@ -59,6 +59,8 @@ def known_to(path):
     of_scripts = options_in(scripts.options("", limit=1, out="x"))
     if path.parent.name == "analysis":
         return of_scripts | added_in(path)
+    if path.parent.name == "studies":
+        return of_scripts | of_run
     if path.name == "inspect.py":
         return of_run | added_in(path)
     if path.parent.name == "runs" or path.name in OF_COMMANDS:

@@ -61,9 +61,8 @@ def folder(tmp_path, monkeypatch):
 def command_line(capsys, *arguments):
     """(summary, readout of all steps, spikes by layer and step) of a run."""
     capsys.readouterr()
-    assert main([*map(str, arguments), "--data", "data.npz", "--json", "--out", "results"]) == 0, (
-        capsys.readouterr().err
-    )
+    rest = ["--data", "data.npz", "--json", "--out", "results", "--overwrite"]
+    assert main([*map(str, arguments), *rest]) == 0, capsys.readouterr().err
     with h5py.File("results/run.h5") as file:
         return json.loads(capsys.readouterr().out), file["readout"][()], file["spikes"][()]
 
