@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from eventsnn.ann.checks import Shape
 from eventsnn.ann.node import Node
@@ -40,16 +40,18 @@ class Preprocessing:
     known: bool = True
     reverse: bool = False
 
-    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """The preprocessed images, float32 [N, C, H, W].
+    def __call__(self, images: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """The preprocessed images, computed in float64: [N, C, H, W].
 
-        images: raw pixels [N, C, H, W] of any dtype.
+        images: raw pixels [N, C, H, W] of any dtype. dtype: what they are rounded to in the end,
+        float32 for the ANN and float64 for a simulation.
         """
         if self.reverse:
             images = images[:, ::-1]
         mean = np.asarray(self.mean, np.float64).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float64).reshape(-1, 1, 1)
-        return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
+        exact = (np.asarray(images, np.float64) * self.scale - mean) / std
+        return exact.astype(dtype, copy=False)
 
     def __str__(self) -> str:
         return in_python(self.words)

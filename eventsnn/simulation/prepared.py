@@ -288,11 +288,16 @@ class Prepared:
         """
         if self.network.layers[projection.target].pools:
             return projection.map.blocks.astype(self.arithmetic.dtype)
+        return self.arithmetic.quantise(projection.map.blocks * self.factor(projection))
+
+    def factor(self, projection: Projection) -> float:
+        """What a projection's weights are multiplied by before they are rounded.
+
+        They count in q of source and target then, and in the readout's unit.
+        """
         scale = self.arithmetic.scale(self.network, projection.target)
-        factor = numbers.factors(self.quanta, projection) * scale
-        if projection.source == INPUT:
-            factor *= self.input_unit
-        return self.arithmetic.quantise(projection.map.blocks * factor)
+        factor = float(numbers.factors(self.quanta, projection) * scale)
+        return factor * self.input_unit if projection.source == INPUT else factor
 
     def check_step(self, step: int) -> None:
         """Raises InputError for a number of steps after which there is no result. step: from 1."""
@@ -329,7 +334,7 @@ class Prepared:
                 if spikes.any():
                     add_inputs(self.network, self.blocks, spikes, row)
             return rows
-        pixels = self.network.graph.preprocessing(image[None])[0]
+        pixels = self.network.graph.preprocessing(image[None], np.float64)[0]
         total = drive_of(self.network, self.arithmetic, pixels, self.scales, bias)
         finer = self.arithmetic.finer
         return code.rows(encoding, self.network, total, bias, steps, finer)
@@ -341,7 +346,7 @@ class Prepared:
         shape = self.network.graph.input_shape
         if self.encoding.kind == "events":
             return spikes_of_events(shape, steps, image)
-        x = by_site(self.network.graph.preprocessing(image[None])[0])
+        x = by_site(self.network.graph.preprocessing(image[None], np.float64)[0])
         first = stage << 32  # so that the stages draw different spikes
         return self.encoding.code.spikes(x, self.input_unit, steps, self.seed, number, first)
 
@@ -401,4 +406,4 @@ def _preprocessed(network: Network, pixel_range: tuple[float, float]) -> NDArray
     """The lowest and the highest raw pixel after preprocessing, float64 [2, C]."""
     channels = network.graph.input_shape[0]
     pixels = np.stack([np.full((channels, 1, 1), pixel) for pixel in pixel_range])
-    return network.graph.preprocessing(pixels).astype(np.float64)[:, :, 0, 0]
+    return network.graph.preprocessing(pixels, np.float64)[:, :, 0, 0]
