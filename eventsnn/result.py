@@ -22,6 +22,7 @@ from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.encoding import Code, Encoding, events_of
+from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
@@ -393,6 +394,8 @@ def simulate(
         seed=seed,
     )
     simulation.encoding.check_model(simulation.neuron)
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(in_python(rounded), RoundedWeights, stacklevel=3)
     numbers = getattr(images, "indices", np.arange(len(pixels)))
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []

@@ -33,6 +33,7 @@ from eventsnn.runs.run_file import Found
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
 from eventsnn.settings import Settings
+from eventsnn.simulation.rounding import rounding_doubt
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Recorder
 from eventsnn.version import VERSION
@@ -68,6 +69,10 @@ def run(settings: Settings) -> dict[str, Any]:
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
         say(f"arithmetic: {simulation.arithmetic}")
+        rounded = rounding_doubt(simulation)
+        if rounded:
+            notes.append(rounded)
+            say(f"warning: {in_flags(rounded)}")
         provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
         provenance["notes"] += map(in_flags, notes)
         versions = provenance["versions"]

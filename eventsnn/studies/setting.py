@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import fields
 from inspect import signature
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
 from eventsnn.data.images import Images, check_images, pixel_range
-from eventsnn.exceptions import InputError, check_options
+from eventsnn.exceptions import InputError, check_options, in_python
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.prepared import Prepared
+from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import ENGINES, Simulation
 from eventsnn.simulation.time import Time
 
@@ -31,7 +33,8 @@ def exact(
 
     network: what is studied. images: `Images`, or raw pixels [N, C, H, W]. where: the study's name,
     for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
-    images' positions in their data set. Raises InputError, naming `where`, for floating point,
+    images' positions in their data set. Warns of weights that rounding changes (`RoundedWeights`).
+    Raises InputError, naming `where`, for floating point,
     encoding "events" and free running: every spike has to arrive in its step; and for a model that
     changes between arrivals.
     """
@@ -50,6 +53,8 @@ def exact(
             "fixed point, images, and spikes that all arrive (a barrier)",
             f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
     return simulation, pixels, getattr(images, "indices", np.arange(len(pixels)))
 
 
