@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
-from eventsnn.data.images import Images, as_vectors, check_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images
+from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
-from eventsnn.exceptions import InputError, in_python, named_options
+from eventsnn.exceptions import InputError, in_python, named, named_options
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
@@ -125,19 +126,19 @@ class Result:
         return self._recorded(image)[1]
 
     def observe(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: int | tuple[int] | tuple[int, int, int], image: int = 0
     ) -> Observation:
         """What arrived at one neuron, event by event; `microscope.plot` draws it.
 
-        layer: its name or number. neuron: its number in the layer, or (c, y, x). image: its place
-        in this run. Raises InputError for what there is not.
+        layer: its name or number. neuron: its number in the layer, (c, y, x), or (i,), the index
+        in a flat vector. image: its place in this run. Raises InputError for what there is not.
         """
         from eventsnn.trace.microscope import observe
 
         return observe(self.trace(image), layer, neuron)
 
     def explain(
-        self, layer: str | int, neuron: int | tuple[int, int, int], image: int = 0
+        self, layer: str | int, neuron: int | tuple[int] | tuple[int, int, int], image: int = 0
     ) -> Explanation:
         """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron
@@ -244,6 +245,7 @@ def simulate(
     images: Images | NDArray[Any] | Sequence[Any],
     *,
     labels: NDArray[np.int64] | None = None,
+    pixel_range: tuple[float, float] | None = None,
     steps: int = Specification.steps,
     engine: str = "clocked",
     neuron: Any = Specification.neuron,
@@ -279,6 +281,10 @@ def simulate(
         list with each image's input events (`encoding.events_of`).
     labels: the images' classes, int64 [N]; `Images` bring their own. Not used where the output is
         a map of more than one place, which has no classes.
+    pixel_range: (lowest, highest) raw pixel that the images of a study may have, from which F and
+        the rates of encoding "rate" follow, so that an image gives the same spikes alone and with
+        others. None: what the images' file says; or 0 to 255 for uint8; or 0 to 1 or to 255, as
+        the network's preprocessing expects. Pixels outside are refused.
     steps: T, the number of time steps, 1 to 65,536.
 
     **Neurons and input**
@@ -369,13 +375,18 @@ def simulate(
     ).resolved()
     inputs, ends = None, (0.0, 1.0)
     if encoding.kind == "events":
+        if not len(pixels):
+            raise InputError("images", "input events of one or more images", "an empty list")
+        if pixel_range is not None:
+            found = f"{named('encoding', 'events')}, which has no pixels"
+            raise InputError(named("pixel_range"), "an encoding of pixels", found, "leave it out")
         shape = network.graph.input_shape
         pixels = inputs = [events_of(given, shape, steps, time.ticks) for given in pixels]
     else:
         check_images(network.graph, pixels, labels)
         fitting = in_python(misfit(network.graph.preprocessing, pixels))
         note = "; ".join(filter(None, (note, fitting)))
-        ends = pixel_range(pixels)
+        ends = range_of(network.graph, images, pixel_range).ends
     simulation = Simulation(
         network,
         steps=steps,

@@ -1,5 +1,6 @@
 """Images: sets of them in the formats that people have, and the bundled ones."""
 
-from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, load_images
+from eventsnn.data.ranges import range_of
 
-__all__ = ["Images", "as_vectors", "check_images", "load_images", "pixel_range"]
+__all__ = ["Images", "as_vectors", "check_images", "load_images", "range_of"]

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
-from eventsnn.data.named import read_hdf5, read_npz
+from eventsnn.data.named import range_in, read_hdf5, read_npz
 from eventsnn.exceptions import InputError, named_options, one_line
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class Images:
 
     name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
     split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
-    none. classes: the classes' names, () when unknown.
+    none. classes: the classes' names, () when unknown. pixel_range: (lowest, highest) raw pixel
+    that images of the set may have, where its file says it (see `ranges.range_of`).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Images:
     pixels: NDArray[Any]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
+    pixel_range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -80,7 +82,7 @@ class Images:
         labels = None if self.labels is None else self.labels[chosen]
         indices = self.indices[chosen]
         pixels = self.pixels[chosen]
-        return Images(self.name, self.split, indices, pixels, labels, self.classes)
+        return replace(self, indices=indices, pixels=pixels, labels=labels)
 
 
 @named_options
@@ -104,7 +106,8 @@ def load_images(
     whatever `split` says; where nothing tells, the split is the one asked for. Indices count from
     the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]: the last
     when the last axis is 1 or 3 and the second is neither. Pixels are uint8 or finite floats, which
-    become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
+    become float32. The attribute `pixel_range` of an HDF5 file, or such an array of an .npz, says
+    the lowest and the highest pixel. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
 
     Raises InputError if the set cannot be found, recognised or trusted, or has no image at
     `offset`.
@@ -135,8 +138,9 @@ def _read(path: Path, name: str, split: str, window: Window) -> Images:
             do = "check the path; the bundled set is called sample"
             raise InputError(path, "a file or folder", found, do)
         pixels, labels, classes = read(paths, window, split)
+        told = range_in(path) if read in (read_hdf5, read_npz) else None
     indices = np.arange(window.offset, window.offset + len(pixels), dtype=np.int64)
-    return Images(name, split, indices, pixels, labels, classes)
+    return Images(name, split, indices, pixels, labels, classes, told)
 
 
 def _recognise_folder(path: Path, split: str) -> tuple[Reader, list[Path]]:
@@ -295,15 +299,3 @@ def check_images(
             f"{labels.min()} to {labels.max()}",
             "give the data set the network was trained on",
         )
-
-
-def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
-    """(lowest, highest) raw pixel that an image of this kind may have.
-
-    pixels: raw images. For whole numbers, these are the limits of their type; for floating point,
-    the lowest and highest of `pixels`.
-    """
-    if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        return limits.min, limits.max
-    return float(pixels.min()), float(pixels.max())

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
-from eventsnn.data.images import Images, pixel_range
+from eventsnn.data.images import Images
+from eventsnn.data.ranges import PixelRange, range_of
 from eventsnn.doubts import doubt_of
 from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
@@ -51,12 +52,16 @@ def run(settings: Settings) -> dict[str, Any]:
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
+    pixels = range_of(graph, images, settings.pixel_range or None)
+    if images.pixels.dtype != np.uint8 or images.pixel_range:
+        say(f"pixels: {in_flags(str(pixels))}")
     better = preprocessing_doubt(graph, images, settings, say.bars)
     if better:
         notes.append(better)
         say(f"warning: {in_flags(better)}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
+    hashes += [repr(images.pixel_range)] if images.pixel_range else []
     run_id = settings.id(graph.hash, digest(images), VERSION, *hashes)
     name = re.sub(r"[^-.0-9A-Za-z_]", "_", Path(settings.net).stem)[:60]
     out = settings.out or f"runs/{name}-{run_id}"
@@ -64,7 +69,7 @@ def run(settings: Settings) -> dict[str, Any]:
         for note in folder.notes:
             say(f"note: {note}")
         network, calibration = convert_checked(graph, images, settings, say, given)
-        simulation = prepare(network, images, settings)
+        simulation = prepare(network, pixels, settings)
         trace_filters(network, settings)  # before anything runs
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
@@ -73,7 +78,7 @@ def run(settings: Settings) -> dict[str, Any]:
         if rounded:
             notes.append(rounded)
             say(f"warning: {in_flags(rounded)}")
-        provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
+        provenance = describe_run(graph, simulation, settings, images, pixels, calibration, run_id)
         provenance["notes"] += map(in_flags, notes)
         versions = provenance["versions"]
         identity = {"id": run_id, "versions": versions, "sources": hash_of_sources()}
@@ -99,10 +104,10 @@ def run(settings: Settings) -> dict[str, Any]:
     return summary
 
 
-def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
+def prepare(network: Network, pixels: PixelRange, settings: Settings) -> Simulation:
     """The Simulation that the settings ask for.
 
-    network: what runs. images: those to run, for their range of pixels. Raises InputError for what
+    network: what runs. pixels: the range of the images'. Raises InputError for what
     it cannot hold.
     """
     try:
@@ -110,7 +115,7 @@ def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
             network,
             engine=settings.engine,
             encoding=settings.encoded,
-            pixel_range=pixel_range(images.pixels),
+            pixel_range=pixels.ends,
             time=settings.time,
             **vars(settings.specification),
         )

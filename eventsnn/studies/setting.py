@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
-from eventsnn.data.images import Images, check_images, pixel_range
+from eventsnn.data.images import Images, check_images
+from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, check_options, in_python
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
@@ -42,7 +43,8 @@ def exact(
     pixels: Any = getattr(images, "pixels", images)
     check_images(network.graph, pixels)
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    time, ends = Time(**of_time), pixel_range(pixels)
+    time = Time(**of_time)
+    ends = range_of(network.graph, images, settings.pop("pixel_range", None)).ends
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
     check_declared(simulation.neuron, where, "holds")
     arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind
