@@ -67,9 +67,11 @@ def connect(
         expected = "at least one activation (they become the spiking layers)"
         raise InputError(graph.source, expected, "a purely linear graph", FIRING)
     end = wiring.expressions[graph.output]
-    if not any(source != graph.input for source in end.terms):
+    # a map without taps: all windows of a convolution are on padding
+    sources = [source for source, m in end.terms.items() if len(m.p)]
+    if not set(sources) - {graph.input}:
         expected = "an output that depends on an activation"
-        found = "an output that depends on the input alone"
+        found = f"an output that depends on {'the input' if sources else 'biases'} alone"
         raise InputError(graph.source, expected, found, FIRING)
     if end.flat and end.grid[1:] != (1, 1):  # classes are in the graph's order
         end = _flattened(end)
@@ -114,9 +116,11 @@ class _Wiring:
         bias = x.offset / np.where(theta, theta, np.inf)
         number = len(self.layers)
         for source in sorted(x.terms, key=self.numbers.__getitem__):
-            self.projections.append((self.numbers[source], number, x.terms[source]))
+            if len(x.terms[source].p):  # none where every window is on padding: the bias alone
+                self.projections.append((self.numbers[source], number, x.terms[source]))
         self.numbers[name] = number
-        self.layers.append(Layer(name, x.grid, theta, bias, node))
+        flat = x.flat and x.grid[1:] != (1, 1)
+        self.layers.append(Layer(name, x.grid, theta, bias, node, flat))
 
     def _add_pool(self, node: Node, pooled: Grid) -> None:
         source = _pooled(self.graph, node)

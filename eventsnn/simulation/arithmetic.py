@@ -145,8 +145,9 @@ def choose(
     hidden = max(bound for bound, _ in layers[:-1])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
-    exponent = int(np.ceil(np.log2(readout) - np.log2(hidden))) if readout else 0
-    exponent = max(LEAST_EXPONENT, exponent)
+    exponent = 0
+    if readout and hidden:
+        exponent = max(LEAST_EXPONENT, int(np.ceil(np.log2(readout) - np.log2(hidden))))
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
     in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)

@@ -42,6 +42,7 @@ class Outcome:
     run: the engine's own record of the image. ran: the simulation that ran it, which is another
     than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of the spikes,
     or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or None.
+    under_way: how many spikes and open windows wait after the last step, without a barrier.
     """
 
     readout: NDArray[Any]
@@ -56,6 +57,7 @@ class Outcome:
     ran: Prepared
     digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
+    under_way: int = 0
 
     def __repr__(self) -> str:
         layers, steps = self.spikes.shape
@@ -363,16 +365,22 @@ class Prepared:
         return ((v < least) & ~sends).astype(np.uint8)
 
     def equilibrium(
-        self, spikes: NDArray[np.int64], drive: NDArray[Any], image: NDArray[Any]
+        self,
+        spikes: NDArray[np.int64],
+        operations: NDArray[np.int64],
+        drive: NDArray[Any],
+        image: NDArray[Any],
+        under_way: int = 0,
     ) -> int:
         """T_eq: the last step, from 1, in which a neuron fired or charge arrived; 0: none.
 
-        With two stages it is T. spikes: int64 [L, T]. drive: [D, neurons], what `drive` returns.
-        image: as there.
+        It is T with two stages, and where something is still under way after the last step
+        (semantics, section 8). spikes, operations: int64 [L, T]. drive: [D, neurons], what `drive`
+        returns. image: as there. under_way: as in `Outcome`.
         """
-        if self.stages > 1:
+        if self.stages > 1 or under_way:
             return self.steps
-        moved = spikes.sum(axis=0) > 0
+        moved = (spikes + operations).sum(axis=0) > 0
         arrives = np.asarray(np.atleast_2d(drive).any(axis=1))
         moved[: len(arrives)] |= arrives[: self.steps]
         moved[len(arrives) : min(self.drive_steps, self.steps)] |= arrives[-1]

@@ -37,6 +37,7 @@ class Link:
     """One spike of a chain.
 
     seq, layer (name), neuron, position (c, y, x), step (from 0), tick, sign: as in the trace.
+    place: the position in words.
     charge: what it brought to the spike before it in the chain, in thresholds (None for the first).
     before, after: the potential at its evaluation, in thresholds.
     """
@@ -45,6 +46,7 @@ class Link:
     layer: str
     neuron: int
     position: tuple[int, int, int]
+    place: str
     step: int
     tick: int
     sign: int
@@ -53,10 +55,9 @@ class Link:
     after: float
 
     def __str__(self) -> str:
-        c, y, x = self.position
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {self.layer} {self.neuron} (c {c}, y {y}, x {x}) fired "
+            f"spike {self.seq}: {self.layer} {self.neuron} ({self.place}) fired "
             f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}"
             f"{brought}"
         )
@@ -132,6 +133,7 @@ def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.
         layer=layer.name,
         neuron=neuron,
         position=layer.position(neuron),
+        place=layer.place(neuron),
         step=int(spike["step"]),
         tick=int(spike["tick"]),
         sign=int(spike["sign"]),
@@ -230,7 +232,7 @@ class Explanation:
         return row
 
 
-def explain_neuron(trace: Trace, layer: int | str, neuron: int | Grid) -> Explanation:
+def explain_neuron(trace: Trace, layer: int | str, neuron: int | tuple[int] | Grid) -> Explanation:
     """The `Explanation` of a spiking neuron.
 
     trace, layer, neuron, and what is raised: as in `microscope.observe`. Raises InputError for the
