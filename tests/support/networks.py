@@ -227,9 +227,11 @@ def yolo_graph(rng, op):
 
 
 def pixel_range(pixels):
-    """A range to declare for pixels that go beyond what a network's preprocessing expects: of whole
-    numbers that of their type, else their lowest and highest.
+    """A range to declare for pixels: what they say; or of whole numbers that of their type; or
+    their lowest and highest.
     """
+    if getattr(pixels, "pixel_range", None):
+        return pixels.pixel_range
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         return limits.min, limits.max
