@@ -52,6 +52,8 @@ GRAPHS = {
     "skipping": skipping_graph,
     "yolo": lambda rng: yolo_graph(rng, "QCFS"),
 }
+# numbers of 4 bits find what finer ones hide
+pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
 ORDERS = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter")
 MOST_EVENTS = 10**5
 
