@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from eventsnn import Images, Network
-from eventsnn.data.images import pixel_range
+from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.result import simulate
 from eventsnn.simulation.conditions import conditions
@@ -141,7 +141,7 @@ def compare(
     steps) -> [neurons] of the first of names, in thresholds. network, images: what runs. names: of
     the layers. steps: enough to come to rest. seed: of the bootstrap.
     """
-    ends = pixel_range(images.pixels)
+    ends = range_of(network.graph, images).ends
     rows: list[scripts.Row] = []
     samples: dict[tuple[Any, str], Sample] = {}
     rest = Simulation(network, steps=steps, pixel_range=ends, **MODELS["ST-BIF"])

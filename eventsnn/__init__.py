@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from eventsnn.simulation.arithmetic import Arithmetic
     from eventsnn.simulation.batch import Batch
     from eventsnn.simulation.encoding import Encoding
+    from eventsnn.simulation.rounding import RoundedWeights
     from eventsnn.simulation.simulation import Simulation
     from eventsnn.simulation.time import Time
     from eventsnn.studies import asynchronism as asynchronism
@@ -82,6 +83,7 @@ __all__ = [
     "Projection",
     "Result",
     "Results",
+    "RoundedWeights",
     "Simulation",
     "Swap",
     "Time",
@@ -116,6 +118,7 @@ _NAMES = {
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",
         "simulation.encoding": "Encoding",
+        "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
         "trace.edits": "Delay Drop Move Swap",

@@ -36,7 +36,10 @@ def in_flags(text: str) -> str:
 def _python(name: str, value: str | None) -> str:
     if value is None:
         return name
-    plain = re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?|True|False|None|[A-Z]+|…", value)
+    number = r"[-+]?[0-9.]+(e[-+]?[0-9]+)?"
+    if re.fullmatch(rf"{number}(,{number})+", value):
+        return f"{name}=({value.replace(',', ', ')})"
+    plain = re.fullmatch(rf"{number}|True|False|None|[A-Z]+|…", value)
     return f"{name}={value if plain else repr(value)}"
 
 
@@ -44,7 +47,8 @@ def _flag(name: str, value: str | None) -> str:
     flag = FLAGS.get(name, "--" + name.replace("_", "-"))
     if value is None or value == "True":
         return flag
-    return FLAGS.get(f"{name}={value}", f"{flag} {value}")
+    # argparse takes -2.2,2.7 for an option
+    return FLAGS.get(f"{name}={value}", f"{flag}{'=' if value.startswith('-') else ' '}{value}")
 
 
 class InputError(ValueError):

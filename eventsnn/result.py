@@ -15,7 +15,7 @@ from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.arguments import OWN, Count, checked, checked_by
 from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
-from eventsnn.data.images import pixel_range
+from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError, in_python, named, one_line
@@ -25,6 +25,7 @@ from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.encoding import Code, Encoding, events_of
+from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
@@ -212,12 +213,12 @@ class Result:
 
     @checked
     def observe(
-        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | tuple[int] | Grid, OWN], image: int = 0
     ) -> Observation:
         """What arrived at one neuron, event by event; `microscope.plot` draws it.
 
-        layer: its name or number. neuron: its number in the layer, or (c, y, x). image: its place
-        in this run. Raises InputError for what there is not.
+        layer: its name or number. neuron: its number in the layer, (c, y, x), or (i,), the index
+        in a flat vector. image: its place in this run. Raises InputError for what there is not.
         """
         from eventsnn.trace.microscope import observe
 
@@ -225,7 +226,7 @@ class Result:
 
     @checked
     def explain(
-        self, layer: str | int, neuron: Annotated[int | Grid, OWN], image: int = 0
+        self, layer: str | int, neuron: Annotated[int | tuple[int] | Grid, OWN], image: int = 0
     ) -> Explanation:
         """Why a neuron fired as often as it did; print it. Parameters as for `observe`."""
         from eventsnn.trace.explain import explain_neuron
@@ -333,6 +334,7 @@ def simulate(
     images: GivenImages,
     *,
     labels: GivenLabels = None,
+    pixel_range: tuple[float, float] | None = None,
     steps: int = Specification.steps,
     engine: str = "clocked",
     neuron: Any = Specification.neuron,
@@ -369,6 +371,10 @@ def simulate(
         "events" a list with each image's input events (`encoding.events_of`).
     labels: the images' classes, whole numbers [N] or one-hot [N, K]; None for images that bring
         their own, and where the output is a map of more than one place, which has no classes.
+    pixel_range: (lowest, highest) raw pixel that the images of a study may have, from which F and
+        the rates of encoding "rate" follow, so that an image gives the same spikes alone and with
+        others. None: what the images' file says; or 0 to 255 for uint8; or 0 to 1 or to 255, as
+        the network's preprocessing expects. Pixels outside are refused.
     steps: T, the number of time steps, 1 to 65,536.
 
     **Neurons and input**
@@ -456,6 +462,9 @@ def simulate(
     inputs: Any = None
     ends = (0.0, 1.0)
     if encoding.kind == "events":
+        if pixel_range is not None:
+            found = f"{named('encoding', 'events')}, which has no pixels"
+            raise InputError(named("pixel_range"), "an encoding of pixels", found, "leave it out")
         ticks = time.resolved().ticks
         given = _events(network, images, labels, steps, ticks)
         inputs = given.pixels
@@ -463,7 +472,8 @@ def simulate(
         given = accept(network.graph, images, labels)
         fitting = in_python(misfit(network.graph.preprocessing, given.pixels))
         given = given._replace(note="; ".join(filter(None, (given.note, fitting))))
-        ends = pixel_range(given.pixels)
+        declared = pixel_range or getattr(given.images, "pixel_range", None)
+        ends = range_of(network.graph, given.pixels, declared).ends
     pixels = given.pixels
     simulation = Simulation(
         network,
@@ -483,6 +493,8 @@ def simulate(
         seed=seed,
     )
     simulation.encoding.check_model(simulation.neuron)
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(in_python(rounded), RoundedWeights, stacklevel=3)
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
     began = clock.perf_counter()

@@ -21,6 +21,7 @@ import numpy as np
 
 from eventsnn import neurons
 from eventsnn.arguments import named_fields
+from eventsnn.data.ranges import checked
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
@@ -49,6 +50,7 @@ GROUPS = {
 }
 
 
+Place = int | tuple[int] | tuple[int, int, int]
 METAVARS = {int: "N", float: "X", "steps": "T,T,…", "numbers": "X,X,…", str: "TEXT"}
 
 
@@ -72,7 +74,7 @@ HASHED = (
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks",)
+NEW = ("ticks", "pixel_range")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -178,6 +180,19 @@ class Settings:
         group="input",
         kind=int,
         low=1,
+    )
+
+    pixel_range: tuple[float, ...] = option(
+        (),
+        "LOW,HIGH: the lowest and the highest raw pixel that images of the study may have (as in "
+        "--pixel-range=-2,2.5 where LOW is negative): F and the rates of --encoding rate follow "
+        "from them, and pixels outside are refused; default: what --data says, or else 0 to 255 "
+        "for uint8, or 0 to 1 or 255, as the network's preprocessing expects",
+        "--pixel-range 0,1",
+        group="input",
+        kind="numbers",
+        low=-1e30,
+        high=1e30,
     )
 
     plugin: str | None = option(
@@ -311,7 +326,8 @@ class Settings:
     )
     trace_neurons: str | None = option(
         None,
-        "keep the spikes of these neurons only: LAYER:NUMBER, or LAYER:C/Y/X by channel and place",
+        "keep the spikes of these neurons only: LAYER:NUMBER, LAYER:C/Y/X by channel and place, or "
+        "LAYER:iN by the index in a vector that a Flatten makes of a map, channels first",
         "--engine event --trace spikes --trace-neurons act1:17,act5:3/0/2",
         group="output",
     )
@@ -399,6 +415,8 @@ class Settings:
     def _check_specifications(self) -> None:
         """Raises InputError for what the specifications refuse, in the words of the flags."""
         try:
+            if self.pixel_range:
+                checked(self.pixel_range)
             model = neurons.parsed(self.neuron)
             neurons.with_members(self.neuron, self.tau)
             only_last = neurons.stages_of(model) > 1
@@ -506,19 +524,23 @@ class Settings:
         return first - 1, last - 1
 
     @property
-    def trace_neuron_places(self) -> list[tuple[str, int | tuple[int, int, int]]] | None:
-        """(layer's name, number or (c, y, x)) of each neuron whose spikes are kept; None: all."""
+    def trace_neuron_places(self) -> list[tuple[str, Place]] | None:
+        """(layer's name, number, (c, y, x) or (index,)) of each neuron whose spikes are kept.
+
+        None: all.
+        """
         if self.trace_neurons is None:
             return None
-        places: list[tuple[str, int | tuple[int, int, int]]] = []
+        places: list[tuple[str, Place]] = []
         for part in self.trace_neurons.split(","):
-            found = re.fullmatch(r"(.+):(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
-            if found is None:
-                expected = "LAYER:NUMBER or LAYER:C/Y/X, separated by commas"
+            found = re.fullmatch(r"(.+):(i?)(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
+            if found is None or (found[2] and found[4]):
+                expected = "LAYER:NUMBER, LAYER:iINDEX or LAYER:C/Y/X, separated by commas"
                 do = "for example --trace-neurons act1:17,act5:3/0/2"
                 raise InputError("--trace-neurons", expected, repr(self.trace_neurons), do)
-            name, first, y, x = found.groups()
-            places.append((name, int(first) if y is None else (int(first), int(y), int(x))))
+            name, flat, first, y, x = found.groups()
+            here = (int(first),) if flat else int(first)
+            places.append((name, here if y is None else (int(first), int(y), int(x))))
         return places
 
     @property

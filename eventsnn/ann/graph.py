@@ -51,16 +51,18 @@ class Preprocessing:
             raise InputError(name, "numbers above 0", given)
 
     @checked
-    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """The preprocessed images, float32 [N, C, H, W].
+    def __call__(self, images: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+        """The preprocessed images, computed in float64: [N, C, H, W].
 
-        images: raw pixels [N, C, H, W] of any dtype.
+        images: raw pixels [N, C, H, W] of any dtype. dtype: what they are rounded to in the end,
+        float32 for the ANN and float64 for a simulation.
         """
         if self.reverse:
             images = images[:, ::-1]
         mean = np.asarray(self.mean, np.float64).reshape(-1, 1, 1)
         std = np.asarray(self.std, np.float64).reshape(-1, 1, 1)
-        return ((images * np.float64(self.scale) - mean) / std).astype(np.float32)
+        exact = (np.asarray(images, np.float64) * self.scale - mean) / std
+        return exact.astype(dtype, copy=False)
 
     def __str__(self) -> str:
         return in_python(self.words)

@@ -1,7 +1,8 @@
 """Images: sets of them in the formats that people have, and the bundled ones."""
 
 from eventsnn.data.accepting import Accepted, accept, labels_in
-from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, load_images
+from eventsnn.data.ranges import range_of
 
 __all__ = [
     "Accepted",
@@ -11,5 +12,5 @@ __all__ = [
     "check_images",
     "labels_in",
     "load_images",
-    "pixel_range",
+    "range_of",
 ]

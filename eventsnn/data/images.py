@@ -26,7 +26,7 @@ from eventsnn.arguments import checked, checked_fields
 from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
-from eventsnn.data.named import read_hdf5, read_npy, read_npz
+from eventsnn.data.named import range_in, read_hdf5, read_npy, read_npz
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.values import arrayed, as_array, shown
 
@@ -42,8 +42,9 @@ class Images:
 
     name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
     split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
-    none. classes: the classes' names, () when unknown. Raises InputError for arrays that do not fit
-    each other.
+    none. classes: the classes' names, () when unknown. pixel_range: (lowest, highest) raw pixel
+    that images of the set may have, where its file says it (see `ranges.range_of`). Raises
+    InputError for arrays that do not fit each other.
 
     images[3], and each that a loop gives, is (pixels [C, H, W], its label or None); images[2:5],
     and those at a list of positions or where a mask is True, are `Images`.
@@ -55,6 +56,7 @@ class Images:
     pixels: NDArray[Any]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
+    pixel_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4:
@@ -125,7 +127,7 @@ class Images:
         labels = None if self.labels is None else self.labels[chosen]
         indices = self.indices[chosen]
         pixels = self.pixels[chosen]
-        return Images(self.name, self.split, indices, pixels, labels, self.classes)
+        return replace(self, indices=indices, pixels=pixels, labels=labels)
 
 
 @checked
@@ -152,7 +154,9 @@ def load_images(
     count from the start of what `spec` names. Arrays are [N, H, W], [N, C, H, W] or [N, H, W, C]:
     the last when the last axis is 1 or 3 and the second is neither. Vectors [N, K] become [N, K, 1,
     1], for networks on vectors and, row by row, on images of one channel. Pixels are uint8 or
-    finite floats, which become float32. Labels are whole numbers [N] or [N, 1], or one-hot [N, K].
+    finite floats, which become float32. The attribute `pixel_range` of an HDF5 file, or such an
+    array of an .npz, says the lowest and the highest pixel. Labels are whole numbers [N] or [N, 1],
+    or one-hot [N, K].
 
     Raises InputError if the set cannot be found, recognised or trusted, or has no image at
     `offset`.
@@ -183,8 +187,9 @@ def _read(path: Path, name: str, split: str, window: Window) -> Images:
             do = "check the path; the bundled set is called sample"
             raise InputError(path, "a file or folder", found, do)
         pixels, labels, classes = read(paths, window, split)
+        told = range_in(path) if read in (read_hdf5, read_npz) else None
     indices = np.arange(window.offset, window.offset + len(pixels), dtype=np.int64)
-    return Images(name, split, indices, pixels, labels, classes)
+    return Images(name, split, indices, pixels, labels, classes, told)
 
 
 def _recognise_folder(path: Path, split: str) -> tuple[Reader, list[Path]]:
@@ -358,24 +363,3 @@ def check_images(
             f"{labels.min()} to {labels.max()}",
             "give the data set the network was trained on",
         )
-
-
-@checked
-def pixel_range(pixels: NDArray[Any]) -> tuple[float, float]:
-    """(lowest, highest) raw pixel that an image of this kind may have.
-
-    pixels: raw images. For whole numbers, these are the limits of the narrowest of `WHOLE` that
-    holds them, or of their own type if that is narrower: lists and tensors have 64 bits, whatever
-    is in them. For others they are the lowest and highest of `pixels`. Raises InputError where
-    there are none.
-    """
-    if not pixels.size:
-        raise InputError("pixels", "one or more images", shown(pixels))
-    low, high = pixels.min(), pixels.max()
-    if pixels.dtype.kind in "iu":
-        own = () if pixels.dtype.itemsize > 2 else (pixels.dtype,)
-        for kind in own or WHOLE:
-            limits = np.iinfo(kind)
-            if limits.min <= low and high <= limits.max:
-                return limits.min, limits.max
-    return float(low), float(high)

@@ -6,6 +6,7 @@ import math
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ from eventsnn.data.formats import (
     read_bytes,
     reading,
 )
+from eventsnn.data.ranges import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.refusals import check_filters
 
@@ -82,6 +84,33 @@ def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
             None if labels is None else _hdf5_array(file, labels, path),
             window,
         )
+
+
+def range_in(path: Path) -> tuple[float, float] | None:
+    """(lowest, highest) raw pixel that a file says its images may have, or None.
+
+    It is the attribute `pixel_range` of an HDF5 file, or the array `pixel_range` of an .npz. path:
+    of the file. Raises InputError where that is damaged, or not two numbers, the smaller first.
+    """
+    where = f"{path}: pixel_range"
+    with reading(where):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if "pixel_range.npy" not in archive.namelist():
+                    return None
+                array = _npy_array(archive, "pixel_range", path)
+                return checked(_two(array.shape, array.dtype, lambda: array.read(0, 2)), where)
+        with h5py.File(path, "r") as file:
+            if "pixel_range" not in file.attrs:
+                return None
+            kept = file.attrs.get_id("pixel_range")
+            read = partial(file.attrs.get, "pixel_range")
+            return checked(_two(kept.shape, kept.dtype, read), where)
+
+
+def _two(shape: tuple[int, ...], dtype: np.dtype[Any], read: Callable[[], Any]) -> list[Any]:
+    """What `read` gives, if it is two numbers; else nothing, unread."""
+    return np.asarray(read()).tolist() if shape == (2,) and dtype.kind in "iuf" else []
 
 
 def _choose_keys(

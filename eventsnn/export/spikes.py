@@ -27,7 +27,7 @@ class Population(NamedTuple):
     name: the layer's. size: how many neurons it has. first: how many the layers before it have.
     times: in steps, float64 [S]. neurons: numbers in the layer, int64 [S]. seq: place in the order
     of emission over all layers, int64 [S]. sign: 1, or -1 for a spike that is taken back, int8 [S].
-    member: the member of a group neuron that fired, uint8 [S].
+    member: the member of a group neuron that fired, uint16 [S].
     """
 
     name: str
@@ -37,7 +37,7 @@ class Population(NamedTuple):
     neurons: NDArray[np.int64]
     seq: NDArray[np.int64]
     sign: NDArray[np.int8]
-    member: NDArray[np.uint8]
+    member: NDArray[np.uint16]
 
     def __repr__(self) -> str:
         return f"<Population {self.name!r}: {self.size:,} neurons, {len(self.times):,} spikes>"

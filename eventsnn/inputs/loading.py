@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.ann.pixels import misfit
-from eventsnn.data.images import Images, as_vectors, check_images, load_images, pixel_range
+from eventsnn.data.images import Images, as_vectors, check_images, load_images
+from eventsnn.data.ranges import checked, range_of
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
 from eventsnn.inputs.without import RANDOM, data_of, random_images
@@ -65,6 +66,9 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             told = f"the output is a map of {shape}, without classes: there is no accuracy"
             images = replace(images, labels=None)
         check_images(graph, images.pixels, images.labels, f"--data {data}")
+        range_of(graph, images, settings.pixel_range or None, f"--data {data}")
+        if settings.pixel_range:
+            images = replace(images, pixel_range=checked(settings.pixel_range))
     notes = (origin, flattened, told, misfit(graph.preprocessing, images.pixels))
     return graph, images, [note for note in notes if note]
 
@@ -103,7 +107,7 @@ def calibration_pixels(
         if needed or settings.calibration is not None:
             where = f"--calibration {settings.calibration or 'train:0-127'}: {error.where}"
             raise InputError(where, error.expected, error.found, error.do) from None
-        low, high = pixel_range(images.pixels)
+        low, high = range_of(graph, images).ends
         shape = (CHECKED_IMAGES, *graph.input_shape)
         random = np.random.default_rng(settings.seed).uniform(low, high, shape)
         return random.astype(np.float32), "none", needed

@@ -62,6 +62,11 @@ def connect(
                 del wiring.expressions[name]
     layers = wiring.layers
     end = wiring.expressions[graph.output]
+    # a map without taps: all windows of a convolution are on padding
+    if not any(len(m.p) for m in end.terms.values()):
+        expected = "an output that depends on the input"
+        found = "an output that depends on biases alone"
+        raise InputError(graph.source, expected, found, "look at what is in front of it")
     if end.flat and end.grid[1:] != (1, 1):  # classes are in the graph's order
         end = _flattened(end)
     wiring.add_layer("readout", 1.0, end, None)
@@ -105,9 +110,11 @@ class _Wiring:
         bias = x.offset / np.where(theta, theta, np.inf)
         number = len(self.layers)
         for source in sorted(x.terms, key=self.numbers.__getitem__):
-            self.projections.append((self.numbers[source], number, x.terms[source]))
+            if len(x.terms[source].p):  # none where every window is on padding: the bias alone
+                self.projections.append((self.numbers[source], number, x.terms[source]))
         self.numbers[name] = number
-        self.layers.append(Layer(name, x.grid, theta, bias, node))
+        flat = x.flat and x.grid[1:] != (1, 1)
+        self.layers.append(Layer(name, x.grid, theta, bias, node, flat))
 
     def _add_pool(self, node: Node, pooled: Grid) -> None:
         source = _pooled(self.graph, node)

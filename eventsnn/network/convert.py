@@ -129,5 +129,12 @@ def convert(
             "may compute another function"
         )
     layers, projections = connect(graph, thetas)
+    notes += [
+        f"layer {layer.name!r} is a flat vector in the graph, channels first; its neurons are "
+        f"numbered (y * W + x) * C + c on the map of {'x'.join(map(str, layer.grid))} before it, "
+        "and (i,) stands for index i of the vector"
+        for layer in layers
+        if layer.flat
+    ]
     rules = describe_rules(graph, thresholds, percentile)
     return Network(layers, projections, graph, rules, tuple(notes), changed)

@@ -31,7 +31,9 @@ class Layer:
     name: the activation's, or "readout". grid: (C, H, W). theta: the threshold before
     normalisation, in units of the ANN's activation: a float, or float64 [H * W, C] where each
     neuron has its own (0: it never fires). bias: float64 [H * W, C], in thresholds. node: the
-    activation it replaces; None for the readout.
+    activation it replaces; None for the readout. flat: whether the activation is a vector in the
+    graph, which a Flatten makes of a map: the grid is the map's, and the vector's index of a neuron
+    is (c * H + y) * W + x, channels first, as in ONNX and PyTorch.
 
     A MaxPool node makes a layer of pool units (semantics, section 10). Each sends, as signed
     spikes, the change of the largest net spike count in its window, or of the smallest (see
@@ -44,6 +46,7 @@ class Layer:
     theta: Threshold
     bias: NDArray[np.float64]
     node: Node | None
+    flat: bool = False
 
     def __repr__(self) -> str:
         kind = "readout" if self.node is None else self.node.op
@@ -71,6 +74,19 @@ class Layer:
         site, c = divmod(int(neuron), self.grid[0])
         y, x = divmod(site, self.grid[2])
         return c, y, x
+
+    def index(self, neuron: int) -> int:
+        """A neuron's index in the vector that a Flatten makes of the grid. neuron: its number."""
+        c, y, x = self.position(neuron)
+        return (c * self.grid[1] + y) * self.grid[2] + x
+
+    def place(self, neuron: int) -> str:
+        """Where a neuron is, in words. neuron: its number in the layer."""
+        c, y, x = self.position(neuron)
+        place = f"c {c}, y {y}, x {x}"
+        if self.flat:
+            place = f"index {self.index(neuron)} of the flat vector, {place} of the map before it"
+        return place
 
     def neuron(self, c: int, y: int = 0, x: int = 0) -> int:
         """The number of a neuron in the layer. c, y, x: its channel, row and column, from 0."""
@@ -189,18 +205,23 @@ class Network:
         return html_page(self, self.table())
 
 
-def neuron_number(layer: Layer, neuron: int | linear.Grid) -> int:
+def neuron_number(layer: Layer, neuron: int | tuple[int] | linear.Grid) -> int:
     """A neuron's number in its layer.
 
-    layer: the layer. neuron: the number, or the position (c, y, x), all from 0. Raises InputError
-    for what is not in the layer.
+    layer: the layer. neuron: the number; or the position (c, y, x); or (i,), the index in the
+    vector that a Flatten makes of the layer, see `Layer`; all from 0. Raises InputError for what is
+    not in the layer.
     """
+    if isinstance(neuron, tuple) and len(neuron) == 1 and 0 <= neuron[0] < layer.size:
+        channel, site = divmod(neuron[0], layer.grid[1] * layer.grid[2])
+        return int(layer.neuron(channel, *divmod(site, layer.grid[2])))
     if isinstance(neuron, tuple) and len(neuron) == 3:
         if all(0 <= at < size for at, size in zip(neuron, layer.grid)):
             return int(layer.neuron(*neuron))
     whole = isinstance(neuron, (int, np.integer)) and not isinstance(neuron, bool)
     if not whole or isinstance(neuron, tuple) or not 0 <= neuron < layer.size:
-        numbers = f"a number from 0 to {layer.size - 1:,}"
-        expected = f"{numbers}, or (c, y, x) inside {layer.grid}, in {layer.name}"
-        raise InputError("neuron", expected, neuron)
+        last = f"{layer.size - 1:,}"
+        flat = f"(i,), the flat vector's index, to {last}, " if layer.flat else ""
+        expected = f"a number from 0 to {last}, {flat}or (c, y, x) inside {layer.grid}"
+        raise InputError("neuron", f"{expected}, in {layer.name}", neuron)
     return int(neuron)

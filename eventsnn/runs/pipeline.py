@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
-from eventsnn.data.images import Images, pixel_range
+from eventsnn.data.images import Images
+from eventsnn.data.ranges import PixelRange, range_of
 from eventsnn.doubts import doubt_of
 from eventsnn.exceptions import InputError, in_flags, one_line
 from eventsnn.export import exporters
@@ -37,6 +38,7 @@ from eventsnn.runs.run_file import Found
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
 from eventsnn.settings import Settings
+from eventsnn.simulation.rounding import rounding_doubt
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Recorder
 from eventsnn.version import VERSION
@@ -59,12 +61,16 @@ def run(settings: Settings) -> dict[str, Any]:
     describe_input(graph, images, settings, say)
     for note in notes:
         say(f"note: {in_flags(note)}")
+    pixels = range_of(graph, images, settings.pixel_range or None)
+    if images.pixels.dtype != np.uint8 or images.pixel_range:
+        say(f"pixels: {in_flags(str(pixels))}")
     better = preprocessing_doubt(graph, images, settings, say.bars)
     if better:
         notes.append(better)
         say(f"warning: {in_flags(better)}")
     hashes = [given.sha256] if given else []
     hashes += [digest_of(settings.plugin)] if settings.plugin else []
+    hashes += [repr(images.pixel_range)] if images.pixel_range else []
     data = digest(images)
     run_id = settings.id(graph.hash, data, VERSION, *hashes)
     identity = earlier.record(settings, run_id, graph.hash, data, versions, len(images))
@@ -76,12 +82,16 @@ def run(settings: Settings) -> dict[str, Any]:
         if earlier_results is not None:
             return tell_again(earlier_results, settings, say)
         network, calibration = convert_checked(graph, images, settings, say, given)
-        simulation = prepare(network, images, settings)
+        simulation = prepare(network, pixels, settings)
         trace_filters(network, settings)  # before anything runs
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
         say(f"arithmetic: {simulation.arithmetic}")
-        provenance = describe_run(graph, simulation, settings, images, calibration, run_id)
+        rounded = rounding_doubt(simulation)
+        if rounded:
+            notes.append(rounded)
+            say(f"warning: {in_flags(rounded)}")
+        provenance = describe_run(graph, simulation, settings, images, pixels, calibration, run_id)
         provenance["notes"] += map(in_flags, notes)
         provenance |= {"versions": versions, "left_by": earlier.left_by(settings)}
         there = folder.open(identity)
@@ -129,10 +139,10 @@ def tell_again(found: Results, settings: Settings, say: Say) -> dict[str, Any]:
     return summary
 
 
-def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
+def prepare(network: Network, pixels: PixelRange, settings: Settings) -> Simulation:
     """The Simulation that the settings ask for.
 
-    network: what runs. images: those to run, for their range of pixels. Raises InputError for what
+    network: what runs. pixels: the range of the images'. Raises InputError for what
     it cannot hold.
     """
     try:
@@ -140,7 +150,7 @@ def prepare(network: Network, images: Images, settings: Settings) -> Simulation:
             network,
             engine=settings.engine,
             encoding=settings.encoded,
-            pixel_range=pixel_range(images.pixels),
+            pixel_range=pixels.ends,
             time=settings.time,
             **vars(settings.specification),
         )

@@ -10,6 +10,8 @@ import numpy as np
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
+from eventsnn.data.ranges import PixelRange
+from eventsnn.exceptions import in_flags
 from eventsnn.inputs.made import versions
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
@@ -30,13 +32,14 @@ def describe_run(
     simulation: Simulation,
     settings: Settings,
     images: Images,
+    pixels: PixelRange,
     calibration: str,
     run_id: str,
 ) -> dict[str, Any]:
     """All that is needed to make the run again, JSON-able.
 
     graph: the ANN. simulation: of its network. settings: of the run. images: all of the run.
-    calibration: the calibration images in words. run_id: the run's.
+    pixels: the range of theirs. calibration: the calibration images in words. run_id: the run's.
     """
     found = {
         "id": run_id,
@@ -57,6 +60,8 @@ def describe_run(
             "last": int(images.indices[-1]),
             "sha256": digest(images),
             "calibration": calibration,
+            "pixel_range": list(pixels.ends),
+            "pixel_range_source": in_flags(pixels.source),
         },
         "versions": versions(),
     }

@@ -213,7 +213,7 @@ def _put_readout(file: h5py.File, simulation: Simulation, count: int) -> h5py.Da
     return _put(
         file,
         "readout",
-        f"2^{arithmetic.readout_exponent - arithmetic.fraction_bits} ANN output",
+        f"2^{arithmetic.readout_exponent - arithmetic.bits} ANN output",
         "[image, step, class]: charge that has arrived at the readout after each step; divide by "
         "the number of steps (not with encoding even) to compare with the ANN's output",
         shape=(count, steps, classes),

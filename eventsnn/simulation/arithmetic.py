@@ -8,6 +8,7 @@ F is the largest for which a bound on every reachable potential fits 32 bits. Wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ KINDS = ("fixed", "float32", "float64")
 LEAST_F, MOST_F = 20, 40
 FINER = 16  # bits more of what decays (semantics, section 13)
 DECAYING = 2**61  # the largest size of what decays
+LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
 CHUNK = 2**20  # weights that are looked at at once
 
 
@@ -33,9 +35,10 @@ class Arithmetic:
 
     kind: one of KINDS. dtype: of weights, drive and potentials. fraction_bits: F (0 in floating
     point). bound: the largest potential that can be reached, in q. readout_exponent: e, 0 in
-    floating point; the readout counts in units of 2^e thresholds, so that large outputs do not cost
-    the other layers their precision. finer: bits more that every number has, for models that decay:
-    numbers are whole numbers of 2^-(F + finer) then.
+    floating point; the readout counts in units of 2^e thresholds, so that large outputs (e above 0)
+    do not cost the other layers their precision, and small ones (below 0) keep theirs. finer: bits
+    more that every number has, for models that decay: numbers are whole numbers of 2^-(F + finer)
+    then.
     """
 
     kind: str
@@ -148,7 +151,9 @@ def choose(
     hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
-    exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
+    exponent = 0
+    if readout and hidden:
+        exponent = max(LEAST_EXPONENT, int(np.ceil(np.log2(readout) - np.log2(hidden))))
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
     in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
@@ -188,6 +193,13 @@ def _largest_f(bits: int, bound: float, slack: float) -> int:
     return f
 
 
+def parts(m: LinearMap) -> Iterator[LinearMap]:
+    """Yields maps with some of a map's blocks each, as there can be 10^8 weights. m: the map."""
+    many = max(1, CHUNK // m.weights[0].size)
+    for first in range(0, len(m.weights), many):
+        yield m.some(slice(first, first + many))
+
+
 def _sums(
     m: LinearMap,
     factor: float,
@@ -196,14 +208,12 @@ def _sums(
 ) -> NDArray[np.float64]:
     """What each block brings each target: float64 [K, target channels].
 
-    Positive weights meet the input `above`, negative ones `below`. Some blocks are taken at a time,
-    as there can be 10^8 weights.
+    Positive weights meet the input `above`, negative ones `below`.
     """
-    many = max(1, CHUNK // m.weights[0].size)
     sums = []
-    for first in range(0, len(m.weights), many):
-        part = m.some(slice(first, first + many)).blocks
-        charge = np.maximum(part, 0) * factor * above + np.minimum(part, 0) * factor * below
+    for part in parts(m):
+        blocks = part.blocks
+        charge = np.maximum(blocks, 0) * factor * above + np.minimum(blocks, 0) * factor * below
         sums.append(charge.sum(2))
     return np.concatenate(sums).reshape(len(m.weights), -1)
 

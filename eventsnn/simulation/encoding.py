@@ -250,7 +250,8 @@ class _Events(Code):
     def range(
         self, encoding: Encoding, ends: NDArray[np.float64], inputs: Sequence[NDArray[np.int64]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        most = max((_most_at_once(events) for events in inputs), default=0)
+        # 1 at least, so that a weight fits where no image has an event
+        most = max((_most_at_once(events) for events in inputs), default=0) or 1
         channels = ends.shape[1]
         return np.full(channels, -most * encoding.unit), np.full(channels, most * encoding.unit)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, REPLAY, is_kind
+from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
 from eventsnn.simulation.arithmetic import DECAYING
@@ -228,6 +229,7 @@ class Event(Engine):
             run,
             self.prepared,
             state.digests,
+            under_way=int(state.at[UNDER_WAY]),
         )
 
     def describe(self) -> dict[str, Any]:

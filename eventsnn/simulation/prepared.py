@@ -44,6 +44,7 @@ class Outcome:
     run: the engine's own record of the image. ran: the simulation that ran it, which is another
     than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of the spikes,
     or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or None.
+    under_way: how many spikes and open windows wait after the last step, without a barrier.
     """
 
     readout: NDArray[Any]
@@ -58,6 +59,7 @@ class Outcome:
     ran: Prepared
     digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
+    under_way: int = 0
 
     def __repr__(self) -> str:
         layers, steps = self.spikes.shape
@@ -290,11 +292,16 @@ class Prepared:
         """
         if self.network.layers[projection.target].pools:
             return np.ones(projection.map.weights.shape, self.arithmetic.dtype)
+        return self.arithmetic.quantise(projection.map.blocks * self.factor(projection))
+
+    def factor(self, projection: Projection) -> float:
+        """What a projection's weights are multiplied by before they are rounded.
+
+        They count in q of source and target then, and in the readout's unit.
+        """
         scale = self.arithmetic.scale(self.network, projection.target)
-        factor = numbers.factors(self.quanta, projection) * scale
-        if projection.source == INPUT:
-            factor *= self.input_unit
-        return self.arithmetic.quantise(projection.map.blocks * factor)
+        factor = float(numbers.factors(self.quanta, projection) * scale)
+        return factor * self.input_unit if projection.source == INPUT else factor
 
     @checked
     def check_step(self, step: int) -> None:
@@ -333,7 +340,7 @@ class Prepared:
                 if spikes.any():
                     add_inputs(self.network, self.blocks, spikes, row)
             return rows
-        pixels = self.network.graph.preprocessing(image[None])[0]
+        pixels = self.network.graph.preprocessing(image[None], np.float64)[0]
         total = drive_of(self.network, self.arithmetic, pixels, self.scales, bias)
         finer = self.arithmetic.finer
         return code.rows(encoding, self.network, total, bias, steps, finer)
@@ -345,7 +352,7 @@ class Prepared:
         shape = self.network.graph.input_shape
         if self.encoding.kind == "events":
             return spikes_of_events(shape, steps, image)
-        x = by_site(self.network.graph.preprocessing(image[None])[0])
+        x = by_site(self.network.graph.preprocessing(image[None], np.float64)[0])
         first = stage << 32  # so that the stages draw different spikes
         return self.encoding.code.spikes(x, self.input_unit, steps, self.seed, number, first)
 
@@ -362,16 +369,22 @@ class Prepared:
         return ((v < least) & ~sends).astype(np.uint8)
 
     def equilibrium(
-        self, spikes: NDArray[np.int64], drive: NDArray[Any], image: NDArray[Any]
+        self,
+        spikes: NDArray[np.int64],
+        operations: NDArray[np.int64],
+        drive: NDArray[Any],
+        image: NDArray[Any],
+        under_way: int = 0,
     ) -> int:
         """T_eq: the last step, from 1, in which a neuron fired or charge arrived; 0: none.
 
-        With two stages it is T. spikes: int64 [L, T]. drive: [D, neurons], what `drive` returns.
-        image: as there.
+        It is T with two stages, and where something is still under way after the last step
+        (semantics, section 8). spikes, operations: int64 [L, T]. drive: [D, neurons], what `drive`
+        returns. image: as there. under_way: as in `Outcome`.
         """
-        if self.stages > 1:
+        if self.stages > 1 or under_way:
             return self.steps
-        moved = spikes.sum(axis=0) > 0
+        moved = (spikes + operations).sum(axis=0) > 0
         arrives = np.asarray(np.atleast_2d(drive).any(axis=1))
         moved[: len(arrives)] |= arrives[: self.steps]
         moved[len(arrives) : min(self.drive_steps, self.steps)] |= arrives[-1]
@@ -414,4 +427,4 @@ def _preprocessed(network: Network, pixel_range: tuple[float, float]) -> NDArray
     """The lowest and the highest raw pixel after preprocessing, float64 [2, C]."""
     channels = network.graph.input_shape[0]
     pixels = np.stack([np.full((channels, 1, 1), pixel) for pixel in pixel_range])
-    return network.graph.preprocessing(pixels).astype(np.float64)[:, :, 0, 0]
+    return network.graph.preprocessing(pixels, np.float64)[:, :, 0, 0]

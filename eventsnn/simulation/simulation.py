@@ -233,7 +233,9 @@ class Simulation(Prepared):
         order = list(range(len(pixels)) if numbers is None else map(int, numbers))
         outcomes = two_stages(self, pixels, order, sinks=sinks, threads=threads)
         for i, found in enumerate(outcomes):
-            batch.t_eq[i] = self.equilibrium(found.spikes, found.drive, pixels[i])
+            batch.t_eq[i] = self.equilibrium(
+                found.spikes, found.operations, found.drive, pixels[i], found.under_way
+            )
             for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
                 into = getattr(batch, name)
                 if into is not None:

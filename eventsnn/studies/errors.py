@@ -159,7 +159,9 @@ def decompose(
     names = tuple(dict.fromkeys(name for pair in pairs for name in pair))
     one = simulation.arithmetic.one.item()
     for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
-        values = ann.forward(graph, graph.preprocessing(part), keep=names, dtype=np.float64)
+        values = ann.forward(
+            graph, graph.preprocessing(part, np.float64), keep=names, dtype=np.float64
+        )
         counts, _, _ = _neurons_of(batch)
         for i, its in measured.items():
             here = network.columns(i)

@@ -101,8 +101,8 @@ class Replacing:
         arrays = {}
         for name in names:
             arrays[name] = np.stack([getattr(run, name) for run in runs])
-        moved = map(self.simulation.equilibrium, arrays["spikes"], self.drives, self.pixels)
-        arrays["t_eq"] = np.array(list(moved))
+        of_images = arrays["spikes"], arrays["operations"], self.drives, self.pixels
+        arrays["t_eq"] = np.array(list(map(self.simulation.equilibrium, *of_images)))
         if self.simulation.srp:
             arrays["stage_one"] = np.stack([each for each in self.stage_one if each is not None])
         if neurons:

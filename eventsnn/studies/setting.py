@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import fields
 from inspect import signature
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node
 from eventsnn.data.accepting import GivenImages, accept
-from eventsnn.data.images import pixel_range
-from eventsnn.exceptions import InputError, check_options
+from eventsnn.data.ranges import range_of
+from eventsnn.exceptions import InputError, check_options, in_python
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.prepared import Prepared
+from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import ENGINES, Simulation
 from eventsnn.simulation.time import Time
 
@@ -32,9 +34,10 @@ def exact(
 
     network: what is studied. images: in any form that `data.accept` takes. where: the study's name,
     for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
-    images' positions in their data set. Raises InputError, naming `where`, for floating point,
-    encoding "events" and free running: every spike has to arrive in its step; for a model that
-    changes between arrivals; and for a network without neurons.
+    images' positions in their data set. Warns of weights that rounding changes (`RoundedWeights`).
+    Raises InputError, naming `where`, for floating point, encoding "events" and free running: every
+    spike has to arrive in its step; for a model that changes between arrivals; and for a network
+    without neurons.
     """
     check_options(f"a study of {where}", settings, OPTIONS)
     if not network.spiking:
@@ -43,7 +46,8 @@ def exact(
     given = accept(network.graph, images, labelled=False)
     pixels = given.pixels
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    time, ends = Time(**of_time), pixel_range(pixels)
+    time = Time(**of_time)
+    ends = range_of(network.graph, images, settings.pop("pixel_range", None)).ends
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
     check_declared(simulation.neuron, where, "holds")
     arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind
@@ -54,6 +58,8 @@ def exact(
             "fixed point, images, and spikes that all arrive (a barrier)",
             f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
     return simulation, pixels, given.numbers
 
 

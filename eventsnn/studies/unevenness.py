@@ -167,7 +167,9 @@ def own_spikes(
         counts, _ = staircases(simulation, drive + simulation.arithmetic.one.item() // 2, tops)
         return {i: counts[:, network.columns(i)] for i in layers}
     graph, names = network.graph, [layer.name for layer in layers.values()]
-    values = ann.forward(graph, graph.preprocessing(pixels), keep=names, dtype=np.float64)
+    values = ann.forward(
+        graph, graph.preprocessing(pixels, np.float64), keep=names, dtype=np.float64
+    )
     return {
         i: _in_spikes(by_neuron(values[layer.name], layer), layer, tops[i])
         for i, layer in layers.items()

@@ -39,6 +39,7 @@ class Link:
     """One spike of a chain.
 
     seq, layer (name), neuron, position (c, y, x), step (from 0), tick, sign: as in the trace.
+    place: the position in words.
     charge: what it brought to the spike before it in the chain, in thresholds (None for the first).
     before, after: the potential at its evaluation, in thresholds.
     """
@@ -47,6 +48,7 @@ class Link:
     layer: str
     neuron: int
     position: tuple[int, int, int]
+    place: str
     step: int
     tick: int
     sign: int
@@ -55,10 +57,9 @@ class Link:
     after: float
 
     def __str__(self) -> str:
-        c, y, x = self.position
         brought = "" if self.charge is None else f", brought {self.charge:+.4g}"
         return (
-            f"spike {self.seq}: {one_line(self.layer)} {self.neuron} (c {c}, y {y}, x {x}) fired "
+            f"spike {self.seq}: {one_line(self.layer)} {self.neuron} ({self.place}) fired "
             f"{self.sign:+d} at {self.before:.4g} in step {self.step + 1}, tick {self.tick}"
             f"{brought}"
         )
@@ -135,6 +136,7 @@ def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.
         layer=layer.name,
         neuron=neuron,
         position=layer.position(neuron),
+        place=layer.place(neuron),
         step=int(spike["step"]),
         tick=int(spike["tick"]),
         sign=int(spike["sign"]),
@@ -238,7 +240,7 @@ class Explanation:
 
 @checked
 def explain_neuron(
-    trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]
+    trace: Trace, layer: int | str, neuron: Annotated[int | tuple[int] | Grid, OWN]
 ) -> Explanation:
     """The `Explanation` of a spiking neuron.
 

@@ -27,14 +27,16 @@ SAME_TRACE = "give the network and settings that made the trace, and the whole o
 
 
 @checked
-def observe(trace: Trace, layer: int | str, neuron: Annotated[int | Grid, OWN]) -> Observation:
+def observe(
+    trace: Trace, layer: int | str, neuron: Annotated[int | tuple[int] | Grid, OWN]
+) -> Observation:
     """The `Observation` of one neuron.
 
-    trace: the run. layer: name or number. neuron: number in the layer, or its position (c, y, x).
-    Raises InputError for a neuron that does not exist, a pool unit and a neuron that SRP silenced,
-    and for a model that changes between arrivals.
-    It also does where the potentials rebuilt are not those recorded: then the trace is incomplete,
-    or of another network.
+    trace: the run. layer: name or number. neuron: its number in the layer, its position (c, y, x),
+    or (i,), its index in a flat vector (`network.neuron_number`). Raises InputError for a neuron
+    that does not exist, a pool unit and a neuron that SRP silenced, and for a model that changes
+    between arrivals. It also does where the potentials rebuilt are not those recorded: then the
+    trace is incomplete, or of another network.
     """
     simulation = trace.simulation
     layer = trace.layer(layer)

@@ -66,8 +66,7 @@ class Observation:
     def name(self) -> str:
         """Layer, number and position, in words."""
         layer = self.simulation.network.layers[self.layer]
-        c, y, x = layer.position(self.neuron)
-        return f"{one_line(layer.name)}, neuron {self.neuron} (c {c}, y {y}, x {x})"
+        return f"{one_line(layer.name)}, neuron {self.neuron} ({layer.place(self.neuron)})"
 
     @property
     def fires(self) -> bool:

@@ -47,7 +47,7 @@ COLUMNS = {
         "number of the queue's event that fired it; drive has the number of the event before",
     ),
     "sign": ("i1", "", "+1, or -1 where a spike is taken back"),
-    "member": ("u1", "", "which member of a group neuron, from 1"),
+    "member": ("u2", "", "which member of a group neuron, from 1"),
     "cause": (
         "i8",
         "",
@@ -80,7 +80,7 @@ def spike_type(potential: DTypeLike, own: Sequence[str] = ()) -> np.dtype[np.voi
             ("layer", "i4"),
             ("neuron", "i8"),
             ("sign", "i1"),
-            ("member", "u1"),
+            ("member", "u2"),
             ("cause", "i8"),
             ("v_before", potential),
             ("v_after", potential),

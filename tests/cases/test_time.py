@@ -36,7 +36,9 @@ def test_a_refractory_period_is_what_was_given_or_refused(period):
     network = convert(Graph(nodes, "x", "out", (1, 1, 1)))
     options = {"steps": 10, "initial": 0.0, "engine": "event", "refractory": float(period)}
     # there is drive to spare: it fires at 0, period, 2 period, …
-    result = read_or_refused(lambda: network.run(pixel(30.0), **options), "refractory")
+    result = read_or_refused(
+        lambda: network.run(pixel(30.0), pixel_range=(0, 30), **options), "refractory"
+    )
     if result is not None:
         spikes = result.spikes[0, 0]
         assert (spikes.sum(), spikes[0]) == (math.ceil(10 / period), math.ceil(1 / period))

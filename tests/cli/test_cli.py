@@ -378,7 +378,7 @@ def test_settings_reach_the_simulation(capsys, here, files, no_pictures):
     for options, settings in (
         ({}, {}),
         ({"--initial": 0.1}, {"initial": 0.1}),
-        ({"--fraction-bits": 7}, {"fraction_bits": 7}),
+        ({"--fraction-bits": 8}, {"fraction_bits": 8}),
     ):
         succeeds(
             capsys,

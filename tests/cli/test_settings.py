@@ -24,6 +24,7 @@ OTHER = {
     "data": "b",
     "split": "train",
     "limit": 3,
+    "pixel_range": (0.0, 2.0),
     "steps": 33,
     "report_steps": (1, 5),
     "thresholds": "max",
@@ -176,6 +177,8 @@ BAD = [
     ("input_std", (1.0, 0.0), "from 1e-30"),
     ("input_std", (True,), "numbers"),
     ("input_channels", "BGR", "same, reversed"),
+    ("pixel_range", (2.0, 1.0), "two finite numbers, the lowest and the highest raw pixel"),
+    ("pixel_range", (0.0,), "two finite numbers"),
     ("data", 3, "text"),
     ("split", "valid", "train, test"),
     ("split", None, "train, test"),
@@ -247,7 +250,7 @@ BAD = [
     ("trace_layers", "", "text"),
     ("trace_steps", "9-3", "1-32"),
     *(
-        ("trace_neurons", text, "LAYER:NUMBER or LAYER:C/Y/X")
+        ("trace_neurons", text, "LAYER:NUMBER, LAYER:iINDEX or LAYER:C/Y/X")
         for text in (
             "act1",
             "act1:",

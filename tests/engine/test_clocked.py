@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.networks import Builder, random_graph, random_pixels
+from support.networks import Builder, pixel_range, random_graph, random_pixels
 
 from eventsnn import InputError, convert
-from eventsnn.data.images import pixel_range
 from eventsnn.engine.clocked import driver as clocked_driver
 from eventsnn.network.network import INPUT
 from eventsnn.result import Simulation

@@ -8,11 +8,10 @@ import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
 from support.dynamic import DYNAMIC, IN_FLOATS
-from support.networks import pooled_graph, random_graph, random_pixels
+from support.networks import pixel_range, pooled_graph, random_graph, random_pixels
 from support.ways import CASES, assert_same, both, in_case
 
 from eventsnn import InputError, convert, simulate
-from eventsnn.data.images import pixel_range
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from numba import njit
 from support import twin
-from support.networks import random_graph, random_pixels, skipping_graph
+from support.networks import pixel_range, random_graph, random_pixels, skipping_graph
 from support.ways import CASES, MODELS, STEPS, assert_same, both
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.data.images import pixel_range
 from eventsnn.engine import hashing
 from eventsnn.engine.event.driver import Overflow
 from eventsnn.simulation.simulation import Simulation

@@ -24,15 +24,15 @@ RUNS = {
     "inhibitory_first": {"engine": "event", "order": "inhibitory_first"},
 }
 DIGESTS = {
-    "if": "b9751d3ad5544b1d",
-    "snm": "7c1df5f2c86e0f41",
-    "gn": "363bf9005ba7a068",
-    "srp": "760bbe8c18834a52",
-    "rate": "50861c0970124ff1",
+    "if": "f248f47577d8f14e",
+    "snm": "c3f09e2662ad0234",
+    "gn": "fc0816aeca1af186",
+    "srp": "9e1208e04d2f08f1",
+    "rate": "c26f902c9333b07e",
     "float64": "e3c84447b6c8c0cf",
-    "fifo": "91ed7cdd88593597",
-    "random": "4987d70f33dcf1da",
-    "inhibitory_first": "9bc42cf85d3e8414",
+    "fifo": "99d712339cc0b01f",
+    "random": "06c9a447399653f0",
+    "inhibitory_first": "ccb57f122e5f9ccc",
 }
 
 

@@ -7,11 +7,17 @@ import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
 from support.models import MODELS, models_of
-from support.networks import Builder, pooled_graph, quantised_graph, random_graph, random_pixels
+from support.networks import (
+    Builder,
+    pixel_range,
+    pooled_graph,
+    quantised_graph,
+    random_graph,
+    random_pixels,
+)
 from support.ways import CASES, assert_same, both
 
 from eventsnn import InputError, convert
-from eventsnn.data.images import pixel_range
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.simulation.encoding import Encoding, events_of
 from eventsnn.simulation.simulation import Simulation

@@ -67,7 +67,7 @@ def run(tmp_path, capsys, monkeypatch):
     graph = small_graph()
     pixels = random_pixels(np.random.default_rng(0), graph, 3)
     write_native(graph, tmp_path / "net.h5")
-    np.savez(tmp_path / "data.npz", images=pixels, labels=np.zeros(3, int))
+    np.savez(tmp_path / "data.npz", images=pixels, labels=np.zeros(3, int), pixel_range=(-1, 2))
     monkeypatch.setattr("eventsnn.views.plots.save", lambda figure, path: path.write_bytes(b""))
     fixed = f"--net {tmp_path}/net.h5 --data {tmp_path}/data.npz --steps 2 --out {tmp_path}/out"
 

@@ -149,7 +149,7 @@ def assert_plays(tmp_path, network, pixels, neuron="if", **settings):
         Simulation(network, steps=STEPS, neuron=neuron, arithmetic="float64", **settings), path
     )
     ours, potentials, readout = trains(network, pixels, neuron=neuron, **settings)
-    x = network.graph.preprocessing(pixels)[0].astype(np.float64)
+    x = network.graph.preprocessing(pixels, np.float64)[0]
     meta = read(path)["metadata"]
     spikes, v, outputs = play(path, x, STEPS, meta["reset"], meta["comparator"])
     theirs = {

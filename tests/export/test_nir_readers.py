@@ -9,7 +9,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import pytest
-from support.networks import Builder, random_graph
+from support.networks import Builder, declared, random_graph
 
 from eventsnn.export import nir as export
 from eventsnn.network import convert as conversion
@@ -134,7 +134,8 @@ def network_of(residual, weights):
 
 
 def images():
-    return np.random.default_rng(2).integers(-16, 48, (1, 2, 6, 6)).astype(np.float32) / 16
+    pixels = np.random.default_rng(2).integers(-16, 48, (1, 2, 6, 6)).astype(np.float32) / 16
+    return declared(pixels, -1.0, 3.0)
 
 
 def ours(network, neuron, initial):

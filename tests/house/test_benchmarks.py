@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.networks import random_graph, random_pixels
+from support.networks import pixel_range, random_graph, random_pixels
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.data.images import pixel_range
 from eventsnn.result import Simulation
 
 run_and_drive = attrgetter("run", "drive")

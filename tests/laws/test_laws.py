@@ -10,12 +10,18 @@ import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
 from support.models import MODELS, models_of
-from support.networks import mobile_graph, pooled_graph, quantised_graph, random_pixels, yolo_graph
+from support.networks import (
+    mobile_graph,
+    pixel_range,
+    pooled_graph,
+    quantised_graph,
+    random_pixels,
+    yolo_graph,
+)
 from support.ways import CASES
 
 from eventsnn import convert
 from eventsnn.ann import forward as ann
-from eventsnn.data.images import pixel_range
 from eventsnn.engine.event import layout
 from eventsnn.network.connect import connect
 from eventsnn.network.linear import LinearMap

@@ -7,7 +7,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from support.networks import Builder, random_pixels
+from support.networks import Builder, declared, random_pixels
 
 from eventsnn import InputError, convert, load, load_images
 from eventsnn.network.presets import PRESETS
@@ -54,7 +54,8 @@ def folder(tmp_path, monkeypatch):
         f"x_{split}": rng.uniform(-1, 2, (count, 2, 6, 6)).astype(np.float32)
         for split, count in (("test", 5), ("train", 9))
     }
-    np.savez("data.npz", **images, y_test=rng.integers(0, 4, 5), y_train=rng.integers(0, 4, 9))
+    labels = {"y_test": rng.integers(0, 4, 5), "y_train": rng.integers(0, 4, 9)}
+    np.savez("data.npz", **images, **labels, pixel_range=(-1, 2))
     return tmp_path
 
 
@@ -79,6 +80,7 @@ def test_srp_code_silences_what_the_paper_lets_send():
     pixels = np.array(
         [0.25, 0.5, 0.75, -0.25, -0.5, 0.25 + 2**-12, 0.25 + 2**-10, 1], np.float32
     ).reshape(1, 1, 1, 8)
+    pixels = declared(pixels, -0.5, 1)
     first = convert(graph).run(pixels, steps=2, neurons=True).batch
     rest = [0, 0.5, 0, 0, -0.5, 2**-11, 2**-9, 0.5]
     assert (
@@ -109,7 +111,9 @@ def test_snm_code_is_what_it_decides():
     graph = small_graph("Relu")
     pixels = random_pixels(np.random.default_rng(4), graph, 4)
     network = convert(graph, calibration=pixels, compat="snm-code")
-    result = network.run(pixels * 1.5, steps=12, compat="snm-code", neurons=True)
+    result = network.run(
+        declared(pixels * 1.5, -1.5, 3.0), steps=12, compat="snm-code", neurons=True
+    )
     assert not result.simulation.resting.any() and type(result.simulation.neuron).__name__ == "SNM"
     assert len(network.spiking) == 3 and network.spiking[-1].name.endswith(":fires")
     thetas = np.concatenate([np.reshape(layer.theta, -1) for layer in network.spiking])
@@ -120,13 +124,13 @@ def test_snm_code_is_what_it_decides():
     )
     assert last.any() and (result.readout() >= 0).all()
     same = convert(graph, calibration=pixels, thresholds="dni", dead="silent", readout="fires").run(
-        pixels * 1.5, steps=12, neuron="snm", initial=0.0, neurons=True
+        declared(pixels * 1.5, -1.5, 3.0), steps=12, neuron="snm", initial=0.0, neurons=True
     )
     assert all(
         np.array_equal(getattr(result.batch, name), getattr(same.batch, name))
         for name in result.batch.ARRAYS
     )
-    other = network.run(pixels * 1.5, steps=12, neuron="snm", neurons=True)
+    other = network.run(declared(pixels * 1.5, -1.5, 3.0), steps=12, neuron="snm", neurons=True)
     assert not np.array_equal(other.batch.counts, result.batch.counts)
 
 
@@ -217,7 +221,7 @@ def test_srp_code_on_the_command_line(capsys, folder):
     pixels = np.array(
         [0.25, 0.5, 0.75, -0.25, -0.5, 0.25 + 2**-12, 0.25 + 2**-10, 1], np.float32
     ).reshape(1, 1, 1, 8)
-    np.savez("data.npz", x_test=pixels, y_test=[0])
+    np.savez("data.npz", x_test=pixels, y_test=[0], pixel_range=(-0.5, 1))
     common = "--net", "as_is.h5", "--srp", 2, "--steps", 2
     sent = [
         command_line(capsys, *common, *extra)[2].sum() for extra in ([], ["--compat", "srp-code"])

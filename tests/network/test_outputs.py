@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.networks import Builder
+from support.networks import Builder, declared
 
 from eventsnn import Encoding, Graph, Images, InputError, Node, convert, open_results
 from eventsnn.ann import forward as ann
@@ -20,7 +20,7 @@ def of_one_output(seed=0):
     x = b.add("Relu", [b.conv("input", 4)])
     x = b.add("Relu", [b.conv(x, 4)])
     graph = b.graph(b.gemm(b.add("Flatten", [x]), 1))
-    pixels = np.random.default_rng(seed + 1).normal(size=(40, 2, 5, 5)).astype(np.float32)
+    pixels = declared(np.random.default_rng(seed + 1).normal(size=(40, 2, 5, 5)).astype(np.float32))
     middle = np.median(ann.logits(graph, pixels))
     graph.by_name[graph.output].params["C"][:] -= middle
     return graph, pixels
@@ -59,7 +59,7 @@ def of_a_map(seed=0, channels=3, end=""):
     b = Builder(np.random.default_rng(seed), (2, 5, 5))
     x = b.conv(b.add("Relu", [b.conv("input", 4)]), channels, 2)
     graph = b.graph(b.add(end, [x]) if end else x)
-    return graph, np.random.default_rng(seed).normal(size=(6, 2, 5, 5)).astype(np.float32)
+    return graph, declared(np.random.default_rng(seed).normal(size=(6, 2, 5, 5)).astype(np.float32))
 
 
 def test_a_flattened_map_has_the_anns_order_of_classes():
@@ -95,7 +95,7 @@ def test_a_run_of_a_map_is_written_without_accuracy(channels, tmp_path, capsys):
     graph, pixels = of_a_map(channels=channels)
     write_native(graph, tmp_path / "net.h5")
     images = dict(x_test=pixels, y_test=np.arange(6), x_train=pixels + 1, y_train=np.arange(6))
-    np.savez(tmp_path / "data.npz", **images)
+    np.savez(tmp_path / "data.npz", **images, pixel_range=(-5, 5))
     out = tmp_path / "out"
     where = {"net": str(tmp_path / "net.h5"), "data": str(tmp_path / "data.npz"), "out": str(out)}
     summary = run(Settings(**where, steps=256))

@@ -21,7 +21,7 @@ def network_and_images(count=3):
 
 def labelled(pixels):
     count = np.arange(len(pixels))
-    return Images("random", "test", 10 + count, pixels, count % 2, ())
+    return Images("random", "test", 10 + count, pixels, count % 2, (), (-1, 2))
 
 
 def test_a_run_as_a_dataframe():

@@ -1,4 +1,7 @@
-"""What version 0.1.0 wrote before the modules moved still opens, and still says the same."""
+"""What version 0.1.0 wrote before the modules moved still opens, and still says the same.
+
+But for the readout: its unit was a threshold then, and has an exponent of either sign now.
+"""
 
 import json
 from pathlib import Path
@@ -21,6 +24,13 @@ def again():
     return eventsnn.simulate(network, images, **OPTIONS)
 
 
+def assert_same_readout(result, old, new):
+    """The same charge, up to the rounding of weights in the old unit."""
+    exponent = result.simulation.arithmetic.readout_exponent
+    assert exponent < 0 and old.any()
+    assert np.abs(np.ldexp(new.astype(float), exponent) - old).max() < 30
+
+
 def test_a_checkpoint_is_the_network_that_it_was():
     summary = json.loads((FILES / "summary.json").read_text())
     graph = eventsnn.load(FILES / "net.h5")
@@ -31,8 +41,11 @@ def test_a_trace_opens_and_is_what_a_run_records():
     result = again()
     old, new = read_trace(FILES / "trace-0.h5", result.simulation), result.trace(0)
     assert len(old.spikes) > 20
-    for name in ("spikes", "deliveries", "drive", "starts"):
+    for name in ("spikes", "deliveries", "starts"):
         assert np.array_equal(getattr(old, name), getattr(new, name)), name
+    classes = result.network.readout.size
+    assert np.array_equal(old.drive[..., :-classes], new.drive[..., :-classes])
+    assert_same_readout(result, old.drive[..., -classes:], new.drive[..., -classes:])
     assert str(eventsnn.explain.explain_neuron(old, 0, 5)) == str(result.explain(0, 5))
 
 
@@ -40,7 +53,7 @@ def test_counts_of_a_results_folder_are_those_of_a_run():
     result = again()
     with h5py.File(FILES / "run.h5") as file:
         assert np.array_equal(file["spikes"][()], result.spikes.sum(axis=0))
-        assert np.array_equal(file["readout"][()], result.batch.readout)
+        assert_same_readout(result, file["readout"][()], result.batch.readout)
         assert np.array_equal(file["digests"][()], result.batch.digests)
 
 
@@ -56,4 +69,5 @@ def test_the_same_command_leaves_the_same_results(tmp_path):
         assert old[name] == new[name], name
     # it counts in q, and said thresholds
     old["semantics"]["bound_in_q"] = old["semantics"].pop("bound_in_thresholds")
+    assert old["semantics"].pop("readout_exponent") == 0
     assert old["semantics"].items() <= new["semantics"].items()

@@ -5,14 +5,13 @@ law 6, DNISNM's worked example.
 import numpy as np
 import pytest
 from scipy import stats
-from support.networks import pooled_graph, quantised_graph, random_graph, random_pixels
+from support.networks import pixel_range, pooled_graph, quantised_graph, random_graph, random_pixels
 from support.traced import traced
 from support.ways import CASES
 from support.worked import examples
 
 import eventsnn
 from eventsnn import InputError, convert
-from eventsnn.data.images import pixel_range
 from eventsnn.simulation.encoding import Encoding, events_of
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.compare import by_layer, twin_drive, twin_net
 from support.networks import (
     Builder,
+    pixel_range,
     pooled_graph,
     quantised_graph,
     random_graph,
@@ -22,7 +23,7 @@ from support.networks import (
 
 from eventsnn import InputError, convert
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.data.images import Images, pixel_range
+from eventsnn.data.images import Images
 from eventsnn.neurons import IF
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.result import simulate
@@ -51,6 +52,8 @@ GRAPHS = {
     "skipping": skipping_graph,
     "yolo": lambda rng: yolo_graph(rng, "QCFS"),
 }
+# numbers of 4 bits find what finer ones hide
+pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
 ORDERS = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first", "jitter")
 MOST_EVENTS = 10**5
 
@@ -477,7 +480,7 @@ def test_what_is_too_wide_is_given_up(monkeypatch):
 def test_rows_and_words():
     network, pixels = network_of(6, "skipping", 4)
     labels = np.array([0, 1, 2, 1])
-    images = Images("random", "test", 7 + np.arange(4), pixels, labels, ())
+    images = Images("random", "test", 7 + np.arange(4), pixels, labels, (), (-1, 2))
     names = names_of(network)
     found = certify(network, images, steps=4, one_by_one=True, keep=names)
     assert [

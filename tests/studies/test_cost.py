@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from support import twin
 from support.compare import twin_drive, twin_net, twin_start
-from support.networks import Builder, pooled_graph, quantised_graph, random_graph, random_pixels
+from support.networks import (
+    Builder,
+    pixel_range,
+    pooled_graph,
+    quantised_graph,
+    random_graph,
+    random_pixels,
+)
 
 from eventsnn import convert, load, load_images
-from eventsnn.data.images import pixel_range
 from eventsnn.readers import write_native
 from eventsnn.run import main
 from eventsnn.simulation.simulation import Simulation

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.networks import quantised_graph, random_pixels, small_graph
+from support.networks import pixel_range, quantised_graph, random_pixels, small_graph
 
 from eventsnn import InputError, convert, load, load_images
-from eventsnn.data.images import pixel_range
 from eventsnn.readers import write_native
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import quantised

@@ -127,12 +127,8 @@ def test_each_part_where_only_it_can_be():
     graph = Graph(nodes, "x", "out", (1, 1, 1), source="one neuron")
     pixels = np.array([-1, 0, 0.125, 0.3, 1, 1.5, 3], np.float32).reshape(-1, 1, 1, 1)
     network = convert(graph, thresholds="max", calibration=np.ones((1, 1, 1, 1), np.float32))
-    parts = {
-        name: values[:, 0]
-        for name, values in errors.decompose(network, pixels, steps=4, keep=["a"])
-        .neurons["a"]
-        .items()
-    }
+    found = errors.decompose(network, pixels, steps=4, keep=["a"], pixel_range=(-1, 3))
+    parts = {name: values[:, 0] for name, values in found.neurons["a"].items()}
     assert parts["clipping"] == pytest.approx([0, 0, 0, 0, 0, -0.5, -1])
     assert parts["quantisation"] == pytest.approx([0, 0, 0.125, -0.05, 0, 0, 0], abs=1e-7)
     assert not parts["unevenness"].any() and not parts["inherited"].any()

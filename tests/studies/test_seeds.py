@@ -31,7 +31,9 @@ def dots(count=12):
     """(graph, images with random labels)."""
     graph, rng = small_graph("QCFS"), np.random.default_rng(5)
     pixels = random_pixels(rng, graph, count)
-    return graph, Images("dots", "test", np.arange(count), pixels, rng.integers(0, 3, count), ())
+    return graph, Images(
+        "dots", "test", np.arange(count), pixels, rng.integers(0, 3, count), (), (-1, 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,8 @@ def test_accuracy_latency_with_seeds(tmp_path, capsys):
     """Each number is that of runs with seeds 3 and 4, by the rule of section 15."""
     graph, images = dots()
     write_native(graph, tmp_path / "net.h5")
-    np.savez(tmp_path / "data.npz", x_test=images.pixels, y_test=images.labels)
+    held = {"x_test": images.pixels, "y_test": images.labels}
+    np.savez(tmp_path / "data.npz", **held, pixel_range=(-1, 2))
     given = ["--net", str(tmp_path / "net.h5"), "--data", str(tmp_path / "data.npz")]
     given += ["--steps", "2", "--models", "if,if+rate", "--seed", "3", "--seeds", "2"]
     assert script("accuracy_latency").main([*given, "--out", str(tmp_path)]) == 0

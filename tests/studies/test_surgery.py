@@ -13,6 +13,7 @@ from support.compare import by_layer, twin_drive, twin_net, twin_start
 from support.models import models_of
 from support.networks import (
     mobile_graph,
+    pixel_range,
     pooled_graph,
     quantised_graph,
     random_graph,
@@ -22,7 +23,6 @@ from support.networks import (
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.data.images import pixel_range
 from eventsnn.result import Simulation
 from eventsnn.statistics import wilson
 from eventsnn.studies import errors, setting, surgery

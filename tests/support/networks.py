@@ -226,9 +226,36 @@ def yolo_graph(rng, op):
     return b.graph(b.add("Concat", [b.add("Flatten", [b.conv(x, 2, 1)]) for x in (fine, coarse)]))
 
 
+def pixel_range(pixels):
+    """A range to declare for pixels: what they say; or of whole numbers that of their type; or
+    their lowest and highest.
+    """
+    if getattr(pixels, "pixel_range", None):
+        return pixels.pixel_range
+    if pixels.dtype.kind in "iu":
+        limits = np.iinfo(pixels.dtype)
+        return limits.min, limits.max
+    return float(pixels.min()), float(pixels.max())
+
+
+class Declared(np.ndarray):
+    """Images that say their range, as `Images` do, since no preprocessing expects such pixels."""
+
+    def __array_finalize__(self, source):
+        self.pixel_range = getattr(source, "pixel_range", None)
+
+
+def declared(pixels, low=-5.0, high=5.0):
+    """Raw images that say between which numbers they are."""
+    found = pixels.view(Declared)
+    found.pixel_range = low, high
+    return found
+
+
 def random_pixels(rng, graph, count=2):
-    """Raw images, float32 in -1..2."""
-    return rng.uniform(-1, 2, (count, *graph.input_shape)).astype(np.float32)
+    """Raw images, float32 in -1..2, which declare that."""
+    pixels = rng.uniform(-1, 2, (count, *graph.input_shape)).astype(np.float32)
+    return declared(pixels, -1.0, 2.0)
 
 
 def quantised_graph(rng):

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from support import twin
 from support.compare import twin_drive, twin_net, twin_start
-from support.networks import random_graph, random_pixels, skipping_graph
+from support.networks import pixel_range, random_graph, random_pixels, skipping_graph
 from support.ways import MODELS, STEPS, in_case
 
 from eventsnn import convert
-from eventsnn.data.images import pixel_range
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time

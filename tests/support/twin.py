@@ -1099,6 +1099,8 @@ def run_async(
     ]
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
     outcome.under_way = len(left)
+    if run.is_under_way():
+        outcome.t_eq = steps
     outcome.input_deliveries = run.input_delivered
     return outcome
 
@@ -1307,6 +1309,7 @@ class _Run:
                             self.evaluate(target, i, spike.seq)
                     else:
                         self.book.operations += 1
+                        self.book.t_eq = self.step + 1
                         self.arrive(target, i, charge, spike.seq)
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.networks import random_graph, random_pixels
+from support.networks import pixel_range, random_graph, random_pixels
 
 from eventsnn import convert
-from eventsnn.data.images import pixel_range
 from eventsnn.engine.event import layout
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from support import twin
 from support.compare import twin_net
+from support.networks import pixel_range
 from support.traced import traced
 from support.ways import CASES
 from support.worked import examples
 
 from eventsnn import InputError
-from eventsnn.data.images import pixel_range
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
 from eventsnn.trace import bounds

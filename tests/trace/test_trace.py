@@ -14,11 +14,10 @@ import h5py
 import numpy as np
 import pytest
 from support.disks import Full
-from support.networks import Builder, random_graph, random_pixels
+from support.networks import Builder, pixel_range, random_graph, random_pixels
 
 import eventsnn
 from eventsnn import InputError, convert, load
-from eventsnn.data.images import pixel_range
 from eventsnn.engine.event import layout
 from eventsnn.engine.jit import cache_dir
 from eventsnn.files import columns
