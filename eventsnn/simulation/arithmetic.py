@@ -142,7 +142,10 @@ def choose(
     hidden = max(bound for bound, _ in layers[:-1])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
-    exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout else 0
+    if not np.isfinite([hidden, slack, readout]).all():
+        do = "its weights are too large, or its thresholds too small"
+        raise InputError("fixed point", "potentials that are numbers", "overflow", do)
+    exponent = max(0, int(np.ceil(np.log2(readout / hidden)))) if readout > hidden else 0
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
     in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
