@@ -24,7 +24,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.readers import load, read_native, write_native
 
 # seconds of computing and of the clock; bytes beside what the process has when it starts
-LIMIT, WAIT, ROOM = 20, 120, 2**30
+LIMIT, WAIT, ROOM = 20, 300, 2**30
 START = 900  # seconds, in which a worker imports and compiles
 SEEDS_OF_KIND = {"native": 5, "mapping": 3, "keras": 6, "keras weights": 3, "torch": 1, "onnx": 4}
 
@@ -197,13 +197,16 @@ def report(first, last, folder, make=Reader):
     counts = collections.Counter()
     slowest = []
     start = time.perf_counter()
-    for number, seed, damage, verdict, seconds in fuzz(first, last, folder, make):
-        counts[verdict.partition(":")[0]] += 1
-        slowest = sorted([*slowest, (seconds, number, seed, damage)])[-5:]
-        if verdict.startswith("fault"):
-            print(f"{number}, {seed}, {damage}: {verdict[:500]}", flush=True)
+    try:
+        for number, seed, damage, verdict, seconds in fuzz(first, last, folder, make):
+            counts[verdict.partition(":")[0]] += 1
+            slowest = sorted([*slowest, (seconds, number, seed, damage)])[-5:]
+            if verdict.startswith("fault"):
+                print(f"{number}, {seed}, {damage}: {verdict[:500]}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
     print(
-        f"{last - first:,} mutants in {time.perf_counter() - start:,.0f} s: "
+        f"{sum(counts.values()):,} mutants in {time.perf_counter() - start:,.0f} s: "
         f"{', '.join(f'{n:,} {v}' for v, n in counts.most_common())}"
     )
     print(
