@@ -32,8 +32,9 @@ MAX_ARRAY = 2**31
 MAX_ARRAYS = 2**32
 # declared bytes for each stored byte of a chunked dataset
 MAX_RATIO = 1000
-# of a trial: seconds for a small file and for any, and bytes beside twice the file's
-SECONDS = 2, 15
+# of a trial: seconds for a small file and at most, as a large one may have much to decompress; and
+# bytes beside twice the file's
+SECONDS = 2, 60
 MEMORY = 2**29
 # filters that do no harm to chunks of at most so many bytes
 FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)

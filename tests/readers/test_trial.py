@@ -65,7 +65,7 @@ def test_a_file_is_tried_once_until_it_changes(monkeypatch, tmp_path):
         for _ in range(2):
             with reading.open_hdf5(path) as file:
                 assert file
-    assert [seconds for seconds, _ in tried] == [10, 15]
+    assert [seconds for seconds, _ in tried] == [10, 18]
     assert tried[1][1] == reading.MEMORY + 2 * path.stat().st_size
 
 
