@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
@@ -89,6 +90,18 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.where, self.expected, self.found, self.do, self.limit)
+
+
+@contextmanager
+def starting_threads() -> Iterator[None]:
+    """Raises InputError where a thread cannot be started inside the block."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        do = "choose fewer, or allow more (ulimit -u)"
+        raise InputError("⟦workers⟧", "threads that can be started", error, do) from error
 
 
 class OptionError(InputError, TypeError):

@@ -132,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(printable(line), flush=True)
     except InputError as error:
         return fail(error)
+    except MemoryError:
+        do = "inspect it where there is more"
+        return fail(InputError("memory", "room for the network", "none left", do))
     return 0
 
 

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import NoReturn
 
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, starting_threads
 from eventsnn.settings import (
     GROUPS,
     Settings,
@@ -133,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_of(argv)
         from eventsnn.runs.pipeline import run
 
-        run(settings)
+        with starting_threads():
+            run(settings)
     except InputError as error:
         return fail(error)
     except MemoryError:

@@ -1,14 +1,16 @@
 """Reading HDF5 files that come from anywhere.
 
 Nothing in them is trusted: only hard links are followed, sizes are compared with the file's before
-anything is read, and every failure is an InputError.
+anything is read, and every failure is an InputError. A damaged file can make libhdf5 itself loop
+for ever, crash or take any amount of memory. So a copy of this process walks through it first
+(`trial`): that takes a few hundredths of a second, where a new process would import h5py first, and
+it holds for whatever libhdf5 does, where a check of the bytes holds for what it checks.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -22,13 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.files.raw import check_heaps, lengths_of
 from eventsnn.files.refusals import check_filters, refusal_of
+from eventsnn.files.trial import trial
 
 # bytes of one parameter, and of all
 MAX_ARRAY = 2**31
 MAX_ARRAYS = 2**32
 # declared bytes for each stored byte of a chunked dataset
 MAX_RATIO = 1000
+# of a trial: seconds for a small file and at most, as a large one may have much to decompress; and
+# bytes beside twice the file's
+SECONDS = 2, 60
+MEMORY = 2**29
+# filters that do no harm to chunks of at most so many bytes
+FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+MAX_CHUNK = 2**20
 # what h5py and onnx have been seen to raise for damaged files
 FAILURES = (
     ArithmeticError,
@@ -52,10 +63,14 @@ def open_hdf5(
     whatever h5py raises inside the block becomes one, too.
     """
     check_file(path, what)
-    _lengths.cache_clear()
+    lengths_of.cache_clear()
+    found = _tried(os.fspath(path), _stamp(path))
+    if found:
+        do = "it is damaged: copy or download it again"
+        raise InputError(path, "an HDF5 file that can be read", found, do)
     try:
         with h5py.File(path, "r") as file:
-            _check_heaps(path, file.id.get_create_plist().get_sizes()[1])
+            check_heaps(path, file.id.get_create_plist().get_sizes()[1])
             yield file
     except InputError:
         raise
@@ -88,26 +103,82 @@ def check_file(path: str | os.PathLike[str], what: str = "a file with a network"
         raise InputError(path, what, found, "check the path")
 
 
-def _check_heaps(path: str | os.PathLike[str], width: int) -> None:
-    """Refuse a damaged global heap, where variable-length text lies: HDF5 2.0 can loop in it.
+def _stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Numbers that are equal for the same file with the same content."""
+    state = os.stat(path)
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
-    A heap is a header of 16 bytes and objects. Each object is a header of 16 (index u2, 6 bytes,
-    size of `width` bytes) and its data up to a multiple of 8. The object 0 is the free rest, and
-    its size includes the header.
+
+@lru_cache
+def _tried(path: str, stamp: tuple[int, ...]) -> str:
+    """How a walk through a file ends: "", or what became of it. stamp: the file's `_stamp`."""
+    size, (least, most) = stamp[2], SECONDS
+    return trial(lambda: _walk(path), min(least + size // 2**21, most), MEMORY + 2 * size)
+
+
+def _walk(path: str | os.PathLike[str]) -> None:
+    """Asks a file whatever this package may ask it, but for numbers that lie in it as they are.
+
+    path: the file. What fails is passed over. Raises MemoryError where there is no room.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(b"GCOL\x01\0\0\0")
-        while start >= 0:
-            at = start + 16
-            end = start + _number(data, start + 8, width)
-            while at + 16 <= end <= len(data):
-                size = _number(data, at + 8, width)
-                step = 16 + (size + 7) // 8 * 8 if any(data[at : at + 2]) else size
-                at = at + step if step >= 16 else end + 1
-            if at > end or end > len(data):
-                do = "copy or download it again"
-                raise InputError(path, "a whole HDF5 file", "a damaged heap", do)
-            start = data.find(b"GCOL\x01\0\0\0", start + 8)
+    seen: set[int] = set()
+    waiting: list[Any] = []
+
+    def meet(item: Any) -> None:
+        place = h5py.h5o.get_info(item.id).addr
+        if place not in seen:
+            seen.add(place)
+            waiting.append(item)
+
+    with _passing_over(), h5py.File(path, "r") as file:
+        check_heaps(path, file.id.get_create_plist().get_sizes()[1])
+        meet(file)
+        while waiting:
+            item = waiting.pop()
+            keys: list[str] = []
+            with _passing_over():
+                keys.extend(item.attrs)
+            for key in [*keys, "none of this name"]:
+                with _passing_over():
+                    attribute(item, key)
+            names: list[str] = []
+            with _passing_over():
+                if isinstance(item, h5py.Group):
+                    names.append("none of this name")
+                    names.extend(item)
+                elif isinstance(item, h5py.Dataset):
+                    _look_at(item)
+            for name in names:
+                with _passing_over():
+                    meet(child(item, name))
+
+
+def _look_at(dataset: h5py.Dataset) -> None:
+    """Asks a dataset for all but numbers that lie in it as they are."""
+    check_storage(dataset, "")
+    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.shape == ():
+        read_text(dataset, "", MAX_ARRAY)
+    if dataset.chunks:
+        dataset.id.get_num_chunks()
+        settings = dataset.id.get_create_plist()
+        filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
+        large = math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK
+        if filters and large or not set(filters) <= set(FILTERS):
+            for part in dataset.iter_chunks():
+                dataset[part]
+
+
+@contextmanager
+def _passing_over() -> Iterator[None]:
+    """Passes over what fails in the block, but for a lack of room, which becomes MemoryError."""
+    try:
+        yield
+    except InputError:
+        pass
+    except FAILURES as error:
+        # HDF5's own messages: "can't allocate …", "memory allocation failed …"
+        if isinstance(error, MemoryError) or "alloc" in str(error):
+            raise MemoryError from error
 
 
 def child(group: h5py.Group, name: str) -> Any:
@@ -185,7 +256,7 @@ def attribute(group: h5py.Group, key: str) -> Any:
     variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
     if variable and stored.shape is not None:
         widths = group.file.id.get_create_plist().get_sizes()
-        found = [n for shape, n in _lengths(path, key, widths) if shape == stored.shape]
+        found = [n for shape, n in lengths_of(path, key, widths) if shape == stored.shape]
         if not found or max(found) > limit:
             expected = f"texts of at most {limit:,} bytes"
             most = f"{max(found, default=0):,}"
@@ -203,7 +274,7 @@ def read_text(dataset: h5py.Dataset, where: str, most: int) -> bytes:
     path = dataset.file.filename
     length = h5py.check_string_dtype(dataset.dtype).length
     offset = dataset.id.get_offset()
-    # of variable length: see `_lengths`
+    # of variable length: see `raw.lengths_of`
     if length is None and offset is not None:
         with open(path, "rb") as file:
             file.seek(offset)
@@ -213,64 +284,6 @@ def read_text(dataset: h5py.Dataset, where: str, most: int) -> bytes:
     if not 0 < len(data) <= most:
         raise InputError(where, f"1 to {most:,} bytes of JSON", f"{len(data) or length:,}")
     return data
-
-
-@lru_cache
-def _lengths(path: str, key: str, widths: tuple[int, int]) -> list[tuple[tuple[int, ...], int]]:
-    """[(shape, bytes)] of the texts of variable length in each attribute called `key`.
-
-    All attributes of that name count, wherever the file has one. HDF5 reserves as many bytes as a
-    text says it has before it looks for the text, and has no call that returns the number. So
-    attribute messages are sought by their name. widths: bytes of an address and of a length in this
-    file.
-    """
-    name = key.encode() + b"\0"
-    found = []
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(name, 9)
-        while at >= 0:
-            lengths = _lengths_at(data, at, len(name), widths)
-            if lengths is not None:
-                found.append(lengths)
-            at = data.find(name, at + 1)
-    return found
-
-
-def _lengths_at(
-    data: mmap.mmap, at: int, name: int, widths: tuple[int, int]
-) -> tuple[tuple[int, ...], int] | None:
-    """(shape, bytes) of the texts of one attribute message, or None where it is none.
-
-    HDF5 File Format Specification, IV.A.2.m: version; flags; sizes u2 of name, datatype and
-    dataspace; in version 3 the encoding of the name; then these three, in version 1 each up to a
-    multiple of 8. Each text is its length u4, and the address and index of what holds it.
-
-    at: where the name begins. name: its length. widths: as in `_lengths`.
-    """
-    start = at - 9 if data[at - 9] == 3 and _number(data, at - 7, 2) == name else at - 8
-    version = data[start]
-    if version not in (1, 2, 3) or _number(data, start + 2, 2) != name:
-        return None
-    unit = 8 if version == 1 else 1
-    lengths = (name, _number(data, start + 4, 2), _number(data, start + 6, 2))
-    sizes = [-(-n // unit) * unit for n in lengths]
-    kind = at + sizes[0]
-    space = kind + sizes[1]
-    texts = space + sizes[2]
-    dims = space + (8 if data[space : space + 1] == b"\1" else 4)
-    rank = _number(data, space + 1, 1)
-    shape = tuple(_number(data, dims + i * widths[1], widths[1]) for i in range(rank))
-    count = math.prod(shape)
-    item = 8 + widths[0]
-    variable = kind < len(data) and data[kind] % 16 == 9
-    if not variable or texts + count * item > len(data):
-        return None
-    return shape, sum(_number(data, texts + i * item, 4) for i in range(count))
-
-
-def _number(data: mmap.mmap, at: int, size: int) -> int:
-    """The little-endian number of `size` bytes at `at`."""
-    return int.from_bytes(data[at : at + size], "little")
 
 
 def texts(group: h5py.Group, key: str) -> list[str]:

@@ -146,10 +146,12 @@ def choose_thresholds(
         silent = dead == "silent" and "dead" in choice.rule.uses
         if choice.name in BUILT_IN:
             do = "the layer is silent on the calibration images: give more of them, or another rule"
-            thetas[name] = _checked(found[name], graph.shapes[name], where, do, 0.0, silent)
+            if not choice.rule.calibrated:
+                do = "the network's file says so: give thresholds, or another rule"
+            thetas[name] = _checked(found[name], graph.shapes[name], where, do, silent)
         else:
             do = f"this is what {_function(choice.rule.theta)} gave"
-            thetas[name] = _checked(found[name], graph.shapes[name], where, do, LEAST, silent)
+            thetas[name] = _checked(found[name], graph.shapes[name], where, do, silent)
     return thetas
 
 
@@ -299,19 +301,20 @@ def _given(graph: Graph, thresholds: Mapping[str, Any]) -> dict[str, float | NDA
     do = "give numbers in units of the activation"
     return {
         name: _checked(
-            thresholds[name], graph.shapes[name], f"thresholds: layer {name!r}", do, LEAST, False
+            thresholds[name], graph.shapes[name], f"thresholds: layer {name!r}", do, False
         )
         for name in names
     }
 
 
 def _checked(
-    theta: Any, shape: tuple[int, ...], where: str, do: str, least: float, silent: bool
+    theta: Any, shape: tuple[int, ...], where: str, do: str, silent: bool
 ) -> float | NDArray[Any]:
     """A threshold as a float, or as float64 of the activation's shape.
 
-    theta: what was found or given. shape: the activation's. where, do: for messages. least: the
-    least that it may be; 0 is never allowed. silent: unless it is in an array, not everywhere.
+    theta: what was found or given. shape: the activation's. where, do: for messages. silent:
+    whether it may be 0 in an array, but not everywhere. Raises InputError for anything else than
+    numbers from LEAST to MOST, which leave room for weights in thresholds.
     """
     array = _numbers(theta)
     if array is None:
@@ -323,16 +326,14 @@ def _checked(
             expected = f"a number, or {_shapes(shape)}"
             raise InputError(where, expected, f"shape {list(array.shape)}", do)
         array = np.array(np.broadcast_to(array.reshape(channels), shape))
-    good = np.isfinite(array) & (array > 0)
-    if least:
-        good &= (array >= least) & (array <= MOST)
+    good = (array >= LEAST) & (array <= MOST)
     if silent and good.any():
         good |= array == 0
     if not good.all():
         expected = "a threshold above 0"
         place = tuple(int(axis[0]) for axis in np.nonzero(~good)) if array.ndim else ()
         bad = float(array[place])
-        if bad > 0 and least:
+        if bad > 0:
             expected = f"a threshold from {LEAST:.3g} to {MOST:.3g}"
         at = f" at {list(place)}" if place else ""
         raise InputError(where, expected, f"{bad:g}{at}", do)

@@ -151,6 +151,9 @@ def choose(
     hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
+    if not np.isfinite([hidden, slack, readout]).all():
+        do = "its weights are too large, or its thresholds too small"
+        raise InputError("fixed point", "potentials that are numbers", "overflow", do)
     exponent = 0
     if readout and hidden:
         exponent = max(LEAST_EXPONENT, int(np.ceil(np.log2(readout) - np.log2(hidden))))

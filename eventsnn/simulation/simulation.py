@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import checked_by
-from eventsnn.exceptions import InputError, named
+from eventsnn.exceptions import InputError, named, starting_threads
 from eventsnn.network.network import Network
 from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
@@ -273,25 +273,30 @@ class Simulation(Prepared):
 
         def begin(start: int) -> Future[Batch]:
             part = slice(start, start + batch)
-            return pool.submit(
-                self.run,
-                pixels[part],
-                numbers=all_numbers[part],
-                neurons=neurons,
-                sinks=sinks[part] if sinks else None,
-                threads=threads,
-            )
+            with starting_threads():
+                return pool.submit(
+                    self.run,
+                    pixels[part],
+                    numbers=all_numbers[part],
+                    neurons=neurons,
+                    sinks=sinks[part] if sinks else None,
+                    threads=threads,
+                )
 
         waiting: deque[tuple[int, Future[Batch]]] = deque()
+
+        def finished() -> tuple[int, Batch]:
+            first, future = waiting.popleft()
+            with starting_threads():
+                return first, future.result()
+
         try:
             for start in starts:
                 if len(waiting) == 2 * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
+                    yield finished()
                 waiting.append((start, begin(start)))
             while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
+                yield finished()
         finally:
             # whoever stops need not wait for what is queued
             pool.shutdown(wait=False, cancel_futures=True)

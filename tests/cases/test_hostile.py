@@ -1,12 +1,16 @@
 """Cases from public reports: hostile files and names. What is marked xfail is still wrong."""
 
+import threading
+
 import h5py
 import numpy as np
 import pytest
-from support.cases import FILES, gemm, python, random, refused
+from support.cases import FILES, gemm, python, random, refused, spiking
 
 import eventsnn
+from eventsnn import inspect
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.exceptions import InputError
 from eventsnn.network.convert import convert
 from eventsnn.readers import load, write_native
 from eventsnn.run import main
@@ -29,7 +33,6 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="two damaged bytes make h5py loop for ever")
 def test_a_damaged_heap_does_not_hang_the_reader():
     process = python("-c", LOAD, FILES / "hang-two-bytes.h5", seconds=10)
     assert process.returncode == 0, process.stderr[-500:]
@@ -37,7 +40,6 @@ def test_a_damaged_heap_does_not_hang_the_reader():
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="ValueError from an array of petabytes")
 def test_an_enormous_weight_is_simulated_or_refused(tmp_path):
     pytest.importorskip("resource")
     where = ("--net", FILES / "weights-1e15.h5", "--data", FILES / "weights-1e15.npz")
@@ -45,6 +47,49 @@ def test_an_enormous_weight_is_simulated_or_refused(tmp_path):
     process = python("-c", RUN, *where, *how, seconds=60)
     if process.returncode:  # what is wrong is the weight; less work would not help
         assert not refused(process).startswith("eventsnn: error: memory")
+
+
+@pytest.mark.parametrize("theta", [5e-324, 1e-310, 1e-40])
+def test_thresholds_below_float32_are_refused(theta):
+    nodes = (Node("f", "Flatten", ("x",)), gemm("g", "f", random(4, 4)))
+    nodes += (Node("r", "ClippedRelu", ("g",), {"lambda": theta}), gemm("y", "r", random(2, 4)))
+    with pytest.raises(InputError, match="'r': expected a threshold from 1.18e-38 .* found .*e-"):
+        convert(Graph(nodes, "x", "y", (1, 2, 2)))
+
+
+def test_potentials_beyond_numbers_are_refused():
+    nodes = (Node("f", "Flatten", ("x",)), gemm("g", "f", random(4, 4)))
+    weights = {"B": np.full((4, 4), 1e300)}
+    nodes += (Node("r", "ClippedRelu", ("g",), {"lambda": 1e-30}),)
+    nodes += (Node("h", "Gemm", ("r",), {"transB": 1}, weights), spiking("s", "h"))
+    network = convert(Graph((*nodes, gemm("y", "s", random(2, 4))), "x", "y", (1, 2, 2)))
+    with pytest.raises(InputError, match="potentials that 64 bits can hold"):
+        network.run(np.full((1, 1, 2, 2), 200, np.uint8), steps=2)
+
+
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+def test_threads_that_cannot_start_are_told_in_one_line(engine, monkeypatch):
+    network = convert(load(FILES / "html-injection.h5"))
+
+    start = threading.Thread.start
+
+    def no_more(thread):
+        if thread.name.startswith("ThreadPool"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with pytest.raises(InputError, match="workers: expected threads .* found can't start"):
+        network.run(np.full((1, 1, 28, 28), 200, np.uint8), steps=2, engine=engine)
+
+
+def test_a_network_beyond_memory_is_told_in_one_line(monkeypatch, capsys):
+    def check(network, pixels):
+        raise MemoryError
+
+    monkeypatch.setattr(inspect.check, "check", check)
+    assert inspect.main(["sample"]) == 2
+    assert capsys.readouterr().err.startswith("eventsnn: error: memory: expected room for the")
 
 
 @pytest.fixture(scope="module")

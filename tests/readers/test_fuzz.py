@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import mutants
 from support.fuzzing import Reader, memory, report
+from support.whole import Whole
 
 from eventsnn import inspect, run
 from eventsnn.exceptions import InputError
@@ -25,6 +26,22 @@ def test_mutants_are_refused_or_explained(capsys, tmp_path):
         and min(counts[v] for v in ("refused", "the same network", "another network"))
         > MUTANTS / 100
     )
+
+
+@pytest.mark.slow
+def test_mutants_go_the_whole_way(capsys, tmp_path):
+    counts = report(0, MUTANTS // 10, tmp_path, Whole)
+    assert not counts["fault"], capsys.readouterr().out
+    assert min(counts[v] for v in ("refused", "the same network", "another network")) > 5
+
+
+@pytest.mark.parametrize("damage", ["large values", "other signs"])
+def test_other_values_go_the_whole_way(damage, tmp_path):
+    whole = Whole(tmp_path)
+    seed = next(seed for seed in whole.seeds if seed.name == "small")
+    path, arch = whole.write(seed, "mutant")
+    expected = mutants.damage_hdf5(seed, path, damage, np.random.default_rng(1))
+    assert whole.judge(seed, path, arch, expected) in ("another network", "refused later")
 
 
 @pytest.fixture(scope="module")

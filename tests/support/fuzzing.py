@@ -11,6 +11,7 @@ may be lost. A mutant is its number.
 import collections
 import multiprocessing
 import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,8 +23,15 @@ from eventsnn.ann.graph import Graph
 from eventsnn.exceptions import InputError
 from eventsnn.readers import load, read_native, write_native
 
-LIMIT, ROOM = 10, 2**29  # seconds; bytes beside what the process has when it starts
+# seconds of computing and of the clock; bytes beside what the process has when it starts
+LIMIT, WAIT, ROOM = 20, 300, 2**30
+START = 900  # seconds, in which a worker imports and compiles
 SEEDS_OF_KIND = {"native": 5, "mapping": 3, "keras": 6, "keras weights": 3, "torch": 1, "onnx": 4}
+
+
+def one_line(error):
+    """Whether an error's message is one printable line."""
+    return str(error).isprintable()
 
 
 class Reader:
@@ -35,7 +43,7 @@ class Reader:
             kind for kind in SEEDS_OF_KIND if any(seed.kind == kind for seed in self.seeds)
         ]
         self.share = np.array([SEEDS_OF_KIND[kind] for kind in self.kinds], float)
-        self.hashes = {seed: load(*self.write(seed, "seed")).hash for seed in self.seeds}
+        self.hashes = {}
 
     def write(self, seed, name, data=None, text=None):
         """(path, arch) of a file with a seed's data, or other data, and another text as its .json
@@ -81,11 +89,13 @@ class Reader:
         try:
             graph = load(path, arch)
         except InputError as error:
-            if not str(error).isprintable():
+            if not one_line(error):
                 return f"fault: a message that is not one line: {error!r}"
             return f"fault: refused: {error}" if expected == mutants.SAME else "refused"
         if expected == mutants.REFUSE:
             return "fault: it was read"
+        if seed not in self.hashes:
+            self.hashes[seed] = load(*self.write(seed, "seed")).hash
         if graph.hash == self.hashes[seed]:
             return "the same network"
         if expected == mutants.SAME:
@@ -113,9 +123,12 @@ class Reader:
         )
 
 
-def work(pipe, folder, numbers):
-    """The worker: sends (number, seed's name, damage, verdict, seconds) of each mutant."""
-    reader, before = Reader(folder), memory()
+def work(pipe, make, folder, numbers):
+    """The worker: sends (number, seed's name, damage, verdict, seconds) of each mutant.
+
+    make: the class of its reader.
+    """
+    reader, before = make(folder), memory()
     for number in numbers:
         pipe.send((number, "a mutant", "under way", "", 0.0))
         seed, damage, path, arch, expected = reader.mutant(number)
@@ -125,11 +138,13 @@ def work(pipe, folder, numbers):
         except BaseException as error:  # whatever it is, it is the fault that is looked for
             verdict = f"fault: {type(error).__name__}: {error}"
         seconds, used = time.process_time() - start, memory() - before
+        if seconds > LIMIT:
+            verdict = f"fault: {seconds:.0f} seconds ({verdict})"
         if used > ROOM:
             verdict, before = f"fault: {used / 2**20:,.0f} MB ({verdict})", memory()
         pipe.send((number, seed.name, damage, verdict, seconds))
         for file in reader.folder.glob("mutant*"):
-            file.unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     pipe.send(None)
 
 
@@ -140,7 +155,7 @@ def memory():
     )
 
 
-def fuzz(first, last, folder):
+def fuzz(first, last, folder, make=Reader):
     """Yield (number, seed's name, damage, verdict, seconds) of mutants; a worker that dies or hangs
     is replaced.
     """
@@ -148,11 +163,11 @@ def fuzz(first, last, folder):
     while number < last:
         here, there = context.Pipe(duplex=False)
         worker = context.Process(
-            target=work, args=(there, folder, range(number, last)), daemon=True
+            target=work, args=(there, make, folder, range(number, last)), daemon=True
         )
         worker.start()
         there.close()
-        wait, end, found = 120, "", None  # it imports first
+        wait, end, found = START, "", None  # it imports first
         while not end:
             try:
                 found = (
@@ -161,8 +176,10 @@ def fuzz(first, last, folder):
                     else (number, "", "", f"fault: more than {wait} seconds", float(wait))
                 )
             except EOFError:
+                if wait == START:
+                    raise RuntimeError("the worker does not start") from None
                 found = (number, "", "", f"fault: the process died ({worker.exitcode})", 0.0)
-            wait = LIMIT
+            wait = WAIT
             if found is None:
                 return
             if found[3]:
@@ -173,20 +190,23 @@ def fuzz(first, last, folder):
         worker.join()
 
 
-def report(first, last, folder):
+def report(first, last, folder, make=Reader):
     """Print what becomes of mutants; returns how many are refused, the same network, another
-    network and faults.
+    network and faults. make: the class that judges them.
     """
     counts = collections.Counter()
     slowest = []
     start = time.perf_counter()
-    for number, seed, damage, verdict, seconds in fuzz(first, last, folder):
-        counts[verdict.partition(":")[0]] += 1
-        slowest = sorted([*slowest, (seconds, number, seed, damage)])[-5:]
-        if verdict.startswith("fault"):
-            print(f"{number}, {seed}, {damage}: {verdict[:500]}", flush=True)
+    try:
+        for number, seed, damage, verdict, seconds in fuzz(first, last, folder, make):
+            counts[verdict.partition(":")[0]] += 1
+            slowest = sorted([*slowest, (seconds, number, seed, damage)])[-5:]
+            if verdict.startswith("fault"):
+                print(f"{number}, {seed}, {damage}: {verdict[:500]}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
     print(
-        f"{last - first:,} mutants in {time.perf_counter() - start:,.0f} s: "
+        f"{sum(counts.values()):,} mutants in {time.perf_counter() - start:,.0f} s: "
         f"{', '.join(f'{n:,} {v}' for v, n in counts.most_common())}"
     )
     print(

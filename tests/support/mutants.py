@@ -129,6 +129,9 @@ VALUES = (
     2**70,
     0.5,
     1e300,
+    5e-324,
+    1e-38,
+    1e30,
     "",
     "relu",
     "same",
@@ -261,10 +264,10 @@ def _stored_anew(change, outcome, **settings):
     return damage
 
 
-def _one_value(value):
+def _one_value(value, outcome=REFUSE):
     def damage(file, name, rng):
         file[name][np.unravel_index(rng.integers(file[name].size), file[name].shape)] = value
-        return REFUSE
+        return outcome
 
     return damage
 
@@ -326,6 +329,12 @@ WIDE = np.dtype([("a", "f4"), ("b", "i8", (2,))])
 DATASETS = {
     "NaN": _one_value(np.nan),
     "infinity": _one_value(-np.inf),
+    "an enormous value": _one_value(1e15, ANY),
+    "the largest value": _one_value(3.4e38, ANY),
+    "denormal values": _stored_anew(lambda a: a * np.asarray(1e-40, a.dtype), ANY),
+    "large values": _stored_anew(lambda a: a * np.asarray(1e30, a.dtype), ANY),
+    "no values but 0": _stored_anew(np.zeros_like, ANY),
+    "other signs": _stored_anew(np.negative, ANY),
     "gone": _gone,
     "renamed": _renamed_dataset,
     "another": _another,

@@ -235,8 +235,10 @@ class EventRun:
         """Make room in the queue for one more event to begin, and for one neuron to fire."""
         at, rules = self.state.at, self.rules
         needed = rules.most_spikes * rules.most_parcels + rules.most_targets + 1
-        if at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD] > MAX_WAITING:
-            raise self._still_firing(f"more than {MAX_WAITING:,} events wait: firing multiplies")
+        waiting = at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD]
+        # half of it may be one neuron's, and yet it is to fire
+        if waiting + min(needed, MAX_WAITING // 2) > MAX_WAITING:
+            raise self._still_firing(f"more than {MAX_WAITING:,} events at once: firing multiplies")
         while len(self.state.heap) - at[HEAP] < needed:
             self.state = self.state._replace(heap=longer_heap(self.state.heap, at))
         while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
@@ -257,15 +259,25 @@ class EventRun:
     def _still_firing(self, what: str) -> StillFiring:
         """The error with what is known of the queue. what: went wrong."""
         state, net = self.state, self.constants[0]
-        at = state.at
-        in_fifo = state.fifo[np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) % len(state.fifo), F_WHAT]
-        events = np.concatenate([state.heap[: at[HEAP], WHAT], in_fifo])
-        layers = np.unique((events >> layout.LAYER_BIT) & layout.LAYERS)
-        layers = layers[layers <= net.readout]  # the input's events wait, but do not fire
+        head, tail = state.at[FIFO_HEAD], state.at[FIFO_TAIL]
+        first, size = head % len(state.fifo), tail - head
+        unrolled = min(size, len(state.fifo) - first)
+        events = [
+            state.heap[: state.at[HEAP], WHAT],
+            state.fifo[first : first + unrolled, F_WHAT],
+            state.fifo[: size - unrolled, F_WHAT],
+        ]
+        firing: set[int] = set()
+        for part in events:
+            for start in range(0, len(part), RECORDS):  # not all at once: they can be millions
+                found = part[start : start + RECORDS] >> layout.LAYER_BIT & layout.LAYERS
+                firing.update(np.unique(found).tolist())
+        # the input's events wait, but do not fire
+        layers = sorted(layer for layer in firing if layer <= net.readout)
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
-        step, waiting = self.step_number + 1, len(events)
+        step, waiting = self.step_number + 1, sum(map(len, events))
         message = f"{what} (step {step}, {waiting:,} events waiting; still firing: {names})"
-        return StillFiring(message, step, waiting, layers.tolist())
+        return StillFiring(message, step, waiting, layers)
 
     def __repr__(self) -> str:
         spikes = int(self.state.tallies[0].sum())

@@ -27,8 +27,7 @@ from eventsnn.files.reading import check_file, child, json_of
 from eventsnn.readers import native
 from eventsnn.readers.torch.layouts import ARCHITECTURES, Layout
 
-MAX_KEYS = 100_000
-MAX_GROUPS = 10_000
+MAX_KEYS = 20_000  # groups among them
 MAX_DEPTH = 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
 
@@ -124,8 +123,8 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     seen = 0
     while groups:
         group, prefix, depth = groups.pop()
-        seen += 1
-        for name in islice(group, MAX_KEYS):
+        for name in islice(group, MAX_KEYS + 1 - seen):
+            seen += 1
             value, key = child(group, name), prefix + name
             if isinstance(value, h5py.Group) and depth < MAX_DEPTH:
                 groups.append((value, f"{key}.", depth + 1))
@@ -138,10 +137,10 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
                 )
             elif isinstance(value, h5py.Dataset) and not key.endswith("num_batches_tracked"):
                 found[key] = value
-        if len(found) + len(groups) > MAX_KEYS or seen > MAX_GROUPS:
+        if seen > MAX_KEYS:
             raise InputError(
                 os.path.basename(file.filename),
-                f"at most {MAX_KEYS:,} keys in {MAX_GROUPS:,} groups",
+                f"at most {MAX_KEYS:,} keys and groups",
                 "more",
                 "groups that hold each other have no end",
             )
