@@ -334,7 +334,7 @@ def simulate(
     images: GivenImages,
     *,
     labels: GivenLabels = None,
-    pixel_range: tuple[float, float] | None = None,
+    pixel_range: Annotated[tuple[float, float] | None, OWN] = None,
     steps: int = Specification.steps,
     engine: str = "clocked",
     neuron: Any = Specification.neuron,
@@ -472,7 +472,7 @@ def simulate(
         given = accept(network.graph, images, labels)
         fitting = in_python(misfit(network.graph.preprocessing, given.pixels))
         given = given._replace(note="; ".join(filter(None, (given.note, fitting))))
-        declared = pixel_range or getattr(given.images, "pixel_range", None)
+        declared = pixel_range or getattr(images, "pixel_range", None)
         ends = range_of(network.graph, given.pixels, declared).ends
     pixels = given.pixels
     simulation = Simulation(

@@ -42,8 +42,8 @@ def range_of(
 ) -> PixelRange:
     """The range of raw pixels that is in force for some images (semantics, section 3).
 
-    It is what is declared; or what the images' file says; or that of their type where it has one
-    byte; or what the network's preprocessing is made for, 0 to 1 or 0 to 255. graph: the ANN.
+    It is what is declared; or what the images' file says; or for whole numbers 0 to 255 (int8: -128
+    to 127); or what the network's preprocessing is made for, 0 to 1 or 0 to 255. graph: the ANN.
     images: `Images`, or raw pixels [N, C, H, W]. declared: (lowest, highest) of the option, or
     None. where: what to call the images in the message. Raises InputError for a range that is none,
     and for pixels outside.
@@ -56,10 +56,10 @@ def range_of(
     elif said is not None:
         low, high = said
         source = "as the images' file says"
-    elif pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 1:
-        limits = np.iinfo(pixels.dtype)
+    elif pixels.dtype.kind in "iu":  # lists and tensors have 64 bits, whatever is in them
+        limits = np.iinfo(pixels.dtype if pixels.dtype.itemsize == 1 else np.uint8)
         low, high = float(limits.min), float(limits.max)
-        source = f"those of {pixels.dtype}"
+        source = f"those of {limits.dtype}"
     else:
         low, high = expected_range(graph.preprocessing)
         source = "as the network's preprocessing expects"

@@ -47,7 +47,8 @@ def exact(
     pixels = given.pixels
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
     time = Time(**of_time)
-    ends = range_of(network.graph, images, settings.pop("pixel_range", None)).ends
+    declared = settings.pop("pixel_range", None) or getattr(images, "pixel_range", None)
+    ends = range_of(network.graph, pixels, declared).ends
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
     check_declared(simulation.neuron, where, "holds")
     arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind

@@ -108,7 +108,7 @@ def check_population(
     each(where("timestamps"), columns["timestamps"] == times, "the times of the ticks")
     within(where("event"), columns["event"], 0, MOST)
     each(where("sign"), np.abs(columns["sign"]) == 1, "signs of 1 or -1")
-    within(where("member"), columns["member"], 1, 255)
+    within(where("member"), columns["member"], 1, 65535)
     within(where("cause"), columns["cause"], -1, MOST)
     each(where("cause"), columns["cause"] < seq, "the seq of an earlier spike, or -1")
     for name, values in columns.items():

@@ -102,7 +102,7 @@ def test_an_output_of_padding_alone_is_refused():
     b = Builder(np.random.default_rng(1), (2, 1, 1))
     x = b.activation(b.conv("input", 3, 1), "ClippedRelu")
     graph = b.graph(b.conv(x, 3, 1, pads=[1, 1, 1, 1], strides=[2, 2]))
-    expected = "an output that depends on an activation, found an output that depends on biases al"
+    expected = "an output that depends on the input, found an output that depends on biases alone"
     with pytest.raises(InputError, match=expected):
         convert(graph)
 
@@ -148,6 +148,6 @@ def test_events_without_events_are_silent(neuron, initial):
     options = dict(steps=3, encoding="events", neuron=neuron, initial=initial)
     result = simulate(network, [np.zeros((0, 3)), []], **options)
     assert result.spikes.sum() == 0
-    expected = "images: expected input events of one or more images, found an empty list"
+    expected = "images: expected one or more, found none"
     with pytest.raises(InputError, match=expected):
         simulate(network, [], **options)

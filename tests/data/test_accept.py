@@ -6,7 +6,7 @@ from support.networks import Builder
 
 from eventsnn import Images, convert, errors, simulate
 from eventsnn.data.accepting import accept, labels_in
-from eventsnn.data.images import pixel_range
+from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError
 
 PIXELS = np.random.default_rng(1).random((6, 3, 4, 5)).astype(np.float32)
@@ -212,15 +212,10 @@ def test_whole_numbers_of_64_bits_are_the_run_of_8_bits(made):
     assert np.array_equal(wide.readout(), plain.readout())
 
 
-@pytest.mark.parametrize(
-    "pixels, expected",
-    [
-        ([0, 7], (0, 255)),
-        ([-1, 7], (-(2**15), 2**15 - 1)),
-        ([0, 40_000], (0, 2**16 - 1)),
-        ([0, 2**40], (0, 2**40)),
-        (np.array([0, 7], np.uint16), (0, 2**16 - 1)),
-    ],
-)
-def test_the_range_of_pixels_is_that_of_the_narrowest_type(pixels, expected):
-    assert pixel_range(np.asarray(pixels)) == expected
+def test_whole_numbers_are_pixels_of_one_byte():
+    for kind in (np.uint8, np.int64, np.uint16):
+        assert range_of(GRAPH, np.array([0, 7], kind)).ends == (0, 255)
+    assert range_of(GRAPH, np.array([0, 7], np.int8)).ends == (-128, 127)
+    for outside in ([-1, 7], [0, 256]):
+        with pytest.raises(InputError, match="pixel_range="):
+            range_of(GRAPH, np.array(outside))

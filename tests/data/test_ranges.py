@@ -53,7 +53,7 @@ def test_what_is_declared_counts_more_than_the_file_and_that_more_than_the_type(
     expected = "0 to 1, as the network's preprocessing expects"
     assert str(range_of(GRAPH, floats)) == expected
     assert range_of(graph_of(Preprocessing(1 / 255)), floats).ends == (0, 255)
-    assert range_of(GRAPH, images.pixels.astype(np.int64)).ends == (0, 1)
+    assert range_of(GRAPH, images.pixels.astype(np.int64)).ends == (0, 255)
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.h5"])

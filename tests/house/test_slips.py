@@ -752,11 +752,6 @@ SLIPS = {
         (lambda: data.check_images(graph(), PIXELS, [0, 1]), "labels"),
         (lambda: data.check_images(graph(), PIXELS, "cat"), "labels: expected"),
     ],
-    "data.pixel_range": [
-        (lambda: data.pixel_range("a.npz"), "pixels: expected an array"),
-        (lambda: data.pixel_range(None), "pixels: expected an array"),
-        (lambda: data.pixel_range(np.zeros((0, 1, 4, 4))), "pixels: expected one or more"),
-    ],
     "ann.predict": [
         (lambda: ann.predict(network(), PIXELS), "graph: expected a Graph, found a Network"),
         (lambda: ann.predict(graph(), PIXELS[0]), "images of shape"),
@@ -886,7 +881,8 @@ INSIDE = """
 arithmetic.factors edits.named edits.nth_of edits.numbers_of encoding.add_inputs encoding.bias_of
 encoding.by_site encoding.check_code encoding.drive_of encoding.even_parts encoding.spikes_of_events
 errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
-cost.by_image cost.spikezip_ann neurons.made neurons.quanta neurons.random_bits neurons.stages_of
+arithmetic.parts cost.by_image cost.spikezip_ann data.range_of neurons.made neurons.quanta
+neurons.random_bits neurons.stages_of
 plots.caption plots.result_figure plots.shown replay.first_difference replay.spread
 tables.check_rows tables.html_page
 """
