@@ -21,7 +21,6 @@ import numpy as np
 
 from eventsnn import neurons
 from eventsnn.arguments import named_fields
-from eventsnn.data.ranges import checked
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
@@ -416,6 +415,8 @@ class Settings:
         """Raises InputError for what the specifications refuse, in the words of the flags."""
         try:
             if self.pixel_range:
+                from eventsnn.data.ranges import checked  # reads no images, but stands with them
+
                 checked(self.pixel_range)
             model = neurons.parsed(self.neuron)
             neurons.with_members(self.neuron, self.tau)

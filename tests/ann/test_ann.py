@@ -437,7 +437,10 @@ def test_blas_gets_its_threads_back():
 def test_wrong_images_are_refused(images):
     with pytest.raises(InputError, match=r"images of shape \[N, 3, 7, 7\]"):
         ann.forward(residual(), images)
-    with pytest.raises(InputError, match=r"images of shape \[N, 3, 7, 7\]"):
+    expected = (
+        r"images of shape \[N, 3, 7, 7\]|pixels: expected an array of numbers, found an array"
+    )
+    with pytest.raises(InputError, match=expected):
         ann.predict(residual(), images)
 
 
@@ -445,5 +448,5 @@ def test_wrong_settings_are_refused():
     with pytest.raises(InputError, match="'nowhere'"):
         ann.forward(residual(), np.zeros((1, 3, 7, 7)), keep=("nowhere",))
     for setting in ({"batch": 0}, {"workers": 0}):
-        with pytest.raises(InputError, match="1 or more"):
+        with pytest.raises(InputError, match="expected a whole number from 1"):
             ann.predict(residual(), pixels(1), **setting)

@@ -28,7 +28,7 @@ def test_a_truncated_cache_is_compiled_anew(tmp_path):
     assert found
     for number, path in enumerate(found):
         path.write_bytes(path.read_bytes()[: 10 * (number % 2)])
-    process = python(*RUN, seconds=120, cwd=tmp_path, env=environment)
+    process = python(*RUN, "--overwrite", seconds=120, cwd=tmp_path, env=environment)
     assert process.returncode == 0, process.stderr[-500:]
     (line,) = process.stderr.splitlines()
     assert line.startswith("eventsnn: warning: kernel cache: ") and "compiled anew" in line

@@ -134,7 +134,7 @@ def test_a_network_without_a_hidden_layer_is_converted(tmp_path):
     layers = [keras_layer("Flatten", "f", batch_input_shape=[None, 2, 2, 1]), keras_dense("d", 2)]
     path = keras_file(tmp_path / "net.h5", layers, {"d": {"kernel": kernel}})
     images = random(5, 1, 2, 2, seed=1)
-    result = conversion.convert(load(path)).run(images, steps=4)
+    result = conversion.convert(load(path)).run(images, steps=4, pixel_range=(-1, 1))
     assert far(result.readout(), images.reshape(5, 4) @ kernel) < 1e-5
 
 

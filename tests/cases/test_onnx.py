@@ -120,9 +120,6 @@ def test_a_log_softmax_at_the_output_is_read(tmp_path):
     assert set(found.argmax(axis=1)) == {0, 1}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="opset 8 is refused without a word on onnx.version_converter"
-)
 def test_opset_8_is_read_or_its_converter_named(tmp_path):
     run = model(tmp_path / "net.onnx", f"{NET} y = MatMul(f, v)", "1, 5, 5", ARRAYS, opset=8)
     images = random(5, 1, 5, 5, seed=2)

@@ -1018,16 +1018,6 @@ NETWORKS = {
         ["qcfs2", "lambda"],
     ),
     "no levels": (edit_attrs(2, levels=0), ["qcfs2", "levels"]),
-    "no activation": (
-        edit_graph(
-            lambda graph: [
-                node.update(op="Identity", attrs={})
-                for node in graph["nodes"]
-                if node["op"] == "QCFS"
-            ]
-        ),
-        ["activation"],
-    ),
     "preprocessing by zero": (set_attr("input_std", [1.0, 0.0]), ["input_std", "above 0"]),
     "weights that overflow": (set_value("conv3/W", 3e38), ["conv3", "float32", "infinity"]),
     "preprocessing that overflows": (

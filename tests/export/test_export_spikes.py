@@ -180,7 +180,7 @@ def test_neo(traced):
 
 def test_without_neo_it_says_how_to_get_it(traced, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "neo", None)
-    with pytest.raises(InputError, match=r"eventsnn\[neo\]"):
+    with pytest.raises(InputError, match="pip install neo"):
         spikes.to_neo(traced[0])
 
 
