@@ -202,11 +202,6 @@ def test_a_half_counts_no_ties_of_a_neuron_that_it_does_not_reach():
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a member is recorded in 8 bits: the last of 256 is 0",
-)
 def test_the_last_of_256_members_is_recorded():
     case = case_of(neuron(1), {"order": "fifo"}, "gn:256", GN(256), fraction_bits=4)
     assert compared(case) == {}

@@ -1,5 +1,6 @@
 """One run by an engine and by the oracle, compared number by number."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,8 @@ from support.oracle_graph import Synapse, build
 from support.oracle_models import TPP, Fixed, Floating, chained, ticks_of
 
 import eventsnn
+
+PIXELS = (-1.0, 2.0)  # the range that is declared
 
 
 def _delays(case, network, rng):
@@ -62,9 +65,13 @@ def compared(case):
     images = case.pixels
     if case.encoding == "events":
         images = [[(at / 16, place, sign) for at, place, sign in case.events]]
-    result = eventsnn.simulate(
-        network, images, neuron=case.text, encoding=encoding, neurons=True, **options, **given
-    )
+    else:
+        options = {**options, "pixel_range": PIXELS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", eventsnn.RoundedWeights)  # few fraction bits are drawn, too
+        result = eventsnn.simulate(
+            network, images, neuron=case.text, encoding=encoding, neurons=True, **options, **given
+        )
     trace = result.trace(0) if case.time is not None else None
     ticks = ticks_of([*lengths, Fraction(1, 8)])
     mine = Mine(case, network, result.simulation.arithmetic)
@@ -116,7 +123,7 @@ class Mine:
         self.largest = max(abs(float(e)) for e in ends)
 
     def _range(self):
-        return float(self.case.pixels.min()), float(self.case.pixels.max())
+        return PIXELS if self.case.encoding != "events" else (0.0, 1.0)
 
     def start(self, cell):
         """v(0)."""
