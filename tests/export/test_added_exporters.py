@@ -91,8 +91,8 @@ def test_exporters_are_used_from_the_command_line_twice(added, run, tmp_path):
     added("sizes", SIZES)
     added("counts", COUNTS)
     out = tmp_path / "out"
-    for _ in range(2):
-        status, said = run(f"{TRACED} --export sizes,counts,nir,sizes")
+    for again in ("", " --overwrite"):
+        status, said = run(f"{TRACED} --export sizes,counts,nir,sizes{again}")
         assert status == 0 and said.count("note: sizes are those of layers") == 1
         mine = ["counts-0.txt", "counts-1.txt", "network.nir", "sizes.json", "summary.json"]
         assert left(out) == mine

@@ -40,6 +40,9 @@ def test_whole_architectures(seed, settings):
     graphs = [mobile_graph(rng), skipping_graph(rng)]
     if "thresholds" not in settings:  # with one threshold a neuron spikes cannot be pooled
         graphs += [yolo_graph(rng, op) for op in ("Relu", "QCFS", "QuantRelu")]
+    if "max_pooling" in settings:  # elsewhere it has no effect, and is refused
+        graphs = [graph for graph in graphs if "MaxPool" in graph.count_operators()]
+        assert graphs
     for graph in graphs:
         pixels = random_pixels(rng, graph, 6)
         network = convert(graph, calibration=pixels, **settings)
