@@ -99,14 +99,24 @@ def checked(folder: Folder, settings: Settings, now: Record) -> tuple[Record, Re
             raise refusal(out, what, _differences(then, now) + others)
         if _whole(found, settings):
             return record, found
-    elif folder.out.is_dir() and os.listdir(folder.out):
-        raise refusal(out, "results without a whole summary", ())
+    elif folder.out.is_dir() and os.listdir(folder.out) and not _made_by(folder.out, now):
+        raise refusal(out, "results that are not whole", ())
     if before is not None and record is not before:
         there = sum(stop - start for start, stop, _ in folder.parts())
         images = before.get("images", "an unknown number")
         what = f"an unfinished run, {there:,} of {images} images"
         raise refusal(out, what, _differences(before, now))
     return record, None
+
+
+def _made_by(out: Path, now: Record) -> bool:
+    """Whether a folder lacks files and its summary is that of this very run. now: its `record`."""
+    if set(FILES) <= set(os.listdir(out)):
+        return False
+    try:
+        return _same(_of_summary(json.loads((out / "summary.json").read_text())), now)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _results(place: Path) -> Results | None:

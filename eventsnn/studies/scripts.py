@@ -253,7 +253,7 @@ def accuracy(runs: Runs, step: int, seed: int = 0) -> Row:
     if right.ndim == 1:
         count = int(right.sum())
         return dict(zip(("images", *SHARE), (images, count / images, *wilson(count, images))))
-    return {"images": images} | dict(zip(SHARE, bootstrap(right, seed=seed)[:3]))
+    return {"images": images} | dict(zip(SHARE, bootstrap(1.0 * right, seed=seed)[:3]))
 
 
 def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:

@@ -271,8 +271,9 @@ class _Reader:
         found: dict[str, h5py.Dataset] = {}
         length = None
         for name, (kind, _, _) in kinds.items():
-            # format 1 had signed ones
-            either = (kind, "i8") if name == "node_ids" and self.version == 1 else (kind,)
+            # format 1 had signed node_ids, and members of one byte
+            older = {"node_ids": "i8", "member": "u1"} if self.version == 1 else {}
+            either = (kind, older[name]) if name in older else (kind,)
             place = f"{path}/{name}"
             found[name] = self.dataset(place, child(group, name), either, (length,))
             length = found[name].shape[0]

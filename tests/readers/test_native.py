@@ -146,8 +146,8 @@ def test_paths_that_are_no_files(tmp_path):
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.h5")
         refused(tmp_path / "pipe.h5", "a device or pipe")
-    for wrong in ("a\0b", None):
-        with pytest.raises(InputError, match="a file with a network"):
+    for wrong, expected in (("a\0b", "a file with a network"), (None, "a path or text")):
+        with pytest.raises(InputError, match=expected):
             load(wrong)
 
 

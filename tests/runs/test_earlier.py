@@ -120,13 +120,13 @@ def test_an_unfinished_run_of_another_command_goes_with_overwrite(capsys, here):
 def test_results_that_are_not_whole_are_made_again_by_the_same_command_only(capsys, here):
     run(capsys, "--out", "a")
     Path("a/run.h5").unlink()
-    assert "finished results of 6 images" in run(capsys, "--out", "a", "--seed", "7", status=2)
+    assert "results that are not whole" in run(capsys, "--out", "a", "--seed", "7", status=2)
     assert "finished already" not in run(capsys, "--out", "a")
     Path("a/summary.json").write_text("{}")
-    assert "results without a whole summary" in run(capsys, "--out", "a", status=2)
+    assert "results that are not whole" in run(capsys, "--out", "a", status=2)
     run(capsys, "--out", "a", "--overwrite")
     Path("a/layers.csv").write_text("layer\nact\n")
-    assert "changed tables" in run(capsys, "--out", "a", status=2)
+    assert "results that are not whole" in run(capsys, "--out", "a", status=2)
 
 
 def test_missing_traces_are_made_again(capsys, here):

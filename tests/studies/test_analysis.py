@@ -19,6 +19,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
+from eventsnn.simulation.conditions import conditions as conditions_of
 from eventsnn.studies import asynchronism, errors, surgery
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
@@ -284,9 +285,10 @@ def test_arrival_order(tmp_path, capsys):
             sum(row[f"case {k}"] for k in errors.CASES)
         )
         assert all(row[f"case {k}"] == its[f"I case {k}"] for k in errors.CASES)
+    conditions = conditions_of(network.run(images, steps=1).simulation)
     mean = next(
         row
-        for row in study.in_all(rows)
+        for row in study.in_all([{**row, "conditions": conditions} for row in rows])
         if (row["neuron"], row["order"]) == ("snm", "random, 1 spike a step")
     )
     assert mean["case 1"] == pytest.approx(

@@ -213,7 +213,8 @@ def hybrid(simulation, image, free, rng):
             for j in range(layer.size):
                 if layer.pools:
                     (p,) = (p for p in net.projections if p.target == i)
-                    n = max(s[p.source][x] for x in np.flatnonzero(p.mask[j])) - s[i][j]
+                    chosen = min if j in net.layers[i].minima else max
+                    n = chosen(s[p.source][x] for x in np.flatnonzero(p.mask[j])) - s[i][j]
                     s[i][j] += n
                     spikes += [(j, 1 if n > 0 else -1)] * abs(n)
                     continue

@@ -82,8 +82,8 @@ def test_accuracy_latency_with_seeds(tmp_path, capsys):
     np.savez(tmp_path / "data.npz", **held, pixel_range=(-1, 2))
     given = ["--net", str(tmp_path / "net.h5"), "--data", str(tmp_path / "data.npz")]
     given += ["--steps", "2", "--models", "if,if+rate", "--seed", "3", "--seeds", "2"]
-    assert script("accuracy_latency").main([*given, "--out", str(tmp_path)]) == 0
-    with (tmp_path / "accuracy_latency.csv").open() as file:
+    assert script("accuracy_latency").main([*given, "--out", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out" / "accuracy_latency.csv").open() as file:
         rows = {(row["model"], row["T"]): row for row in csv.DictReader(file)}
     snn = eventsnn.convert(graph)
     plain = eventsnn.simulate(snn, images, steps=2)
@@ -93,7 +93,7 @@ def test_accuracy_latency_with_seeds(tmp_path, capsys):
         right = np.stack([run.predictions(t) == images.labels for run in runs])
         pairs[t] = right, plain.predictions(t) == images.labels
         row = rows["if+rate", str(t)]
-        ends = statistics.bootstrap(right, seed=3)[:3]
+        ends = statistics.bootstrap(1.0 * right, seed=3)[:3]
         assert row["seeds"] == "2" and [float(row[x]) for x in scripts.SHARE] == list(ends)
         spikes = np.stack([run.spikes[:, :, :t].sum(axis=(1, 2)) for run in runs])
         expected = statistics.bootstrap(spikes, seed=3)

@@ -296,7 +296,7 @@ def test_all_layers_ideal_are_the_staircases(model, make, times):
 
 
 def test_with_as_many_levels_as_steps_the_last_layer_makes_it_the_ann():
-    network, pixels = network_of(9, pooled_graph, 6)
+    network, pixels = network_of(10, pooled_graph, 6)
     for node in network.graph.activations:
         node.attrs["levels"] = 4
     outputs = ann.predict(network.graph, pixels)
@@ -531,13 +531,13 @@ def test_tables_and_words():
         (dict(neuron="st-bif", encoding="constant"), "encoding='even'"),
         (dict(neuron="st-bif", encoding="even", steps=1), "choose more steps"),
         (dict(layers=["nobody"]), "'nobody'"),
-        (dict(layers=["maxpool2"]), "'maxpool2'"),
+        (dict(layers=["maxpool6"]), "'maxpool6'"),
         (dict(steps=0), "steps"),
     ],
 )
 def test_what_is_refused(options, words):
     network, pixels = network_of(15, pooled_graph)
-    assert "maxpool2" in [layer.name for layer in network.layers]
+    assert "maxpool6" in [layer.name for layer in network.layers]
     with pytest.raises(InputError, match=words):
         surgery.replace_layers(network, pixels, **{"layers": [], **options})
 
@@ -547,7 +547,7 @@ def test_what_is_refused(options, words):
     [
         ({}, "labels"),
         (dict(labels=np.array([0, 9])), "labels from 0 to 3"),
-        (dict(labels=np.array([0])), "2 labels"),
+        (dict(labels=np.array([0])), "a label for each of 2 images"),
         (dict(labels=np.array([0, 1]), counts="own"), "own counts are not wrong"),
         (dict(labels=np.array([0, 1]), engine="event"), "clocked"),
     ],

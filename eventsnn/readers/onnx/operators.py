@@ -314,6 +314,8 @@ def _same(r: Reader, name: str, attrs: dict[str, Any], x: Output) -> Output:
 
 
 def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> Output:
+    if not all(isinstance(x, str) for x in inputs):
+        return r.builder.refuse(name, "Concat", "with a constant")
     return r.builder.add(name, "Concat", inputs, {"axis": attrs["axis"]})
 
 
