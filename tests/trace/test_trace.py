@@ -298,7 +298,7 @@ def test_the_command_line_traces_single_neurons(tmp_path, monkeypatch, capsys):
         ("act2:1", "neurons of --trace-layers act1, found one of act2"),
     ):
         layers = ["--trace-layers", "act1"] if "of --trace-layers" in words else []
-        assert main([*arguments, *layers, "--trace-neurons", wrong]) == 2
+        assert main([*arguments, *layers, "--overwrite", "--trace-neurons", wrong]) == 2
         error = capsys.readouterr().err
         assert (
             error.startswith("eventsnn: error: --trace-neurons: expected")
