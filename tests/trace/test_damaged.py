@@ -22,7 +22,7 @@ def test_mutants_are_refused_or_read_as_what_they_are(mutants, start):
         assert not verdict.startswith("fault"), (number, damage, verdict)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_mutants(mutants):
     for number in range(1000, 3000):
         seed, damage, path, expected = mutants.mutant(number)
