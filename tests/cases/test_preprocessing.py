@@ -101,7 +101,6 @@ def test_what_stands_for_a_preprocessing():
         ({"scale": [1, 2]}, "one number"),
         ({"mean": "0.5, 0.5"}, "finite numbers"),
         ({"mean": None}, "finite numbers"),
-        (Preprocessing(std=np.zeros(1)), "above 0"),
     ],
 )
 def test_anything_else_is_refused_in_one_line(given, words):
@@ -121,7 +120,7 @@ def test_a_file_keeps_what_is_not_known(tmp_path):
 def forgetful(tmp_path, monkeypatch):
     """The bundled network in a file that does not tell its preprocessing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi=None: path.write_bytes(b"picture"))
     graph = replace(eventsnn.load("sample"), preprocessing=Preprocessing(known=False), meta={})
     write_native(graph, tmp_path / "net.h5")
 
@@ -219,7 +218,7 @@ def forgotten(tmp_path, monkeypatch):
         arrays |= {f"x_{part}": some.pixels, f"y_{part}": some.labels}
     np.savez(tmp_path / "data.npz", **arrays)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path, dpi=None: path.write_bytes(b"picture"))
     return ["--net", "net.h5", "--data", "data.npz", "--limit", "30"]
 
 

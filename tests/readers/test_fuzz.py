@@ -14,7 +14,7 @@ from eventsnn import inspect, run
 from eventsnn.exceptions import InputError
 from eventsnn.readers import load
 
-MUTANTS = 2000
+MUTANTS = 500
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_mutants_are_refused_or_explained(capsys, tmp_path):
 
 @pytest.mark.slow
 def test_mutants_go_the_whole_way(capsys, tmp_path):
-    counts = report(0, MUTANTS // 50, tmp_path, Whole)
+    counts = report(0, MUTANTS // 25, tmp_path, Whole)
     assert not counts["fault"], capsys.readouterr().out
     assert min(counts[v] for v in ("refused", "the same network")) > 0
 

@@ -8,10 +8,10 @@ import pytest
 from support import twin
 from support.compare import twin_drive, twin_net, twin_start
 from support.models import MODELS, models_of
-from support.networks import pooled_graph, quantised_graph, random_pixels
+from support.networks import pixel_range, pooled_graph, quantised_graph, random_pixels
 
 from eventsnn import convert
-from eventsnn.data.images import pixel_range
+from eventsnn.files.writing import path_step
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import TraceFile, read_trace
 from eventsnn.trace.microscope import observe
@@ -82,7 +82,7 @@ def test_in_floating_point_there_is_no_fraction(tmp_path):
 
 def test_pools_count_spikes(tmp_path):
     simulation, _, path = ran("if", tmp_path, make=pooled_graph)
-    pools = [layer.name for layer in simulation.network.layers if layer.pools]
+    pools = [path_step(layer.name) for layer in simulation.network.layers if layer.pools]
     with h5py.File(path) as file:
         for name, group in file["spikes"].items():
             spikes = group["v_before"].attrs["unit"] == "spikes"
