@@ -160,8 +160,13 @@ class Graph:
         name = one_line(self.meta.get("arch", "network"))
         return (
             f"<Graph {name}: input {'x'.join(map(str, self.input_shape))}, {ops}; "
-            f"{self.parameters:,} parameters; {one_line(self.source)}>"
+            f"{self.parameters:,} parameters; {one_line(self.source)}{self.assumed}>"
         )
+
+    @property
+    def assumed(self) -> str:
+        """What to add where the file does not tell the preprocessing, else ""."""
+        return "" if self.preprocessing.known else "; preprocessing not known, pixels as they are"
 
     def count_operators(self) -> dict[str, int]:
         """Operator name -> how many nodes, in order of first appearance."""

@@ -180,7 +180,7 @@ class Network:
         return (
             f"<Network {name}: {len(self.spiking)} layers, "
             f"{self.neurons:,} neurons, {self.synapses:,} synapses, {len(self.projections)} "
-            f"projections; thresholds {self.thresholds}>"
+            f"projections; thresholds {self.thresholds}{self.graph.assumed}>"
         )
 
     def table(self) -> list[dict[str, Any]]:

@@ -113,7 +113,10 @@ def test_a_file_keeps_what_is_not_known(tmp_path):
     for known in (False, True):
         graph = replace(small_graph(), preprocessing=Preprocessing(known=known))
         eventsnn.save(graph, tmp_path / "net.h5")
-        assert eventsnn.load(tmp_path / "net.h5").preprocessing.known is known
+        loaded = eventsnn.load(tmp_path / "net.h5")
+        assert loaded.preprocessing.known is known
+        for told in (loaded, eventsnn.convert(loaded)):
+            assert ("preprocessing not known" in repr(told)) is not known
 
 
 @pytest.fixture
