@@ -47,6 +47,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -184,6 +185,7 @@ def random_bits(seed: int, a: int, b: int, c: int, d: int) -> int | np.uint64:
     return h >> 11
 
 
+@lru_cache(maxsize=256)
 def takes_here(function: Callable[..., Any]) -> bool:
     """Whether a model's function has `here` as its last parameter. function: of a model."""
     return list(inspect.signature(function).parameters)[-1:] == ["here"]
