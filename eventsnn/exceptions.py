@@ -55,7 +55,7 @@ def _flag(name: str, value: str | None) -> str:
 class InputError(ValueError):
     """Something a user gave cannot be used.
 
-    The message is one line: ``where: expected …, found …; what to do``. The command line prints it
+    The message is one line: `where: expected …, found …; what to do`. The command line prints it
     and exits with status 2. Options in it are `named`: `str` spells them for Python, `flags` for
     the command line.
 
