@@ -94,6 +94,12 @@ def _write_gdf(trace: Path, folder: Path) -> None:
     spikes.write_gdf(trace, folder / f"{_spikes(trace)}.gdf")
 
 
+def _write_perfetto(trace: Path, folder: Path) -> None:
+    from eventsnn.export import perfetto
+
+    perfetto.write_perfetto(trace, folder / f"{_spikes(trace)}.perfetto.json")
+
+
 def _spikes(trace: Path) -> str:
     """spikes-7 for trace-7.h5."""
     return trace.stem.replace("trace", "spikes")
@@ -118,6 +124,13 @@ BUILT_IN = {
         "spikes",
         r"spikes-\d+\.gdf",
         _write_gdf,
+    ),
+    "perfetto": Exporter(
+        "spikes and their causes for the Perfetto viewer, spikes-<image>.perfetto.json, where a "
+        "tick is 1 us",
+        "spikes",
+        r"spikes-\d+\.perfetto\.json",
+        _write_perfetto,
     ),
 }
 EXPORTERS: Registry[Exporter] = Registry("exporter", BUILT_IN, check_exporter)

@@ -18,6 +18,7 @@ from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
 from eventsnn.neurons.contract import own_states
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.values import shown
@@ -229,6 +230,12 @@ class Trace:
         if self.about:
             return list(self.about["layers"])
         return [layer.name for layer in self.simulation.network.layers]
+
+    @property
+    def conditions(self) -> str:
+        """Engine, order, neuron and so on, as a line; "" for a trace that was read alone."""
+        alone = isinstance(self.simulation, NoSimulation)
+        return "" if alone else str(conditions(self.simulation))
 
     @property
     def ticks(self) -> int:

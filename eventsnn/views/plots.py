@@ -5,26 +5,36 @@ Colours are those of Okabe and Ito, which the colour-blind can tell apart; shape
 
 from __future__ import annotations
 
-import io
-import os
-import textwrap
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
-from matplotlib.text import Text
 from matplotlib.ticker import AutoLocator, NullLocator
 
-from eventsnn.arguments import Count, checked
-from eventsnn.exceptions import one_line
+from eventsnn.arguments import checked
+from eventsnn.views.figures import BLUE, DPI, ORANGE, WIDTH, Picture, caption, save, shown
+from eventsnn.views.spikes import causes, feature_maps, raster
 from eventsnn.views.tables import check_rows
 
-BLUE = "#0072B2"
-ORANGE = "#D55E00"
+__all__ = [
+    "BLUE",
+    "CASES",
+    "DPI",
+    "ORANGE",
+    "WIDTH",
+    "Picture",
+    "accuracy_figure",
+    "caption",
+    "causes",
+    "feature_maps",
+    "raster",
+    "rates_figure",
+    "result_figure",
+    "save",
+    "shown",
+]
+
 # SRP's: warm where there are too many spikes, cold where too few, dark where the ANN is flat
 CASES = {
     1: ("#D55E00", "case 1: ANN = 0, SNN more"),
@@ -32,24 +42,8 @@ CASES = {
     3: ("#9AD0F0", "case 3: 0 < ANN < λ, SNN less"),
     4: ("#0072B2", "case 4: ANN = λ, SNN less"),
 }
-# inches; with texts of 8 to 10 points it can stand in a column of print
-WIDTH = 5.2
 # with more layers the names of all would not be readable
 MOST_BARS = 60
-DPI = 200
-DPI_OF_NOTEBOOKS = 100
-SMALL = 7.5  # points, of what a picture is of
-LETTER = 0.6  # of a letter's height, its mean width
-
-
-class Picture(Figure):
-    """A Figure that Jupyter shows, whether matplotlib is set up for notebooks or not."""
-
-    def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        with _without_warnings():
-            self.savefig(file, format="png", dpi=DPI_OF_NOTEBOOKS)
-        return file.getvalue()
 
 
 @checked
@@ -101,22 +95,6 @@ def result_figure(
     figure.suptitle(shown(title, 100), fontsize=10, parse_math=False)
     caption(figure, conditions)
     return figure
-
-
-def caption(figure: Figure, conditions: object) -> None:
-    """Writes what a picture is of above it, small, below its title where it has one for all.
-
-    figure: the picture. conditions: its engine, order, neuron and so on, as a line ("": none).
-    """
-    words = one_line(conditions, 1000)
-    if not words:
-        return
-    # lines break between parts, not inside them
-    words = "; ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in words.split("; "))
-    title = figure.get_suptitle()
-    letters = int(72 * figure.get_figwidth() / (LETTER * SMALL))
-    lines = [*textwrap.wrap(title, letters), *textwrap.wrap(words, letters)]
-    figure.suptitle("\n".join(lines), fontsize=SMALL, parse_math=False)
 
 
 def _draw_accuracy(
@@ -197,27 +175,6 @@ def _draw_rates(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xlabel("spikes per neuron and step (%)")
 
 
-@checked
-def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None:
-    """Write a figure, without a warning for letters that the font does not have.
-
-    figure: the picture. path: the file, .png or .svg. dpi: dots an inch, of a PNG.
-    """
-    for legend in figure.findobj(Legend):
-        for text in legend.findobj(Text):  # of which some are names of files
-            text.set_parse_math(False)
-    with _without_warnings():
-        figure.savefig(path, dpi=dpi)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Inside `with`, matplotlib says nothing of letters that the font does not have."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")
-        yield
-
-
 def _finish(axes: Axes, title: str, grid: Literal["both", "x"]) -> None:
     """Title, grid and frame. grid: across which axes it goes."""
     axes.set_title(shown(title, 52), fontsize=10, parse_math=False)
@@ -240,12 +197,3 @@ def _spread(steps: Sequence[int]) -> list[int]:
         if room and t not in chosen:
             chosen.append(t)
     return sorted(chosen)
-
-
-def shown(text: str, limit: int = 24) -> str:
-    """A text of a file, such as a layer's name, as a picture shows it: on one printable line.
-
-    text: of any length. limit: the most letters; the middle is left out beyond.
-    """
-    line = one_line(text, len(text))
-    return line if len(line) <= limit else line[: limit // 2] + "…" + line[1 - limit // 2 :]

@@ -40,7 +40,7 @@ def commands():
 
 
 def program(words):
-    """The main function of what a command starts, and the words behind its name; None for others'."""
+    """(the main function of what a command starts, or None; the words behind its name)."""
     if words[0] == "-m":
         return importlib.import_module(words[1]).main, words[2:]
     path = ROOT / words[0]

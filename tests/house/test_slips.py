@@ -674,6 +674,21 @@ SLIPS = {
         (lambda: plots.rates_figure(RATES, title=3), "title: expected text"),
         (lambda: plots.rates_figure(result().rates()), "rows"),
     ],
+    "plots.raster": [
+        (lambda: plots.raster("trace-0.h5"), "trace: expected a Trace, found str; .*read_trace"),
+        (lambda: plots.raster(recorded(), ["nowhere"]), "layer: expected one of"),
+        (lambda: plots.raster(recorded(), potentials=[3]), "potentials: expected Observations"),
+    ],
+    "plots.causes": [
+        (lambda: plots.causes(result(), 0), "trace: expected a Trace, found Result"),
+        (lambda: plots.causes(recorded(), -1), "spike: expected"),
+        (lambda: plots.causes(recorded()), "argument spike"),
+    ],
+    "plots.feature_maps": [
+        (lambda: plots.feature_maps(recorded(), 99), "layer: expected one of"),
+        (lambda: plots.feature_maps(recorded(), 0, [-1]), "channels"),
+        (lambda: plots.feature_maps(recorded(), 0, steps=[0]), "steps"),
+    ],
     "plots.save": [
         (lambda: plots.save("a.png", "b.png"), "figure: expected a Figure"),
         (lambda: plots.save(plots.rates_figure(RATES), 3), "path: expected"),
