@@ -119,7 +119,8 @@ def check_file(path: str | os.PathLike[str], what: str = "a file with a network"
     except (OSError, TypeError, ValueError) as error:
         found = told(error)
     if found:
-        raise InputError(path, what, found, "check the path")
+        do = "download or write it again" if found == "an empty file" else "check the path"
+        raise InputError(path, what, found, do)
 
 
 def _stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
