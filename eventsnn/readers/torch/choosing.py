@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -17,12 +17,14 @@ from eventsnn.readers.torch.tensors import Tensor
 MAX_KEYS = 20_000
 MAX_DEPTH = 3
 MAX_ITEMS = 100  # of a list that is looked through for state dicts
+MAX_WALK = 200_000  # keys and items that are looked at for state dicts
 AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|shadow)([._]|$)", re.IGNORECASE)
 OUT = (
     "with PyTorch, save what it holds: torch.save(net.state_dict(), 'net.pth') and give ⟦arch⟧, or "
     "give the module to eventsnn.load_torch"
 )
 V = TypeVar("V")
+Test = Callable[[dict[Any, Any]], bool]
 
 
 class Chosen(NamedTuple):
@@ -40,8 +42,8 @@ def chosen(value: Any, name: str, wanted: str | None = None) -> Chosen:
     weights (ema, swa) is taken if it is the only one. Raises InputError where there is none, where
     the file does not tell, and for keys that cannot be any.
     """
-    found = dict(_state_dicts(value, "", 0, _has_weights))
-    found = found or dict(_state_dicts(value, "", 0, _has_tensors))
+    found = dict(_state_dicts(value, name, _has_weights))
+    found = found or dict(_state_dicts(value, name, _has_tensors))
     if not found:
         expected = "a state dict: names of parameters, and tensors"
         raise InputError(name, expected, _words(value), OUT)
@@ -83,21 +85,29 @@ def _beginning(found: dict[str, dict[Any, Any]], name: str, wanted: str) -> Chos
     raise InputError(name, expected, some([repr(path) for path in found]), "see ⟦arch⟧")
 
 
-def _state_dicts(
-    value: Any, path: str, depth: int, test: Any
-) -> Iterator[tuple[str, dict[Any, Any]]]:
-    """Yields (path, dict) of those that pass a test and are in none that does."""
-    if isinstance(value, dict) and test(value):
-        yield path, value
-        return
-    items: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        items = list(islice(value.items(), MAX_KEYS))
-    elif isinstance(value, (list, tuple)):
-        items = [(str(i), item) for i, item in enumerate(value[:MAX_ITEMS])]
-    for key, inner in items if depth < MAX_DEPTH else ():
-        if isinstance(key, str) and isinstance(inner, (dict, list, tuple)):
-            yield from _state_dicts(inner, f"{path}.{key}" if path else key, depth + 1, test)
+def _state_dicts(value: Any, name: str, test: Test) -> Iterator[tuple[str, dict[Any, Any]]]:
+    """Yields (path, dict) of those that pass a test and are in none that does.
+
+    Objects that are in each other many times have more paths than anyone can walk.
+    """
+    left = MAX_WALK
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    while waiting:
+        path, found, depth = waiting.pop()
+        left -= len(found) + 1 if isinstance(found, (dict, list, tuple)) else 1
+        if left < 0:
+            raise InputError(name, f"at most {MAX_WALK:,} values to look through", "more", OUT)
+        if isinstance(found, dict) and test(found):
+            yield path, found
+            continue
+        items: list[tuple[Any, Any]] = []
+        if isinstance(found, dict):
+            items = list(found.items())
+        elif isinstance(found, (list, tuple)):
+            items = [(str(i), item) for i, item in enumerate(found[:MAX_ITEMS])]
+        for key, inner in items[::-1] if depth < MAX_DEPTH else ():
+            if isinstance(key, str) and isinstance(inner, (dict, list, tuple)):
+                waiting.append((f"{path}.{key}" if path else key, inner, depth + 1))
 
 
 def _has_weights(value: dict[Any, Any]) -> bool:
@@ -139,4 +149,4 @@ def _words(value: Any) -> str:
         return f"an object of {value.name}, which only its own code can open"
     if isinstance(value, Tensor):
         return "one tensor"
-    return one_line(f"a {type(value).__name__}")
+    return f"something of the type {type(value).__name__}"
