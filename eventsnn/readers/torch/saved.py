@@ -193,7 +193,12 @@ def _order(archive: Archive, member: str) -> str:
 
 
 def _storage(given: Any) -> Any:
-    """What a persistent id stands for: ("storage", class, key, place, size, view of another)."""
+    """What a persistent id stands for: ("storage", class, key, place, size, view of another).
+
+    A stream may have ("module", class, file, source code), too: the class, whose name is all of it.
+    """
+    if isinstance(given, tuple) and len(given) == 4 and isinstance(given[1], Named):
+        return given[1] if given[0] == "module" else Unknown("a persistent id")
     if not isinstance(given, tuple) or len(given) not in (5, 6) or given[0] != "storage":
         return Unknown("a persistent id")
     kind, key, _, size = given[1:5]
