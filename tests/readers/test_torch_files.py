@@ -430,3 +430,57 @@ def test_a_text_that_happens_to_begin_with_the_bytes_of_onnx(tmp_path):
             break
     assert load(path, mapping(tmp_path / "map.json"))
     assert os.path.getsize(path) > reader.START / 4
+
+
+def test_the_example_of_a_mapping_file(tmp_path):
+    """It is the network of PyTorch's own MNIST example."""
+    shapes = {"conv1": (32, 1, 3, 3), "conv2": (64, 32, 3, 3), "fc1": (128, 9216), "fc2": (10, 128)}
+    arrays = {f"{name}.weight": np.ones(shape, "f4") for name, shape in shapes.items()}
+    arrays |= {f"{name}.bias": np.zeros(shape[0], "f4") for name, shape in shapes.items()}
+    example = Path(__file__).parents[2] / "examples" / "mnist_cnn.json"
+    for save in save_zip, save_safetensors:
+        path = tmp_path / "mnist_cnn.pt"
+        save(path, arrays) if save is save_safetensors else save(path, *tensors(arrays))
+        graph = load(path, str(example))
+        assert graph.shapes["pool"] == (64, 12, 12) and graph.shapes[graph.output] == (10,)
+        assert graph.parameters == 1_199_882 and graph.meta == {"arch": "mnist_cnn"}
+
+
+def test_layouts_by_keys_alone(tmp_path):
+    """torchvision's names, a shortcut without weights, and what a file does not tell."""
+
+    def state(blocks, head, kernel=3):
+        arrays = {"conv1.weight": np.ones((2, 3, kernel, kernel), "f4")}
+        norms, before = {"bn1": 2}, 2
+        for stage, count in enumerate(blocks, 1):
+            for i in range(count):
+                width, block = 2**stage, f"layer{stage}.{i}"
+                arrays[f"{block}.conv1.weight"] = np.ones((width, before, 3, 3), "f4")
+                arrays[f"{block}.conv2.weight"] = np.ones((width, width, 3, 3), "f4")
+                norms |= {f"{block}.bn1": width, f"{block}.bn2": width}
+                if head == "fc" and width != before:
+                    arrays[f"{block}.downsample.0.weight"] = np.ones((width, before, 1, 1), "f4")
+                    norms[f"{block}.downsample.1"] = width
+                before = width
+        for name, width in norms.items():
+            for leaf in "weight", "bias", "running_mean", "running_var":
+                arrays[f"{name}.{leaf}"] = np.ones(width, "f4")
+        return arrays | {f"{head}.weight": np.ones((5, before), "f4")}
+
+    path = save_safetensors(tmp_path / "net", state((3, 3, 3), "linear"))
+    graph = load(path, "resnet20")
+    assert graph.count_operators()["Conv"] == 21 and "option A" in graph.meta["note"]
+    around = graph.by_name["layer2.0.shortcut"].params["W"][..., 0, 0]
+    assert np.array_equal(around, [[0, 0], [1, 0], [0, 1], [0, 0]])
+    assert graph.shapes["layer3.2.add"] == (8, 8, 8) and graph.shapes[graph.output] == (5,)
+    path = save_safetensors(tmp_path / "net", state((2, 2, 2, 2), "fc"))
+    refused(path, "resnet18", "pool=none, pool=max or pool=average, which the file does not tell")
+    assert "MaxPool" not in load(path, "resnet18:pool=none").count_operators()
+    path = save_safetensors(tmp_path / "net", state((2, 2, 2, 2), "fc", 7))
+    graph = load(path, "resnet18")
+    assert graph.input_shape == (3, 224, 224) and graph.shapes["pool"] == (2, 56, 56)
+    assert graph.by_name["bn1"].attrs == {"epsilon": 1e-5}
+    graph = load(path, "resnet18:size=64,eps=0.001,pool=none")
+    assert graph.shapes["layer1.0.add"] == (2, 32, 32) and "note" not in graph.meta
+    assert graph.by_name["bn1"].attrs == {"epsilon": 0.001}
+    refused(path, "resnet34", "'layer1.2.conv1.weight', as resnet34 has")

@@ -1,5 +1,7 @@
 """Architectures that --arch knows, against modules of PyTorch with the same keys."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -152,3 +154,26 @@ def test_what_torch_itself_saves(zipped, tmp_path):
         {"opt": torch.optim.Adam(net.parameters()), "model": state, "dtype": torch.half}, path
     )
     assert load(path, "resnet20").hash == graph.hash
+
+
+@torch.no_grad()
+def test_the_example_of_a_mapping_file(tmp_path):
+    """Against PyTorch's own MNIST example, up to its log_softmax."""
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
+            self.fc1, self.fc2 = nn.Linear(9216, 128), nn.Linear(128, 10)
+
+        def forward(self, x):
+            x = torch.max_pool2d(torch.relu(self.conv2(torch.relu(self.conv1(x)))), 2)
+            return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+    net, images = Net(), torch.rand(3, 1, 28, 28)
+    torch.save(net.state_dict(), tmp_path / "mnist_cnn.pt")
+    example = Path(__file__).parents[2] / "examples" / "mnist_cnn.json"
+    found = ann.predict(load(tmp_path / "mnist_cnn.pt", str(example)), images.numpy())
+    expected = net(images).numpy()
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
