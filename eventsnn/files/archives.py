@@ -23,6 +23,9 @@ from eventsnn.files.reading import MAX_RATIO, told
 MAX_LIST = 2**22
 MAX_MEMBERS = 50_000
 PIECE = 2**20
+# bytes up to which a member may be compressed as well as deflate can, and how many times beyond
+SMALL = 2**28
+RATIO = 20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x41  # bits of a member's flags
 FAILURES = (
@@ -74,7 +77,8 @@ class Archive:
             found = f"one compressed by method {info.compress_type}"
             do = "pack the archive again with zip, without other methods"
             raise InputError(where, "a member that is stored or deflated", found, do)
-        limit = min(most, MAX_RATIO * min(info.compress_size, self._size))
+        stored = min(info.compress_size, self._size)
+        limit = min(most, MAX_RATIO * stored, max(SMALL, RATIO * stored))
         if info.compress_type == zipfile.ZIP_STORED:
             limit = min(most, self._size)
         if info.file_size > limit:

@@ -20,6 +20,7 @@ from eventsnn.files.reading import told
 # bytes of a pickle without the numbers of tensors, and how many steps its program has
 MAX_PICKLE = 2**24
 MAX_STEPS = 2_000_000
+MAX_TEXT = 2000  # characters of a name, and of a key
 DAMAGED = "it is truncated or damaged: copy or download it again"
 FAILURES = (
     ArithmeticError,
@@ -181,8 +182,10 @@ class _Machine:
             last, module = self.stack.pop(), self.stack.pop()
             if not isinstance(last, str) or not isinstance(module, str):
                 raise ValueError("a name that is no text")
+            if len(last) + len(module) > MAX_TEXT:
+                raise ValueError("a name without end")
             return Named(one_line(f"{module}.{last}", 200))
-        return Named(one_line(".".join(given.split(" ", 1)), 200))
+        return Named(one_line(".".join(given[:MAX_TEXT].split(" ", 1)), 200))
 
     def _pop(self) -> None:
         """Drops the last value, or the last mark where nothing stands behind it."""
@@ -200,9 +203,13 @@ class _Machine:
 
 
 def _set_items(target: Any, pairs: list[Any]) -> None:
-    """Puts keys and values, one behind the other, into a dict; into other things nothing."""
+    """Puts keys and values, one behind the other, into a dict; into other things nothing.
+
+    Keys that Python would take long to hash or to compare are left out: nobody asks for them.
+    """
     if isinstance(target, dict):
         for key, value in zip(pairs[::2], pairs[1::2]):
             small = isinstance(key, int) and -(2**63) <= key < 2**63
-            if small or isinstance(key, (str, float)) or key is None:
+            short = isinstance(key, str) and len(key) <= MAX_TEXT
+            if small or short or isinstance(key, float) or key is None:
                 target[key] = value

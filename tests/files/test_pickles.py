@@ -106,3 +106,14 @@ def test_large_numbers_are_no_keys():
     """Python takes as long to hash them as they are long, each time."""
     large = b"\x8b" + (10_000).to_bytes(4, "little") + b"\x01" * 10_000
     assert read(b"\x80\x02}" + large + b"K\x01s.") == {}
+
+
+def test_long_texts_are_no_keys_and_no_names():
+    """Two of them that are equal would be compared as often as one is put in the other's place."""
+    text = b"X" + (2**20).to_bytes(4, "little") + b"x" * 2**20
+    program = b"\x80\x02}q\0" + text + b"q\1" + text + b"q\2" + b"00"
+    start = time.process_time()
+    assert read(program + b"h\1Nsh\2Ns" * 50_000 + b".") == {}
+    assert time.process_time() - start < 5
+    with pytest.raises(InputError, match="a name without end"):
+        read(program + b"h\1h\2\x93.")

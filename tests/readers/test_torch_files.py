@@ -2,6 +2,7 @@
 
 import os
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -308,6 +309,25 @@ def test_dicts_that_are_in_each_other_many_times_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "net.pth", "w") as archive:
         archive.writestr("net/data.pkl", program)
     refused(tmp_path / "net.pth", "resnet18", "at most 200,000 values to look through")
+
+
+def test_lists_that_become_dicts_or_sizes_again_and_again(tmp_path):
+    """A list of 20,000 pairs that 20,000 calls would copy."""
+    for name in b"ccollections\nOrderedDict\n", b"ctorch\nSize\n":
+        program = b"\x80\x02](" + b"X\1\0\0\0aN\x86" * 20_000 + b"eq\0" + name + b"q\1]("
+        program += b"h\1h\0\x85R" * 20_000 + b"e."
+        with zipfile.ZipFile(tmp_path / "net.pth", "w") as archive:
+            archive.writestr("net/data.pkl", program)
+        before, start = memory(), time.process_time()
+        refused(tmp_path / "net.pth", "resnet18", "expected a state dict")
+        assert time.process_time() - start < 5 and memory() - before < 2**28
+
+
+def test_pairs_of_python_2_are_a_dict(tmp_path):
+    value, storages = tensors(SMALL)
+    value = Made("collections.OrderedDict", [list(item) for item in value.items()])
+    path = save_stream(tmp_path / "net", value, storages)
+    assert load(path, mapping(tmp_path / "map.json")).hash == small(tmp_path).hash
 
 
 def test_a_member_that_is_enormous_is_refused(tmp_path):

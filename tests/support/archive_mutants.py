@@ -142,7 +142,9 @@ def _members(seed, others, rng):
     elif kind == 3:
         members[name] = mutants.damage_bytes(members[name], others, rng)
     elif kind == 4 and name.endswith(".json"):
-        members[name], outcome = mutants.damage_json(members[name], rng)
+        text = members[name]
+        members[name], outcome = mutants.damage_json(text, rng)
+        outcome = SAME if members[name] == text else outcome
     elif kind == 5:
         members = {"x" * 300: b"", **members, "../../out": b"x", "/etc/x": b"x", "a/": b""}
         outcome = SAME

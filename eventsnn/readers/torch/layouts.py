@@ -70,5 +70,9 @@ def from_of(arch: str) -> str | None:
 
 def _parts(arch: str) -> tuple[str, dict[str, str]]:
     """The name and the options of an architecture."""
-    kind, _, options = arch.partition(":")
-    return kind, dict(part.partition("=")[::2] for part in options.split(",") if part)
+    kind, _, text = arch.partition(":")
+    parts = [part.partition("=")[::2] for part in text.split(",") if part]
+    options = {option: value for option, value in parts}
+    if len(options) < len(parts):
+        raise InputError("⟦arch⟧", "each option once", arch, EXAMPLE)
+    return kind, options

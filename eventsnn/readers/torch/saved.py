@@ -17,10 +17,12 @@ from eventsnn.exceptions import InputError
 from eventsnn.files.archives import Archive, open_archive
 from eventsnn.files.pickles import MAX_PICKLE, Named, Unknown, unpickled
 from eventsnn.files.reading import MAX_ARRAY, MAX_ARRAYS
-from eventsnn.readers.torch.tensors import DTYPES, Storage, tensor_of
+from eventsnn.readers.torch.tensors import DTYPES, MAX_AXES, Storage, tensor_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+MAX_PAIRS = 1_000_000  # of all dicts that are made of a list of pairs
+MAX_KEY = 200  # characters of a storage's name
 PICKLE = "data.pkl"
 ORDERS = {"little": "<", "big": ">"}
 # torch's classes of storages, without "Storage" behind them
@@ -76,7 +78,7 @@ def open_zip(path: str | Path) -> Iterator[Saved]:
         root = roots[0]
         where = f"{archive.name}: {PICKLE}"
         data = archive.read(root + PICKLE, MAX_PICKLE)
-        value = unpickled(io.BytesIO(data), where, _call, _storage)
+        value = unpickled(io.BytesIO(data), where, _calls(), _storage)
         order = _order(archive, f"{root}byteorder")
 
         def numbers(storage: Storage) -> bytearray:
@@ -107,9 +109,10 @@ def open_stream(path: str | Path) -> Iterator[Saved]:
 
     with open(path, "rb") as file:
         head = io.BytesIO(file.read(MAX_PICKLE))
+        call = _calls()
 
         def part(what: str) -> Any:
-            return unpickled(head, f"{name}: {what}", _call, persistent)
+            return unpickled(head, f"{name}: {what}", call, persistent)
 
         if part("magic number") != MAGIC or part("protocol") != PROTOCOL:
             expected = "the two numbers with which torch.save begins"
@@ -203,7 +206,8 @@ def _storage(given: Any) -> Any:
         return Unknown("a persistent id")
     kind, key, _, size = given[1:5]
     dtype = _dtype(kind)
-    if dtype is None or not isinstance(key, str) or type(size) is not int or size < 0:
+    named = isinstance(key, str) and len(key) <= MAX_KEY
+    if dtype is None or not named or type(size) is not int or size < 0:
         return Unknown(kind.name if isinstance(kind, Named) else "a storage")
     view = given[5] if len(given) == 6 else None
     if view is None:
@@ -219,6 +223,21 @@ def _dtype(kind: Any) -> str | None:
     if not isinstance(kind, Named) or not kind.name.startswith("torch."):
         return None
     return STORAGES.get(kind.name.rpartition(".")[2].removesuffix("Storage"))
+
+
+def _calls() -> Callable[[str, Any], Any]:
+    """`_call`, which makes dicts of so many pairs and no more in one file."""
+    left = MAX_PAIRS
+
+    def counted(name: str, args: Any) -> Any:
+        nonlocal left
+        if name in DICTS and isinstance(args, tuple) and args:
+            left -= len(args[0]) if isinstance(args[0], (list, tuple)) else 0
+            if left < 0:
+                return Unknown("a dict of many pairs")
+        return _call(name, args)
+
+    return counted
 
 
 def _call(name: str, args: Any) -> Any:
@@ -237,7 +256,7 @@ def _call(name: str, args: Any) -> Any:
         inner = args[2] if isinstance(args[2], tuple) else ()
         return _call(args[0].name, inner) if args[0].name in TENSORS else Unknown(args[0].name)
     if name == "torch.Size" and args and isinstance(args[0], (tuple, list)):
-        return tuple(args[0])
+        return tuple(args[0][:MAX_AXES]) if len(args[0]) <= MAX_AXES else Unknown(name)
     return Unknown(name)
 
 
