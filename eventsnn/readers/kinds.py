@@ -24,6 +24,7 @@ from eventsnn.readers.torch import safetensors, saved, state
 from eventsnn.registry import Registry
 
 REBUILD = "build a Graph of its layers and save it with eventsnn.save"
+EXPORTED = "serialized_exported_program.json"
 STATE = "torch.save(net.state_dict(), 'net.pth') and give that with ⟦arch⟧"
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
@@ -158,6 +159,12 @@ BUILT_IN = {
         "a TorchScript archive",
         _holding("/constants.pkl"),
         do=f"with PyTorch, net = torch.jit.load('FILE'), then {STATE}",
+    ),
+    "torch-export": Reader(
+        "an archive of torch.export (.pt2)",
+        lambda file: _holding("/models/model.json")(file) or _holding(EXPORTED)(file),
+        do="with PyTorch, torch.save(torch.export.load('FILE').state_dict, 'net.pth') and give "
+        "that with ⟦arch⟧",
     ),
     "torch-archive": Reader(
         "a PyTorch file (.pt, .pth or .ckpt)",

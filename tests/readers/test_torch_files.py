@@ -440,6 +440,22 @@ def test_a_torchscript_archive_is_named(tmp_path):
     refused(path, "resnet18", "a TorchScript archive", f"torch.jit.load('{path}')")
 
 
+def test_archives_of_torch_export_are_named(tmp_path):
+    for name in "models/model.json", "serialized_exported_program.json":
+        path = save_zip(tmp_path / "net.pt2", {}, {}, **{name: "{}"})
+        refused(path, None, "an archive of torch.export", f"torch.export.load('{path}').state_dict")
+
+
+@pytest.mark.parametrize(
+    "key, whose", [("lif1.graded_spikes_factor", "snnTorch"), ("1.spike_threshold", "sinabs")]
+)
+def test_spiking_networks_are_named(key, whose, tmp_path):
+    arrays = SMALL | {key: np.ones(1, "f4")}
+    for arch in None, "resnet18":
+        path = save_safetensors(tmp_path / "net", arrays)
+        refused(path, arch, f"neurons of {whose} ({key})", "give the ANN that it was made from")
+
+
 def test_a_text_that_happens_to_begin_with_the_bytes_of_onnx(tmp_path):
     """A header of 0x..08 bytes begins as an ONNX model does."""
     metadata = {"pad": "x"}

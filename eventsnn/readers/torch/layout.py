@@ -111,6 +111,18 @@ class Layout:
             raise InputError("⟦arch⟧", f"a whole number from 1 as {option}", value, EXAMPLE)
         return int(value)
 
+    def size(self, default: int) -> int:
+        """The images' height and width, which the file does not tell.
+
+        default: where the option does not, either.
+        """
+        given = self.number("size", None)
+        if given is None:
+            self.notes.append(
+                f"images are taken to be {default}x{default} (arch={self.kind}:size=…)"
+            )
+        return given or default
+
     def _epsilon(self) -> float:
         value = self.options.get("eps")
         if value is None:

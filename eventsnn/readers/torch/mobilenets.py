@@ -23,7 +23,7 @@ class MobileNetV2(Layout):
         last = f"features.{number}"
         self.layer(f"{last}.0", f"{last}.1", f"{last}.2")
         self.pooled("classifier.1")
-        return self.number("size", 224) or 224
+        return self.size(224)
 
     def _block(self, block: str, stride: int) -> None:
         """An inverted residual: expansion (but in the first), depthwise, and back to few."""

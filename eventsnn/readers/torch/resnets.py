@@ -53,7 +53,7 @@ class ResNet(Layout):
                 block = f"layer{stage + 1}.{number}"
                 self._block(block, 2 if stage and not number else 1, head)
         self.pooled(head)
-        return self.number("size", size) or size
+        return self.size(size)
 
     def _papers(self, blocks: tuple[int, ...]) -> int:
         """With names as in the papers' repositories."""
@@ -74,7 +74,7 @@ class ResNet(Layout):
                 self._shortcut(block, f"{block}.shortcut", start, stride)
                 self.activation(f"{block}.act", f"{block}.relu")
         self.pooled("fc")
-        return self.number("size", 32) or 32
+        return self.size(32)
 
     def _stem(self, stages: int) -> int:
         """The layers in front of the first block; returns the images' usual size."""

@@ -12,6 +12,7 @@ of a module and of its parameter. As HDF5 a state dict is written so:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
@@ -32,6 +33,12 @@ from eventsnn.readers.torch.layouts import ARCHITECTURES, Made, from_of, made_of
 from eventsnn.readers.torch.saved import Saved
 from eventsnn.readers.torch.tensors import Stored, array_of
 
+# the last part of a key that only a spiking network has -> whose
+SPIKING = {
+    "graded_spikes_factor": "snnTorch",
+    "reset_mechanism_val": "snnTorch",
+    "spike_threshold": "sinabs",
+}
 MAX_KEYS = 20_000  # groups among them
 MAX_DEPTH = 10
 WRAPPERS = ("model", "state_dict")  # groups with the keys beside an optimizer's state, for example
@@ -67,7 +74,9 @@ def parse(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
     if from_of(arch):
         found = "from, with a file of HDF5"
         raise InputError("⟦arch⟧", "from=… with a file of torch.save", found, "leave it out")
-    made = made_of(_datasets(file), name, arch)
+    keys = _datasets(file)
+    _check_not_spiking(keys, name)
+    made = made_of(keys, name, arch)
     return _fields(made.graph, _with_made(made, read), name, arch, made.note)
 
 
@@ -79,8 +88,8 @@ def parse_saved(
     opened: what the file holds, inside a block. name, arch, errors: as for `parse`.
     """
     with opened as saved:
-        if arch is None:
-            chosen(saved.value, name)  # what holds no state dict has no need of an architecture
+        if arch is None:  # what holds no state dict of an ANN has no need of one
+            _check_not_spiking(chosen(saved.value, name).keys, name)
         arch = _expected(arch, name)
         if arch.endswith(".json"):
             graph = _mapping(arch)
@@ -89,6 +98,7 @@ def parse_saved(
             return _fields(graph, read, name, arch, picked.note)
         picked = chosen(saved.value, name, from_of(arch))
         read = partial(_tensor_at, saved, picked)
+        _check_not_spiking(picked.keys, name)
         made = made_of(stripped(picked.keys), name, arch)
         note = "; ".join(filter(None, (picked.note, made.note)))
         return _fields(made.graph, _with_made(made, read), name, arch, note)
@@ -100,6 +110,16 @@ def _expected(arch: str | None, name: str) -> str:
         do = f"give ⟦arch⟧ {', '.join(ARCHITECTURES)} or a mapping file"
         raise InputError(name, "the architecture of this PyTorch state dict", "none", do)
     return arch
+
+
+def _check_not_spiking(keys: Iterable[str], name: str) -> None:
+    """Raises InputError for the state dict of a spiking network."""
+    for key in keys:
+        whose = SPIKING.get(key.rpartition(".")[2])
+        if whose is not None:
+            found = f"neurons of {whose} ({key})"
+            do = "give the ANN that it was made from; one that was trained spiking has none"
+            raise InputError(name, "a network that is not yet spiking", found, do)
 
 
 def _tensor_at(saved: Saved, picked: Chosen, key: str, where: str, left: list[int]) -> NDArray[Any]:

@@ -66,6 +66,8 @@ class VGG(Layout):
         firsts = ("layer1.0.weight", "conv1_1.weight")
         known = normed and any(first in self.keys for first in firsts)
         pool = self.options.get("pool", "average" if known else "")
+        if known and "pool" not in self.options:
+            self.notes.append(f"pools are taken for average pools (arch={self.kind}:pool=max)")
         if pool not in POOLS:
             expected = "pool=average or pool=max, which the file does not tell"
             do = f"for example ⟦arch={self.kind}:pool=max⟧, as torchvision's networks pool"
