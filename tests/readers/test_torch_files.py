@@ -446,14 +446,13 @@ def test_archives_of_torch_export_are_named(tmp_path):
         refused(path, None, "an archive of torch.export", f"torch.export.load('{path}').state_dict")
 
 
-@pytest.mark.parametrize(
-    "key, whose", [("lif1.graded_spikes_factor", "snnTorch"), ("1.spike_threshold", "sinabs")]
-)
-def test_spiking_networks_are_named(key, whose, tmp_path):
+@pytest.mark.parametrize("leaf", ["graded_spikes_factor", "reset_mechanism_val"])
+def test_spiking_networks_are_named(leaf, tmp_path):
+    key = f"lif1.{leaf}"
     arrays = SMALL | {key: np.ones(1, "f4")}
     for arch in None, "resnet18":
         path = save_safetensors(tmp_path / "net", arrays)
-        refused(path, arch, f"neurons of {whose} ({key})", "give the ANN that it was made from")
+        refused(path, arch, f"neurons of snnTorch ({key})", "give the ANN that it was made from")
 
 
 def test_a_text_that_happens_to_begin_with_the_bytes_of_onnx(tmp_path):
@@ -480,6 +479,14 @@ def test_the_example_of_a_mapping_file(tmp_path):
         graph = load(path, str(example))
         assert graph.shapes["pool"] == (64, 12, 12) and graph.shapes[graph.output] == (10,)
         assert graph.parameters == 1_199_882 and graph.meta == {"arch": "mnist_cnn"}
+
+
+def test_the_architecture_that_keys_fit_is_proposed(arrays, tmp_path):
+    path = save_safetensors(tmp_path / "net", arrays)
+    refused(path, None, "its keys are those of resnet20; give arch='resnet20:L=…'")
+    plain = {key: array for key, array in arrays.items() if not key.endswith("thresh")}
+    refused(save_safetensors(path, plain), None, "give arch='resnet20'")
+    refused(save_safetensors(path, SMALL), None, "give arch vgg11, vgg13, vgg16", "a mapping file")
 
 
 def test_layouts_by_keys_alone(tmp_path):

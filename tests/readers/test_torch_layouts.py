@@ -75,6 +75,10 @@ def test_outputs_are_those_of_torch(name, tmp_path):
     wrapped = {"state_dict": torch.nn.DataParallel(net).state_dict()}
     value = wrapped if number % 3 == 0 else net.state_dict()
     torch.save(value, path, _use_new_zipfile_serialization=number % 2 == 0)
+    with pytest.raises(
+        InputError, match=f"its keys are those of {arch.partition(':')[0].removesuffix('_bn')}"
+    ):
+        load(path)
     graph = load(path, arch)
     images = torch.randn(3, *graph.input_shape)
     expected, found = net(images).numpy(), ann.predict(graph, images.numpy())

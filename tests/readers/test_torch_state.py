@@ -249,7 +249,7 @@ def without(key):
 @pytest.mark.parametrize(
     "arch, edit, found",
     (
-        (None, None, "give arch vgg11, vgg13, vgg16, vgg19, vgg11_bn"),
+        (None, None, "its keys are those of resnet20; give arch='resnet20:L=…'"),
         ("resnet20", None, "levels L, which the file"),
         ("resnet21", None, "resnet21"),
         ("resnet20:K=4", None, "resnet20:K=4"),

@@ -27,6 +27,11 @@ MAPPING = "give a mapping file as ⟦arch⟧"
 EPSILON = 1e-5  # of BatchNormalization in PyTorch, unless a network says otherwise
 
 
+def has_thresholds(keys: Iterable[str]) -> bool:
+    """Whether a state dict has trained thresholds. keys: its own."""
+    return any(key.rpartition(".")[2] in THRESHOLDS for key in keys)
+
+
 class Layout:
     """Names a state dict's keys in the nodes of a known architecture.
 
@@ -58,7 +63,7 @@ class Layout:
         self.levels = self.number("L", None)
         self.epsilon = self._epsilon()
         self.has_norms = any(key.endswith(".running_mean") for key in keys)
-        self.has_thresholds = any(key.rpartition(".")[2] in THRESHOLDS for key in keys)
+        self.has_thresholds = has_thresholds(keys)
         if self.has_thresholds == (self.levels is None):
             expected = "no levels L, as the file has no trained thresholds"
             if self.has_thresholds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.files.pickles import Unknown
-from eventsnn.readers.torch.layout import EXAMPLE, Layout
+from eventsnn.readers.torch.layout import EXAMPLE, Layout, has_thresholds
 from eventsnn.readers.torch.mobilenets import MobileNetV2
 from eventsnn.readers.torch.resnets import BLOCKS, ResNet
 from eventsnn.readers.torch.tensors import Stored
@@ -61,6 +62,21 @@ def made_of(keys: Mapping[str, Stored | Unknown], name: str, arch: str) -> Made:
     layout = LAYOUTS[kind][0](keys, name, kind, options)
     graph = layout.graph()
     return Made(graph, layout.arrays, "; ".join(layout.notes))
+
+
+def fitting(keys: Mapping[str, Stored | Unknown], name: str) -> str | None:
+    """The first architecture whose keys these are, with the options that it needs, or None.
+
+    keys, name: as for `made_of`. What the file does not tell stays open: L=…, pool=….
+    """
+    levels = "L=1" if has_thresholds(keys) else ""
+    for kind in ARCHITECTURES:
+        for pool in "", "pool=max":
+            options = ",".join(filter(None, (levels, pool)))
+            with suppress(InputError):
+                made_of(keys, name, f"{kind}:{options}")
+                return f"{kind}:{options}".rstrip(":").replace("L=1", "L=…").replace("max", "…")
+    return None
 
 
 def from_of(arch: str) -> str | None:

@@ -12,7 +12,7 @@ of a module and of its parameter. As HDF5 a state dict is written so:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
@@ -24,12 +24,12 @@ import h5py
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Node, Preprocessing
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.files.pickles import Unknown
 from eventsnn.files.reading import check_file, child, json_of
 from eventsnn.readers import native
 from eventsnn.readers.torch.choosing import Chosen, chosen, stripped
-from eventsnn.readers.torch.layouts import ARCHITECTURES, Made, from_of, made_of
+from eventsnn.readers.torch.layouts import ARCHITECTURES, Made, fitting, from_of, made_of
 from eventsnn.readers.torch.saved import Saved
 from eventsnn.readers.torch.tensors import Stored, array_of
 
@@ -37,7 +37,6 @@ from eventsnn.readers.torch.tensors import Stored, array_of
 SPIKING = {
     "graded_spikes_factor": "snnTorch",
     "reset_mechanism_val": "snnTorch",
-    "spike_threshold": "sinabs",
 }
 MAX_KEYS = 20_000  # groups among them
 MAX_DEPTH = 10
@@ -67,7 +66,8 @@ def parse(file: h5py.File, name: str, arch: str | None) -> dict[str, Any]:
     an activation may have its lambda or scale among them. Raises InputError without an
     architecture, and where it does not fit the file.
     """
-    arch = _expected(arch, name)
+    if arch is None:
+        raise _without(_datasets(file), name)
     read = partial(native.array_at, file)
     if arch.endswith(".json"):
         return _fields(_mapping(arch), read, name, arch, "")
@@ -88,9 +88,8 @@ def parse_saved(
     opened: what the file holds, inside a block. name, arch, errors: as for `parse`.
     """
     with opened as saved:
-        if arch is None:  # what holds no state dict of an ANN has no need of one
-            _check_not_spiking(chosen(saved.value, name).keys, name)
-        arch = _expected(arch, name)
+        if arch is None:
+            raise _without(stripped(chosen(saved.value, name).keys), name)
         if arch.endswith(".json"):
             graph = _mapping(arch)
             picked = chosen(saved.value, name, graph.get("from"))
@@ -104,12 +103,16 @@ def parse_saved(
         return _fields(made.graph, _with_made(made, read), name, arch, note)
 
 
-def _expected(arch: str | None, name: str) -> str:
-    """The architecture. Raises InputError where there is none."""
-    if arch is None:
-        do = f"give ⟦arch⟧ {', '.join(ARCHITECTURES)} or a mapping file"
-        raise InputError(name, "the architecture of this PyTorch state dict", "none", do)
-    return arch
+def _without(keys: Mapping[str, Stored | Unknown], name: str) -> InputError:
+    """What to say of a state dict without an architecture."""
+    _check_not_spiking(keys, name)
+    arch = fitting(keys, name)
+    expected = "the architecture of this PyTorch state dict"
+    if arch is not None:
+        found = f"none; its keys are those of {arch.partition(':')[0]}"
+        return InputError(name, expected, found, f"give {named('arch', arch)}")
+    do = f"give ⟦arch⟧ {', '.join(ARCHITECTURES)} or a mapping file"
+    return InputError(name, expected, "none", do)
 
 
 def _check_not_spiking(keys: Iterable[str], name: str) -> None:
