@@ -5,6 +5,7 @@ A file's content tells its kind; its name never does.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import check_file, open_hdf5, told
 from eventsnn.readers import native
+from eventsnn.readers.folders import check_no_folder
 from eventsnn.readers.kinds import BUILT_IN, READERS, REBUILD
 from eventsnn.readers.native import read_native, write_native
 from eventsnn.readers.reader import MAX_NAMES, START, File, Reader
@@ -46,8 +48,8 @@ def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -
     path: the file, whose kind its content tells; or "sample", the bundled network.
     arch: the architecture of a file that holds weights only. Keras: one of
         `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
-        full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
-        `torch.state.parse`.
+        full Keras model is read as that architecture, with its preprocessing, too. PyTorch
+        and safetensors: NAME:OPTION=VALUE,… or a mapping file (.json); see docs/howto/files.md.
     preprocessing: of raw pixels, in place of the file's: an `eventsnn.Preprocessing`, a dict with
         some of scale, mean, std and reverse (the channels: RGB and BGR), or torchvision's
         Normalize; None: what the file says, or else none.
@@ -70,6 +72,7 @@ def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
 
     path, arch: as for `load`, but for "sample". Raises InputError as `load` does.
     """
+    check_no_folder(path)
     check_file(path)
     with open(path, "rb") as opened:
         start = opened.read(START)
@@ -142,8 +145,13 @@ def _no_reader(file: File, kind: Reader | None, others: Mapping[str, Reader]) ->
     words = "" if kind is None else kind.words
     do = "" if kind is None else kind.do
     if file.hdf5 is None:
-        expected = "an HDF5 file or an ONNX model"
+        expected = (
+            "an HDF5 file, a Keras archive, an ONNX model, a PyTorch state dict or safetensors"
+        )
         found = f"{words or 'some other file'}, starting with {file.start[:8]!r}"
+        if kind in BUILT_IN.values():
+            folder = shlex.quote(str(Path(file.path).parent))
+            do = do.replace("FOLDER", folder).replace("FILE", shlex.quote(str(file.path)))
         do = do or "check the path"
     else:
         expected = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -11,20 +13,25 @@ import h5py
 from eventsnn.ann.graph import Graph
 from eventsnn.files.reading import child
 from eventsnn.readers import native
+from eventsnn.readers.folders import ONNX
 from eventsnn.readers.keras import model as keras
+from eventsnn.readers.keras.archive import parse_archive
 from eventsnn.readers.keras.weights import LAYER_GROUPS
 from eventsnn.readers.onnx.model import read_onnx
 from eventsnn.readers.reader import File, Reader, check_reader
-from eventsnn.readers.torch import state
+from eventsnn.readers.tensorflow import is_saved_model
+from eventsnn.readers.torch import safetensors, saved, state
 from eventsnn.registry import Registry
 
 REBUILD = "build a Graph of its layers and save it with eventsnn.save"
-TORCH = (
-    "pickles can run code, so they are not opened: with PyTorch, make the module and give it to "
-    "eventsnn.load_torch, or write its state_dict() into HDF5 key by key and give ⟦arch⟧"
-)
+EXPORTED = "serialized_exported_program.json"
+STATE = "torch.save(net.state_dict(), 'net.pth') and give that with ⟦arch⟧"
 SPIKING = "it is a spiking network already: give the ANN that it was made from"
 NO_NETWORK = "it holds activity and no network: give the network's checkpoint"
+
+# of a pickle: its protocol, and the number with which torch.save begins
+MAGIC = re.compile(rb"\x80[\x01-\x05](\x95.{8})?\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c")
 
 Fields = dict[str, Any]
 
@@ -42,6 +49,19 @@ def _starting(start: bytes) -> Callable[[File], bool]:
 def _holding(end: str) -> Callable[[File], bool]:
     """A test of zip archives by how a name in them ends."""
     return lambda file: file.hdf5 is None and any(name.endswith(end) for name in file.archived)
+
+
+def _is_tar(file: File) -> bool:
+    return file.hdf5 is None and file.start[257:262] == b"ustar"
+
+
+def _saved(open_file: Callable[..., AbstractContextManager[saved.Saved]]) -> Callable[..., Graph]:
+    """A reader of PyTorch's files; open_file: of a path, what it holds inside a block."""
+
+    def read(file: File, arch: str | None) -> Graph:
+        return Graph(**state.parse_saved(open_file(file.path), file.name, arch))
+
+    return read
 
 
 def _fields(parse: Callable[[h5py.File, str, str | None], Fields]) -> Callable[..., Graph]:
@@ -111,14 +131,47 @@ BUILT_IN = {
     "sonata-spikes": Reader(
         "SONATA spikes", _hdf5(lambda file, names: "spikes" in names), do=NO_NETWORK
     ),
+    "safetensors": Reader(
+        "safetensors",
+        lambda file: file.hdf5 is None and safetensors.told(file.start),
+        _saved(safetensors.open_safetensors),
+        takes_arch=True,
+    ),
+    "saved-model": Reader(
+        "TensorFlow's SavedModel",
+        lambda file: file.hdf5 is None and is_saved_model(file.start),
+        do=ONNX.format("saved-model", "FOLDER"),
+    ),
+    "tflite": Reader(
+        "a TFLite model",
+        lambda file: file.hdf5 is None and file.start[4:8] == b"TFL3",
+        do=ONNX.format("tflite", "FILE"),
+    ),
     # the first field of a model, its IR version, comes first
     "onnx": Reader("an ONNX model", _starting(b"\x08"), lambda file, arch: read_onnx(file.path)),
     "keras-archive": Reader(
         "a Keras archive (.keras)",
         _holding("model.weights.h5"),
-        do="open it with Keras and save it as HDF5: model.save('net.h5')",
+        lambda file, arch: Graph(**parse_archive(file.path, arch)),
+        takes_arch=True,
     ),
-    "torch-archive": Reader("a PyTorch file (.pt or .pth)", _holding("data.pkl"), do=TORCH),
+    "torchscript": Reader(
+        "a TorchScript archive",
+        _holding("/constants.pkl"),
+        do=f"with PyTorch, net = torch.jit.load('FILE'), then {STATE}",
+    ),
+    "torch-export": Reader(
+        "an archive of torch.export (.pt2)",
+        lambda file: _holding("/models/model.json")(file) or _holding(EXPORTED)(file),
+        do="with PyTorch, torch.save(torch.export.load('FILE').state_dict, 'net.pth') and give "
+        "that with ⟦arch⟧",
+    ),
+    "torch-archive": Reader(
+        "a PyTorch file (.pt, .pth or .ckpt)",
+        _holding("/data.pkl"),
+        _saved(saved.open_zip),
+        takes_arch=True,
+    ),
     "numpy-archive": Reader(
         "a numpy archive (.npz)",
         _holding(".npy"),
@@ -129,12 +182,39 @@ BUILT_IN = {
         _starting(b"PK\x03\x04"),
         do=REBUILD,
     ),
-    "pickle": Reader("a Python pickle (an older .pt or .pth)", _starting(b"\x80"), do=TORCH),
+    "torch-stream": Reader(
+        "a PyTorch file of versions before 1.6",
+        lambda file: file.hdf5 is None and bool(MAGIC.match(file.start)),
+        _saved(saved.open_stream),
+        takes_arch=True,
+    ),
+    "pickle": Reader(
+        "a Python pickle",
+        _starting(b"\x80"),
+        do=f"it can run code, so it is not opened: load it where it was made, then {STATE}",
+    ),
+    "torch-tar": Reader(
+        "a PyTorch file of versions before 0.1.10, a tar archive",
+        lambda file: _is_tar(file) and file.start[:11] in (b"sys_info\0\0\0", b"./sys_info\0"),
+        do=f"with PyTorch, load it by torch.load, then {STATE}",
+    ),
+    "tar-archive": Reader(
+        "a tar archive", lambda file: _is_tar(file), do="unpack it, and give the file in it"
+    ),
+    "compressed": Reader(
+        "a compressed file",
+        lambda file: file.hdf5 is None and file.start.startswith(COMPRESSED),
+        do="unpack it (gunzip, unxz, bunzip2, unzstd, 7z x), and give the file in it",
+    ),
     "git-lfs": Reader(
         "a Git LFS pointer",
         _starting(b"version https://git-lfs"),
         do="fetch the file itself with git lfs pull",
     ),
-    "web-page": Reader("a web page or XML", _starting(b"<"), do="download the file itself"),
+    "web-page": Reader(
+        "a web page or XML",
+        lambda file: file.hdf5 is None and file.start.lstrip().startswith(b"<"),
+        do="download the file itself: the link leads to a page about it",
+    ),
 }
 READERS: Registry[Reader] = Registry("reader", BUILT_IN, check_reader)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -38,6 +39,8 @@ from eventsnn.files.writing import path_step
 
 FORMAT = "eventsnn.ann"
 VERSION = 1
+# function of (path of a parameter, where, bytes left to read)
+Read = Callable[[str, str, list[int]], NDArray[Any]]
 MAX_JSON = 2**26  # bytes of /graph
 
 
@@ -102,7 +105,7 @@ def parse(file: h5py.File, name: str) -> dict[str, Any]:
         raise InputError(f"{name}: input_shape", expected, short(shape.tolist()))
     graph = _graph_json(file, f"{name}: /graph")
     return {
-        **topology(graph, child(file, "params"), name),
+        **topology(graph, partial(array_at, child(file, "params")), name),
         "input_shape": tuple(int(n) for n in shape),
         "preprocessing": _preprocessing(file, int(shape[0]), name),
         "source": name,
@@ -110,12 +113,12 @@ def parse(file: h5py.File, name: str) -> dict[str, Any]:
     }
 
 
-def topology(graph: Any, params: h5py.Group | None, name: str) -> dict[str, Any]:
+def topology(graph: Any, read: Read, name: str) -> dict[str, Any]:
     """The nodes, input and output that a /graph object lists, as fields of `Graph`.
 
-    graph: what the JSON says. params: the group below which the paths of parameters lie, with
-    datasets of float16, float32 or float64. name: the file's, for messages. Raises InputError for
-    whatever does not fit.
+    graph: what the JSON says. read: function of (path, where, left) that gives the parameter at a
+    path, float32 or float64, as `array_at` does. name: the file's, for messages. Raises InputError
+    for whatever does not fit.
     """
     where = f"{name}: /graph"
     _expect(graph, dict, where, "an object with input, output and nodes")
@@ -123,7 +126,7 @@ def topology(graph: Any, params: h5py.Group | None, name: str) -> dict[str, Any]
     if len(entries) > MAX_NODES:
         raise InputError(where, f"at most {MAX_NODES:,} nodes", f"{len(entries):,}")
     left = [MAX_ARRAYS]
-    nodes = [_node(entry, f"{name}: node {i}", params, left) for i, entry in enumerate(entries)]
+    nodes = [_node(entry, f"{name}: node {i}", read, left) for i, entry in enumerate(entries)]
     return {
         "nodes": tuple(nodes),
         "input": _name(graph.get("input"), f"{where}: input"),
@@ -140,7 +143,7 @@ def _graph_json(file: h5py.File, where: str) -> Any:
     return json_of(read_text(text, where, MAX_JSON).rstrip(b"\0"), where)
 
 
-def _node(entry: Any, where: str, params: h5py.Group | None, left: list[int]) -> Node:
+def _node(entry: Any, where: str, read: Read, left: list[int]) -> Node:
     """The node that an object describes; left: the bytes of parameters that may still be read."""
     _expect(entry, dict, where, "an object")
     name = _name(entry.get("name"), f"{where}: name")
@@ -151,7 +154,10 @@ def _node(entry: Any, where: str, params: h5py.Group | None, left: list[int]) ->
     for key, value in attrs.items():
         _check_attribute(value, f"{where}: {key}")
     paths = _expect(entry.get("params", {}), dict, where, "an object of params")
-    arrays = {role: _array(params, path, f"{where}: {role}", left) for role, path in paths.items()}
+    arrays = {
+        role: read(_name(path, f"{where}: {role}"), f"{where}: {role}", left)
+        for role, path in paths.items()
+    }
     return Node(name, _name(entry.get("op"), f"{where}: op"), inputs, attrs, arrays)
 
 
@@ -163,10 +169,15 @@ def _check_attribute(value: Any, where: str) -> None:
             raise InputError(where, expected, short(item))
 
 
-def _array(params: h5py.Group | None, path: Any, where: str, left: list[int]) -> NDArray[Any]:
-    """The parameter at a path below `params`, float32 or float64."""
+def array_at(params: h5py.Group | None, path: str, where: str, left: list[int]) -> NDArray[Any]:
+    """The parameter at a path below a group, float32 or float64.
+
+    params: the group, or None where the file has none. path: names between slashes. where: for
+    messages. left: as in `read_array`. Raises InputError where there is no dataset, and as
+    `read_array` does.
+    """
     found: Any = params
-    for step in _name(path, where).split("/"):
+    for step in path.split("/"):
         good = step.strip(".") and isinstance(found, h5py.Group)
         found = child(found, step) if good else None
     if not isinstance(found, h5py.Dataset) or found.shape is None:

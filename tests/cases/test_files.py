@@ -1,4 +1,4 @@
-"""Cases from public reports: kinds of files. What is marked xfail is still wrong."""
+"""Cases from public reports: kinds of files."""
 
 import json
 import zipfile
@@ -44,19 +44,7 @@ def keras_archive(folder):
     return folder / "net.json", folder / "net.weights.h5"
 
 
-@pytest.mark.parametrize(
-    "packed",
-    [
-        pytest.param(False, id="unpacked"),
-        pytest.param(
-            True,
-            id="packed",
-            marks=pytest.mark.xfail(
-                strict=True, reason=".keras is refused, though unpacked it is read"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("packed", [False, True], ids=["unpacked", "packed"])
 def test_a_keras_archive_is_read_as_what_is_in_it(packed, tmp_path):
     config, weights = keras_archive(tmp_path)
     if packed:
@@ -79,14 +67,12 @@ def test_a_keras_archive_is_read_as_what_is_in_it(packed, tmp_path):
             b"\x08\x01\x12\x02\x0a\x00",
             ["SavedModel"],
             id="SavedModel",
-            marks=pytest.mark.xfail(strict=True, reason="a SavedModel is taken for an ONNX model"),
         ),
         pytest.param(
             "net.tflite",
             b"\x1c\x00\x00\x00TFL3" + bytes(24),
             ["TFLite", "TensorFlow Lite"],
             id="TFLite",
-            marks=pytest.mark.xfail(strict=True, reason="a TFLite model is called some other file"),
         ),
     ],
 )
@@ -95,8 +81,7 @@ def test_files_of_tensorflow_are_named(name, data, words, tmp_path):
     assert read_or_refused(lambda: load(tmp_path / name), *words) is None
 
 
-@pytest.mark.xfail(strict=True, reason="safetensors is called some other file")
-def test_safetensors_are_read_as_a_state_dict_or_named(tmp_path):
+def test_safetensors_are_read_as_a_state_dict(tmp_path):
     arch = mapping(tmp_path / "arch.json")
     arrays = {
         "stem.weight": random(3, 2, 3, 3),
@@ -112,5 +97,4 @@ def test_safetensors_are_read_as_a_state_dict_or_named(tmp_path):
     path = tmp_path / "net.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
     expected = load(write(tmp_path / "net.h5", arrays), arch)
-    graph = read_or_refused(lambda: load(path, arch), "safetensors")
-    assert graph is None or graph.hash == expected.hash
+    assert load(path, arch).hash == expected.hash

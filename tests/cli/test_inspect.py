@@ -67,8 +67,9 @@ def test_weights_need_an_architecture(capsys, tmp_path):
 @pytest.mark.parametrize(
     "member, kind",
     [
-        ("model.weights.h5", "a Keras archive (.keras)"),
-        ("archive/data.pkl", "a PyTorch file"),
+        ("model.weights.h5", "config.json in the archive"),
+        ("archive/data.pkl", "net.h5: data.pkl: expected a whole pickle"),
+        ("archive/constants.pkl", "a TorchScript archive"),
         ("x_train.npy", "a numpy archive"),
         ("readme.txt", "a zip archive"),
     ],

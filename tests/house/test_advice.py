@@ -18,7 +18,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))]
 OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py")  # and of the room runs
-OTHERS = {"--inputs-as-nchw"}  # tf2onnx's
+OTHERS = {"--inputs-as-nchw", "--output"}  # tf2onnx's
 PLUGINS = {"hdf5plugin"}  # packages for what h5py lacks
 
 

@@ -78,7 +78,9 @@ def test_operators_and_thresholds(name, kinds):
     assert " ".join(f"{op} {n}" for op, n in graph.count_operators().items()) == kinds
     for node in graph.activations:
         assert node.attrs == {"levels": 4, "lambda": float(arrays[f"{node.name}.thresh"][0])}
-    assert graph.meta == {"arch": ARCH[name].partition(":")[0]} and graph.parameters == sum(
+    assert graph.meta["arch"] == ARCH[name].partition(":")[0]
+    assert "epsilon is taken to be 1e-05" in graph.meta["note"]
+    assert graph.parameters == sum(
         value.size
         for key, value in arrays.items()
         if not key.endswith(("thresh", "num_batches_tracked"))
@@ -247,17 +249,17 @@ def without(key):
 @pytest.mark.parametrize(
     "arch, edit, found",
     (
-        (None, None, "give arch vgg16, resnet18, resnet20, resnet34 or a mapping file"),
+        (None, None, "its keys are those of resnet20; give arch='resnet20:L=…'"),
         ("resnet20", None, "levels L, which the file"),
         ("resnet21", None, "resnet21"),
         ("resnet20:K=4", None, "resnet20:K=4"),
         ("resnet20:L=0", None, "whole number from 1 as L, found 0"),
         ("resnet20:L=x", None, "found x"),
-        ("resnet20:L=4,pool=max", None, "size (ResNets)"),
-        ("vgg16:L=4,size=3", None, "pool (vgg16)"),
+        ("resnet20:L=4,pool=max", None, "leave pool out"),
+        ("vgg16:L=4,size=3", None, "pool (VGGs, ResNets)"),
         ("resnet18:L=4", None, "residual_function"),
         ("vgg16:L=4", None, "before each norm and activation, found 'conv2_x.0.act'"),
-        ("resnet20:L=4", without("fc.weight"), "a dataset 'fc.weight', as resnet20 has"),
+        ("resnet20:L=4", without("fc.weight"), "a tensor 'fc.weight', as resnet20 has"),
         ("resnet20:L=4", without("conv1.1.running_var"), "'conv1.1.running_var'"),
         (
             "resnet20:L=4",

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from support import mutants
+from support import archive_mutants, mutants
 
 from eventsnn.ann.graph import Graph
 from eventsnn.exceptions import InputError
@@ -26,7 +26,19 @@ from eventsnn.readers import load, read_native, write_native
 # seconds of computing and of the clock; bytes beside what the process has when it starts
 LIMIT, WAIT, ROOM = 20, 300, 2**30
 START = 900  # seconds, in which a worker imports and compiles
-SEEDS_OF_KIND = {"native": 5, "mapping": 3, "keras": 6, "keras weights": 3, "torch": 1, "onnx": 4}
+SEEDS_OF_KIND = {
+    "native": 5,
+    "mapping": 3,
+    "keras": 6,
+    "keras weights": 3,
+    "torch": 1,
+    "onnx": 4,
+    "keras archive": 3,
+    "torch zip": 3,
+    "torch stream": 2,
+    "safetensors": 2,
+}
+ARCHIVES = ("keras archive", "torch zip", "torch stream", "safetensors")
 
 
 def one_line(error):
@@ -38,7 +50,8 @@ class Reader:
     """Makes mutants in a folder of its own, and reads them."""
 
     def __init__(self, folder):
-        self.folder, self.seeds = Path(folder), mutants.seeds(Path(folder))
+        self.folder = Path(folder)
+        self.seeds = mutants.seeds(self.folder) + archive_mutants.seeds(self.folder)
         self.kinds = [
             kind for kind in SEEDS_OF_KIND if any(seed.kind == kind for seed in self.seeds)
         ]
@@ -73,6 +86,10 @@ class Reader:
         if rng.random() < 0.5:
             data = mutants.damage_bytes(seed.data, [other.data for other in self.seeds], rng)
             return seed, "bytes", *self.write(seed, name, data), mutants.ANY
+        if seed.kind in ARCHIVES:
+            others = [other.data for other in self.seeds]
+            data, expected = archive_mutants.damage(seed, others, rng)
+            return seed, "structure", *self.write(seed, name, data), expected
         if seed.kind == "onnx":
             data, expected = mutants.damage_onnx(seed.data, rng)
             return seed, "a model", *self.write(seed, name, data), expected
