@@ -436,8 +436,11 @@ REFUSED = {
         {"c": np.float32(0)},
         "BatchNormalization (y): expected finite values",
     ),
-    "clip from 1": ("y = Clip(x, l)", {"l": np.float32(1)}, "a lower limit of 1.0"),
-    "clip without limits": ("y = Clip(x)", {}, "a lower limit of None"),
+    "clip to nothing": (
+        "y = Clip(x, l, l)",
+        {"l": np.float32(1)},
+        "limits of 1 and 1 leave one value",
+    ),
     "clip of many": ("y = Clip(x, l)", {"l": np.zeros(2, np.float32)}, "Clip (y)"),
     "ceil mode": (
         "y = MaxPool<kernel_shape=[2,2], strides=[5,5], ceil_mode=1>(x)",
