@@ -19,8 +19,8 @@ from eventsnn.ann.windows import MAX_ELEMENTS
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
-from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Builder, Output, some
+from eventsnn.readers.torch.calls import FAILURES, Calls, base_of, values_in
 from eventsnn.readers.torch.comparing import (
     ROUNDED,
     TOLERANCE,
@@ -30,13 +30,13 @@ from eventsnn.readers.torch.comparing import (
     is_small,
 )
 from eventsnn.readers.torch.copying import doubles, in_64_bits, not_numbers
-from eventsnn.readers.torch.operators import FUNCTIONS, MODULES, array
+from eventsnn.readers.torch.operators import FUNCTIONS
 from eventsnn.readers.torch.tracing import one_input, trace
+from eventsnn.readers.views import View
 
 NAME = "load_torch"
 # class of a module -> function of such a module that returns (operator, attributes)
 Activations = Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]]
-FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 VALUES = 1000  # at least, on which an activation is compared with what the table says of it
 MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's border
 FAILED = object()  # stands for what torch could not compute
@@ -55,8 +55,9 @@ def load_torch(
     module: the network, which stays as it is; torch.compile's and DataParallel's wrappers are
     looked through. It must do the same operations for every image, on one input. Hooks and
     operations in place are read in torch's own order, weights that the forward pass computes are
-    constants. input_shape: (C, H, W), or (N,) for a module on vectors [batch, N]. activations:
-    class of a module -> function that takes such a module and returns (operator, attributes), for
+    constants. input_shape: (C, H, W); (C, L) for a module on sequences [batch, C, L], which the
+    graph takes as images of height 1; or (N,) for one on vectors [batch, N]. activations: class of
+    a module -> function that takes such a module and returns (operator, attributes), for
     activations of one's own. For a QCFS class with a threshold and L levels:
 
         load_torch(net, (3, 32, 32), activations={IF: lambda m: ("QCFS", {"lambda": float(m.thresh),
@@ -73,8 +74,10 @@ def load_torch(
     one for everything that has no spiking form; for weights that are not numbers; for the first
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
-    if len(input_shape) not in (1, 3) or not all(n > 0 for n in input_shape):
-        expected = "three positive sizes (C, H, W), or one, (N,), for vectors"
+    if not 1 <= len(input_shape) <= 3 or not all(n > 0 for n in input_shape):
+        expected = (
+            "positive sizes: (C, H, W) of images, (C, L) of sequences, or (N,) of vectors"
+        )
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
     try:
         import torch.fx
@@ -128,10 +131,10 @@ class _Reader:
         self.refusing: dict[str, Any] = {}
         name = type(module).__name__
         where = f"{NAME}: {name}"
-        channels, height, width = (*input_shape, 1, 1)[:3]
-        self.builder = Builder(name, one_input(torch, module, where), (channels, height, width))
+        self.builder = Builder(name, one_input(torch, module, where), _as_map(input_shape))
         pixels, self.group = images(self.builder.input_shape, preprocessing)
         self.x = torch.from_numpy(pixels.reshape(-1, *input_shape))
+        self.calls = Calls(torch, self.builder, self.x)
         self.failure = ""
         self.expected = self._expected()
         self.trace = trace(torch, module, tuple(activations), where)
@@ -170,7 +173,8 @@ class _Reader:
                 if last[earlier] <= number and node.op != "output":
                     self.tensors.pop(earlier, None)
                     self.versions.pop(earlier, None)
-            used = {v for n, v in self.values.items() if last[n] > number and isinstance(v, str)}
+            later = [v for n, v in self.values.items() if last[n] > number]
+            used = {str(base_of(v)) for v in values_in(later)}
             self.arrays = {name: a for name, a in self.arrays.items() if name in used}
         self._forget_unused(nodes)
         if not isinstance(result, Output):
@@ -236,14 +240,24 @@ class _Reader:
         if not isinstance(tensor, self.torch.Tensor):
             return
         self.versions[node] = tensor._version
-        if not isinstance(result, Output) or self.builder.shapes[result] is None:
+        if not isinstance(result, (Output, View)):
+            return
+        base = base_of(result)
+        shape = self.builder.shapes[base]
+        if shape is None:
             return
         expected = tensor.detach().numpy()
-        if computed is not None:
+        if isinstance(result, View):
+            in_order = result.index.size == math.prod(shape) == expected[:1].size
+            if not in_order or (result.index.ravel() != np.arange(result.index.size)).any():
+                return
+        if isinstance(result, View) or node.op == "output":
+            expected = _in_shape(expected, shape)
+        if computed is not None and computed.name == base:
             off = computed.deviation(expected, self.group)
             if not off <= TOLERANCE:
-                self.differing.append((node, str(result), off))
-        self.arrays[str(result)] = expected
+                self.differing.append((node, str(base), off))
+        self.arrays[str(base)] = expected
 
     def _follow_change(self, node: Any, earlier: list[Any]) -> None:
         """What an operation in place changes: earlier tensors that are used later."""
@@ -296,11 +310,12 @@ class _Reader:
 
     def _compare_with_module(self, graph: Graph) -> None:
         """Raises InputError if the trace, or the graph, gives another output than the module."""
-        expected = self.expected.detach().numpy()
+        shape = graph.shapes[graph.output]
+        expected = _in_shape(self.expected.detach().numpy(), shape)
         traced = self.tensors.get(self.trace.nodes[-1], FAILED)
         is_traced = isinstance(traced, self.torch.Tensor)
         if is_traced:
-            off = deviation(traced.detach().numpy(), expected, self.group)
+            off = deviation(_in_shape(traced.detach().numpy(), shape), expected, self.group)
             if not off <= TOLERANCE:
                 raise self._differs(self._first_differing(), off)
         if is_traced and not is_small(graph.input_shape):
@@ -363,11 +378,13 @@ class _Reader:
         if args:
             return args[0]
         x = Output(self.builder.input)
+        if self.x.ndim == 3:  # sequences, which the graph has as (C, 1, L)
+            return self.calls.mover.as_sequence(x, x)
         is_vector = self.x.ndim == 2  # which the graph has as (N, 1, 1)
         return self.builder.add(f"{x}.flat", "Flatten", [x]) if is_vector else x
 
     def _on_output(self, node: Any, args: Any, kwargs: Any) -> Any:
-        return args[0]
+        return self.calls.mover.placed(args[0]) if values_in(args[0]) == [args[0]] else args[0]
 
     def _on_get_attr(self, node: Any, args: Any, kwargs: Any) -> Any:
         return operator.attrgetter(node.target)(self.trace.root)
@@ -386,15 +403,16 @@ class _Reader:
             ),
             None,
         )
-        make = self._own(own) if own else MODULES.get(kind or "")
         name = node.target or node.name
-        return self._call(make, name, type(module).__name__, (*args, module), kwargs)
+        if own:
+            return self.calls.call(self._own(own), name, type(module).__name__, (*args, module), {})
+        if kind is None:
+            return self.calls.call(None, name, type(module).__name__, args, kwargs)
+        return self.calls.module(name, module, kind, args, kwargs)
 
     def _on_call_function(self, node: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(node.target, "__name__", str(node.target))
-        if name == "getattr" and args[1] in ("dtype", "device") and _outputs(args):
-            return getattr(self.x, args[1])
-        if not _outputs((args, kwargs)):
+        if not values_in((args, kwargs)):
             try:
                 return node.target(*args, **kwargs)  # arithmetic of sizes and other constants
             except FAILURES as error:
@@ -404,34 +422,19 @@ class _Reader:
                     f"{name}: {told(error)}",
                 ) from error
         place = getattr(node.target, "__module__", None) or "torch"
-        make = (
-            FUNCTIONS.get(name)
-            if place.split(".")[0] in ("torch", "_operator", "builtins")
-            else None
-        )
-        return self._call(make, node.name, name, args, kwargs)
+        if place.split(".")[0] not in ("torch", "_operator", "builtins"):
+            return self.calls.call(None, node.name, name, args, kwargs)
+        return self.calls.function(node.name, name, node.target, args, kwargs)
 
     def _on_call_method(self, node: Any, args: Any, kwargs: Any) -> Any:
-        if not _outputs((args, kwargs)):
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
         name = node.target
+        if not values_in((args, kwargs)):
+            return getattr(args[0], name)(*args[1:], **kwargs)
         if name.startswith("__r") and name[3:-2] in FUNCTIONS:  # 1 - x, of a tensor 1
             name, args = name[3:-2], args[::-1]
         name = name.strip("_") if name.startswith("__") else name
-        return self._call(FUNCTIONS.get(name), node.name, name, args, kwargs)
-
-    def _call(self, make: Any, name: str, op: Any, args: Any, kwargs: Any) -> Any:
-        """What `make` makes of the arguments, or a refusal."""
-        builder = self.builder
-        if make is None:
-            return builder.refuse(name, op, why_not(op, "nothing here computes it"))
-        if any(builder.shapes[output] is None for output in _outputs((args, kwargs))):
-            return builder.unknown(name)
-        args, kwargs = _arrays(self.torch, (args, kwargs))
-        try:
-            return make(builder, name, *args, **kwargs)
-        except FAILURES as error:
-            return builder.refuse(name, op, told(error))
+        method = getattr(self.torch.Tensor, name, None)
+        return self.calls.function(node.name, name, method, args, kwargs)
 
     def _own(self, describe: Any) -> Any:
         """The maker of an activation that the user's table describes; the module itself is asked
@@ -485,14 +488,15 @@ class _Reader:
             )
 
 
-def _outputs(value: Any) -> Any:
-    """The outputs of the graph among (nested) arguments."""
-    if isinstance(value, Output):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, (dict, tuple, list)):
-        return []
-    return [output for item in items for output in _outputs(item)]
+def _in_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A batch in the shape that its images have in the graph, where it is as large."""
+    return array.reshape(len(array), *shape) if array[:1].size == math.prod(shape) else array
+
+
+def _as_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(C, H, W) of images; (C, 1, L) of sequences, (N, 1, 1) of vectors."""
+    channels, height, width = (*shape, 1, 1)[:3]
+    return (channels, 1, height) if len(shape) == 2 else (channels, height, width)
 
 
 def _holds(wanted: object, value: Any) -> bool:
@@ -502,17 +506,6 @@ def _holds(wanted: object, value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return any(_holds(wanted, item) for item in value)
     return value is wanted
-
-
-def _arrays(torch: Any, value: Any) -> Any:
-    """(Nested) arguments with arrays in place of tensors."""
-    if isinstance(value, torch.Tensor):
-        return array(value)
-    if type(value) in (tuple, list):
-        return type(value)(_arrays(torch, item) for item in value)
-    if isinstance(value, dict):
-        return {key: _arrays(torch, item) for key, item in value.items()}
-    return value
 
 
 def _is_flat(tensor: Any, whole: Any) -> bool:
