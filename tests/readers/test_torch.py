@@ -237,7 +237,7 @@ class Two(nn.Module):
             ("the batch's statistics",),
         ),
         (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), ("ceil_mode 0",)),
-        (nn.Sequential(nn.MaxPool2d(3, return_indices=True)), ("indices",)),
+        (Function(lambda x: F.max_pool2d(x, 3, return_indices=True)[0]), ("indices",)),
         (nn.Sequential(nn.Linear(6, 3)), ("of 6 values, where the last axis has 8: flatten",)),
         (Function(lambda x: x.clamp(1, 0)), ("limits of 1 and 0 leave one value",)),
         (Function(lambda x: x * x), ("of two outputs",)),

@@ -61,7 +61,9 @@ class Calls:
                 return args[0]
         try:
             if axes == 3 or (axes > 4 and plain in moving.EACH):
-                return self._reshaped(make, name, args, kwargs, shapes)
+                make = operators.SEQUENCES.get(op, make)
+                raised = axes == 3 and plain in moving.EACH
+                return self._reshaped(make, name, args, kwargs, shapes, raised)
             args, kwargs = self._placed((args, kwargs))
             if unknown(builder, (args, kwargs)):
                 return builder.unknown(name)
@@ -70,16 +72,27 @@ class Calls:
             return builder.refuse(name, op, told(error))
 
     def _reshaped(
-        self, make: Callable[..., Any], name: str, args: Any, kwargs: Any, shapes: Any
+        self,
+        make: Callable[..., Any],
+        name: str,
+        args: Any,
+        kwargs: Any,
+        shapes: set[tuple[int, ...]],
+        raised: bool,
     ) -> Any:
-        """What `make` makes of sequences, or of other shapes value by value."""
+        """What `make` makes of sequences, or of other shapes value by value.
+
+        raised: whether constants are arrays beside the values of sequences.
+        """
         axes = max(map(len, shapes))
         if axes > 4 and len(shapes) > 1:
             return self.builder.refuse(name, "broadcast", f"of shapes {sorted(shapes)}")
         args, kwargs = self._placed((args, kwargs))
         if unknown(self.builder, (args, kwargs)):
             return self.builder.unknown(name)
-        made = make(self.builder, name, *self._raised(args, axes), **self._raised(kwargs, axes))
+        if raised:
+            args, kwargs = self._raised(args), self._raised(kwargs)
+        made = make(self.builder, name, *args, **kwargs)
         shape = self.builder.shapes.get(made) if isinstance(made, Output) else None
         if shape is None:
             return made
@@ -87,13 +100,13 @@ class Calls:
             return self.mover.as_sequence(name, made)
         return self.mover.seen(name, made, next(iter(shapes)))
 
-    def _raised(self, value: Any, axes: int) -> Any:
+    def _raised(self, value: Any) -> Any:
         """(Nested) arguments whose constants have the axes of what sequences become."""
         if isinstance(value, dict):
-            return {key: self._raised(item, axes) for key, item in value.items()}
+            return {key: self._raised(item) for key, item in value.items()}
         if type(value) in (tuple, list):
-            return type(value)(self._raised(item, axes) for item in value)
-        if axes == 3 and isinstance(value, np.ndarray) and 2 <= value.ndim <= 3:
+            return type(value)(self._raised(item) for item in value)
+        if isinstance(value, np.ndarray) and 2 <= value.ndim <= 3:
             return value[..., None, :]
         return value
 
@@ -167,9 +180,7 @@ class Calls:
             return shape if at is None else shape[at]
         return math.prod(shape) if op in ("numel", "nelement") else len(shape)
 
-    def _pad(
-        self, name: str, x: Value, pad: Any, mode: str = "constant", value: Any = None
-    ) -> Any:
+    def _pad(self, name: str, x: Value, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         return self.mover.padded(name, x, pad, mode, value)
 
     def _over_axes(
@@ -221,9 +232,7 @@ class Calls:
                 return self.mover.moved(name, module.forward, (x,), {})
             if kind in operators.PADS:
                 mode = operators.PADS[kind]
-                return self.mover.padded(
-                    name, x, module.padding, mode, getattr(module, "value", 0)
-                )
+                return self.mover.padded(name, x, module.padding, mode, getattr(module, "value", 0))
             if kind == "Linear" and len(self.mover.shape(x)) > 2:
                 return self._linear(name, x, module.weight, module.bias)
             if getattr(module, "padding_mode", "zeros") != "zeros":

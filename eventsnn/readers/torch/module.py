@@ -30,6 +30,7 @@ from eventsnn.readers.torch.comparing import (
     is_small,
 )
 from eventsnn.readers.torch.copying import doubles, in_64_bits, not_numbers
+from eventsnn.readers.torch.endings import chosen, note_of
 from eventsnn.readers.torch.operators import FUNCTIONS
 from eventsnn.readers.torch.tracing import one_input, trace
 from eventsnn.readers.views import View
@@ -49,6 +50,7 @@ def load_torch(
     *,
     activations: Activations | None = None,
     preprocessing: Any = None,
+    output: str | int | None = None,
 ) -> Graph:
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode.
 
@@ -67,7 +69,8 @@ def load_torch(
     QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what is
     done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean, std and reverse,
     as in {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
-    behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are.
+    behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are. output:
+    which of a module's outputs: its place from 0, or its name in a dict; None: the only one.
 
     The graph is compared with a copy of the module in float64, node by node, on images with pixels
     from 0 to 255 and from 0 to 1 (without a preprocessing from -1 to 1, too). Raises InputError,
@@ -75,9 +78,7 @@ def load_torch(
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
     if not 1 <= len(input_shape) <= 3 or not all(n > 0 for n in input_shape):
-        expected = (
-            "positive sizes: (C, H, W) of images, (C, L) of sequences, or (N,) of vectors"
-        )
+        expected = "positive sizes: (C, H, W) of images, (C, L) of sequences, or (N,) of vectors"
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
     try:
         import torch.fx
@@ -98,16 +99,19 @@ def load_torch(
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
-            return _Reader(torch, copied, input_shape, activations or {}, preprocessing).read()
+            table = activations or {}
+            end = None if output is None else str(output)
+            return _Reader(torch, copied, input_shape, table, preprocessing, end).read()
 
 
 class _Reader:
     """Goes through a traced module, operation by operation, beside torch itself.
 
     values: node of the trace -> an `Output` of the graph, or a tensor or object known already.
-    tensors: node of the trace -> what torch computes there, or FAILED. arrays: name of the graph's
-    nodes -> what they have to give. differing: (node of the trace, name, deviation) where the graph
-    gives something else. changing: nodes that change a tensor that is used later.
+    tensors: node of the trace -> what torch computes there, or FAILED. ended: those behind an
+    activation that is left out at the end -> what torch computes with it. arrays: name of the
+    graph's nodes -> what they have to give. differing: (node of the trace, name, deviation) where
+    the graph gives something else. changing: nodes that change a tensor that is used later.
     """
 
     def __init__(
@@ -117,13 +121,17 @@ class _Reader:
         input_shape: tuple[int, ...],
         activations: Activations,
         preprocessing: Preprocessing,
+        output: str | None,
     ) -> None:
         self.torch = torch
         self.module = module
         self.activations = activations
         self.preprocessing = preprocessing
+        self.output = output
         self.values: dict[Any, Any] = {}
         self.tensors: dict[Any, Any] = {}
+        self.ended: dict[Any, Any] = {}
+        self.note = ""
         self.versions: dict[Any, int] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
         self.differing: list[tuple[Any, str, float]] = []
@@ -142,7 +150,9 @@ class _Reader:
     def _expected(self) -> Any:
         """The module's own output, or FAILED."""
         try:
-            return self.module(self.x.clone())
+            return self._chosen(self.module(self.x.clone()))
+        except InputError:
+            raise
         except Exception as error:  # whatever the user's own code raises
             try:
                 found = self.module(self.x[:1].clone())
@@ -150,21 +160,29 @@ class _Reader:
                 self.failure = told(error)
                 return FAILED
             self.x = self.x[:1]  # a module for one image at a time
-            return found
+            return self._chosen(found)
+
+    def _chosen(self, value: Any) -> Any:
+        """Of what the module returns, the tensor that is meant."""
+        where = f"{NAME}: {self.builder.source}"
+        return chosen(value, self.output, where, lambda x: isinstance(x, self.torch.Tensor))
 
     def read(self) -> Graph:
         """The Graph."""
         nodes = self.trace.nodes
         order = {node: number for number, node in enumerate(nodes)}
         last = {node: max((order[user] for user in node.users), default=-1) for node in nodes}
-        result = None
+        result: Any = None
         for number, node in enumerate(nodes):
             before = {name for names in self.builder.refused.values() for name in names}
             made = len(self.builder.nodes)
             args, kwargs = self.torch.fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
             result = self.values[node] = getattr(self, f"_on_{node.op}")(node, args, kwargs)
             computed = self._computed(made)
-            self.tensors[node] = self._run(node)
+            self.tensors[node] = self._run(node, self.tensors)
+            if node in self.ended or any(n in self.ended for n in node.all_input_nodes):
+                real = self.ended | {n: t for n, t in self.tensors.items() if n not in self.ended}
+                self.ended[node] = self._run(node, real)
             self._compare_with_torch(node, result, computed)
             self._follow_change(node, [n for n in nodes[:number] if last[n] > number])
             for names in self.builder.refused.values():
@@ -177,10 +195,6 @@ class _Reader:
             used = {str(base_of(v)) for v in values_in(later)}
             self.arrays = {name: a for name, a in self.arrays.items() if name in used}
         self._forget_unused(nodes)
-        if not isinstance(result, Output):
-            raise InputError(
-                self.builder.source, "a module that returns one tensor", type(result).__name__
-            )
         return self._checked(result)
 
     def _forget_unused(self, nodes: list[Any]) -> None:
@@ -199,19 +213,24 @@ class _Reader:
 
     # --- torch's own values --------------------------------------------------------------------
 
-    def _run(self, node: Any) -> Any:
-        """What torch computes for a node of the trace; FAILED where it cannot."""
+    def _run(self, node: Any, tensors: Mapping[Any, Any]) -> Any:
+        """What torch computes for a node of the trace; FAILED where it cannot.
+
+        tensors: of the nodes before. An activation at the end is computed for those that have it.
+        """
+        if node in self.ended and tensors is self.tensors:
+            return tensors[node.all_input_nodes[0]]
         if node.op == "placeholder":
             return self.x.clone()
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.trace.root)
         args, kwargs = self.torch.fx.map_arg(
-            (node.args, node.kwargs), lambda n: self.tensors.get(n, FAILED)
+            (node.args, node.kwargs), lambda n: tensors.get(n, FAILED)
         )
         if _holds(FAILED, (args, kwargs)):
             return FAILED
         if node.op == "output":
-            return args[0]
+            return self._chosen(args[0])
         try:
             if node.op == "call_module":  # its hooks stand in the trace
                 return self.module.get_submodule(node.target).forward(*args, **kwargs)
@@ -295,7 +314,7 @@ class _Reader:
         graph = self.builder.graph(
             str(result),
             preprocessing=self.preprocessing,
-            meta={"arch": self.builder.source},
+            meta={"arch": self.builder.source} | ({"note": self.note} if self.note else {}),
         )
         if not isinstance(self.expected, self.torch.Tensor):
             shape = list(self.x.shape[1:])
@@ -312,7 +331,8 @@ class _Reader:
         """Raises InputError if the trace, or the graph, gives another output than the module."""
         shape = graph.shapes[graph.output]
         expected = _in_shape(self.expected.detach().numpy(), shape)
-        traced = self.tensors.get(self.trace.nodes[-1], FAILED)
+        end = self.trace.nodes[-1]
+        traced = self.ended.get(end, self.tensors.get(end, FAILED))
         is_traced = isinstance(traced, self.torch.Tensor)
         if is_traced:
             off = deviation(_in_shape(traced.detach().numpy(), shape), expected, self.group)
@@ -322,6 +342,8 @@ class _Reader:
             return  # each node is right, and another pass takes long
         if is_traced and any(node.op in ROUNDED for node in graph.nodes):
             return  # each node is right; all of them together may round to other levels
+        if end in self.ended:
+            expected = _in_shape(self.tensors[end].detach().numpy(), shape)
         x = self.x.numpy().reshape(-1, *graph.input_shape)
         with np.errstate(all="ignore"):
             found = forward(graph, x, dtype=np.float64)[graph.output]
@@ -360,7 +382,7 @@ class _Reader:
                 handle.remove()
         self.x, self.tensors = self.x[:1], {}
         for node in self.trace.nodes:
-            tensor = self.tensors[node] = self._run(node)
+            tensor = self.tensors[node] = self._run(node, self.tensors)
             for path in self.trace.ends.get(node, ()):
                 output = own.get(path) and own[path].pop(0)
                 if not isinstance(output, self.torch.Tensor) or tensor is FAILED:
@@ -384,7 +406,9 @@ class _Reader:
         return self.builder.add(f"{x}.flat", "Flatten", [x]) if is_vector else x
 
     def _on_output(self, node: Any, args: Any, kwargs: Any) -> Any:
-        return self.calls.mover.placed(args[0]) if values_in(args[0]) == [args[0]] else args[0]
+        where = f"{NAME}: {self.builder.source}"
+        value = chosen(args[0], self.output, where, lambda x: isinstance(x, (Output, View)))
+        return self.calls.mover.placed(value)
 
     def _on_get_attr(self, node: Any, args: Any, kwargs: Any) -> Any:
         return operator.attrgetter(node.target)(self.trace.root)
@@ -404,6 +428,8 @@ class _Reader:
             None,
         )
         name = node.target or node.name
+        if not own and self._ends(node, kind or ""):
+            return args[0]
         if own:
             return self.calls.call(self._own(own), name, type(module).__name__, (*args, module), {})
         if kind is None:
@@ -424,7 +450,17 @@ class _Reader:
         place = getattr(node.target, "__module__", None) or "torch"
         if place.split(".")[0] not in ("torch", "_operator", "builtins"):
             return self.calls.call(None, node.name, name, args, kwargs)
+        if self._ends(node, name):
+            return args[0]
         return self.calls.function(node.name, name, node.target, args, kwargs)
+
+    def _ends(self, node: Any, name: str) -> bool:
+        """Whether a node is an activation at the end that is left out; it is noted then."""
+        note = note_of(node, name)
+        if note:
+            self.note = note
+            self.ended[node] = FAILED  # until it is computed
+        return bool(note)
 
     def _on_call_method(self, node: Any, args: Any, kwargs: Any) -> Any:
         name = node.target
@@ -433,6 +469,8 @@ class _Reader:
         if name.startswith("__r") and name[3:-2] in FUNCTIONS:  # 1 - x, of a tensor 1
             name, args = name[3:-2], args[::-1]
         name = name.strip("_") if name.startswith("__") else name
+        if self._ends(node, name):
+            return args[0]
         method = getattr(self.torch.Tensor, name, None)
         return self.calls.function(node.name, name, method, args, kwargs)
 

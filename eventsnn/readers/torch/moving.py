@@ -72,7 +72,7 @@ class Mover:
             index = x.index
             if index.ndim == 3:
                 index = index[:, :, None]
-            elif index.ndim > 4:
+            elif index.ndim > 4 or index.shape == (1,):
                 index = index.reshape(len(index), -1)
             name = self.names.get(x, f"{x.base}.view")
             self.made[x] = place(self.builder, name, View(x.base, index))
@@ -126,8 +126,7 @@ class Mover:
         bases = list(dict.fromkeys(v.base for v in views))
         start = dict(zip(bases, np.cumsum([0, *map(self._size, bases)]).tolist()))
         index = {
-            x: np.where(v.index < 0, v.index, v.index + start[v.base])
-            for x, v in zip(given, views)
+            x: np.where(v.index < 0, v.index, v.index + start[v.base]) for x, v in zip(given, views)
         }
         if len(bases) == 1:
             return index, bases[0]
@@ -188,9 +187,7 @@ class Mover:
 
         return self.placed(turned), back
 
-    def over_axes(
-        self, name: str, x: Value, axes: Sequence[int], keep: bool, op: str
-    ) -> Value:
+    def over_axes(self, name: str, x: Value, axes: Sequence[int], keep: bool, op: str) -> Value:
         """The mean or the maximum over axes other than the batch's.
 
         name: of the nodes. x: an output or view. axes: numbers of axes; none for all. keep: whether

@@ -108,10 +108,10 @@ def conv1d(
     dilation: Any = 1,
     groups: Any = 1,
 ) -> Output:
-    sizes = [(1, _ints(_pair(size))[1]) for size in (stride, dilation)]
+    stride, dilation = ((1, _ints(_pair(size))[-1]) for size in (stride, dilation))
     if not isinstance(padding, str):
         padding = (0, _ints(_pair(padding))[-1])
-    return conv2d(b, name, x, weight[:, :, None], bias, sizes[0], padding, sizes[1], groups)
+    return conv2d(b, name, x, weight[:, :, None], bias, stride, padding, dilation, groups)
 
 
 def linear(b: Builder, name: str, x: Any, weight: Any, bias: Any = None) -> Output:
@@ -312,6 +312,7 @@ max_pool1d = one_axis(max_pool2d, *POOL, ("dilation", 1))
 avg_pool1d = one_axis(avg_pool2d, *POOL)
 adaptive_avg_pool1d = one_axis(adaptive_avg_pool2d, ("output_size", 1))
 adaptive_max_pool1d = one_axis(adaptive_max_pool2d, ("output_size", 1))
+interpolate1d = one_axis(interpolate, ("size", 1), ("scale_factor", 1))
 # by the name of the function or of the tensor's method
 FUNCTIONS = activations.FUNCTIONS | {
     "conv2d": conv2d,
@@ -355,6 +356,11 @@ FUNCTIONS = activations.FUNCTIONS | {
     "type_as": cast,
 }
 
+# by the same names: what is another for sequences
+SEQUENCES: dict[str, Callable[..., Output]] = {
+    "interpolate": interpolate1d,
+    "Upsample": lambda b, name, x, m: interpolate1d(b, name, x, m.size, m.scale_factor, m.mode),
+}
 # functions over axes, which `calls` makes
 OVER_AXES = ("mean", "amax", "sum")
 # class of a module -> how it pads
@@ -405,9 +411,7 @@ MODULES |= {
     "AvgPool1d": lambda b, name, x, m: avg_pool1d(
         b, name, x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad
     ),
-    "AdaptiveAvgPool1d": lambda b, name, x, m: adaptive_avg_pool1d(
-        b, name, x, m.output_size
-    ),
+    "AdaptiveAvgPool1d": lambda b, name, x, m: adaptive_avg_pool1d(b, name, x, m.output_size),
     "AdaptiveMaxPool1d": lambda b, name, x, m: adaptive_max_pool1d(
         b, name, x, m.output_size, m.return_indices
     ),
