@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 
 from eventsnn.exceptions import InputError
+from eventsnn.files.memory import content
 
 
 def check_heaps(path: str | os.PathLike[str], width: int) -> None:
@@ -17,7 +18,7 @@ def check_heaps(path: str | os.PathLike[str], width: int) -> None:
     size of `width` bytes) and its data up to a multiple of 8. The object 0 is the free rest, and
     its size includes the header.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with content(path) as data:
         start = data.find(b"GCOL\x01\0\0\0")
         while start >= 0:
             at = start + 16
@@ -43,7 +44,7 @@ def lengths_of(path: str, key: str, widths: tuple[int, int]) -> list[tuple[tuple
     """
     name = key.encode() + b"\0"
     found = []
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with content(path) as data:
         at = data.find(name, 9)
         while at >= 0:
             lengths = _lengths_at(data, at, len(name), widths)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.files.memory import Image, content, size_of
 from eventsnn.files.raw import check_heaps, lengths_of
 from eventsnn.files.refusals import check_filters, refusal_of
 from eventsnn.files.trial import trial
@@ -63,24 +64,42 @@ def open_hdf5(
     whatever h5py raises inside the block becomes one, too.
     """
     check_file(path, what)
+    with _opened(path, path, _tried(os.fspath(path), _stamp(path))) as file:
+        yield file
+
+
+@contextmanager
+def open_image(image: Image, name: str) -> Iterator[h5py.File]:
+    """An HDF5 file that lies in memory, open for reading inside the block.
+
+    image: the file. name: for messages. Raises InputError as `open_hdf5` does.
+    """
+    with _opened(image, name, _walked(image, len(image))) as file:
+        yield file
+
+
+@contextmanager
+def _opened(
+    source: str | os.PathLike[str] | Image, name: str | os.PathLike[str], found: str
+) -> Iterator[h5py.File]:
+    """A file inside the block; found: what became of the walk through it."""
     lengths_of.cache_clear()
-    found = _tried(os.fspath(path), _stamp(path))
     if found:
         do = "it is damaged: copy or download it again"
-        raise InputError(path, "an HDF5 file that can be read", found, do)
+        raise InputError(name, "an HDF5 file that can be read", found, do)
     try:
-        with h5py.File(path, "r") as file:
-            check_heaps(path, file.id.get_create_plist().get_sizes()[1])
+        with h5py.File(source, "r") as file:
+            check_heaps(file.filename, file.id.get_create_plist().get_sizes()[1])
             yield file
     except InputError:
         raise
     except FAILURES as error:
         refusal = refusal_of(error)
         if refusal is not None:
-            raise InputError(path, *refusal) from error
+            raise InputError(name, *refusal) from error
         found = f"one that cannot be read ({told(error)})"
         do = "it is truncated or damaged: copy or download it again"
-        raise InputError(path, "a whole HDF5 file", found, do) from error
+        raise InputError(name, "a whole HDF5 file", found, do) from error
 
 
 def check_file(path: str | os.PathLike[str], what: str = "a file with a network") -> None:
@@ -112,14 +131,19 @@ def _stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
 @lru_cache
 def _tried(path: str, stamp: tuple[int, ...]) -> str:
     """How a walk through a file ends: "", or what became of it. stamp: the file's `_stamp`."""
-    size, (least, most) = stamp[2], SECONDS
-    return trial(lambda: _walk(path), min(least + size // 2**21, most), MEMORY + 2 * size)
+    return _walked(path, stamp[2])
 
 
-def _walk(path: str | os.PathLike[str]) -> None:
+def _walked(source: str | Image, size: int) -> str:
+    """How a walk through a file of so many bytes ends."""
+    least, most = SECONDS
+    return trial(lambda: _walk(source), min(least + size // 2**21, most), MEMORY + 2 * size)
+
+
+def _walk(source: str | Image) -> None:
     """Asks a file whatever this package may ask it, but for numbers that lie in it as they are.
 
-    path: the file. What fails is passed over. Raises MemoryError where there is no room.
+    source: the file. What fails is passed over. Raises MemoryError where there is no room.
     """
     seen: set[int] = set()
     waiting: list[Any] = []
@@ -130,8 +154,8 @@ def _walk(path: str | os.PathLike[str]) -> None:
             seen.add(place)
             waiting.append(item)
 
-    with _passing_over(), h5py.File(path, "r") as file:
-        check_heaps(path, file.id.get_create_plist().get_sizes()[1])
+    with _passing_over(), h5py.File(source, "r") as file:
+        check_heaps(file.filename, file.id.get_create_plist().get_sizes()[1])
         meet(file)
         while waiting:
             item = waiting.pop()
@@ -223,7 +247,7 @@ def check_storage(dataset: h5py.Dataset, where: str) -> None:
         raise InputError(where, "data in this file", "data in other files", do)
     check_filters(dataset, where)
     size = math.prod(dataset.shape)
-    limit = os.path.getsize(dataset.file.filename)
+    limit = size_of(dataset.file.filename)
     if dataset.chunks:
         # a chunk may be larger than the dataset, and is read as a whole
         size = max(size, math.prod(dataset.chunks))
@@ -250,7 +274,7 @@ def attribute(group: h5py.Group, key: str) -> Any:
     if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING):
         raise InputError(where, "numbers or text", "another type")
     size = math.prod(stored.shape or ()) * kind.get_size()
-    limit = os.path.getsize(path)
+    limit = size_of(path)
     if size > limit:
         raise InputError(where, f"at most {limit:,} bytes", f"{size:,}", "the file is damaged")
     variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
@@ -276,11 +300,10 @@ def read_text(dataset: h5py.Dataset, where: str, most: int) -> bytes:
     offset = dataset.id.get_offset()
     # of variable length: see `raw.lengths_of`
     if length is None and offset is not None:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            length = int.from_bytes(file.read(4), "little")
+        with content(path) as bytes_of_file:
+            length = int.from_bytes(bytes_of_file[offset : offset + 4], "little")
     length = length or 0
-    data = dataset[()] if 0 < length <= min(most, os.path.getsize(path)) else b""
+    data = dataset[()] if 0 < length <= min(most, size_of(path)) else b""
     if not 0 < len(data) <= most:
         raise InputError(where, f"1 to {most:,} bytes of JSON", f"{len(data) or length:,}")
     return data

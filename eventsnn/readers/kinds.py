@@ -12,6 +12,7 @@ from eventsnn.ann.graph import Graph
 from eventsnn.files.reading import child
 from eventsnn.readers import native
 from eventsnn.readers.keras import model as keras
+from eventsnn.readers.keras.archive import parse_archive
 from eventsnn.readers.keras.weights import LAYER_GROUPS
 from eventsnn.readers.onnx.model import read_onnx
 from eventsnn.readers.reader import File, Reader, check_reader
@@ -116,7 +117,8 @@ BUILT_IN = {
     "keras-archive": Reader(
         "a Keras archive (.keras)",
         _holding("model.weights.h5"),
-        do="open it with Keras and save it as HDF5: model.save('net.h5')",
+        lambda file, arch: Graph(**parse_archive(file.path, arch)),
+        takes_arch=True,
     ),
     "torch-archive": Reader("a PyTorch file (.pt or .pth)", _holding("data.pkl"), do=TORCH),
     "numpy-archive": Reader(

@@ -5,7 +5,6 @@ A reader from another package is an entry point of the group `eventsnn.readers`.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import h5py
 
 from eventsnn.ann.graph import Graph
 from eventsnn.exceptions import InputError, one_line
+from eventsnn.files.archives import names_in
 from eventsnn.registry import check_has
 
 START = 1024  # how many of a file's first bytes a reader is shown
@@ -43,13 +43,7 @@ class File:
     @cached_property
     def archived(self) -> list[str]:
         """The first names in a zip archive; none where it is damaged or no such file."""
-        if not (self.start.startswith(b"PK") and zipfile.is_zipfile(self.path)):
-            return []
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.namelist()[:MAX_NAMES]
-        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-            return []
+        return names_in(self.path, MAX_NAMES) if self.start.startswith(b"PK") else []
 
 
 class Reader(NamedTuple):

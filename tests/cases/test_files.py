@@ -44,19 +44,7 @@ def keras_archive(folder):
     return folder / "net.json", folder / "net.weights.h5"
 
 
-@pytest.mark.parametrize(
-    "packed",
-    [
-        pytest.param(False, id="unpacked"),
-        pytest.param(
-            True,
-            id="packed",
-            marks=pytest.mark.xfail(
-                strict=True, reason=".keras is refused, though unpacked it is read"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("packed", [False, True], ids=["unpacked", "packed"])
 def test_a_keras_archive_is_read_as_what_is_in_it(packed, tmp_path):
     config, weights = keras_archive(tmp_path)
     if packed:

@@ -63,7 +63,7 @@ def test_outputs_are_keras_own(path):
 def test_models_that_keras_makes_now(name, tmp_path):
     make = make_module()
     images, outputs = make.save(getattr(make, name), tmp_path, make.keras.__version__)
-    for path in tmp_path.glob("*.h5"):
+    for path in (*tmp_path.glob("*.h5"), *tmp_path.glob("*.keras")):
         agrees(path, images, outputs, "keras-vgg16" if name == "vgg16" else None)
 
 

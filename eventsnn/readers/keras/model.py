@@ -38,21 +38,29 @@ SIGMOID = (
 )
 
 
-def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]:
+def parse(
+    file: h5py.File, name: str, arch: str | None = None, config: Any = None, version: str = ""
+) -> dict[str, Any]:
     """The fields of `Graph` in an open file.
 
     file: of Keras 2 or 3. name: the file's, for messages. arch: a name of ARCHITECTURES, or a .json
     file that model.to_json() gave; None for the file's own, or a .json file of the same name beside
-    it. Raises InputError for whatever cannot be read or has no spiking form.
+    it. config, version: what an archive says beside the file, the model's configuration and who
+    wrote it; None and "" for a file alone. Raises InputError for whatever cannot be read or has no
+    spiking form.
     """
     group = child(file, "model_weights") or file
-    version = _said(group, file, "keras_version")
+    version = version or _said(group, file, "keras_version")
     if version.startswith("1.") or "nb_layers" in file.attrs:
         do = "open it with Keras 2 and save it again"
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
     backend = _backend(_said(group, file, "backend"), name)
     known = ARCHITECTURES.get(arch or "")
-    model = model_of(known.config if known else _entry(file, name, arch), f"{name}: model")
+    if known:
+        config = known.config
+    elif arch is not None or config is None:
+        config = _entry(file, name, arch)
+    model = model_of(config, f"{name}: model")
     _refuse_obstacles(model, name)
     shape = image_shape(model, name)
     first = _channels_first(model, name)

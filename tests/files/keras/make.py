@@ -188,6 +188,8 @@ def save(make, folder, version):
         np.float32
     )
     model.save(f"{stem}.h5", include_optimizer=False)
+    if tuple(map(int, version.split(".")[:2])) >= (2, 12):
+        model.save(f"{stem}.keras")
     if make is nested:
         model.save_weights(f"{stem}.weights.h5")
         Path(f"{stem}.json").write_text(model.to_json())
