@@ -184,7 +184,7 @@ class Builder:
                 return self.add(name, "Add", [x, y])
             return self.refuse(name, op, "of two outputs")
         if isinstance(x, Output):
-            scale, shift = _line_of(op, y)
+            scale, shift = line_of(op, y)
             return self._line(name, op, x, scale, shift)
         if not isinstance(y, Output):
             raise TypeError(f"{op} of two constants")
@@ -281,8 +281,11 @@ def as_float(array: ArrayLike) -> NDArray[np.floating[Any]]:
     return np.ascontiguousarray(array, dtype)
 
 
-def _line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
-    """(factor, offset) of the line that x op constant is; op: add, sub, mul or div."""
+def line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """(factor, offset) of the line that x op constant is.
+
+    op: add, sub, mul or div. constant: a number or an array.
+    """
     if op == "mul":
         return constant, 0.0
     if op == "div":
