@@ -16,6 +16,7 @@ from eventsnn.ann.checks import Shape
 from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing, fresh
 from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError
+from eventsnn.readers import bends
 
 # of what was refused, how many names and how many kinds the error lists
 MAX_NAMES = 8
@@ -74,11 +75,13 @@ class Builder:
         """Adds a node and returns its output.
 
         name: the node's; primes come behind it where it is taken. op: the operator, in the graph's
-        vocabulary. inputs: the outputs that it takes. attrs: attribute -> value. params: role ->
-        array of floats. A node that the graph cannot have is refused. Raises InputError for too
-        many nodes.
+        vocabulary. inputs: the outputs that it takes; it is unknown where one of them is. attrs:
+        attribute -> value. params: role -> array of floats. A node that the graph cannot have is
+        refused. Raises InputError for too many nodes.
         """
         name = fresh(name, self.shapes)
+        if any(self.shapes[x] is None for x in inputs):
+            return self.unknown(name)
         node = Node(name, op, tuple(inputs), attrs or {}, params or {})
         shapes = [self.shape(x) for x in inputs]
         if len(self.nodes) >= MAX_NODES:
@@ -144,17 +147,30 @@ class Builder:
         return pooled if keep else self.add(f"{name}.flat", "Flatten", [pooled])
 
     def clip(self, name: str, x: Output, low: ArrayLike | None, high: ArrayLike | None) -> Output:
-        """min(max(x, low), high), which is an activation where low is 0.
+        """min(max(x, low), high), which is one activation or two (`bends.clip`).
 
         name: the node's. x: an output. low, high: numbers or arrays of one; None for no limit.
         """
-        least = None if low is None else float(np.asarray(low).item())
-        most = None if high is None else float(np.asarray(high).item())
-        if least != 0:
-            return self.refuse(name, "Clip", f"a lower limit of {least}; only 0 has a spiking form")
-        if most is None or most >= np.finfo(np.float32).max:
-            return self.add(name, "Relu", [x])
-        return self.add(name, "Clip", [x], {"min": 0, "max": most})
+        least, most = _limit(low), _limit(high)
+        if least is None and most is None:
+            return self.add(name, "Identity", [x])
+        if least is not None and most is not None and not least < most:
+            return self.refuse(name, "Clip", f"limits of {least:g} and {most:g} leave one value")
+        return bends.clip(self.add, name, x, self.shape(x)[0], least, most)
+
+    def leaky(self, name: str, x: Output, slopes: ArrayLike) -> Output:
+        """ReLU(x) - slopes ReLU(-x): LeakyReLU, PReLU and, with a slope of -1, abs (`bends.leaky`).
+
+        name: the node's. x: an output. slopes: a number or array with one value a channel, which
+        broadcasts along [1, *shape of x].
+        """
+        shape = self.shape(x)
+        try:
+            by_channel = _by_channel(slopes, shape)
+        except ValueError:
+            reason = f"slopes {list(np.shape(slopes))}; only one, or one for each channel, is read"
+            return self.refuse(name, "PRelu", reason)
+        return bends.leaky(self.add, name, x, shape[0], by_channel)
 
     def pool(self, name: str, op: str, x: Output, attrs: dict[str, Any]) -> Output:
         """A pool; ceil_mode may be set where it changes nothing.
@@ -174,13 +190,15 @@ class Builder:
     def arithmetic(
         self, name: str, op: str, x: Output | ArrayLike, y: Output | ArrayLike
     ) -> Output:
-        """x op y: of two outputs their sum; of an output and a constant a line through it.
+        """x op y: of two outputs their sum or difference; of an output and a constant a line.
 
         name: the node's. op: add, sub, mul or div. x, y: outputs, numbers or arrays; at least one
         is an output.
         """
         if isinstance(x, Output) and isinstance(y, Output):
-            if op == "add":
+            if op == "sub":
+                y = self._line(f"{name}.minus", op, y, -1.0, 0.0)
+            if op in ("add", "sub"):
                 return self.add(name, "Add", [x, y])
             return self.refuse(name, op, "of two outputs")
         if isinstance(x, Output):
@@ -206,13 +224,7 @@ class Builder:
         except ValueError:
             reason = "a constant that is not one number, or one for each channel"
             return self.refuse(name, op, reason)
-        params = {
-            "scale": factors,
-            "B": offsets,
-            "input_mean": np.zeros_like(factors),
-            "input_var": np.ones_like(factors),
-        }
-        return self.add(name, "BatchNormalization", [x], {"epsilon": 0.0}, params)
+        return bends.line(self.add, name, x, shape[0], factors, offsets)
 
     def same_pads(
         self,
@@ -279,6 +291,14 @@ def as_float(array: ArrayLike) -> NDArray[np.floating[Any]]:
     array = np.asarray(array)
     dtype = np.float64 if array.dtype == np.float64 else np.float32
     return np.ascontiguousarray(array, dtype)
+
+
+def _limit(value: ArrayLike | None) -> float | None:
+    """A limit as a number; None where it is none, or beyond what float32 holds."""
+    if value is None:
+        return None
+    limit = float(np.asarray(value).item())
+    return None if abs(limit) >= float(np.finfo(np.float32).max) else limit
 
 
 def line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.readers import bends
 from eventsnn.readers.building import Output, as_float, line_of
-from eventsnn.readers.onnx.reading import Reader, put, seen
+from eventsnn.readers.onnx.reading import Reader, by_base, put, seen
 from eventsnn.readers.views import View, across, axes_of, is_whole, place, view, zeros
 
 
@@ -76,19 +77,12 @@ def line(r: Reader, name: str, op: str, x: View, scale: Any, shift: Any) -> View
         if b.shapes[placed] is None:
             return seen(r, placed)
         x = View(placed, view(b, placed).index.reshape(x.index.shape))
-    numbers = [_by_value(b.shape(x.base), x, values) for values in (scale, shift)]
+    numbers = [by_base(b.shape(x.base), x, values) for values in (scale, shift)]
     out = _scaled(r, name, x.base, *numbers)
     if b.shapes[out] is None:
         return seen(r, out)
     r.pass_on(x, out)
     return View(out, x.index)
-
-
-def _by_value(shape: tuple[int, ...], x: View, values: NDArray[Any]) -> NDArray[Any]:
-    """Constants for a whole view as those for its output: an array of the output's shape."""
-    found = np.empty(x.index.size, values.dtype)
-    found[x.index.ravel()] = np.broadcast_to(values, x.index.shape).ravel()
-    return found.reshape(shape)
 
 
 def _scaled(r: Reader, name: str, x: Output, scale: NDArray[Any], shift: NDArray[Any]) -> Output:
@@ -97,25 +91,14 @@ def _scaled(r: Reader, name: str, x: Output, scale: NDArray[Any], shift: NDArray
     shape = b.shape(x)
     by_channel = [values.reshape(shape[0], -1) for values in (scale, shift)]
     if all((values == values[:, :1]).all() or values.shape[1] == 1 for values in by_channel):
-        return b.add(name, *_norm(x, *(values[:, 0].copy() for values in by_channel)))
+        return bends.line(b.add, name, x, shape[0], *(values[:, 0] for values in by_channel))
     flat = b.add(f"{name}.flat", "Flatten", [x])
     if b.shapes[flat] is None:
         return flat
-    out = b.add(f"{name}.line", *_norm(flat, scale.reshape(-1), shift.reshape(-1)))
+    out = bends.line(b.add, f"{name}.line", flat, scale.size, scale.reshape(-1), shift.reshape(-1))
     if b.shapes[out] is None:
         return out
     return place(b, name, View(out, view(b, x).index))
-
-
-def _norm(x: Output, scale: NDArray[Any], shift: NDArray[Any]) -> tuple[Any, ...]:
-    """The arguments with which `Builder.add` makes x * scale + shift."""
-    params = {
-        "scale": scale,
-        "B": shift,
-        "input_mean": np.zeros_like(scale),
-        "input_var": np.ones_like(scale),
-    }
-    return "BatchNormalization", [x], {"epsilon": 0.0}, params
 
 
 def _added(r: Reader, name: str, *terms: View) -> View:

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from eventsnn.ann.graph import MAX_NODES, Graph, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import FAILURES, MAX_ARRAY, text_of, told
+from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.onnx.constants import FOLDED, Folder
 from eventsnn.readers.onnx.images import AnotherImage, Image, first_guess, sizes_of
 from eventsnn.readers.onnx.joining import JOINING
 from eventsnn.readers.onnx.moving import MOVING
-from eventsnn.readers.onnx.operators import BENT, NO_FORM, OPERATORS
+from eventsnn.readers.onnx.operators import OPERATORS
 from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, quantize
 from eventsnn.readers.onnx.reading import Quantised, put, seen
 from eventsnn.readers.onnx.tensors import DAMAGED, Tensors
@@ -325,13 +326,11 @@ def _never(domain: str, op: str, depends: bool) -> str:
         return ""
     if domain not in ("", "ai.onnx"):
         return f"an operator of the domain {domain}"
-    if op in BENT:
-        return NO_FORM
     if "Integer" in op or op.startswith(("QLinear", "DynamicQuantize")):
         return WHOLE
     if op in OF_IMAGES or op == "DequantizeLinear" or (not depends and op in (*FOLDED, "Constant")):
         return ""
-    return "nothing here computes it"
+    return why_not(op, "nothing here computes it")
 
 
 def _short(name: str) -> str:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from eventsnn.readers.building import Output, as_float
 from eventsnn.readers.onnx.moving import padded
-from eventsnn.readers.onnx.reading import Reader, as_before, as_map, each, seen
-from eventsnn.readers.views import View, axes_of, is_whole, place
+from eventsnn.readers.onnx.reading import Reader, as_before, as_map, by_base, each, put, seen
+from eventsnn.readers.views import View, axes_of, is_whole, place, view
 
 EVALUATION = "training_mode; export the model in evaluation mode"
 ENDING = {
@@ -247,6 +247,53 @@ def _relu(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
     return each(r, name, x, lambda out: r.builder.add(name, "Relu", [out]))
 
 
+def _leaky(op: str) -> Callable[..., View]:
+    """LeakyRelu, PRelu and Abs: ReLU(x) - slope ReLU(-x) (`bends.leaky`)."""
+
+    def make(
+        r: Reader, name: str, attrs: dict[str, Any], x: View, slope: NDArray[Any] | None = None
+    ) -> View:
+        given: Any = {"LeakyRelu": attrs.get("alpha", 0.01), "Abs": -1.0, "PRelu": slope}[op]
+        slopes = np.asarray(given)
+        if slopes.size == 1:
+            return each(r, name, x, lambda out: r.builder.leaky(name, out, float(slopes.item())))
+        if not is_whole(r.builder, x):
+            placed = put(r, f"{name}.in", x)
+            if r.builder.shapes[placed] is None:
+                return seen(r, placed)
+            x = View(placed, view(r.builder, placed).index.reshape(x.index.shape))
+        by_value = by_base(r.builder.shape(x.base), x, slopes).reshape(-1)
+        return each(r, name, x, lambda out: _with_slopes(r, name, out, by_value))
+
+    return make
+
+
+def _with_slopes(r: Reader, name: str, x: Output, slopes: NDArray[Any]) -> Output:
+    """The leaky activation of an output with a slope for each channel or, if it must, value."""
+    b = r.builder
+    shape = b.shape(x)
+    by_channel = slopes.reshape(shape[0], -1)
+    if (by_channel == by_channel[:, :1]).all():
+        return b.leaky(name, x, by_channel[:, :1].reshape(-1, *(1,) * (len(shape) - 1)))
+    flat = b.add(f"{name}.flat", "Flatten", [x])
+    bent = b.leaky(f"{name}.bent", flat, slopes)
+    if b.shapes[bent] is None:
+        return bent
+    return place(b, name, View(bent, view(b, x).index))
+
+
+def _hard_sigmoid(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
+    """min(max(alpha x + beta, 0), 1)."""
+
+    def make(out: Output) -> Output:
+        b = r.builder
+        scaled = b.arithmetic(f"{name}.scaled", "mul", out, attrs.get("alpha", 0.2))
+        moved = b.arithmetic(f"{name}.moved", "add", scaled, attrs.get("beta", 0.5))
+        return b.clip(name, moved, 0, 1)
+
+    return each(r, name, x, make)
+
+
 def _limit(op: str) -> Callable[..., View]:
     """Max and Min of an output and a number."""
 
@@ -439,12 +486,6 @@ def _ending(op: str) -> Callable[..., View]:
     return make
 
 
-NO_FORM = "has no spiking form; the papers train the network with ReLU"
-# what is bent otherwise than a ReLU
-BENT = (
-    *("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Softplus"),
-    *("Softsign", "Swish", "Tanh", "ThresholdedRelu"),
-)
 # operator -> the function that makes its node
 OPERATORS: dict[str, Callable[..., View]] = {
     "Conv": _conv,
@@ -454,6 +495,10 @@ OPERATORS: dict[str, Callable[..., View]] = {
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
     "Relu": _relu,
+    "LeakyRelu": _leaky("LeakyRelu"),
+    "PRelu": _leaky("PRelu"),
+    "Abs": _leaky("Abs"),
+    "HardSigmoid": _hard_sigmoid,
     "Max": _limit("Max"),
     "Min": _limit("Min"),
     "MaxPool": _pool("MaxPool"),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.checks import Shape
 from eventsnn.readers.building import Builder, Output
 from eventsnn.readers.views import View, is_whole, place, view
 
@@ -117,3 +118,13 @@ def as_before(r: Reader, x: View, out: Output) -> View:
     if x.index.ndim == 3 and after.index.ndim == 4:
         return View(out, after.index[:, :, 0, :])
     return after
+
+
+def by_base(shape: Shape, x: View, values: NDArray[Any]) -> NDArray[Any]:
+    """Constants for the values of a whole view as those for its output: an array of its shape.
+
+    shape: of the output. x: the view. values: an array that broadcasts with the view.
+    """
+    found = np.empty(x.index.size, values.dtype)
+    found[x.index.ravel()] = np.broadcast_to(values, x.index.shape).ravel()
+    return found.reshape(shape)

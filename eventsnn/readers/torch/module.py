@@ -19,6 +19,7 @@ from eventsnn.ann.windows import MAX_ELEMENTS
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
+from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.torch.comparing import (
     ROUNDED,
@@ -423,7 +424,7 @@ class _Reader:
         """What `make` makes of the arguments, or a refusal."""
         builder = self.builder
         if make is None:
-            return builder.refuse(name, op, "nothing here computes it")
+            return builder.refuse(name, op, why_not(op, "nothing here computes it"))
         if any(builder.shapes[output] is None for output in _outputs((args, kwargs))):
             return builder.unknown(name)
         args, kwargs = _arrays(self.torch, (args, kwargs))

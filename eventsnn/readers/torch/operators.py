@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.readers.building import Builder, Output, as_float
+from eventsnn.readers.torch import activations
 
 
 def array(tensor: Any) -> NDArray[Any]:
@@ -151,28 +152,6 @@ def adaptive_avg_pool2d(b: Builder, name: str, x: Any, output_size: Any) -> Outp
     )
 
 
-def relu(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
-    return b.add(name, "Relu", [x])
-
-
-def relu6(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
-    return b.clip(name, x, 0, 6)
-
-
-def hardtanh(
-    b: Builder, name: str, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
-) -> Output:
-    return b.clip(name, x, min_val, max_val)
-
-
-def clamp(b: Builder, name: str, x: Any, min: Any = None, max: Any = None) -> Output:
-    return b.clip(name, x, min, max)
-
-
-def softmax(b: Builder, name: str, x: Any, dim: Any = None, dtype: Any = None) -> Output:
-    return b.add(name, "Softmax", [x], {"axis": 1 if dim is None else dim})
-
-
 def dropout(
     b: Builder, name: str, x: Any, p: Any = 0.5, training: bool = True, inplace: bool = False
 ) -> Output:
@@ -249,15 +228,20 @@ def cat(b: Builder, name: str, tensors: Any, dim: Any = 0) -> Output:
 
 
 def add(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
-    return (
-        b.arithmetic(name, "add", x, y) if alpha == 1 else b.refuse(name, "add", f"alpha {alpha}")
-    )
+    return b.arithmetic(name, "add", x, _times(b, name, y, alpha))
 
 
 def sub(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
-    return (
-        b.arithmetic(name, "sub", x, y) if alpha == 1 else b.refuse(name, "sub", f"alpha {alpha}")
-    )
+    return b.arithmetic(name, "sub", x, _times(b, name, y, alpha))
+
+
+def _times(b: Builder, name: str, y: Any, alpha: Any) -> Any:
+    """alpha y, of an output or a constant."""
+    if alpha == 1:
+        return y
+    if isinstance(y, Output):
+        return b.arithmetic(f"{name}.alpha", "mul", y, alpha)
+    return np.multiply(alpha, y)
 
 
 def mul(b: Builder, name: str, x: Any, y: Any) -> Output:
@@ -281,7 +265,7 @@ def attribute(b: Builder, name: str, x: Any, key: Any) -> Any:
 
 
 # by the name of the function or of the tensor's method
-FUNCTIONS = {
+FUNCTIONS = activations.FUNCTIONS | {
     "conv2d": conv2d,
     "linear": linear,
     "matmul": matmul,
@@ -289,18 +273,6 @@ FUNCTIONS = {
     "max_pool2d": max_pool2d,
     "avg_pool2d": avg_pool2d,
     "adaptive_avg_pool2d": adaptive_avg_pool2d,
-    "relu": relu,
-    "relu_": relu,
-    "relu6": relu6,
-    "hardtanh": hardtanh,
-    "hardtanh_": hardtanh,
-    "clamp": clamp,
-    "clamp_": clamp,
-    "clip": clamp,
-    "clip_": clamp,
-    "clamp_min": clamp,
-    "clamp_min_": clamp,
-    "softmax": softmax,
     "dropout": dropout,
     "dropout2d": dropout,
     "interpolate": interpolate,
@@ -339,7 +311,7 @@ FUNCTIONS = {
 }
 
 # by the class of the module, which comes after x
-MODULES = {
+MODULES = activations.MODULES | {
     "Conv2d": lambda b, name, x, m: (
         conv2d(
             b,
@@ -366,9 +338,6 @@ MODULES = {
         _optional(m.bias),
         eps=m.eps,
     ),
-    "ReLU": lambda b, name, x, m: relu(b, name, x),
-    "ReLU6": lambda b, name, x, m: relu6(b, name, x),
-    "Hardtanh": lambda b, name, x, m: hardtanh(b, name, x, m.min_val, m.max_val),
     "MaxPool2d": lambda b, name, x, m: max_pool2d(
         b, name, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
     ),
@@ -385,7 +354,6 @@ MODULES = {
     ),
     "AdaptiveAvgPool2d": lambda b, name, x, m: adaptive_avg_pool2d(b, name, x, m.output_size),
     "Flatten": lambda b, name, x, m: flatten(b, name, x, m.start_dim, m.end_dim),
-    "Softmax": lambda b, name, x, m: softmax(b, name, x, m.dim),
     "Upsample": lambda b, name, x, m: interpolate(b, name, x, m.size, m.scale_factor, m.mode),
     "ZeroPad2d": lambda b, name, x, m: pad(b, name, x, m.padding),
     "Identity": lambda b, name, x, m: same(b, name, x),
