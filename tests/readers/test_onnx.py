@@ -388,7 +388,11 @@ def test_everything_without_a_spiking_form_is_in_one_error(tmp_path):
 REFUSED = {
     "transA": ("f = Flatten(x) y = Gemm<transA=1>(f, m)", DENSE, "transA 0"),
     "a sigmoid inside": ("a = Sigmoid(x) y = Relu(a)", {}, "Sigmoid (a): inside the network"),
-    "a bent activation": ("y = Elu(x)", {}, "Elu (y): it is not made of straight pieces; the papers train"),
+    "a bent activation": (
+        "y = Elu(x)",
+        {},
+        "Elu (y): it is not made of straight pieces; the papers train",
+    ),
     "product of outputs": ("y = Mul(x, x)", {}, "of two outputs"),
     "quotient": ("y = Div(c, x)", {"c": np.float32(1)}, "by an output"),
     "a constant for each image": (

@@ -50,7 +50,9 @@ class Layer:
         return f"<Layer {self.path!r}: {self.kind}{inner}>"
 
 
-def model_of(entry: Any, where: str, path: str = "", depth: int = 0) -> Layer:
+def model_of(
+    entry: Any, where: str, path: str = "", depth: int = 0, output: str | None = None
+) -> Layer:
     """The `Layer` of a model's JSON object; the model around it knows its name and calls.
 
     entry: {"class_name", "config"}. where: what to call it in messages. path: the names of the
@@ -83,7 +85,7 @@ def model_of(entry: Any, where: str, path: str = "", depth: int = 0) -> Layer:
     else:
         calls = [_calls(inner, where) for inner in entries]
         start = _only(config.get("input_layers"), f"{where}: input_layers")
-        end = _only(config.get("output_layers"), f"{where}: output_layers")
+        end = _only(config.get("output_layers"), f"{where}: output_layers", output)
         calls, ends = _counted_from_zero(names, calls, (start, end))
     inner = tuple(
         _layer(entry, name, tuple(of_layer), where, path, depth)
@@ -257,9 +259,19 @@ def _tensors(call: Any) -> Iterator[list[Any]]:
             yield from _tensors(value)
 
 
-def _only(value: Any, where: str) -> Reference:
-    """The one reference in a model's input_layers or output_layers."""
+def _only(value: Any, where: str, wanted: str | None = None) -> Reference:
+    """The one reference in a model's input_layers or output_layers, or that of a layer's name."""
     found = _references(value, where)
+    names = ", ".join(name for name, _ in found[:MAX_LAYERS])
+    if wanted is not None:
+        chosen = [reference for reference in found if reference[0] == wanted]
+        if len(chosen) != 1:
+            expected = f"the name of a layer that gives one output: {names}"
+            raise InputError("⟦output⟧", expected, repr(wanted))
+        return chosen[0]
+    if len(found) > 1 and where.endswith("output_layers"):
+        do = f"choose one by its layer: ⟦output={found[0][0]}⟧"
+        raise InputError(where, "one output", f"{len(found)}: {names}", do)
     if len(found) != 1:
         do = "save a model with one image in and one output"
         raise InputError(where, "one input and one output", f"{len(found)}", do)

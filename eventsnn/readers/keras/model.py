@@ -38,12 +38,15 @@ SIGMOID = (
 )
 
 
-def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]:
+def parse(
+    file: h5py.File, name: str, arch: str | None = None, *, output: str | None = None
+) -> dict[str, Any]:
     """The fields of `Graph` in an open file.
 
     file: of Keras 2 or 3. name: the file's, for messages. arch: a name of ARCHITECTURES, or a .json
     file that model.to_json() gave; None for the file's own, or a .json file of the same name beside
-    it. Raises InputError for whatever cannot be read or has no spiking form.
+    it. output: the name of the layer that gives the output that is meant, of a model with several.
+    Raises InputError for whatever cannot be read or has no spiking form.
     """
     group = child(file, "model_weights") or file
     version = _said(group, file, "keras_version")
@@ -52,7 +55,8 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
     backend = _backend(_said(group, file, "backend"), name)
     known = ARCHITECTURES.get(arch or "")
-    model = model_of(known.config if known else _entry(file, name, arch), f"{name}: model")
+    config = known.config if known else _entry(file, name, arch)
+    model = model_of(config, f"{name}: model", output=output)
     _refuse_obstacles(model, name)
     shape = image_shape(model, name)
     first = _channels_first(model, name)
@@ -61,7 +65,7 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
     weights = Weights(group, model)
     builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first, backend)
     builder.image = builder.image._replace(flat=len(shape) == 1)
-    output = _ended(builder, builder.run(model, builder.image), name)
+    end = _ended(builder, builder.run(model, builder.image), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
     if backend == "theano" and any(node.op == "Conv" for node in nodes):
@@ -83,7 +87,7 @@ def parse(file: h5py.File, name: str, arch: str | None = None) -> dict[str, Any]
     return {
         "nodes": nodes,
         "input": image,
-        "output": output,
+        "output": end,
         "input_shape": builder.shapes[image],
         "preprocessing": preprocessing,
         "source": name,

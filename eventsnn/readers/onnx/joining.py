@@ -22,8 +22,8 @@ def _arithmetic(op: str) -> Callable[..., View]:
     """Add, Sub, Mul and Div, whose names begin with a capital letter."""
 
     def make(r: Reader, name: str, attrs: dict[str, Any], x: Any, y: Any) -> View:
-        if attrs.get("broadcast") or "axis" in attrs:
-            return seen(r, r.builder.refuse(name, op, "broadcast as opset 6 and before say it"))
+        if r.opset < 7:
+            y = _along(attrs, x, y)
         if isinstance(x, View) and isinstance(y, View):
             if op in ("Mul", "Div"):
                 return seen(r, r.builder.refuse(name, op.lower(), "of two outputs"))
@@ -40,6 +40,18 @@ def _arithmetic(op: str) -> Callable[..., View]:
         return bias or line(r, name, op.lower(), y, np.float32(1 if op == "Add" else -1), x)
 
     return make
+
+
+def _along(attrs: dict[str, Any], x: Any, y: Any) -> Any:
+    """The second input with axes behind it, as `axis` says where it stands among the first's."""
+    ndim = x.index.ndim if isinstance(x, View) else np.ndim(x)
+    own = y.index.ndim if isinstance(y, View) else np.ndim(y)
+    if not attrs.get("broadcast") or "axis" not in attrs or own == ndim:
+        return y
+    more = (1,) * (ndim - int(attrs["axis"]) % ndim - own)
+    if isinstance(y, View):
+        return View(y.base, y.index.reshape(*y.index.shape, *more))
+    return y.reshape(*y.shape, *more)
 
 
 def _with_bias(r: Reader, x: View, constant: NDArray[Any], op: str) -> View | None:

@@ -29,7 +29,6 @@ from eventsnn.readers.onnx.operators import OPERATORS
 from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, quantize
 from eventsnn.readers.onnx.reading import Quantised, put, seen
 from eventsnn.readers.onnx.tensors import DAMAGED, Tensors
-from eventsnn.readers.onnx.versions import in_time
 from eventsnn.readers.views import View
 
 # between these and the model's output nothing changes which value is the largest
@@ -63,7 +62,6 @@ def read_onnx(path: Path | str, output: str | None = None) -> Graph:
         ) from error
     image = None
     try:
-        model = in_time(onnx, model, Path(path).name)
         # constants may be divided by 0; the graph refuses what is not finite
         with np.errstate(all="ignore"):
             for _ in range(2):
@@ -122,6 +120,9 @@ class _Reader:
         """The ValueInfoProto of the one input, of a model that is not too large."""
         nodes = self.proto.node
         sparse = self.proto.sparse_initializer
+        if self.opset < 1:
+            expected = "operators of ONNX's own, of opset 1 or later"
+            raise InputError(self.name, expected, f"opset {self.opset}", DAMAGED)
         if not nodes or len(nodes) > 10 * MAX_NODES or sparse:
             expected = f"a node, at most {10 * MAX_NODES:,} nodes and dense initializers"
             found = f"{len(nodes):,} nodes, {len(sparse)} sparse initializers"

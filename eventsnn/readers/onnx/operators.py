@@ -199,7 +199,7 @@ def _batch_normalization(
     variance: NDArray[Any],
 ) -> View:
     op = "BatchNormalization"
-    if attrs.get("training_mode"):
+    if attrs.get("training_mode") or (r.opset < 7 and not attrs.get("is_test")):
         return seen(r, r.builder.refuse(name, op, EVALUATION))
     if not attrs.get("spatial", 1):
         return seen(r, r.builder.refuse(name, op, "spatial 0: a mean for each place"))
@@ -255,6 +255,8 @@ def _leaky(op: str) -> Callable[..., View]:
     ) -> View:
         given: Any = {"LeakyRelu": attrs.get("alpha", 0.01), "Abs": -1.0, "PRelu": slope}[op]
         slopes = np.asarray(given)
+        if r.opset < 7 and slopes.ndim == 1:  # of channels
+            slopes = slopes.reshape(-1, *(1,) * (x.index.ndim - 2))
         if slopes.size == 1:
             return each(r, name, x, lambda out: r.builder.leaky(name, out, float(slopes.item())))
         if not is_whole(r.builder, x):
@@ -379,7 +381,8 @@ def _reduce(op: str) -> Callable[..., View]:
 
 
 def _cast(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
-    kind = r.onnx.TensorProto.DataType.Name(attrs["to"])
+    to = attrs["to"]  # a name in opset 5 and before
+    kind = to if isinstance(to, str) else r.onnx.TensorProto.DataType.Name(to)
     if kind not in ("FLOAT", "FLOAT16", "DOUBLE"):
         return seen(r, r.builder.refuse(name, "Cast", f"to {kind}"))
     return x
@@ -393,7 +396,8 @@ def _dropout(
     ratio: NDArray[Any] | None = None,
     training: NDArray[Any] | None = None,
 ) -> View:
-    if training is not None and np.any(training):
+    trains = r.opset < 7 and not attrs.get("is_test")
+    if trains or (training is not None and np.any(training)):
         return seen(r, r.builder.refuse(name, "Dropout", EVALUATION))
     return each(r, name, x, lambda out: r.builder.add(name, "Dropout", [out]))
 
@@ -414,7 +418,8 @@ def _pad(
     """Zeros around: a Pad where they are around height and width, else a move of the values."""
     b = r.builder
     ndim = x.index.ndim
-    sizes = [int(n) for n in (attrs["pads"] if pads is None else pads.tolist())]
+    said: Any = attrs.get("pads", attrs.get("paddings")) if pads is None else pads.tolist()
+    sizes = [int(n) for n in said]
     filling = attrs.get("value", 0.0) if value is None else float(value.reshape(()))
     mode = attrs.get("mode", "constant")
     if mode != "constant" or filling:
@@ -449,7 +454,7 @@ def _resize(r: Reader, name: str, attrs: dict[str, Any], x: View, *inputs: Any) 
     sizes = None if before or len(inputs) < 3 else inputs[2]
     scales = None
     if sizes is None:
-        scales = inputs[0 if before else 1] if inputs else np.asarray(attrs["scales"])
+        scales = inputs[0 if before else 1] if inputs else _scales(attrs)
     policy = attrs.get("keep_aspect_ratio_policy", "stretch")
     if attrs.get("axes") or attrs.get("antialias") or policy != "stretch":
         reason = "axes, antialias or keep_aspect_ratio_policy"
@@ -460,6 +465,13 @@ def _resize(r: Reader, name: str, attrs: dict[str, Any], x: View, *inputs: Any) 
     else:
         wanted["sizes"] = [1, *sizes.tolist()[1:]]
     return seen(r, r.builder.add(name, "Resize", [source], wanted))
+
+
+def _scales(attrs: dict[str, Any]) -> NDArray[Any]:
+    """An Upsample's scales, as opset 8 and before have them."""
+    if "scales" in attrs:
+        return np.asarray(attrs["scales"])
+    return np.array([1.0, 1.0, attrs["height_scale"], attrs["width_scale"]])
 
 
 def _softmax(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
