@@ -161,6 +161,26 @@ CASES = {
         {},
         "MaxPool",
     ),
+    "ceil": (17, "y = MaxPool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(x)", {}, "MaxPool"),
+    "ceil that begins outside": (
+        19,
+        "y = AveragePool<kernel_shape=[2,2], strides=[5,5], pads=[1,1,1,1], ceil_mode=1>(x)",
+        {},
+        "AveragePool",
+    ),
+    "ceil, pads count": (
+        19,
+        "y = AveragePool<kernel_shape=[3,3], strides=[2,4], pads=[1,1,1,1], ceil_mode=1, "
+        "count_include_pad=1>(x)",
+        {},
+        "Pad AveragePool",
+    ),
+    "ceil of an average": (
+        19,
+        "y = AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1>(x)",
+        {},
+        "AveragePool",
+    ),
     "global average pool": (
         17,
         "a = GlobalAveragePool(x) y = Flatten(a)",
@@ -411,11 +431,6 @@ REFUSED = {
         "limits of 1 and 1 leave one value",
     ),
     "clip of many": ("y = Clip(x, l)", {"l": np.zeros(2, np.float32)}, "Clip (y)"),
-    "ceil mode": (
-        "y = MaxPool<kernel_shape=[2,2], strides=[5,5], ceil_mode=1>(x)",
-        {},
-        "ceil_mode 0",
-    ),
     "indices": (
         "a, i = MaxPool<kernel_shape=[2,2]>(x) b = Cast<to=1>(i) y = Add(a, b)",
         {},

@@ -242,7 +242,6 @@ class Two(nn.Module):
             ("padding_mode reflect",),
         ),
         (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), ("divisor_override",)),
-        (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), ("ceil_mode 0",)),
         (nn.Sequential(nn.MaxPool2d(3, return_indices=True)), ("indices",)),
         (nn.Sequential(nn.AdaptiveAvgPool2d(5)), ("[6, 8] to [5, 5], which does not divide it",)),
         (nn.Sequential(nn.Linear(8, 3)), ("a flat input",)),
