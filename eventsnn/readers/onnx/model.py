@@ -26,7 +26,7 @@ from eventsnn.readers.onnx.images import AnotherImage, Image, first_guess, sizes
 from eventsnn.readers.onnx.joining import JOINING
 from eventsnn.readers.onnx.moving import MOVING
 from eventsnn.readers.onnx.operators import OPERATORS
-from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, quantize
+from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, of_constants, quantize
 from eventsnn.readers.onnx.reading import Quantised, put, seen
 from eventsnn.readers.onnx.tensors import DAMAGED, Tensors
 from eventsnn.readers.views import View
@@ -270,6 +270,9 @@ class _Reader:
             (value,) = attrs.values()
             return [np.asarray(value)]
         quantised = any(isinstance(x, Quantised) for x in inputs)
+        if not views and not quantised and op in ("QuantizeLinear", "DequantizeLinear"):
+            self.folder.spend(inputs[0].size, where)
+            return [of_constants(op, attrs, inputs)]
         if not views and not quantised and op in FOLDED:
             return self.folder.fold(node, inputs, where)
         if op == "Shape" and len(views) == 1:

@@ -7,7 +7,7 @@ round halves to even and a QuantRelu up, which differs for exact halves only (se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,30 @@ def dequantize(
         reason = "with another scale or zero point than the QuantizeLinear in front of it"
         return seen(r, r.builder.refuse(name, "DequantizeLinear", reason))
     return _activation(r, name, "QuantizeLinear", q.x, q.scale, q.zero, q.low, q.high)
+
+
+def of_constants(op: str, attrs: dict[str, Any], inputs: Sequence[Any]) -> NDArray[Any]:
+    """QuantizeLinear or DequantizeLinear of an array; ONNX's evaluator lacks those before opset 19.
+
+    op: which. attrs: the node's. inputs: arrays, the last of which may be missing or None. Raises
+    ValueError for blocks and types that are not read.
+    """
+    x, scale, point = (*inputs, None)[:3]
+    if attrs.get("block_size") or attrs.get("output_dtype"):
+        raise ValueError("block_size or output_dtype")
+    shape = [1] * x.ndim
+    if scale.size > 1:
+        shape[attrs.get("axis", 1)] = scale.size
+    kind = np.dtype(np.uint8) if point is None else point.dtype
+    step = scale.reshape(shape) if scale.size > 1 else scale.reshape(())
+    zero = np.zeros((), kind) if point is None else point
+    zero = (zero.reshape(shape) if zero.size > 1 else zero.reshape(())).astype(np.int64)
+    if op == "DequantizeLinear":
+        return np.asarray((x.astype(np.int64) - zero) * step, scale.dtype)
+    if kind.kind not in "iu":
+        raise ValueError(f"whole numbers of type {kind}")
+    info = np.iinfo(kind)
+    return np.clip(np.round(x / step) + zero, info.min, info.max).astype(kind)
 
 
 def _by_axis(scale: NDArray[Any], axis: int, x: View) -> NDArray[Any]:
