@@ -88,8 +88,8 @@ def of_constants(op: str, attrs: dict[str, Any], inputs: Sequence[Any]) -> NDArr
     zero = (zero.reshape(shape) if zero.size > 1 else zero.reshape(())).astype(np.int64)
     if op == "DequantizeLinear":
         return np.asarray((x.astype(np.int64) - zero) * step, scale.dtype)
-    if kind.kind not in "iu":
-        raise ValueError(f"whole numbers of type {kind}")
+    if kind.kind not in "iu" or not np.isfinite(x / step).all():
+        raise ValueError(f"numbers that are not finite, or whole ones of type {kind}")
     info = np.iinfo(kind)
     return np.clip(np.round(x / step) + zero, info.min, info.max).astype(kind)
 
