@@ -16,6 +16,7 @@ from eventsnn.ann.graph import Graph, Node, fresh
 from eventsnn.ann.operators import IDENTITIES
 from eventsnn.exceptions import InputError
 from eventsnn.network.monotone import is_monotone, pools_by_activation, rise_together
+from eventsnn.network.pooled_moves import pool_in_front
 
 OUTPUT_FIRES = (
     "the output fires: values below 0 are read as 0, values above its threshold as the threshold"
@@ -237,8 +238,9 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
     A MaxPool of a Concat becomes a Concat of MaxPools, one for each part; one of an Add whose parts
     rise and fall together an Add of them (`monotone`). A MaxPool of a BatchNormalization becomes a
     BatchNormalization of a MaxPool, exactly: max(BN(a)) = BN(max(a)), or BN(min(a)) where a
-    channel's scale is below 0 (semantics, section 10), and padding never wins
-    in either place. The node that has the pool's values keeps its name; the pools are named
+    channel's scale is below 0 (semantics, section 10), and padding never wins in either place.
+    Zeros around activations become padding, and channels that move do so behind the pool
+    (`pooled_moves`). The node that has the pool's values keeps its name; the pools are named
     "pool:part". graph: the ANN. Returns (graph, "").
     """
     split = _Split(graph)
@@ -250,13 +252,15 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
 class _Split:
     """The nodes of a graph, in which no MaxPool pools what can be pooled before.
 
-    graph: the ANN. nodes: name -> node, of those added so far. channels: name -> how many channels,
-    of all nodes, old and new. name: the MaxPool's that is being added. made: (what is pooled, the
-    channels of which the minimum) -> the node with those values.
+    graph: the ANN. nodes: name -> node, of those added so far. shapes: of the graph's nodes.
+    channels: name -> how many channels, of all nodes, old and new. name: the MaxPool's that is
+    being added. made: (what is pooled, the channels of which the minimum) -> the node with those
+    values.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.nodes: dict[str, Node] = {}
+        self.shapes = graph.shapes
         self.channels = {name: shape[0] for name, shape in graph.shapes.items()}
 
     def add(self, node: Node) -> None:
@@ -294,6 +298,13 @@ class _Split:
             if rise_together(self.nodes, self.channels, node.inputs):
                 parts = tuple(self._pooled(pool, part) for part in node.inputs)
                 return replace(node, name=name, inputs=parts)
+        if node is not None and node.op in ("Pad", "Index") and node.inputs[0] in self.shapes:
+            found = pool_in_front(pool, node, self.shapes[node.inputs[0]], self.nodes)
+            if found is not None and found[1] is None:
+                return self._made(found[0], self._behind_identities(node.inputs[0]), name)
+            if found is not None and found[1] is not None:
+                pooled = self._pooled(found[0], node.inputs[0])
+                return replace(found[1], name=name, inputs=(pooled,))
         return replace(pool, name=name, inputs=(source,))
 
     def _pooled_parts(self, pool: Node, source: str) -> tuple[str, ...]:

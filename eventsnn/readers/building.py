@@ -173,19 +173,22 @@ class Builder:
         return bends.leaky(self.add, name, x, shape[0], by_channel)
 
     def pool(self, name: str, op: str, x: Output, attrs: dict[str, Any]) -> Output:
-        """A pool; ceil_mode may be set where it changes nothing.
+        """A pool; with ceil_mode, windows that begin inside and end outside are padded.
 
         name: the node's. op: MaxPool or AveragePool. x: an output that is a map. attrs: with
         kernel_shape, strides and pads [top, left, bottom, right].
         """
-        pads = attrs["pads"]
-        kernel = attrs["kernel_shape"]
-        sizes = self.shape(x)[1:]
-        windows = zip(sizes, pads, pads[2:], kernel, attrs["strides"])
-        rests = ((n + before + after - k) % s for n, before, after, k, s in windows)
-        if attrs.get("ceil_mode") and not any(rests):
-            attrs = attrs | {"ceil_mode": 0}
-        return self.add(name, op, [x], attrs)
+        if not attrs.get("ceil_mode"):
+            return self.add(name, op, [x], attrs)
+        pads = list(attrs["pads"])
+        more = ends_outside(self.shape(x)[1:], attrs)
+        if any(more) and any(pads) and attrs.get("count_include_pad"):
+            # what ceil_mode adds is not counted, so the pads that are have to be there before
+            x = self.add(f"{name}.pads", "Pad", [x], {"pads": pads})
+            pads = [0, 0, 0, 0]
+        wider = [*pads[:2], *(pad + n for pad, n in zip(pads[2:], more))]
+        counted = {"count_include_pad": 0} if any(more) and op == "AveragePool" else {}
+        return self.add(name, op, [x], attrs | {"ceil_mode": 0, "pads": wider} | counted)
 
     def arithmetic(
         self, name: str, op: str, x: Output | ArrayLike, y: Output | ArrayLike
@@ -202,7 +205,7 @@ class Builder:
                 return self.add(name, "Add", [x, y])
             return self.refuse(name, op, "of two outputs")
         if isinstance(x, Output):
-            scale, shift = _line_of(op, y)
+            scale, shift = line_of(op, y)
             return self._line(name, op, x, scale, shift)
         if not isinstance(y, Output):
             raise TypeError(f"{op} of two constants")
@@ -274,6 +277,24 @@ class Builder:
         )
 
 
+def ends_outside(sizes: Sequence[int], attrs: dict[str, Any]) -> list[int]:
+    """How far the last windows of a pool with ceil_mode reach beyond its pads, by axis.
+
+    A window that would begin behind the map and the pads in front of it does not count. sizes: of
+    the map. attrs: the pool's, with kernel_shape, strides and pads.
+    """
+    pads = attrs["pads"]
+    axes = zip(sizes, pads, pads[2:], attrs["kernel_shape"], attrs["strides"])
+    more = []
+    for (n, before, after, kernel, stride), dilation in zip(axes, attrs.get("dilations", (1, 1))):
+        reach = (kernel - 1) * dilation + 1
+        last = -(-(n + before + after - reach) // stride)
+        if last * stride >= n + before:
+            last -= 1
+        more.append(max(last * stride + reach - n - before - after, 0))
+    return more
+
+
 def some(texts: Sequence[str], separator: str = ", ", most: int = MAX_NAMES) -> str:
     """The first texts, and how many more there are.
 
@@ -301,8 +322,11 @@ def _limit(value: ArrayLike | None) -> float | None:
     return None if abs(limit) >= float(np.finfo(np.float32).max) else limit
 
 
-def _line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
-    """(factor, offset) of the line that x op constant is; op: add, sub, mul or div."""
+def line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """(factor, offset) of the line that x op constant is.
+
+    op: add, sub, mul or div. constant: a number or an array.
+    """
     if op == "mul":
         return constant, 0.0
     if op == "div":

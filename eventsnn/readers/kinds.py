@@ -55,6 +55,12 @@ def _fields(parse: Callable[[h5py.File, str, str | None], Fields]) -> Callable[.
     return read
 
 
+def _read_keras(file: File, arch: str | None) -> Graph:
+    """A full Keras model, which may have several outputs."""
+    assert file.hdf5 is not None
+    return Graph(**keras.parse(file.hdf5, file.name, arch, output=file.output))
+
+
 def _below(file: h5py.File, name: str, wanted: str) -> bool:
     """Whether one of the first groups in the group `name` holds something called `wanted`."""
     outer = child(file, name)
@@ -75,8 +81,9 @@ BUILT_IN = {
     "keras": Reader(
         "a full Keras model",
         _hdf5(lambda file, names: "model_config" in file.attrs),
-        _fields(keras.parse),
+        _read_keras,
         takes_arch=True,
+        takes_output=True,
     ),
     "keras-weights": Reader(
         "Keras weights only",
@@ -113,12 +120,18 @@ BUILT_IN = {
         "SONATA spikes", _hdf5(lambda file, names: "spikes" in names), do=NO_NETWORK
     ),
     # the first field of a model, its IR version, comes first
-    "onnx": Reader("an ONNX model", _starting(b"\x08"), lambda file, arch: read_onnx(file.path)),
+    "onnx": Reader(
+        "an ONNX model",
+        _starting(b"\x08"),
+        lambda file, arch: read_onnx(file.path, file.output),
+        takes_output=True,
+    ),
     "keras-archive": Reader(
         "a Keras archive (.keras)",
         _holding("model.weights.h5"),
-        lambda file, arch: Graph(**parse_archive(file.path, arch)),
+        lambda file, arch: Graph(**parse_archive(file.path, arch, file.output)),
         takes_arch=True,
+        takes_output=True,
     ),
     "torch-archive": Reader("a PyTorch file (.pt or .pth)", _holding("data.pkl"), do=TORCH),
     "numpy-archive": Reader(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +84,39 @@ def zeros(shape: Shape) -> NDArray[np.int64]:
     shape: with the batch axis.
     """
     return np.full(shape, ABSENT, np.int64)
+
+
+def is_whole(builder: Builder, x: View) -> bool:
+    """Whether each value of the output is in a view exactly once, and nothing else.
+
+    builder: which made the output. x: the view.
+    """
+    size = math.prod(builder.shape(x.base))
+    index = x.index.ravel()
+    if len(index) != size or index.min(initial=0) < 0:
+        return False
+    return bool((np.bincount(index, minlength=size) == 1).all())
+
+
+def axes_of(builder: Builder, x: View) -> tuple[int, ...] | None:
+    """How a view turns the axes of its output, batch included, as numpy's transpose takes them.
+
+    builder: which made the output. x: the view. None where it does anything else.
+    """
+    start = view(builder, x.base).index
+    if start.ndim != x.index.ndim:
+        return None
+    for order in permutations(range(1, start.ndim)):
+        if np.array_equal(start.transpose(0, *order), x.index):
+            return (0, *order)
+    return None
+
+
+def across(builder: Builder, x: View, y: View) -> View:
+    """The values of y in the places where x's output has those of x.
+
+    builder: which made the outputs. x: a whole view (`is_whole`). y: a view of the same shape.
+    """
+    index = np.empty(x.index.size, np.int64)
+    index[x.index.ravel()] = y.index.ravel()
+    return View(y.base, index.reshape(1, *builder.shape(x.base)))

@@ -80,7 +80,7 @@ def test_moved_values_make_the_same_network_as_the_graph(kind):
     rng = np.random.default_rng(1)
     b = Builder(rng, (2, 5, 4))
     x = b.index(b.activation(b.bn(b.conv("input", 3, pads=[1, 1, 1, 1])), "QCFS"), kind)
-    x = x if kind == "vector" else b.add("Flatten", [b.conv(x, 2)])
+    x = x if kind == "vector" else b.add("Flatten", [b.conv(x, 2, 2)])
     convert(b.graph(b.gemm(x)))  # which compares its maps with the graph
 
 

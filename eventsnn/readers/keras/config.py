@@ -188,11 +188,11 @@ def function_of(entry: Any) -> str:
     if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(config, dict):
         return f"function {str(config.get('function'))[:100].split('.')[-1]}"
     module, calls = entry.get("module"), entry.get("inbound_nodes")
-    of_keras = isinstance(module, str) and re.match(r"keras(\.src)?\.ops(\.|$)", module)
+    of_keras = isinstance(module, str) and bool(re.match(r"keras(\.src)?\.ops(\.|$)", module))
     # .h5 files name no module, and functions have no settings that every layer has
     if module is None and kind not in (*MODELS, "InputLayer") and isinstance(config, dict):
         new = isinstance(calls, list) and bool(calls) and isinstance(calls[0], dict)
-        of_keras = new and "trainable" not in config
+        of_keras = new and not {"trainable", "dtype"} & config.keys()
     if of_keras:
         return f"function {re.sub('(?<=[a-z0-9])(?=[A-Z])', '_', str(kind)).lower()[:100]}"
     return ""

@@ -85,7 +85,7 @@ def parse(
     builder = Builder(name, LAYERS, weights, image, grid, first, backend, version)
     builder.image = builder.image._replace(flat=len(shape) == 1, sequence=sequence)
     value = builder.run(model, builder.image)
-    output = _ended(builder, builder.settled(value, "output"), name)
+    end = _ended(builder, builder.settled(value, "output"), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
     if backend == "theano" and any(node.op == "Conv" for node in nodes):
@@ -107,7 +107,7 @@ def parse(
     return {
         "nodes": nodes,
         "input": image,
-        "output": output,
+        "output": end,
         "input_shape": builder.shapes[image],
         "preprocessing": preprocessing,
         "source": name,

@@ -18,6 +18,8 @@ from eventsnn.readers.keras.config import Layer
 
 MAX_ITEMS = 10_000  # of one argument
 Made = Callable[..., Value]
+# arguments that Keras 3 keeps among a function's settings
+SETTINGS = ("axis", "axes", "keepdims", "newshape", "negative_slope", "x_min", "x_max")
 
 
 def line(builder: Builder, value: Value, name: str, factor: ArrayLike, shift: ArrayLike) -> Value:
@@ -250,6 +252,8 @@ ENDINGS = {f"function {name}": name for name in ("softmax", "log_softmax", "sigm
 def _called(make: Made) -> Callable[..., Value]:
     def made(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
         args, kwargs = _arguments(layer.arguments[0], iter(values))
+        settings = {key: layer.config[key] for key in layer.config if key in SETTINGS}
+        kwargs = settings | kwargs
         try:
             return make(builder, name, *args, **kwargs)
         except (TypeError, AttributeError) as error:  # other arguments than the function has
