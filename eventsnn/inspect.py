@@ -43,16 +43,17 @@ CALIBRATION = ", which needs calibration images (--data with a train split, or -
 
 
 @checked
-def describe(path: str, arch: str | None = None) -> Iterator[str]:
+def describe(path: str, arch: str | None = None, output: str | None = None) -> Iterator[str]:
     """Yields all that the command prints, line by line.
 
     path: a network's file, or "sample". arch: the architecture of a file that holds weights only.
+    output: the name of the output that is meant, of a model with several.
     Raises InputError for a file that cannot be read and a network without a spiking form.
     """
     if path == "sample":
-        kind, graph = "the bundled network", load(path, arch)
+        kind, graph = "the bundled network", load(path, arch, output=output)
     else:
-        kind, graph = identify(path, arch)
+        kind, graph = identify(path, arch, output)
     yield f"{path}: {kind}"
     for key, words in META.items():
         if key in graph.meta:
@@ -126,9 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file", metavar="FILE", help=words)
     words = "the architecture of a file that holds weights only, as for eventsnn.run"
     parser.add_argument("--arch", help=words)
+    words = "the name of the output that is meant, of a Keras or ONNX model with several"
+    parser.add_argument("--output", help=words)
     args = parser.parse_args(argv)
     try:
-        for line in describe(args.file, args.arch):
+        for line in describe(args.file, args.arch, args.output):
             print(printable(line), flush=True)
     except InputError as error:
         return fail(error)

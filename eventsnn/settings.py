@@ -64,6 +64,7 @@ HASHED = (
     "plugin",
     "net",
     "arch",
+    "output",
     "input_scale",
     "input_mean",
     "input_std",
@@ -118,6 +119,13 @@ class Settings:
         "mobilenet_v2, with options L (levels of thresholds), pool, size, eps and from "
         "(docs/howto/files.md), or a mapping file (.json)",
         "--net resnet20.h5 --arch resnet20:L=8",
+        group="input",
+    )
+    output: str | None = option(
+        None,
+        "the name of the output that is meant, of a Keras (its layer) or ONNX model with several; "
+        "default: the only one",
+        "--output logits",
         group="input",
     )
     input_scale: float | None = option(

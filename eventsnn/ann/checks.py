@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from reprlib import repr as short
 from typing import Any, TypeGuard
 
 from numpy.typing import NDArray
@@ -52,26 +53,28 @@ def expect_positive(node: Node, key: str, where: str) -> None:
 def ints(
     node: Node,
     key: str,
-    lengths: tuple[int, ...],
+    lengths: Container[int],
     where: str,
     default: Sequence[int] | None = None,
     least: int = 1,
+    most: int = 2**20,
 ) -> tuple[int, ...]:
     """The whole numbers in the attribute `key` of `node`.
 
     lengths: how many there may be. where: the node, for the message. default: what stands for a
-    missing attribute (None: it must be there). least: the lowest number allowed; the highest is
-    2^20. Raises InputError for anything else.
+    missing attribute (None: it must be there). least, most: the lowest and highest number allowed.
+    Raises InputError for anything else.
     """
     value = node.attrs.get(key, default)
     if (
         isinstance(value, (list, tuple))
         and len(value) in lengths
-        and all(is_int(v) and least <= v <= 2**20 for v in value)
+        and all(is_int(v) and least <= v <= most for v in value)
     ):
         return tuple(value)
-    many = " or ".join(map(str, lengths))
-    raise InputError(where, f"{key} of {many} whole numbers from {least} to 2^20", value)
+    many = " or ".join(map(str, lengths)) if isinstance(lengths, tuple) else "1 to 2^20"
+    expected = f"{key} of {many} whole numbers from {least} to 2^{most.bit_length() - 1}"
+    raise InputError(where, expected, short(value))
 
 
 def two_ints(

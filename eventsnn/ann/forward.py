@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.ann.blas import ONE_BLAS_THREAD
 from eventsnn.ann.graph import Graph
+from eventsnn.ann.indexing import index_of
 from eventsnn.ann.node import IDENTITIES, Node
 from eventsnn.ann.windows import Window, pool_signs, resize_indices, spatial_pads, window_of
 from eventsnn.arguments import Count, checked
@@ -428,6 +429,12 @@ def _resize(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     return x[:, :, rows[:, None], columns]
 
 
+def _index(node: Node, x: NDArray[Any]) -> NDArray[Any]:
+    index = index_of(node)
+    values = x.reshape(len(x), -1)[:, index]
+    return values if (index >= 0).all() else np.where(index >= 0, values, 0)
+
+
 def _flatten(node: Node, x: NDArray[Any]) -> NDArray[Any]:
     return x.reshape(len(x), -1)
 
@@ -456,6 +463,7 @@ OPERATIONS: dict[str, Callable[..., NDArray[Any]]] = {
     "GlobalAveragePool": _global_average_pool,
     "Pad": _pad,
     "Resize": _resize,
+    "Index": _index,
     "Flatten": _flatten,
     "Add": _add,
     "Concat": _concat,

@@ -1,9 +1,9 @@
 """The operators a graph may use: attributes, parameters and output shapes, as ONNX defines them.
 
 Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7), QuantRelu
-(SpikeZIP eq. 2). MaxPool has one more attribute, `minima`: the channels, from 0, whose minimum it
-pools. `infer_shape` checks everything about one node, so that all who use the node may
-trust it.
+(SpikeZIP eq. 2); and Index, which stands for all that only moves values (`indexing`). MaxPool has
+one more attribute, `minima`: the channels, from 0, whose minimum it pools. `infer_shape` checks
+everything about one node, so that all who use the node may trust it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from eventsnn.ann.checks import (
     is_number,
     parameter,
 )
+from eventsnn.ann.indexing import index_shape
 from eventsnn.ann.node import ACTIVATIONS as ACTIVATIONS
 from eventsnn.ann.node import IDENTITIES as IDENTITIES
 from eventsnn.ann.node import Node
@@ -156,6 +157,10 @@ def _resize(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     return (shape[0], len(rows), len(columns))
 
 
+def _index(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
+    return index_shape(node, inputs[0], where)
+
+
 def _same(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     return inputs[0]
 
@@ -205,6 +210,7 @@ OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[
     "Dropout": (_same, (1, 1)),
     "Pad": (_pad, (1, 1)),
     "Resize": (_resize, (1, 1)),
+    "Index": (_index, (1, 1)),
     "Softmax": (_softmax, (1, 1)),
     "Relu": (_relu, (1, 1)),
     "Clip": (_relu, (1, 1)),

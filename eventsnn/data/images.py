@@ -27,6 +27,7 @@ from eventsnn.data.arrays import fits_idx, read_idx
 from eventsnn.data.cifar import cifar_format, read_cifar
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
 from eventsnn.data.named import range_in, read_hdf5, read_npy, read_npz
+from eventsnn.data.sequences import as_maps
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.values import arrayed, as_array, shown
 
@@ -288,13 +289,17 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
     """(images that fit a graph, what was done to them, "" for nothing).
 
     Where a graph's input is a vector, (N, 1, 1), images of N pixels become vectors in the order H,
-    W, C, as networks are trained on flattened images; so do vectors [n, N]. Where it is an image of
-    one channel, vectors of H W numbers become images, row by row. graph: the ANN. images: raw
-    pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
+    W, C, as networks are trained on flattened images; so do vectors [n, N]. Where its height is 1,
+    sequences become images (`sequences`). Where it is an image of one channel, vectors of H W
+    numbers become images, row by row. graph: the ANN. images: raw pixels [n, C, H, W], or `Images`;
+    what fits already, or cannot, stays as it is.
     """
     pixels = getattr(images, "pixels", images)
     size, height, width = graph.input_shape
     given = tuple(getattr(pixels, "shape", ()))
+    if given and (maps := as_maps(pixels, graph.input_shape)):
+        found, done = maps
+        return (replace(images, pixels=found) if isinstance(images, Images) else found), done
     if size == 1 < height * width and given[1:] in ((height * width,), (height * width, 1, 1)):
         rows = pixels.reshape(len(pixels), 1, height, width)
         done = f"vectors of {height * width:,} numbers are taken as images of 1x{height}x{width},"

@@ -50,7 +50,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
     """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
         graph = with_preprocessing(
-            load(settings.net, settings.arch),
+            load(settings.net, settings.arch, output=settings.output),
             settings.input_scale,
             settings.input_mean,
             settings.input_std,

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.ann.indexing import AXES
 from eventsnn.ann.operators import infer_shape
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
+from eventsnn.network.indexing import index_map
 from eventsnn.network.linear import Grid, LinearMap
 from eventsnn.network.network import INPUT, Layer, Projection, Threshold
 
@@ -44,9 +46,9 @@ def connect(
     """Layers and projections of a graph whose activations have the thresholds `thetas`.
 
     Every linear path between two activations (Conv, Gemm, BatchNormalization, average pooling, Add,
-    Concat, Flatten, Pad, Resize) is composed into one map (semantics, section 1). A MaxPool becomes
-    a layer of pool units; it must pool one activation or another MaxPool (`passes.split_pools` sees
-    to that).
+    Concat, Flatten, Pad, Resize, Index) is composed into one map (semantics, section 1). A MaxPool
+    becomes a layer of pool units; it must pool one activation or another MaxPool
+    (`passes.split_pools` sees to that).
 
     graph: the ANN. thetas: name of an activation -> its threshold, a float, or an array of the
     activation's shape. Returns (layers, projections), as in a `Network`. Raises InputError for a
@@ -227,6 +229,10 @@ def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
         return x
     if node.op == "Flatten":
         return replace(x, flat=True)
+    if node.op == "Index":  # numbers of values are the same in a map and in its vector
+        channels, rows, columns = (len(node.attrs.get(key, [0])) for key in AXES)
+        grid = (channels, rows, columns)
+        return _through(x, index_map(node, x.grid, grid), grid, "rows" not in node.attrs)
     if node.op in ("Add", "Concat"):
         return _joined(node, inputs)
     if node.op == "BatchNormalization":

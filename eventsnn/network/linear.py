@@ -533,4 +533,14 @@ SIMPLE: dict[str, Callable[[Node, Grid], LinearMap]] = {
     "Pad": pad,
     "Resize": resize,
 }
-LINEAR = (*SIMPLE, "Gemm", "BatchNormalization", "Flatten", "Add", "Concat", "Softmax", *IDENTITIES)
+LINEAR = (
+    *SIMPLE,
+    "Gemm",
+    "BatchNormalization",
+    "Flatten",
+    "Index",
+    "Add",
+    "Concat",
+    "Softmax",
+    *IDENTITIES,
+)

@@ -15,6 +15,8 @@ import numpy as np
 from eventsnn.ann.graph import Graph, Node, fresh
 from eventsnn.ann.operators import IDENTITIES
 from eventsnn.exceptions import InputError
+from eventsnn.network.monotone import is_monotone, pools_by_activation, rise_together
+from eventsnn.network.pooled_moves import pool_in_front
 
 OUTPUT_FIRES = (
     "the output fires: values below 0 are read as 0, values above its threshold as the threshold"
@@ -160,7 +162,7 @@ def fire_at_output(graph: Graph) -> tuple[Graph, str]:
 
 
 def activations_first(graph: Graph) -> tuple[Graph, str]:
-    """Moves each MaxPool that only an activation uses behind that activation.
+    """Moves each MaxPool that only activations use behind these activations.
 
     Activations are monotone, so act(MaxPool(x)) = MaxPool(act(x)), exactly. Identity, Dropout and
     BatchNormalization are so, too, and may stand between the two. Where a scale is below 0 the
@@ -168,6 +170,7 @@ def activations_first(graph: Graph) -> tuple[Graph, str]:
 
     graph: the ANN. Returns (graph, "").
     """
+    graph = pools_by_activation(graph)
     pools = [node.name for node in graph.nodes if node.op == "MaxPool"]
     for pool in reversed(pools):
         chain = _to_activation(graph, graph.by_name[pool])
@@ -181,15 +184,10 @@ def _to_activation(graph: Graph, pool: Node) -> list[Node] | None:
     chain = [pool]
     while not chain[-1].is_activation:
         users = _users(graph, chain[-1])
-        if len(users) != 1 or not _is_monotone(users[0]):
+        if len(users) != 1 or not is_monotone(users[0]):
             return None
         chain.append(users[0])
     return chain
-
-
-def _is_monotone(node: Node) -> bool:
-    """Whether a node keeps the order of all values of a channel, or turns it round."""
-    return node.is_activation or node.op in ("BatchNormalization", *IDENTITIES)
 
 
 def _turned(pool: Node, norms: Iterable[Node]) -> Node:
@@ -237,10 +235,12 @@ def _moved_last(graph: Graph, chain: list[Node]) -> Graph:
 def split_pools(graph: Graph) -> tuple[Graph, str]:
     """Moves each MaxPool in front of what joins, scales or shifts the activations that it pools.
 
-    A MaxPool of a Concat becomes a Concat of MaxPools, one for each part. A MaxPool of a
-    BatchNormalization becomes a BatchNormalization of a MaxPool, exactly: max(BN(a)) = BN(max(a)),
-    or BN(min(a)) where a channel's scale is below 0 (semantics, section 10), and padding never wins
-    in either place. The node that has the pool's values keeps its name; the pools are named
+    A MaxPool of a Concat becomes a Concat of MaxPools, one for each part; one of an Add whose parts
+    rise and fall together an Add of them (`monotone`). A MaxPool of a BatchNormalization becomes a
+    BatchNormalization of a MaxPool, exactly: max(BN(a)) = BN(max(a)), or BN(min(a)) where a
+    channel's scale is below 0 (semantics, section 10), and padding never wins in either place.
+    Zeros around activations become padding, and channels that move do so behind the pool
+    (`pooled_moves`). The node that has the pool's values keeps its name; the pools are named
     "pool:part". graph: the ANN. Returns (graph, "").
     """
     split = _Split(graph)
@@ -252,13 +252,15 @@ def split_pools(graph: Graph) -> tuple[Graph, str]:
 class _Split:
     """The nodes of a graph, in which no MaxPool pools what can be pooled before.
 
-    graph: the ANN. nodes: name -> node, of those added so far. channels: name -> how many channels,
-    of all nodes, old and new. name: the MaxPool's that is being added. made: (what is pooled, the
-    channels of which the minimum) -> the node with those values.
+    graph: the ANN. nodes: name -> node, of those added so far. shapes: of the graph's nodes.
+    channels: name -> how many channels, of all nodes, old and new. name: the MaxPool's that is
+    being added. made: (what is pooled, the channels of which the minimum) -> the node with those
+    values.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.nodes: dict[str, Node] = {}
+        self.shapes = graph.shapes
         self.channels = {name: shape[0] for name, shape in graph.shapes.items()}
 
     def add(self, node: Node) -> None:
@@ -292,6 +294,17 @@ class _Split:
             return replace(node, name=name, inputs=(pooled,))
         if node is not None and node.op == "Concat":
             return Node(name, "Concat", self._pooled_parts(pool, source), {"axis": 1})
+        if node is not None and node.op == "Add":
+            if rise_together(self.nodes, self.channels, node.inputs):
+                parts = tuple(self._pooled(pool, part) for part in node.inputs)
+                return replace(node, name=name, inputs=parts)
+        if node is not None and node.op in ("Pad", "Index") and node.inputs[0] in self.shapes:
+            found = pool_in_front(pool, node, self.shapes[node.inputs[0]], self.nodes)
+            if found is not None and found[1] is None:
+                return self._made(found[0], self._behind_identities(node.inputs[0]), name)
+            if found is not None and found[1] is not None:
+                pooled = self._pooled(found[0], node.inputs[0])
+                return replace(found[1], name=name, inputs=(pooled,))
         return replace(pool, name=name, inputs=(source,))
 
     def _pooled_parts(self, pool: Node, source: str) -> tuple[str, ...]:

@@ -42,7 +42,12 @@ def save(graph: Graph, path: str | Path) -> None:
 
 
 @checked
-def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -> Graph:
+def load(
+    path: Path | str,
+    arch: str | None = None,
+    preprocessing: Any = None,
+    output: str | None = None,
+) -> Graph:
     """The network in a file of any kind that has a reader.
 
     path: the file, whose kind its content tells; or "sample", the bundled network.
@@ -53,40 +58,45 @@ def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -
     preprocessing: of raw pixels, in place of the file's: an `eventsnn.Preprocessing`, a dict with
         some of scale, mean, std and reverse (the channels: RGB and BGR), or torchvision's
         Normalize; None: what the file says, or else none.
+    output: the name of the output that is meant, of a Keras or ONNX model with several; None: the
+        only one.
 
     Raises InputError for a file that cannot be read, which says what it is instead, and for a
     preprocessing that does not fit.
     """
     if path == "sample":
         bundled = Path(__file__).parents[1] / "sample" / "network.h5"
-        return replace(load(bundled, arch, preprocessing), source="sample")
-    graph = identify(path, arch)[1]
+        return replace(load(bundled, arch, preprocessing, output), source="sample")
+    graph = identify(path, arch, output)[1]
     if preprocessing is None:
         return graph
     return replace(graph, preprocessing=as_preprocessing(preprocessing, "load"))
 
 
 @checked
-def identify(path: Path | str, arch: str | None = None) -> tuple[str, Graph]:
+def identify(
+    path: Path | str, arch: str | None = None, output: str | None = None
+) -> tuple[str, Graph]:
     """(what a file is, in words; the network in it).
 
-    path, arch: as for `load`, but for "sample". Raises InputError as `load` does.
+    path, arch, output: as for `load`, but for "sample". Raises InputError as `load` does.
     """
     check_no_folder(path)
     check_file(path)
     with open(path, "rb") as opened:
         start = opened.read(START)
     if not h5py.is_hdf5(path):
-        return _identify(File(path, start), arch)
+        return _identify(File(path, start, output=output), arch)
     with open_hdf5(path) as hdf5:
-        return _identify(File(path, start, hdf5, tuple(islice(hdf5, MAX_NAMES))), arch)
+        names = tuple(islice(hdf5, MAX_NAMES))
+        return _identify(File(path, start, hdf5, names, output), arch)
 
 
 def _identify(file: File, arch: str | None) -> tuple[str, Graph]:
     """As `identify`; other packages are asked about what eventsnn itself cannot read."""
     kind = next((reader for reader in BUILT_IN.values() if reader.told(file)), None)
     if kind is not None and kind.read is not None:
-        _check_arch(arch, kind)
+        _check_options(arch, file.output, kind)
         return kind.words, kind.read(file, arch)
     others = {name: reader for name, reader in READERS.usable().items() if name not in BUILT_IN}
     name = _told_by(others, file)
@@ -96,7 +106,7 @@ def _identify(file: File, arch: str | None) -> tuple[str, Graph]:
     read = other.read
     if read is None:
         raise _no_reader(file, other, others)
-    _check_arch(arch, other)
+    _check_options(arch, file.output, other)
     graph = _asked(name, file, partial(read, file, arch))
     if not isinstance(graph, Graph):
         do = "repair the reader: it has to return one"
@@ -167,8 +177,13 @@ def _no_reader(file: File, kind: Reader | None, others: Mapping[str, Reader]) ->
     return InputError(file.path, expected, found, do)
 
 
-def _check_arch(arch: str | None, kind: Reader) -> None:
-    """Raises InputError for an architecture that is given with a file that has its own."""
+def _check_options(arch: str | None, output: str | None, kind: Reader) -> None:
+    """Raises InputError for an architecture of a file that has its own, and for an output of one
+    that has no others.
+    """
+    if output is not None and not kind.takes_output:
+        do = "leave ⟦output⟧ out"
+        raise InputError("⟦output⟧", "a Keras or ONNX model with several outputs", kind.words, do)
     if arch is not None and not kind.takes_arch:
         found = f"{kind.words}, which has its architecture"
         raise InputError("⟦arch⟧", "a file with weights only", found, "leave ⟦arch⟧ out")

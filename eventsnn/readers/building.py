@@ -16,6 +16,7 @@ from eventsnn.ann.checks import Shape
 from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing, fresh
 from eventsnn.ann.operators import OPERATORS, infer_shape
 from eventsnn.exceptions import InputError
+from eventsnn.readers import bends
 
 # of what was refused, how many names and how many kinds the error lists
 MAX_NAMES = 8
@@ -74,11 +75,13 @@ class Builder:
         """Adds a node and returns its output.
 
         name: the node's; primes come behind it where it is taken. op: the operator, in the graph's
-        vocabulary. inputs: the outputs that it takes. attrs: attribute -> value. params: role ->
-        array of floats. A node that the graph cannot have is refused. Raises InputError for too
-        many nodes.
+        vocabulary. inputs: the outputs that it takes; it is unknown where one of them is. attrs:
+        attribute -> value. params: role -> array of floats. A node that the graph cannot have is
+        refused. Raises InputError for too many nodes.
         """
         name = fresh(name, self.shapes)
+        if any(self.shapes[x] is None for x in inputs):
+            return self.unknown(name)
         node = Node(name, op, tuple(inputs), attrs or {}, params or {})
         shapes = [self.shape(x) for x in inputs]
         if len(self.nodes) >= MAX_NODES:
@@ -144,47 +147,65 @@ class Builder:
         return pooled if keep else self.add(f"{name}.flat", "Flatten", [pooled])
 
     def clip(self, name: str, x: Output, low: ArrayLike | None, high: ArrayLike | None) -> Output:
-        """min(max(x, low), high), which is an activation where low is 0.
+        """min(max(x, low), high), which is one activation or two (`bends.clip`).
 
         name: the node's. x: an output. low, high: numbers or arrays of one; None for no limit.
         """
-        least = None if low is None else float(np.asarray(low).item())
-        most = None if high is None else float(np.asarray(high).item())
-        if least != 0:
-            return self.refuse(name, "Clip", f"a lower limit of {least}; only 0 has a spiking form")
-        if most is None or most >= np.finfo(np.float32).max:
-            return self.add(name, "Relu", [x])
-        return self.add(name, "Clip", [x], {"min": 0, "max": most})
+        least, most = _limit(low), _limit(high)
+        if least is None and most is None:
+            return self.add(name, "Identity", [x])
+        if least is not None and most is not None and not least < most:
+            return self.refuse(name, "Clip", f"limits of {least:g} and {most:g} leave one value")
+        return bends.clip(self.add, name, x, self.shape(x)[0], least, most)
+
+    def leaky(self, name: str, x: Output, slopes: ArrayLike) -> Output:
+        """ReLU(x) - slopes ReLU(-x): LeakyReLU, PReLU and, with a slope of -1, abs (`bends.leaky`).
+
+        name: the node's. x: an output. slopes: a number or array with one value a channel, which
+        broadcasts along [1, *shape of x].
+        """
+        shape = self.shape(x)
+        try:
+            by_channel = _by_channel(slopes, shape)
+        except ValueError:
+            reason = f"slopes {list(np.shape(slopes))}; only one, or one for each channel, is read"
+            return self.refuse(name, "PRelu", reason)
+        return bends.leaky(self.add, name, x, shape[0], by_channel)
 
     def pool(self, name: str, op: str, x: Output, attrs: dict[str, Any]) -> Output:
-        """A pool; ceil_mode may be set where it changes nothing.
+        """A pool; with ceil_mode, windows that begin inside and end outside are padded.
 
         name: the node's. op: MaxPool or AveragePool. x: an output that is a map. attrs: with
         kernel_shape, strides and pads [top, left, bottom, right].
         """
-        pads = attrs["pads"]
-        kernel = attrs["kernel_shape"]
-        sizes = self.shape(x)[1:]
-        windows = zip(sizes, pads, pads[2:], kernel, attrs["strides"])
-        rests = ((n + before + after - k) % s for n, before, after, k, s in windows)
-        if attrs.get("ceil_mode") and not any(rests):
-            attrs = attrs | {"ceil_mode": 0}
-        return self.add(name, op, [x], attrs)
+        if not attrs.get("ceil_mode"):
+            return self.add(name, op, [x], attrs)
+        pads = list(attrs["pads"])
+        more = ends_outside(self.shape(x)[1:], attrs)
+        if any(more) and any(pads) and attrs.get("count_include_pad"):
+            # what ceil_mode adds is not counted, so the pads that are have to be there before
+            x = self.add(f"{name}.pads", "Pad", [x], {"pads": pads})
+            pads = [0, 0, 0, 0]
+        wider = [*pads[:2], *(pad + n for pad, n in zip(pads[2:], more))]
+        counted = {"count_include_pad": 0} if any(more) and op == "AveragePool" else {}
+        return self.add(name, op, [x], attrs | {"ceil_mode": 0, "pads": wider} | counted)
 
     def arithmetic(
         self, name: str, op: str, x: Output | ArrayLike, y: Output | ArrayLike
     ) -> Output:
-        """x op y: of two outputs their sum; of an output and a constant a line through it.
+        """x op y: of two outputs their sum or difference; of an output and a constant a line.
 
         name: the node's. op: add, sub, mul or div. x, y: outputs, numbers or arrays; at least one
         is an output.
         """
         if isinstance(x, Output) and isinstance(y, Output):
-            if op == "add":
+            if op == "sub":
+                y = self._line(f"{name}.minus", op, y, -1.0, 0.0)
+            if op in ("add", "sub"):
                 return self.add(name, "Add", [x, y])
             return self.refuse(name, op, "of two outputs")
         if isinstance(x, Output):
-            scale, shift = _line_of(op, y)
+            scale, shift = line_of(op, y)
             return self._line(name, op, x, scale, shift)
         if not isinstance(y, Output):
             raise TypeError(f"{op} of two constants")
@@ -206,13 +227,7 @@ class Builder:
         except ValueError:
             reason = "a constant that is not one number, or one for each channel"
             return self.refuse(name, op, reason)
-        params = {
-            "scale": factors,
-            "B": offsets,
-            "input_mean": np.zeros_like(factors),
-            "input_var": np.ones_like(factors),
-        }
-        return self.add(name, "BatchNormalization", [x], {"epsilon": 0.0}, params)
+        return bends.line(self.add, name, x, shape[0], factors, offsets)
 
     def same_pads(
         self,
@@ -262,6 +277,24 @@ class Builder:
         )
 
 
+def ends_outside(sizes: Sequence[int], attrs: dict[str, Any]) -> list[int]:
+    """How far the last windows of a pool with ceil_mode reach beyond its pads, by axis.
+
+    A window that would begin behind the map and the pads in front of it does not count. sizes: of
+    the map. attrs: the pool's, with kernel_shape, strides and pads.
+    """
+    pads = attrs["pads"]
+    axes = zip(sizes, pads, pads[2:], attrs["kernel_shape"], attrs["strides"])
+    more = []
+    for (n, before, after, kernel, stride), dilation in zip(axes, attrs.get("dilations", (1, 1))):
+        reach = (kernel - 1) * dilation + 1
+        last = -(-(n + before + after - reach) // stride)
+        if last * stride >= n + before:
+            last -= 1
+        more.append(max(last * stride + reach - n - before - after, 0))
+    return more
+
+
 def some(texts: Sequence[str], separator: str = ", ", most: int = MAX_NAMES) -> str:
     """The first texts, and how many more there are.
 
@@ -281,8 +314,19 @@ def as_float(array: ArrayLike) -> NDArray[np.floating[Any]]:
     return np.ascontiguousarray(array, dtype)
 
 
-def _line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
-    """(factor, offset) of the line that x op constant is; op: add, sub, mul or div."""
+def _limit(value: ArrayLike | None) -> float | None:
+    """A limit as a number; None where it is none, or beyond what float32 holds."""
+    if value is None:
+        return None
+    limit = float(np.asarray(value).item())
+    return None if abs(limit) >= float(np.finfo(np.float32).max) else limit
+
+
+def line_of(op: str, constant: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """(factor, offset) of the line that x op constant is.
+
+    op: add, sub, mul or div. constant: a number or an array.
+    """
     if op == "mul":
         return constant, 0.0
     if op == "div":

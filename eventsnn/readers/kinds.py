@@ -74,6 +74,12 @@ def _fields(parse: Callable[[h5py.File, str, str | None], Fields]) -> Callable[.
     return read
 
 
+def _read_keras(file: File, arch: str | None) -> Graph:
+    """A full Keras model, which may have several outputs."""
+    assert file.hdf5 is not None
+    return Graph(**keras.parse(file.hdf5, file.name, arch, output=file.output))
+
+
 def _below(file: h5py.File, name: str, wanted: str) -> bool:
     """Whether one of the first groups in the group `name` holds something called `wanted`."""
     outer = child(file, name)
@@ -94,8 +100,9 @@ BUILT_IN = {
     "keras": Reader(
         "a full Keras model",
         _hdf5(lambda file, names: "model_config" in file.attrs),
-        _fields(keras.parse),
+        _read_keras,
         takes_arch=True,
+        takes_output=True,
     ),
     "keras-weights": Reader(
         "Keras weights only",
@@ -148,12 +155,18 @@ BUILT_IN = {
         do=ONNX.format("tflite", "FILE"),
     ),
     # the first field of a model, its IR version, comes first
-    "onnx": Reader("an ONNX model", _starting(b"\x08"), lambda file, arch: read_onnx(file.path)),
+    "onnx": Reader(
+        "an ONNX model",
+        _starting(b"\x08"),
+        lambda file, arch: read_onnx(file.path, file.output),
+        takes_output=True,
+    ),
     "keras-archive": Reader(
         "a Keras archive (.keras)",
         _holding("model.weights.h5"),
-        lambda file, arch: Graph(**parse_archive(file.path, arch)),
+        lambda file, arch: Graph(**parse_archive(file.path, arch, file.output)),
         takes_arch=True,
+        takes_output=True,
     ),
     "torchscript": Reader(
         "a TorchScript archive",

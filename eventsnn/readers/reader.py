@@ -27,13 +27,15 @@ class File:
     """A file as readers see it.
 
     path: as it was given. start: its first bytes, at most START. hdf5: the file, open, where it is
-    HDF5; otherwise None. names: what stands at its root then, at most MAX_NAMES.
+    HDF5; otherwise None. names: what stands at its root then, at most MAX_NAMES. output: the name
+    of the output that is meant, for a kind that takes one; None: the only one.
     """
 
     path: Path | str
     start: bytes
     hdf5: h5py.File | None = None
     names: tuple[str, ...] = ()
+    output: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +55,8 @@ class Reader(NamedTuple):
     is one; it goes by the content, and sees files of every kind. read: function of (`File`, arch)
     that returns the `Graph`; None for a kind that is known and cannot be read. takes_arch: whether
     the architecture may come from elsewhere (--arch); otherwise arch is None. do: what to do about
-    a kind that cannot be read, or "".
+    a kind that cannot be read, or "". takes_output: whether one of several outputs may be chosen by
+    its name (`File.output`).
 
     A reader raises InputError for a file that is not as it should be.
     """
@@ -63,6 +66,7 @@ class Reader(NamedTuple):
     read: Callable[[File, str | None], Graph] | None = None
     takes_arch: bool = False
     do: str = ""
+    takes_output: bool = False
 
     @property
     def defined_by(self) -> Callable[[File], bool]:
@@ -85,8 +89,10 @@ def check_reader(name: str, thing: Any) -> None:
         raise InputError(where, "told, a function of a File", repr(thing.told), do)
     if thing.read is not None and not callable(thing.read):
         raise InputError(where, "read, a function of (File, arch), or None", repr(thing.read), do)
-    if not isinstance(thing.takes_arch, bool):
-        raise InputError(where, "takes_arch, True or False", repr(thing.takes_arch), do)
+    for field in "takes_arch", "takes_output":
+        value = getattr(thing, field)
+        if not isinstance(value, bool):
+            raise InputError(where, f"{field}, True or False", repr(value), do)
     if not isinstance(thing.do, str) or (thing.read is None and not thing.do):
         expected = "do, text on what to do with files that cannot be read"
         raise InputError(where, expected, repr(thing.do), do)

@@ -88,7 +88,6 @@ def test_weights_computed_from_parameters_are_constants(conv):
 
 
 # fangwei123456/spikingjelly 259
-@pytest.mark.xfail(strict=True, reason="adaptive pooling to a multiple of the size is refused")
 def test_adaptive_pooling_to_a_larger_map_repeats_it():
     layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(32)
     ending = nn.AdaptiveAvgPool2d((7, 7)), nn.Flatten(), nn.Linear(196, 3)

@@ -6,6 +6,7 @@ from support.networks import Builder
 
 from eventsnn import Images, convert, errors, simulate
 from eventsnn.data.accepting import accept, labels_in
+from eventsnn.data.images import load_images
 from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError
 
@@ -219,3 +220,18 @@ def test_whole_numbers_are_pixels_of_one_byte():
     for outside in ([-1, 7], [0, 256]):
         with pytest.raises(InputError, match="pixel_range="):
             range_of(GRAPH, np.array(outside))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sequences_are_images_of_height_1(channels, tmp_path):
+    graph = graph_on((channels, 1, 7))
+    plain = np.random.default_rng(3).random((5, channels, 1, 7)).astype(np.float32)
+    ways = [plain[:, :, 0], plain[:, :, 0].swapaxes(1, 2), plain.tolist()]
+    for given in ways if channels > 1 else [*ways, plain[:, 0, 0]]:
+        assert np.array_equal(accept(graph, given, labelled=False).pixels, plain)
+    assert np.array_equal(accept(graph, plain[2, :, 0], labelled=False).pixels, plain[2:3])
+    np.save(tmp_path / "x.npy", plain[:, :, 0])
+    loaded = load_images(tmp_path / "x.npy")
+    assert np.array_equal(accept(graph, loaded, labelled=False).pixels, plain)
+    with pytest.raises(InputError, match=r"found an array of shape \[5, 2, 7\]"):
+        accept(graph, plain[:, :1, 0].repeat(2, 1), labelled=False)

@@ -228,7 +228,7 @@ SLIPS = {
     "load_torch": [
         (lambda: load_torch(object()), "argument input_shape"),
         (lambda: load_torch(object(), 32), "input_shape: expected .*found 32"),
-        (lambda: load_torch(object(), (32, 32)), r"input_shape: expected .*\(32, 32\)"),
+        (lambda: load_torch(object(), (1, 3, 32, 32)), r"input_shape: expected .*\(1, 3, 32, 32\)"),
         (lambda: load_torch(object(), (3, 32, -1)), "input_shape: expected"),
         (lambda: load_torch(object(), (3, 32, 32.0)), "input_shape.*32.0"),
         (lambda: load_torch(object(), (3, 8, 8), activation={}), "did you mean activations"),

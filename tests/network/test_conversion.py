@@ -112,7 +112,8 @@ def test_the_output_may_be_a_swapped_pool():
 def test_pools_that_cannot_be_exact_are_refused_with_a_way_out(why):
     b = new(5)
     act = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]))
-    conv = {"the input": "input", "a sum": b.add("Add", [act, act])}.get(why) or b.conv(act, 2)
+    other = b.activation(b.conv("input", 2, pads=[1, 1, 1, 1]))
+    conv = {"the input": "input", "a sum": b.add("Add", [act, other])}.get(why) or b.conv(act, 2)
     pool = b.add("MaxPool", [conv], POOL)
     y = b.activation(pool if why == "a second user" else b.conv(pool))
     flat = [b.add("Flatten", [y])] + ([b.add("Flatten", [pool])] if why == "a second user" else [])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.onnx_models import ints, model, read, refused
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
@@ -33,37 +34,6 @@ NORM = {
     "u": np.float32([0.1, -0.2]),
     "v": np.float32([0.5, 3]),
 }
-
-
-def ints(*values):
-    return np.array(values, np.int64)
-
-
-def model(text, opset=17, shape="N, 2, 6, 6", kind="float", **arrays):
-    """A model of the input x and the output y, in ONNX's text format, with arrays as
-    initializers.
-    """
-    graph = onnx.parser.parse_graph(f"g ({kind}[{shape}] x) => ({kind}[] y) {{ {text} }}")
-    graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in arrays.items()
-    )
-    return onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8
-    )
-
-
-def read(made, tmp_path):
-    path = tmp_path / "net.onnx"
-    path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
-    return load(path)
-
-
-def refused(made, tmp_path, *fragments):
-    with pytest.raises(InputError) as caught:
-        read(made, tmp_path)
-    for fragment in (*fragments, "net.onnx"):
-        assert fragment in str(caught.value)
-    return str(caught.value)
 
 
 # of the largest output: float32 sums of a hundred terms in whatever order each library adds them
@@ -191,6 +161,26 @@ CASES = {
         {},
         "MaxPool",
     ),
+    "ceil": (17, "y = MaxPool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(x)", {}, "MaxPool"),
+    "ceil that begins outside": (
+        19,
+        "y = AveragePool<kernel_shape=[2,2], strides=[5,5], pads=[1,1,1,1], ceil_mode=1>(x)",
+        {},
+        "AveragePool",
+    ),
+    "ceil, pads count": (
+        19,
+        "y = AveragePool<kernel_shape=[3,3], strides=[2,4], pads=[1,1,1,1], ceil_mode=1, "
+        "count_include_pad=1>(x)",
+        {},
+        "Pad AveragePool",
+    ),
+    "ceil of an average": (
+        19,
+        "y = AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1, count_include_pad=1>(x)",
+        {},
+        "AveragePool",
+    ),
     "global average pool": (
         17,
         "a = GlobalAveragePool(x) y = Flatten(a)",
@@ -281,7 +271,7 @@ CASES = {
         {"r": np.float32(0.5), "t": np.array(False)},
         "Dropout",
     ),
-    "cast": (17, "a = Cast<to=1>(x) y = Relu(a)", {}, "Identity Relu"),
+    "cast": (17, "a = Cast<to=1>(x) y = Relu(a)", {}, "Relu"),
     "concat": (17, "a = Relu(x) y = Concat<axis=1>(a, x)", {}, "Relu Concat"),
     "concat from behind": (17, "a = Relu(x) y = Concat<axis=-3>(a, x)", {}, "Relu Concat"),
     "transpose to itself": (17, "y = Transpose<perm=[0,1,2,3]>(x)", {}, "Identity"),
@@ -371,7 +361,7 @@ def test_any_batch_size_is_read_alike(tmp_path):
         for n, m in (("N", 1), (1, 1), (5, 5), ("N", -1), (5, -1), (5, 0))
     ]
     assert len({graph.hash for graph in graphs}) == 1 and graphs[0].nodes[0].op == "Flatten"
-    refused(model("y = Reshape(x, s)", s=ints(-1, 36)), tmp_path, "[1, 2, 6, 6] to [2, 36]")
+    refused(model("y = Reshape(x, s)", s=ints(-1, 36)), tmp_path, "[1, 2, 6, 6] becomes [2, 36]")
 
 
 def test_inputs_of_other_floats(tmp_path):
@@ -404,46 +394,43 @@ def test_inputs_of_other_floats(tmp_path):
 def test_everything_without_a_spiking_form_is_in_one_error(tmp_path):
     found = refused(
         model(
-            "a = LeakyRelu(x) b = Conv(a, w) c = Sigmoid(b) d = Relu(c) e = LeakyRelu(d) y = "
-            "MaxPool<kernel_shape=[9,9]>(x)",
+            "a = Einsum(x) b = Conv(a, w) c = Sigmoid(b) d = Relu(c) e = Einsum(d) m = "
+            "MaxPool<kernel_shape=[9,9]>(x) y = Add(e, m)",
             w=W["w"],
         ),
         tmp_path,
-        "LeakyRelu (a, e)",
-        "Sigmoid (c)",
-        "MaxPool (y): expected a window that fits",
+        "Einsum (a, e): nothing here computes it",
+        "MaxPool (m): expected a window that fits",
     )
     assert "Conv (" not in found and "Relu (d" not in found
 
 
 REFUSED = {
     "transA": ("f = Flatten(x) y = Gemm<transA=1>(f, m)", DENSE, "transA 0"),
-    "alpha": ("f = Flatten(x) y = Gemm<alpha=2.0>(f, m)", DENSE, "alpha 1"),
+    "a sigmoid inside": ("a = Sigmoid(x) y = Relu(a)", {}, "Sigmoid (a): inside the network"),
+    "a bent activation": (
+        "y = Elu(x)",
+        {},
+        "Elu (y): it is not made of straight pieces; the papers train",
+    ),
     "product of outputs": ("y = Mul(x, x)", {}, "of two outputs"),
     "quotient": ("y = Div(c, x)", {"c": np.float32(1)}, "by an output"),
-    "a constant for each pixel": (
-        "y = Add(x, c)",
-        {"c": np.ones((6, 6), np.float32)},
-        "one for each channel",
-    ),
     "a constant for each image": (
         "y = Add(x, c)",
         {"c": np.ones((2, 2, 6, 6), np.float32)},
-        "one for each channel",
+        "a constant for each image",
     ),
     "a division by 0": (
         "y = Div(x, c)",
         {"c": np.float32(0)},
         "BatchNormalization (y): expected finite values",
     ),
-    "clip from 1": ("y = Clip(x, l)", {"l": np.float32(1)}, "a lower limit of 1.0"),
-    "clip without limits": ("y = Clip(x)", {}, "a lower limit of None"),
-    "clip of many": ("y = Clip(x, l)", {"l": np.zeros(2, np.float32)}, "Clip (y)"),
-    "ceil mode": (
-        "y = MaxPool<kernel_shape=[2,2], strides=[5,5], ceil_mode=1>(x)",
-        {},
-        "ceil_mode 0",
+    "clip to nothing": (
+        "y = Clip(x, l, l)",
+        {"l": np.float32(1)},
+        "limits of 1 and 1 leave one value",
     ),
+    "clip of many": ("y = Clip(x, l)", {"l": np.zeros(2, np.float32)}, "Clip (y)"),
     "indices": (
         "a, i = MaxPool<kernel_shape=[2,2]>(x) b = Cast<to=1>(i) y = Add(a, b)",
         {},
@@ -451,8 +438,9 @@ REFUSED = {
     ),
     "mean over channels": ("y = ReduceMean<axes=[1]>(x)", {}, "over axes [1]"),
     "mean over all": ("y = ReduceMean(x)", {}, "over axes []"),
-    "channels last": ("y = Transpose<perm=[0,2,3,1]>(x)", {}, "tf2onnx --inputs-as-nchw"),
-    "transpose without perm": ("y = Transpose(x)", {}, "tf2onnx --inputs-as-nchw"),
+    "transpose without perm": ("y = Transpose(x)", {}, "the axis of the batch (N, C, H, W)"),
+    "a squeeze of the batch": ("y = Squeeze<axes=[0]>(x)", {}, "the axis of the batch"),
+    "one image of the batch": ("y = Gather<axis=0>(x, i)", {"i": ints(0)}, "the axis of the batch"),
     "to whole numbers": ("y = Cast<to=7>(x)", {}, "to INT64"),
     "training": (
         "y = Dropout(x, r, t)",
@@ -464,11 +452,7 @@ REFUSED = {
         NORM,
         "training_mode",
     ),
-    "pad of channels": (
-        "y = Pad(x, p)",
-        {"p": ints(0, 1, 0, 0, 0, 0, 0, 0)},
-        "height and width only",
-    ),
+    "pad of the batch": ("y = Pad(x, p)", {"p": ints(1, 0, 0, 0, 0, 0, 0, 0)}, "of the batch"),
     "pad by reflection": (
         'y = Pad<mode="reflect">(x, p)',
         {"p": ints(0, 0, 1, 0, 0, 0, 0, 0)},
@@ -498,7 +482,7 @@ REFUSED = {
     "concat with a constant": (
         "y = Concat<axis=1>(x, c)",
         {"c": np.ones((1, 2, 6, 6), np.float32)},
-        "Concat (y)",
+        "with a constant other than zeros",
     ),
     "concat of images": ("y = Concat<axis=0>(x, x)", {}, "axis 1 (channels)"),
     "softmax in the middle": (
@@ -507,11 +491,8 @@ REFUSED = {
         "Softmax as the graph's output only",
     ),
     "other domains": ("y = com.microsoft.Gelu(x)", {}, "of the domain com.microsoft"),
-    "quantised": (
-        "y = QuantizeLinear(x, c)",
-        {"c": np.float32(1)},
-        "QuantizeLinear (y): nothing here computes it",
-    ),
+    "quantised": ("y = QuantizeLinear(x, c)", {"c": np.float32(1)}, "at the output; dequantise"),
+    "quantised operators": ("y = ConvInteger(x, c)", {"c": np.float32(1)}, "of whole numbers"),
     "a missing attribute": ("y = MaxPool(x)", {}, "MaxPool (y)"),
     "a missing input": ("y = Conv(x)", {}, "Conv (y)"),
     "constants that grow": (
@@ -537,7 +518,6 @@ REFUSED = {
     "text": ("y = Add(x, c)", {"c": np.array(["a"], object)}, "an array of numbers"),
     "an unknown input": ("y = Add(x, q)", {}, "inputs that come before it, found 'q'"),
     "a name twice": ("a = Relu(x) a = Relu(x) y = Relu(a)", {}, "outputs of its own"),
-    "two outputs": ("a, y = Split<axis=1>(x)", {}, "Split (y)"),
 }
 
 
@@ -548,11 +528,10 @@ def test_what_cannot_be_read_is_refused(name, tmp_path):
 
 
 def test_a_constant_for_each_column_is_none_for_each_channel(tmp_path):
-    refused(
-        model("y = Add(x, c)", shape="N, 6, 6, 6", c=np.ones(6, np.float32)),
-        tmp_path,
-        "one for each channel",
-    )
+    c = np.arange(6, dtype=np.float32)
+    graph = read(model("y = Add(x, c)", shape="N, 6, 6, 6", c=c), tmp_path)
+    x = np.ones((1, 6, 6, 6), np.float32)
+    assert np.array_equal(ann.forward(graph, x)[graph.output], x + c)
 
 
 def edited(edit, **options):
@@ -564,12 +543,15 @@ def edited(edit, **options):
 @pytest.mark.parametrize(
     "made, found",
     (
-        (lambda: model("y = Relu(x)", opset=8), "opset 8"),
+        (lambda: model("y = Relu(x)", opset=0), "opset 0"),
         (lambda: edited(lambda m: m.graph.ClearField("node")), "0 nodes"),
         (lambda: model("y = Relu(x)", shape="N, 2, H, 6"), "fixed C, H and W"),
         (lambda: model("y = Relu(x)", shape="1, 2, 1, 6, 6"), "fixed C, H and W"),
-        (lambda: edited(lambda m: m.graph.input.add(name="z")), "one input and one output"),
-        (lambda: edited(lambda m: m.graph.output.add(name="z")), "one input and one output"),
+        (lambda: edited(lambda m: m.graph.input.add(name="z")), "one input and an output"),
+        (
+            lambda: edited(lambda m: m.graph.output.add(name="z")),
+            "choose one by its name: output='y'",
+        ),
         (
             lambda: edited(lambda m: m.graph.node.extend([m.graph.node[0]] * 100_001)),
             "at most 100,000 nodes",
@@ -591,16 +573,6 @@ def test_initializers_that_also_are_inputs(tmp_path):
     made = model("y = Conv(x, w)", 9, w=W["w"])
     made.graph.input.add(name="w")
     assert read(made, tmp_path).nodes[0].op == "Conv"
-
-
-def test_data_of_other_files_are_not_read(tmp_path):
-    made = model("y = Conv(x, w)", w=W["w"])
-    tensor = made.graph.initializer[0]
-    (tmp_path / "secret").write_bytes(tensor.raw_data)
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="secret")
-    refused(made, tmp_path, "data in another file")
 
 
 @pytest.mark.parametrize(
@@ -652,13 +624,13 @@ def test_without_the_package_onnx(tmp_path, monkeypatch):
 
 def test_the_error_lists_many_nodes(tmp_path):
     kinds = (
-        "Abs",
+        "Acos",
         "Elu",
         "Erf",
-        "HardSigmoid",
-        "LeakyRelu",
+        "Tan",
+        "Cosh",
         "Selu",
-        "Sigmoid",
+        "Sin",
         "Tanh",
         "Softplus",
         "Softsign",
@@ -668,4 +640,4 @@ def test_the_error_lists_many_nodes(tmp_path):
         + " y = Relu(a99)"
     )
     found = refused(model(text), tmp_path, *kinds, "QuantRelu")
-    assert found.count("and 2 more): nothing here computes it") == 10 and len(found) < 2000
+    assert found.count("and 2 more): ") == 10 and len(found) < 2000

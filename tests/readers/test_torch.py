@@ -18,36 +18,11 @@ from eventsnn.network import convert as conversion
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
 from support.torch_networks import QCFS, Mixed, ResNet, Vgg16, randomise  # noqa: E402
+from support.torch_reading import Function, deviation  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 TABLE = {QCFS: lambda m: ("QCFS", {"lambda": float(getattr(m, m.key)), "levels": m.L})}
-
-
-class Function(nn.Module):
-    """A module that applies a function of x."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-def deviation(module, shape, **options):
-    """(The largest difference of the graph's output from the module's, over 4 images, as a share of
-    the largest output, the graph).
-    """
-    graph = eventsnn.load_torch(module, shape, **options)
-    torch.manual_seed(1)
-    x, training = torch.rand(4, *shape) * 4 - 1, module.training
-    with torch.no_grad():
-        expected = module.eval()(x).numpy()
-    module.train(training)
-    found = ann.forward(graph, x.numpy().reshape(-1, *graph.input_shape))[graph.output]
-    assert found.shape == expected.shape
-    return np.abs(found - expected).max() / max(1e-6, np.abs(expected).max()), graph
 
 
 # name: (module, operators that come out)
@@ -121,12 +96,12 @@ FUNCTIONS = {
     "reshape": (lambda x: x.reshape(x.shape[0], 96), "Flatten"),
     "view with a product": (lambda x: x.view(-1, x.size(1) * x.size(2) * x.shape[3]), "Flatten"),
     "unpacked shape": (lambda x: torch.reshape(x, (x.shape[0], math.prod((2, 6, 8)))), "Flatten"),
-    "flatten": (lambda x: torch.flatten(x, 1).flatten(1), "Flatten Identity"),
+    "flatten": (lambda x: torch.flatten(x, 1).flatten(1), "Flatten"),
     "means": (
         lambda x: (
             x.mean((2, 3)) + torch.mean(x, dim=[-1, -2]) + x.mean((2, 3), keepdim=True).flatten(1)
         ),
-        "GlobalAveragePool Flatten GlobalAveragePool Flatten Add GlobalAveragePool Flatten Add",
+        "GlobalAveragePool GlobalAveragePool Flatten Flatten Add GlobalAveragePool Flatten Add",
     ),
     "sums": (lambda x: operator.iadd(torch.add(x, x), x.add(x)), "Add Add Add"),
     "lines": (
@@ -249,8 +224,8 @@ class Two(nn.Module):
     "module, found",
     (
         (
-            nn.Sequential(nn.LeakyReLU(), nn.Sigmoid(), nn.LeakyReLU()),
-            ("LeakyReLU (0, 2): nothing here", "Sigmoid (1)"),
+            nn.Sequential(nn.GELU(), nn.LogSigmoid(), nn.GELU(), nn.GLU()),
+            ("GELU (0, 2): it is not made of", "LogSigmoid (1)", "GLU (3): nothing here"),
         ),
         (Branch(), ("the same operations for every image", "ONNX")),
         (Dropping(), ("it drops in evaluation mode, too",)),
@@ -261,27 +236,21 @@ class Two(nn.Module):
             Function(lambda x: F.batch_norm(x, torch.zeros(2), torch.ones(2), training=True)),
             ("the batch's statistics",),
         ),
-        (Function(lambda x: x.flatten(1, 2)), ("[1, 2, 6, 8] to [1, 12, 8]",)),
-        (
-            nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")),
-            ("padding_mode reflect",),
-        ),
-        (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), ("divisor_override",)),
-        (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), ("ceil_mode 0",)),
-        (nn.Sequential(nn.MaxPool2d(3, return_indices=True)), ("indices",)),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(5)), ("[6, 8] to [5, 5], which does not divide it",)),
-        (nn.Sequential(nn.Linear(8, 3)), ("a flat input",)),
-        (nn.Sequential(nn.Hardtanh()), ("a lower limit of -1.0",)),
+        (Function(lambda x: F.max_pool2d(x, 3, return_indices=True)[0]), ("indices",)),
+        (nn.Sequential(nn.Linear(6, 3)), ("of 6 values, where the last axis has 8: flatten",)),
+        (Function(lambda x: x.clamp(1, 0)), ("limits of 1 and 0 leave one value",)),
         (Function(lambda x: x * x), ("of two outputs",)),
         (Function(lambda x: 1 / x), ("by an output",)),
-        (Function(lambda x: x.flatten()), ("only flattening all but the batch",)),
-        (Function(lambda x: x.view(-1, 4)), ("[1, 2, 6, 8] to [24, 4]",)),
-        (Function(lambda x: x.mean(1)), ("only one over height and width",)),
-        (Function(lambda x: x[:, 0]), ("getitem",)),
-        (Function(lambda x: F.pad(x, (1, 1), value=1.0)), ("zero padding",)),
+        (Function(lambda x: x.flatten()), ("[1, 2, 6, 8] becomes [96]; only maps",)),
+        (Function(lambda x: x.view(-1, 4)), ("[1, 2, 6, 8] becomes [24, 4]",)),
+        (Function(lambda x: F.pad(x, (1, 1), value=1.0)), ("only zero padding",)),
         (Function(lambda x: F.interpolate(x, size=4, mode="bilinear")), ("mode nearest",)),
-        (Function(lambda x: torch.add(x, x, alpha=2)), ("alpha 2",)),
-        (Function(lambda x: torch.cat([x, x], 0)), ("axis 1 (channels)",)),
+        (Function(lambda x: torch.cat([x, x], 0)), ("becomes [2, 2, 6, 8]",)),
+        (Function(lambda x: torch.cat([x, x + 1], 0)), ("becomes [2, 2, 6, 8]",)),
+        (Function(lambda x: torch.cat([x, torch.ones(x.shape)], 1)), ("constant that is not 0",)),
+        (Function(lambda x: x.mean()), ("the batch's has to stay",)),
+        (Function(lambda x: x.mean(0)), ("the batch's has to stay",)),
+        (nn.AdaptiveMaxPool2d(5), ("[6, 8] to [5, 5], which does not divide it",)),
         (Function(lambda x: x + torch.ones(6, 8)), ("one for each channel",)),
         (Function(lambda x: x.view(x.size(0) // 0, 2)), ("of constants",)),
         ("a state dict", ("a torch.nn.Module, found str",)),
@@ -292,8 +261,12 @@ def test_what_has_no_spiking_form_is_refused(module, found):
         eventsnn.load_torch(module, (2, 6, 8))
     for fragment in found:
         assert fragment in str(caught.value)
-    for shape in (2, 6), (), 6, (0,), (2.0,):
-        with pytest.raises(InputError, match="three positive sizes .C, H, W., or one"):
+
+
+def test_shapes_of_no_image_and_no_vector_are_refused():
+    for shape in (1, 2, 6, 6), (), 6, (0,), (2.0,):
+        words = "positive sizes: .C, H, W. of images|a list, each|a whole number"
+        with pytest.raises(InputError, match=words):
             eventsnn.load_torch(nn.ReLU(), shape)
 
 
@@ -327,7 +300,7 @@ def test_modules_on_vectors_compute_what_torch_does(module):
 def test_maps_and_vectors_are_told_apart():
     for module, shape, found in (
         (nn.Conv2d(6, 2, 1), (6,), "expected an input with height and width, found shape [6]"),
-        (nn.Linear(6, 2), (6, 1, 1), "expected a flat input, found shape [6, 1, 1]"),
+        (nn.Linear(6, 2), (6, 1, 1), "of 6 values, where the last axis has 1: flatten the map"),
         (nn.Linear(6, 2), (5,), "expected a weight for 5 inputs, found [2, 6]"),
     ):
         with pytest.raises(InputError) as caught:

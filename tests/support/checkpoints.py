@@ -61,8 +61,13 @@ def every_operator():
         Node("qcfs", "QCFS", ("up",), {"lambda": 1.0, "levels": 4}),
         Node("global", "GlobalAveragePool", ("qcfs",)),
         Node("flat", "Flatten", ("global",), {"axis": 1}),
+        Node("turned", "Index", ("flat",), {"channels": [7, 6, 5, -1, 3, 2, 1, 0]}),
         Node(
-            "dense", "Gemm", ("flat",), {"transB": 0}, {"B": rng.random((8, 5)), "C": rng.random(5)}
+            "dense",
+            "Gemm",
+            ("turned",),
+            {"transB": 0},
+            {"B": rng.random((8, 5)), "C": rng.random(5)},
         ),
         Node("soft", "Softmax", ("dense",)),
     )

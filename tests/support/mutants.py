@@ -77,6 +77,9 @@ def seeds(folder):
             Seed("onnx", file.stem, file.read_bytes())
             for file in sorted((FILES / "onnx").glob("*.onnx"))
         ]
+        from support import onnx_seeds
+
+        found += [Seed("onnx", name, data) for name, data in onnx_seeds.seeds()]
     return found
 
 
@@ -495,7 +498,7 @@ def damage_hdf5(seed, path, name, rng, dataset=None):
 def damage_onnx(data, rng):
     """(the bytes of a model with one damage, what a reader has to do)."""
     model = onnx.load_model_from_string(data)
-    graph, kind = model.graph, rng.integers(14)
+    graph, kind = model.graph, rng.integers(15)
     floats = [
         t
         for t in graph.initializer
@@ -550,4 +553,14 @@ def damage_onnx(data, rng):
                 other.raw_data, other.dims[:] = np.array([2**40, -1, 2**33], "<i8").tobytes(), [3]
     elif kind == 13:
         graph.node.extend([node] * int(rng.integers(1, 200)))
+    elif kind == 14:  # where values go: one number is another
+        for other in graph.initializer:
+            if (
+                other.data_type == onnx.TensorProto.INT64
+                and other.raw_data
+                and rng.integers(3) == 0
+            ):
+                values = np.frombuffer(other.raw_data, "<i8").copy()
+                values[rng.integers(len(values))] = rng.choice([-(2**63), -9, -1, 0, 1, 3, 2**20])
+                other.raw_data = values.tobytes()
     return model.SerializeToString(), outcome

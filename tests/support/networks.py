@@ -3,7 +3,10 @@
 import numpy as np
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.ann.indexing import index_lists
 
+ABSENT = {"constant_values": -1}
+MOVES = ("slice", "strided", "gather", "turned", "channels last", "padded", "vector")
 MAP_OPERATORS = (
     "conv",
     "grouped",
@@ -56,6 +59,21 @@ class Builder:
                 "input_var": self.rng.uniform(0.3, 2, n).astype(np.float32),
             },
         )
+
+    def index(self, x, kind):
+        """One of the ways to move the values of a map; 0 where there is no value."""
+        c, h, w = self.shapes[x]
+        whole = np.arange(c * h * w).reshape(c, h, w)
+        moved = {
+            "slice": lambda: whole[c // 2 :, :, min(1, w - 1) :],
+            "strided": lambda: np.pad(whole[:, ::2, ::2], [(1, 1), (0, 0), (0, 0)], **ABSENT),
+            "gather": lambda: whole[[c - 1, 0, c - 1]],
+            "turned": lambda: whole[:, ::-1].transpose(0, 2, 1),
+            "channels last": lambda: whole.transpose(2, 0, 1),
+            "padded": lambda: np.pad(whole, [(0, 1), (1, 0), (0, 2)], **ABSENT),
+            "vector": lambda: whole.transpose(1, 2, 0).reshape(-1),
+        }[kind]()
+        return self.add("Index", [x], index_lists(moved))
 
     def gemm(self, x, out=4):
         transposed = int(self.rng.integers(2))

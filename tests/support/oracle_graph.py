@@ -219,6 +219,25 @@ def _flatten(node, given):
     return out
 
 
+def _index(node, given):
+    """Each value by its number in the vector that a Flatten makes; 0 where a number is -1."""
+    flat = _flatten(node, given)
+    if "rows" not in node.attrs:
+        numbers = node.attrs["channels"]
+        out = _tensor((len(numbers),))
+        for place, number in enumerate(numbers):
+            if number != -1:
+                out[place].plus(flat[number])
+        return out
+    lists = [node.attrs[key] for key in ("channels", "rows", "columns")]
+    out = _tensor(tuple(len(numbers) for numbers in lists))
+    for place in np.ndindex(*out.shape):
+        parts = [numbers[at] for numbers, at in zip(lists, place)]
+        if -1 not in parts:
+            out[place].plus(flat[sum(parts)])
+    return out
+
+
 def _concat(node, *given):
     return np.concatenate(given)
 
@@ -238,6 +257,7 @@ LINEAR = {
     "Flatten": _flatten,
     "Pad": _pad,
     "Resize": _resize,
+    "Index": _index,
     "Identity": _same,
     "Dropout": _same,
     "Softmax": _same,

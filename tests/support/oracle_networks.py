@@ -5,6 +5,7 @@ layers share, strided, dilated and padded windows, max pools, flat layers.
 """
 
 from support.networks import (
+    MOVES,
     Builder,
     mobile_graph,
     pooled_graph,
@@ -146,6 +147,33 @@ def flat_graph(rng, ops=("ClippedRelu", "QCFS", "QuantRelu"), pools=True):
     return b.graph(b.gemm(layers[-1], int(rng.integers(1, 5))))
 
 
+def indexed_graph(rng, ops=("ClippedRelu", "QCFS", "QuantRelu"), pools=True):
+    """Values that only move: between layers, in front of windows and pools, as shortcuts, copied
+    twice into one sum, and in front of a flat layer.
+    """
+    b = Mixed(rng, (int(rng.integers(2, 4)), int(rng.integers(3, 5)), int(rng.integers(3, 5))), ops)
+    x = b.layer(b.index(b.window("input"), b.pick(*MOVES[:-1])))
+    for _ in range(int(rng.integers(1, 3))):
+        y = b.index(x, b.pick(*MOVES[:-1]))
+        shortcut = b.shapes[y]
+        if rng.integers(2):
+            y = b.bn(y)
+        y = b.conv(y, shortcut[0], 1)
+        if rng.integers(2):
+            y = b.add("Add", [y, b.index(x, "gather")]) if shortcut == (3, *b.shapes[x][1:]) else y
+        if rng.integers(2):
+            y = b.add("Concat", [y, b.nodes[-1].inputs[0]])
+        x = b.layer(y)
+    if pools and rng.integers(2):
+        x = b.pooled(x)
+    x = (
+        b.index(x, "vector")
+        if rng.integers(2)
+        else b.add("Flatten", [b.index(x, b.pick("slice", "gather"))])
+    )
+    return b.graph(b.gemm(x))
+
+
 def bare_graph(rng, ops=None, pools=True):
     """No hidden layer: linear operators alone, up to a map or a few outputs."""
     b = Mixed(rng, (int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.integers(2, 5))), ops)
@@ -178,6 +206,7 @@ MAKERS = {
     "joined": (joined_graph, 10),
     "flat": (flat_graph, 3),
     "bare": (bare_graph, 1),
+    "indexed": (indexed_graph, 2),
     "random": (with_levels(random_graph), 4),
     "skipping": (with_levels(skipping_graph), 2),
     "pooled": (with_levels(pooled_graph), 1),

@@ -18,10 +18,11 @@ MAX_METADATA = 2**16  # bytes
 AGAIN = "save the whole model again: model.save('net.keras')"
 
 
-def parse_archive(path: str | Path, arch: str | None) -> dict[str, Any]:
+def parse_archive(path: str | Path, arch: str | None, output: str | None = None) -> dict[str, Any]:
     """The fields of `Graph` in an archive.
 
-    path: the file. arch: as for `keras.model.parse`; None for the archive's own configuration.
+    path: the file. arch, output: as for `keras.model.parse`; arch None for the archive's own
+    configuration.
     Nothing is written to a disk: the weights, an HDF5 file, are read where they lie in memory.
     Raises InputError for whatever cannot be read or has no spiking form.
     """
@@ -39,7 +40,7 @@ def parse_archive(path: str | Path, arch: str | None) -> dict[str, Any]:
             raise InputError(within, "an HDF5 file", "no bytes", AGAIN)
         with held(archive.pieces(WEIGHTS, MAX_ARRAYS), size, within) as image:
             with open_image(image, within) as file:
-                return parse(file, name, arch, config, version)
+                return parse(file, name, arch, config, version, output)
 
 
 def _version(archive: Archive) -> str:

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
+from reprlib import repr as short
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.checks import Shape
+from eventsnn.ann.checks import Shape, is_number
 from eventsnn.ann.graph import MAX_NODES, Node, fresh
+from eventsnn.ann.indexing import index_lists
 from eventsnn.ann.operators import infer_shape
 from eventsnn.exceptions import InputError
-from eventsnn.readers.keras.config import Layer, Reference, activation_of, pair
+from eventsnn.readers import bends
+from eventsnn.readers.keras.activations import ENDINGS, Activation, activation_of
+from eventsnn.readers.keras.config import Layer, Reference, pair
 from eventsnn.readers.keras.weights import Weights
 
 CHANGE = "change the layer in Keras and save the model again"
 OTHER_WEIGHTS = "the weights are another network's"
 SAVE = "save the model again"
+MAX_MOVED = 2**26  # values of one layer
 
 
 class Value(NamedTuple):
@@ -32,13 +38,19 @@ class Value(NamedTuple):
     node: the node's name. flat: whether Keras sees a vector; the node may still be a map of one
     place. order: where that vector has another order than the node's [C, H, W], Keras's element k
     is the node's element order[k] (int64); otherwise None. pixels: of the image only, before any
-    node, (factor, shift), float64 [C] each: Keras sees pixel * factor + shift.
+    node, (factor, shift), float64 [C] each: Keras sees pixel * factor + shift. turned: whether it
+    sees the image's channels turned round; factor and shift are in that order. sequence: whether it
+    sees [L, C], where the node is a map of height 1. numbers: where values were only moved, the
+    number of each in the node, int64 in Keras's shape and -1 for a 0; otherwise None.
     """
 
     node: str
     flat: bool = False
     order: NDArray[np.int64] | None = None
     pixels: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    turned: bool = False
+    sequence: bool = False
+    numbers: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         return f"<Value of {self.node!r}{' as a vector' if self.flat else ''}>"
@@ -50,12 +62,13 @@ class Builder:
     source: the file, for messages. layers: class of a layer -> the function (builder, layer,
     values, name) that makes its nodes and returns its value. weights: the arrays by layer. image:
     the name of the graph's input. shape: (C, H, W) of the image. first: whether maps are [C, H, W]
-    in Keras. backend: what Keras computed on, in small letters.
+    in Keras. backend: what Keras computed on, in small letters. version: of Keras, or "".
 
     Attributes: nodes: name -> node. shapes: name -> shape without the batch axis, of the input and
     every node. calls: how many layers were called. image: the value of the image. pixels: the
-    (factor, shift) of the image as the first node took it; None before. ending: (softmax or
-    sigmoid, name of the layer) at the output, or two empty texts.
+    (factor, shift) of the image as the first node took it; None before. turned: whether it took
+    the channels turned round. ending: (softmax, log_softmax or sigmoid, name of the layer) at the
+    output, or two empty texts.
     """
 
     def __init__(
@@ -67,17 +80,20 @@ class Builder:
         shape: tuple[int, int, int],
         first: bool,
         backend: str = "tensorflow",
+        version: str = "",
     ) -> None:
         self.source = source
         self.layers = layers
         self.weights = weights
         self.first = first
         self.backend = backend
+        self.version = version
         self.shapes: dict[str, Shape] = {image: shape}
         self.nodes: dict[str, Node] = {}
         self.calls = 0
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
         self.pixels: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.turned = False
         self.ending = ("", "")
 
     def __repr__(self) -> str:
@@ -100,7 +116,8 @@ class Builder:
         while ready:
             layer, i = calls[heappop(ready)]  # in the order of the file, as far as that is possible
             name = path + layer.name + (f":{i + 1}" if i else "")
-            made[layer.name, i] = self.call(layer, [made[ref] for ref in layer.calls[i]], name)
+            values = [made[ref] for ref in layer.calls[i]]
+            made[layer.name, i] = self.call(layer, values, name, i)
             for n in users.pop((layer.name, i), ()):
                 missing[n].discard((layer.name, i))
                 if not missing[n]:
@@ -114,17 +131,22 @@ class Builder:
             raise InputError(self.source, "a layer that gives the output", found, SAVE)
         return made[model.output]
 
-    def call(self, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    def call(self, layer: Layer, values: Sequence[Value], name: str, number: int = 0) -> Value:
         """The value of a layer, or of a model, for the values of its inputs.
 
         layer: what is called. values: of its inputs, in order. name: of the nodes that it makes.
-        Raises InputError for too many calls, and for whatever the layer cannot do.
+        number: of the call, from 0. Raises InputError for too many calls, and for whatever the
+        layer cannot do.
         """
         self.calls += 1
         if self.calls > MAX_NODES:
             raise InputError(self.source, f"at most {MAX_NODES:,} calls of layers", "more")
         if layer.inner:
             return self.run(layer, values[0], name + "/")
+        if layer.arguments:
+            layer = replace(layer, arguments=layer.arguments[number : number + 1])
+        else:
+            values = [self.settled(value, name) for value in values]
         return self.layers[layer.kind](self, layer, values, name)
 
     def add(
@@ -147,14 +169,88 @@ class Builder:
                 if value.flat and self.shapes[value.node][1:] != (1, 1):
                     found = "the vector beside it"
                     raise self.wrong(name, "an input that is only used as an image", found)
-                if self.pixels is not None and not np.array_equal(self.pixels, value.pixels):
+                same = self.pixels is None or np.array_equal(self.pixels, value.pixels)
+                if not same or (self.pixels is not None and self.turned is not value.turned):
                     raise self.wrong(name, "an image that is scaled once", "two scalings of it")
                 self.pixels = value.pixels
+                self.turned = value.turned
         node = Node(name, op, tuple(value.node for value in values), attrs or {}, params or {})
         shapes = [self.shapes[i] for i in node.inputs]
         self.shapes[name] = infer_shape(node, shapes, f"{self.source}: layer {name!r} ({op})")
         self.nodes[name] = node
-        return Value(name)
+        return Value(name, sequence=any(value.sequence for value in values))
+
+    def settled(self, value: Value, name: str) -> Value:
+        """A value of which one node has the numbers in their places.
+
+        value: any. name: the layer that takes it, for messages and nodes. Raises InputError for
+        other values than vectors, sequences and maps.
+        """
+        index = value.numbers
+        if index is None:
+            return value
+        image = np.arange(math.prod(self.shapes[value.node])).reshape(self.shapes[value.node])
+        if (
+            value.pixels is not None
+            and len(image) == 3
+            and index.shape == self.as_keras(image).shape
+        ):
+            if np.array_equal(index, self.as_keras(image[::-1])):
+                return value._replace(turned=True, numbers=None)
+        if index.ndim == 1:
+            lists, flat = index_lists(index), True
+        elif index.ndim in (2, 3):
+            last = index if self.first else np.moveaxis(index, -1, 0)
+            lists, flat = index_lists(last if index.ndim == 3 else last[:, None]), False
+        else:
+            found = f"shape {list(index.shape)}"
+            raise self.wrong(name, "a vector, a sequence or a map", found)
+        before = value._replace(numbers=None, flat=False)
+        label = f"{name}:moved"
+        if lists is None:  # first a vector of the values in their order, then a map of it
+            order = index.reshape(-1) if self.first else np.moveaxis(index, -1, 0).reshape(-1)
+            before = self.add(f"{label}:flat", "Index", [before], index_lists(order))
+            shape = index.shape if self.first else np.moveaxis(index, -1, 0).shape
+            shape = shape if index.ndim == 3 else (shape[0], 1, shape[1])
+            lists = index_lists(np.arange(order.size).reshape(shape))
+        made = self.add(label, "Index", [before], lists)
+        return made._replace(flat=flat, sequence=index.ndim == 2)
+
+    def seen(self, value: Value) -> NDArray[np.int64]:
+        """The number in its node of each number that Keras sees, in Keras's shape.
+
+        value: any.
+        """
+        if value.numbers is not None:
+            return value.numbers
+        shape = self.shapes[value.node]
+        numbers = np.arange(math.prod(shape))
+        if value.flat:
+            return numbers if value.order is None else value.order
+        if len(shape) != 3:
+            return numbers
+        index = self.as_keras(numbers.reshape(shape))
+        if value.turned:
+            index = index[::-1] if self.first else index[..., ::-1]
+        if value.sequence:
+            return index[:, 0] if self.first else index[0]
+        return index
+
+    def moved(self, value: Value, name: str, index: NDArray[np.int64]) -> Value:
+        """The values of `value`'s node in other places.
+
+        value: any. name: the layer's. index: numbers as `seen` gives them, in Keras's shape.
+        Raises InputError for too many.
+        """
+        if index.size > MAX_MOVED:
+            raise self.wrong(name, f"at most {MAX_MOVED:,} values", f"{index.size:,}")
+        if value.pixels is not None:
+            factor, shift = value.pixels
+            plain = not np.ptp(factor) and not np.ptp(shift) and not value.turned
+            if not plain or (shift.any() and (index < 0).any()):
+                held = self.add(f"{name}:image", "Identity", [value._replace(numbers=None)])
+                value = held._replace(flat=value.flat)
+        return value._replace(numbers=np.ascontiguousarray(index), order=None)
 
     def wrong(self, name: str, expected: str, found: object, do: str = CHANGE) -> InputError:
         """The InputError for a layer.
@@ -163,13 +259,17 @@ class Builder:
         """
         return InputError(f"{self.source}: layer {name!r}", expected, found, do)
 
-    def map(self, value: Value, name: str) -> tuple[int, int, int]:
+    def map(self, value: Value, name: str, sequence: bool | None = None) -> tuple[int, int, int]:
         """The shape (C, H, W) of a value.
 
-        value: what must be a map. name: the layer, for messages. Raises InputError for a vector.
+        value: what must be a map. name: the layer, for messages. sequence: whether Keras must see
+        [L, C], or must not; None for either. Raises InputError for a vector.
         """
         if value.flat or len(self.shapes[value.node]) != 3:
             raise self.wrong(name, "an input with height and width", "a vector")
+        if sequence is not None and value.sequence is not sequence:
+            kinds = ("an image with height and width", "a sequence")
+            raise self.wrong(name, kinds[sequence], kinds[not sequence], "put a Reshape between")
         channels, height, width = self.shapes[value.node]
         return channels, height, width
 
@@ -187,9 +287,9 @@ class Builder:
         return self.add(f"{value.node}:flat", "Flatten", [value])._replace(flat=True)
 
     def as_image(self, value: Value, target: Sequence[Any], name: str) -> Value:
-        """The image that Keras makes of an input that is a vector: the graph takes it instead.
+        """The image or sequence that Keras makes of an input that is a vector: the graph takes it.
 
-        value: the vector, before any node. target: the image's shape in Keras. name: the layer, for
+        value: the vector, before any node. target: the shape in Keras. name: the layer, for
         messages. Raises InputError where a node took the vector, or the image cannot be.
         """
         size = self.shapes[value.node][0]
@@ -200,10 +300,11 @@ class Builder:
                 f"a Reshape of a vector of {size} numbers that nothing else takes, to (H, W, C)"
             )
             raise self.wrong(name, expected, list(target))
-        channels, height, width = target if self.first else (target[2], *target[:2])
+        channels, *places = target if self.first else (target[-1], *target[:-1])
+        height, width = places if len(places) == 2 else (1, *places)
         self.shapes[value.node] = (channels, height, width)
         pixels = (np.full(channels, factor[0]), np.full(channels, shift[0]))
-        return value._replace(flat=False, pixels=pixels)
+        return value._replace(flat=False, pixels=pixels, sequence=len(target) == 2)
 
     def flatten(self, value: Value, name: str, moved: bool) -> Value:
         """A map as the vector that Keras makes of it.
@@ -227,14 +328,17 @@ class Builder:
     def is_channels(self, axis: Any, name: str, axes: int) -> None:
         """Raises InputError unless an axis is that of channels.
 
-        axis: a number, or a list of one. name: the layer, for messages. axes: 4 for maps, 2 for
-        vectors, each with the batch axis.
+        axis: a number, or a list of one. name: the layer, for messages. axes: 4 for maps, 3 for
+        sequences, 2 for vectors, each with the batch axis.
         """
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-        of_maps = (1, -3) if self.first else (3, -1)
-        good = {2: (1, -1), 4: of_maps}[axes]
+        good = (1, 1 - axes) if self.first or axes == 2 else (axes - 1, -1)
         if axis not in good:
             raise self.wrong(name, f"the axis of channels, {good[0]} or {good[1]}", axis)
+
+    def axes(self, value: Value) -> int:
+        """How many axes Keras sees, with the batch's. value: settled."""
+        return 2 if value.flat else 3 if value.sequence else 4
 
     def pair(self, layer: Layer, key: str, default: Sequence[int], name: str) -> tuple[int, int]:
         """A setting that is one whole number or two, as two.
@@ -244,90 +348,43 @@ class Builder:
         """
         return pair(layer.config, key, default, f"{self.source}: layer {name!r}")
 
-    def pads(
-        self,
-        layer: Layer,
-        value: Value,
-        kernel: Sequence[int],
-        strides: Sequence[int],
-        dilations: Sequence[int],
-    ) -> list[int]:
-        """[top, left, bottom, right] for "valid" or "same".
+    def activate(self, value: Value, name: str, activation: Activation) -> Value:
+        """The value behind an activation; what may only end a network is noted as the ending.
 
-        The latter pads one more at the bottom and right where the pads of an axis are odd; on
-        Theano its windows begin at another place (`_theano_before`). layer: whose padding it is.
-        value: the map. kernel, strides, dilations: of height and width. Raises InputError where
-        CNTK may have placed windows in another way.
+        value: what the activation takes. name: the node's.
         """
-        if layer.config.get("padding", "valid") == "valid":
-            return [0, 0, 0, 0]
-        before = []
-        after = []
-        sizes = self.shapes[value.node][1:]
-        for size, k, stride, dilation in zip(sizes, kernel, strides, dilations):
-            extent = (k - 1) * dilation + 1
-            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-            first = total // 2
-            if self.backend == "theano":
-                first = _theano_before(extent, "Pooling" in layer.kind)
-            elif self.backend == "cntk" and not (stride == 1 and extent % 2):
-                expected = "padding 'same' of odd windows, step by step, where CNTK computed"
-                found = f"windows of {extent} with strides of {stride}"
-                raise self.wrong(layer.path, expected, found, "choose padding 'valid'")
-            before.append(first)
-            after.append(max(total - first, 0))
-        return before + after
-
-    def convolution(
-        self,
-        layer: Layer,
-        value: Value,
-        name: str,
-        weight: NDArray[Any],
-        bias: NDArray[Any] | None,
-        group: int = 1,
-    ) -> Value:
-        """A Conv with the layer's strides, padding and dilation.
-
-        layer: whose settings they are. value: the map. name: the node's. weight: float
-        [M, C / group, kH, kW]. bias: float [M], or None. group: how many groups the channels form.
-        Raises InputError where they do not fit.
-        """
-        kernel = weight.shape[2:]
-        if self.pair(layer, "kernel_size", kernel, name) != kernel:
-            expected = f"a kernel of {layer.config['kernel_size']}"
-            raise self.wrong(name, expected, list(kernel), OTHER_WEIGHTS)
-        self.map(value, name)
-        strides = self.pair(layer, "strides", (1, 1), name)
-        dilations = self.pair(layer, "dilation_rate", (1, 1), name)
-        attrs = {
-            "strides": list(strides),
-            "dilations": list(dilations),
-            "group": group,
-            "pads": self.pads(layer, value, kernel, strides, dilations),
-        }
-        params = {"W": weight}
-        if bias is not None:
-            params["B"] = bias
-        return self.add(name, "Conv", [value], attrs, params)
-
-    def activate(self, value: Value, name: str, activation: tuple[str, float | None]) -> Value:
-        """The value behind an activation; softmax and sigmoid are noted as the ending.
-
-        value: what the activation takes. name: the node's. activation: (name, the largest value
-        that it passes or None).
-        """
-        kind, largest = activation
+        kind, largest, slope = activation
         if kind == "linear":
             return value
-        if kind != "relu":
+        if not is_number(slope):
+            raise self.wrong(name, "a number as the slope below 0", short(slope))
+        value = self.settled(value, name)
+        channels = self.shapes[value.node][0]
+        if kind in ENDINGS:
             self.ending = (kind, name)
             return value
-        if largest is None:
-            made = self.add(name, "Relu", [value])
+        if kind == "hard_sigmoid":
+            new = self.is_new(name, "hard_sigmoid")
+            moved = bends.line(
+                self.add, f"{name}:line", value, channels, 1 / 6 if new else 0.2, 0.5
+            )
+            made = bends.clip(self.add, name, moved, channels, 0.0, 1.0)
+        elif kind == "hard_tanh":
+            made = bends.clip(self.add, name, value, channels, -1.0, 1.0)
         else:
-            made = self.add(name, "Clip", [value], {"min": 0, "max": largest})
+            made = bends.leaky(self.add, name, value, channels, slope, largest)
         return made._replace(flat=value.flat, order=value.order)
+
+    def is_new(self, name: str, what: str) -> bool:
+        """Whether Keras 3 wrote the file, and not 2.
+
+        name, what: the layer and what depends on it, for messages. Raises InputError where the file
+        does not say.
+        """
+        if not self.version:
+            do = "save the whole model, which says its version"
+            raise self.wrong(name, f"{what} of a known version of Keras", "none told", do)
+        return int(self.version.split(".")[0]) >= 3 if self.version[0].isdigit() else True
 
     def own_activation(self, layer: Layer, value: Value, name: str) -> Value:
         """The value behind the activation that a layer has among its settings.
@@ -335,7 +392,7 @@ class Builder:
         layer: whose activation it is. value: what the layer computes. name: the layer's.
         """
         activation = activation_of(layer.config.get("activation"))
-        return self.activate(value, f"{name}:{activation[0]}", activation)
+        return self.activate(value, f"{name}:{activation.name}", activation)
 
     def filters(self, name: str, layer: Layer, key: str, found: int) -> None:
         """Raises InputError where a layer's setting is another than its weights have.
@@ -345,14 +402,3 @@ class Builder:
         """
         if layer.config.get(key) not in (None, found):
             raise self.wrong(name, f"{layer.config[key]} {key}", found, OTHER_WEIGHTS)
-
-
-def _theano_before(extent: int, pools: bool) -> int:
-    """How many places before the map the first window of padding "same" begins on Theano.
-
-    extent: of the window. pools: whether it is pooling (Keras 2.3, theano_backend.py: conv2d with
-    border_mode "half"; pool2d).
-    """
-    if not pools:
-        return extent // 2
-    return extent - 2 if extent > 2 and extent % 2 else extent - 1

@@ -6,6 +6,7 @@ are counted from 0, and references to other layers' outputs are (name, number of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,7 +33,8 @@ class Layer:
     "base/conv1". kind: Keras's class. config: its settings. trainable: whether training changes it.
     calls: for each time that it is called, the references of its inputs. inner: the layers of a
     model, in the order in which Keras saves them. input, output: of a model, references to its
-    input and output among them; otherwise ("", 0).
+    input and output among them; otherwise ("", 0). arguments: of a function that is called like a
+    layer, for each call what the file has of its arguments; its kind is "function NAME".
     """
 
     name: str
@@ -44,18 +46,22 @@ class Layer:
     inner: tuple[Layer, ...] = ()
     input: Reference = ("", 0)
     output: Reference = ("", 0)
+    arguments: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         inner = f" with {len(self.inner)} layers" if self.inner else ""
         return f"<Layer {self.path!r}: {self.kind}{inner}>"
 
 
-def model_of(entry: Any, where: str, path: str = "", depth: int = 0) -> Layer:
+def model_of(
+    entry: Any, where: str, path: str = "", depth: int = 0, output: str | None = None
+) -> Layer:
     """The `Layer` of a model's JSON object; the model around it knows its name and calls.
 
     entry: {"class_name", "config"}. where: what to call it in messages. path: the names of the
-    models around it and its own. depth: how many models are around it. Raises InputError for a
-    configuration that cannot be read.
+    models around it and its own. depth: how many models are around it. output: of several outputs
+    the name of the layer, or the place from 0; None for the only one. Raises InputError for a
+    configuration that cannot be read, and for another output.
     """
     kind = _field(entry, "class_name", str, where)
     config = _field(entry, "config", (dict, list), where)
@@ -80,10 +86,11 @@ def model_of(entry: Any, where: str, path: str = "", depth: int = 0) -> Layer:
         calls = [[()]]
         calls += [[((before, 0),)] for before in names[:-1]]
         ends = ((names[0], 0), (names[-1], 0))
+        _chosen([ends[1]], output, where)
     else:
         calls = [_calls(inner, where) for inner in entries]
         start = _only(config.get("input_layers"), f"{where}: input_layers")
-        end = _only(config.get("output_layers"), f"{where}: output_layers")
+        end = _chosen(_references(config.get("output_layers"), where), output, where)
         calls, ends = _counted_from_zero(names, calls, (start, end))
     inner = tuple(
         _layer(entry, name, tuple(of_layer), where, path, depth)
@@ -106,34 +113,6 @@ def pair(config: dict[str, Any], key: str, default: Sequence[int], where: str) -
         raise InputError(where, f"{key} of one or two whole numbers from 1 to 2^20", short(value))
     height, width = value
     return height, width
-
-
-def number(value: Any) -> Any:
-    """A number as configurations have it, plain.
-
-    value: the number, or an object that numpy's numbers become; anything else stays as it is.
-    """
-    while isinstance(value, dict):
-        value = value.get("value", value.get("config"))
-    return value
-
-
-def activation_of(value: Any) -> tuple[str, float | None]:
-    """(name of an activation, the largest value that it passes or None).
-
-    value: a text, or an object of some version of Keras; None for no activation, "linear".
-    """
-    largest = None
-    while isinstance(value, dict):
-        config = value.get("config")
-        kind = value.get("class_name")
-        if kind in ("ReLU", "Softmax") and isinstance(config, dict):
-            bent = number(config.get("negative_slope")) or number(config.get("threshold"))
-            largest = number(config.get("max_value"))
-            config = "leaky_relu" if kind == "ReLU" and bent else kind.lower()
-        value = config if isinstance(config, (str, dict)) else kind
-    name = str(value or "linear").split(">")[-1]
-    return ("relu", 6.0) if name == "relu6" else (name, largest)
 
 
 def policy_of(layer: Layer) -> str:
@@ -185,12 +164,38 @@ def _layer(
     """A layer of a model; path, depth: of the model."""
     path = f"{path}/{name}" if path else name
     kind = _field(entry, "class_name", str, where)
+    function = function_of(entry)
+    if function:
+        made = tuple(entry.get("inbound_nodes") or ())[: len(calls)]
+        if len(made) < len(calls):
+            raise InputError(where, "calls of a function", f"none of {function}")
+        config = _field(entry, "config", dict, where)
+        return Layer(name, path, function, config, True, calls, arguments=made)
     if kind not in MODELS:
         config = _field(entry, "config", dict, where)
         return Layer(name, path, kind, config, config.get("trainable") is not False, calls)
     model = model_of(entry, f"{where}/{name}", path, depth + 1)
     trainable = model.config.get("trainable") is not False
     return replace(model, name=name, trainable=trainable, calls=calls)
+
+
+def function_of(entry: Any) -> str:
+    """ "function NAME" for a function that is called like a layer, "" for a layer.
+
+    entry: a layer's JSON object, of Keras 2 or 3.
+    """
+    kind, config = entry.get("class_name"), entry.get("config")
+    if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(config, dict):
+        return f"function {str(config.get('function'))[:100].split('.')[-1]}"
+    module, calls = entry.get("module"), entry.get("inbound_nodes")
+    of_keras = isinstance(module, str) and bool(re.match(r"keras(\.src)?\.ops(\.|$)", module))
+    # .h5 files name no module, and functions have no settings that every layer has
+    if module is None and kind not in (*MODELS, "InputLayer") and isinstance(config, dict):
+        new = isinstance(calls, list) and bool(calls) and isinstance(calls[0], dict)
+        of_keras = new and not {"trainable", "dtype"} & config.keys()
+    if of_keras:
+        return f"function {re.sub('(?<=[a-z0-9])(?=[A-Z])', '_', str(kind)).lower()[:100]}"
+    return ""
 
 
 def _name(entry: Any, place: int, where: str) -> str:
@@ -258,12 +263,27 @@ def _tensors(call: Any) -> Iterator[list[Any]]:
 
 
 def _only(value: Any, where: str) -> Reference:
-    """The one reference in a model's input_layers or output_layers."""
+    """The one reference in a model's input_layers."""
     found = _references(value, where)
     if len(found) != 1:
-        do = "save a model with one image in and one output"
-        raise InputError(where, "one input and one output", f"{len(found)}", do)
+        do = "save a model with one image in"
+        raise InputError(where, "one input", f"{len(found)}", do)
     return found[0]
+
+
+def _chosen(found: Sequence[Reference], output: str | None, where: str) -> Reference:
+    """The output that is meant among a model's outputs."""
+    names = [name for name, _ in found]
+    if output is None and len(found) == 1:
+        return found[0]
+    if output is not None and names.count(output) == 1:
+        return found[names.index(output)]
+    if output is not None and output in map(str, range(len(found))):
+        return found[int(output)]
+    asked = "" if output is None else f", none called {output!r}"
+    listed = f"{len(found)} outputs: {', '.join(names[:20])}{asked}"
+    do = f"choose one: ⟦output={names[0]}⟧" if found else "save the model again"
+    raise InputError(where, "one output", listed, do)
 
 
 def _counted_from_zero(

@@ -13,13 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.indexing import index_lists
+from eventsnn.readers import bends
+from eventsnn.readers.keras import moving, operations, sequences
+from eventsnn.readers.keras.activations import (
+    ENDINGS,
+    PIECES,
+    Activation,
+    activation_of,
+    number,
+    slope_of,
+)
 from eventsnn.readers.keras.builder import OTHER_WEIGHTS, Builder, Value
-from eventsnn.readers.keras.config import Layer, activation_of, number
+from eventsnn.readers.keras.config import Layer
 from eventsnn.readers.keras.weights import NORMS
+from eventsnn.readers.keras.windows import convolution, pads
 
 
 def _kernel(builder: Builder, name: str, array: NDArray[Any], axes: int) -> NDArray[Any]:
-    """A kernel, which has to have so many axes."""
+    """A kernel, which has to have so many axes; that of sequences gets a height of 1."""
+    if axes == 4 and array.ndim == 3:
+        array = array[None]
     if array.ndim != axes:
         expected = f"a kernel with {axes} axes"
         raise builder.wrong(name, expected, list(array.shape), OTHER_WEIGHTS)
@@ -35,7 +49,7 @@ def _conv(builder: Builder, layer: Layer, values: Sequence[Value], name: str) ->
     weight = kernel.transpose(3, 2, 0, 1)
     bias = weights.get("bias")
     groups = layer.config.get("groups", 1)
-    value = builder.convolution(layer, values[0], name, weight, bias, groups)
+    value = convolution(builder, layer, values[0], name, weight, bias, groups)
     return builder.own_activation(layer, value, name)
 
 
@@ -48,10 +62,11 @@ def _per_channel(
     bias: NDArray[Any] | None = None,
 ) -> Value:
     """A depthwise convolution; kernel [kH, kW, C, multiplier]."""
-    height, width, channels, multiple = _kernel(builder, name, kernel, 4).shape
+    kernel = _kernel(builder, name, kernel, 4)
+    height, width, channels, multiple = kernel.shape
     builder.filters(name, layer, "depth_multiplier", multiple)
     weight = kernel.transpose(2, 3, 0, 1).reshape(channels * multiple, 1, height, width)
-    return builder.convolution(layer, value, name, weight, bias, channels)
+    return convolution(builder, layer, value, name, weight, bias, channels)
 
 
 def _depthwise(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
@@ -75,8 +90,20 @@ def _separable(builder: Builder, layer: Layer, values: Sequence[Value], name: st
 
 
 def _dense(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
-    value = builder.vector(values[0], name)
     weights = builder.weights.read(layer)
+    if not values[0].flat and not builder.first:  # of the last axis: a convolution of 1x1
+        kernel = _kernel(builder, name, weights["kernel"], 2)
+        builder.filters(name, layer, "units", kernel.shape[1])
+        channels = builder.shapes[values[0].node][0]
+        if len(kernel) != channels:
+            expected = f"weights for {channels} channels, each place of a map by itself"
+            raise builder.wrong(name, expected, len(kernel), "put a Flatten in front of it")
+        params = {"W": np.ascontiguousarray(kernel.T)[:, :, None, None]}
+        if "bias" in weights:
+            params["B"] = weights["bias"]
+        value = builder.add(name, "Conv", values, {}, params)
+        return builder.own_activation(layer, value, name)
+    value = builder.vector(values[0], name)
     kernel = _kernel(builder, name, weights["kernel"], 2)
     builder.filters(name, layer, "units", kernel.shape[1])
     params = {"B": _in_order(builder, name, kernel, value.order)}
@@ -103,7 +130,7 @@ def _in_order(
 def _norm(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     value = values[0]
     weights = builder.weights.read(layer)
-    builder.is_channels(layer.config.get("axis", -1), name, 2 if value.flat else 4)
+    builder.is_channels(layer.config.get("axis", -1), name, builder.axes(value))
     mean = weights["moving_mean"]
     roles = {
         "scale": weights.get("gamma", np.ones_like(mean)),
@@ -118,7 +145,37 @@ def _norm(builder: Builder, layer: Layer, values: Sequence[Value], name: str) ->
 
 
 def _relu(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
-    return builder.activate(values[0], name, ("relu", number(layer.config.get("max_value"))))
+    return builder.activate(
+        values[0], name, activation_of({"class_name": "ReLU"} | {"config": layer.config})
+    )
+
+
+def _leaky(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    return builder.activate(values[0], name, Activation("relu", None, slope_of(layer.config)))
+
+
+def _prelu(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    """PReLU, whose slopes may be those of each value of a map."""
+    value = values[0]
+    slopes = builder.weights.read(layer)["alpha"]
+    seen = builder.seen(value)
+    try:
+        by_value = np.broadcast_to(slopes, seen.shape)
+    except ValueError:
+        expected = f"slopes that broadcast to {list(seen.shape)}"
+        raise builder.wrong(name, expected, list(slopes.shape), OTHER_WEIGHTS) from None
+    flat = np.empty(seen.size, slopes.dtype)
+    flat[seen.reshape(-1)] = by_value.reshape(-1)
+    shape = builder.shapes[value.node]
+    slopes = flat.reshape(shape[0], -1)
+    if (slopes == slopes[:, :1]).all():
+        made = bends.leaky(builder.add, name, value, shape[0], slopes[:, 0])
+    else:
+        vector = builder.add(f"{name}:flat", "Flatten", [value])
+        made = bends.leaky(builder.add, name, vector, flat.size, flat)
+        back = index_lists(np.arange(flat.size).reshape(shape))
+        made = builder.add(f"{name}:map", "Index", [made], back)._replace(sequence=value.sequence)
+    return made._replace(flat=value.flat, order=value.order)
 
 
 def _activation(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
@@ -126,7 +183,7 @@ def _activation(builder: Builder, layer: Layer, values: Sequence[Value], name: s
 
 
 def _softmax(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
-    return builder.activate(values[0], name, ("softmax", None))
+    return builder.activate(values[0], name, Activation("softmax"))
 
 
 def _pool(op: str) -> Callable[..., Value]:
@@ -135,10 +192,10 @@ def _pool(op: str) -> Callable[..., Value]:
         builder.map(value, name)
         kernel = builder.pair(layer, "pool_size", (2, 2), name)
         strides = builder.pair(layer, "strides", kernel, name)
-        pads = builder.pads(layer, value, kernel, strides, (1, 1))
-        if op == "MaxPool" and not any(pads):
-            value, pads = _zeros_taken_in(builder, value, kernel)
-        attrs = {"kernel_shape": list(kernel), "strides": list(strides), "pads": pads}
+        places = pads(builder, layer, value, kernel, strides, (1, 1))
+        if op == "MaxPool" and not any(places):
+            value, places = _zeros_taken_in(builder, value, kernel)
+        attrs = {"kernel_shape": list(kernel), "strides": list(strides), "pads": places}
         return builder.add(name, op, [value], attrs)
 
     return make
@@ -217,10 +274,15 @@ def _same_order(order: NDArray[np.int64] | None, other: NDArray[np.int64] | None
 
 
 def _concatenate(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
+    axis = layer.config.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     flat = any(value.flat for value in values)
-    builder.is_channels(layer.config.get("axis", -1), name, 2 if flat else 4)
-    if not flat:
+    axes = 2 if flat else builder.axes(values[0])
+    if axes > 2 and axis in ((1, 1 - axes) if builder.first else (axes - 1, -1)):
         return builder.add(name, "Concat", values, {"axis": 1})
+    if axes > 2:
+        return moving.joined(builder, values, name, axis, np.concatenate)
+    builder.is_channels(axis, name, 2)
     values = [builder.vector(value, name) for value in values]
     parts = []
     start = 0
@@ -242,29 +304,31 @@ def _flatten(builder: Builder, layer: Layer, values: Sequence[Value], name: str)
 
 def _reshape(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     value = values[0]
-    target = layer.config.get("target_shape")
+    target: Any = layer.config.get("target_shape")
+    before = builder.seen(value)
     shape = builder.shapes[value.node]
-    size = math.prod(shape)
-    channels = shape[0]
-    one_place = len(shape) == 3 and shape[1:] == (1, 1)
-    now: tuple[int, ...] = (size,)
-    if not value.flat:
-        now = builder.as_keras(np.empty(shape, np.bool_)).shape
-    if isinstance(target, list) and target.count(-1) == 1:
-        rest = size // max(-math.prod(target), 1)
+    whole = isinstance(target, list) and all(type(n) is int and n >= -1 for n in target)
+    if whole and target.count(-1) == 1:
+        rest = before.size // max(-math.prod(target), 1)
         target = [rest if n == -1 else n for n in target]
-    if isinstance(target, list) and tuple(target) == now:
+    if not whole or not target or math.prod(target) != before.size:
+        expected = f"a Reshape of {before.size:,} numbers to as many"
+        raise builder.wrong(name, expected, f"{list(before.shape)} to {target}")
+    if tuple(target) == before.shape:
         return value
-    if value.flat and value.pixels is not None and isinstance(target, list) and len(target) == 3:
+    if value.flat and value.pixels is not None and len(target) in (2, 3) and not builder.nodes:
         return builder.as_image(value, target, name)
-    if target == [size]:
-        if one_place and value.pixels is None:
-            return value._replace(flat=True)
+    if len(target) == 1 and len(shape) == 3 and shape[1:] == (1, 1) and value.pixels is None:
+        return value._replace(flat=True, sequence=False)
+    if len(target) == 1:
         return builder.flatten(value, name, moved=False)
-    if one_place and target == ([channels, 1, 1] if builder.first else [1, 1, channels]):
+    if (
+        value.flat
+        and len(shape) == 3
+        and target == ([*shape] if builder.first else [1, 1, *shape[:1]])
+    ):
         return value._replace(flat=False)
-    expected = "a Reshape to a vector, or of a vector of channels to a map of one place"
-    raise builder.wrong(name, expected, f"{list(now)} to {target}")
+    return builder.moved(value, name, before.reshape(target))
 
 
 def _rescaling(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
@@ -278,7 +342,7 @@ def _normalization(builder: Builder, layer: Layer, values: Sequence[Value], name
     if found["mean"] is None:
         found = builder.weights.read(layer)
     if layer.config.get("axis") is not None:
-        builder.is_channels(layer.config["axis"], name, 2 if values[0].flat else 4)
+        builder.is_channels(layer.config["axis"], name, builder.axes(values[0]))
     mean = np.asarray(found["mean"], np.float64).reshape(-1)
     variance = np.asarray(found["variance"], np.float64).reshape(-1)
     if not np.isfinite(variance).all() or not (variance >= 0).all():
@@ -296,12 +360,10 @@ def _scaled(
     shift: NDArray[np.float64],
 ) -> Value:
     """The image's value times factor plus shift."""
-    if value.pixels is None:
-        expected = "a layer that scales the image itself"
-        do = "make it a BatchNormalization"
-        raise builder.wrong(name, expected, "one behind other layers", do)
     factor = factor.reshape(-1)
     shift = shift.reshape(-1)
+    if value.pixels is None:
+        return operations.line(builder, value, name, factor, shift)
     before, offset = value.pixels
     channels = len(before)
     good = all(x.size in (1, channels) and np.isfinite(x).all() for x in (factor, shift))
@@ -319,6 +381,7 @@ def _same(builder: Builder, layer: Layer, values: Sequence[Value], name: str) ->
 # what does nothing when a network is used
 IDLE = (
     "Dropout",
+    "SpatialDropout1D",
     "SpatialDropout2D",
     "GaussianNoise",
     "GaussianDropout",
@@ -338,6 +401,8 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "SeparableConv2D": _separable,
     "Dense": _dense,
     "ReLU": _relu,
+    "LeakyReLU": _leaky,
+    "PReLU": _prelu,
     "Activation": _activation,
     "Softmax": _softmax,
     "MaxPooling2D": _pool("MaxPool"),
@@ -350,23 +415,28 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Concatenate": _concatenate,
     "Flatten": _flatten,
     "Reshape": _reshape,
+    "Permute": moving.permute,
+    "Cropping1D": moving.crop,
+    "Cropping2D": moving.crop,
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(("InputLayer", *IDLE), _same),
 }
+LAYERS |= {kind: sequences.raised(LAYERS[two], two) for kind, two in sequences.KINDS.items()}
+LAYERS |= operations.FUNCTIONS
 PADDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
 # the values of settings that the functions above can do; a setting that is absent or null is one
 # of these
 ALLOWED: dict[str, dict[str, tuple[Any, ...]]] = {
-    "ReLU": {"negative_slope": (0,), "threshold": (0,)},
+    "ReLU": {"threshold": (0,)},
     "UpSampling2D": {"interpolation": ("nearest",)},
     "Softmax": {"axis": (-1, [-1])},
     **dict.fromkeys(PADDED, {"padding": ("valid", "same")}),
+    **dict.fromkeys(sequences.PADDED, {"padding": ("valid", "same", "causal")}),
     **dict.fromkeys(NORMS, {"renorm": (False,)}),
     "Normalization": {"invert": (False,)},
 }
-ENDINGS = ("softmax", "sigmoid")  # activations that may stand at the network's output
 
 
 def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
@@ -380,7 +450,7 @@ def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
             yield from obstacles(inner, inner.name in ends)
         return
     if layer.kind not in LAYERS:
-        yield layer.kind, layer.path
+        yield _named(layer), layer.path
         return
     for key, allowed in ALLOWED.get(layer.kind, {}).items():
         setting = layer.config.get(key)
@@ -388,11 +458,26 @@ def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:
             yield f"{layer.kind} with {key} {number(setting)}", layer.path
     kind = "softmax"
     if layer.kind != "Softmax":
-        kind, _ = activation_of(layer.config.get("activation"))
+        kind = activation_of(layer.config.get("activation")).name
+    if layer.kind in operations.ENDINGS:
+        kind = operations.ENDINGS[layer.kind]
     if kind in ENDINGS and not last:
         yield f"activation {kind} before the output", layer.path
-    elif kind not in ("linear", "relu", *ENDINGS):
-        yield f"activation {kind}", layer.path
+    elif kind not in (*PIECES, *ENDINGS):
+        yield f"activation {kind}{_why(kind)}", layer.path
+
+
+def _named(layer: Layer) -> str:
+    """What a layer is that nothing here makes."""
+    if layer.kind == "Lambda":
+        return "Lambda, whose code in the file is never run"
+    why = _why(layer.kind.removeprefix("function "))
+    return layer.kind + why
+
+
+def _why(kind: str) -> str:
+    why = bends.why_not(kind, "")
+    return f" ({why})" if why else ""
 
 
 def _last_layers(model: Layer) -> list[str]:
@@ -406,7 +491,7 @@ def _last_layers(model: Layer) -> list[str]:
     while name in by_name and name not in names:
         names.append(name)
         layer = by_name[name]
-        if layer.kind not in ("Reshape", "Flatten", *IDLE) or not layer.calls[0]:
+        if layer.kind not in ("Reshape", "Flatten", "Permute", *IDLE) or not layer.calls[0]:
             break
         name = layer.calls[0][0][0]
     return names

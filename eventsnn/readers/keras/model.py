@@ -16,6 +16,7 @@ import numpy as np
 from eventsnn.ann.graph import Node, Preprocessing
 from eventsnn.exceptions import InputError, named
 from eventsnn.files.reading import attribute, check_file, child, json_of, plain, text_of
+from eventsnn.readers.keras import sequences
 from eventsnn.readers.keras.architectures import ARCHITECTURES, proposed
 from eventsnn.readers.keras.builder import Builder, Value
 from eventsnn.readers.keras.config import Layer, image_shape, model_of, policy_of
@@ -36,18 +37,29 @@ SIGMOID = (
     "the sigmoid at the output is left out: the largest output stays the largest, and one output "
     "alone means class 1 above 0"
 )
+LEFT_OUT = {
+    "sigmoid": SIGMOID,
+    "log_softmax": "the log_softmax at the output is left out: the largest output stays the "
+    "largest",
+}
 
 
 def parse(
-    file: h5py.File, name: str, arch: str | None = None, config: Any = None, version: str = ""
+    file: h5py.File,
+    name: str,
+    arch: str | None = None,
+    config: Any = None,
+    version: str = "",
+    output: str | None = None,
 ) -> dict[str, Any]:
     """The fields of `Graph` in an open file.
 
     file: of Keras 2 or 3. name: the file's, for messages. arch: a name of ARCHITECTURES, or a .json
     file that model.to_json() gave; None for the file's own, or a .json file of the same name beside
     it. config, version: what an archive says beside the file, the model's configuration and who
-    wrote it; None and "" for a file alone. Raises InputError for whatever cannot be read or has no
-    spiking form.
+    wrote it; None and "" for a file alone. output: of a model with several outputs the name of the
+    layer that gives it, or its place from 0. Raises InputError for whatever cannot be read or has
+    no spiking form.
     """
     group = child(file, "model_weights") or file
     version = version or _said(group, file, "keras_version")
@@ -60,16 +72,20 @@ def parse(
         config = known.config
     elif arch is not None or config is None:
         config = _entry(file, name, arch)
-    model = model_of(config, f"{name}: model")
+    whole = model_of(config, f"{name}: model", output=output)
+    model = _reached(whole)
     _refuse_obstacles(model, name)
     shape = image_shape(model, name)
     first = _channels_first(model, name)
     image = model.input[0]
     policies = _policies(model, name)
-    weights = Weights(group, model)
-    builder = Builder(name, LAYERS, weights, image, _in_graph(shape, first), first, backend)
-    builder.image = builder.image._replace(flat=len(shape) == 1)
-    output = _ended(builder, builder.run(model, builder.image), name)
+    weights = Weights(group, whole)
+    sequence = len(shape) == 2 and _of_sequences(model)
+    grid = _in_graph(shape, first, sequence)
+    builder = Builder(name, LAYERS, weights, image, grid, first, backend, version)
+    builder.image = builder.image._replace(flat=len(shape) == 1, sequence=sequence)
+    value = builder.run(model, builder.image)
+    end = _ended(builder, builder.settled(value, "output"), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
     if backend == "theano" and any(node.op == "Conv" for node in nodes):
@@ -78,8 +94,8 @@ def parse(
     if known and known.bgr:
         notes.append(BGR)
         nodes = tuple(_reversed_channels(n) if image in n.inputs else n for n in nodes)
-    if builder.ending[0] == "sigmoid":
-        notes.append(SIGMOID)
+    if builder.ending[0] in LEFT_OUT:
+        notes.append(LEFT_OUT[builder.ending[0]])
     own = text_of(model.config.get("name"), 200) or "Keras model"
     meta = {"arch": arch if known else own}
     preprocessing = known.preprocessing if known else _preprocessing(builder, name)
@@ -91,7 +107,7 @@ def parse(
     return {
         "nodes": nodes,
         "input": image,
-        "output": output,
+        "output": end,
         "input_shape": builder.shapes[image],
         "preprocessing": preprocessing,
         "source": name,
@@ -143,10 +159,39 @@ def _policies(model: Layer, name: str) -> list[str]:
     return notes
 
 
-def _in_graph(shape: tuple[int, ...], first: bool) -> tuple[int, int, int]:
-    """(C, H, W) of an image's shape as Keras has it; (N, 1, 1) of a vector's."""
+def _reached(model: Layer) -> Layer:
+    """The model with the layers on which its output depends, and its input."""
+    by_name = {layer.name: layer for layer in model.inner}
+    wanted = {model.input[0]}
+    waiting = [model.output[0]]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted and name in by_name:
+            wanted.add(name)
+            waiting += [before for call in by_name[name].calls for before, _ in call]
+    return replace(model, inner=tuple(layer for layer in model.inner if layer.name in wanted))
+
+
+def _of_sequences(model: Layer) -> bool:
+    """Whether an input of two sizes is a sequence [L, C], and no image [H, W]."""
+    waiting = [model]
+    while waiting:
+        layer = waiting.pop()
+        waiting.extend(layer.inner)
+        if layer.kind in (*sequences.KINDS, "Cropping1D", "SpatialDropout1D"):
+            return True
+    return False
+
+
+def _in_graph(shape: tuple[int, ...], first: bool, sequence: bool) -> tuple[int, int, int]:
+    """(C, H, W) of an image's shape as Keras has it; (C, 1, L) of a sequence's, (N, 1, 1) of a
+    vector's.
+    """
     if len(shape) == 1:
         return (shape[0], 1, 1)
+    if sequence:
+        channels, length = shape if first else shape[::-1]
+        return (channels, 1, length)
     if len(shape) == 2:
         return (1, shape[0], shape[1])
     return (shape[0], shape[1], shape[2]) if first else (shape[2], shape[0], shape[1])
@@ -237,7 +282,8 @@ def _preprocessing(builder: Builder, name: str) -> Preprocessing:
     Without such layers the file does not tell.
     """
     factor, shift = builder.pixels or builder.image.pixels or (np.ones(1), np.zeros(1))
-    if (factor == 1).all() and not shift.any():
+    turned = builder.turned or builder.image.turned
+    if (factor == 1).all() and not shift.any() and not turned:
         return Preprocessing(known=False)
     with np.errstate(all="ignore"):
         mean = -shift / factor + 0.0
@@ -248,4 +294,4 @@ def _preprocessing(builder: Builder, name: str) -> Preprocessing:
         raise InputError(name, expected, found, "the file is damaged")
     if builder.image.flat and len({*zip(mean, std)}) == 1:  # one number says it
         mean, std = mean[:1], std[:1]
-    return Preprocessing(1.0, mean, std)
+    return Preprocessing(1.0, mean, std, reverse=turned)

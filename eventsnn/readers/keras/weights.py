@@ -42,6 +42,7 @@ KERNELS = {
     "DepthwiseConv2D": ("depthwise_kernel",),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
 }
+KERNELS |= {kind.replace("2D", "1D"): roles for kind, roles in KERNELS.items() if "2D" in kind}
 QUANTISED = ("Dense",)  # what Keras can quantise to int8, of what can be read here
 OTHER_NETWORK = "give the architecture that the weights were made with"
 LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of 2.12
@@ -55,6 +56,7 @@ ROLES = (
     "depthwise_kernel",
     "pointwise_kernel",
     "kernel_scale",
+    "alpha",
 )
 # (path of a layer, role of one of its arrays)
 Place = tuple[str, str]
@@ -198,6 +200,8 @@ def _trained(layer: Layer) -> list[str]:
     if layer.kind in NORMS:
         keys = (("gamma", "scale"), ("beta", "center"))
         return [role for role, key in keys if config.get(key) is not False]
+    if layer.kind == "PReLU":
+        return ["alpha"]
     if layer.kind not in KERNELS:
         return []
     bias = [] if config.get("use_bias") is False else ["bias"]

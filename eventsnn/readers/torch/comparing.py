@@ -85,6 +85,7 @@ class Computed:
     """
 
     def __init__(self, node: Node, inputs: list[NDArray[Any]]) -> None:
+        self.name = node.name
         with np.errstate(all="ignore"):
             self.largest = max(float(np.abs(x).max(initial=0)) for x in inputs)
             self.found = np.array(apply(node, inputs))

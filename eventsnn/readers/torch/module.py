@@ -20,6 +20,7 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output, some
+from eventsnn.readers.torch.calls import FAILURES, Calls, base_of, values_in
 from eventsnn.readers.torch.comparing import (
     ROUNDED,
     TOLERANCE,
@@ -29,13 +30,14 @@ from eventsnn.readers.torch.comparing import (
     is_small,
 )
 from eventsnn.readers.torch.copying import doubles, in_64_bits, not_numbers
-from eventsnn.readers.torch.operators import FUNCTIONS, MODULES, array
+from eventsnn.readers.torch.endings import chosen, note_of
+from eventsnn.readers.torch.operators import FUNCTIONS
 from eventsnn.readers.torch.tracing import one_input, trace
+from eventsnn.readers.views import View
 
 NAME = "load_torch"
 # class of a module -> function of such a module that returns (operator, attributes)
 Activations = Mapping[type, Callable[[Any], tuple[str, dict[str, Any]]]]
-FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 VALUES = 1000  # at least, on which an activation is compared with what the table says of it
 MAX_DIFFERING = 0.05  # share of them that may differ: those at a rounding's border
 FAILED = object()  # stands for what torch could not compute
@@ -48,14 +50,16 @@ def load_torch(
     *,
     activations: Activations | None = None,
     preprocessing: Any = None,
+    output: str | int | None = None,
 ) -> Graph:
     """The `Graph` of a torch.nn.Module as it computes in evaluation mode.
 
     module: the network, which stays as it is; torch.compile's and DataParallel's wrappers are
     looked through. It must do the same operations for every image, on one input. Hooks and
     operations in place are read in torch's own order, weights that the forward pass computes are
-    constants. input_shape: (C, H, W), or (N,) for a module on vectors [batch, N]. activations:
-    class of a module -> function that takes such a module and returns (operator, attributes), for
+    constants. input_shape: (C, H, W); (C, L) for a module on sequences [batch, C, L], which the
+    graph takes as images of height 1; or (N,) for one on vectors [batch, N]. activations: class of
+    a module -> function that takes such a module and returns (operator, attributes), for
     activations of one's own. For a QCFS class with a threshold and L levels:
 
         load_torch(net, (3, 32, 32), activations={IF: lambda m: ("QCFS", {"lambda": float(m.thresh),
@@ -65,15 +69,16 @@ def load_torch(
     QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what is
     done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean, std and reverse,
     as in {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
-    behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are.
+    behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are. output:
+    which of a module's outputs: its place from 0, or its name in a dict; None: the only one.
 
     The graph is compared with a copy of the module in float64, node by node, on images with pixels
     from 0 to 255 and from 0 to 1 (without a preprocessing from -1 to 1, too). Raises InputError,
     one for everything that has no spiking form; for weights that are not numbers; for the first
     node that differs by more than 1e-9 of the largest value; for a module that cannot be copied.
     """
-    if len(input_shape) not in (1, 3) or not all(n > 0 for n in input_shape):
-        expected = "three positive sizes (C, H, W), or one, (N,), for vectors"
+    if not 1 <= len(input_shape) <= 3 or not all(n > 0 for n in input_shape):
+        expected = "positive sizes: (C, H, W) of images, (C, L) of sequences, or (N,) of vectors"
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
     try:
         import torch.fx
@@ -94,16 +99,19 @@ def load_torch(
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
-            return _Reader(torch, copied, input_shape, activations or {}, preprocessing).read()
+            table = activations or {}
+            end = None if output is None else str(output)
+            return _Reader(torch, copied, input_shape, table, preprocessing, end).read()
 
 
 class _Reader:
     """Goes through a traced module, operation by operation, beside torch itself.
 
     values: node of the trace -> an `Output` of the graph, or a tensor or object known already.
-    tensors: node of the trace -> what torch computes there, or FAILED. arrays: name of the graph's
-    nodes -> what they have to give. differing: (node of the trace, name, deviation) where the graph
-    gives something else. changing: nodes that change a tensor that is used later.
+    tensors: node of the trace -> what torch computes there, or FAILED. ended: those behind an
+    activation that is left out at the end -> what torch computes with it. arrays: name of the
+    graph's nodes -> what they have to give. differing: (node of the trace, name, deviation) where
+    the graph gives something else. changing: nodes that change a tensor that is used later.
     """
 
     def __init__(
@@ -113,13 +121,17 @@ class _Reader:
         input_shape: tuple[int, ...],
         activations: Activations,
         preprocessing: Preprocessing,
+        output: str | None,
     ) -> None:
         self.torch = torch
         self.module = module
         self.activations = activations
         self.preprocessing = preprocessing
+        self.output = output
         self.values: dict[Any, Any] = {}
         self.tensors: dict[Any, Any] = {}
+        self.ended: dict[Any, Any] = {}
+        self.note = ""
         self.versions: dict[Any, int] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
         self.differing: list[tuple[Any, str, float]] = []
@@ -127,10 +139,10 @@ class _Reader:
         self.refusing: dict[str, Any] = {}
         name = type(module).__name__
         where = f"{NAME}: {name}"
-        channels, height, width = (*input_shape, 1, 1)[:3]
-        self.builder = Builder(name, one_input(torch, module, where), (channels, height, width))
+        self.builder = Builder(name, one_input(torch, module, where), _as_map(input_shape))
         pixels, self.group = images(self.builder.input_shape, preprocessing)
         self.x = torch.from_numpy(pixels.reshape(-1, *input_shape))
+        self.calls = Calls(torch, self.builder, self.x)
         self.failure = ""
         self.expected = self._expected()
         self.trace = trace(torch, module, tuple(activations), where)
@@ -138,7 +150,9 @@ class _Reader:
     def _expected(self) -> Any:
         """The module's own output, or FAILED."""
         try:
-            return self.module(self.x.clone())
+            return self._chosen(self.module(self.x.clone()))
+        except InputError:
+            raise
         except Exception as error:  # whatever the user's own code raises
             try:
                 found = self.module(self.x[:1].clone())
@@ -146,21 +160,29 @@ class _Reader:
                 self.failure = told(error)
                 return FAILED
             self.x = self.x[:1]  # a module for one image at a time
-            return found
+            return self._chosen(found)
+
+    def _chosen(self, value: Any) -> Any:
+        """Of what the module returns, the tensor that is meant."""
+        where = f"{NAME}: {self.builder.source}"
+        return chosen(value, self.output, where, lambda x: isinstance(x, self.torch.Tensor))
 
     def read(self) -> Graph:
         """The Graph."""
         nodes = self.trace.nodes
         order = {node: number for number, node in enumerate(nodes)}
         last = {node: max((order[user] for user in node.users), default=-1) for node in nodes}
-        result = None
+        result: Any = None
         for number, node in enumerate(nodes):
             before = {name for names in self.builder.refused.values() for name in names}
             made = len(self.builder.nodes)
             args, kwargs = self.torch.fx.map_arg((node.args, node.kwargs), self.values.__getitem__)
             result = self.values[node] = getattr(self, f"_on_{node.op}")(node, args, kwargs)
             computed = self._computed(made)
-            self.tensors[node] = self._run(node)
+            self.tensors[node] = self._run(node, self.tensors)
+            if node in self.ended or any(n in self.ended for n in node.all_input_nodes):
+                real = self.ended | {n: t for n, t in self.tensors.items() if n not in self.ended}
+                self.ended[node] = self._run(node, real)
             self._compare_with_torch(node, result, computed)
             self._follow_change(node, [n for n in nodes[:number] if last[n] > number])
             for names in self.builder.refused.values():
@@ -169,13 +191,10 @@ class _Reader:
                 if last[earlier] <= number and node.op != "output":
                     self.tensors.pop(earlier, None)
                     self.versions.pop(earlier, None)
-            used = {v for n, v in self.values.items() if last[n] > number and isinstance(v, str)}
+            later = [v for n, v in self.values.items() if last[n] > number]
+            used = {str(base_of(v)) for v in values_in(later)}
             self.arrays = {name: a for name, a in self.arrays.items() if name in used}
         self._forget_unused(nodes)
-        if not isinstance(result, Output):
-            raise InputError(
-                self.builder.source, "a module that returns one tensor", type(result).__name__
-            )
         return self._checked(result)
 
     def _forget_unused(self, nodes: list[Any]) -> None:
@@ -194,19 +213,24 @@ class _Reader:
 
     # --- torch's own values --------------------------------------------------------------------
 
-    def _run(self, node: Any) -> Any:
-        """What torch computes for a node of the trace; FAILED where it cannot."""
+    def _run(self, node: Any, tensors: Mapping[Any, Any]) -> Any:
+        """What torch computes for a node of the trace; FAILED where it cannot.
+
+        tensors: of the nodes before. An activation at the end is computed for those that have it.
+        """
+        if node in self.ended and tensors is self.tensors:
+            return tensors[node.all_input_nodes[0]]
         if node.op == "placeholder":
             return self.x.clone()
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.trace.root)
         args, kwargs = self.torch.fx.map_arg(
-            (node.args, node.kwargs), lambda n: self.tensors.get(n, FAILED)
+            (node.args, node.kwargs), lambda n: tensors.get(n, FAILED)
         )
         if _holds(FAILED, (args, kwargs)):
             return FAILED
         if node.op == "output":
-            return args[0]
+            return self._chosen(args[0])
         try:
             if node.op == "call_module":  # its hooks stand in the trace
                 return self.module.get_submodule(node.target).forward(*args, **kwargs)
@@ -235,14 +259,24 @@ class _Reader:
         if not isinstance(tensor, self.torch.Tensor):
             return
         self.versions[node] = tensor._version
-        if not isinstance(result, Output) or self.builder.shapes[result] is None:
+        if not isinstance(result, (Output, View)):
+            return
+        base = base_of(result)
+        shape = self.builder.shapes[base]
+        if shape is None:
             return
         expected = tensor.detach().numpy()
-        if computed is not None:
+        if isinstance(result, View):
+            in_order = result.index.size == math.prod(shape) == expected[:1].size
+            if not in_order or (result.index.ravel() != np.arange(result.index.size)).any():
+                return
+        if isinstance(result, View) or node.op == "output":
+            expected = _in_shape(expected, shape)
+        if computed is not None and computed.name == base:
             off = computed.deviation(expected, self.group)
             if not off <= TOLERANCE:
-                self.differing.append((node, str(result), off))
-        self.arrays[str(result)] = expected
+                self.differing.append((node, str(base), off))
+        self.arrays[str(base)] = expected
 
     def _follow_change(self, node: Any, earlier: list[Any]) -> None:
         """What an operation in place changes: earlier tensors that are used later."""
@@ -280,7 +314,7 @@ class _Reader:
         graph = self.builder.graph(
             str(result),
             preprocessing=self.preprocessing,
-            meta={"arch": self.builder.source},
+            meta={"arch": self.builder.source} | ({"note": self.note} if self.note else {}),
         )
         if not isinstance(self.expected, self.torch.Tensor):
             shape = list(self.x.shape[1:])
@@ -295,17 +329,21 @@ class _Reader:
 
     def _compare_with_module(self, graph: Graph) -> None:
         """Raises InputError if the trace, or the graph, gives another output than the module."""
-        expected = self.expected.detach().numpy()
-        traced = self.tensors.get(self.trace.nodes[-1], FAILED)
+        shape = graph.shapes[graph.output]
+        expected = _in_shape(self.expected.detach().numpy(), shape)
+        end = self.trace.nodes[-1]
+        traced = self.ended.get(end, self.tensors.get(end, FAILED))
         is_traced = isinstance(traced, self.torch.Tensor)
         if is_traced:
-            off = deviation(traced.detach().numpy(), expected, self.group)
+            off = deviation(_in_shape(traced.detach().numpy(), shape), expected, self.group)
             if not off <= TOLERANCE:
                 raise self._differs(self._first_differing(), off)
         if is_traced and not is_small(graph.input_shape):
             return  # each node is right, and another pass takes long
         if is_traced and any(node.op in ROUNDED for node in graph.nodes):
             return  # each node is right; all of them together may round to other levels
+        if end in self.ended:
+            expected = _in_shape(self.tensors[end].detach().numpy(), shape)
         x = self.x.numpy().reshape(-1, *graph.input_shape)
         with np.errstate(all="ignore"):
             found = forward(graph, x, dtype=np.float64)[graph.output]
@@ -344,7 +382,7 @@ class _Reader:
                 handle.remove()
         self.x, self.tensors = self.x[:1], {}
         for node in self.trace.nodes:
-            tensor = self.tensors[node] = self._run(node)
+            tensor = self.tensors[node] = self._run(node, self.tensors)
             for path in self.trace.ends.get(node, ()):
                 output = own.get(path) and own[path].pop(0)
                 if not isinstance(output, self.torch.Tensor) or tensor is FAILED:
@@ -362,11 +400,15 @@ class _Reader:
         if args:
             return args[0]
         x = Output(self.builder.input)
+        if self.x.ndim == 3:  # sequences, which the graph has as (C, 1, L)
+            return self.calls.mover.as_sequence(x, x)
         is_vector = self.x.ndim == 2  # which the graph has as (N, 1, 1)
         return self.builder.add(f"{x}.flat", "Flatten", [x]) if is_vector else x
 
     def _on_output(self, node: Any, args: Any, kwargs: Any) -> Any:
-        return args[0]
+        where = f"{NAME}: {self.builder.source}"
+        value = chosen(args[0], self.output, where, lambda x: isinstance(x, (Output, View)))
+        return self.calls.mover.placed(value)
 
     def _on_get_attr(self, node: Any, args: Any, kwargs: Any) -> Any:
         return operator.attrgetter(node.target)(self.trace.root)
@@ -385,15 +427,18 @@ class _Reader:
             ),
             None,
         )
-        make = self._own(own) if own else MODULES.get(kind or "")
         name = node.target or node.name
-        return self._call(make, name, type(module).__name__, (*args, module), kwargs)
+        if not own and self._ends(node, kind or ""):
+            return args[0]
+        if own:
+            return self.calls.call(self._own(own), name, type(module).__name__, (*args, module), {})
+        if kind is None:
+            return self.calls.call(None, name, type(module).__name__, args, kwargs)
+        return self.calls.module(name, module, kind, args, kwargs)
 
     def _on_call_function(self, node: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(node.target, "__name__", str(node.target))
-        if name == "getattr" and args[1] in ("dtype", "device") and _outputs(args):
-            return getattr(self.x, args[1])
-        if not _outputs((args, kwargs)):
+        if not values_in((args, kwargs)):
             try:
                 return node.target(*args, **kwargs)  # arithmetic of sizes and other constants
             except FAILURES as error:
@@ -403,34 +448,31 @@ class _Reader:
                     f"{name}: {told(error)}",
                 ) from error
         place = getattr(node.target, "__module__", None) or "torch"
-        make = (
-            FUNCTIONS.get(name)
-            if place.split(".")[0] in ("torch", "_operator", "builtins")
-            else None
-        )
-        return self._call(make, node.name, name, args, kwargs)
+        if place.split(".")[0] not in ("torch", "_operator", "builtins"):
+            return self.calls.call(None, node.name, name, args, kwargs)
+        if self._ends(node, name):
+            return args[0]
+        return self.calls.function(node.name, name, node.target, args, kwargs)
+
+    def _ends(self, node: Any, name: str) -> bool:
+        """Whether a node is an activation at the end that is left out; it is noted then."""
+        note = note_of(node, name)
+        if note:
+            self.note = note
+            self.ended[node] = FAILED  # until it is computed
+        return bool(note)
 
     def _on_call_method(self, node: Any, args: Any, kwargs: Any) -> Any:
-        if not _outputs((args, kwargs)):
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
         name = node.target
+        if not values_in((args, kwargs)):
+            return getattr(args[0], name)(*args[1:], **kwargs)
         if name.startswith("__r") and name[3:-2] in FUNCTIONS:  # 1 - x, of a tensor 1
             name, args = name[3:-2], args[::-1]
         name = name.strip("_") if name.startswith("__") else name
-        return self._call(FUNCTIONS.get(name), node.name, name, args, kwargs)
-
-    def _call(self, make: Any, name: str, op: Any, args: Any, kwargs: Any) -> Any:
-        """What `make` makes of the arguments, or a refusal."""
-        builder = self.builder
-        if make is None:
-            return builder.refuse(name, op, "nothing here computes it")
-        if any(builder.shapes[output] is None for output in _outputs((args, kwargs))):
-            return builder.unknown(name)
-        args, kwargs = _arrays(self.torch, (args, kwargs))
-        try:
-            return make(builder, name, *args, **kwargs)
-        except FAILURES as error:
-            return builder.refuse(name, op, told(error))
+        if self._ends(node, name):
+            return args[0]
+        method = getattr(self.torch.Tensor, name, None)
+        return self.calls.function(node.name, name, method, args, kwargs)
 
     def _own(self, describe: Any) -> Any:
         """The maker of an activation that the user's table describes; the module itself is asked
@@ -484,14 +526,15 @@ class _Reader:
             )
 
 
-def _outputs(value: Any) -> Any:
-    """The outputs of the graph among (nested) arguments."""
-    if isinstance(value, Output):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, (dict, tuple, list)):
-        return []
-    return [output for item in items for output in _outputs(item)]
+def _in_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A batch in the shape that its images have in the graph, where it is as large."""
+    return array.reshape(len(array), *shape) if array[:1].size == math.prod(shape) else array
+
+
+def _as_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(C, H, W) of images; (C, 1, L) of sequences, (N, 1, 1) of vectors."""
+    channels, height, width = (*shape, 1, 1)[:3]
+    return (channels, 1, height) if len(shape) == 2 else (channels, height, width)
 
 
 def _holds(wanted: object, value: Any) -> bool:
@@ -501,17 +544,6 @@ def _holds(wanted: object, value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return any(_holds(wanted, item) for item in value)
     return value is wanted
-
-
-def _arrays(torch: Any, value: Any) -> Any:
-    """(Nested) arguments with arrays in place of tensors."""
-    if isinstance(value, torch.Tensor):
-        return array(value)
-    if type(value) in (tuple, list):
-        return type(value)(_arrays(torch, item) for item in value)
-    if isinstance(value, dict):
-        return {key: _arrays(torch, item) for key, item in value.items()}
-    return value
 
 
 def _is_flat(tensor: Any, whole: Any) -> bool:

@@ -7,12 +7,15 @@ returns the name of the node made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.readers.building import Builder, Output, as_float
+from eventsnn.readers.torch import activations
+from eventsnn.readers.views import View, place
 
 
 def array(tensor: Any) -> NDArray[Any]:
@@ -56,6 +59,59 @@ def conv2d(
         "group": groups,
     }
     return b.add(name, "Conv", [x], attrs, {"W": weight} | ({} if bias is None else {"B": bias}))
+
+
+def convolution(b: Builder, name: str, x: Any, m: Any, padding: Any) -> Output:
+    """A module of a convolution, with another padding."""
+    weight, bias = array(m.weight), _optional(m.bias)
+    make = conv1d if weight.ndim == 3 else conv2d
+    return make(b, name, x, weight, bias, m.stride, padding, m.dilation, m.groups)
+
+
+def unpadded(b: Builder, name: str, x: Any, m: Any) -> Output:
+    """A module of a convolution whose input is padded already."""
+    return convolution(b, name, x, m, "valid")
+
+
+def one_axis(function: Callable[..., Output], *options: tuple[str, Any]) -> Callable[..., Output]:
+    """A function on sequences, of one on maps: what it knows of one axis, height has none of.
+
+    options: (name of an argument that is a size of each axis, what it is of a height of 1), in the
+    order of the arguments.
+    """
+
+    def made(b: Builder, name: str, x: Any, *args: Any, **kwargs: Any) -> Output:
+        named = dict(zip([key for key, _ in options], args)) | kwargs
+        rest = args[len(options) :]
+        for key, height in options:
+            value = named.get(key)
+            if value is not None and not isinstance(value, str):
+                length = value[0] if isinstance(value, (tuple, list)) else value
+                named[key] = (height, length)
+        ordered = [named.pop(key) for key, _ in options[: len(args)]]
+        return function(b, name, x, *ordered, *rest, **named)
+
+    return made
+
+
+POOL = (("kernel_size", 1), ("stride", 1), ("padding", 0))
+
+
+def conv1d(
+    b: Builder,
+    name: str,
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Output:
+    stride, dilation = ((1, _ints(_pair(size))[-1]) for size in (stride, dilation))
+    if not isinstance(padding, str):
+        padding = (0, _ints(_pair(padding))[-1])
+    return conv2d(b, name, x, weight[:, :, None], bias, stride, padding, dilation, groups)
 
 
 def linear(b: Builder, name: str, x: Any, weight: Any, bias: Any = None) -> Output:
@@ -125,52 +181,57 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: Any = None,
 ) -> Output:
+    window = _window(kernel_size, stride, padding, ceil_mode)
     if divisor_override:
-        return b.refuse(name, "avg_pool2d", "divisor_override")
-    return b.pool(
-        name,
-        "AveragePool",
-        x,
-        _window(kernel_size, stride, padding, ceil_mode)
-        | {"count_include_pad": int(count_include_pad)},
-    )
+        area = window["kernel_shape"][0] * window["kernel_shape"][1]
+        x = b.pool(f"{name}.pool", "AveragePool", x, window | {"count_include_pad": 1})
+        return b.arithmetic(name, "mul", x, area / divisor_override)
+    return b.pool(name, "AveragePool", x, window | {"count_include_pad": int(count_include_pad)})
 
 
 def adaptive_avg_pool2d(b: Builder, name: str, x: Any, output_size: Any) -> Output:
-    shape = b.shape(x)[1:]
-    wanted = [n if size is None else size for n, size in zip(shape, _pair(output_size))]
+    shape = b.shape(x)
+    wanted = [n if size is None else size for n, size in zip(shape[1:], _pair(output_size))]
     if wanted == [1, 1]:
         return b.add(name, "GlobalAveragePool", [x])
-    if any(n % size for n, size in zip(shape, wanted)):
-        return b.refuse(
-            name, "adaptive_avg_pool2d", f"{list(shape)} to {wanted}, which does not divide it"
-        )
-    window = [n // size for n, size in zip(shape, wanted)]
+    axes = [adaptive_windows(n, size) for n, size in zip(shape[1:], wanted)]
+    window = [len(places) // size for places, size in zip(axes, wanted)]
+    if [len(places) for places in axes] != list(shape[1:]):  # windows that overlap, or differ
+        index = np.arange(np.prod(shape)).reshape(1, *shape)
+        index = index[:, :, axes[0]][:, :, :, axes[1]]
+        x = place(b, f"{name}.windows", View(x, index))
     return b.add(
         name, "AveragePool", [x], {"kernel_shape": window, "strides": window, "pads": [0, 0, 0, 0]}
     )
 
 
-def relu(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
-    return b.add(name, "Relu", [x])
+def adaptive_windows(size: int, wanted: int) -> NDArray[np.int64]:
+    """The places of an axis, window by window, each as often as makes all windows of one length.
+
+    size: of the axis. wanted: how many windows there are.
+    """
+    starts = np.arange(wanted) * size // wanted
+    ends = -(-(np.arange(wanted) + 1) * size // wanted)
+    length = int(np.lcm.reduce(ends - starts))
+    windows = [np.repeat(np.arange(s, e), length // (e - s)) for s, e in zip(starts, ends)]
+    return np.concatenate(windows)
 
 
-def relu6(b: Builder, name: str, x: Any, inplace: bool = False) -> Output:
-    return b.clip(name, x, 0, 6)
-
-
-def hardtanh(
-    b: Builder, name: str, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
+def adaptive_max_pool2d(
+    b: Builder, name: str, x: Any, output_size: Any, return_indices: bool = False
 ) -> Output:
-    return b.clip(name, x, min_val, max_val)
-
-
-def clamp(b: Builder, name: str, x: Any, min: Any = None, max: Any = None) -> Output:
-    return b.clip(name, x, min, max)
-
-
-def softmax(b: Builder, name: str, x: Any, dim: Any = None, dtype: Any = None) -> Output:
-    return b.add(name, "Softmax", [x], {"axis": 1 if dim is None else dim})
+    shape = b.shape(x)[1:]
+    wanted = [n if size is None else size for n, size in zip(shape, _pair(output_size))]
+    if return_indices:
+        return b.refuse(name, "adaptive_max_pool2d", "it returns indices")
+    if any(n % size for n, size in zip(shape, wanted)):
+        return b.refuse(
+            name, "adaptive_max_pool2d", f"{list(shape)} to {wanted}, which does not divide it"
+        )
+    window = [n // size for n, size in zip(shape, wanted)]
+    return b.add(
+        name, "MaxPool", [x], {"kernel_shape": window, "strides": window, "pads": [0, 0, 0, 0]}
+    )
 
 
 def dropout(
@@ -214,50 +275,21 @@ def interpolate(
     )
 
 
-def pad(
-    b: Builder, name: str, x: Any, pad: Any, mode: Any = "constant", value: Any = None
-) -> Output:
-    left, right, top, bottom = (*_ints(pad), 0, 0)[:4] if len(pad) in (2, 4) else (-1,) * 4
-    return b.add(
-        name, "Pad", [x], {"pads": [top, left, bottom, right], "mode": mode, "value": value or 0}
-    )
-
-
-def flatten(b: Builder, name: str, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Output:
-    shape = (1, *b.shape(x))
-    start = start_dim % len(shape)
-    end = end_dim % len(shape)
-    return b.reshape(name, x, (*shape[:start], -1, *shape[end + 1 :]))
-
-
-def reshape(b: Builder, name: str, x: Any, *shape: Any) -> Output:
-    return b.reshape(name, x, shape[0] if isinstance(shape[0], (tuple, list)) else shape)
-
-
-def size(b: Builder, name: str, x: Any, dim: Any = None) -> Any:
-    shape = (1, *b.shape(x))
-    return shape if dim is None else shape[dim]
-
-
-def mean(b: Builder, name: str, x: Any, dim: Any = None, keepdim: Any = False) -> Output:
-    axes = () if dim is None else dim
-    return b.mean(name, x, axes if isinstance(axes, (tuple, list)) else (axes,), keepdim)
-
-
-def cat(b: Builder, name: str, tensors: Any, dim: Any = 0) -> Output:
-    return b.add(name, "Concat", list(tensors), {"axis": dim})
-
-
 def add(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
-    return (
-        b.arithmetic(name, "add", x, y) if alpha == 1 else b.refuse(name, "add", f"alpha {alpha}")
-    )
+    return b.arithmetic(name, "add", x, _times(b, name, y, alpha))
 
 
 def sub(b: Builder, name: str, x: Any, y: Any, alpha: Any = 1) -> Output:
-    return (
-        b.arithmetic(name, "sub", x, y) if alpha == 1 else b.refuse(name, "sub", f"alpha {alpha}")
-    )
+    return b.arithmetic(name, "sub", x, _times(b, name, y, alpha))
+
+
+def _times(b: Builder, name: str, y: Any, alpha: Any) -> Any:
+    """alpha y, of an output or a constant."""
+    if alpha == 1:
+        return y
+    if isinstance(y, Output):
+        return b.arithmetic(f"{name}.alpha", "mul", y, alpha)
+    return np.multiply(alpha, y)
 
 
 def mul(b: Builder, name: str, x: Any, y: Any) -> Output:
@@ -276,42 +308,29 @@ def div(b: Builder, name: str, x: Any, y: Any, rounding_mode: Any = None) -> Out
     )
 
 
-def attribute(b: Builder, name: str, x: Any, key: Any) -> Any:
-    return size(b, name, x) if key == "shape" else b.refuse(name, "getattr", f".{key}")
-
-
+max_pool1d = one_axis(max_pool2d, *POOL, ("dilation", 1))
+avg_pool1d = one_axis(avg_pool2d, *POOL)
+adaptive_avg_pool1d = one_axis(adaptive_avg_pool2d, ("output_size", 1))
+adaptive_max_pool1d = one_axis(adaptive_max_pool2d, ("output_size", 1))
+interpolate1d = one_axis(interpolate, ("size", 1), ("scale_factor", 1))
 # by the name of the function or of the tensor's method
-FUNCTIONS = {
+FUNCTIONS = activations.FUNCTIONS | {
     "conv2d": conv2d,
+    "conv1d": conv1d,
     "linear": linear,
     "matmul": matmul,
     "batch_norm": batch_norm,
     "max_pool2d": max_pool2d,
     "avg_pool2d": avg_pool2d,
     "adaptive_avg_pool2d": adaptive_avg_pool2d,
-    "relu": relu,
-    "relu_": relu,
-    "relu6": relu6,
-    "hardtanh": hardtanh,
-    "hardtanh_": hardtanh,
-    "clamp": clamp,
-    "clamp_": clamp,
-    "clip": clamp,
-    "clip_": clamp,
-    "clamp_min": clamp,
-    "clamp_min_": clamp,
-    "softmax": softmax,
+    "adaptive_max_pool2d": adaptive_max_pool2d,
+    "max_pool1d": max_pool1d,
+    "avg_pool1d": avg_pool1d,
+    "adaptive_avg_pool1d": adaptive_avg_pool1d,
+    "adaptive_max_pool1d": adaptive_max_pool1d,
     "dropout": dropout,
     "dropout2d": dropout,
     "interpolate": interpolate,
-    "pad": pad,
-    "flatten": flatten,
-    "reshape": reshape,
-    "view": reshape,
-    "size": size,
-    "mean": mean,
-    "cat": cat,
-    "concat": cat,
     "add": add,
     "add_": add,
     "iadd": add,
@@ -335,26 +354,26 @@ FUNCTIONS = {
     "double": same,
     "to": cast,
     "type_as": cast,
-    "getattr": attribute,
 }
 
+# by the same names: what is another for sequences
+SEQUENCES: dict[str, Callable[..., Output]] = {
+    "interpolate": interpolate1d,
+    "Upsample": lambda b, name, x, m: interpolate1d(b, name, x, m.size, m.scale_factor, m.mode),
+}
+# functions over axes, which `calls` makes
+OVER_AXES = ("mean", "amax", "sum")
+# class of a module -> how it pads
+PADS = {
+    **{f"ZeroPad{n}d": "constant" for n in (1, 2)},
+    **{f"ConstantPad{n}d": "constant" for n in (1, 2)},
+    **{f"ReflectionPad{n}d": "reflect" for n in (1, 2)},
+    **{f"ReplicationPad{n}d": "replicate" for n in (1, 2)},
+    **{f"CircularPad{n}d": "circular" for n in (1, 2)},
+}
 # by the class of the module, which comes after x
-MODULES = {
-    "Conv2d": lambda b, name, x, m: (
-        conv2d(
-            b,
-            name,
-            x,
-            array(m.weight),
-            _optional(m.bias),
-            m.stride,
-            m.padding,
-            m.dilation,
-            m.groups,
-        )
-        if m.padding_mode == "zeros"
-        else b.refuse(name, "Conv2d", f"padding_mode {m.padding_mode}")
-    ),
+MODULES = activations.MODULES | {
+    "Conv2d": lambda b, name, x, m: convolution(b, name, x, m, m.padding),
     "Linear": lambda b, name, x, m: linear(b, name, x, array(m.weight), _optional(m.bias)),
     "BatchNorm2d": lambda b, name, x, m: batch_norm(
         b,
@@ -366,9 +385,6 @@ MODULES = {
         _optional(m.bias),
         eps=m.eps,
     ),
-    "ReLU": lambda b, name, x, m: relu(b, name, x),
-    "ReLU6": lambda b, name, x, m: relu6(b, name, x),
-    "Hardtanh": lambda b, name, x, m: hardtanh(b, name, x, m.min_val, m.max_val),
     "MaxPool2d": lambda b, name, x, m: max_pool2d(
         b, name, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
     ),
@@ -384,13 +400,27 @@ MODULES = {
         m.divisor_override,
     ),
     "AdaptiveAvgPool2d": lambda b, name, x, m: adaptive_avg_pool2d(b, name, x, m.output_size),
-    "Flatten": lambda b, name, x, m: flatten(b, name, x, m.start_dim, m.end_dim),
-    "Softmax": lambda b, name, x, m: softmax(b, name, x, m.dim),
     "Upsample": lambda b, name, x, m: interpolate(b, name, x, m.size, m.scale_factor, m.mode),
-    "ZeroPad2d": lambda b, name, x, m: pad(b, name, x, m.padding),
     "Identity": lambda b, name, x, m: same(b, name, x),
 }
 MODULES |= {
+    "Conv1d": MODULES["Conv2d"],
+    "MaxPool1d": lambda b, name, x, m: max_pool1d(
+        b, name, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
+    ),
+    "AvgPool1d": lambda b, name, x, m: avg_pool1d(
+        b, name, x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad
+    ),
+    "AdaptiveAvgPool1d": lambda b, name, x, m: adaptive_avg_pool1d(b, name, x, m.output_size),
+    "AdaptiveMaxPool1d": lambda b, name, x, m: adaptive_max_pool1d(
+        b, name, x, m.output_size, m.return_indices
+    ),
+    "AdaptiveMaxPool2d": lambda b, name, x, m: adaptive_max_pool2d(
+        b, name, x, m.output_size, m.return_indices
+    ),
+    "Dropout1d": MODULES["Identity"],
+    "AlphaDropout": MODULES["Identity"],
+    "FeatureAlphaDropout": MODULES["Identity"],
     "BatchNorm1d": MODULES["BatchNorm2d"],
     "UpsamplingNearest2d": MODULES["Upsample"],
     "Dropout": MODULES["Identity"],

@@ -15,6 +15,14 @@ from eventsnn.files.reading import told
 IN_PLACE = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul")
 
 
+def makers(torch: Any) -> tuple[Any, ...]:
+    """The functions that make constants of given sizes, which may be those of the input.
+
+    torch: the package.
+    """
+    return (torch.zeros, torch.ones, torch.full, torch.arange)
+
+
 def one_input(torch: Any, module: Any, where: str) -> str:
     """The name of a module's only input, as torch.fx spells it.
 
@@ -140,8 +148,11 @@ def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trac
             return self.net(x)
 
     whole = Whole().eval()
+    tracer = Tracer(autowrap_functions=makers(torch))
+    if isinstance(getattr(tracer, "_autowrap_search", None), list):
+        tracer._autowrap_search.append(torch)  # where networks find these functions
     try:
-        return Trace(list(Tracer().trace(whole).nodes), whole, ends, unseen)
+        return Trace(list(tracer.trace(whole).nodes), whole, ends, unseen)
     except (
         Exception
     ) as error:  # whatever the user's own code raises when it meets a stand-in for a tensor

@@ -138,6 +138,91 @@ def channels_first():
     return keras.Model(image, layers.Add()(both))
 
 
+def bent():
+    """Activations that let values below 0 pass, with shared slopes and slopes of each value."""
+    slope = "negative_slope" if keras.__version__ >= "3" else "alpha"
+    image = keras.Input((6, 6, 2))
+    x = layers.LeakyReLU(**{slope: 0.2})(layers.Conv2D(4, 3, padding="same")(image))
+    x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2D(4, 3)(layers.MaxPooling2D(2)(x)))
+    x = layers.PReLU()(layers.Conv2D(3, 1)(layers.UpSampling2D(2)(x)))
+    x = layers.ReLU(max_value=1.0, negative_slope=0.25)(x)
+    x = layers.LeakyReLU()(layers.Dense(5)(layers.Flatten()(x)))
+    x = layers.Dense(4, activation="hard_sigmoid")(layers.PReLU()(layers.Dense(5)(x)))
+    return keras.Model(image, layers.Dense(3)(x))
+
+
+def sequence():
+    """Convolutions and pools of sequences, as for sound, ECG and EEG."""
+    image = keras.Input((24, 3))
+    x = layers.Conv1D(4, 5, strides=2, padding="same", activation="relu")(image)
+    x = layers.BatchNormalization(axis=2 if keras.__version__ < "3" else -1)(x)
+    x = layers.ReLU()(layers.Conv1D(6, 3, padding="causal", dilation_rate=2)(x))
+    x = layers.SpatialDropout1D(0.1)(layers.MaxPooling1D(2)(x))
+    x = layers.Conv1D(4, 3, groups=2, activation="relu")(layers.ZeroPadding1D((1, 2))(x))
+    x = layers.Activation("relu")(layers.SeparableConv1D(5, 2)(layers.UpSampling1D(2)(x)))
+    x = layers.AveragePooling1D(2, strides=1, padding="same")(layers.Cropping1D((1, 0))(x))
+    x = layers.Dense(4, activation="relu")(x)
+    both = [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
+    return keras.Model(image, layers.Dense(3)(layers.Concatenate()([*both, layers.Flatten()(x)])))
+
+
+def heartbeat():
+    """A vector that becomes a sequence of one channel."""
+    return keras.Sequential(
+        [
+            keras.Input((20,)),
+            layers.Reshape((20, 1)),
+            layers.Conv1D(4, 5, activation="relu"),
+            layers.MaxPooling1D(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def moved():
+    """What only moves values: other orders of axes, other shapes, cut borders."""
+    image = keras.Input((6, 8, 2))
+    x = layers.Permute((2, 1, 3))(layers.Conv2D(3, 3, activation="relu")(image))
+    x = layers.Cropping2D(((1, 0), (0, 1)))(x)
+    x = layers.Reshape((3, 5, 3))(x)
+    x = layers.Conv2D(4, 2, activation="relu")(layers.Permute((3, 1, 2))(x))
+    tall = layers.Concatenate(axis=1)([x, layers.Conv2D(x.shape[-1], 1)(x)])
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(layers.Dense(2)(tall))))
+
+
+def caffe():
+    """preprocess_input of VGG16 in the model: channels turned round, and means."""
+    image = keras.Input((6, 6, 3))
+    x = keras.applications.vgg16.preprocess_input(image)
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+
+
+def signed():
+    """preprocess_input of MobileNetV2 in the model, and slices and sums of images."""
+    image = keras.Input((6, 6, 3))
+    x = keras.applications.mobilenet_v2.preprocess_input(image)
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x[:, 1:, ::2])
+    x = layers.ReLU()(layers.Conv2D(4, 1)(x) * 2.0 - x / 2.0 + 0.25)
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(x[..., 1:] + x[..., :3])))
+
+
+def imagenet():
+    """preprocess_input of DenseNet in the model: another mean and deviation a channel."""
+    image = keras.Input((6, 6, 3))
+    x = keras.applications.densenet.preprocess_input(image)
+    x = layers.Conv2D(4, 3, activation="relu")(x)
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def heads():
+    """Two outputs, of three and of two classes."""
+    image = keras.Input((5, 5, 2))
+    x = layers.Flatten()(layers.Conv2D(3, 3, activation="relu")(image))
+    return keras.Model(image, [layers.Dense(n, name=f"head_{n}")(x) for n in (3, 2)])
+
+
 def fill(model, rng):
     """Random weights of which every activation makes something."""
     for layer in model.layers:
@@ -170,7 +255,22 @@ def vgg16():
     return keras.Model.from_config(config)
 
 
-MODELS = (sequential, functional, nested, mobile, channels_first)
+PIXELS = (nested, caffe, signed, imagenet)  # those that take pixels from 0 to 255
+MODELS = (
+    sequential,
+    functional,
+    nested,
+    mobile,
+    channels_first,
+    bent,
+    sequence,
+    heartbeat,
+    moved,
+    caffe,
+    signed,
+    imagenet,
+    heads,
+)
 
 
 def save(make, folder, version):
@@ -184,16 +284,20 @@ def save(make, folder, version):
         return images, model.predict(
             keras.applications.vgg16.preprocess_input(images.astype(np.float32)), verbose=0
         )
-    images = rng.uniform(0, 255 if make is nested else 1, (3, *model.input_shape[1:])).astype(
+    images = rng.uniform(0, 255 if make in PIXELS else 1, (3, *model.input_shape[1:])).astype(
         np.float32
     )
     model.save(f"{stem}.h5", include_optimizer=False)
     if tuple(map(int, version.split(".")[:2])) >= (2, 12):
-        model.save(f"{stem}.keras")
+        if version >= "3" or make not in (caffe, signed):  # Keras 2 cannot write their slices there
+            model.save(f"{stem}.keras")
     if make is nested:
         model.save_weights(f"{stem}.weights.h5")
         Path(f"{stem}.json").write_text(model.to_json())
-    return images, keras.models.load_model(f"{stem}.h5").predict(images, verbose=0)
+    # Keras 3 cannot read its own .h5 where a function is called like a layer
+    saved = f"{stem}.keras" if version >= "3" else f"{stem}.h5"
+    outputs = keras.models.load_model(saved).predict(images, verbose=0)
+    return images, np.concatenate(outputs, axis=1) if isinstance(outputs, list) else outputs
 
 
 def main(names):
