@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Output
 from eventsnn.readers.onnx.reading import Reader, by_base, each, put, seen
 from eventsnn.readers.views import View, is_whole, place, view
 
+INSIDE = "only at the output can it be left out"
 ENDING = {
     "Sigmoid": "the sigmoid at the output is left out: the largest output stays the largest, and "
     "one output alone decides between classes 0 and 1",
@@ -136,8 +138,7 @@ def _ending(op: str) -> Callable[..., View]:
 
     def make(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
         if not r.ends:
-            reason = "inside the network; only at the output can it be left out"
-            return seen(r, r.builder.refuse(name, op, reason))
+            return seen(r, r.builder.refuse(name, op, f"inside the network; {why_not(op, INSIDE)}"))
         r.note(ENDING[op])
         return x
 
