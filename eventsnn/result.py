@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
+from eventsnn.ann.tops import MANY, TOP, in_top
 from eventsnn.arguments import OWN, Count, checked, checked_by
 from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
 from eventsnn.data.ranges import range_of
@@ -113,16 +114,23 @@ class Result:
         return classes_of(self.batch.readout[:, self._step(step) - 1])
 
     @checked
-    def accuracy(self, step: int | None = None) -> float:
+    def accuracy(self, step: int | None = None, top: Count = 1) -> float:
         """The share of images classified as labelled after `step` steps (None: all).
 
-        Raises InputError where there are no labels, and for an output that is a map.
+        top: how many classes with the largest readout count; 5 gives top-5. Raises InputError where
+        there are no labels, for an output that is a map, and for more classes than there are.
         """
         predictions = self.predictions(step)
         if self.labels is None:
             raise InputError(
                 "accuracy", "images with labels", "none", "run on labelled Images, or pass labels="
             )
+        if top > 1:
+            readout = self.batch.readout[:, self._step(step) - 1]
+            if readout.shape[1] < max(2, top):
+                expected = f"at most the {readout.shape[1]} outputs"
+                raise InputError("top", expected, top, "choose fewer")
+            return float(np.mean(in_top(readout, self.labels, top)))
         return float(np.mean(predictions == self.labels))
 
     @checked
@@ -275,7 +283,8 @@ class Result:
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row for each of `steps` (None: 1, 2, 4, … and T).
 
-        A row has T, accuracy (with labels), and spikes and synaptic operations an image up to T.
+        A row has T, accuracy (with labels; of more than ten classes top5_accuracy, too), and spikes
+        and synaptic operations an image up to T.
         """
         rows = []
         all_steps = self.simulation.steps
@@ -283,6 +292,8 @@ class Result:
             row: dict[str, Any] = {"T": t}
             if self.labels is not None:
                 row["accuracy"] = self.accuracy(t)
+                if self.network.readout.size > MANY:
+                    row["top5_accuracy"] = self.accuracy(t, TOP)
             row["spikes"] = float(self.spikes[:, :, :t].sum() / len(self))
             row["operations"] = float(self.operations[:, :, :t].sum() / len(self))
             rows.append(row)

@@ -69,6 +69,8 @@ HASHED = (
     "input_std",
     "input_channels",
     "data",
+    "resize",
+    "crop",
 )
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
@@ -158,10 +160,11 @@ class Settings:
     )
     data: str | None = option(
         None,
-        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, "
-        "or 'sample'; default: the bundled ones for --net sample, for other networks what the "
-        "variable EVENTSNN_DATA names, or folders in the cache's data, if they fit, or else 64 "
-        "smooth random images without labels",
+        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, a "
+        "folder of PNG and JPEG files, with a folder for each class or none, or 'sample'; default: "
+        "the bundled ones for --net sample, for other networks what the variable EVENTSNN_DATA "
+        "names, or folders in the cache's data, if they fit, or else 64 smooth random images "
+        "without labels",
         "--data cifar-10-batches-bin",
         group="input",
     )
@@ -179,6 +182,26 @@ class Settings:
         group="input",
         kind=int,
         low=1,
+    )
+    resize: tuple[int, ...] = option(
+        (),
+        "of PNG and JPEG files: the length of the shorter side, or HEIGHT,WIDTH; bilinear with "
+        "antialias, as torchvision's Resize; default: as they are",
+        "--resize 256 --crop 224",
+        group="input",
+        kind="steps",
+        low=1,
+        high=2**14,
+    )
+    crop: tuple[int, ...] = option(
+        (),
+        "of PNG and JPEG files: the side of the square in the middle that is kept, or "
+        "HEIGHT,WIDTH, as torchvision's CenterCrop; default: all",
+        "--resize 256 --crop 224",
+        group="input",
+        kind="steps",
+        low=1,
+        high=2**14,
     )
 
     pixel_range: tuple[float, ...] = option(
@@ -414,6 +437,11 @@ class Settings:
     def _check_specifications(self) -> None:
         """Raises InputError for what the specifications refuse, in the words of the flags."""
         try:
+            for name in ("resize", "crop"):
+                if len(getattr(self, name)) > 2:
+                    do = "for example --resize 256 --crop 224"
+                    found = ",".join(map(str, getattr(self, name)))
+                    raise InputError(flag_of(name), "one or two whole numbers", found, do)
             if self.pixel_range:
                 from eventsnn.data.ranges import checked  # reads no images, but stands with them
 

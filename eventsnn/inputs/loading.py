@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.ann.pixels import misfit
+from eventsnn.data.classes import as_classes
 from eventsnn.data.images import Images, as_vectors, check_images, load_images
 from eventsnn.data.ranges import checked, range_of
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
-from eventsnn.inputs.without import RANDOM, data_of, random_images
+from eventsnn.inputs.without import RANDOM, data_of, how_of, random_images
 from eventsnn.network import thresholds
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
@@ -59,6 +60,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
     with advice("repair the data, or give another --data"):
         data, origin = data_of(graph, settings)
         images = _load(graph, settings, settings.split, settings.limit)
+        images, named = as_classes(graph, images)
         images, flattened = as_vectors(graph, images)
         told = ""
         if is_map(graph):
@@ -69,7 +71,14 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
         range_of(graph, images, settings.pixel_range or None, f"--data {data}")
         if settings.pixel_range:
             images = replace(images, pixel_range=checked(settings.pixel_range))
-    notes = (origin, flattened, told, misfit(graph.preprocessing, images.pixels))
+    notes = (
+        origin,
+        images.note,
+        named,
+        flattened,
+        told,
+        misfit(graph.preprocessing, images.pixels),
+    )
     return graph, images, [note for note in notes if note]
 
 
@@ -83,7 +92,12 @@ def _load(
     """
     data, _ = data_of(graph, settings)
     if data is not None:
-        return load_images(data, split=split, limit=limit, offset=offset)
+        how = how_of(graph, settings, split)
+        return load_images(data, limit=limit, offset=offset, **how)
+    for name in ("resize", "crop"):
+        if getattr(settings, name):
+            do = f"give --data a folder of them, or leave --{name} out"
+            raise InputError(f"--{name}", "PNG and JPEG files", "random images", do)
     images = random_images(graph, offset + (limit or RANDOM), settings.seed, split)
     return images.take(np.arange(offset, len(images)))
 
