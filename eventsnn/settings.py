@@ -75,7 +75,7 @@ HASHED = (
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "pixel_range")
+NEW = ("ticks", "pixel_range", "time_scale", "polarity", "sensor")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -261,6 +261,9 @@ class Settings:
     encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
     bias_once: bool = taken(Encoding, "bias_once", **SIMULATION)
+    time_scale: float | None = taken(Encoding, "time_scale", **SIMULATION)
+    polarity: str | None = taken(Encoding, "polarity", **SIMULATION)
+    sensor: tuple[int, ...] = taken(Encoding, "sensor", **SIMULATION)
     engine: str = option(
         "clocked",
         "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by "
@@ -462,6 +465,9 @@ class Settings:
     def _check_combinations(self) -> None:
         """Raises InputError for options that say nothing without another."""
         self._check_needs(NEEDS)
+        if self.encoding == "events" and self.time_scale is None:
+            do = "for example --encoding events --time-scale 1000"
+            raise InputError("--time-scale", "the microseconds of a step", "none", do)
         self._check_rule()
 
     def _check_rule(self) -> None:
@@ -519,7 +525,14 @@ class Settings:
     @property
     def encoded(self) -> Encoding:
         """How images arrive."""
-        return Encoding(kind=self.encoding, release=self.release, bias_once=self.bias_once)
+        return Encoding(
+            kind=self.encoding,
+            release=self.release,
+            bias_once=self.bias_once,
+            time_scale=self.time_scale,
+            polarity=self.polarity,
+            sensor=self.sensor,
+        )
 
     @property
     def time(self) -> Time:

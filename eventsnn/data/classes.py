@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph
 from eventsnn.arguments import checked
 from eventsnn.data.images import Images
+from eventsnn.data.recordings import Recordings
 from eventsnn.exceptions import InputError
+
+T = TypeVar("T", Images, Recordings)
 
 
 @checked
-def as_classes(graph: Graph, images: Images) -> tuple[Images, str]:
-    """(images whose labels are a graph's classes, what to say of it, "" for nothing).
+def as_classes(graph: Graph, images: T) -> tuple[T, str]:
+    """(images or recordings whose labels are a graph's classes, what to say of it, "" for nothing).
 
     Folders of the names that the network's file gives its classes are those classes; otherwise a
     folder for each class is, by its place among the sorted names. graph: the ANN. images: those of

@@ -16,7 +16,7 @@ from eventsnn.data.folders import holds_files
 from eventsnn.data.formats import CONVERT, PICKLE, Reader, is_pickle, peek
 from eventsnn.data.named import read_hdf5, read_npy, read_npz
 from eventsnn.data.pictures import is_picture
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 
 SPLITS = ("train", "test")
 # GIF, BMP, TIFF, WebP, damaged PNG
@@ -106,6 +106,9 @@ def recognise_file(path: Path) -> Reader | None:
         return read_npy
     if is_picture(head):
         return None
+    if head.startswith(b"#!AER-DAT"):
+        do = f"give {named('encoding', 'events')} and {named('time_scale')}; load_events in Python"
+        raise InputError(path, "images", "a recording of events", do)
     if head.startswith(OTHER_KINDS) or head[257:262] == b"ustar":
         expected = "a PNG, JPEG, .npz, .npy, HDF5, IDX or CIFAR file"
         raise InputError(path, expected, "another kind of file", CONVERT)

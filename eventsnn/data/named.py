@@ -47,8 +47,8 @@ def read_npz(paths: list[Path], window: Window, split: str) -> Found:
         names = archive.namelist()
         images, labels = _choose_keys(lambda key: f"{key}.npy" in names, names[:8], split, path)
         return read_arrays(
-            _npy_array(archive, images, path),
-            None if labels is None else _npy_array(archive, labels, path),
+            npy_array(archive, images, path),
+            None if labels is None else npy_array(archive, labels, path),
             window,
         )
 
@@ -66,7 +66,7 @@ def read_npy(paths: list[Path], window: Window, split: str) -> Found:
         name = chr(ord(name[0]) + 1) + name[1:]
     beside = path.with_name(name)
     has_labels = beside != path and beside.is_file()
-    return read_arrays(_npy_file(path), _npy_file(beside) if has_labels else None, window)
+    return read_arrays(npy_file(path), npy_file(beside) if has_labels else None, window)
 
 
 def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
@@ -97,12 +97,10 @@ def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
 def _hdf5_arrays(file: h5py.File, split: str, path: Path) -> tuple[Array, Array | None]:
     """(images, labels or None) of a split in an open file."""
     names = list(islice(file, 8))
-    images, labels = _choose_keys(
-        lambda key: _find(file, key, path) is not None, names, split, path
-    )
+    images, labels = _choose_keys(lambda key: find(file, key, path) is not None, names, split, path)
     return (
-        _hdf5_array(file, images, path),
-        None if labels is None else _hdf5_array(file, labels, path),
+        hdf5_array(file, images, path),
+        None if labels is None else hdf5_array(file, labels, path),
     )
 
 
@@ -136,7 +134,7 @@ def range_in(path: Path) -> tuple[float, float] | None:
             with zipfile.ZipFile(path) as archive:
                 if "pixel_range.npy" not in archive.namelist():
                     return None
-                array = _npy_array(archive, "pixel_range", path)
+                array = npy_array(archive, "pixel_range", path)
                 return checked(_two(array.shape, array.dtype, lambda: array.read(0, 2)), where)
         with h5py.File(path, "r") as file:
             return _range_of(file, where)
@@ -181,15 +179,19 @@ def _keys_of(split: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
-    """The `Array` of a .npy member."""
+def npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
+    """The `Array` of a .npy member.
+
+    archive: open. key: its name without .npy. path: of the archive. Raises InputError for a damaged
+    one.
+    """
     member = f"{key}.npy"
     stored = archive.getinfo(member).file_size
     return _npy(lambda: archive.open(member), stored, f"{path}: {key}")
 
 
-def _npy_file(path: Path) -> Array:
-    """The `Array` of a .npy file."""
+def npy_file(path: Path) -> Array:
+    """The `Array` of a .npy file. path: of it. Raises InputError for a damaged one."""
     return _npy(lambda: open_file(path), path.stat().st_size, str(path))
 
 
@@ -232,8 +234,11 @@ def _npy(opened: Callable[[], AbstractContextManager[IO[bytes]]], stored: int, w
     return Array(where, shape, dtype, read)
 
 
-def _find(file: h5py.File, key: str, path: Path) -> Any:
-    """The object called `key`, or None; links are refused, for they may lead out of the file."""
+def find(file: h5py.File, key: str, path: Path) -> Any:
+    """The object called `key`, or None; links are refused, for they may lead out of the file.
+
+    file: open. key: names between slashes. path: of the file, for messages.
+    """
     found = file
     for name in key.split("/"):
         link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
@@ -247,9 +252,12 @@ def _find(file: h5py.File, key: str, path: Path) -> Any:
     return found
 
 
-def _hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
-    """The `Array` of a dataset whose data lie in the file itself."""
-    dataset = _find(file, key, path)
+def hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
+    """The `Array` of a dataset whose data lie in the file itself.
+
+    file: open. key: names between slashes. path: of the file. Raises InputError for anything else.
+    """
+    dataset = find(file, key, path)
     where = f"{path}: {key}"
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(where, "a dataset", f"a {type(dataset).__name__}", "rename the arrays")

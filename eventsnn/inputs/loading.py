@@ -19,6 +19,7 @@ from eventsnn.data.images import Images, as_vectors, check_images, load_images
 from eventsnn.data.ranges import checked, range_of
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
+from eventsnn.inputs.recorded import load_recorded, of_events, without_preprocessing
 from eventsnn.inputs.without import RANDOM, data_of, how_of, random_images
 from eventsnn.network import thresholds
 from eventsnn.network.convert import convert
@@ -58,10 +59,12 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             None if settings.input_channels is None else settings.input_channels == "reversed",
         )
     with advice("repair the data, or give another --data"):
+        if of_events(settings):
+            graph = without_preprocessing(graph, settings)
         data, origin = data_of(graph, settings)
         images = _load(graph, settings, settings.split, settings.limit)
         images, named = as_classes(graph, images)
-        images, flattened = as_vectors(graph, images)
+        images, flattened = (images, "") if of_events(settings) else as_vectors(graph, images)
         told = ""
         if is_map(graph):
             shape = "x".join(map(str, graph.shapes[graph.output]))
@@ -77,7 +80,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
         named,
         flattened,
         told,
-        misfit(graph.preprocessing, images.pixels),
+        "" if of_events(settings) else misfit(graph.preprocessing, images.pixels),
     )
     return graph, images, [note for note in notes if note]
 
@@ -90,6 +93,8 @@ def _load(
     split: "train" or "test". limit: how many at most; None: all, or 64 random ones. offset: the
     position of the first.
     """
+    if of_events(settings):
+        return load_recorded(graph, settings, split, limit, offset)
     data, _ = data_of(graph, settings)
     if data is not None:
         how = how_of(graph, settings, split)
@@ -153,7 +158,8 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
         raise InputError("--data", count, f"{first + len(images):,}", "ask for fewer")
     if split != settings.split and _are_tested(graph, images, first, settings):
         raise InputError("--data", expected, "the same images, whatever the split", do)
-    images, _ = as_vectors(graph, images)
+    if not of_events(settings):
+        images, _ = as_vectors(graph, images)
     check_images(graph, images.pixels, where="--data")
     return images
 
