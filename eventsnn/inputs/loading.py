@@ -24,6 +24,7 @@ from eventsnn.inputs.without import RANDOM, data_of, how_of, random_images
 from eventsnn.network import thresholds
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
+from eventsnn.network.own import own_words
 from eventsnn.readers import load
 from eventsnn.settings import Settings
 
@@ -75,6 +76,7 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
         if settings.pixel_range:
             images = replace(images, pixel_range=checked(settings.pixel_range))
     notes = (
+        own_words(graph),
         origin,
         images.note,
         named,
