@@ -26,7 +26,15 @@ from eventsnn.readers import load, read_native, write_native
 # seconds of computing and of the clock; bytes beside what the process has when it starts
 LIMIT, WAIT, ROOM = 20, 300, 2**30
 START = 900  # seconds, in which a worker imports and compiles
-SEEDS_OF_KIND = {"native": 5, "mapping": 3, "keras": 6, "keras weights": 3, "torch": 1, "onnx": 4}
+SEEDS_OF_KIND = {
+    "native": 5,
+    "mapping": 3,
+    "keras": 6,
+    "keras weights": 3,
+    "torch": 1,
+    "onnx": 4,
+    "nir": 3,
+}
 
 
 def one_line(error):

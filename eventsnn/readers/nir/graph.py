@@ -207,15 +207,15 @@ def _told(metadata: Fields | None) -> tuple[Neurons, Preprocessing, str]:
     r = 1.0 if resistance is None else float(resistance.reshape(-1)[:1].sum())
     if not r > 0:
         metadata.refuse("resistance", "a number above 0", r)
-    values = [metadata.array(f"pixel_{key}", optional=True) for key in ("scale", "mean", "std")]
+    values = [metadata.some(f"pixel_{key}") for key in ("scale", "mean", "std")]
     reverse = metadata.array("pixel_reverse", optional=True)
-    preprocessing = unknown
-    if all(value is not None and 1 <= value.size <= 2**16 for value in values):
-        scale, mean, std = (np.ravel(np.asarray(value, np.float64)) for value in values)
-        if not (is_number(float(scale[0])) and scale[0] > 0 and (std > 0).all()):
-            metadata.refuse("pixel_std", "scale and std above 0", "others")
-        turned = reverse is not None and bool(np.ravel(reverse)[0])
-        preprocessing = Preprocessing(float(scale[0]), mean, std, reverse=turned)
+    scale, mean, std = (np.ravel(np.asarray(value, np.float64)) for value in values)
+    if scale.size != 1 or not is_number(float(scale[0])) or not scale[0] > 0:
+        metadata.refuse("pixel_scale", "a number above 0", scale.tolist()[:3])
+    if not std.size or not (std > 0).all():
+        metadata.refuse("pixel_std", "numbers above 0", "others")
+    turned = reverse is not None and bool(np.ravel(reverse)[:1].any())
+    preprocessing = Preprocessing(float(scale[0]), mean, std, reverse=turned)
     encoding = metadata.text("encoding", MAX_METADATA)
     words = f"written by {writer}: resets and v(0) as its metadata say; encoding {encoding}"
     return Neurons(reset, r, True), preprocessing, words

@@ -68,8 +68,17 @@ def _flat(builder: Builder, name: str, x: Output) -> Output:
     return x if len(builder.shape(x)) == 1 else builder.add(f"{name}.flat", "Flatten", [x])
 
 
-def _linear(builder: Builder, name: str, fields: Fields, x: Output, neurons: Neurons) -> Output:
-    weight, bias = fields.some("weight"), fields.array("bias", optional=True)
+def _matrix(biased: bool) -> Callable[..., Output]:
+    def make(builder: Builder, name: str, fields: Fields, x: Output, neurons: Neurons) -> Output:
+        return _linear(builder, name, fields, x, fields.some("bias") if biased else None)
+
+    return make
+
+
+def _linear(
+    builder: Builder, name: str, fields: Fields, x: Output, bias: NDArray[Any] | None
+) -> Output:
+    weight = fields.some("weight")
     shape = builder.shape(x)
     if weight.ndim != 2:
         reason = f"weights of {weight.ndim} axes; only a matrix has a form here"
@@ -84,7 +93,7 @@ def _linear(builder: Builder, name: str, fields: Fields, x: Output, neurons: Neu
 
 def _conv(axes: int) -> Callable[..., Output]:
     def make(builder: Builder, name: str, fields: Fields, x: Output, neurons: Neurons) -> Output:
-        weight, bias = fields.some("weight"), fields.array("bias", optional=True)
+        weight, bias = fields.some("weight"), fields.some("bias")
         kind = f"Conv{axes}d"
         if weight.ndim != axes + 2:
             return builder.refuse(name, kind, f"weights of {weight.ndim} axes, not {axes + 2}")
@@ -104,9 +113,8 @@ def _conv(axes: int) -> Callable[..., Output]:
             "pads": pads,
             "group": groups,
         }
-        params = {"W": weight}
-        if bias is not None:
-            params["B"] = np.broadcast_to(bias, weight.shape[:1]) if bias.ndim == 0 else bias
+        bias = np.broadcast_to(bias, weight.shape[:1]) if bias.ndim == 0 else bias
+        params = {"W": weight, "B": bias}
         return builder.add(name, "Conv", [x], attrs, params)
 
     return make
@@ -220,24 +228,26 @@ def _if(builder: Builder, name: str, fields: Fields, x: Output, neurons: Neurons
         return builder.unknown(name)
     attrs: dict[str, Any] = {"lambda": 1.0, "reset": neurons.reset, "initial": 0.0}
     params: dict[str, NDArray[Any]] = {}
-    metadata = fields.inside("metadata") if neurons.ours else None
-    if metadata is not None:
+    if neurons.ours:
+        metadata = fields.inside("metadata")
+        if metadata is None:
+            fields.refuse("metadata", "the layer's name and v(0)", "none")
         name = metadata.text("layer") or name
-        initial = metadata.array("initial_potential", optional=True)
-        if initial is not None:
-            each = _in_shape(initial, shape)
-            if each is None or (np.abs(each) > 1000).any():
-                metadata.refuse("initial_potential", f"v(0) of {list(shape)}", list(initial.shape))
-            if initial.size == 1:
-                attrs["initial"] = float(initial.reshape(()))
-            else:
-                params["initial"] = each
+        initial = metadata.some("initial_potential")
+        each = _in_shape(initial, shape)
+        if each is None or (np.abs(each) > 1000).any():
+            found = f"{list(initial.shape)}"
+            metadata.refuse("initial_potential", f"v(0) of {list(shape)}, up to 1,000", found)
+        if initial.size == 1:
+            attrs["initial"] = float(initial.reshape(()))
+        else:
+            params["initial"] = each
     return builder.add(name, "ClippedRelu", [x], attrs, params)
 
 
 MAKERS: dict[str, Callable[..., Output]] = {
-    "Affine": _linear,
-    "Linear": _linear,
+    "Affine": _matrix(True),
+    "Linear": _matrix(False),
     "Conv1d": _conv(1),
     "Conv2d": _conv(2),
     "SumPool2d": _pool(True),
