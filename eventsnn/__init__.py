@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from eventsnn import trace as trace
     from eventsnn.ann.graph import Graph, Node, Preprocessing
     from eventsnn.data.images import Images, load_images
+    from eventsnn.data.recordings import Recordings, load_events
     from eventsnn.doubts import DoubtfulAccuracy
     from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, TooManyEvents
     from eventsnn.network import presets as presets
@@ -81,6 +82,7 @@ __all__ = [
     "PotentialsTooLarge",
     "Preprocessing",
     "Projection",
+    "Recordings",
     "Result",
     "Results",
     "RoundedWeights",
@@ -92,6 +94,7 @@ __all__ = [
     "__version__",
     "convert",
     "load",
+    "load_events",
     "load_images",
     "load_torch",
     "open_results",
@@ -106,6 +109,7 @@ _NAMES = {
     for module, names in {
         "ann.graph": "Graph Node Preprocessing",
         "data.images": "Images load_images",
+        "data.recordings": "Recordings load_events",
         "doubts": "DoubtfulAccuracy",
         "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
         "network.convert": "convert",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
+from eventsnn.ann.tops import MANY, TOP, in_top
 from eventsnn.arguments import OWN, Count, checked, checked_by
-from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
+from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
@@ -24,7 +25,8 @@ from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
-from eventsnn.simulation.encoding import Code, Encoding, events_of
+from eventsnn.simulation.encoding import Code, Encoding
+from eventsnn.simulation.event_inputs import accept_events, input_events
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.specification import Specification
@@ -32,7 +34,6 @@ from eventsnn.simulation.time import Time
 from eventsnn.statistics import wilson
 from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
-from eventsnn.values import not_empty, shown
 from eventsnn.views.named import Named
 from eventsnn.views.progress import bar as progress_bar
 from eventsnn.views.tables import dataset, html_page, optional, report_steps
@@ -113,16 +114,23 @@ class Result:
         return classes_of(self.batch.readout[:, self._step(step) - 1])
 
     @checked
-    def accuracy(self, step: int | None = None) -> float:
+    def accuracy(self, step: int | None = None, top: Count = 1) -> float:
         """The share of images classified as labelled after `step` steps (None: all).
 
-        Raises InputError where there are no labels, and for an output that is a map.
+        top: how many classes with the largest readout count; 5 gives top-5. Raises InputError where
+        there are no labels, for an output that is a map, and for more classes than there are.
         """
         predictions = self.predictions(step)
         if self.labels is None:
             raise InputError(
                 "accuracy", "images with labels", "none", "run on labelled Images, or pass labels="
             )
+        if top > 1:
+            readout = self.batch.readout[:, self._step(step) - 1]
+            if readout.shape[1] < max(2, top):
+                expected = f"at most the {readout.shape[1]} outputs"
+                raise InputError("top", expected, top, "choose fewer")
+            return float(np.mean(in_top(readout, self.labels, top)))
         return float(np.mean(predictions == self.labels))
 
     @checked
@@ -247,12 +255,12 @@ class Result:
 
     def _image(self, image: int) -> NDArray[Any]:
         """Raw pixels, or the input events of an image."""
-        given = getattr(self.images, "pixels", self.images)[image]
         simulation = self.simulation
         if simulation.encoding.kind != "events":
-            return given
-        shape = simulation.network.graph.input_shape
-        return events_of(given, shape, simulation.steps, simulation.time.ticks)
+            return getattr(self.images, "pixels", self.images)[image]
+        given = getattr(self.images, "events", self.images)[image]
+        shape, ticks = simulation.network.graph.input_shape, simulation.time.ticks
+        return input_events(given, shape, simulation.steps, ticks, simulation.encoding)[0]
 
     def _recorded(self, image: int) -> tuple[EventRun, Trace]:
         if not 0 <= image < len(self):
@@ -275,7 +283,8 @@ class Result:
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """One row for each of `steps` (None: 1, 2, 4, … and T).
 
-        A row has T, accuracy (with labels), and spikes and synaptic operations an image up to T.
+        A row has T, accuracy (with labels; of more than ten classes top5_accuracy, too), and spikes
+        and synaptic operations an image up to T.
         """
         rows = []
         all_steps = self.simulation.steps
@@ -283,6 +292,8 @@ class Result:
             row: dict[str, Any] = {"T": t}
             if self.labels is not None:
                 row["accuracy"] = self.accuracy(t)
+                if self.network.readout.size > MANY:
+                    row["top5_accuracy"] = self.accuracy(t, TOP)
             row["spikes"] = float(self.spikes[:, :, :t].sum() / len(self))
             row["operations"] = float(self.operations[:, :, :t].sum() / len(self))
             rows.append(row)
@@ -368,7 +379,8 @@ def simulate(
     network: what `eventsnn.convert` returns.
     images: `Images`, or raw pixels [N, C, H, W] of any number type as an array, a list or a tensor,
         or batches of pixels and labels, as a DataLoader gives them (`data.accept`); or for encoding
-        "events" a list with each image's input events (`encoding.events_of`).
+        "events" a list with each image's input events (`encoding.events_of`), what `load_events`
+        gives, or pairs of records and labels, as a data set of Tonic's gives them.
     labels: the images' classes, whole numbers [N] or one-hot [N, K]; None for images that bring
         their own, and where the output is a map of more than one place, which has no classes.
     pixel_range: (lowest, highest) raw pixel that the images of a study may have, from which F and
@@ -466,7 +478,8 @@ def simulate(
             found = f"{named('encoding', 'events')}, which has no pixels"
             raise InputError(named("pixel_range"), "an encoding of pixels", found, "leave it out")
         ticks = time.resolved().ticks
-        given = _events(network, images, labels, steps, ticks)
+        graph = network.graph
+        given, encoding = accept_events(graph, images, labels, steps, ticks, encoding)
         inputs = given.pixels
     else:
         given = accept(network.graph, images, labels)
@@ -523,21 +536,6 @@ def _doubt(result: Result, pixels: NDArray[Any], workers: int | None) -> str:
     with np.errstate(all="ignore"):
         found = by_neuron(logits(graph, pixels, workers=workers))
     return in_python(doubt_of(graph, classes_of(found), labels[: len(found)]))
-
-
-def _events(network: Network, images: Any, labels: Any, steps: int, ticks: int) -> Accepted:
-    """Each image's input events, int64 [E, 4], as `accept` gives pixels."""
-    given: Any = getattr(images, "pixels", images)
-    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
-        expected = f"a list of each image's events for {named('encoding', 'events')}"
-        raise InputError("images", in_python(expected), shown(images))
-    images = list(given)
-    not_empty("images", images)
-    pixels: Any = [events_of(each, network.graph.input_shape, steps, ticks) for each in images]
-    found, note = None, ""
-    if labels is not None:
-        found, note = labels_in(network.graph, labels, len(pixels))
-    return Accepted(images, pixels, found, np.arange(len(pixels)), note)
 
 
 def _encoding(given: str | Encoding | Code | None, bias_once: bool) -> Encoding:

@@ -70,11 +70,13 @@ HASHED = (
     "input_std",
     "input_channels",
     "data",
+    "resize",
+    "crop",
 )
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "pixel_range")
+NEW = ("ticks", "pixel_range", "time_scale", "polarity", "sensor")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -167,10 +169,11 @@ class Settings:
     )
     data: str | None = option(
         None,
-        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, "
-        "or 'sample'; default: the bundled ones for --net sample, for other networks what the "
-        "variable EVENTSNN_DATA names, or folders in the cache's data, if they fit, or else 64 "
-        "smooth random images without labels",
+        "the images: a CIFAR binary folder, IDX files, an .npz or HDF5 with images and labels, a "
+        "folder of PNG and JPEG files, with a folder for each class or none, or 'sample'; default: "
+        "the bundled ones for --net sample, for other networks what the variable EVENTSNN_DATA "
+        "names, or folders in the cache's data, if they fit, or else 64 smooth random images "
+        "without labels",
         "--data cifar-10-batches-bin",
         group="input",
     )
@@ -188,6 +191,26 @@ class Settings:
         group="input",
         kind=int,
         low=1,
+    )
+    resize: tuple[int, ...] = option(
+        (),
+        "of PNG and JPEG files: the length of the shorter side, or HEIGHT,WIDTH; bilinear with "
+        "antialias, as torchvision's Resize; default: as they are",
+        "--resize 256 --crop 224",
+        group="input",
+        kind="steps",
+        low=1,
+        high=2**14,
+    )
+    crop: tuple[int, ...] = option(
+        (),
+        "of PNG and JPEG files: the side of the square in the middle that is kept, or "
+        "HEIGHT,WIDTH, as torchvision's CenterCrop; default: all",
+        "--resize 256 --crop 224",
+        group="input",
+        kind="steps",
+        low=1,
+        high=2**14,
     )
 
     pixel_range: tuple[float, ...] = option(
@@ -247,6 +270,9 @@ class Settings:
     encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
     bias_once: bool = taken(Encoding, "bias_once", **SIMULATION)
+    time_scale: float | None = taken(Encoding, "time_scale", **SIMULATION)
+    polarity: str | None = taken(Encoding, "polarity", **SIMULATION)
+    sensor: tuple[int, ...] = taken(Encoding, "sensor", **SIMULATION)
     engine: str = option(
         "clocked",
         "clocked: all neurons once a step, layer by layer, as in the papers; event: spike by "
@@ -423,6 +449,11 @@ class Settings:
     def _check_specifications(self) -> None:
         """Raises InputError for what the specifications refuse, in the words of the flags."""
         try:
+            for name in ("resize", "crop"):
+                if len(getattr(self, name)) > 2:
+                    do = "for example --resize 256 --crop 224"
+                    found = ",".join(map(str, getattr(self, name)))
+                    raise InputError(flag_of(name), "one or two whole numbers", found, do)
             if self.pixel_range:
                 from eventsnn.data.ranges import checked  # reads no images, but stands with them
 
@@ -443,6 +474,9 @@ class Settings:
     def _check_combinations(self) -> None:
         """Raises InputError for options that say nothing without another."""
         self._check_needs(NEEDS)
+        if self.encoding == "events" and self.time_scale is None:
+            do = "for example --encoding events --time-scale 1000"
+            raise InputError("--time-scale", "the microseconds of a step", "none", do)
         self._check_rule()
 
     def _check_rule(self) -> None:
@@ -500,7 +534,14 @@ class Settings:
     @property
     def encoded(self) -> Encoding:
         """How images arrive."""
-        return Encoding(kind=self.encoding, release=self.release, bias_once=self.bias_once)
+        return Encoding(
+            kind=self.encoding,
+            release=self.release,
+            bias_once=self.bias_once,
+            time_scale=self.time_scale,
+            polarity=self.polarity,
+            sensor=self.sensor,
+        )
 
     @property
     def time(self) -> Time:

@@ -15,6 +15,7 @@ from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph
 from eventsnn.arguments import OWN, checked
 from eventsnn.data.arrays import to_labels
+from eventsnn.data.classes import as_classes
 from eventsnn.data.formats import check_size
 from eventsnn.data.images import Images, as_vectors, check_images
 from eventsnn.exceptions import InputError
@@ -62,8 +63,13 @@ def accept(
     that have their own.
     """
     given: Any = images
+    notes: list[str] = []
     if isinstance(images, Images):
-        own: Any = images.labels
+        notes.append(images.note)
+        if labelled and labels is None:
+            given, named = as_classes(graph, images)
+            notes.append(named)
+        own: Any = given.labels
     else:
         given, own = _pixels_of(images, where)
     if labels is not None and own is not None:
@@ -74,7 +80,7 @@ def accept(
     fitting, flat = as_vectors(graph, fitting)
     pixels = getattr(fitting, "pixels", fitting)
     check_images(graph, pixels, where=where)
-    notes = [laid, flat]
+    notes += [laid, flat]
     found = None
     if labelled and (labels is not None or own is not None):
         found, said = labels_in(graph, own if labels is None else labels, len(pixels))

@@ -6,34 +6,31 @@ the file.
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, overload
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsnn.ann.graph import Graph
-from eventsnn.arguments import checked, checked_fields
-from eventsnn.data.arrays import fits_idx, read_idx
-from eventsnn.data.cifar import cifar_format, read_cifar
-from eventsnn.data.formats import CONVERT, PICKLE, Reader, Window, is_pickle, peek, reading
+from eventsnn.arguments import OWN, checked, checked_fields
+from eventsnn.data.arrays import read_idx
+from eventsnn.data.cifar import read_cifar
+from eventsnn.data.folders import Listing, list_files
+from eventsnn.data.formats import Window, reading
+from eventsnn.data.kinds import SPLITS, own_split, recognise_file, recognise_folder
 from eventsnn.data.named import range_in, read_hdf5, read_npy, read_npz
+from eventsnn.data.pictures import Recipe, read_pictures
 from eventsnn.data.sequences import as_maps
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.values import arrayed, as_array, shown
 
-SPLITS = ("train", "test")
-WHOLE = (np.uint8, np.int16, np.uint16, np.int32)  # types of pixels, the narrowest first
-PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+Sides = Annotated[int | Sequence[int] | None, OWN]  # judged by `Recipe.of`
 
 
 @checked_fields
@@ -44,8 +41,9 @@ class Images:
     name: what to call the set. split: "train" or "test". indices: int64 [N], positions within the
     split. pixels: uint8 or float32 [N, C, H, W]. labels: int64 [N], or None when the source has
     none. classes: the classes' names, () when unknown. pixel_range: (lowest, highest) raw pixel
-    that images of the set may have, where its file says it (see `ranges.range_of`). Raises
-    InputError for arrays that do not fit each other.
+    that images of the set may have, where its file says it (see `ranges.range_of`). by_folder:
+    whether the classes are the names of folders, of which a label is the number. note: what to say
+    of how the images were read, or "". Raises InputError for arrays that do not fit each other.
 
     images[3], and each that a loop gives, is (pixels [C, H, W], its label or None); images[2:5],
     and those at a list of positions or where a mask is True, are `Images`.
@@ -58,6 +56,8 @@ class Images:
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
     pixel_range: tuple[float, float] | None = None
+    by_folder: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4:
@@ -133,13 +133,22 @@ class Images:
 
 @checked
 def load_images(
-    spec: str | os.PathLike[str], *, split: str = "test", limit: int | None = None, offset: int = 0
+    spec: str | os.PathLike[str],
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    offset: int = 0,
+    resize: Sides = None,
+    crop: Sides = None,
+    channels: Annotated[int | None, OWN] = None,
 ) -> Images:
     """Images of a split, as `Images`.
 
     split: "train" or "test". limit: how many images at most (None: to the end). offset: the
-    position of the first, from 0. spec: "sample" (the bundled set) or a path, which is recognised
-    by content:
+    position of the first, from 0. resize, crop: what becomes of PNG and JPEG files, as torchvision
+    has it: the shorter side after Resize (or height and width), bilinear with antialias, and the
+    side after CenterCrop (or height and width). channels: 1 or 3, of such files; None: 3 unless all
+    are grey. spec: "sample" (the bundled set) or a path, which is recognised by content:
     - a folder in CIFAR's binary layout (data_batch_*.bin and test_batch.bin, or train.bin and
       test.bin), or one such file; records of 3,073 bytes are CIFAR-10, of 3,074 CIFAR-100 (fine
       labels);
@@ -148,7 +157,10 @@ def load_images(
     - an .npz or HDF5 file with x_train, y_train, x_test, y_test; or train/images, train/labels and
       so on; or, without splits, images and labels, or x and y;
     - an .npy file of images, with its labels beside it: labels.npy beside images.npy, y_test.npy
-      beside x_test.npy.
+      beside x_test.npy;
+    - a folder of PNG and JPEG files, with a folder for each class, sorted by name as ImageNet's
+      are, or none; in folders train and test (or val), or without splits; or one such file. The
+      order is one image of each class in turn. Needs Pillow.
 
     One CIFAR, IDX or .npy file has the split its name tells ("train", "data_batch", "test",
     "t10k"), whatever `split` says; where nothing tells, the split is the one asked for. Indices
@@ -165,123 +177,56 @@ def load_images(
     if not isinstance(split, str) or split not in SPLITS:
         raise InputError("split", "train or test", repr(split), "name one of the two")
     window = Window(offset, limit)
+    recipe = Recipe.of(resize, crop, channels)
     if isinstance(spec, str) and spec == "sample":
         with resources.as_file(resources.files("eventsnn") / "sample" / "images.npz") as path:
-            return _read(path, "sample", split, window)
+            return _read(path, "sample", split, window, recipe)
     if not isinstance(spec, (str, os.PathLike)) or not os.fspath(spec):
         raise InputError("images", "sample or a path", repr(spec), "name a file or folder")
     path = Path(os.fsdecode(spec))
-    return _read(path, one_line(Path(os.path.abspath(path)).name) or "images", split, window)
+    return _read(
+        path, one_line(Path(os.path.abspath(path)).name) or "images", split, window, recipe
+    )
 
 
-def _read(path: Path, name: str, split: str, window: Window) -> Images:
+def _read(path: Path, name: str, split: str, window: Window, recipe: Recipe) -> Images:
     with reading(path):
         if path.is_dir():
-            read, paths = _recognise_folder(path, split)
+            found = recognise_folder(path, split)
+            if found is None:
+                return _of_files(name, list_files(path, split), window, recipe)
+            read, paths = found
         elif path.is_file():
-            read = _recognise_file(path)
-            paths = [path]
+            one = recognise_file(path)
+            if one is None:
+                split = own_split(path.name) or split
+                alone = Listing([path], None, (), path, split, "")
+                return _of_files(name, alone, window, recipe)
+            read, paths = one, [path]
             if read in (read_cifar, read_idx, read_npy):
-                split = _own_split(path.name) or split
+                split = own_split(path.name) or split
         else:
-            found = "something else" if path.exists() else "nothing there"
+            what = "something else" if path.exists() else "nothing there"
             do = "check the path; the bundled set is called sample"
-            raise InputError(path, "a file or folder", found, do)
+            raise InputError(path, "a file or folder", what, do)
+        if recipe.asked:
+            do = f"leave {named(recipe.asked)} out: arrays are taken as they are"
+            raise InputError(named(recipe.asked), "PNG and JPEG files", f"arrays in {path}", do)
         pixels, labels, classes = read(paths, window, split)
         told = range_in(path) if read in (read_hdf5, read_npz) else None
     indices = np.arange(window.offset, window.offset + len(pixels), dtype=np.int64)
     return Images(name, split, indices, pixels, labels, classes, told)
 
 
-def _recognise_folder(path: Path, split: str) -> tuple[Reader, list[Path]]:
-    """(reader, paths of the split's files) of a folder."""
-    names = sorted(os.listdir(path))
-    kinds: tuple[tuple[Reader, dict[str, list[str]]], ...] = (
-        (read_cifar, _find_cifar(names, path)),
-        (read_idx, _find_idx(names)),
+def _of_files(name: str, listing: Listing, window: Window, recipe: Recipe) -> Images:
+    """The images of a window of PNG and JPEG files."""
+    pixels, labels, note = read_pictures(listing, window, recipe)
+    indices = np.arange(window.offset, window.offset + len(pixels), dtype=np.int64)
+    by_folder = labels is not None
+    classes = listing.classes
+    return Images(
+        name, listing.split, indices, pixels, labels, classes, by_folder=by_folder, note=note
     )
-    for read, files in kinds:
-        if files[split]:
-            return read, [path / name for name in files[split]]
-        if any(files.values()):
-            found = ", ".join(names)
-            raise InputError(path, f"files of the split {split}", found, "ask for the other split")
-    for name in "test_batch", "data_batch_1", "test", "train":
-        if (path / name).is_file() and is_pickle(peek(path / name, 2)):
-            raise InputError(path / name, *PICKLE)
-    if _has_photos(path):
-        do = f"{CONVERT}, labels by sorted folder name"
-        raise InputError(path, "images in arrays", "image files in folders", do)
-    found = ", ".join(names[:8]) or "an empty folder"
-    do = "give the folder that holds them, or an .npz or HDF5 file itself"
-    raise InputError(path, "CIFAR .bin files or IDX files", found, do)
-
-
-def _has_photos(path: Path) -> bool:
-    """Whether an image file lies among the first 100 folders below a folder."""
-    for _, _, files in islice(os.walk(path), 100):
-        if any(name.lower().endswith(PHOTOS) for name in files):
-            return True
-    return False
-
-
-def _find_cifar(names: Sequence[str], where: Path) -> dict[str, list[str]]:
-    """Split -> names of its files in CIFAR's binary layout, in order."""
-    matches = [re.fullmatch(r"data_batch_([1-9][0-9]*)\.bin", name) for name in names]
-    numbers = sorted(int(match[1]) for match in matches if match)
-    if numbers and numbers[-1] != len(numbers):
-        expected = f"data_batch_1.bin to data_batch_{numbers[-1]}.bin"
-        do = "complete the folder: with a gap the positions of the images shift"
-        raise InputError(where, expected, f"only {numbers}", do)
-    train = [f"data_batch_{n}.bin" for n in numbers] or [n for n in names if n == "train.bin"]
-    test = [n for n in ("test_batch.bin", "test.bin") if n in names][:1]
-    return {"train": train, "test": test}
-
-
-def _find_idx(names: Sequence[str]) -> dict[str, list[str]]:
-    """Split -> names of its IDX images files, without packed ones beside their unpacked twins."""
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for name in names:
-        unpacked_twin = name.endswith(".gz") and name[:-3] in names
-        split = _own_split(name)
-        if split and "images" in name and "idx" in name and not unpacked_twin:
-            found[split].append(name)
-    return found
-
-
-def _own_split(name: str) -> str | None:
-    """The split that the name of a single file tells, or None."""
-    name = name.lower()
-    if "train" in name or name.startswith("data_batch"):
-        return "train"
-    return "test" if "test" in name or "t10k" in name else None
-
-
-def _recognise_file(path: Path) -> Reader:
-    """The reader of a file, by its first bytes and its size."""
-    head = peek(path, 512)
-    if head[:2] == b"PK":
-        return read_npz
-    if head[:2] == b"\x1f\x8b":
-        with gzip.open(path) as stream:
-            if stream.read(512)[257:262] == b"ustar":
-                do = "unpack it and give the folder"
-                raise InputError(path, "images", "a packed archive", do)
-        return read_idx
-    if is_pickle(head):
-        raise InputError(path, *PICKLE)
-    # a CIFAR file may begin like an IDX file (label 0, dark pixels): the size decides
-    if head[:2] == b"\0\0" and (fits_idx(path) or not cifar_format(path)):
-        return read_idx
-    if h5py.is_hdf5(path):
-        return read_hdf5
-    if head.startswith(b"\x93NUMPY"):
-        return read_npy
-    others = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
-    if head.startswith(others) or head[257:262] == b"ustar":
-        expected = "an .npz, .npy, HDF5, IDX or CIFAR file"
-        raise InputError(path, expected, "another kind of file", CONVERT)
-    return read_cifar
 
 
 @checked
@@ -336,7 +281,8 @@ def check_images(
     expected = tuple(graph.input_shape)
     if getattr(pixels, "ndim", 0) != 4 or tuple(pixels.shape[1:]) != expected or not len(pixels):
         given = list(getattr(pixels, "shape", ()))
-        do = "give images of the size the network was trained on"
+        do = "give images of the size the network was trained on; for PNG and JPEG files see "
+        do += f"{named('resize')} and {named('crop')}"
         if given[2:] in ([], [1, 1]) and given[1:2] == [math.prod(expected)] and expected[0] > 1:
             do = "give images [N, C, H, W]: of vectors nobody can tell the order of the channels"
         raise InputError(

@@ -27,8 +27,11 @@ from eventsnn.data.formats import (
 )
 from eventsnn.data.ranges import checked
 from eventsnn.exceptions import InputError
+from eventsnn.files.reading import harmless
 from eventsnn.files.refusals import check_filters
+from eventsnn.files.trying import try_first
 
+MAX_ROW = 2**26  # bytes of a row that is read to see whether it can be
 WITHOUT_SPLITS = (("images", "labels"), ("x", "y"))
 
 
@@ -44,8 +47,8 @@ def read_npz(paths: list[Path], window: Window, split: str) -> Found:
         names = archive.namelist()
         images, labels = _choose_keys(lambda key: f"{key}.npy" in names, names[:8], split, path)
         return read_arrays(
-            _npy_array(archive, images, path),
-            None if labels is None else _npy_array(archive, labels, path),
+            npy_array(archive, images, path),
+            None if labels is None else npy_array(archive, labels, path),
             window,
         )
 
@@ -63,7 +66,7 @@ def read_npy(paths: list[Path], window: Window, split: str) -> Found:
         name = chr(ord(name[0]) + 1) + name[1:]
     beside = path.with_name(name)
     has_labels = beside != path and beside.is_file()
-    return read_arrays(_npy_file(path), _npy_file(beside) if has_labels else None, window)
+    return read_arrays(npy_file(path), npy_file(beside) if has_labels else None, window)
 
 
 def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
@@ -74,16 +77,49 @@ def read_hdf5(paths: list[Path], window: Window, split: str) -> Found:
     arrays of this split, or leads to data in other files.
     """
     path = paths[0]
-    with reading(path), h5py.File(path, "r") as file:
-        names = list(islice(file, 8))
-        images, labels = _choose_keys(
-            lambda key: _find(file, key, path) is not None, names, split, path
-        )
-        return read_arrays(
-            _hdf5_array(file, images, path),
-            None if labels is None else _hdf5_array(file, labels, path),
-            window,
-        )
+
+    def look() -> None:
+        with h5py.File(path, "r") as file:
+            for array in _hdf5_arrays(file, split, path):
+                if array is not None and array.row_bytes <= MAX_ROW:
+                    array.read(0, 1)
+            _range_of(file, path)
+
+    with reading(path):
+        try_first(path, look, 2 * MAX_ROW, split)
+        with h5py.File(path, "r") as file:
+            images, labels = _hdf5_arrays(file, split, path)
+            for array in images, labels:
+                _try_rows(file, array, window, split, path)
+            return read_arrays(images, labels, window)
+
+
+def _hdf5_arrays(file: h5py.File, split: str, path: Path) -> tuple[Array, Array | None]:
+    """(images, labels or None) of a split in an open file."""
+    names = list(islice(file, 8))
+    images, labels = _choose_keys(lambda key: find(file, key, path) is not None, names, split, path)
+    return (
+        hdf5_array(file, images, path),
+        None if labels is None else hdf5_array(file, labels, path),
+    )
+
+
+def _try_rows(file: h5py.File, array: Array | None, window: Window, split: str, path: Path) -> None:
+    """Tries to read the rows of a window, where a filter may do harm (`files.reading`)."""
+    if array is None:
+        return
+    dataset = file[array.where.removeprefix(f"{path}: ")]
+    if harmless(dataset) or not array.shape or array.shape[0] < 1:
+        return
+    start, stop = window.rows(array.shape[0], array.row_bytes, array.where)
+
+    def rows() -> None:
+        with h5py.File(path, "r") as copy:
+            copy[dataset.name][start:stop]
+
+    most = max(dataset.size * dataset.dtype.itemsize, math.prod(dataset.chunks or ()))
+    size = min((stop - start) * array.row_bytes, most)
+    try_first(path, rows, size, dataset.name, start, stop)
 
 
 def range_in(path: Path) -> tuple[float, float] | None:
@@ -98,14 +134,19 @@ def range_in(path: Path) -> tuple[float, float] | None:
             with zipfile.ZipFile(path) as archive:
                 if "pixel_range.npy" not in archive.namelist():
                     return None
-                array = _npy_array(archive, "pixel_range", path)
+                array = npy_array(archive, "pixel_range", path)
                 return checked(_two(array.shape, array.dtype, lambda: array.read(0, 2)), where)
         with h5py.File(path, "r") as file:
-            if "pixel_range" not in file.attrs:
-                return None
-            kept = file.attrs.get_id("pixel_range")
-            read = partial(file.attrs.get, "pixel_range")
-            return checked(_two(kept.shape, kept.dtype, read), where)
+            return _range_of(file, where)
+
+
+def _range_of(file: h5py.File, where: object) -> tuple[float, float] | None:
+    """`range_in` an open HDF5 file. where: for messages."""
+    if "pixel_range" not in file.attrs:
+        return None
+    kept = file.attrs.get_id("pixel_range")
+    read = partial(file.attrs.get, "pixel_range")
+    return checked(_two(kept.shape, kept.dtype, read), str(where))
 
 
 def _two(shape: tuple[int, ...], dtype: np.dtype[Any], read: Callable[[], Any]) -> list[Any]:
@@ -138,15 +179,19 @@ def _keys_of(split: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
-    """The `Array` of a .npy member."""
+def npy_array(archive: zipfile.ZipFile, key: str, path: Path) -> Array:
+    """The `Array` of a .npy member.
+
+    archive: open. key: its name without .npy. path: of the archive. Raises InputError for a damaged
+    one.
+    """
     member = f"{key}.npy"
     stored = archive.getinfo(member).file_size
     return _npy(lambda: archive.open(member), stored, f"{path}: {key}")
 
 
-def _npy_file(path: Path) -> Array:
-    """The `Array` of a .npy file."""
+def npy_file(path: Path) -> Array:
+    """The `Array` of a .npy file. path: of it. Raises InputError for a damaged one."""
     return _npy(lambda: open_file(path), path.stat().st_size, str(path))
 
 
@@ -189,8 +234,11 @@ def _npy(opened: Callable[[], AbstractContextManager[IO[bytes]]], stored: int, w
     return Array(where, shape, dtype, read)
 
 
-def _find(file: h5py.File, key: str, path: Path) -> Any:
-    """The object called `key`, or None; links are refused, for they may lead out of the file."""
+def find(file: h5py.File, key: str, path: Path) -> Any:
+    """The object called `key`, or None; links are refused, for they may lead out of the file.
+
+    file: open. key: names between slashes. path: of the file, for messages.
+    """
     found = file
     for name in key.split("/"):
         link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
@@ -204,9 +252,12 @@ def _find(file: h5py.File, key: str, path: Path) -> Any:
     return found
 
 
-def _hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
-    """The `Array` of a dataset whose data lie in the file itself."""
-    dataset = _find(file, key, path)
+def hdf5_array(file: h5py.File, key: str, path: Path) -> Array:
+    """The `Array` of a dataset whose data lie in the file itself.
+
+    file: open. key: names between slashes. path: of the file. Raises InputError for anything else.
+    """
+    dataset = find(file, key, path)
     where = f"{path}: {key}"
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(where, "a dataset", f"a {type(dataset).__name__}", "rename the arrays")

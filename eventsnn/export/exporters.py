@@ -100,6 +100,12 @@ def _write_perfetto(trace: Path, folder: Path) -> None:
     perfetto.write_perfetto(trace, folder / f"{_spikes(trace)}.perfetto.json")
 
 
+def _write_nir_data(trace: Path, folder: Path) -> None:
+    from eventsnn.export import nir_data
+
+    nir_data.write(trace, folder / f"{trace.stem.replace('trace', 'nir-data')}.h5")
+
+
 def _spikes(trace: Path) -> str:
     """spikes-7 for trace-7.h5."""
     return trace.stem.replace("trace", "spikes")
@@ -131,6 +137,12 @@ BUILT_IN = {
         "spikes",
         r"spikes-\d+\.perfetto\.json",
         _write_perfetto,
+    ),
+    "nir-data": Exporter(
+        "spikes as NIR's data, nir-data-<image>.h5, where time counts in steps",
+        "spikes",
+        r"nir-data-\d+\.h5",
+        _write_nir_data,
     ),
 }
 EXPORTERS: Registry[Exporter] = Registry("exporter", BUILT_IN, check_exporter)

@@ -8,6 +8,7 @@ sum over steps, divided by their number, is the ANN's output.
 
 NIR's IF has neither v(0) nor a reset by subtraction nor a comparator, and readers differ. The
 file's metadata say what our neurons do, and `notes` says what the reader makes of them.
+`eventsnn.load` takes them from there, so that a network comes back equal.
 """
 
 from __future__ import annotations
@@ -341,6 +342,8 @@ def _metadata(simulation: Simulation, target: str, said: tuple[str, ...]) -> dic
         "pixel_scale": p.scale,
         "pixel_mean": np.ravel(p.mean),
         "pixel_std": np.ravel(p.std),
+        "pixel_reverse": int(p.reverse),
+        "resistance": READERS[target].r,
         "input": given,
         "semantics": json.dumps(words),
     }

@@ -185,12 +185,21 @@ def _look_at(dataset: h5py.Dataset) -> None:
         read_text(dataset, "", MAX_ARRAY)
     if dataset.chunks:
         dataset.id.get_num_chunks()
-        settings = dataset.id.get_create_plist()
-        filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
-        large = math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK
-        if filters and large or not set(filters) <= set(FILTERS):
+        if not harmless(dataset):
             for part in dataset.iter_chunks():
                 dataset[part]
+
+
+def harmless(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset's numbers lie in the file as they are, or in small chunks that only filters
+    pack which do no harm. dataset: of numbers.
+    """
+    if not dataset.chunks:
+        return True
+    settings = dataset.id.get_create_plist()
+    filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
+    large = math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK
+    return not (filters and large) and set(filters) <= set(FILTERS)
 
 
 @contextmanager

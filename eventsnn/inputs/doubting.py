@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from eventsnn.ann.graph import Graph
+from eventsnn.data.classes import as_classes
 from eventsnn.data.images import Images, as_vectors, check_images, load_images
 from eventsnn.doubts import TRIED, better_preprocessing
 from eventsnn.exceptions import InputError
-from eventsnn.inputs.without import data_of
+from eventsnn.inputs.without import data_of, how_of
 from eventsnn.settings import Settings
 
 
@@ -37,8 +38,9 @@ def _labelled(graph: Graph, settings: Settings, split: str, first: int) -> Image
     if data is None:
         return None
     try:
-        found = load_images(data, split=split, limit=TRIED, offset=first)
-        found, _ = as_vectors(graph, found)
+        how = how_of(graph, settings, split)
+        found = load_images(data, limit=TRIED, offset=first, **how)
+        found, _ = as_vectors(graph, as_classes(graph, found)[0])
         check_images(graph, found.pixels, found.labels)
     except InputError:
         return None

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import is_map
 from eventsnn.ann.graph import Graph, with_preprocessing
 from eventsnn.ann.pixels import misfit
+from eventsnn.data.classes import as_classes
 from eventsnn.data.images import Images, as_vectors, check_images, load_images
 from eventsnn.data.ranges import checked, range_of
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import Given
-from eventsnn.inputs.without import RANDOM, data_of, random_images
+from eventsnn.inputs.recorded import load_recorded, of_events, without_preprocessing
+from eventsnn.inputs.without import RANDOM, data_of, how_of, random_images
 from eventsnn.network import thresholds
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
+from eventsnn.network.own import own_words
 from eventsnn.readers import load
 from eventsnn.settings import Settings
 
@@ -57,9 +60,12 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             None if settings.input_channels is None else settings.input_channels == "reversed",
         )
     with advice("repair the data, or give another --data"):
+        if of_events(settings):
+            graph = without_preprocessing(graph, settings)
         data, origin = data_of(graph, settings)
         images = _load(graph, settings, settings.split, settings.limit)
-        images, flattened = as_vectors(graph, images)
+        images, named = as_classes(graph, images)
+        images, flattened = (images, "") if of_events(settings) else as_vectors(graph, images)
         told = ""
         if is_map(graph):
             shape = "x".join(map(str, graph.shapes[graph.output]))
@@ -69,7 +75,15 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
         range_of(graph, images, settings.pixel_range or None, f"--data {data}")
         if settings.pixel_range:
             images = replace(images, pixel_range=checked(settings.pixel_range))
-    notes = (origin, flattened, told, misfit(graph.preprocessing, images.pixels))
+    notes = (
+        own_words(graph),
+        origin,
+        images.note,
+        named,
+        flattened,
+        told,
+        "" if of_events(settings) else misfit(graph.preprocessing, images.pixels),
+    )
     return graph, images, [note for note in notes if note]
 
 
@@ -81,9 +95,16 @@ def _load(
     split: "train" or "test". limit: how many at most; None: all, or 64 random ones. offset: the
     position of the first.
     """
+    if of_events(settings):
+        return load_recorded(graph, settings, split, limit, offset)
     data, _ = data_of(graph, settings)
     if data is not None:
-        return load_images(data, split=split, limit=limit, offset=offset)
+        how = how_of(graph, settings, split)
+        return load_images(data, limit=limit, offset=offset, **how)
+    for name in ("resize", "crop"):
+        if getattr(settings, name):
+            do = f"give --data a folder of them, or leave --{name} out"
+            raise InputError(f"--{name}", "PNG and JPEG files", "random images", do)
     images = random_images(graph, offset + (limit or RANDOM), settings.seed, split)
     return images.take(np.arange(offset, len(images)))
 
@@ -139,7 +160,8 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
         raise InputError("--data", count, f"{first + len(images):,}", "ask for fewer")
     if split != settings.split and _are_tested(graph, images, first, settings):
         raise InputError("--data", expected, "the same images, whatever the split", do)
-    images, _ = as_vectors(graph, images)
+    if not of_events(settings):
+        images, _ = as_vectors(graph, images)
     check_images(graph, images.pixels, where="--data")
     return images
 

@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.pixels import expected_range
-from eventsnn.data.images import SPLITS, Images, as_vectors, check_images, load_images
+from eventsnn.data.classes import as_classes
+from eventsnn.data.images import Images, as_vectors, check_images, load_images
+from eventsnn.data.kinds import SPLITS
 from eventsnn.exceptions import InputError
 from eventsnn.files.cache import root as cache_root
 from eventsnn.settings import Settings
@@ -41,16 +44,16 @@ def data_of(graph: Graph, settings: Settings) -> tuple[str | None, str]:
         return "sample", ""
     classes = tuple(graph.meta.get("classes", ()))
     said = BUNDLED in _words(graph) or classes[: len(BUNDLED_CLASSES)] == BUNDLED_CLASSES
-    if said and not _unfit(graph, "sample", settings.split):
+    if said and not _unfit(graph, "sample", settings):
         return "sample", "no --data: the bundled images, as the network was trained on such"
     given, why = os.environ.get(VARIABLE), ""
     if given:
-        why = _unfit(graph, given, settings.split)
+        why = _unfit(graph, given, settings)
         if not why:
             return given, f"no --data: {given}, as {VARIABLE} says"
     for folder in _folders(given):
         for path in _inside(folder):
-            if _is_own(graph, path, settings.split):
+            if _is_own(graph, path, settings):
                 return str(path), f"no --data: {path}, which fits what the network says of itself"
     count, seed = settings.limit or RANDOM, settings.seed
     low, high = expected_range(graph.preprocessing)
@@ -101,11 +104,26 @@ def _words(graph: Graph) -> str:
     return " ".join(str(graph.meta.get(key, "")) for key in ("arch", "note", "data"))
 
 
-def _unfit(graph: Graph, data: str, split: str) -> str:
+def how_of(graph: Graph, settings: Settings, split: str) -> dict[str, Any]:
+    """How `load_images` is to read what settings name, name of an argument -> value.
+
+    graph: the ANN, whose input has channels. settings: of the run. split: "train" or "test".
+    """
+    channels = graph.input_shape[0]
+    return {
+        "split": split,
+        "resize": settings.resize,
+        "crop": settings.crop,
+        "channels": channels if channels in (1, 3) else None,
+    }
+
+
+def _unfit(graph: Graph, data: str, settings: Settings) -> str:
     """Why a data set is not the network's, or ""."""
+    split = settings.split
     try:
-        images = load_images(data, split=split, limit=TRIED)
-        images, _ = as_vectors(graph, images)
+        images = load_images(data, limit=TRIED, **how_of(graph, settings, split))
+        images, _ = as_vectors(graph, as_classes(graph, images)[0])
         check_images(graph, images.pixels, images.labels, data)
     except InputError as error:
         return error.flags
@@ -118,7 +136,7 @@ def _unfit(graph: Graph, data: str, split: str) -> str:
     return ""
 
 
-def _is_own(graph: Graph, path: Path, split: str) -> bool:
+def _is_own(graph: Graph, path: Path, settings: Settings) -> bool:
     """Whether a data set fits the network, which names it or has its classes."""
     name = re.sub(r"batches|binary|\bbin\b", "", path.stem.lower())
     parts = "[-_ ]?".join(re.findall("[a-z]+|[0-9]+", name))
@@ -128,9 +146,10 @@ def _is_own(graph: Graph, path: Path, split: str) -> bool:
     own = tuple(graph.meta.get("classes", ()))
     if not named and not own:
         return False
-    if _unfit(graph, str(path), split):
+    if _unfit(graph, str(path), settings):
         return False
-    return named or tuple(load_images(path, split=split, limit=1).classes) == own
+    images = load_images(path, limit=1, **how_of(graph, settings, settings.split))
+    return named or tuple(images.classes) == own
 
 
 def _folders(given: str | None) -> Iterator[Path]:

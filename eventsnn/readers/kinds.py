@@ -17,6 +17,7 @@ from eventsnn.readers.folders import ONNX
 from eventsnn.readers.keras import model as keras
 from eventsnn.readers.keras.archive import parse_archive
 from eventsnn.readers.keras.weights import LAYER_GROUPS
+from eventsnn.readers.nir.graph import read_graph
 from eventsnn.readers.onnx.model import read_onnx
 from eventsnn.readers.reader import File, Reader, check_reader
 from eventsnn.readers.tensorflow import is_saved_model
@@ -127,13 +128,15 @@ BUILT_IN = {
     "nir-graph": Reader(
         "a NIR graph",
         _hdf5(lambda file, names: "node" in names and "version" in names),
-        do=SPIKING,
+        lambda file, arch: read_graph(file),
     ),
     "netx-network": Reader(
         "a lava netx network", _hdf5(lambda file, names: _below(file, "layer", "type")), do=SPIKING
     ),
     "nir-data": Reader(
-        "NIRData", _hdf5(lambda file, names: "__type__" in file.attrs), do=NO_NETWORK
+        "NIRData",
+        _hdf5(lambda file, names: "__type__" in file.attrs),
+        do="it holds activity and no network: eventsnn.export.nir_data.read makes events of it",
     ),
     "sonata-spikes": Reader(
         "SONATA spikes", _hdf5(lambda file, names: "spikes" in names), do=NO_NETWORK

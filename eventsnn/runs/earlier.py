@@ -19,6 +19,7 @@ from eventsnn.runs.folder import FILES, Folder
 from eventsnn.runs.results import Results, open_results
 from eventsnn.settings import HASHED, Settings
 
+OF_DATA = ("data", "resize", "crop")  # settings that decide which images there are
 LEAVES = ("export", "nir_for")  # settings that decide what is left, and no number in it
 OWN_CODE = "eventsnn's own code"
 ID = "[0-9a-f]" * 8
@@ -168,8 +169,8 @@ def _differences(before: Record, now: Record) -> list[str]:
     here, there = dict(now["settings"]), dict(before.get("settings") or {})
     found = []
     for hashed, names in (
-        ("network", [name for name in HASHED if name not in ("data", "plugin")]),
-        ("data", ["data"]),
+        ("network", [name for name in HASHED if name not in (*OF_DATA, "plugin")]),
+        ("data", OF_DATA),
     ):
         if before.get(hashed) == now[hashed]:  # then it does not matter how they were named
             for name in names:

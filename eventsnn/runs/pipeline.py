@@ -26,6 +26,7 @@ from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import EXPORT_AGAIN, advice, load_inputs
 from eventsnn.inputs.made import hash_of_sources
+from eventsnn.inputs.recorded import EventImages, of_events
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
 from eventsnn.runs import earlier
@@ -62,7 +63,7 @@ def run(settings: Settings) -> dict[str, Any]:
     for note in notes:
         say(f"note: {in_flags(note)}")
     pixels = range_of(graph, images, settings.pixel_range or None)
-    if images.pixels.dtype != np.uint8 or images.pixel_range:
+    if not of_events(settings) and (images.pixels.dtype != np.uint8 or images.pixel_range):
         say(f"pixels: {in_flags(str(pixels))}")
     better = preprocessing_doubt(graph, images, settings, say.bars)
     if better:
@@ -82,7 +83,7 @@ def run(settings: Settings) -> dict[str, Any]:
         if earlier_results is not None:
             return tell_again(earlier_results, settings, say)
         network, calibration = convert_checked(graph, images, settings, say, given)
-        simulation = prepare(network, pixels, settings)
+        simulation = prepare(network, pixels, settings, images)
         trace_filters(network, settings)  # before anything runs
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
@@ -139,18 +140,20 @@ def tell_again(found: Results, settings: Settings, say: Say) -> dict[str, Any]:
     return summary
 
 
-def prepare(network: Network, pixels: PixelRange, settings: Settings) -> Simulation:
+def prepare(network: Network, pixels: PixelRange, settings: Settings, images: Images) -> Simulation:
     """The Simulation that the settings ask for.
 
-    network: what runs. pixels: the range of the images'. Raises InputError for what
-    it cannot hold.
+    network: what runs. pixels: the range of the images'. images: all of the run, whose events
+    count. Raises InputError for what it cannot hold.
     """
+    recorded = images if isinstance(images, EventImages) else None
     try:
         return Simulation(
             network,
             engine=settings.engine,
-            encoding=settings.encoded,
+            encoding=settings.encoded if recorded is None else recorded.encoding,
             pixel_range=pixels.ends,
+            inputs=None if recorded is None else recorded.events,
             time=settings.time,
             **vars(settings.specification),
         )
@@ -216,16 +219,17 @@ def simulate(
     if not len(missing):
         return
     traced = settings.trace == "spikes"
+    given: Any = images.events if isinstance(images, EventImages) else images.pixels
     with Compiling(say) as compiling, say.bar(len(images), "SNN") as bar:
         # load what was compiled before, or compile: the seconds below are the simulation's own
-        simulation.warm_up(images.pixels[0], Recorder() if traced else None)
+        simulation.warm_up(given[0], Recorder() if traced else None)
         bar.update(len(images) - len(missing))
         for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
             first = int(stretch[0])
             before = time.perf_counter() - compiling.seconds
             sinks = trace_files(simulation, images, folder, settings, stretch) if traced else None
             for start, batch in simulation.stream(
-                images.pixels[first : first + len(stretch)],
+                given[first : first + len(stretch)],
                 numbers=images.indices[stretch],
                 workers=settings.workers,
                 batch=settings.batch,

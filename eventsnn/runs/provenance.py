@@ -13,14 +13,16 @@ from eventsnn.data.images import Images
 from eventsnn.data.ranges import PixelRange
 from eventsnn.exceptions import in_flags
 from eventsnn.inputs.made import versions
+from eventsnn.inputs.recorded import EventImages
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
 
 
 def digest(images: Images) -> str:
-    """A hash of the images' pixels, labels and positions, in hexadecimal digits."""
+    """A hash of the images' pixels, labels, positions and events, in hexadecimal digits."""
     result = hashlib.sha256()
-    for array in (images.pixels, images.indices, images.labels):
+    events = images.events if isinstance(images, EventImages) else ()
+    for array in (images.pixels, images.indices, images.labels, *events):
         if array is not None:
             result.update(f"{array.dtype.str}{array.shape}".encode())
             result.update(np.ascontiguousarray(array).data)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
+from eventsnn.ann.tops import in_top
 from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
@@ -25,6 +26,7 @@ from eventsnn.views import tables
 from eventsnn.views.tables import report_steps
 
 OPERATIONS = "synaptic_operations_per_image"
+TOPS = ("top5_accuracy",)  # columns that there are with labels of many classes
 # columns that there are where the network was made from a changed ANN
 CHANGED = ("agreement_with_changed_ann", "readout_mse_changed_ann")
 MEANING = {
@@ -48,6 +50,11 @@ MEANING = {
     "images",
     "seconds_simulation": "wall time of the simulation, of all sessions if the run was stopped and "
     "taken up again; without compiling, and without what a stop threw away",
+}
+MEANING_TOPS = {
+    "ann_top5_accuracy": "share of the images whose label is among the five classes with the ANN's "
+    "largest outputs; where there are labels and more than ten classes",
+    "snn_top5_accuracy": "the same for the spiking network after T steps, by T",
 }
 MEANING_CHANGED = {
     "changed_ann_accuracy": "as ann_accuracy, of the ANN with the changed function (see notes) "
@@ -94,6 +101,8 @@ def report(
         right = [np.mean(classes_of(its) == images.labels) for its in found.compared]
         of_anns = dict(zip(of_anns, map(float, right)))
     ann_accuracy = of_anns["ann_accuracy"]
+    if totals.in_top is not None and images.labels is not None:
+        of_anns["ann_top5_accuracy"] = float(in_top(found.logits, images.labels).mean())
     tables.write_csv(folder.results / "layers.csv", layers)
     tables.write_csv(folder.results / "accuracy.csv", accuracy)
     name = provenance["network"].get("arch", Path(settings.net).stem)
@@ -104,7 +113,9 @@ def report(
         "conditions": decided,
         **of_anns,
         **_summary(simulation, totals, accuracy, len(images)),
-        "meaning": MEANING if found.changed is None else MEANING | MEANING_CHANGED,
+        "meaning": MEANING
+        | ({} if found.changed is None else MEANING_CHANGED)
+        | ({} if totals.in_top is None else MEANING_TOPS),
         "cost_meaning": COST_MEANING,
         "running": {"workers": settings.workers or cores(), "batch": settings.batch},
         **provenance,
@@ -147,6 +158,11 @@ def _summary(
         "agreement_with_ann": {str(row["T"]): row["agreement_with_ann"] for row in accuracy},
         "readout_mse": {str(row["T"]): row["readout_mse"] for row in accuracy},
         **{key: {str(row["T"]): row[key] for row in accuracy} for key in CHANGED if key in last},
+        **{
+            f"snn_{key}": {str(row["T"]): row[key] for row in accuracy}
+            for key in TOPS
+            if key in last
+        },
         "images": count,
         "spikes_per_image": float(totals.spikes.sum() / count),
         OPERATIONS: float(totals.operations.sum() / count),
@@ -216,11 +232,11 @@ def accuracy_rows(
 ) -> list[Row]:
     """One row for each T: what is known of the images after T steps.
 
-    It has the accuracy with its 95 % interval, the images that it and the ANN alone have right with
-    McNemar's p (after Holm for all T, too: semantics, section 15), the agreement with the ANN, the
-    mean squared error of the readout against the ANN's logits, and spikes and operations per image
-    up to T. Where the network was made from a changed ANN, it has agreement and error against that,
-    too.
+    It has the accuracy with its 95 % interval, top-5 of more than ten classes, the images that it
+    and the ANN alone have right with McNemar's p (after Holm for all T, too: semantics, section
+    15), the agreement with the ANN, the mean squared error of the readout against the ANN's logits,
+    and spikes and operations per image up to T. Where the network was made from a changed ANN, it
+    has agreement and error against that, too.
 
     totals: over all images. steps: the numbers T. labels: int64 [N], or None. found: what the ANN
     gave.
@@ -246,6 +262,7 @@ def accuracy_rows(
             "accuracy": accuracy,
             "accuracy_low": low,
             "accuracy_high": high,
+            **_tops(totals, i),
             "only_snn_right": against[t].gained if against else None,
             "only_ann_right": against[t].lost if against else None,
             "p": against[t].p if against else None,
@@ -258,6 +275,11 @@ def accuracy_rows(
         }
         rows.append(row)
     return rows
+
+
+def _tops(totals: Totals, i: int) -> Row:
+    """The columns TOPS of the i-th number of steps, where they are known."""
+    return {} if totals.in_top is None else dict.fromkeys(TOPS, float(totals.in_top[:, i].mean()))
 
 
 def print_tables(
@@ -324,6 +346,9 @@ def print_tables(
     if labelled:
         ends = f"SNN {last['accuracy']:.2%} at T = {last['T']}; ANN{as_loaded} "
         ends += f"{summary['ann_accuracy']:.2%}; "
+        for key in TOPS:
+            if last.get(key) is not None:
+                ends += f"top-5 {last[key]:.2%}, ANN {summary[f'ann_{key}']:.2%}; "
         if changed:
             ends += f"changed ANN {summary['changed_ann_accuracy']:.2%}; "
     ties = f"{summary['ties_per_image']:,.1f} exact ties an image"
@@ -348,6 +373,7 @@ def _shown_accuracy(accuracy: Sequence[Row], factor: float, labelled: bool) -> l
         shown: Row = {"T": row["T"]}
         if labelled:
             shown["accuracy"] = row["accuracy"]
+            shown |= {key: row[key] for key in TOPS if row.get(key) is not None}
             shown["interval"] = f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"
             counts = f"{row['only_snn_right']} : {row['only_ann_right']}"
             shown["only SNN : only ANN"] = f"{counts}, p = {row['p_holm']:.2g}"

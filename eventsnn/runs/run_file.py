@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsnn.ann.forward import classes_of
+from eventsnn.ann.tops import MANY, in_top
 from eventsnn.data.images import Images
 from eventsnn.files.writing import Patient, path_step
 from eventsnn.network.network import Layer
@@ -46,18 +47,26 @@ class Totals:
     """Sums over images while batches pass by.
 
     count: N, of images. layers: L. time_steps: T. steps: the numbers of steps to keep predictions
-    for. compared: A, the ANNs that the readout is compared with.
+    for. compared: A, the ANNs that the readout is compared with. labels: int64 [N], for the top-5
+    of more than MANY classes; None: there are none, or less.
 
     predictions: int64 [N, len(steps)], classes. agreed: float64 [A, N, len(steps)], the share of
     places with the ANN's class, 1 or 0 where the output is no map; A: the ANNs of `Found.compared`.
     spikes, operations: int64 [L, T]. ties: int64 [L].
     stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
     squared_errors: float64 [A, N, len(steps)], of the readout against the ANNs' logits, sums over
-    classes. seconds: wall time.
+    classes. in_top: bool [N, len(steps)], whether the label is among the five first; None without
+    labels. seconds: wall time.
     """
 
     def __init__(
-        self, count: int, layers: int, time_steps: int, steps: Sequence[int], compared: int = 1
+        self,
+        count: int,
+        layers: int,
+        time_steps: int,
+        steps: Sequence[int],
+        compared: int = 1,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         self.at = np.array(steps) - 1
         self.predictions = np.zeros((count, len(steps)), np.int64)
@@ -68,6 +77,8 @@ class Totals:
         self.t_eq = np.zeros(count, np.int64)
         self.agreed = np.zeros((compared, count, len(steps)))
         self.squared_errors = np.zeros((compared, count, len(steps)))
+        self.labels = labels
+        self.in_top = None if labels is None else np.zeros((count, len(steps)), bool)
         self.seconds = 0.0
 
     def add(
@@ -94,6 +105,9 @@ class Totals:
             self.agreed[a, here] = same.mean(axis=2)
         if classes.shape[2] == 1:
             self.predictions[here] = classes[:, :, 0]
+        if self.in_top is not None and self.labels is not None:
+            for i, step in enumerate(self.at):
+                self.in_top[here, i] = in_top(batch.readout[:, step], self.labels[here])
         self.spikes += batch.spikes.sum(axis=0)
         self.operations += batch.operations.sum(axis=0)
         self.ties += batch.ties.sum(axis=0)
@@ -130,7 +144,8 @@ def write_hdf5(
     """
     layers = simulation.network.layers
     count = len(images)
-    totals = Totals(count, len(layers), simulation.steps, steps, len(found.compared))
+    labels = images.labels if simulation.network.readout.size > MANY else None
+    totals = Totals(count, len(layers), simulation.steps, steps, len(found.compared), labels)
     with (
         open(path, "w+b", buffering=0) as disk,
         Patient(disk) as patient,

@@ -16,6 +16,7 @@ from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.options import Option, check_fields, option, parsed
 from eventsnn.registry import Registry
 from eventsnn.simulation.arithmetic import Arithmetic
+from eventsnn.simulation.recorded import POLARITIES, Recorded
 from eventsnn.values import as_array, shown
 
 MAX_ROWS = 2**31  # bytes of drive for one image
@@ -257,7 +258,11 @@ class _Events(Code):
 
     def describe(self, encoding: Encoding, network: Network) -> str:
         unit = f"{encoding.unit:g}"
-        return f"events: the user's own, each worth an input of {unit}; biases in each step"
+        words = f"events: the user's own, each worth an input of {unit}; biases in each step"
+        recorded = encoding.recorded
+        if recorded is not None:
+            words += f"; {recorded.describe(network.graph.input_shape)}"
+        return words
 
 
 def check_code(name: str, code: Any) -> None:
@@ -297,18 +302,21 @@ class Encoding:
     `even`, the steps over which input and biases are spread (None: the most levels of an
     activation, SpikeZIP 3.2). bias_once: whether biases arrive whole in step 1, as in some authors'
     code. unit: the input that one event of `events` stands for, in the network's own units (after
-    preprocessing). steps: T, which the simulation fills in.
+    preprocessing). time_scale: microseconds a step, of recorded events (None: times are in steps).
+    polarity, sensor: of recorded events, see `recorded.Recorded`. steps: T, which the simulation
+    fills in.
 
     Raises InputError for values outside these, and for options that do not go together.
     """
 
     kind: Any = option(
         None,
-        "how an image arrives: in every step; evenly, in N parts in as many steps; or as random "
-        "spikes of the input, at rates that follow its values; default: constant, st-bif even",
+        "how an image arrives: in every step; evenly, in N parts in as many steps; as random "
+        "spikes of the input, at rates that follow its values; or as recorded events, files of "
+        "which are --data then; default: constant, st-bif even",
         "--encoding even --neuron st-bif",
         kind=None,
-        choices=lambda: [name for name in ENCODINGS if name != "events"],
+        choices=lambda: list(ENCODINGS),
     )
     release: int | None = option(
         None,
@@ -325,6 +333,31 @@ class Encoding:
         kind=bool,
     )
     unit: float = 1.0
+    time_scale: float | None = option(
+        None,
+        "encoding events: microseconds of a recording that are one step; time counts from each "
+        "recording's first event",
+        "--encoding events --time-scale 1000",
+        kind=float,
+        low=1e-6,
+        high=1e12,
+    )
+    polarity: str | None = option(
+        None,
+        "encoding events: channels, off and on are two channels; signed, off is a negative event; "
+        "merge, on and off are alike; default: channels of a network with two, signed with one",
+        "--encoding events --time-scale 1000 --polarity merge",
+        choices=POLARITIES,
+    )
+    sensor: tuple[int, ...] = option(
+        (),
+        "encoding events: WIDTH,HEIGHT of the sensor, the network's own or whole multiples, of "
+        "which so many pixels are one input; default: what the files say, or else the network's",
+        "--encoding events --time-scale 1000 --sensor 128,128",
+        kind="steps",
+        low=1,
+        high=2**15,
+    )
     steps: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
@@ -342,8 +375,30 @@ class Encoding:
         if self.unit != 1 and not isinstance(self.code, _Events):
             do = "leave it out: only the user's own events have a unit"
             raise InputError("unit", named("encoding", "events"), found, do)
+        self._check_recorded(found)
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError("unit", "a number above 0", self.unit)
+
+    def _check_recorded(self, found: str) -> None:
+        """Raises InputError for options of recordings without any. found: the encoding, named."""
+        for name in ("time_scale", "polarity", "sensor"):
+            if getattr(self, name) and not isinstance(self.code, _Events):
+                do = f"leave {named(name)} out: only recorded events have it"
+                raise InputError(named(name), named("encoding", "events"), found, do)
+            if getattr(self, name) and self.time_scale is None:
+                do = f"give {named('time_scale')}, the microseconds of a step"
+                raise InputError(named(name), named("time_scale"), "none", do)
+        if self.sensor and len(self.sensor) != 2:
+            found = ", ".join(map(str, self.sensor))
+            raise InputError(named("sensor"), "width and height", found)
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """How recordings become input; None where times are in steps."""
+        if self.time_scale is None:
+            return None
+        sensor = (self.sensor[0], self.sensor[1]) if self.sensor else None
+        return Recorded(self.time_scale, self.polarity, sensor)
 
     def of_model(self, neuron: Any) -> Encoding:
         """The encoding with a kind: its own, or what a model asks for.

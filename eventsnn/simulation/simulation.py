@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eventsnn.arguments import checked_by
 from eventsnn.exceptions import InputError, named, starting_threads
 from eventsnn.network.network import Network
+from eventsnn.network.own import with_own
 from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
@@ -81,7 +82,8 @@ def _check_no_order(time: Time, engine: str) -> None:
 class Simulation(Prepared):
     """A network with its neurons, time, arithmetic and engine.
 
-    network: what `eventsnn.convert` returns. steps: T, 1 to 65,536. engine: a name in ENGINES,
+    network: what `eventsnn.convert` returns; one of a file of spiking neurons has its own model and
+    v(0), which stand in for the defaults. steps: T, 1 to 65,536. engine: a name in ENGINES,
     "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
     of one spike, that returns a NamedTuple as in `neurons.contract`. tau: members of a group neuron
     (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
@@ -128,6 +130,7 @@ class Simulation(Prepared):
         if inputs is not None and kind != "events":
             expected, do = named("encoding", "events"), "leave inputs out: they have no effect"
             raise InputError("inputs", expected, named("encoding", str(kind)), do)
+        neuron, initial = with_own(network, neuron, initial)
         super().__init__(
             network,
             Specification(

@@ -281,6 +281,7 @@ class TraceFile:
             "network_sha256": simulation.network.graph.hash,
             "layers": self.names,
             "neurons": [layer.size for layer in simulation.network.layers],
+            "shapes": [layer.grid for layer in simulation.network.layers],
             "ticks_per_step": simulation.time.ticks,
             "end": run.begins_at,
             "complete": int(self.complete),

@@ -42,7 +42,7 @@ NEEDED = {
     "end": int,
     "complete": int,
 }
-WORDS = {"semantics": dict, "decides": dict, "settings": dict}
+WORDS = {"shapes": list, "semantics": dict, "decides": dict, "settings": dict}
 
 
 @checked

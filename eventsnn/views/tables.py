@@ -21,6 +21,7 @@ Headings = Mapping[str, tuple[str, str]]
 COLUMNS = {
     "T": ("T", ""),
     "accuracy": ("accuracy", ".2%"),
+    "top5_accuracy": ("top-5", ".2%"),
     "interval": ("95 % interval", ""),
     "agreement": ("as the ANN", ".2%"),
     "neurons": ("neurons", ","),

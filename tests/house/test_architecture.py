@@ -183,7 +183,7 @@ def test_circles_are_found():
     assert circles({"a": {"b"}, "b": {"c"}}) == []
 
 
-@pytest.mark.parametrize("imported", ["pandas", "torch", "onnx", "neo", "xarray"])
+@pytest.mark.parametrize("imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL"])
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""
     for path in MODULES.values():

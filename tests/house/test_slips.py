@@ -28,6 +28,7 @@ from eventsnn import (
     explain,
     export,
     load,
+    load_events,
     load_images,
     load_torch,
     microscope,
@@ -235,6 +236,9 @@ SLIPS = {
         (lambda: load_torch(object(), (3, 8, 8), activations=[int]), "activations: expected a map"),
     ],
     "load_images": [
+        (lambda: load_events(), "argument spec"),
+        (lambda: load_events("no such folder"), "no such folder"),
+        (lambda: load_events("sample", split="validation"), "split: expected train or test"),
         (lambda: load_images(), "argument spec"),
         (lambda: load_images(PIXELS), r"spec: expected .*array of shape \[3, 1, 4, 4\]"),
         (lambda: load_images("no such folder"), "no such folder"),

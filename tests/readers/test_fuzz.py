@@ -67,7 +67,7 @@ def test_every_hostile_kind_in_every_kind_of_file(reader, damage):
             assert expected is None or not verdict.startswith("fault"), (
                 f"{seed.name}, {name}: {verdict}"
             )
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ SEEDS_OF_KIND = {
     "torch zip": 3,
     "torch stream": 2,
     "safetensors": 2,
+    "nir": 3,
 }
 ARCHIVES = ("keras archive", "torch zip", "torch stream", "safetensors")
 

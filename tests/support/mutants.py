@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+from support import nir_files
 from support.checkpoints import edit_json, every_operator, small
 from support.states import ARCH, mapping, write
 
@@ -72,6 +73,8 @@ def seeds(folder):
             else None
         )
         found.append(Seed("keras weights" if arch else "keras", file.name, file.read_bytes(), arch))
+    for name, fields in (("nir", nir_files.small()), ("nir-ours", nir_ours())):
+        found.append(Seed("nir", name, nir_files.write(path, fields).read_bytes()))
     if onnx:
         found += [
             Seed("onnx", file.stem, file.read_bytes())
@@ -81,6 +84,27 @@ def seeds(folder):
 
         found += [Seed("onnx", name, data) for name, data in onnx_seeds.seeds()]
     return found
+
+
+def nir_ours():
+    """A NIR graph with the metadata that eventsnn writes, and one graph in it."""
+    fields = nir_files.small(np.random.default_rng(2))
+    nodes = fields["nodes"]
+    nodes["if1"]["metadata"] = {"layer": "act1", "theta": 1.0, "initial_potential": 0.5}
+    nodes["if2"]["metadata"] = {"layer": "act2", "initial_potential": np.arange(5) / 8}
+    inner = nir_files.ends([5], [5]) | {"n": nodes.pop("if2")}
+    nodes["if2"] = nir_files.graph(inner, nir_files.chain(["input", "n", "output"]))
+    fields["metadata"] = {
+        "writer": "eventsnn 0",
+        "reset": "subtract",
+        "encoding": "constant",
+        "resistance": 1.0,
+        "pixel_scale": 0.5,
+        "pixel_mean": np.zeros(2),
+        "pixel_std": np.ones(2),
+        "pixel_reverse": 0,
+    }
+    return fields
 
 
 # --- bytes ------------------------------------------------------------------------------------
@@ -230,7 +254,7 @@ def parameters(file):
     file.visititems(
         lambda name, item: (
             found.append(name)
-            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f"
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and item.shape != ()
             else None
         )
     )

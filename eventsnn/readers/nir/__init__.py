@@ -1,0 +1,1 @@
+"""NIR graphs, the Neuromorphic Intermediate Representation."""
