@@ -47,6 +47,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -61,6 +62,18 @@ NEEDS = {
     "confluent": "comes to the same counts in every order",
     "holds": "changes at arrivals and spikes only",
 }
+# how a line begins in which numba says what it does not compile
+TOLD = (
+    "Untyped global name",
+    "Unknown attribute",
+    "No implementation of function",
+    "Cannot unify",
+    "Invalid use of",
+    "Use of unsupported",
+    "Unsupported",
+    "Undecided type",
+    "NameError",
+)
 DYNAMIC = ("decay", "own", "charge", "when")
 
 
@@ -184,6 +197,7 @@ def random_bits(seed: int, a: int, b: int, c: int, d: int) -> int | np.uint64:
     return h >> 11
 
 
+@lru_cache(maxsize=256)
 def takes_here(function: Callable[..., Any]) -> bool:
     """Whether a model's function has `here` as its last parameter. function: of a model."""
     return list(inspect.signature(function).parameters)[-1:] == ["here"]
@@ -224,6 +238,12 @@ def check_declared(neuron: Any, study: str, *needs: str) -> None:
             expected = f"a neuron model that {NEEDS[need]}"
             found = f"{type(neuron).__name__}, which declares {need} = False"
             raise InputError(study, expected, found, "choose another model (semantics, section 13)")
+
+
+def why_refused(error: Exception) -> str:
+    """What numba says, in a line, of functions that it does not compile. error: that it raised."""
+    lines = [line.strip(" >") for line in str(error).splitlines()] or [type(error).__name__]
+    return ([line for line in lines if line.startswith(TOLD)] or [lines[0]])[-1]
 
 
 def own_states(neuron: Any) -> tuple[str, ...]:
