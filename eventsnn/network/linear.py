@@ -26,6 +26,7 @@ from eventsnn.ann.windows import Window, pool_signs
 from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
+AT_ONCE = 2**26  # bytes of blocks that are multiplied at once
 
 Grid = tuple[int, int, int]  # channels, height, width
 
@@ -267,13 +268,27 @@ def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]
     ga = a.shape[1]
     gb = b.shape[1]
     if ga == gb:
-        return np.matmul(a[i], b[j])
+        return _multiplied(a, b, i, j)
     if a.shape[2:] == (1, 1):
         return a[i].reshape(len(i), gb, -1, 1) * b[j]
     if b.shape[2:] == (1, 1):
         return a[i] * b[j].reshape(len(i), ga, 1, -1)
     groups = int(np.gcd(ga, gb))
-    return np.matmul(regroup(a, groups)[i], regroup(b, groups)[j])
+    return _multiplied(regroup(a, groups), regroup(b, groups), i, j)
+
+
+def _multiplied(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]) -> NDArray[Any]:
+    """a[i] @ b[j] for each pair, without a copy of the blocks for each."""
+    kind = np.result_type(a, b)
+    products = np.empty((len(i), a.shape[1], a.shape[2], b.shape[3]), kind)
+    order = np.argsort(j, kind="stable")
+    bounds = np.searchsorted(j[order], np.arange(len(b) + 1))
+    at_once = max(1, AT_ONCE // (a[0].nbytes + products[:1].nbytes))
+    for k in np.flatnonzero(np.diff(bounds)):
+        for first in range(bounds[k], bounds[k + 1], at_once):
+            pairs = order[first : min(first + at_once, bounds[k + 1])]
+            products[pairs] = np.matmul(a[i[pairs]], b[k])
+    return products
 
 
 def add(maps: list[LinearMap]) -> LinearMap:
@@ -484,7 +499,14 @@ def gemm(node: Node, grid: Grid) -> LinearMap:
 
     node: the node. grid: (C, H, W) that was flattened.
     """
-    weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
+    return gemm_of(node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T, grid)
+
+
+def gemm_of(weight: NDArray[Any], grid: Grid) -> LinearMap:
+    """A matrix on a flattened grid.
+
+    weight: [outputs, C * H * W]. grid: (C, H, W) that was flattened.
+    """
     sites = np.arange(grid[1] * grid[2])
     blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
     return _of_graph((len(sites), 1), sites, np.zeros_like(sites), sites, blocks)
@@ -512,17 +534,18 @@ def flattening(grid: Grid) -> LinearMap:
     return make_map((sites, 1), at, np.zeros_like(at), at, blocks, blocks > 0)
 
 
-def placing(grid: Grid, offset: int, total: int) -> LinearMap:
-    """Puts the channels of a grid among those of others (Concat).
+def placed(m: LinearMap, offset: int, total: int) -> LinearMap:
+    """A map whose target's channels stand among others (Concat).
 
-    grid: (C, H, W) of the source. offset: the number that its first channel gets. total: how many
-    channels there are in all.
+    m: the map. offset: the number that its first channel gets. total: how many channels there are
+    in all.
     """
-    block = np.zeros((1, 1, grid[0], total))
-    block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1
-    sites = np.arange(grid[1] * grid[2])
-    k = np.zeros(len(sites), np.int64)
-    return LinearMap((len(sites), len(sites)), sites, sites, k, block, exists=block > 0)
+    blocks, exists = regroup(m.blocks, 1), regroup(_exists(m), 1) > 0
+    columns = slice(offset, offset + blocks.shape[3])
+    shape = (*blocks.shape[:3], total)
+    wide, there = np.zeros(shape), np.zeros(shape, bool)
+    wide[..., columns], there[..., columns] = blocks, exists
+    return replace(m, weights=wide, factor=None, exists=_all_or_some(there))
 
 
 # operators with one input, whose map depends on the node and the input's grid alone
