@@ -1,8 +1,13 @@
 """What a network's file is, and how it converts: python -m eventsnn.inspect FILE [--arch NAME].
 
 Prints the kind of the file, the graph as a table, activations, parameters, preprocessing, and what
-a conversion gives. Exit status: 0, or 2 after one line for a file that cannot be read or a network
-that has no spiking form.
+a conversion gives.
+
+With --neuron NAME [--plugin FILE] in place of a file it tries whether a neuron model does as it
+declares, and prints which laws hold, and a small counterexample to each that does not.
+
+Exit status: 0; 1 for a model that does not do as it declares; 2 after one line for a file that
+cannot be read, a network that has no spiking form and a model that there is not.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
+from eventsnn.neurons import verify
+from eventsnn.plugins import load_plugins
 from eventsnn.readers import identify, load
 from eventsnn.views import tables
 
@@ -116,6 +123,19 @@ def _by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
+def _check_given(args: argparse.Namespace) -> None:
+    """Raises InputError unless there is one thing to tell of, and what belongs to it alone."""
+    things = [thing for thing in (args.file, args.neuron) if thing is not None]
+    if len(things) != 1:
+        found = " and ".join(things) or "neither"
+        raise InputError("python -m eventsnn.inspect", "FILE or --neuron", found)
+    if args.file is not None and args.plugin is not None:
+        raise InputError("--plugin", "--neuron beside it", "none", "leave it out")
+    for option, value in (("--arch", args.arch), ("--output", args.output)):
+        if args.neuron is not None and value is not None:
+            raise InputError(option, "FILE beside it", "none", "leave it out")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what `describe` says; returns the exit status. argv: None for this process's."""
     parser = argparse.ArgumentParser(
@@ -124,13 +144,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     words = "a network of any kind that eventsnn.run reads, or 'sample'"
-    parser.add_argument("file", metavar="FILE", help=words)
+    parser.add_argument("file", metavar="FILE", nargs="?", help=words)
     words = "the architecture of a file that holds weights only, as for eventsnn.run"
     parser.add_argument("--arch", help=words)
     words = "the name of the output that is meant, of a Keras or ONNX model with several"
     parser.add_argument("--output", help=words)
+    words = "a neuron model, as for eventsnn.run: is it what it declares?"
+    parser.add_argument("--neuron", help=words)
+    parser.add_argument("--plugin", help="files that register models, as for eventsnn.run")
     args = parser.parse_args(argv)
     try:
+        _check_given(args)
+        if args.neuron is not None:
+            load_plugins(args.plugin)
+            return 0 if verify(args.neuron, progress=True).holds else 1
         for line in describe(args.file, args.arch, args.output):
             print(printable(line), flush=True)
     except InputError as error:

@@ -28,6 +28,7 @@ from numba.core.sigutils import normalize_signature
 from eventsnn.exceptions import InputError
 from eventsnn.files import cache as care
 from eventsnn.interrupts import heeding
+from eventsnn.neurons.contract import why_refused
 
 INNER_OPTIONS: dict[str, Any] = {
     "_nrt": False,
@@ -39,19 +40,6 @@ INNER_OPTIONS: dict[str, Any] = {
 INNER: Any = {"nogil": True, "error_model": "numpy", **INNER_OPTIONS}
 CONFIG: Any = numba.config
 KERNELS = ("engine/**/*.py", "neurons/*.py")
-
-# how the lines of numba's messages begin that say what is wrong
-TOLD = (
-    "Untyped global name",
-    "Unknown attribute",
-    "No implementation of function",
-    "Cannot unify",
-    "Invalid use of",
-    "Use of unsupported",
-    "Unsupported",
-    "Undecided type",
-    "NameError",
-)
 
 
 class Kernel(Hashable, Protocol):
@@ -233,10 +221,8 @@ def _telling(dispatcher: Any, classes: tuple[type, ...]) -> Kernel:
             return compile_for_args(*arguments, **options)
         except NumbaError as error:
             names = " or ".join(repr(cls.__name__) for cls in classes)
-            lines = [line.strip(" >") for line in str(error).splitlines()]
-            told = [line for line in lines if line.startswith(TOLD)] or [lines[0]]
             expected, do = "functions that numba compiles", "put @numba.njit before what they call"
-            raise InputError(names, expected, told[-1], do) from None
+            raise InputError(names, expected, why_refused(error), do) from None
 
     dispatcher._compile_for_args = compile_or_tell
     return cast(Kernel, dispatcher)

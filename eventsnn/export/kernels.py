@@ -43,6 +43,7 @@ def convolution(m: LinearMap, source: Grid, target: Grid) -> Kernel | None:
 
     m: the map. source, target: the grids (C, H, W) that it joins.
     """
+    m = m.whole()
     at = np.divmod(m.p, source[2])
     to = np.divmod(m.r, target[2])
     sizes = source[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,6 +41,36 @@ class _Expression:
         return f"<_Expression of {', '.join(self.terms)} on {self.grid}>"
 
 
+@dataclass
+class _Row:
+    """Flat vectors one after the other, of which a Gemm needs no whole. parts: each flat."""
+
+    parts: list[_Expression]
+
+    def __repr__(self) -> str:
+        return f"<_Row of {len(self.parts)} vectors>"
+
+    def whole(self) -> _Expression:
+        """One flat vector, in ONNX's order."""
+        return _side_by_side([_flattened(part) for part in self.parts])
+
+    def through(self, node: Node) -> _Expression:
+        """The expression behind a Gemm: the sum of what each part brings."""
+        turned = bool(node.attrs.get("transB", 0))
+        weight = node.params["B"] if turned else node.params["B"].T
+        sizes = [math.prod(part.grid) for part in self.parts]
+        cut = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
+        brought = [
+            _through(part, linear.gemm_of(some, part.grid), (len(weight), 1, 1), True)
+            for part, some in zip(self.parts, cut)
+        ]
+        return _shifted(_sum(brought), node.params.get("C"))
+
+
+def _whole(x: _Expression | _Row) -> _Expression:
+    return x.whole() if isinstance(x, _Row) else x
+
+
 def connect(
     graph: Graph, thetas: Mapping[str, float | NDArray[Any]]
 ) -> tuple[tuple[Layer, ...], tuple[Projection, ...]]:
@@ -63,7 +94,7 @@ def connect(
             if not uses[name]:
                 del wiring.expressions[name]
     layers = wiring.layers
-    end = wiring.expressions[graph.output]
+    end = _whole(wiring.expressions[graph.output])
     # a map without taps: all windows of a convolution are on padding
     if not any(len(m.p) for m in end.terms.values()):
         expected = "an output that depends on the input"
@@ -89,17 +120,18 @@ class _Wiring:
         self.numbers = {graph.input: INPUT}
         self.layers: list[Layer] = []
         self.projections: list[tuple[int, int, LinearMap]] = []
-        self.expressions = {graph.input: _source(graph.input, graph.input_shape)}
+        start = _source(graph.input, graph.input_shape)
+        self.expressions: dict[str, _Expression | _Row] = {graph.input: start}
 
     def add(self, node: Node) -> None:
         """Adds a node: its expression, and its layer where it is an activation or a MaxPool."""
         inputs = [self.expressions[name] for name in node.inputs]
         if node.is_activation:
-            x = inputs[0]
+            x = _whole(inputs[0])
             self.add_layer(node.name, _by_site(self.thetas[node.name], x.grid), x, node)
             self.expressions[node.name] = _source(node.name, x.grid, x.flat)
         elif node.op == "MaxPool":
-            self._add_pool(node, inputs[0].grid)
+            self._add_pool(node, _whole(inputs[0]).grid)
         elif node.op in linear.LINEAR:
             self.expressions[node.name] = self._linear(node, inputs)
         else:
@@ -131,7 +163,7 @@ class _Wiring:
     def _layer(self, name: str) -> Layer:
         return self.layers[self.numbers[name]]
 
-    def _linear(self, node: Node, inputs: list[_Expression]) -> _Expression:
+    def _linear(self, node: Node, inputs: list[_Expression | _Row]) -> _Expression | _Row:
         """`_linear`, whose errors say in which node of which graph they are."""
         try:
             return _linear(node, inputs)
@@ -222,19 +254,31 @@ def _source(name: str, grid: Grid, flat: bool = False) -> _Expression:
     return _Expression({name: linear.identity(grid)}, nothing, grid, flat)
 
 
-def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
-    """What a linear node computes. inputs: the expressions of its inputs."""
-    x = inputs[0]
+def _linear(node: Node, given: list[_Expression | _Row]) -> _Expression | _Row:
+    """What a linear node computes. given: the expressions of its inputs."""
+    first = given[0]
     if node.op in ("Identity", "Dropout", "Softmax"):
-        return x
+        return first
+    if node.op == "Concat" and (isinstance(first, _Row) or first.flat):
+        rows = [each.parts if isinstance(each, _Row) else [each] for each in given]
+        return _Row([part for parts in rows for part in parts])
+    if isinstance(first, _Row) and node.op == "Flatten":
+        return first
+    if isinstance(first, _Row) and node.op == "Gemm":
+        return first.through(node)
+    inputs = [_whole(each) for each in given]
+    x = inputs[0]
     if node.op == "Flatten":
         return replace(x, flat=True)
     if node.op == "Index":  # numbers of values are the same in a map and in its vector
         channels, rows, columns = (len(node.attrs.get(key, [0])) for key in AXES)
         grid = (channels, rows, columns)
         return _through(x, index_map(node, x.grid, grid), grid, "rows" not in node.attrs)
-    if node.op in ("Add", "Concat"):
-        return _joined(node, inputs)
+    if node.op == "Concat":
+        return _side_by_side(inputs)
+    if node.op == "Add":
+        alike = len({each.grid for each in inputs}) == 1
+        return _sum(inputs if alike else [_flattened(each) for each in inputs])
     if node.op == "BatchNormalization":
         y = _through(x, linear.batch_normalization(node, x.grid, x.flat), x.grid, x.flat)
         beta = np.asarray(node.params["B"], np.float64)
@@ -249,22 +293,16 @@ def _linear(node: Node, inputs: list[_Expression]) -> _Expression:
     return _shifted(y, node.params.get("B")) if node.op == "Conv" else y
 
 
-def _joined(node: Node, inputs: list[_Expression]) -> _Expression:
-    """The sum of expressions (Add), or their channels one after the other (Concat).
-
-    Flat vectors of maps are brought into ONNX's order where the order matters.
-    """
-    concat = node.op == "Concat"
-    if len({x.grid for x in inputs}) > 1 or (concat and inputs[0].flat):
-        inputs = [_flattened(x) if x.flat else x for x in inputs]
-    if not concat:
-        return _sum(inputs)
+def _side_by_side(inputs: list[_Expression]) -> _Expression:
+    """The channels of expressions of one size, one after the other (Concat)."""
     total = sum(x.grid[0] for x in inputs)
     offset = 0
     parts = []
     for x in inputs:
-        step = linear.placing(x.grid, offset, total)
-        parts.append(_through(x, step, (total, *x.grid[1:]), x.flat))
+        terms = {source: linear.placed(m, offset, total) for source, m in x.terms.items()}
+        among = np.zeros((len(x.offset), total))
+        among[:, offset : offset + x.grid[0]] = x.offset
+        parts.append(_Expression(terms, among, (total, *x.grid[1:]), x.flat))
         offset += x.grid[0]
     return _sum(parts)
 

@@ -26,6 +26,7 @@ from eventsnn.ann.windows import Window, pool_signs
 from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
+AT_ONCE = 2**26  # bytes of blocks that are multiplied at once
 
 Grid = tuple[int, int, int]  # channels, height, width
 
@@ -39,6 +40,8 @@ class LinearMap:
     the blocks themselves where factor is None; else a network's own weights in float32. factor:
     what these are multiplied with, in float64, when the blocks are asked for. exists: bool [K, G,
     ci, co], where a block has synapses, of weight 0 too (semantics, section 11); None: everywhere.
+    at, total: the blocks reach the target's channels from `at` on, of `total` (0: they are all), as
+    those of one branch of a Concat do.
     Sites are counted row by row; channels are the last axis on both sides.
     """
 
@@ -49,6 +52,36 @@ class LinearMap:
     weights: NDArray[Any]
     factor: float | None = None
     exists: NDArray[np.bool_] | None = None
+    at: int = 0
+    total: int = 0
+
+    @property
+    def columns(self) -> slice:
+        """The target's channels that the blocks reach."""
+        return slice(self.at, self.at + self.weights.shape[1] * self.weights.shape[3])
+
+    def whole(self) -> LinearMap:
+        """The same map, whose blocks have all channels of the target."""
+        return self._within(0, self.channels[1])
+
+    def _within(self, first: int, end: int) -> LinearMap:
+        """The same map, whose blocks reach the target's channels from `first` to `end`."""
+        if self.columns == slice(first, end):
+            return self if self.at or end < self.channels[1] else replace(self, total=0)
+        blocks, exists = regroup(self.blocks, 1), regroup(_exists(self), 1) > 0
+        columns = slice(self.columns.start - first, self.columns.stop - first)
+        shape = (*blocks.shape[:3], end - first)
+        wide, there = np.zeros(shape), np.zeros(shape, bool)
+        wide[..., columns], there[..., columns] = blocks, exists
+        all_of_it = first == 0 and end == self.channels[1]
+        return replace(
+            self,
+            weights=wide,
+            factor=None,
+            exists=_all_or_some(there),
+            at=first,
+            total=0 if all_of_it else self.total,
+        )
 
     @property
     def blocks(self) -> NDArray[Any]:
@@ -86,7 +119,7 @@ class LinearMap:
     def channels(self) -> tuple[int, int]:
         """(source channels, target channels)."""
         _, groups, ci, co = self.weights.shape
-        return groups * ci, groups * co
+        return groups * ci, self.total or groups * co
 
     def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
         """What arrives at the targets, [N, target sites, target channels], in the blocks' dtype.
@@ -95,7 +128,8 @@ class LinearMap:
         """
         count, groups, ci, co = self.weights.shape
         dtype = self.weights.dtype if self.factor is None else np.float64
-        out = np.zeros((len(x), self.sites[1], groups * co), dtype)
+        whole = np.zeros((len(x), self.sites[1], self.channels[1]), dtype)
+        out = whole[..., self.columns]
         order = np.argsort(self.k, kind="stable")
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
@@ -108,7 +142,7 @@ class LinearMap:
                 out[:, r] += moved
             else:
                 np.add.at(out.swapaxes(0, 1), r, moved.swapaxes(0, 1))
-        return out
+        return whole
 
     def normalised(self, source: float | NDArray[Any], target: float | NDArray[Any]) -> LinearMap:
         """Each weight times its source's threshold, divided by its target's (DNISNM eq. 18).
@@ -138,10 +172,10 @@ class LinearMap:
         if isinstance(target, float):
             blocks /= target
         else:
-            reached = np.where(target, target, np.inf)[self.r[order]]
+            reached = np.where(target, target, np.inf)[self.r[order], self.columns]
             blocks /= reached.reshape(count, groups, 1, co)
         exists = None if self.exists is None else self.exists[self.k[order]]
-        return LinearMap(self.sites, self.p, self.r, k, blocks, exists=exists)
+        return replace(self, k=k, weights=blocks, factor=None, exists=exists)
 
     def dense(self) -> NDArray[Any]:
         """The whole matrix, float64 [source neurons, target neurons], neurons site by site."""
@@ -150,7 +184,7 @@ class LinearMap:
         matrix = np.zeros((sources, c, targets, d))
         full = regroup(self.blocks, 1)[:, 0]
         for p, r, k in zip(self.p, self.r, self.k):
-            matrix[p, :, r, :] = full[k]
+            matrix[p, :, r, self.columns] = full[k]
         return matrix.reshape(sources * c, targets * d)
 
 
@@ -214,6 +248,8 @@ def compose(first: LinearMap, then: LinearMap) -> LinearMap:
 
     Raises InputError where they would have more than 2^26 pairs of taps.
     """
+    if first.total or then.total:
+        return _composed_parts(first, then)
     if _is_identity(first):
         return then
     starts = np.searchsorted(first.r, np.arange(first.sites[1] + 1))
@@ -235,6 +271,28 @@ def compose(first: LinearMap, then: LinearMap) -> LinearMap:
     sites = (first.sites[0], then.sites[1])
     exists = _paths(first, then, i, j)
     return make_map(sites, first.p[a], then.r[b], pair.reshape(-1), blocks, exists)
+
+
+def _composed_parts(first: LinearMap, then: LinearMap) -> LinearMap:
+    """`compose` where one of both reaches some of its target's channels only."""
+    at, total = then.at, then.total
+    then = replace(then, at=0, total=0)
+    if first.total:
+        if then.weights.shape[1] == 1:
+            then = _cut(then, 2, first.columns)
+        elif then.weights.shape[2:] == (1, 1):  # a scaling leaves channels where they are
+            then, at, total = _cut(then, 1, first.columns), first.at, first.total
+        else:
+            first = first.whole()
+        first = replace(first, at=0, total=0)
+    return replace(compose(first, then), at=at, total=total)
+
+
+def _cut(m: LinearMap, axis: int, which: slice) -> LinearMap:
+    """A map with some places of an axis of its blocks."""
+    places = (slice(None),) * axis + (which,)
+    exists = None if m.exists is None else _all_or_some(m.exists[places])
+    return replace(m, weights=m.weights[places], exists=exists)
 
 
 def _paths(
@@ -267,13 +325,27 @@ def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]
     ga = a.shape[1]
     gb = b.shape[1]
     if ga == gb:
-        return np.matmul(a[i], b[j])
+        return _multiplied(a, b, i, j)
     if a.shape[2:] == (1, 1):
         return a[i].reshape(len(i), gb, -1, 1) * b[j]
     if b.shape[2:] == (1, 1):
         return a[i] * b[j].reshape(len(i), ga, 1, -1)
     groups = int(np.gcd(ga, gb))
-    return np.matmul(regroup(a, groups)[i], regroup(b, groups)[j])
+    return _multiplied(regroup(a, groups), regroup(b, groups), i, j)
+
+
+def _multiplied(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]) -> NDArray[Any]:
+    """a[i] @ b[j] for each pair, without a copy of the blocks for each."""
+    kind = np.result_type(a, b)
+    products = np.empty((len(i), a.shape[1], a.shape[2], b.shape[3]), kind)
+    order = np.argsort(j, kind="stable")
+    bounds = np.searchsorted(j[order], np.arange(len(b) + 1))
+    at_once = max(1, AT_ONCE // (a[0].nbytes + products[:1].nbytes))
+    for k in np.flatnonzero(np.diff(bounds)):
+        for first in range(bounds[k], bounds[k + 1], at_once):
+            pairs = order[first : min(first + at_once, bounds[k + 1])]
+            products[pairs] = np.matmul(a[i[pairs]], b[k])
+    return products
 
 
 def add(maps: list[LinearMap]) -> LinearMap:
@@ -283,6 +355,9 @@ def add(maps: list[LinearMap]) -> LinearMap:
     """
     if len(maps) == 1:
         return maps[0]
+    if len({(m.at, m.columns.stop) for m in maps}) > 1:
+        first, end = min(m.at for m in maps), max(m.columns.stop for m in maps)
+        maps = [m._within(first, end) for m in maps]
     groups = int(reduce(np.gcd, (m.weights.shape[1] for m in maps)))
     blocks = [regroup(m.blocks, groups) for m in maps]
     exists = None
@@ -293,7 +368,8 @@ def add(maps: list[LinearMap]) -> LinearMap:
     r = np.concatenate([m.r for m in maps])
     k = np.concatenate([m.k + o for m, o in zip(maps, offsets)])
     total = make_map(maps[0].sites, p, r, k, np.concatenate(blocks), exists)
-    return total if total.exists is None else replace(total, exists=_all_or_some(total.exists))
+    exists = None if total.exists is None else _all_or_some(total.exists)
+    return replace(total, exists=exists, at=maps[0].at, total=maps[0].total)
 
 
 def _exists(m: LinearMap) -> NDArray[np.bool_]:
@@ -484,7 +560,14 @@ def gemm(node: Node, grid: Grid) -> LinearMap:
 
     node: the node. grid: (C, H, W) that was flattened.
     """
-    weight = node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T
+    return gemm_of(node.params["B"] if node.attrs.get("transB", 0) else node.params["B"].T, grid)
+
+
+def gemm_of(weight: NDArray[Any], grid: Grid) -> LinearMap:
+    """A matrix on a flattened grid.
+
+    weight: [outputs, C * H * W]. grid: (C, H, W) that was flattened.
+    """
     sites = np.arange(grid[1] * grid[2])
     blocks = weight.reshape(len(weight), grid[0], len(sites)).transpose(2, 1, 0)[:, None]
     return _of_graph((len(sites), 1), sites, np.zeros_like(sites), sites, blocks)
@@ -512,17 +595,13 @@ def flattening(grid: Grid) -> LinearMap:
     return make_map((sites, 1), at, np.zeros_like(at), at, blocks, blocks > 0)
 
 
-def placing(grid: Grid, offset: int, total: int) -> LinearMap:
-    """Puts the channels of a grid among those of others (Concat).
+def placed(m: LinearMap, offset: int, total: int) -> LinearMap:
+    """A map whose target's channels stand among others (Concat).
 
-    grid: (C, H, W) of the source. offset: the number that its first channel gets. total: how many
-    channels there are in all.
+    m: the map. offset: the number that its first channel gets. total: how many channels there are
+    in all.
     """
-    block = np.zeros((1, 1, grid[0], total))
-    block[0, 0, np.arange(grid[0]), offset + np.arange(grid[0])] = 1
-    sites = np.arange(grid[1] * grid[2])
-    k = np.zeros(len(sites), np.int64)
-    return LinearMap((len(sites), len(sites)), sites, sites, k, block, exists=block > 0)
+    return replace(m, at=offset + m.at, total=total)
 
 
 # operators with one input, whose map depends on the node and the input's grid alone

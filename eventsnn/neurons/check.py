@@ -96,7 +96,7 @@ def check_model(neuron: Any) -> None:
     """
     name = type(neuron).__name__
     where = f"neuron {name!r}"
-    _check_declarations(where, neuron)
+    check_declarations(where, neuron)
     exact = [value.item() if isinstance(value, np.generic) else value for value in neuron]
     trial = _Trial(where, type(neuron)(*exact))
     try:
@@ -108,8 +108,11 @@ def check_model(neuron: Any) -> None:
         raise InputError(where, "functions that can be called", found, SEE) from error
 
 
-def _check_declarations(where: str, neuron: Any) -> None:
-    """Raises InputError for declarations that contradict each other."""
+def check_declarations(where: str, neuron: Any) -> None:
+    """Raises InputError for declarations that contradict each other.
+
+    where: the model, for messages. neuron: the model in a simulation's numbers.
+    """
     own, dynamic = own_states(neuron), is_dynamic(type(neuron))
     leak = tuple(float(x) for x in neuron.decay()) if hasattr(neuron, "decay") else ()
     if leak and len(leak) != 1 + len(own):

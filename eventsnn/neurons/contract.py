@@ -62,6 +62,18 @@ NEEDS = {
     "confluent": "comes to the same counts in every order",
     "holds": "changes at arrivals and spikes only",
 }
+# how a line begins in which numba says what it does not compile
+TOLD = (
+    "Untyped global name",
+    "Unknown attribute",
+    "No implementation of function",
+    "Cannot unify",
+    "Invalid use of",
+    "Use of unsupported",
+    "Unsupported",
+    "Undecided type",
+    "NameError",
+)
 DYNAMIC = ("decay", "own", "charge", "when")
 
 
@@ -226,6 +238,12 @@ def check_declared(neuron: Any, study: str, *needs: str) -> None:
             expected = f"a neuron model that {NEEDS[need]}"
             found = f"{type(neuron).__name__}, which declares {need} = False"
             raise InputError(study, expected, found, "choose another model (semantics, section 13)")
+
+
+def why_refused(error: Exception) -> str:
+    """What numba says, in a line, of functions that it does not compile. error: that it raised."""
+    lines = [line.strip(" >") for line in str(error).splitlines()] or [type(error).__name__]
+    return ([line for line in lines if line.startswith(TOLD)] or [lines[0]])[-1]
 
 
 def own_states(neuron: Any) -> tuple[str, ...]:

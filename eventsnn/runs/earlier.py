@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS
 from eventsnn.inputs.made import differing, of_other_versions, refusal, stamps
-from eventsnn.runs.folder import FILES, Folder
+from eventsnn.runs.folder import FILES, Folder, leftovers
 from eventsnn.runs.results import Results, open_results
 from eventsnn.settings import HASHED, Settings
 
@@ -73,6 +74,25 @@ def finished(settings: Settings, name: str, versions: Record) -> Results | None:
         if [found.settings, found.summary.get("left_by")] == now and _whole(found, settings):
             return found
     return None
+
+
+def clear(found: Results) -> None:
+    """Removes what the run that left these results has not removed, as it was killed before that.
+
+    Another run's batches stay, and so does all that another process works on.
+    """
+    out = found.folder.resolve()
+    with suppress(InputError, OSError):
+        if leftovers(out):
+            with Folder(out) as folder:
+                clear_of(folder, _of_summary(found.summary))
+
+
+def clear_of(folder: Folder, now: Record) -> None:
+    """Removes the batches of a run whose results are there. now: its `record`."""
+    before = _begun(folder)
+    if before is not None and _same(before, now):
+        folder.forget()
 
 
 def checked(folder: Folder, settings: Settings, now: Record) -> tuple[Record, Results | None]:

@@ -267,6 +267,11 @@ class Folder:
         self.stage = "finished"
         self._remove()
 
+    def forget(self) -> None:
+        """Removes a run that is kept here, since its results stand in their place already."""
+        self.stage = "finished"
+        self._remove()
+
     def _discard_results(self) -> None:
         """Removes results that did not come to their place.
 
@@ -290,18 +295,28 @@ class Folder:
 
         Nothing in it is wanted any more, even where such a run is still at it.
         """
-        name = re.compile(rf"{re.escape(self.out.name)}\.removed-[0-9a-f]{{8}}")
         with suppress(OSError):
-            for path in self.out.parent.iterdir():
-                if name.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                    if all(WORKING.fullmatch(inside) for inside in os.listdir(path)):
-                        shutil.rmtree(path, ignore_errors=True)
+            for path in _removed(self.out):
+                if all(WORKING.fullmatch(inside) for inside in os.listdir(path)):
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _remove_made(self) -> None:
         """Removes the folders above that were made for this run and are empty."""
         for path in self.made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def leftovers(out: Path) -> bool:
+    """Whether there is what a run works in, or was removing. out: the place of its results."""
+    return out.with_name(out.name + ".partial").exists() or bool(_removed(out))
+
+
+def _removed(out: Path) -> list[Path]:
+    """The folders that a run was removing when it was killed. out: its results'."""
+    name = re.compile(rf"{re.escape(out.name)}\.removed-[0-9a-f]{{8}}")
+    found = [path for path in out.parent.iterdir() if name.fullmatch(path.name)]
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def _is_whole(path: Path, count: int) -> bool:

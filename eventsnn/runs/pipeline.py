@@ -56,6 +56,7 @@ def run(settings: Settings) -> dict[str, Any]:
     versions = {**made.versions(), "sources": hash_of_sources()}
     found = earlier.finished(settings, name, versions)
     if found is not None:
+        earlier.clear(found)
         return tell_again(found, settings, say)
     given = read_given(settings.thresholds_file)
     graph, images, notes = load_inputs(settings)
@@ -81,6 +82,7 @@ def run(settings: Settings) -> dict[str, Any]:
             say(f"note: {note}")
         identity, earlier_results = earlier.checked(folder, settings, identity)
         if earlier_results is not None:
+            earlier.clear_of(folder, identity)
             return tell_again(earlier_results, settings, say)
         network, calibration = convert_checked(graph, images, settings, say, given)
         simulation = prepare(network, pixels, settings, images)

@@ -278,8 +278,9 @@ class _Reach(NamedTuple):
             if p.source == INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 lowest, highest = (x.reshape(m.weights.shape[1], -1, 1) for x in self.pixel_range)
-                np.add.at(low, m.r, _sums(m, factor, lowest, highest)[m.k])
-                np.add.at(high, m.r, _sums(m, factor, highest, lowest)[m.k])
+                into = low[:, m.columns], high[:, m.columns]
+                np.add.at(into[0], m.r, _sums(m, factor, lowest, highest)[m.k])
+                np.add.at(into[1], m.r, _sums(m, factor, highest, lowest)[m.k])
         return low, high
 
     def _arrivals(
@@ -296,7 +297,7 @@ class _Reach(NamedTuple):
             if p.source != INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 times = self.most * self.worth if self.limits is None else self.limits[p.source]
-                np.add.at(up, m.r, times * _sums(m, factor, 1, 0)[m.k])
-                np.add.at(down, m.r, -times * _sums(m, factor, 0, 1)[m.k])
+                np.add.at(up[:, m.columns], m.r, times * _sums(m, factor, 1, 0)[m.k])
+                np.add.at(down[:, m.columns], m.r, -times * _sums(m, factor, 0, 1)[m.k])
                 np.add.at(fan_in, m.r, times * m.weights.shape[2])
         return up, down, fan_in

@@ -68,6 +68,7 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         target=np.array(targets, np.int64),
         ci=np.array([p.map.weights.shape[2] for p in projections], np.int64),
         co=np.array([p.map.weights.shape[3] for p in projections], np.int64),
+        at=np.array([p.map.at for p in projections], np.int64),
         tap_base=tap_base,
         first_tap=first_tap,
         tap_to=tap_to,
@@ -308,7 +309,7 @@ def _stretches(
             np.stack(
                 [
                     m.p[order][tap] * len(rows) + number,
-                    m.r[order][tap] * channels + part[:, 0],
+                    m.r[order][tap] * channels + m.at + part[:, 0],
                     block[tap] * co + part[:, 0],
                     part[:, 1] - part[:, 0],
                 ]

@@ -669,7 +669,9 @@ def _add(p: Projection, blocks: NDArray[Any], x: NDArray[Any], out: NDArray[Any]
     """Adds to `out` [H * W, C] of the target what x [H * W, C] brings through these blocks."""
     _, _, ci, co = blocks.shape
     rows = p.map.k * blocks[0].size
-    add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, out)
+    into = np.ascontiguousarray(out[:, p.map.columns])
+    add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, into)
+    out[:, p.map.columns] = into
 
 
 def even_parts(total: NDArray[Any], count: int, finer: int = 0) -> NDArray[Any]:

@@ -6,7 +6,7 @@ What is certain follows from intervals of spike counts down to the readout (`int
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.arguments import Count, checked
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.exceptions import InputError, one_line
-from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
@@ -337,7 +336,7 @@ class _Readout:
                     "certify networks that classify",
                 )
             blocks = simulation.blocks(p).astype(np.float64)  # whole numbers below 2^53
-            whole = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, blocks)
+            whole = replace(p.map, weights=blocks, factor=None)
             self.weights[p.source] = whole.dense().astype(np.int64)
 
     def classes(

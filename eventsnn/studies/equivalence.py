@@ -6,6 +6,7 @@ It is what ST-BIF neurons come to once nothing fires any more (SpikeZIP Theorem 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,5 +114,5 @@ def _apply(taps: LinearMap, blocks: NDArray[Any], spikes: NDArray[np.int64]) -> 
     heaviest, most = (float(np.abs(values).max(initial=0)) for values in (blocks, spikes))
     bound = heaviest * most * blocks.shape[2] * np.bincount(taps.r).max()
     kind = np.float64 if bound < EXACT else np.int64
-    whole = LinearMap(taps.sites, taps.p, taps.r, taps.k, blocks.astype(kind))
+    whole = replace(taps, weights=blocks.astype(kind), factor=None)
     return whole(spikes.astype(kind)).astype(np.int64)

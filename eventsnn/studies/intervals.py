@@ -281,7 +281,7 @@ def add(
     """
     n, (_, _, ci, co) = total.shape[0] * total.shape[1], blocks.shape
     above, below = (x.reshape(n, taps.sites[0], -1) for x in (up, down))
-    into = total.reshape(n, taps.sites[1], -1)
+    into = total.reshape(n, taps.sites[1], -1)[..., taps.columns]
     rows = taps.k * blocks[0].size
     add_end(taps.p, taps.r, rows, ci, co, blocks.reshape(-1), above, below, into)
 

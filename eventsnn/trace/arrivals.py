@@ -56,11 +56,16 @@ def _synapses(simulation: Simulation, number: int, p: Projection, neuron: int) -
     """What the projection p of this number brings to a neuron of its target layer."""
     _, _, ci, co = p.map.weights.shape
     site, channel = divmod(neuron, simulation.network.layers[p.target].grid[0])
-    group, output = divmod(channel, co)
+    shape = p.map.sites[0], p.map.channels[0]
+    if not p.map.columns.start <= channel < p.map.columns.stop:  # of another branch of a Concat
+        kind = simulation.arithmetic.dtype
+        return Incoming(
+            number, p.source, np.zeros(shape, kind).reshape(-1), np.zeros(shape, bool).reshape(-1)
+        )
+    group, output = divmod(channel - p.map.at, co)
     taps = slice(*np.searchsorted(p.map.r, [site, site + 1]))
     one_output = p.map.weights[p.map.k[taps], group, :, output][:, None, :, None]
     weights = simulation.blocks(replace(p, map=replace(p.map, weights=one_output)))[:, 0, :, 0]
-    shape = p.map.sites[0], p.map.channels[0]
     charge = np.zeros(shape, weights.dtype)
     reached = np.zeros(shape, bool)
     inputs = slice(group * ci, (group + 1) * ci)

@@ -116,3 +116,34 @@ def test_a_network_that_does_not_convert_is_shown_all_the_same(capsys, tmp_path)
     captured = said(capsys, tmp_path / "net.h5", status=2)
     assert "activations: 2 QCFS" in captured.out and "converts" not in captured.out
     assert "expected an activation or another MaxPool in front of it" in captured.err
+
+
+def test_a_neuron_model_is_tried(capsys, tmp_path):
+    """A model of one's own stands in a file that registers it, as for a run."""
+    example = Path(__file__).parents[2] / "examples" / "extend" / "model.py"
+    text = said(capsys, "--plugin", example, "--neuron", "eager").out
+    assert text.startswith("eager: all 9 laws hold (seed 0)\n")
+    wrong = tmp_path / "claims.py"
+    code = (
+        example.read_text()
+        .replace('"eager"', '"claims"')
+        .replace("confluent = False", "confluent = True")
+    )
+    wrong.write_text(code)
+    text = said(capsys, "--plugin", wrong, "--neuron", "claims", status=1).out
+    assert "confluent does not hold: neuron " in text
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ([], "expected FILE or --neuron, found neither"),
+        (["sample", "--neuron", "if"], "found sample and if"),
+        (["sample", "--plugin", "x.py"], "--plugin: expected --neuron beside it"),
+        (["--neuron", "if", "--arch", "vgg16"], "--arch: expected FILE beside it"),
+        (["--neuron", "lfi"], "lif"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(capsys, given, words):
+    error = said(capsys, *given, status=2).err
+    assert words in error and error.count("\n") == 1

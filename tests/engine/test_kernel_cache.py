@@ -374,3 +374,50 @@ def test_two_first_runs_at_once_leave_each_its_own_code(tmp_path, cache):
         assert (process.returncode, err) == (0, "")
     out, _ = start("c").communicate(timeout=120)
     assert (out == "1.25\n") is (cache == "ours"), out
+
+
+KERNEL = """
+import numba.core.event
+import numpy as np
+from eventsnn.engine import jit
+
+
+def double(x):
+    return x + x
+
+
+class Compiled(numba.core.event.Listener):
+    count = 0
+
+    def on_start(self, event):
+        self.count += 1
+
+    def on_end(self, event):
+        pass
+
+
+with numba.core.event.install_listener("numba:compile", Compiled()) as compiled:
+    assert jit.kernel(double)(3) == 6
+print(compiled.count)
+"""
+
+
+@pytest.mark.slow
+def test_processors_do_not_take_each_others_code(tmp_path):
+    """Neither of another name nor with other features, out of one folder."""
+    file = tmp_path / "kernel.py"
+    file.write_text(KERNEL)
+    paths = [str(Path(eventsnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    given = {**os.environ, care.VARIABLE: str(tmp_path / "cache")}
+    given["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    counts = []
+    for name, features in (("generic", ""), ("nehalem", ""), ("nehalem", "+sse4.2,+popcnt")) * 2:
+        names = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+        done = subprocess.run(
+            [sys.executable, str(file)], env={**given, **names}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        counts.append(int(done.stdout))
+    assert counts[:3] == [counts[0]] * 3 and counts[0] > 0
+    assert counts[3:] == [0, 0, 0]
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 3

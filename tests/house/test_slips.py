@@ -389,6 +389,12 @@ SLIPS = {
         (lambda: cost.costs(network(), [1.0, 0.0], ["a", "b"]), "operations"),
         (lambda: cost.costs(result(), [1.0, 0], [1.0, 0]), "network: expected a Network"),
     ],
+    "neurons.verify": [
+        (lambda: neurons.verify(network()), "neuron: expected one of if, "),
+        (lambda: neurons.verify("snmm"), "snm"),
+        (lambda: neurons.verify("if", networks=0), "networks: expected a whole number from 1"),
+        (lambda: neurons.verify("if", sed=3), "did you mean seed"),
+    ],
     "statistics.wilson": [
         (lambda: statistics.wilson(5, 3), "5 of 3"),
         (lambda: statistics.wilson("5", 10), "hits: expected a whole number.*'5'"),

@@ -2,6 +2,7 @@
 point, without tolerance.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -24,7 +25,6 @@ from eventsnn import convert
 from eventsnn.ann import forward as ann
 from eventsnn.engine.event import layout
 from eventsnn.network.connect import connect
-from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
@@ -408,10 +408,7 @@ def two_forms(network, image, members):
     drive, forms = [fractions(layer.bias.reshape(-1)) for layer in raw], ([], [])
     for p in projections:
         weights = p.map.dense().T
-        mask = (
-            LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, np.ones_like(p.map.blocks)).dense().T
-            > 0
-        )
+        mask = replace(p.map, weights=np.ones_like(p.map.blocks), factor=None).dense().T > 0
         if p.source == INPUT:
             drive[p.target] = drive[p.target] + fractions(weights) @ fractions(x)
             continue

@@ -3,6 +3,7 @@ naive counts, Theorem 1.
 """
 
 import importlib.util
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from support.worked import examples
 from eventsnn import InputError, convert
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.network.linear import LinearMap, pooled
+from eventsnn.network.linear import pooled
 from eventsnn.network.network import INPUT
 from eventsnn.studies import errors, setting
 from eventsnn.views.tables import text_table
@@ -320,8 +321,7 @@ def naive(network, pixels, levels, settings):
             if p.source != INPUT:
                 blocks = simulation.blocks(p).astype(np.float64)
                 total = total + (
-                    source[p.source]
-                    @ LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, blocks).dense()
+                    source[p.source] @ replace(p.map, weights=blocks, factor=None).dense()
                 ).astype(object)
         return total
 

@@ -1,10 +1,11 @@
 """The same network for the engines and for the naive twin."""
 
+from dataclasses import replace
+
 import numpy as np
 from support import twin
 from support.paths import paths
 
-from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
 
 
@@ -26,7 +27,7 @@ def twin_net(simulation):
     projections, inputs = [], []
     for p in network.projections:
         exact = simulation.blocks(p).astype(np.float64)
-        weights = LinearMap(p.map.sites, p.map.p, p.map.r, p.map.k, exact).dense().T
+        weights = replace(p.map, weights=exact, factor=None).dense().T
         if network.layers[p.target].pools:
             mask = weights > 0
         else:

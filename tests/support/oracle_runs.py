@@ -154,6 +154,8 @@ class Mine:
                 spikes = fired[step - 1]
                 heard = (spikes[at] * take(self.largest * w, cell.kind) for at, w in cell.inputs)
                 return bias + sum(heard)
+            if case.encoding == "constant" and step == 1:
+                return whole  # rounded once (section 3)
             rest = whole - bias if case.bias_once else whole
             if case.encoding == "even":
                 rest = self.numbers.part(rest, step, parts)

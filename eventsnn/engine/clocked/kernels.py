@@ -438,7 +438,7 @@ def run_block(
         for tap in range(
             net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
         ):
-            row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels
+            row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels + net.at[q]
             site = net.first_site[source] + net.tap_site[tap]
             first = begins[site, 0]
             for step in range(last):
