@@ -227,6 +227,11 @@ BUILT_IN = {
         _starting(b"version https://git-lfs"),
         do="fetch the file itself with git lfs pull",
     ),
+    "json": Reader(
+        "a JSON file",
+        lambda file: file.hdf5 is None and file.start.lstrip().startswith(b"{"),
+        do="it holds no weights: give the file with them, and this one as ⟦arch⟧",
+    ),
     "web-page": Reader(
         "a web page or XML",
         lambda file: file.hdf5 is None and file.start.lstrip().startswith(b"<"),

@@ -404,6 +404,7 @@ def tar(first):
         (tar(b"net/x"), ["a tar archive", "unpack it"]),
         (b"\x1f\x8b\x08rest", ["a compressed file", "gunzip"]),
         (b"\n <!DOCTYPE html>", ["a web page", "download the file itself"]),
+        (b'{"class_name": "Sequential"}', ["a JSON file", "this one as arch"]),
         (b"version https://git-lfs.github.com/spec/v1\n", ["git lfs pull"]),
         (b"", ["an empty file", "download or write it again"]),
         (b"\x80\x04}.", ["a Python pickle", "torch.save(net.state_dict(), 'net.pth')"]),

@@ -95,7 +95,7 @@ def test_other_epsilons_are_given(tmp_path):
             module.eps = 0.1
     torch.save(net.state_dict(), tmp_path / "net.pth")
     images = torch.randn(2, 3, 32, 32)
-    graph = load(tmp_path / "net.pth", "resnet20:eps=0.1,size=32")
+    graph = load(tmp_path / "net.pth", "resnet20:eps=0.1,size=32,pool=none")
     expected = net(images).numpy()
     assert np.abs(ann.predict(graph, images.numpy()) - expected).max() < 1e-5
     assert "note" not in graph.meta

@@ -13,6 +13,7 @@ class MobileNetV2(Layout):
 
     def build(self) -> int:
         """Makes the nodes; returns the images' height and width."""
+        self.notes.append("strides are torchvision's")
         self.relu = ("Clip", {"min": 0, "max": 6.0})
         self.layer("features.0.0", "features.0.1", "features.0.2", 2)
         number = 1

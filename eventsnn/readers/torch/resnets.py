@@ -46,6 +46,8 @@ class ResNet(Layout):
         if "conv1.weight" not in self.keys and "conv1.0.weight" not in self.keys:
             expected = f"a tensor 'conv1.0.weight' or 'conv1.weight', as {self.kind} has"
             raise InputError(self.name, expected, "none", self._instead("conv1.weight"))
+        if self.kind in DEEP:
+            self.notes.append("blocks have their stride in the 3x3 convolution, as torchvision's")
         size = self._stem(len(blocks))
         head = "fc" if "fc.weight" in self.keys else "linear"
         for stage, count in enumerate(blocks):
@@ -94,6 +96,11 @@ class ResNet(Layout):
             expected = "pool=none, pool=max or pool=average, which the file does not tell"
             raise InputError(
                 "⟦arch⟧", expected, self.arch, f"for example ⟦arch={self.kind}:pool=none⟧"
+            )
+        if "pool" not in self.options:
+            words = "no pool" if pool == "none" else f"one {pool} pool"
+            self.notes.append(
+                f"{words} is taken behind the first convolution (arch={self.kind}:pool=…)"
             )
         op = POOLS[pool]
         if op is not None:
