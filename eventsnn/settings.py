@@ -119,7 +119,7 @@ class Settings:
         "keras-mobilenet, or a .json file that Keras's model.to_json() gave; of a PyTorch state "
         "dict or safetensors: vgg11, vgg13, vgg16, vgg19 (also with _bn), resnet18 to resnet152, "
         "mobilenet_v2, with options L (levels of thresholds), pool, size, eps and from "
-        "(docs/howto/files.md), or a mapping file (.json)",
+        "(docs/guide/files.md), or a mapping file (.json)",
         "--net resnet20.h5 --arch resnet20:L=8",
         group="input",
     )

@@ -54,7 +54,7 @@ def load(
     arch: the architecture of a file that holds weights only. Keras: one of
         `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
         full Keras model is read as that architecture, with its preprocessing, too. PyTorch
-        and safetensors: NAME:OPTION=VALUE,… or a mapping file (.json); see docs/howto/files.md.
+        and safetensors: NAME:OPTION=VALUE,… or a mapping file (.json); see docs/guide/files.md.
     preprocessing: of raw pixels, in place of the file's: an `eventsnn.Preprocessing`, a dict with
         some of scale, mean, std and reverse (the channels: RGB and BGR), or torchvision's
         Normalize; None: what the file says, or else none.
