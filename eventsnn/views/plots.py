@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, NullLocator
 
 from eventsnn.arguments import checked
+from eventsnn.views.causes import causes
 from eventsnn.views.figures import BLUE, DPI, ORANGE, WIDTH, Picture, caption, save, shown
-from eventsnn.views.spikes import causes, feature_maps, raster
+from eventsnn.views.maps import feature_maps
+from eventsnn.views.raster import raster
 from eventsnn.views.tables import check_rows
 
 __all__ = [

@@ -6,7 +6,8 @@ import pytest
 import eventsnn
 from eventsnn import plots
 from eventsnn.exceptions import InputError
-from eventsnn.views import spikes as pictures
+from eventsnn.views import raster as rasters
+from eventsnn.views.causes import depths, descent
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_spikes_taken_back_have_marks_of_their_own(trace):
 
 
 def test_many_spikes_are_a_density_that_counts_them_all(trace, monkeypatch):
-    monkeypatch.setattr(pictures, "EVENTS", 100)
+    monkeypatch.setattr(rasters, "EVENTS", 100)
     figure = plots.raster(trace)
     mesh = figure.axes[0].collections[0]
     assert mesh.get_array().sum() == len(trace.spikes)
@@ -49,7 +50,7 @@ def test_many_spikes_are_a_density_that_counts_them_all(trace, monkeypatch):
 
 
 def test_depth_counts_causes_of_causes(trace):
-    depth = pictures.depths(trace)
+    depth = depths(trace)
     spikes = trace.spikes
     place = {seq: i for i, seq in enumerate(spikes["seq"])}
     for i in np.linspace(0, len(spikes) - 1, 50).astype(int):
@@ -61,8 +62,8 @@ def test_depth_counts_causes_of_causes(trace):
 
 
 def test_a_spikes_tree_is_what_it_caused_and_nothing_else(trace):
-    spike = int(trace.spikes["cause"][pictures.depths(trace).argmax()])
-    tree = pictures.descent(trace, spike)
+    spike = int(trace.spikes["cause"][depths(trace).argmax()])
+    tree = descent(trace, spike)
     inside = set(trace.spikes["seq"][tree.ahead].tolist()) | {spike}
     for i, (seq, cause) in enumerate(zip(trace.spikes["seq"], trace.spikes["cause"])):
         assert (cause in inside) == (i in set(tree.ahead.tolist())), seq
