@@ -45,12 +45,16 @@ T = TypeVar("T")
 
 # how to come by what only eventsnn makes, by the class's name
 MADE_BY = {
+    "Batch": "it is part of a result, and eventsnn.simulate returns one",
     "Graph": "eventsnn.load reads one, and load_torch makes one of a module",
     "Images": "eventsnn.load_images reads them",
+    "Layer": "it is one of a network's, and eventsnn.convert makes one",
     "Network": "eventsnn.convert makes one of a graph",
     "Observation": "eventsnn.microscope.observe makes one",
     "Prepared": "it is the simulation of a result, or an eventsnn.Simulation",
+    "Projection": "it is one of a network's, and eventsnn.convert makes one",
     "Result": "eventsnn.simulate returns one",
+    "Results": "eventsnn.open_results opens a run's folder",
     "Simulation": "it is the simulation of a result, or an eventsnn.Simulation",
     "Trace": "result.trace() records one, and eventsnn.trace.read_trace reads one",
 }
@@ -332,6 +336,8 @@ class _Checks:
     def _unbound(self, words: str, args: tuple[Any, ...]) -> OptionError:
         """What to say of arguments that are missing or too many. words: Python's own."""
         do = f"see help({self.where})"
+        made = MADE_BY.get(self.name.rpartition(".")[2])
+        do = f"{made}; {do}" if made else do
         if "'" not in words:
             every = list(self.signature.parameters.values())
             own = every[0].name in ("self", "_cls")  # which no caller gives

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.ann.tops import MANY, TOP, in_top
-from eventsnn.arguments import OWN, Count, checked, checked_by
-from eventsnn.data.accepting import GivenImages, GivenLabels, accept
+from eventsnn.arguments import OWN, Count, checked, checked_by, named_fields
+from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
 from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun
@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what draws is imported where it is used
 DOUBTED = 512  # images that the ANN is asked about, where the accuracy is in doubt
 
 
+@named_fields
 @dataclass
 class Result:
     """A run over N images, from `simulate`.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import linear
 
@@ -24,6 +25,7 @@ INPUT = -1
 Threshold = float | NDArray[np.float64]
 
 
+@named_fields
 @dataclass(frozen=True, repr=False)
 class Layer:
     """Neurons on a grid (C, H, W); neuron number = (y * W + x) * C + c.
@@ -93,6 +95,7 @@ class Layer:
         return (y * self.grid[2] + x) * self.grid[0] + c
 
 
+@named_fields
 @dataclass(frozen=True)
 class Projection:
     """All linear paths from one layer (or INPUT) to another.
@@ -108,6 +111,7 @@ class Projection:
     map: linear.LinearMap
 
 
+@named_fields
 @dataclass(frozen=True)
 class Network:
     """A spiking network, without time and arithmetic: `eventsnn.simulate` gives it both.

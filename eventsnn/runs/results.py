@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import checked, named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.files.reading import check_storage, child, open_hdf5, plain
 from eventsnn.runs.checks import check_run
@@ -44,6 +44,7 @@ COUNTS = (
 Row = dict[str, Any]
 
 
+@named_fields
 @dataclass(frozen=True, repr=False, eq=False)
 class Results:
     """What a run left in its folder, to read. `open_results` makes it; nothing is written.

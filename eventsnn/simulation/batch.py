@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import checked, named_fields
 from eventsnn.values import not_empty
 
 
+@named_fields
 @dataclass
 class Batch:
     """What N images give, image by image. T: steps, L: layers (the readout last).

@@ -44,6 +44,8 @@ MAX_STEPS = 2**16
 TICKS = 1024  # of a step, and those chosen are a multiple of them
 MOST_TICKS = 2**20
 NUMBER = (int, float, np.integer, np.floating, Fraction)
+# orders that deliver a spike at the tick at which it was fired
+AT_ONCE = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first")
 MOST_JITTER = 2**31 - 2  # ticks: what the kernel multiplies 32 random bits by
 
 Delays = float | dict[tuple[str, str], float] | Sequence[NDArray[Any]] | None
@@ -94,6 +96,9 @@ def _clocked(time: Time, seed: int) -> Order:
         expected = "no refractory period, window or delays (a step is all three)"
         do = "choose another order, such as fifo"
         raise InputError("order 'clocked'", expected, "some", do)
+    if time.max_events is not None:
+        found, do = named("order", "clocked"), "leave it out: there each neuron fires once a step"
+        raise InputError(named("max_events"), "another order", found, do)
     if not time.barrier:
         do = "leave it out: in clocked time nothing is under way when a step begins"
         found = named("order", "clocked")
@@ -417,6 +422,10 @@ class Time:
         if self.jitter != type(self).jitter and self.order != "jitter":
             do = f"for example {named('order', 'jitter')}"
             raise InputError("jitter", named("order", "jitter"), named("order", self.order), do)
+        if not self.barrier and self.order in AT_ONCE and self.delays is None and not self.window:
+            expected = f"{named('delays')}, {named('window')} or {named('order', 'jitter')}"
+            do = "leave it out: all arrives at once, so nothing is under way when a step begins"
+            raise InputError(named("barrier", False), expected, "none of these", do)
 
     def resolved(self) -> Time:
         """This time with a number of ticks, in which all lengths given are whole.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from eventsnn.arguments import Natural, checked
+from eventsnn.arguments import Natural, checked, named_fields
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import EventRun
 from eventsnn.exceptions import InputError
@@ -184,6 +184,7 @@ class NoSimulation:
         return f"<NoSimulation: {self.path} was read alone>"
 
 
+@named_fields
 @dataclass
 class Trace:
     """One image's run, event by event.

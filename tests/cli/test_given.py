@@ -244,3 +244,16 @@ def test_a_rule_that_fails_is_named_by_its_option(run, here):
     assert status == 2 and err.count("\n") == 1
     assert f"error: --thresholds 'broken': layer '{FIRST}': expected a threshold" in err
     assert "ZeroDivisionError" in err and not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--free-running"], "--free-running: expected --delay, --window or --order jitter"),
+        (["--order", "clocked", "--max-events", "9"], "--max-events: expected another order"),
+    ],
+)
+def test_options_of_time_without_effect_are_refused(capsys, given, words):
+    assert main(["--engine", "event", "--limit", "1", "--quiet", *given]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1

@@ -204,7 +204,7 @@ def test_tpp_tells_nothing_before_the_end():
     [
         ({"refractory": 1.0}, "no refractory period"),
         ({"window": 0.5}, "no refractory period and no window"),
-        ({"barrier": False}, "a barrier"),
+        ({"barrier": False, "delays": 0.5}, "a barrier"),
         ({"srp": 2}, "one stage"),
         ({"initial": 0.5}, r"v\(0\) = 0"),
     ],

@@ -147,6 +147,24 @@ def test_what_a_public_call_returns_has_a_class_with_a_name_and_words():
         assert all(inspect.getdoc(kind) for kind in kinds), word
 
 
+def classes():
+    """The classes of the facade that are no exceptions or warnings."""
+    things = {name: getattr(eventsnn, name) for name in eventsnn.__all__}
+    return [n for n, c in things.items() if isinstance(c, type) and not issubclass(c, Exception)]
+
+
+@pytest.mark.parametrize("name", classes())
+def test_a_class_made_of_nothing_or_of_too_much_says_so_in_a_line(name):
+    made = getattr(eventsnn, name)
+    for given, options in (((), {}), ((1,) * 40, {}), ((), {"nonsense": 1})):
+        try:
+            made(*given, **options)
+        except OptionError as error:
+            assert str(error).isprintable() and str(error).startswith(f"eventsnn.{name}: ")
+        else:
+            assert not given and not options
+
+
 def test_an_option_far_from_all_is_answered_with_help():
     with pytest.raises(OptionError, match=r"see help\(eventsnn.convert\)"):
         eventsnn.convert(eventsnn.load("sample"), zzz=1)

@@ -197,6 +197,14 @@ SLIPS = {
             lambda: run(engine="event", order="clocked", barrier=False),
             "barrier=False: expected another order, found order='clocked'",
         ),
+        (
+            lambda: run(engine="event", barrier=False, refractory=1),
+            "barrier=False: expected delays, window or order='jitter', found none of these",
+        ),
+        (
+            lambda: run(engine="event", order="clocked", max_events=9),
+            "max_events: expected another order, found order='clocked'",
+        ),
         (lambda: run(engine="event", delays=[1]), "delays: expected"),
         (lambda: run(engine="event", delays={"act": 1}), "delays: expected pairs of layers"),
         (lambda: run(engine="event", delays={("a", "b"): 1}), "delays: expected pairs of layers"),

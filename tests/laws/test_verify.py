@@ -17,7 +17,7 @@ from eventsnn.neurons.verifying.naive import run
 from eventsnn.neurons.verifying.small import Way, draw, draw_way
 from eventsnn.neurons.verifying.trying import quantum
 
-BUILT_IN = [*MODELS.own, "gn:1", "gn:7", "lif:0.3", "adaptive:beta=0.3,leak=0.5"]
+BUILT_IN = [*sorted(MODELS.own), "gn:1", "gn:7", "lif:0.3", "adaptive:beta=0.3,leak=0.5"]
 
 
 def made(neuron, small):

@@ -317,7 +317,7 @@ def test_tables_for_pandas_and_xarray():
         (dict(srp=2), "asynchronism: expected fixed point, without SRP"),
         (dict(arithmetic="float64"), "arithmetic float64"),
         (dict(engine="clocked"), "trace: expected engine 'event'"),
-        (dict(barrier=False), "barrier False"),
+        (dict(barrier=False, delays=0.5), "barrier False"),
         (dict(neuron="st-bif", encoding="constant"), "encoding='even'"),
         (dict(steps=0), "steps"),
         (dict(order="none"), "order"),

@@ -581,7 +581,7 @@ def test_what_is_refused():
         (dict(encoding="events"), "encoding"),
         (dict(engine="event", refractory=1.0), "refractory"),
         (dict(engine="event", window=0.5), "window"),
-        (dict(engine="event", barrier=False), "barrier"),
+        (dict(engine="event", barrier=False, delays=0.5), "barrier"),
         (dict(free=["nobody"]), "nobody"),
         (dict(keep=["nobody"]), "nobody"),
         (dict(fraction_bits=40), "fit 64 bits"),

@@ -472,7 +472,7 @@ def test_what_is_refused():
         (dict(arithmetic="float64"), "fixed"),
         (dict(encoding="events"), "encoding"),
         (dict(neuron="st-bif", encoding="constant"), "even"),
-        (dict(engine="event", barrier=False), "barrier"),
+        (dict(engine="event", barrier=False, delays=0.5), "barrier"),
         (dict(keep=["nobody"]), "nobody"),
     ):
         with pytest.raises(InputError, match=match):

@@ -149,6 +149,8 @@ def _time(rng, order, model):
         time["jitter"] = Fraction(int(rng.integers(1, 9)), 4)
     if order == "delays" or (order not in ("fifo", "jitter") and rng.integers(4) == 0):
         time["delays"] = str(rng.choice(["one", "by projection", "by neuron"]))
+    if not {"window", "jitter", "delays"} & set(time):
+        time["barrier"] = True  # without one nothing would be under way, so it is refused
     return time
 
 

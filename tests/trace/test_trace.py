@@ -380,7 +380,7 @@ OTHERS = [
     ({"srp": 2}, "srp 2 steps"),
     ({"encoding": "rate"}, "encoding rate"),
     ({"time": Time(order="random", refractory=1.0)}, "refractory steps 1.0"),
-    ({"time": Time(order="random", barrier=False)}, "barrier False"),
+    ({"time": Time(order="random", barrier=False, delays=0.5)}, "barrier False"),
     ({"time": Time(order="random", delays=0.5)}, "delays 0.5 steps"),
     ({"time": Time(order="random", ticks=1000)}, "ticks per step 1000"),
 ]
