@@ -289,12 +289,19 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
 
     Where a graph's input is a vector, (N, 1, 1), images of N pixels become vectors in the order H,
     W, C, as networks are trained on flattened images; so do vectors [n, N]. Where it is an image of
-    one channel, vectors of H W numbers become images, row by row. graph: the ANN. images: raw
-    pixels [n, C, H, W], or `Images`; what fits already, or cannot, stays as it is.
+    one channel, vectors of H W numbers become images, row by row. Where it is a signal (C, 1, L),
+    signals [n, C, L] or [n, L, C] get the height 1. graph: the ANN. images: raw pixels [n, C, H,
+    W], or `Images`; what fits already, or cannot, stays as it is.
     """
     pixels = getattr(images, "pixels", images)
     size, height, width = graph.input_shape
     given = tuple(getattr(pixels, "shape", ()))
+    if height == 1 < width and given[1:] != (size, height, width):
+        signals = _as_signals(pixels, size, width)
+        if signals is not None:
+            done = "signals of one axis are taken as images of height 1"
+            whole = isinstance(images, Images)
+            return (replace(images, pixels=signals) if whole else signals), done
     if size == 1 < height * width and given[1:] in ((height * width,), (height * width, 1, 1)):
         rows = pixels.reshape(len(pixels), 1, height, width)
         done = f"vectors of {height * width:,} numbers are taken as images of 1x{height}x{width},"
@@ -313,6 +320,18 @@ def as_vectors(graph: Graph, images: Any) -> tuple[Any, str]:
         done = f"images of {shape} are flattened in the order H, W, C: the network takes {size:,}"
         done += " numbers"
     return (replace(images, pixels=vectors) if isinstance(images, Images) else vectors), done
+
+
+def _as_signals(pixels: Any, channels: int, length: int) -> NDArray[Any] | None:
+    """Signals [n, C, L] or [n, L, C], or with an axis of size 1 behind n, as [n, C, 1, L]."""
+    given = tuple(getattr(pixels, "shape", ()))
+    shape = given[2:] if len(given) == 4 and given[1] == 1 else given[1:]
+    if shape == (channels, length):
+        return np.ascontiguousarray(pixels).reshape(len(pixels), channels, 1, length)
+    if shape == (length, channels):
+        last = np.asarray(pixels).reshape(len(pixels), length, channels)
+        return np.ascontiguousarray(last.transpose(0, 2, 1))[:, :, None]
+    return None
 
 
 @checked
