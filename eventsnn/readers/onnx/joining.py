@@ -181,7 +181,7 @@ def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> View:
     shapes = [x.dims if isinstance(x, View) else np.shape(x) for x in inputs]
     ndim = len(shapes[0])
     axis = int(attrs.get("axis", 1))
-    if not -ndim <= axis < ndim or axis % ndim == 0:
+    if not -ndim <= axis < ndim or (axis % ndim == 0 and r.batch != 1):
         return seen(
             r,
             b.refuse(

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import FAILURES, MAX_ARRAY, text_of, told
-from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.onnx.constants import FOLDED, Folder
 from eventsnn.readers.onnx.images import AnotherImage, Image, first_guess, sizes_of
@@ -28,6 +27,7 @@ from eventsnn.readers.onnx.moving import MOVING
 from eventsnn.readers.onnx.operators import OPERATORS
 from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, of_constants, quantize
 from eventsnn.readers.onnx.reading import Quantised, put, seen
+from eventsnn.readers.onnx.refusing import FIRST, WHOLE, never
 from eventsnn.readers.onnx.tensors import DAMAGED, Tensors
 from eventsnn.readers.views import View
 
@@ -250,7 +250,7 @@ class _Reader:
         self.outputs = len(node.output)
         self.ends = node.output[0] in self.lasting
         depends = not all(x is None or isinstance(x, np.ndarray) for x in inputs)
-        reason = _never(node.domain, op, depends)
+        reason = never(node.domain, op, depends)
         if reason:
             return [seen(self, self.builder.refuse(name, op, reason)) for _ in node.output]
         if any(isinstance(x, View) and self.builder.shapes[x.base] is None for x in inputs):
@@ -326,28 +326,6 @@ class _Reader:
         if isinstance(value, bytes):
             return value.decode("utf-8", "replace")
         return list(value) if hasattr(value, "__len__") and not isinstance(value, str) else value
-
-
-WHOLE = "of whole numbers; export the quantised network with QuantizeLinear and DequantizeLinear"
-FIRST = "its first input, and no other, has to depend on the image"
-OF_IMAGES = frozenset((*OPERATORS, *MOVING, *JOINING, "Shape", "QuantizeLinear"))
-
-
-def _never(domain: str, op: str, depends: bool) -> str:
-    """Why an operator is never read, whatever its attributes are; else "".
-
-    depends: whether one of its inputs depends on the image.
-    """
-    if domain in DOMAINS and op in CUSTOM:
-        return ""
-    if domain not in ("", "ai.onnx"):
-        return f"an operator of the domain {domain}"
-    if "Integer" in op or op.startswith(("QLinear", "DynamicQuantize")):
-        return WHOLE
-    if op in OF_IMAGES or op == "DequantizeLinear" or (not depends and op in (*FOLDED, "Constant")):
-        return ""
-    # of Erf exporters make Gelu
-    return why_not("Gelu" if op == "Erf" else op, "nothing here computes it")
 
 
 def _short(name: str) -> str:

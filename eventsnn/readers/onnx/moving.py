@@ -37,9 +37,9 @@ def _axis(attrs: dict[str, Any], default: int, ndim: int) -> int:
     return _axes([attrs.get("axis", default)], ndim)[0]
 
 
-def _expect_batch(axes: Sequence[int]) -> None:
-    """Raises ValueError where one of the axes is the batch's."""
-    if 0 in axes:
+def _expect_batch(r: Reader, axes: Sequence[int]) -> None:
+    """Raises ValueError where one of the axes is the batch's, unless the model fixes it at 1."""
+    if 0 in axes and r.batch != 1:
         raise ValueError("the axis of the batch (N, C, H, W) has to stay the first, whole")
 
 
@@ -48,7 +48,7 @@ def _flatten(r: Reader, attrs: dict[str, Any], x: View) -> Sequence[View]:
     axis += x.ndim if axis < 0 else 0
     if not 0 <= axis <= x.ndim:
         raise ValueError(f"axis {axis} of {x.ndim}")
-    _expect_batch([axis])
+    _expect_batch(r, [axis])
     return [x.reshape(math.prod(x.dims[:axis]), math.prod(x.dims[axis:]))]
 
 
@@ -76,7 +76,7 @@ def _squeeze(r: Reader, attrs: dict[str, Any], x: View, axes: Any = None) -> Seq
         gone = [axis for axis, n in enumerate(x.dims) if n == 1 and axis]
     else:
         gone = _axes(over, x.ndim)
-    _expect_batch(gone)
+    _expect_batch(r, gone)
     if any(x.dims[axis] != 1 for axis in gone):
         raise ValueError(f"axes {gone} of {list(x.dims)}")
     return [x.reshape(*(n for axis, n in enumerate(x.dims) if axis not in gone))]
@@ -85,7 +85,7 @@ def _squeeze(r: Reader, attrs: dict[str, Any], x: View, axes: Any = None) -> Seq
 def _unsqueeze(r: Reader, attrs: dict[str, Any], x: View, axes: Any = None) -> Sequence[View]:
     over = _listed(attrs["axes"] if axes is None else axes)
     new = _axes(over, x.ndim + len(over))
-    _expect_batch(new)
+    _expect_batch(r, new)
     sizes = list(x.dims)
     for axis in sorted(new):
         sizes.insert(axis, 1)
@@ -95,7 +95,7 @@ def _unsqueeze(r: Reader, attrs: dict[str, Any], x: View, axes: Any = None) -> S
 def _transpose(r: Reader, attrs: dict[str, Any], x: View) -> Sequence[View]:
     order = attrs.get("perm", range(x.ndim)[::-1])
     axes = _axes(order, x.ndim)
-    _expect_batch(axes[1:])
+    _expect_batch(r, axes[1:])
     return [turned(x, axes)]
 
 
@@ -118,7 +118,7 @@ def _slice(
     index = x.index
     for axis, start, end, step in zip(which, first, last, stride):
         size = index.shape[axis]
-        _expect_batch([axis] if (start, step) != (0, 1) or 0 <= end < 2**31 - 1 else [])
+        _expect_batch(r, [axis] if (start, step) != (0, 1) or 0 <= end < 2**31 - 1 else [])
         start += size if start < 0 else 0
         end += size if end < 0 else 0
         backwards = step < 0
@@ -135,7 +135,7 @@ def _gather(r: Reader, attrs: dict[str, Any], x: View, which: Any) -> Sequence[V
         raise ValueError(f"indices of {which.dtype} from {which.min(initial=0)} on")
     if which.size and which.max() >= size:
         raise ValueError(f"index {which.max()} of {size}")
-    _expect_batch([axis])
+    _expect_batch(r, [axis])
     expect_room((x.size // size, which.size))
     return [View(x.base, x.index.take(which, axis))]
 
@@ -143,7 +143,7 @@ def _gather(r: Reader, attrs: dict[str, Any], x: View, which: Any) -> Sequence[V
 def _split(r: Reader, attrs: dict[str, Any], x: View, sizes: Any = None) -> Sequence[View]:
     axis = _axis(attrs, 0, x.ndim)
     total = x.dims[axis]
-    _expect_batch([axis])
+    _expect_batch(r, [axis])
     given = attrs.get("split") if sizes is None else sizes
     if given is None:
         count = attrs.get("num_outputs", r.outputs)
@@ -160,7 +160,7 @@ def _split(r: Reader, attrs: dict[str, Any], x: View, sizes: Any = None) -> Sequ
 def _expand(r: Reader, attrs: dict[str, Any], x: View, shape: Any) -> Sequence[View]:
     wanted = np.broadcast_shapes(x.dims, tuple(_listed(shape)))
     expect_room(wanted)
-    _expect_batch([] if len(wanted) == x.ndim and wanted[0] == 1 else [0])
+    _expect_batch(r, [] if len(wanted) == x.ndim and wanted[0] == 1 else [0])
     return [broadcast(x, wanted)]
 
 
