@@ -15,7 +15,7 @@ from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.ann.tops import MANY, TOP, in_top
 from eventsnn.arguments import OWN, Count, checked, checked_by, named_fields
-from eventsnn.data.accepting import Accepted, GivenImages, GivenLabels, accept, labels_in
+from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.engine.event.driver import EventRun

@@ -59,10 +59,10 @@ def index_lists(index: NDArray[np.int64]) -> dict[str, list[int]] | None:
     """
     if index.ndim == 1:
         return {"channels": index.tolist()}
-    there = np.argwhere(index >= 0)
-    if not len(there):
+    first = int((index >= 0).argmax())
+    c, y, x = np.unravel_index(first, index.shape)
+    if index[c, y, x] < 0:
         return {key: [ABSENT] * n for key, n in zip(AXES, index.shape)}
-    c, y, x = there[0]
     lines = [index[:, y, x].copy(), index[c, :, x].copy(), index[c, y, :].copy()]
     for line in lines[1:]:
         least = line[line >= 0].min()

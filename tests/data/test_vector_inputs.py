@@ -82,3 +82,16 @@ def test_vectors_become_images_of_one_channel_and_no_others(shape):
         check_images(graph, vectors)
     with pytest.raises(InputError, match="of the size the network was trained on"):
         check_images(graph_on((1, 5, 5)), vectors)
+
+
+@pytest.mark.parametrize("last", (False, True))
+@pytest.mark.parametrize("from_file", (False, True))
+def test_signals_of_one_axis_get_the_height_1(last, from_file, tmp_path):
+    signals = np.arange(5 * 2 * 9, dtype=np.float32).reshape(5, 2, 9)
+    given = np.moveaxis(signals, 1, 2) if last else signals
+    if from_file:
+        np.save(tmp_path / "x.npy", given)
+        given = load_images(tmp_path / "x.npy")
+    fitted, done = as_vectors(graph_on((2, 1, 9)), given)
+    pixels = fitted.pixels if from_file else fitted
+    assert np.array_equal(pixels, signals[:, :, None]) and ("last" in done) == last

@@ -1,6 +1,7 @@
 """ONNX models in several files, of old opsets, and with several outputs."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -216,3 +217,36 @@ def test_a_shape_that_is_computed_is_read(tmp_path):
         t=ints(2, 6, 6),
     )
     assert [node.op for node in read(made, tmp_path).nodes] == ["Flatten"]
+
+
+def test_a_large_map_in_order_takes_no_room_and_one_that_moves_is_refused(tmp_path):
+    shape = "N, 3, 4096, 4096"
+    tracemalloc.start()
+    graph = read(model("r = Relu(x) f = Flatten(r) y = Identity(f)", shape=shape), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [node.op for node in graph.nodes] == ["Relu", "Flatten"] and peak < 2**22
+    text = "r = Relu(x) t = Transpose<perm=[0,1,3,2]>(r) y = Relu(t)"
+    refused(model(text, shape=shape), tmp_path, "Transpose (t)", "values that move")
+
+
+def test_many_large_moves_are_refused(tmp_path):
+    steps = " ".join(f"a{i + 1} = Transpose<perm=[0,1,3,2]>(a{i})" for i in range(200))
+    text = f"a0 = Transpose<perm=[0,1,3,2]>(x) {steps} y = Relu(a200)"
+    refused(model(text, shape="N, 2, 2048, 2048"), tmp_path, "in all its operators")
+
+
+def test_a_value_that_is_joined_with_itself_again_and_again_is_looked_at_once(tmp_path):
+    steps = " ".join(
+        f"m{i} = MaxPool<kernel_shape=[1,1]>(a{i}) n{i} = MaxPool<kernel_shape=[1,1]>(a{i}) "
+        f"b{i} = Add(m{i}, n{i}) a{i + 1} = Relu(b{i})"
+        for i in range(2)
+    )
+    deep = " ".join(
+        f"p{i} = AveragePool<kernel_shape=[1,1]>(c{i}) c{i + 1} = Add(p{i}, c{i})"
+        for i in range(60)
+    )
+    quant = "q = QuantizeLinear(c60, s, z) y = DequantizeLinear(q, s, z)"
+    text = f"a0 = Relu(x) {steps} c0 = Relu(a2) {deep} {quant}"
+    graph = read(model(text, 19, s=np.float32(1), z=np.int8(0)), tmp_path)
+    assert graph.nodes[-1].op == "QuantRelu"

@@ -97,3 +97,21 @@ def test_what_leaves_the_largest_the_largest_is_left_out_at_the_output(op, note,
 )
 def test_moves_that_cannot_be_are_refused(text, arrays, found, tmp_path):
     refused(model(text, **arrays), tmp_path, found)
+
+
+def test_a_shuffle_that_mixes_the_batch_is_read_where_the_batch_is_fixed(tmp_path):
+    """As older exporters write ShuffleNet's."""
+    text = (
+        "c = Conv(x, k) r = Relu(c) a = Reshape(r, s) b = Transpose<perm=[1,0,2]>(a) "
+        "d = Reshape(b, t) e = Gather<axis=0>(d, one) f = Gather<axis=0>(d, zero) "
+        "g = Concat<axis=1>(e, f) y = Relu(g)"
+    )
+    arrays = {"k": some(8, 2, 3, 3), "s": ints(4, 2, 16), "t": ints(2, -1, 4, 4, 4)}
+    arrays |= {"one": ints(1).reshape(()), "zero": ints(0).reshape(())}
+    made = model(text, 17, "1, 2, 6, 6", **arrays)
+    graph = read(made, tmp_path)
+    x = some(1, 2, 6, 6)
+    expected = ReferenceEvaluator(made).run(None, {"x": x})[0]
+    found = ann.forward(graph, x)[graph.output]
+    assert np.abs(found - expected).max() < ROUNDING * np.abs(expected).max()
+    refused(model(text, 17, "N, 2, 6, 6", **arrays), tmp_path, "the axis of the batch")

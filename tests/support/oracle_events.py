@@ -168,12 +168,15 @@ class Events(Run):
     def _parcels(self, cell, sign, number):
         """(key, target layer, synapses) of each part of a spike that is delivered on its own."""
         order = self.time.order
+        # an event for each projection of the layer, also where this neuron has no synapse in it
+        cells = self.net.layers[cell.layer]
+        layers = sorted({synapse.post.layer for one in cells for synapse in one.synapses})
         if order in HALVES:
-            parcels = {}
+            parcels = {(layer, waits): [] for layer in layers for waits in (False, True)}
             for synapse in cell.synapses:
                 inhibits = synapse.weight * sign < 0
                 waits = inhibits == (order == "excitatory_first")
-                parcels.setdefault((synapse.post.layer, waits), []).append(synapse)
+                parcels[synapse.post.layer, waits].append(synapse)
             return [((*key, number), key[0], parcels[key]) for key in sorted(parcels)]
         key = (number,)
         if order == "lifo":
@@ -184,7 +187,6 @@ class Events(Run):
             key = (self.time.ranks(number),)
         if not self.time.split:
             return [(key, None, cell.synapses)]
-        layers = sorted({synapse.post.layer for synapse in cell.synapses})
         return [
             (key, layer, [s for s in cell.synapses if s.post.layer == layer]) for layer in layers
         ]

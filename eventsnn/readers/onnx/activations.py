@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Output
-from eventsnn.readers.onnx.reading import Reader, by_base, each, put, seen
+from eventsnn.readers.onnx.reading import Reader, by_base, by_channel, each, expect_room, put, seen
 from eventsnn.readers.views import View, is_whole, place, view
 
 INSIDE = "only at the output can it be left out"
@@ -49,7 +49,7 @@ def _behind_relu(r: Reader, x: View) -> View | None:
     node = r.builder.nodes[-1] if r.builder.nodes else None
     if node is None or node.name != x.base or node.op != "Relu":
         return None
-    return View(Output(node.inputs[0]), x.index)
+    return x.on(Output(node.inputs[0]))
 
 
 def _relu(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
@@ -65,14 +65,20 @@ def _leaky(op: str) -> Callable[..., View]:
         given: Any = {"LeakyRelu": attrs.get("alpha", 0.01), "Abs": -1.0, "PRelu": slope}[op]
         slopes = np.asarray(given)
         if r.opset < 7 and slopes.ndim == 1:  # of channels
-            slopes = slopes.reshape(-1, *(1,) * (x.index.ndim - 2))
+            slopes = slopes.reshape(-1, *(1,) * (x.ndim - 2))
         if slopes.size == 1:
             return each(r, name, x, lambda out: r.builder.leaky(name, out, float(slopes.item())))
         if not is_whole(r.builder, x):
             placed = put(r, f"{name}.in", x)
             if r.builder.shapes[placed] is None:
                 return seen(r, placed)
-            x = View(placed, view(r.builder, placed).index.reshape(x.index.shape))
+            x = view(r.builder, placed).reshape(*x.dims)
+        own = r.builder.shape(x.base)
+        channels = by_channel(own, x, slopes)
+        if channels is not None:
+            spread = channels.reshape(-1, *(1,) * (len(own) - 1))
+            return each(r, name, x, lambda out: r.builder.leaky(name, out, spread))
+        expect_room(x.dims)
         by_value = by_base(r.builder.shape(x.base), x, slopes).reshape(-1)
         return each(r, name, x, lambda out: _with_slopes(r, name, out, by_value))
 
@@ -90,7 +96,7 @@ def _with_slopes(r: Reader, name: str, x: Output, slopes: NDArray[Any]) -> Outpu
     bent = b.leaky(f"{name}.bent", flat, slopes)
     if b.shapes[bent] is None:
         return bent
-    return place(b, name, View(bent, view(b, x).index))
+    return place(b, name, view(b, x).on(bent))
 
 
 def _hard_sigmoid(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
@@ -123,7 +129,7 @@ def _limit(op: str) -> Callable[..., View]:
 
 
 def _softmax(r: Reader, name: str, attrs: dict[str, Any], x: View) -> View:
-    if r.opset < 13 and x.index.ndim > 2:
+    if r.opset < 13 and x.ndim > 2:
         reason = "of a map, which opset 12 and before flatten"
         return seen(r, r.builder.refuse(name, "Softmax", reason))
     axis = attrs.get("axis", -1 if r.opset >= 13 else 1)

@@ -5,7 +5,7 @@ As in `operators`; arrays may be any of the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from eventsnn.readers import bends
 from eventsnn.readers.building import Output, as_float, line_of
-from eventsnn.readers.onnx.reading import Reader, by_base, put, seen
+from eventsnn.readers.onnx.reading import (
+    Reader,
+    broadcast,
+    by_base,
+    by_channel,
+    expect_room,
+    put,
+    seen,
+    turned,
+)
 from eventsnn.readers.views import View, across, axes_of, is_whole, place, view, zeros
 
 
@@ -44,13 +53,13 @@ def _arithmetic(op: str) -> Callable[..., View]:
 
 def _along(attrs: dict[str, Any], x: Any, y: Any) -> Any:
     """The second input with axes behind it, as `axis` says where it stands among the first's."""
-    ndim = x.index.ndim if isinstance(x, View) else np.ndim(x)
-    own = y.index.ndim if isinstance(y, View) else np.ndim(y)
+    ndim = x.ndim if isinstance(x, View) else np.ndim(x)
+    own = y.ndim if isinstance(y, View) else np.ndim(y)
     if not attrs.get("broadcast") or "axis" not in attrs or own == ndim:
         return y
     more = (1,) * (ndim - int(attrs["axis"]) % ndim - own)
     if isinstance(y, View):
-        return View(y.base, y.index.reshape(*y.index.shape, *more))
+        return y.reshape(*y.dims, *more)
     return y.reshape(*y.shape, *more)
 
 
@@ -59,11 +68,11 @@ def _with_bias(r: Reader, x: View, constant: NDArray[Any], op: str) -> View | No
     last = r.builder.nodes[-1] if r.builder.nodes else None
     if op != "Add" or last is None or last.name != x.base or last.op != "Gemm":
         return None
-    if "C" in last.params or r.uses[str(x.base)] != 1 or x.index.ndim != 2:
+    if "C" in last.params or r.uses[str(x.base)] != 1 or x.ndim != 2:
         return None
-    if not np.array_equal(x.index[0], np.arange(x.index.size)):
+    if x.order is not None:
         return None
-    bias = np.broadcast_to(as_float(constant), (1, x.index.size))
+    bias = np.broadcast_to(as_float(constant), (1, x.size))
     last.params["C"] = bias.reshape(-1).copy()
     return x
 
@@ -78,39 +87,44 @@ def line(r: Reader, name: str, op: str, x: View, scale: Any, shift: Any) -> View
     scale, shift = as_float(scale), as_float(shift)
     scale = scale.reshape(()) if scale.size == 1 else scale
     shift = shift.reshape(()) if shift.size == 1 else shift
-    shape = np.broadcast_shapes(x.index.shape, scale.shape, shift.shape)
+    shape = np.broadcast_shapes(x.dims, scale.shape, shift.shape)
     if len(shape) > 1 and shape[0] != 1:
         return seen(r, b.refuse(name, op, "a constant for each image"))
-    if int(np.prod(shape, dtype=object)) > 2**26:
-        return seen(r, b.refuse(name, op, f"of {list(shape)} values"))
-    x = View(x.base, np.broadcast_to(x.index, shape))
+    if shape != x.dims:
+        expect_room(shape)
+        x = broadcast(x, shape)
     if not is_whole(b, x):
         placed = put(r, f"{name}.in", x)
         if b.shapes[placed] is None:
             return seen(r, placed)
-        x = View(placed, view(b, placed).index.reshape(x.index.shape))
-    numbers = [by_base(b.shape(x.base), x, values) for values in (scale, shift)]
-    out = _scaled(r, name, x.base, *numbers)
+        x = view(b, placed).reshape(*x.dims)
+    own = b.shape(x.base)
+    numbers = [by_channel(own, x, values) for values in (scale, shift)]
+    if numbers[0] is not None and numbers[1] is not None:
+        out = bends.line(b.add, name, x.base, own[0], numbers[0], numbers[1])
+    else:
+        expect_room(x.dims)
+        out = _scaled(r, name, x.base, *(by_base(own, x, values) for values in (scale, shift)))
     if b.shapes[out] is None:
         return seen(r, out)
     r.pass_on(x, out)
-    return View(out, x.index)
+    return x.on(out)
 
 
 def _scaled(r: Reader, name: str, x: Output, scale: NDArray[Any], shift: NDArray[Any]) -> Output:
     """A BatchNormalization of mean 0 and variance 1, of channels or of a vector's values."""
     b = r.builder
     shape = b.shape(x)
-    by_channel = [values.reshape(shape[0], -1) for values in (scale, shift)]
-    if all((values == values[:, :1]).all() or values.shape[1] == 1 for values in by_channel):
-        return bends.line(b.add, name, x, shape[0], *(values[:, 0] for values in by_channel))
+    rows = [values.reshape(shape[0], -1) for values in (scale, shift)]
+    if all((values == values[:, :1]).all() for values in rows):
+        return bends.line(b.add, name, x, shape[0], *(values[:, 0] for values in rows))
     flat = b.add(f"{name}.flat", "Flatten", [x])
     if b.shapes[flat] is None:
         return flat
     out = bends.line(b.add, f"{name}.line", flat, scale.size, scale.reshape(-1), shift.reshape(-1))
     if b.shapes[out] is None:
         return out
-    return place(b, name, View(out, view(b, x).index))
+    return place(b, name, view(b, x).on(out))
 
 
 def _added(r: Reader, name: str, *terms: View) -> View:
@@ -118,10 +132,10 @@ def _added(r: Reader, name: str, *terms: View) -> View:
     b = r.builder
     if any(b.shapes[x.base] is None for x in terms):
         return seen(r, b.unknown(name))
-    shape = np.broadcast_shapes(*(x.index.shape for x in terms))
-    if int(np.prod(shape, dtype=object)) > 2**26:
-        return seen(r, b.refuse(name, "Add", f"of {list(shape)} values"))
-    terms = tuple(View(x.base, np.broadcast_to(x.index, shape)) for x in terms)
+    shape = np.broadcast_shapes(*(x.dims for x in terms))
+    if any(x.dims != shape for x in terms):
+        expect_room(shape)
+    terms = tuple(broadcast(x, shape) for x in terms)
     whole = next((x for x in terms if is_whole(b, x)), None)
     if whole is not None:  # the others go where its output has its values
         rest = [x.base if x is whole else None for x in terms]
@@ -133,7 +147,7 @@ def _added(r: Reader, name: str, *terms: View) -> View:
     out = b.add(name, "Add", parts)
     if b.shapes[out] is None:
         return seen(r, out)
-    return View(out, view(b, out).index.reshape(shape) if whole is None else whole.index)
+    return view(b, out).reshape(*shape) if whole is None else whole.on(out)
 
 
 def _sum(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> View:
@@ -164,10 +178,10 @@ def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> View:
     views = [x for x in inputs if isinstance(x, View)]
     if any(not isinstance(x, View) and np.any(x) for x in inputs):
         return seen(r, b.refuse(name, "Concat", "with a constant other than zeros"))
-    indices = [x.index if isinstance(x, View) else zeros(np.shape(x)) for x in inputs]
-    ndim = indices[0].ndim
+    shapes = [x.dims if isinstance(x, View) else np.shape(x) for x in inputs]
+    ndim = len(shapes[0])
     axis = int(attrs.get("axis", 1))
-    if not -ndim <= axis < ndim or axis % ndim == 0:
+    if not -ndim <= axis < ndim or (axis % ndim == 0 and r.batch != 1):
         return seen(
             r,
             b.refuse(
@@ -175,16 +189,16 @@ def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> View:
             ),
         )
     axis %= ndim
-    whole = np.concatenate(indices, axis)
+    dims = [sum(s[i] for s in shapes) if i == axis else n for i, n in enumerate(shapes[0])]
     if len({x.base for x in views}) == 1:
-        return View(views[0].base, whole)
+        return View(views[0].base, np.concatenate(indices_of(inputs), axis))
     orders = [axes_of(b, x) if isinstance(x, View) else None for x in inputs]
     order = orders[0]
     if order is not None and len(set(orders)) == 1 and order[axis] == 1:
         out = b.add(name, "Concat", [x.base for x in views], {"axis": 1})
         if b.shapes[out] is None:
             return seen(r, out)
-        return View(out, view(b, out).index.transpose(order))
+        return turned(view(b, out), order)
     if axis == 1 and len(views) == len(inputs):
         parts = [put(r, f"{name}.in", x) for x in views]
         if any(b.shapes[part] is None for part in parts):
@@ -192,8 +206,16 @@ def _concat(r: Reader, name: str, attrs: dict[str, Any], *inputs: Any) -> View:
         out = b.add(name, "Concat", parts, {"axis": 1})
         if b.shapes[out] is None:
             return seen(r, out)
-        return View(out, view(b, out).index.reshape(whole.shape))
-    return _added(r, name, *_spread(indices, inputs, axis))
+        return view(b, out).reshape(*dims)
+    return _added(r, name, *_spread(indices_of(inputs), inputs, axis))
+
+
+def indices_of(inputs: Sequence[Any]) -> list[NDArray[np.int64]]:
+    """The indices of views, and of constants, which are zeros.
+
+    inputs: of a Concat.
+    """
+    return [x.index if isinstance(x, View) else zeros(np.shape(x)) for x in inputs]
 
 
 def _spread(indices: list[NDArray[np.int64]], inputs: Any, axis: int) -> list[View]:

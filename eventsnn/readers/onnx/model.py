@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.graph import MAX_NODES, Graph, Preprocessing
+from eventsnn.ann.graph import MAX_NODES, Graph, Node, Preprocessing
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import FAILURES, MAX_ARRAY, text_of, told
-from eventsnn.readers.bends import why_not
 from eventsnn.readers.building import Builder, Output, some
 from eventsnn.readers.onnx.constants import FOLDED, Folder
 from eventsnn.readers.onnx.images import AnotherImage, Image, first_guess, sizes_of
@@ -28,9 +27,11 @@ from eventsnn.readers.onnx.moving import MOVING
 from eventsnn.readers.onnx.operators import OPERATORS
 from eventsnn.readers.onnx.quantised import CUSTOM, DOMAINS, dequantize, of_constants, quantize
 from eventsnn.readers.onnx.reading import Quantised, put, seen
+from eventsnn.readers.onnx.refusing import FIRST, WHOLE, never
 from eventsnn.readers.onnx.tensors import DAMAGED, Tensors
 from eventsnn.readers.views import View
 
+MAX_MOVES = 2**30
 # between these and the model's output nothing changes which value is the largest
 MOVES = (*MOVING, "Cast", "Identity", "Dropout")
 
@@ -110,9 +111,11 @@ class _Reader:
         self.batch: int = value.type.tensor_type.shape.dim[0].dim_value
         self.builder = Builder(self.name, value.name, self.image.shape)
         pixels = Output(value.name)
-        self.values[value.name] = View(pixels, self.image.index.reshape(1, *sizes))
+        self.values[value.name] = self.image.view(pixels, sizes)
         self.pixels: set[Output] = {pixels}
         self.notes: list[str] = []
+        self.made: dict[str, Node] = {}
+        self.moved = MAX_MOVES
         self.outputs = 1
         self.ends = False
 
@@ -174,7 +177,7 @@ class _Reader:
         if self.settled or x.base not in self.pixels:
             return
         self.settled = True
-        image = self.image.seen_as(x.index)
+        image = self.image.seen_as(x)
         if image is not None and not image.is_like(self.image):
             raise AnotherImage(image)
 
@@ -182,6 +185,12 @@ class _Reader:
         """Takes note that an output has values at the places of those of x's output."""
         if x.base in self.pixels:
             self.pixels.add(out)
+
+    def node(self, name: str) -> Node | None:
+        """The graph's node of a name, where there is one."""
+        for node in self.builder.nodes[len(self.made) :]:
+            self.made[node.name] = node
+        return self.made.get(name)
 
     def note(self, words: str) -> None:
         """Adds to what the graph says of itself."""
@@ -216,8 +225,8 @@ class _Reader:
             raise InputError(self.name, "an output that depends on the input", repr(self.output))
         out = result.base
         if b.shapes[out] is not None:
-            if result.index.ndim < 2:  # the batch alone
-                result = View(out, result.index.reshape(1, -1))
+            if result.ndim < 2:  # the batch alone
+                result = result.reshape(1, result.size)
             out = put(self, f"{_short(self.output)}.out", result)
             if out == b.input:
                 out = b.add(_short(self.output), "Identity", [out])
@@ -241,7 +250,7 @@ class _Reader:
         self.outputs = len(node.output)
         self.ends = node.output[0] in self.lasting
         depends = not all(x is None or isinstance(x, np.ndarray) for x in inputs)
-        reason = _never(node.domain, op, depends)
+        reason = never(node.domain, op, depends)
         if reason:
             return [seen(self, self.builder.refuse(name, op, reason)) for _ in node.output]
         if any(isinstance(x, View) and self.builder.shapes[x.base] is None for x in inputs):
@@ -260,6 +269,10 @@ class _Reader:
         op = node.op_type
         attrs = {attr.name: self._attribute(attr, where) for attr in node.attribute}
         views = [x for x in inputs if isinstance(x, View)]
+        self.moved -= sum(x.size for x in views if x.order is not None)
+        if self.moved < 0:
+            expected = f"at most {MAX_MOVES:,} values that move, in all its operators"
+            raise InputError(self.name, expected, "more")
         if node.domain in DOMAINS:
             if any(isinstance(x, View) for x in inputs[1:]):
                 return self._refused(name, op, FIRST)
@@ -278,7 +291,7 @@ class _Reader:
         if op == "Shape" and len(views) == 1:
             first: Any = attrs.get("start", 0)
             last: Any = attrs.get("end")
-            return [np.array(views[0].index.shape[first:last], np.int64)]
+            return [np.array(views[0].dims[first:last], np.int64)]
         if op in JOINING and views and not quantised:
             return [JOINING[op](self, name, attrs, *inputs)]
         if op == "DequantizeLinear" and isinstance(inputs[0], Quantised):
@@ -291,8 +304,7 @@ class _Reader:
         if op == "QuantizeLinear":
             return [quantize(self, name, attrs, *inputs)]
         if op in MOVING:
-            indices = MOVING[op](self, attrs, *inputs)
-            return [View(views[0].base, index) for index in indices]
+            return MOVING[op](self, attrs, *inputs)
         return [OPERATORS[op](self, name, attrs, *inputs)]
 
     def _refused(self, name: str, op: str, reason: str) -> list[View]:
@@ -314,28 +326,6 @@ class _Reader:
         if isinstance(value, bytes):
             return value.decode("utf-8", "replace")
         return list(value) if hasattr(value, "__len__") and not isinstance(value, str) else value
-
-
-WHOLE = "of whole numbers; export the quantised network with QuantizeLinear and DequantizeLinear"
-FIRST = "its first input, and no other, has to depend on the image"
-OF_IMAGES = frozenset((*OPERATORS, *MOVING, *JOINING, "Shape", "QuantizeLinear"))
-
-
-def _never(domain: str, op: str, depends: bool) -> str:
-    """Why an operator is never read, whatever its attributes are; else "".
-
-    depends: whether one of its inputs depends on the image.
-    """
-    if domain in DOMAINS and op in CUSTOM:
-        return ""
-    if domain not in ("", "ai.onnx"):
-        return f"an operator of the domain {domain}"
-    if "Integer" in op or op.startswith(("QLinear", "DynamicQuantize")):
-        return WHOLE
-    if op in OF_IMAGES or op == "DequantizeLinear" or (not depends and op in (*FOLDED, "Constant")):
-        return ""
-    # of Erf exporters make Gelu
-    return why_not("Gelu" if op == "Erf" else op, "nothing here computes it")
 
 
 def _short(name: str) -> str:

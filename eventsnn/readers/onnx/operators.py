@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eventsnn.readers.building import as_float
 from eventsnn.readers.onnx.activations import ACTIVATIONS
 from eventsnn.readers.onnx.moving import padded
-from eventsnn.readers.onnx.reading import Reader, as_before, as_map, each, seen
+from eventsnn.readers.onnx.reading import Reader, as_before, as_map, each, seen, turned
 from eventsnn.readers.onnx.windows import WINDOWS, conv
 from eventsnn.readers.views import View, axes_of, is_whole, place
 
@@ -47,14 +47,14 @@ def _gemm(
 
 def _mat_mul(r: Reader, name: str, attrs: dict[str, Any], x: View, weight: NDArray[Any]) -> View:
     """A product with a matrix; along the last axis of a map it is a convolution of one place."""
-    if weight.ndim == 2 and x.index.ndim in (3, 4):
-        last = x.index.ndim - 1
-        ahead = View(x.base, np.moveaxis(x.index, last, 1))
+    if weight.ndim == 2 and x.ndim in (3, 4):
+        last = x.ndim - 1
+        ahead = turned(x, (0, last, *range(1, last)))
         kernel = weight.T.reshape(*weight.shape[::-1], *(1,) * (last - 1))
         made = conv(r, name, {}, ahead, kernel)
         if r.builder.shapes[made.base] is None:
             return made
-        return View(made.base, np.moveaxis(made.index, 1, last))
+        return turned(made, (0, *range(2, last + 1), 1))
     return _product(r, name, x, weight, None)
 
 
@@ -63,16 +63,14 @@ def _product(
 ) -> View:
     """x matrix + bias; the rows of the matrix move where x's values stand in its output."""
     b = r.builder
-    if matrix.ndim != 2 or x.index.ndim != 2 or len(x.index) != 1:
-        reason = f"of {list(x.index.shape)} and {list(matrix.shape)}; only a vector times a matrix"
+    if matrix.ndim != 2 or x.ndim != 2 or x.dims[0] != 1:
+        reason = f"of {list(x.dims)} and {list(matrix.shape)}; only a vector times a matrix"
         return seen(r, b.refuse(name, "MatMul", f"{reason} has a spiking form"))
-    index = x.index[0]
-    moved = not np.array_equal(index, np.arange(len(index)))
     transposed = 0
-    if moved and is_whole(b, x) and len(index) == len(matrix):
+    if x.order is not None and is_whole(b, x) and x.size == len(matrix):
         rows = np.empty_like(matrix)
-        rows[index] = matrix
-        matrix, x = rows, View(x.base, np.arange(len(index))[None])
+        rows[x.order[0]] = matrix
+        matrix, x = rows, View(x.base, None, x.dims)
     elif matrix.T.flags.c_contiguous and not matrix.flags.c_contiguous:
         matrix, transposed = matrix.T, 1
     source = place(b, f"{name}.in", x)
@@ -100,7 +98,7 @@ def _batch_normalization(
         return seen(r, r.builder.refuse(name, op, EVALUATION))
     if not attrs.get("spatial", 1):
         return seen(r, r.builder.refuse(name, op, "spatial 0: a mean for each place"))
-    source = place(r.builder, f"{name}.in", x) if x.index.ndim == 2 else as_map(r, name, x)
+    source = place(r.builder, f"{name}.in", x) if x.ndim == 2 else as_map(r, name, x)
     if r.builder.shapes[source] is None:
         return seen(r, source)
     params = {
@@ -150,7 +148,7 @@ def _pad(
 ) -> View:
     """Zeros around: a Pad where they are around height and width, else a move of the values."""
     b = r.builder
-    ndim = x.index.ndim
+    ndim = x.ndim
     said: Any = attrs.get("pads", attrs.get("paddings")) if pads is None else pads.tolist()
     sizes = [int(n) for n in said]
     filling = attrs.get("value", 0.0) if value is None else float(value.reshape(()))
@@ -172,7 +170,7 @@ def _pad(
         if not front[1] and not end[1]:
             out = b.add(name, "Pad", [x.base], {"pads": [*front, *end]})
             after_it = seen(r, out)
-            return after_it if b.shapes[out] is None else View(out, after_it.index.transpose(order))
+            return after_it if b.shapes[out] is None else turned(after_it, order)
     return View(x.base, padded(x.index, before, after))
 
 

@@ -99,7 +99,7 @@ def _by_axis(scale: NDArray[Any], axis: int, x: View) -> NDArray[Any]:
     scale = as_float(scale)
     if scale.size == 1:
         return scale.reshape(())
-    shape = [1] * x.index.ndim
+    shape = [1] * x.ndim
     shape[axis] = scale.size
     return scale.reshape(shape)
 
@@ -147,16 +147,12 @@ def _quant_relu(r: Reader, name: str, scale: float, levels: int) -> Callable[[Ou
     return lambda out: r.builder.add(name, "QuantRelu", [out], attrs)
 
 
-def _node(r: Reader, name: str) -> Any:
-    return next((node for node in reversed(r.builder.nodes) if node.name == name), None)
-
-
 def _positive(r: Reader, x: View) -> bool:
     """Whether an output is 0 or more whatever the image is, as far as its operators tell."""
     waiting = [str(x.base)]
     seen_names = set()
     while waiting:
-        node = _node(r, waiting.pop())
+        node = r.node(waiting.pop())
         if node is None:
             return False
         if node.is_activation or node.name in seen_names:
@@ -164,26 +160,33 @@ def _positive(r: Reader, x: View) -> bool:
         seen_names.add(node.name)
         if node.op not in (*KEPT, "Add", "AveragePool", "GlobalAveragePool"):
             return False
-        waiting += node.inputs
+        waiting += set(node.inputs) - seen_names
     return True
 
 
 def _is_quantised(r: Reader, name: str, scale: float, levels: int) -> bool:
-    """Whether an output has these very levels already: by a QuantRelu, and what keeps values."""
-    node = _node(r, name)
-    if node is None:
-        return False
-    if node.op == "QuantRelu":
-        return bool(node.attrs["scale"] == scale and node.attrs["levels"] <= levels)
-    return node.op in KEPT and all(_is_quantised(r, i, scale, levels) for i in node.inputs)
+    """Whether an output has these very levels already: by QuantRelus, and what keeps values."""
+    waiting = [name]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        node = r.node(name)
+        if node is None or node.op not in ("QuantRelu", *KEPT):
+            return False
+        if node.op != "QuantRelu":
+            waiting += set(node.inputs) - found
+        elif node.attrs["scale"] != scale or node.attrs["levels"] > levels:
+            return False
+        found.add(name)
+    return True
 
 
 def _behind(r: Reader, x: View) -> tuple[View, float | None]:
     """What a ReLU takes whose output is a view's, and its largest value, where it has one."""
-    node = _node(r, x.base)
+    node = r.node(x.base)
     if node is None or node.op not in ("Relu", "Clip"):
         return x, None
-    return View(Output(node.inputs[0]), x.index), node.attrs.get("max")
+    return x.on(Output(node.inputs[0])), node.attrs.get("max")
 
 
 def quant(

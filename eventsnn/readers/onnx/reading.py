@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.checks import Shape
+from eventsnn.ann.node import Node
 from eventsnn.readers.building import Builder, Output
-from eventsnn.readers.views import View, is_whole, place, view
+from eventsnn.readers.views import MAX_MOVED, View, is_whole, place, view
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,9 @@ class Reader(Protocol):
     def pass_on(self, x: View, out: Output) -> None:
         """Takes note that an output has values at the places of those of x's output."""
 
+    def node(self, name: str) -> Node | None:
+        """The graph's node of a name, where there is one."""
+
     def note(self, words: str) -> None:
         """Adds to what the graph says of itself."""
 
@@ -63,7 +68,7 @@ def seen(r: Reader, out: Output) -> View:
     r: the reader. out: the output.
     """
     if r.builder.shapes[out] is None:
-        return View(out, np.zeros((1, 0), np.int64))
+        return View(out, None, (1, 0))
     return view(r.builder, out)
 
 
@@ -78,14 +83,14 @@ def each(r: Reader, name: str, x: View, make: Callable[[Output], Output]) -> Vie
         if r.builder.shapes[out] is None:
             return seen(r, out)
         r.pass_on(x, out)
-        return View(out, x.index)
+        return x.on(out)
     placed = put(r, f"{name}.in", x)
     if r.builder.shapes[placed] is None:
         return seen(r, placed)
     out = make(placed)
     if r.builder.shapes[out] is None:
         return seen(r, out)
-    return View(out, view(r.builder, out).index.reshape(x.index.shape))
+    return view(r.builder, out).reshape(*x.dims)
 
 
 def put(r: Reader, name: str, x: View) -> Output:
@@ -93,8 +98,8 @@ def put(r: Reader, name: str, x: View) -> Output:
 
     r: the reader. name: the node's. x: the view.
     """
-    if x.index.ndim == 3:
-        x = View(x.base, x.index[:, :, None, :])
+    if x.ndim == 3:
+        x = x.reshape(*x.dims[:2], 1, x.dims[2])
     return place(r.builder, name, x)
 
 
@@ -103,8 +108,8 @@ def as_map(r: Reader, name: str, x: View) -> Output:
 
     r: the reader. name: the node's. x: the view.
     """
-    if x.index.ndim == 3:
-        x = View(x.base, x.index[:, :, None, :])
+    if x.ndim == 3:
+        x = x.reshape(*x.dims[:2], 1, x.dims[2])
     r.settle(x)
     return put(r, f"{name}.in", x)
 
@@ -115,8 +120,8 @@ def as_before(r: Reader, x: View, out: Output) -> View:
     r: the reader. x: the view before, of three axes or four. out: the map.
     """
     after = seen(r, out)
-    if x.index.ndim == 3 and after.index.ndim == 4:
-        return View(out, after.index[:, :, 0, :])
+    if x.ndim == 3 and after.ndim == 4:
+        return after.reshape(*after.dims[:2], after.dims[3])
     return after
 
 
@@ -125,6 +130,50 @@ def by_base(shape: Shape, x: View, values: NDArray[Any]) -> NDArray[Any]:
 
     shape: of the output. x: the view. values: an array that broadcasts with the view.
     """
-    found = np.empty(x.index.size, values.dtype)
-    found[x.index.ravel()] = np.broadcast_to(values, x.index.shape).ravel()
+    if x.order is None:
+        return np.broadcast_to(values, x.dims).reshape(shape)
+    found = np.empty(x.size, values.dtype)
+    found[x.index.ravel()] = np.broadcast_to(values, x.dims).ravel()
     return found.reshape(shape)
+
+
+def turned(x: View, axes: Sequence[int]) -> View:
+    """A view with its axes in another order. x: the view. axes: as numpy's transpose takes them."""
+    kept = [axis for axis in axes if x.dims[axis] > 1]
+    if x.order is None and kept == sorted(kept):
+        return x.reshape(*(x.dims[axis] for axis in axes))
+    return View(x.base, x.index.transpose(tuple(axes)))
+
+
+def broadcast(x: View, shape: Sequence[int]) -> View:
+    """A view whose values are repeated, as numpy repeats them.
+
+    x: the view. shape: of the result.
+    """
+    if x.dims == tuple(shape):
+        return x
+    return View(x.base, np.broadcast_to(x.index, tuple(shape)))
+
+
+def by_channel(shape: Shape, x: View, values: NDArray[Any]) -> NDArray[Any] | None:
+    """Constants for a whole view as one for each channel of its output, where shapes tell it.
+
+    shape: of the output. x: the view. values: an array that broadcasts with it.
+    """
+    if values.size == 1:
+        return np.broadcast_to(values.reshape(()), (shape[0],))
+    if x.order is not None or x.dims != (1, *shape):
+        return None
+    aligned = (1,) * (x.ndim - values.ndim) + values.shape
+    if aligned[1] != shape[0] or values.size != shape[0]:
+        return None
+    return values.reshape(-1)
+
+
+def expect_room(shape: Sequence[int]) -> None:
+    """Raises ValueError for more values than a view may have that is not in order.
+
+    shape: of the view.
+    """
+    if math.prod(int(n) for n in shape) > MAX_MOVED:
+        raise ValueError(f"{list(shape)}: at most {MAX_MOVED:,} values that move")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from eventsnn.readers.building import Output, as_float
 from eventsnn.readers.onnx.moving import padded
-from eventsnn.readers.onnx.reading import Reader, as_before, as_map, seen
-from eventsnn.readers.views import View, place
+from eventsnn.readers.onnx.reading import Reader, as_before, as_map, seen, turned
+from eventsnn.readers.views import MAX_MOVED, View, place
 
 
 def conv(
@@ -66,7 +66,7 @@ def _conv_transpose(
 ) -> View:
     """A convolution, with the kernel turned round, of a map with zeros between its values."""
     if weight.ndim == 3:
-        x4 = View(x.base, x.index[:, :, None, :])
+        x4 = x.reshape(*x.dims[:2], 1, x.dims[2])
         return as_before(
             r, x, _of_zeros(r, name, _of_height_1(attrs), x4, weight[:, :, None], bias)
         )
@@ -89,9 +89,9 @@ def _of_zeros(
     pads = attrs.get("pads", [0, 0, 0, 0])
     group = attrs.get("group", 1)
     kernel = weight.shape[2:]
-    n, c, *sizes = x.index.shape
+    n, c, *sizes = x.dims
     spread = [(size - 1) * stride + 1 for size, stride in zip(sizes, strides)]
-    if math.prod(spread) * c > 2**26 or min(*strides, *dilations) < 1:
+    if math.prod(spread) * c > MAX_MOVED or min(*strides, *dilations) < 1:
         return r.builder.refuse(name, "ConvTranspose", f"strides {strides} of a map of {sizes}")
     index = np.full((n, c, *spread), -1, np.int64)
     index[:, :, :: strides[0], :: strides[1]] = x.index
@@ -116,7 +116,7 @@ def _pool(op: str) -> Callable[..., View]:
         source = as_map(r, name, x)
         if r.builder.shapes[source] is None:
             return seen(r, source)
-        if x.index.ndim == 3:
+        if x.ndim == 3:
             attrs = _of_height_1(attrs)
         kept = _kept(attrs, "ceil_mode", "count_include_pad")
         window = _window(r, source, attrs, attrs["kernel_shape"]) | kept
@@ -159,21 +159,21 @@ def _reduce(op: str) -> Callable[..., View]:
 
     def make(r: Reader, name: str, attrs: dict[str, Any], x: View, axes: Any = None) -> View:
         over = np.asarray(attrs.get("axes", ()) if axes is None else axes).reshape(-1).tolist()
-        ndim = x.index.ndim
+        ndim = x.ndim
         gone = sorted(int(axis) % ndim for axis in over)
         left = [axis for axis in range(1, ndim) if axis not in gone]
         if not gone or 0 in gone or len(left) != 1 or len(gone) > 2:
             reason = f"over axes {over}; only one over height and width has a spiking form"
             return seen(r, r.builder.refuse(name, op, reason))
-        turned = x.index.transpose(0, *left, *gone)
+        ahead = turned(x, (0, *left, *gone))
         pool = "GlobalAveragePool" if op == "ReduceMean" else "GlobalMaxPool"
-        pooled = _global_pool(pool)(r, name, attrs, View(x.base, turned))
+        pooled = _global_pool(pool)(r, name, attrs, ahead)
         if r.builder.shapes[pooled.base] is None:
             return pooled
         keep = attrs.get("keepdims", 1)
-        shape = [1 if axis in gone else n for axis, n in enumerate(x.index.shape)]
+        shape = [1 if axis in gone else n for axis, n in enumerate(x.dims)]
         shape = [n for axis, n in enumerate(shape) if keep or axis not in gone]
-        return View(pooled.base, pooled.index.reshape(shape))
+        return pooled.reshape(*shape)
 
     return make
 
