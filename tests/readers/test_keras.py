@@ -948,10 +948,6 @@ REFUSED = {
         inserted(2, conv("late")),
         "an input with height and width, found a vector",
     ),
-    "an output that is a flattened map": (
-        lambda layers: layers[:2],
-        "an output that is no flattened map",
-    ),
     "a Reshape of a map": (
         replaced(1, layer("Reshape", "flat", target_shape=[3, 5])),
         "a Reshape of 16 numbers to as many",

@@ -24,6 +24,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.readers import bends
 from eventsnn.readers.keras.activations import ENDINGS, Activation, activation_of
 from eventsnn.readers.keras.config import Layer, Reference, pair
+from eventsnn.readers.keras.quantised import levels_of
 from eventsnn.readers.keras.weights import Weights
 
 CHANGE = "change the layer in Keras and save the model again"
@@ -353,7 +354,7 @@ class Builder:
 
         value: what the activation takes. name: the node's.
         """
-        kind, largest, slope = activation
+        kind, largest, slope, quantiser = activation
         if kind == "linear":
             return value
         if not is_number(slope):
@@ -363,7 +364,14 @@ class Builder:
         if kind in ENDINGS:
             self.ending = (kind, name)
             return value
-        if kind == "hard_sigmoid":
+        if kind == "quantized_relu":
+            step, _, levels = levels_of(quantiser, f"{self.source}: layer {name!r}")
+            before = self.nodes.get(value.node)
+            source = value
+            if before is not None and before.op == "Relu":  # whose work it does
+                source = value._replace(node=before.inputs[0])
+            made = self.add(name, "QuantRelu", [source], {"scale": step, "levels": levels})
+        elif kind == "hard_sigmoid":
             new = self.is_new(name, "hard_sigmoid")
             moved = bends.line(
                 self.add, f"{name}:line", value, channels, 1 / 6 if new else 0.2, 0.5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.indexing import index_lists
 from eventsnn.readers import bends
-from eventsnn.readers.keras import moving, operations, sequences
+from eventsnn.readers.keras import moving, operations, quantised, sequences
 from eventsnn.readers.keras.activations import (
     ENDINGS,
     PIECES,
@@ -425,6 +425,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
 }
 LAYERS |= {kind: sequences.raised(LAYERS[two], two) for kind, two in sequences.KINDS.items()}
 LAYERS |= operations.FUNCTIONS
+LAYERS |= {kind: LAYERS[own] for kind, own in quantised.KINDS.items()}
 PADDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
 # the values of settings that the functions above can do; a setting that is absent or null is one
 # of these
@@ -437,6 +438,7 @@ ALLOWED: dict[str, dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(NORMS, {"renorm": (False,)}),
     "Normalization": {"invert": (False,)},
 }
+ALLOWED |= {kind: ALLOWED[own] for kind, own in quantised.KINDS.items() if own in ALLOWED}
 
 
 def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:

@@ -178,7 +178,7 @@ def _of_sequences(model: Layer) -> bool:
     while waiting:
         layer = waiting.pop()
         waiting.extend(layer.inner)
-        if layer.kind in (*sequences.KINDS, "Cropping1D", "SpatialDropout1D"):
+        if layer.kind in (*sequences.KINDS, "QConv1D", "Cropping1D", "SpatialDropout1D"):
             return True
     return False
 
@@ -260,8 +260,7 @@ def _ended(builder: Builder, value: Value, name: str) -> str:
     What was a vector in Keras, or is a map of one place, becomes a vector.
     """
     if value.order is not None:
-        do = "let the model end with a Dense layer"
-        raise InputError(name, "an output that is no flattened map", "one", do)
+        value = builder.settled(builder.moved(value, "output", value.order), "output")
     if builder.shapes[value.node][1:] == (1, 1):
         value = builder.vector(value._replace(flat=True), "output")
     kind, label = builder.ending
