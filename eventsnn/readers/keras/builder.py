@@ -68,8 +68,9 @@ class Builder:
     Attributes: nodes: name -> node. shapes: name -> shape without the batch axis, of the input and
     every node. calls: how many layers were called. image: the value of the image. pixels: the
     (factor, shift) of the image as the first node took it; None before. turned: whether it took
-    the channels turned round. ending: (softmax, log_softmax or sigmoid, name of the layer) at the
-    output, or two empty texts.
+    the channels turned round. told: whether the file says what Keras computed on. notes: what the
+    user should know of what was made. ending: (softmax, log_softmax or sigmoid, name of the layer)
+    at the output, or two empty texts.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Builder:
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
         self.pixels: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.turned = False
+        self.told = True
+        self.notes: list[str] = []
         self.ending = ("", "")
 
     def __repr__(self) -> str:

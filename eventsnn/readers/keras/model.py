@@ -66,7 +66,8 @@ def parse(
     if version.startswith("1.") or "nb_layers" in file.attrs:
         do = "open it with Keras 2 and save it again"
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
-    backend = _backend(_said(group, file, "backend"), name)
+    said = _said(group, file, "backend")
+    backend = _backend(said, name)
     known = ARCHITECTURES.get(arch or "")
     if known:
         config = known.config
@@ -84,13 +85,14 @@ def parse(
     grid = _in_graph(shape, first, sequence)
     builder = Builder(name, LAYERS, weights, image, grid, first, backend, version)
     builder.image = builder.image._replace(flat=len(shape) == 1, sequence=sequence)
+    builder.told = bool(said) or version.startswith("2")
     value = builder.run(model, builder.image)
     end = _ended(builder, builder.settled(value, "output"), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
     if backend == "theano" and any(node.op == "Conv" for node in nodes):
         notes.append(TURNED)
-    notes += policies
+    notes += [*policies, *dict.fromkeys(builder.notes)]
     if known and known.bgr:
         notes.append(BGR)
         nodes = tuple(_reversed_channels(n) if image in n.inputs else n for n in nodes)
