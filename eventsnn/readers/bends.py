@@ -1,7 +1,7 @@
-"""Activations that let values below 0 pass, too, as sums of spiking halves.
+"""Activations that let values below 0 pass, too, as sums of spiking sides.
 
 LeakyReLU(x) = ReLU(x) - a ReLU(-x): what is above 0 and what is below become a layer of neurons
-each, so the sum is exact. The second half sees exactly -x; in fixed point its weights and drive are
+each, so the sum is exact. The second side sees exactly -x; in fixed point its weights and drive are
 those of the first with the other sign where both have one threshold, as rounding is symmetric.
 """
 
@@ -77,15 +77,15 @@ def leaky(
     LeakyReLU has one slope, PReLU one for each channel; the slope of abs is -1.
 
     add, name, x, channels: as for `line`. slopes: a number or an array [channels]. highest, lowest:
-    of each half, above 0, or None. The halves are called "name:above" and "name:below"; where all
+    of each side, above 0, or None. The sides are called "name:above" and "name:below"; where all
     slopes are 0 there is one, which has the name itself.
     """
     slopes = _floats(slopes)
     if not slopes.any():
-        return _half(add, name, x, highest)
-    above = _half(add, f"{name}:above", x, highest)
+        return _side(add, name, x, highest)
+    above = _side(add, f"{name}:above", x, highest)
     turned = line(add, f"{name}:turned", x, channels, -1.0)
-    below = _half(add, f"{name}:below", turned, lowest)
+    below = _side(add, f"{name}:below", turned, lowest)
     leak = line(add, f"{name}:leak", below, channels, -slopes)
     return add(name, "Add", [above, leak])
 
@@ -93,7 +93,7 @@ def leaky(
 def clip(add: Add[T], name: str, x: T, channels: int, low: float | None, high: float | None) -> T:
     """min(max(x, low), high), exactly.
 
-    Around 0 it is two halves. Elsewhere it is a shifted one, and so it is of one limit that is not
+    Around 0 it is two sides. Elsewhere it is a shifted one, and so it is of one limit that is not
     0.
 
     add, name, x, channels: as for `line`. low, high: low below high, or None for no limit; at least
@@ -102,7 +102,7 @@ def clip(add: Add[T], name: str, x: T, channels: int, low: float | None, high: f
     if low is None and high is None:
         raise TypeError("a clip without a limit")
     if low == 0:
-        return _half(add, name, x, high)
+        return _side(add, name, x, high)
     if (low is None or low < 0) and (high is None or high > 0):
         return leaky(add, name, x, channels, 1.0, high, None if low is None else -low)
     if low is not None and low > 0:  # low + min(relu(x - low), high - low)
@@ -111,11 +111,11 @@ def clip(add: Add[T], name: str, x: T, channels: int, low: float | None, high: f
         sign, end = -1.0, 0.0 if high is None else high
     width = None if low is None or high is None else high - low
     moved = line(add, f"{name}:moved", x, channels, sign, -sign * end)
-    half = _half(add, f"{name}:half", moved, width)
-    return line(add, name, half, channels, sign, end)
+    side = _side(add, f"{name}:side", moved, width)
+    return line(add, name, side, channels, sign, end)
 
 
-def _half(add: Add[T], name: str, x: T, highest: float | None) -> T:
+def _side(add: Add[T], name: str, x: T, highest: float | None) -> T:
     if highest is None:
         return add(name, "Relu", [x])
     return add(name, "Clip", [x], {"min": 0, "max": highest})

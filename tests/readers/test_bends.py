@@ -1,4 +1,4 @@
-"""Activations that let values below 0 pass: as sums of halves they are exact, as networks of
+"""Activations that let values below 0 pass: as sums of sides they are exact, as networks of
 neurons and beside max pooling, too.
 """
 
@@ -85,7 +85,7 @@ def with_levels(graph, op="QCFS"):
 
 
 @pytest.mark.parametrize("name", BENDS)
-def test_halves_add_up_to_the_function(name):
+def test_sides_add_up_to_the_function(name):
     make, function = BENDS[name]
     b, x, _ = builder()
     graph = b.graph(b.add("end", "Identity", [make(b, x)]), Preprocessing())
@@ -97,7 +97,7 @@ def test_halves_add_up_to_the_function(name):
 
 
 @pytest.mark.parametrize("name", [name for name in BENDS if name != "no limit"])
-def test_a_network_of_halves_tends_to_the_ann(name):
+def test_a_network_of_sides_tends_to_the_ann(name):
     graph = bent(BENDS[name][0])
     pixels = random_pixels(np.random.default_rng(2), graph, 6)
     network = convert(graph, thresholds="max", calibration=pixels)
@@ -107,7 +107,7 @@ def test_a_network_of_halves_tends_to_the_ann(name):
     assert np.abs(result.readout() - outputs).max() < 0.02 * np.abs(outputs).max()
 
 
-def test_the_second_half_has_the_first_ones_numbers_with_the_other_sign():
+def test_the_second_side_has_the_first_ones_numbers_with_the_other_sign():
     """Rounding is symmetric, so in fixed point they hear exactly x and -x where thresholds are
     equal.
     """
@@ -120,13 +120,13 @@ def test_the_second_half_has_the_first_ones_numbers_with_the_other_sign():
 
 
 def by_layer(simulation, image):
-    """The drive of the first step at the two halves."""
+    """The drive of the first step at the two sides."""
     return [list(part) for part in twin_drive(simulation, image)[0][:2]]
 
 
 @pytest.mark.parametrize("model", ["if", "snm"])
 @pytest.mark.parametrize("name", ["leaky", "around 0"])
-def test_both_engines_are_the_twin_behind_halves(name, model):
+def test_both_engines_are_the_twin_behind_sides(name, model):
     def make(rng):
         return with_levels(bent(BENDS[name][0], after=POOL, seed=int(rng.integers(9))))
 
@@ -141,7 +141,7 @@ def test_both_engines_are_the_twin_behind_halves(name, model):
     assert found == [list(charge) for charge in outcome.readout]
 
 
-def test_halves_at_equilibrium_are_the_quantised_network():
+def test_sides_at_equilibrium_are_the_quantised_network():
     graph = with_levels(bent(BENDS["slopes"][0], after=WIDE), "QuantRelu")
     pixels = random_pixels(np.random.default_rng(6), graph, 3)
     settings = dict(steps=64, neuron="st-bif", encoding="even", arithmetic="float64")
@@ -160,7 +160,7 @@ def test_group_neurons_of_as_many_members_are_the_network_after_one_step():
 
 @pytest.mark.parametrize("before, after", [(None, WIDE), (POOL, None), (POOL, WIDE)])
 @pytest.mark.parametrize("name", BENDS)
-def test_a_pool_beside_halves_is_a_pool_of_each(name, before, after):
+def test_a_pool_beside_sides_is_a_pool_of_each(name, before, after):
     """The maximum of what is above 0, and the minimum of what is below."""
     make = BENDS[name][0]
     graph = bent(make, before, after)
@@ -205,7 +205,7 @@ def test_a_pool_of_a_sum_of_two_layers_is_refused():
         (lambda b, x: b.leaky("act", x, np.nan), "finite values in scale"),
     ],
 )
-def test_what_has_no_halves_is_refused(refuse, words):
+def test_what_has_no_sides_is_refused(refuse, words):
     b, x, _ = builder()
     with pytest.raises(InputError, match=words):
         b.graph(refuse(b, x), Preprocessing())

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from support.cases import keras_file, keras_layer
 
 from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, with_preprocessing
@@ -88,7 +89,10 @@ def test_models_that_keras_makes_now(name, tmp_path):
     make = make_module()
     images, outputs = make.save(getattr(make, name), tmp_path, make.keras.__version__)
     for path in (*tmp_path.glob("*.h5"), *tmp_path.glob("*.keras")):
-        agrees(path, images, outputs, "keras-vgg16" if name == "vgg16" else None)
+        graph = load(path, arch := "keras-vgg16" if name == "vgg16" else None)
+        if make.keras.backend.backend() == "torch" and "repeats borders" in str(graph.meta):
+            continue  # the archive does not say that it was PyTorch; the other file does
+        agrees(path, images, outputs, arch)
 
 
 @pytest.mark.frameworks
@@ -751,6 +755,18 @@ def test_a_backend_that_is_not_known_is_refused(tmp_path):
         load(written_on(tmp_path / "net.h5", "mxnet", old_layers()))
 
 
+@pytest.mark.parametrize("backend, last", [("tensorflow", 4.5), ("torch", 14 / 3), ("", 4.5)])
+def test_average_pools_of_pytorch_repeat_borders(tmp_path, backend, last):
+    """6 numbers in windows of 3 by 2 have one more at the end."""
+    pool = keras_layer("AveragePooling1D", "p", pool_size=[3], strides=[2], padding="same")
+    layers = [keras_layer("InputLayer", "i", batch_shape=[None, 6, 1]), pool]
+    path = keras_file(tmp_path / "net.h5", layers, {}, backend=backend, version="3.1.0")
+    graph = load(path)
+    found = ann.predict(graph, np.arange(6, dtype=np.float32).reshape(1, 1, 1, 6)).ravel()
+    assert np.allclose(found, [1, 3, last], atol=1e-6)
+    assert ("repeats borders" in str(graph.meta)) is (backend == "")
+
+
 @pytest.mark.parametrize("stride, good", [(1, True), (2, False)])
 def test_windows_of_cntk_are_read_where_there_is_one_way(tmp_path, stride, good):
     first = conv(padding="same", strides=[stride] * 2, **SHAPE)
@@ -947,10 +963,6 @@ REFUSED = {
     "conv on a vector": (
         inserted(2, conv("late")),
         "an input with height and width, found a vector",
-    ),
-    "an output that is a flattened map": (
-        lambda layers: layers[:2],
-        "an output that is no flattened map",
     ),
     "a Reshape of a map": (
         replaced(1, layer("Reshape", "flat", target_shape=[3, 5])),

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from eventsnn.readers.keras.quantised import quantiser_of
+
 ENDINGS = ("softmax", "log_softmax", "sigmoid")  # those that may stand at the network's output
 LEAKY = 0.2  # of the activation named leaky_relu; the layer LeakyReLU has 0.3
-PIECES = ("linear", "relu", "hard_sigmoid", "hard_tanh")  # those made of straight pieces
+PIECES = (
+    "linear",
+    "relu",
+    "hard_sigmoid",
+    "hard_tanh",
+    "quantized_relu",
+)  # those made of straight pieces
 
 
 class Activation(NamedTuple):
     """An activation.
 
     name: one of PIECES or ENDINGS, or what has no spiking form. largest: the largest value that it
-    passes, or None. slope: below 0.
+    passes, or None. slope: below 0. quantiser: of quantized_relu, as the file has it.
     """
 
     name: str
     largest: float | None = None
     slope: float = 0.0
+    quantiser: Any = None
 
 
 def number(value: Any) -> Any:
@@ -38,6 +47,9 @@ def activation_of(value: Any) -> Activation:
     """
     largest = None
     slope: Any = 0.0
+    quantiser = quantiser_of(value)
+    if quantiser is not None:
+        return Activation(quantiser[0], None, 0.0, value)
     while isinstance(value, dict):
         config = value.get("config")
         kind = value.get("class_name")

@@ -24,6 +24,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.readers import bends
 from eventsnn.readers.keras.activations import ENDINGS, Activation, activation_of
 from eventsnn.readers.keras.config import Layer, Reference, pair
+from eventsnn.readers.keras.quantised import levels_of
 from eventsnn.readers.keras.weights import Weights
 
 CHANGE = "change the layer in Keras and save the model again"
@@ -67,8 +68,9 @@ class Builder:
     Attributes: nodes: name -> node. shapes: name -> shape without the batch axis, of the input and
     every node. calls: how many layers were called. image: the value of the image. pixels: the
     (factor, shift) of the image as the first node took it; None before. turned: whether it took
-    the channels turned round. ending: (softmax, log_softmax or sigmoid, name of the layer) at the
-    output, or two empty texts.
+    the channels turned round. told: whether the file says what Keras computed on. notes: what the
+    user should know of what was made. ending: (softmax, log_softmax or sigmoid, name of the layer)
+    at the output, or two empty texts.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class Builder:
         self.image = Value(image, pixels=(np.ones(shape[0]), np.zeros(shape[0])))
         self.pixels: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.turned = False
+        self.told = True
+        self.notes: list[str] = []
         self.ending = ("", "")
 
     def __repr__(self) -> str:
@@ -353,7 +357,7 @@ class Builder:
 
         value: what the activation takes. name: the node's.
         """
-        kind, largest, slope = activation
+        kind, largest, slope, quantiser = activation
         if kind == "linear":
             return value
         if not is_number(slope):
@@ -363,7 +367,14 @@ class Builder:
         if kind in ENDINGS:
             self.ending = (kind, name)
             return value
-        if kind == "hard_sigmoid":
+        if kind == "quantized_relu":
+            step, _, levels = levels_of(quantiser, f"{self.source}: layer {name!r}")
+            before = self.nodes.get(value.node)
+            source = value
+            if before is not None and before.op == "Relu":  # whose work it does
+                source = value._replace(node=before.inputs[0])
+            made = self.add(name, "QuantRelu", [source], {"scale": step, "levels": levels})
+        elif kind == "hard_sigmoid":
             new = self.is_new(name, "hard_sigmoid")
             moved = bends.line(
                 self.add, f"{name}:line", value, channels, 1 / 6 if new else 0.2, 0.5

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.indexing import index_lists
 from eventsnn.readers import bends
-from eventsnn.readers.keras import moving, operations, sequences
+from eventsnn.readers.keras import moving, operations, quantised, sequences
 from eventsnn.readers.keras.activations import (
     ENDINGS,
     PIECES,
@@ -186,6 +186,12 @@ def _softmax(builder: Builder, layer: Layer, values: Sequence[Value], name: str)
     return builder.activate(values[0], name, Activation("softmax"))
 
 
+BORDERS = (
+    "average pools with padding 'same' leave padding out, as on TensorFlow and JAX: the file does "
+    "not say on what Keras computed, and on PyTorch it repeats borders"
+)
+
+
 def _pool(op: str) -> Callable[..., Value]:
     def make(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
         value = values[0]
@@ -195,10 +201,26 @@ def _pool(op: str) -> Callable[..., Value]:
         places = pads(builder, layer, value, kernel, strides, (1, 1))
         if op == "MaxPool" and not any(places):
             value, places = _zeros_taken_in(builder, value, kernel)
+        if op == "AveragePool" and places[:2] != places[2:]:
+            if builder.backend == "torch":
+                value, places = _repeated(builder, value, name, places), [0, 0, 0, 0]
+            elif not builder.told:
+                builder.notes.append(BORDERS)
         attrs = {"kernel_shape": list(kernel), "strides": list(strides), "pads": places}
         return builder.add(name, op, [value], attrs)
 
     return make
+
+
+def _repeated(builder: Builder, value: Value, name: str, places: Sequence[int]) -> Value:
+    """A map with its borders repeated: so Keras averages on PyTorch where one side has more of them
+    (keras/src/backend/torch/nn.py, _apply_same_padding).
+    """
+    rows, columns = (places[0], places[2]), (places[1], places[3])
+    widths = [columns] if value.sequence else [rows, columns]
+    widths = [(0, 0), *widths] if builder.first else [*widths, (0, 0)]
+    index = np.pad(builder.seen(value), widths, mode="edge")
+    return builder.settled(builder.moved(value, name, index), name)
 
 
 def _zeros_taken_in(
@@ -425,6 +447,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
 }
 LAYERS |= {kind: sequences.raised(LAYERS[two], two) for kind, two in sequences.KINDS.items()}
 LAYERS |= operations.FUNCTIONS
+LAYERS |= {kind: LAYERS[own] for kind, own in quantised.KINDS.items()}
 PADDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
 # the values of settings that the functions above can do; a setting that is absent or null is one
 # of these
@@ -437,6 +460,7 @@ ALLOWED: dict[str, dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(NORMS, {"renorm": (False,)}),
     "Normalization": {"invert": (False,)},
 }
+ALLOWED |= {kind: ALLOWED[own] for kind, own in quantised.KINDS.items() if own in ALLOWED}
 
 
 def obstacles(layer: Layer, last: bool = False) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,8 @@ def parse(
     if version.startswith("1.") or "nb_layers" in file.attrs:
         do = "open it with Keras 2 and save it again"
         raise InputError(name, "a file of Keras 2 or 3", "one of Keras 1", do)
-    backend = _backend(_said(group, file, "backend"), name)
+    said = _said(group, file, "backend")
+    backend = _backend(said, name)
     known = ARCHITECTURES.get(arch or "")
     if known:
         config = known.config
@@ -84,13 +85,14 @@ def parse(
     grid = _in_graph(shape, first, sequence)
     builder = Builder(name, LAYERS, weights, image, grid, first, backend, version)
     builder.image = builder.image._replace(flat=len(shape) == 1, sequence=sequence)
+    builder.told = bool(said) or version.startswith("2")
     value = builder.run(model, builder.image)
     end = _ended(builder, builder.settled(value, "output"), name)
     nodes = tuple(builder.nodes.values())
     notes = [f"written by Keras {version}"] if version else []
     if backend == "theano" and any(node.op == "Conv" for node in nodes):
         notes.append(TURNED)
-    notes += policies
+    notes += [*policies, *dict.fromkeys(builder.notes)]
     if known and known.bgr:
         notes.append(BGR)
         nodes = tuple(_reversed_channels(n) if image in n.inputs else n for n in nodes)
@@ -178,7 +180,7 @@ def _of_sequences(model: Layer) -> bool:
     while waiting:
         layer = waiting.pop()
         waiting.extend(layer.inner)
-        if layer.kind in (*sequences.KINDS, "Cropping1D", "SpatialDropout1D"):
+        if layer.kind in (*sequences.KINDS, "QConv1D", "Cropping1D", "SpatialDropout1D"):
             return True
     return False
 
@@ -260,8 +262,7 @@ def _ended(builder: Builder, value: Value, name: str) -> str:
     What was a vector in Keras, or is a map of one place, becomes a vector.
     """
     if value.order is not None:
-        do = "let the model end with a Dense layer"
-        raise InputError(name, "an output that is no flattened map", "one", do)
+        value = builder.settled(builder.moved(value, "output", value.order), "output")
     if builder.shapes[value.node][1:] == (1, 1):
         value = builder.vector(value._replace(flat=True), "output")
     kind, label = builder.ending

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventsnn.ann.checks import is_number
+from eventsnn.exceptions import InputError
 from eventsnn.readers import bends
 from eventsnn.readers.keras import moving
 from eventsnn.readers.keras.activations import LEAKY, Activation
@@ -17,6 +18,10 @@ from eventsnn.readers.keras.builder import CHANGE, Builder, Value
 from eventsnn.readers.keras.config import Layer
 
 MAX_ITEMS = 10_000  # of one argument
+FAILURES = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError),
+    ValueError,
+)
 Made = Callable[..., Value]
 # arguments that Keras 3 keeps among a function's settings
 SETTINGS = ("axis", "axes", "keepdims", "newshape", "negative_slope", "x_min", "x_max")
@@ -70,10 +75,11 @@ def _channels(builder: Builder, name: str, value: Value, numbers: Any) -> NDArra
     array = array.astype(np.float64)
     if array.size == 1:
         return array.reshape(1)
-    axes = builder.seen(value).ndim
-    shape = (1,) * (axes + 1 - array.ndim) + array.shape
-    channel = 1 if builder.first or axes == 1 else axes
-    if len(shape) != axes + 1 or math.prod(shape) != shape[channel]:
+    seen = builder.seen(value).shape
+    shape = (1,) * (len(seen) + 1 - array.ndim) + array.shape
+    channel = 1 if builder.first or len(seen) == 1 else len(seen)
+    good = len(shape) == len(seen) + 1 and math.prod(shape) == shape[channel] == seen[channel - 1]
+    if not good:
         found = f"shape {list(array.shape)}"
         raise builder.wrong(name, "one number, or one for each channel", found)
     return array.reshape(-1)
@@ -251,12 +257,13 @@ ENDINGS = {f"function {name}": name for name in ("softmax", "log_softmax", "sigm
 
 def _called(make: Made) -> Callable[..., Value]:
     def made(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
-        args, kwargs = _arguments(layer.arguments[0], iter(values))
-        settings = {key: layer.config[key] for key in layer.config if key in SETTINGS}
-        kwargs = settings | kwargs
         try:
-            return make(builder, name, *args, **kwargs)
-        except (TypeError, AttributeError) as error:  # other arguments than the function has
+            args, kwargs = _arguments(layer.arguments[0], iter(values))
+            settings = {key: layer.config[key] for key in layer.config if key in SETTINGS}
+            return make(builder, name, *args, **settings | kwargs)
+        except InputError:
+            raise
+        except FAILURES as error:  # other arguments than the function has
             where = f"{layer.kind} with the arguments that it has in Keras"
             raise builder.wrong(name, where, type(error).__name__, CHANGE) from error
 

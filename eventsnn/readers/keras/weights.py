@@ -28,6 +28,7 @@ from eventsnn.files.reading import (
     text_of,
     texts,
 )
+from eventsnn.readers.keras import quantised
 from eventsnn.readers.keras.config import Layer, policy_of
 
 NORMS = (
@@ -43,6 +44,7 @@ KERNELS = {
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
 }
 KERNELS |= {kind.replace("2D", "1D"): roles for kind, roles in KERNELS.items() if "2D" in kind}
+KERNELS |= {kind: KERNELS[own] for kind, own in quantised.KINDS.items() if own in KERNELS}
 QUANTISED = ("Dense",)  # what Keras can quantise to int8, of what can be read here
 OTHER_NETWORK = "give the architecture that the weights were made with"
 LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of 2.12
@@ -102,6 +104,9 @@ class Weights:
             with np.errstate(all="ignore"):  # the graph refuses what is not finite
                 kernel = arrays["kernel"].astype(np.float64) / scale
             arrays["kernel"] = kernel.astype(np.float32)
+        if layer.kind in quantised.KINDS:
+            where = f"{self.name}: layer {layer.path!r}"
+            arrays = quantised.quantised(layer.config, arrays, where)
         return arrays
 
     def _read(self, layer: Layer, role: str) -> NDArray[Any]:

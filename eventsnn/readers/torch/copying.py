@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from eventsnn.exceptions import InputError
@@ -11,6 +11,19 @@ from eventsnn.files.reading import told
 
 # what keeps the numbers, where every number has 64 bits
 CASTS = ("float", "double", "to", "type", "type_as", "cpu", "cuda")
+
+# functions that take scales of 32 bits alone -> (x, scale, zero point, lowest, highest, axis)
+QUANTISERS: dict[str, Callable[..., Any]] = {
+    "fake_quantize_per_tensor_affine": lambda x, scale, zero, low, high: (
+        (x, scale, zero, low, high, None)
+    ),
+    "fake_quantize_per_channel_affine": lambda x, scale, zero, axis, low, high: (
+        (x, scale, zero, low, high, axis)
+    ),
+    "fused_moving_avg_obs_fake_quant": lambda x, observes, on, least, most, scale, zero, *rest: (
+        (x, scale, zero, rest[1], rest[2], rest[3] if rest[4:5] == (True,) else None)
+    ),
+}
 
 
 def inside(torch: Any, module: Any, where: str) -> Any:
@@ -96,6 +109,8 @@ def not_numbers(torch: Any, module: Any) -> list[str]:
     """
     wrong = []
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if "activation_post_process." in name:  # what an observer saw, infinity before the first
+            continue
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())
             kind = "NaN" if torch.isnan(tensor).any() else "infinity"
@@ -130,11 +145,26 @@ def doubles(torch: Any) -> Any:
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             args, kwargs = mapped(args), mapped(kwargs or {})
-            found = function(*args, **kwargs)
             name = getattr(function, "__name__", "")
+            if name in QUANTISERS:
+                return _quantised(torch, *QUANTISERS[name](*args, **kwargs))
+            found = function(*args, **kwargs)
             if name in CASTS and args and isinstance(found, torch.Tensor):
                 if found.is_floating_point() and args[0].is_floating_point():
                     return found if kwargs.get("copy") else args[0]
             return mapped(found)
 
     return Doubles()
+
+
+def _quantised(
+    torch: Any, x: Any, scale: Any, zero: Any, low: int, high: int, axis: int | None
+) -> Any:
+    """What PyTorch's functions of fake quantisation give, in 64 bits."""
+    scale, zero = (torch.as_tensor(value, dtype=torch.float64) for value in (scale, zero))
+    if axis is not None:
+        shape = [-1 if n == axis else 1 for n in range(x.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    elif scale.numel() == 1:
+        scale, zero = scale.reshape(()), zero.reshape(())
+    return (torch.clamp(torch.round(x / scale) + zero, low, high) - zero) * scale

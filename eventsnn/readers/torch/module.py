@@ -20,6 +20,7 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files.reading import told
 from eventsnn.readers.building import Builder, Output, some
+from eventsnn.readers.torch import quantised
 from eventsnn.readers.torch.calls import FAILURES, Calls, base_of, values_in
 from eventsnn.readers.torch.comparing import (
     ROUNDED,
@@ -96,6 +97,7 @@ def load_torch(
         raise InputError(f"{NAME}: input_shape", expected, input_shape)
     where = f"{NAME}: {type(module).__name__}"
     preprocessing = as_preprocessing(preprocessing, NAME)
+    quantised.refuse_others(module, where)
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
@@ -145,7 +147,10 @@ class _Reader:
         self.calls = Calls(torch, self.builder, self.x)
         self.failure = ""
         self.expected = self._expected()
-        self.trace = trace(torch, module, tuple(activations), where)
+        classes = tuple(activations)
+        self.trace = trace(
+            torch, module, lambda m: isinstance(m, classes) or quantised.is_whole(m), where
+        )
 
     def _expected(self) -> Any:
         """The module's own output, or FAILED."""
@@ -432,6 +437,8 @@ class _Reader:
             return args[0]
         if own:
             return self.calls.call(self._own(own), name, type(module).__name__, (*args, module), {})
+        if quantised.is_whole(module):
+            return quantised.read(self.calls, name, module, args)
         if kind is None:
             return self.calls.call(None, name, type(module).__name__, args, kwargs)
         return self.calls.module(name, module, kind, args, kwargs)

@@ -29,9 +29,10 @@ JOINTS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack")
 ZEROS = ("zeros_like", "new_zeros")
 # functions of each value alone, in whatever shape it stands
 EACH = frozenset(
-    "abs absolute add clamp clamp_max clamp_min clip clone contiguous detach div divide double "
-    "dropout float hardsigmoid hardtanh iadd imul isub itruediv leaky_relu mul multiply neg "
-    "negative relu relu6 rrelu rsub softshrink sub subtract threshold to truediv type_as".split()
+    "abs absolute add clamp clamp_max clamp_min clip clone contiguous detach div divide "
+    "double dropout fake_quantize float hardsigmoid hardtanh iadd imul isub itruediv "
+    "leaky_relu mul multiply neg negative relu relu6 rrelu rsub softshrink sub subtract "
+    "threshold to truediv type_as".split()
 )
 Value = Output | View
 

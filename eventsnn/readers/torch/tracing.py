@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -59,13 +60,14 @@ class Trace:
     unseen: dict[str, str] = field(default_factory=dict)
 
 
-def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trace:
+def trace(torch: Any, module: Any, is_whole: Callable[[Any], bool], where: str) -> Trace:
     """The trace of a module, through all that is no leaf.
 
     Hooks are called in the trace, so what they do stands in the graph. What a network computes from
     parameters alone is computed here: it stands in the graph as a constant.
 
-    torch: the package. module: the network. leaves: classes of modules that stay whole. where: for
+    torch: the package. module: the network. is_whole: whether a module stays
+    whole. where: for
     messages. Raises InputError where torch.fx cannot trace it.
     """
     ends: dict[Any, list[str]] = {}
@@ -88,8 +90,10 @@ def trace(torch: Any, module: Any, leaves: tuple[type, ...], where: str) -> Trac
             return attr_val
 
         def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-            if isinstance(m, leaves):
+            if is_whole(m):
                 return True
+            if type(m).__module__.startswith("torch.ao."):  # for training: weights are constants
+                return False
             own = m is module or "forward" in vars(m)
             return not own and super().is_leaf_module(m, module_qualified_name)
 

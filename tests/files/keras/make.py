@@ -223,6 +223,22 @@ def heads():
     return keras.Model(image, [layers.Dense(n, name=f"head_{n}")(x) for n in (3, 2)])
 
 
+def quantised():
+    """QKeras: quantised weights and activations, by objects and by texts; pip install qkeras."""
+    import qkeras
+
+    four, bits = qkeras.quantized_bits(4, 0, alpha=1), "quantized_bits(3,0,1,alpha=1)"
+    image = keras.Input((6, 6, 2))
+    x = qkeras.QConv2D(4, 3, padding="same", kernel_quantizer=four)(image)
+    x = qkeras.QActivation(qkeras.quantized_relu(3, 1))(layers.BatchNormalization()(x))
+    x = qkeras.QDepthwiseConv2D(2, depthwise_quantizer=four)(x)
+    x = qkeras.QActivation("quantized_relu(4)")(layers.ReLU()(layers.MaxPooling2D(2)(x)))
+    x = qkeras.QDense(5, kernel_quantizer=bits, activation=qkeras.quantized_relu(6, 2))(
+        layers.Flatten()(x)
+    )
+    return keras.Model(image, qkeras.QDense(3, kernel_quantizer=four, bias_quantizer=four)(x))
+
+
 def fill(model, rng):
     """Random weights of which every activation makes something."""
     for layer in model.layers:
@@ -289,11 +305,13 @@ def save(make, folder, version):
     )
     model.save(f"{stem}.h5", include_optimizer=False)
     if tuple(map(int, version.split(".")[:2])) >= (2, 12):
-        if version >= "3" or make not in (caffe, signed):  # Keras 2 cannot write their slices there
+        if version >= "3" or make not in (caffe, signed, quantised):  # which Keras 2 cannot write
             model.save(f"{stem}.keras")
     if make is nested:
         model.save_weights(f"{stem}.weights.h5")
         Path(f"{stem}.json").write_text(model.to_json())
+    if make is quantised:
+        return images, model.predict(images, verbose=0)
     # Keras 3 cannot read its own .h5 where a function is called like a layer
     saved = f"{stem}.keras" if version >= "3" else f"{stem}.h5"
     outputs = keras.models.load_model(saved).predict(images, verbose=0)
