@@ -16,7 +16,7 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-ann clocked data engine event eventsnn export files inputs keras network neurons onnx readers runs
+ann clocked data engine event eventsnn export files inputs keras network neurons nir onnx readers runs
 sample simulation studies torch trace views
 """
 MODULES = """
