@@ -133,7 +133,9 @@ def test_the_command_line_shows_what_there_is(added):
     assert "sizes.json" not in parser.format_help()
     added("sizes", SIZES)
     assert "\n      sizes: the layers' sizes, sizes.json\n" in parser.format_help()
-    with pytest.raises(InputError, match="names among nir, sonata, gdf, nir-data, sizes, separated"):
+    with pytest.raises(
+        InputError, match="names among nir, sonata, gdf, nir-data, sizes, separated"
+    ):
         Settings(export="brian")
 
 
