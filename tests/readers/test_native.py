@@ -193,7 +193,6 @@ def lava(file):
         (keras3, "Keras weights only", "⟦arch⟧ with one of keras-vgg16"),
         (lambda f: f.attrs.update(nb_layers=3), "Keras 1 weights", "Keras 2"),
         (lambda f: f.update({"features.0.weight": np.zeros(3)}), "none", "⟦arch⟧"),
-        (lambda f: f.update({"node": np.zeros(3), "version": "1"}), "a NIR graph", "the ANN"),
         (lava, "a lava netx network", "the ANN"),
         (lambda f: f.attrs.update(__type__="NIRData"), "NIRData", "nir_data.read"),
         (
