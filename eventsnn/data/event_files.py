@@ -87,6 +87,8 @@ def _ordered(columns: Mapping[str, NDArray[Any]], path: Path) -> NDArray[Any]:
 
 def _whole(values: NDArray[Any], name: str, path: Path) -> NDArray[np.int64]:
     if values.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            values = values.astype(np.float64)
         wrong = ~(np.abs(values) <= MAX_TIME) | (values != np.floor(values))
         if wrong.any():
             expected = f"whole numbers for {name}" + (", microseconds" if name == "t" else "")

@@ -271,8 +271,8 @@ def _linear(node: Node, given: list[_Expression | _Row]) -> _Expression | _Row:
     if node.op == "Flatten":
         return replace(x, flat=True)
     if node.op == "Index":  # numbers of values are the same in a map and in its vector
-        channels, rows, columns = (len(node.attrs.get(key, [0])) for key in AXES)
-        grid = (channels, rows, columns)
+        channels, height, width = (len(node.attrs.get(key, [0])) for key in AXES)
+        grid = (channels, height, width)
         return _through(x, index_map(node, x.grid, grid), grid, "rows" not in node.attrs)
     if node.op == "Concat":
         return _side_by_side(inputs)

@@ -73,7 +73,7 @@ def raster(
     _label(axes[0], rows)
     for below, observation in zip(axes[1:], potentials):
         _draw_potential(below, observation, axis)
-    axis.label(axes)
+    axis.label(axes.tolist())
     found = "no spikes" if not len(spikes) else f"{len(spikes):,} spikes"
     words = shown(title or f"image {trace.number}, {found}{', density' if dense else ''}", 90)
     axes[0].set_title(words, loc="left", fontsize=10, parse_math=False)

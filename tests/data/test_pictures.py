@@ -258,3 +258,28 @@ def test_pillow_is_asked_for_by_name(tmp_path, monkeypatch):
     put(tmp_path / "1.png", pixels_of(2, 2, 3))
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     refuse(Path(tmp_path), "pip install pillow")
+
+
+@pytest.mark.frameworks
+@pytest.mark.filterwarnings("ignore")
+def test_recipes_and_folders_are_those_of_torchvision(tmp_path):
+    try:
+        from torchvision import datasets as folders
+        from torchvision import transforms as recipes
+    except (ImportError, RuntimeError) as error:  # that of another torch
+        pytest.skip(str(error))
+    rng = np.random.default_rng(0)
+    for name in "b", "a", "c":
+        for i in range(3):
+            shape = (*rng.integers(60, 150, 2), 3)
+            put(tmp_path / name / f"{i}.jpg", pixels_of(*shape, seed=i))
+    Image.fromarray(pixels_of(70, 90)).save(tmp_path / "a" / "9.png")
+    Image.fromarray(pixels_of(70, 90, 4), "CMYK").save(tmp_path / "c" / "8.jpg")
+    recipe = recipes.Compose([recipes.Resize(64), recipes.CenterCrop((56, 48))])
+    theirs = folders.ImageFolder(str(tmp_path), transform=recipe)
+    ours = load_images(tmp_path, resize=64, crop=(56, 48))
+    assert list(ours.classes) == theirs.classes and len(ours) == len(theirs) == 11
+    places = np.argsort(ours.labels, kind="stable")  # theirs come class by class
+    for place, (image, label) in zip(places, theirs):
+        np.testing.assert_array_equal(ours.pixels[place], np.asarray(image).transpose(2, 0, 1))
+        assert ours.labels[place] == label

@@ -124,7 +124,9 @@ def test_exporters_are_used_from_python(added, tmp_path):
         write("sizes", "trace-0.h5", tmp_path)
     with pytest.raises(InputError, match="exporter 'gdf': expected the path of a trace file"):
         write("gdf", simulation, tmp_path)
-    with pytest.raises(InputError, match="one of nir, sonata, gdf, perfetto, sizes, found 'brian'"):
+    with pytest.raises(
+        InputError, match="one of nir, sonata, gdf, perfetto, nir-data, sizes, found 'brian'"
+    ):
         write("brian", simulation, tmp_path)
 
 
@@ -134,7 +136,7 @@ def test_the_command_line_shows_what_there_is(added):
     added("sizes", SIZES)
     assert "\n      sizes: the layers' sizes, sizes.json\n" in parser.format_help()
     with pytest.raises(
-        InputError, match="names among nir, sonata, gdf, perfetto, sizes, separated"
+        InputError, match="names among nir, sonata, gdf, perfetto, nir-data, sizes, separated"
     ):
         Settings(export="brian")
 

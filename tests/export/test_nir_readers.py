@@ -68,9 +68,9 @@ class StrictHard(NamedTuple):
     signed = False
     reset = "zero"
 
-    emit = Strict.emit
-    tie = Strict.tie
-    most = Strict.most
+    emit = staticmethod(Strict.emit)
+    tie = staticmethod(Strict.tie)
+    most = staticmethod(Strict.most)
 
     @staticmethod
     def settle(neuron, p, n):

@@ -193,9 +193,8 @@ def lava(file):
         (keras3, "Keras weights only", "⟦arch⟧ with one of keras-vgg16"),
         (lambda f: f.attrs.update(nb_layers=3), "Keras 1 weights", "Keras 2"),
         (lambda f: f.update({"features.0.weight": np.zeros(3)}), "none", "⟦arch⟧"),
-        (lambda f: f.update({"node": np.zeros(3), "version": "1"}), "a NIR graph", "the ANN"),
         (lava, "a lava netx network", "the ANN"),
-        (lambda f: f.attrs.update(__type__="NIRData"), "NIRData", "the network's checkpoint"),
+        (lambda f: f.attrs.update(__type__="NIRData"), "NIRData", "nir_data.read"),
         (
             lambda f: f.update({"spikes/a/timestamps": np.zeros(3)}),
             "SONATA spikes",
