@@ -1,4 +1,6 @@
-"""What a network's file is, and how it converts: python -m eventsnn.inspect FILE.
+"""What a network's file is, and how it converts.
+
+    python -m eventsnn.inspect FILE [--arch NAME] [--output NAME]
 
 Prints the kind of the file, the graph as a table, activations, parameters, preprocessing, and what
 a conversion gives.
