@@ -53,7 +53,8 @@ class Verdict:
         if self.counterexample is not None:
             found = "does not hold"
         else:
-            found = f"holds on {self.networks:,} networks" if self.declared else "not declared"
+            many = f"{self.networks:,} network{'s' * (self.networks != 1)}"
+            found = f"holds on {many}" if self.declared else "not declared"
         return f"{self.law:<10} {self.words:<45} {found}"
 
 
