@@ -94,7 +94,19 @@ def load_torch(
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
-            return _Reader(torch, copied, input_shape, activations or {}, preprocessing).read()
+            known = declared(copied) | dict(activations or {})
+            return _Reader(torch, copied, input_shape, known, preprocessing).read()
+
+
+def declared(module: Any) -> dict[type, Callable[[Any], tuple[str, dict[str, Any]]]]:
+    """The activations among a module's parts that say what they are, as those of eventsnn.train do.
+
+    Such a part has a method `spiking_operator`, which returns (operator, attributes). module: the
+    network.
+    """
+    kinds = {type(part) for part in module.modules()}
+    own = {kind for kind in kinds if callable(getattr(kind, "spiking_operator", None))}
+    return {kind: kind.spiking_operator for kind in own}  # type: ignore[attr-defined]
 
 
 class _Reader:

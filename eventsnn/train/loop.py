@@ -1,0 +1,256 @@
+"""The training itself: steps of SGD, a test after each epoch, a state that survives a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eventsnn.exceptions import InputError
+from eventsnn.train.activations import activation, check_thresholds, thresholds
+from eventsnn.train.augmenting import augmented, generator
+from eventsnn.train.networks import network
+from eventsnn.train.recipe import Recipe
+from eventsnn.train.schedule import rate
+from eventsnn.train.sets import Sets
+from eventsnn.train.starting import begun_with
+from eventsnn.train.state import NAME, read_state, write_state
+
+TESTED = 500  # images of a batch in a test
+SAVED = 120  # seconds between states within an epoch
+ORDER, AUGMENT = 1, 2  # streams of random numbers
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    epoch: that is under way, from 1. step: of it, from 0. loss: sum over the images of its steps so
+    far. right: how many of them were classified correctly. seconds, cpu: of wall clock and of the
+    processors, for all epochs. precision: "float32" or "bfloat16". curves: a row for each epoch
+    that ended. norms: likewise, name -> threshold.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    loss: float = 0.0
+    right: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    precision: str = "float32"
+    curves: list[dict[str, float]] = field(default_factory=list)
+    norms: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """A training that begins, or goes on from the state in its folder.
+
+    recipe: what it depends on. sets: its images. out: its folder. device: of torch, "cpu" or
+    "cuda". say: takes lines about what happens. Raises InputError for a state of another training.
+    """
+
+    def __init__(
+        self, recipe: Recipe, sets: Sets, out: Path, device: str, say: Callable[[str], None]
+    ) -> None:
+        self.recipe, self.sets, self.out, self.say = recipe, sets, out, say
+        self.device = torch.device(device)
+        self.steps = math.ceil(len(sets.train) / recipe.batch)
+        self.data = digest(sets)
+        torch.manual_seed(recipe.seed)
+        self.module = made(recipe, sets)
+        if recipe.start is not None:
+            self.sets, words = begun_with(self.module, recipe.start, sets)
+            say(words)
+        self.module.to(self.device, memory_format=torch.channels_last)
+        self.optimiser = torch.optim.SGD(
+            groups(self.module, recipe), lr=recipe.rate, momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+        )  # fmt: skip
+        self.progress = Progress()
+        self._resume()
+
+    def _resume(self) -> None:
+        found = read_state(self.out / NAME, self.recipe, self.data)
+        if found is None:
+            self.progress.precision = self._chosen_precision()
+            return
+        try:
+            self.module.load_state_dict(found["module"])
+            self.optimiser.load_state_dict(found["optimiser"])
+            self.progress = Progress(**found["progress"])
+        except (RuntimeError, ValueError, TypeError, KeyError) as error:
+            do = "delete it to begin anew, or choose another ⟦out⟧"
+            where = self.out / NAME
+            raise InputError(where, "the state of this network", error, do) from error
+        p = self.progress
+        if p.epoch <= self.recipe.epochs:
+            self.say(f"going on in epoch {p.epoch}, after {p.step} of {self.steps} steps")
+
+    def _chosen_precision(self) -> str:
+        if self.recipe.precision != "auto":
+            return self.recipe.precision
+        times = {kind: self._timed(kind) for kind in ("float32", "bfloat16")}
+        chosen = min(times, key=times.__getitem__)
+        words = ", ".join(f"{kind} {t:.2f} s" for kind, t in times.items())
+        self.say(f"precision: {chosen}, as a timed step is fastest with it ({words})")
+        return chosen
+
+    def _timed(self, precision: str) -> float:
+        """Seconds of the second step on a copy of the network."""
+        from copy import deepcopy
+
+        copied = deepcopy(self.module).train()
+        x = self.sets.prepared(self.sets.train[: self.recipe.batch]).to(self.device)
+        labels = self.sets.train_labels[: self.recipe.batch].to(self.device)
+        for _ in range(2):
+            begin = time.perf_counter()
+            with self._cast(precision):
+                loss = torch.nn.functional.cross_entropy(copied(x).float(), labels)
+            loss.backward()
+            seconds = time.perf_counter() - begin
+        return seconds
+
+    def _cast(self, precision: str) -> Any:
+        low = precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low)
+
+    def epoch(self, shown: Callable[[int, float], None] = lambda step, loss: None) -> None:
+        """Trains to the end of the epoch that is under way, tests, and writes the state.
+
+        shown: is called after each step with its number and the mean loss of the epoch so far.
+        Raises InputError where the loss or a threshold is no number any more.
+        """
+        p, recipe = self.progress, self.recipe
+        begin, cpu, saved = time.perf_counter(), cpu_seconds(), time.perf_counter()
+        spent = p.seconds, p.cpu
+        order = torch.randperm(
+            len(self.sets.train), generator=generator(recipe.seed, ORDER, p.epoch)
+        )
+        self.module.train()
+        batches = order.split(recipe.batch)
+        for step in range(p.step, self.steps):
+            self._step(batches[step], step)
+            p.step = step + 1
+            p.seconds = spent[0] + time.perf_counter() - begin
+            p.cpu = spent[1] + cpu_seconds() - cpu
+            shown(p.step, p.loss / min(p.step * recipe.batch, len(order)))
+            if time.perf_counter() - saved > SAVED and p.step < self.steps:
+                self.save()
+                saved = time.perf_counter()
+        check_thresholds(self.module, f"epoch {p.epoch}")
+        loss, right = self.test()
+        p.seconds = spent[0] + time.perf_counter() - begin
+        p.cpu = spent[1] + cpu_seconds() - cpu
+        now = (p.epoch - 1) * self.steps + self.steps - 1
+        row = {
+            "epoch": p.epoch,
+            "rate": recipe.rate * rate(recipe.schedule, now, recipe.epochs * self.steps),
+            "training_loss": p.loss / len(order),
+            "training_accuracy": p.right / len(order),
+            "test_loss": loss,
+            "test_accuracy": right,
+            "seconds": round(p.seconds, 1),
+            "cpu_seconds": round(p.cpu, 1),
+        }
+        p.curves.append(row)
+        p.norms.append(thresholds(self.module))
+        p.epoch, p.step, p.loss, p.right = p.epoch + 1, 0, 0.0, 0
+        self.save()
+        self.say(
+            f"epoch {p.epoch - 1}/{recipe.epochs}: loss {row['training_loss']:.4f}, training "
+            f"accuracy {row['training_accuracy']:.4f}, test loss {loss:.4f}, test accuracy "
+            f"{right:.4f}, {p.seconds - spent[0]:.0f} s ({p.cpu - spent[1]:.0f} s of processor)"
+        )
+
+    def _step(self, batch: Any, step: int) -> None:
+        p, recipe = self.progress, self.recipe
+        random = generator(recipe.seed, AUGMENT, p.epoch, step)
+        pixels = augmented(self.sets.train[batch], recipe.augment, random)
+        x = self.sets.prepared(pixels).to(self.device)
+        labels = self.sets.train_labels[batch].to(self.device)
+        now = (p.epoch - 1) * self.steps + step
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate * rate(recipe.schedule, now, recipe.epochs * self.steps)
+        with self._cast(p.precision):
+            logits = self.module(x).float()
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            do = "lower ⟦rate⟧; the state of the last whole epochs is kept"
+            where = f"epoch {p.epoch}, step {step + 1}"
+            raise InputError(where, "a loss that is a number", value, do)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        p.loss += value * len(batch)
+        p.right += int((logits.detach().argmax(1) == labels).sum())
+
+    def test(self) -> tuple[float, float]:
+        """(mean loss, share classified correctly) on the test images, in float32."""
+        loss, right, count = 0.0, 0, len(self.sets.test)
+        self.module.eval()
+        with torch.no_grad():
+            for i in range(0, count, TESTED):
+                x = self.sets.prepared(self.sets.test[i : i + TESTED]).to(self.device)
+                labels = self.sets.test_labels[i : i + TESTED].to(self.device)
+                logits = self.module(x)
+                loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+                right += int((logits.argmax(1) == labels).sum())
+        return loss / count, right / count
+
+    def save(self) -> None:
+        """Writes the state."""
+        values = {
+            "recipe": asdict(self.recipe),
+            "data": self.data,
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        write_state(self.out / NAME, values)
+
+
+def made(recipe: Recipe, sets: Sets) -> Any:
+    """The new network of a recipe, for the images it is trained on."""
+    _, channels, height, width = sets.train.shape
+
+    def make() -> Any:
+        return activation(recipe.activation, recipe.lambda_start)
+
+    shape = (channels, height, width)
+    return network(recipe.arch, make, shape, sets.count, recipe.width, recipe.stem)
+
+
+def groups(module: Any, recipe: Recipe) -> list[dict[str, Any]]:
+    """The optimiser's groups: thresholds with an L2 coefficient of their own (TCL eq. 11).
+
+    module: the network. recipe: has the coefficients.
+    """
+    own = ("threshold", "scale", "share")
+    found: dict[bool, list[Any]] = {False: [], True: []}
+    for name, value in module.named_parameters():
+        found[value.ndim == 0 and name.rpartition(".")[2] in own].append(value)
+    decays = {False: recipe.weight_decay, True: recipe.lambda_decay}
+    return [{"params": found[key], "weight_decay": decays[key]} for key in found if found[key]]
+
+
+def digest(sets: Sets) -> str:
+    """SHA-256 (hex) of the images and labels."""
+    made = hashlib.sha256()
+    for values in (sets.train, sets.train_labels, sets.test, sets.test_labels):
+        made.update(str(tuple(values.shape)).encode())
+        made.update(values.numpy().tobytes())
+    return made.hexdigest()
+
+
+def cpu_seconds() -> float:
+    """Seconds of the processors that this process has taken."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
