@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
+    from eventsnn.reference import fetch
     from eventsnn.result import Result, simulate
     from eventsnn.runs.results import Results, open_results
     from eventsnn.simulation import arithmetic as arithmetic
@@ -91,6 +92,7 @@ __all__ = [
     "Trace",
     "__version__",
     "convert",
+    "fetch",
     "load",
     "load_images",
     "load_torch",
@@ -113,6 +115,7 @@ _NAMES = {
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",
+        "reference": "fetch",
         "result": "Result simulate",
         "runs.results": "Results open_results",
         "simulation.arithmetic": "Arithmetic",

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from eventsnn import reference
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line, printable
@@ -46,11 +47,14 @@ CALIBRATION = ", which needs calibration images (--data with a train split, or -
 def describe(path: str, arch: str | None = None) -> Iterator[str]:
     """Yields all that the command prints, line by line.
 
-    path: a network's file, or "sample". arch: the architecture of a file that holds weights only.
-    Raises InputError for a file that cannot be read and a network without a spiking form.
+    path: a network's file, "sample", or the name of a reference network. arch: the architecture of
+    a file that holds weights only. Raises InputError for a file that cannot be read and a network
+    without a spiking form.
     """
     if path == "sample":
         kind, graph = "the bundled network", load(path, arch)
+    elif reference.is_name(path):
+        kind, graph = "a reference network", load(path, arch)
     else:
         kind, graph = identify(path, arch)
     yield f"{path}: {kind}"
@@ -122,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words = "a network of any kind that eventsnn.run reads, or 'sample'"
+    words = "a network of any kind that eventsnn.run reads, or 'sample', or a name"
     parser.add_argument("file", metavar="FILE", help=words)
     words = "the architecture of a file that holds weights only, as for eventsnn.run"
     parser.add_argument("--arch", help=words)

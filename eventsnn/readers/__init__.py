@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import h5py
 
+from eventsnn import reference
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.pixels import as_preprocessing
 from eventsnn.arguments import checked
@@ -43,7 +44,8 @@ def save(graph: Graph, path: str | Path) -> None:
 def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -> Graph:
     """The network in a file of any kind that has a reader.
 
-    path: the file, whose kind its content tells; or "sample", the bundled network.
+    path: the file, whose kind its content tells; or "sample", the bundled network; or the
+        name of a reference network (`eventsnn.fetch`).
     arch: the architecture of a file that holds weights only. Keras: one of
         `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
         full Keras model is read as that architecture, with its preprocessing, too. PyTorch: see
@@ -58,6 +60,8 @@ def load(path: Path | str, arch: str | None = None, preprocessing: Any = None) -
     if path == "sample":
         bundled = Path(__file__).parents[1] / "sample" / "network.h5"
         return replace(load(bundled, arch, preprocessing), source="sample")
+    if isinstance(path, str) and reference.is_name(path):
+        return replace(load(reference.fetch(path), arch, preprocessing), source=path)
     graph = identify(path, arch)[1]
     if preprocessing is None:
         return graph

@@ -163,8 +163,8 @@ class SlipRelu(nn.Module):
         return self.slope * _Clip.apply(y, self.threshold) + (1 - self.slope) * steps
 
     def spiking_operator(self) -> tuple[str, dict[str, Any]]:
-        attrs = {"lambda": self.threshold.item(), "levels": self.levels, "slope": self.slope}
-        return "SlipRelu", attrs
+        attrs = {"lambda": self.threshold.item(), "slope": self.slope}
+        return "SlipRelu", attrs | {"step_levels": self.levels}
 
 
 class Rate(nn.Module):

@@ -25,7 +25,7 @@ Train a network for conversion, and write it as a checkpoint that eventsnn reads
 
 Leaves in the folder of --out: network.h5, recipe.toml, curves.csv, curves.png and
 norm_factors.csv (the thresholds), after each epoch, and state.pt, from which the same command goes
-on when it was stopped. It needs PyTorch: pip install "eventsnn[train]"."""
+on when it was stopped. It needs PyTorch."""
 
 EPILOG = """\
 exit status: 0 when all is well, 2 for wrong input (one line on standard error says what is wrong
@@ -36,10 +36,12 @@ and what to do), 130 when stopped by Ctrl-C"""
 class Given:
     """What a command line asks for.
 
-    recipe: of the training. out: its folder. threads: of torch. device: of torch.
+    recipe: of the training. about: what the recipe's file says of itself. out: its folder. threads,
+    device: of torch.
     """
 
     recipe: Recipe
+    about: dict[str, Any]
     out: Path
     threads: int
     device: str
@@ -71,7 +73,7 @@ def parser() -> Parser:
     words = "threads of torch (default: one for each core); another number rounds otherwise"
     result.add_argument("--threads", metavar="N", help=words)
     result.add_argument("--device", metavar="NAME", help="cpu (the default) or cuda")
-    groups = {}
+    groups: dict[str, Any] = {}
     for f in fields(Recipe):
         known: Option = f.metadata["option"]
         group = groups.get(known.group)
@@ -97,8 +99,9 @@ def given(argv: Sequence[str] | None = None) -> Given:
     """
     args = vars(parser().parse_args(argv))
     values: dict[str, Any] = {}
+    about: dict[str, Any] = {}
     if args["recipe"] is not None:
-        values, _ = read_recipe(args["recipe"])
+        values, about = read_recipe(args["recipe"])
     preset = args["preset"] or values.pop("preset", None)
     values.pop("preset", None)
     if preset is not None and not isinstance(preset, str):
@@ -114,7 +117,7 @@ def given(argv: Sequence[str] | None = None) -> Given:
     device = args["device"] or "cpu"
     if device not in ("cpu", "cuda"):
         raise InputError("⟦device⟧", "cpu or cuda", repr(device))
-    return Given(recipe, Path(args["out"]), _threads(args["threads"]), device)
+    return Given(recipe, about, Path(args["out"]), _threads(args["threads"]), device)
 
 
 def _threads(text: str | None) -> int:
@@ -133,7 +136,7 @@ def train(asked: Given) -> None:
     try:
         import torch
     except ImportError:
-        do = 'pip install "eventsnn[train]"'
+        do = "pip install torch"
         raise InputError("eventsnn.train", "the package torch", "none", do) from None
     from eventsnn.train.loop import Training
     from eventsnn.train.sets import load_sets
@@ -169,7 +172,8 @@ def train(asked: Given) -> None:
             training.epoch(show)
         write_curves(out, progress.curves, progress.norms)
     accuracy = progress.curves[-1]["test_accuracy"]
-    graph = write_network(graph_of(training.module, recipe, sets, accuracy), out / NETWORK)
+    graph = graph_of(training.module, recipe, sets, accuracy, asked.about)
+    graph = write_network(graph, out / NETWORK)
     say(
         f"{out / NETWORK}: test accuracy {accuracy:.4f}, {graph.parameters:,} parameters, "
         f"{progress.seconds / 3600:.2f} hours ({progress.cpu / 3600:.2f} hours of processor)"

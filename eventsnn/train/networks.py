@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 Make = Callable[[], nn.Module]
@@ -213,8 +212,8 @@ def network(
     """A new network with random weights (He et al. 2015 for convolutions).
 
     arch: one of `named.ARCHITECTURES`. make: returns a new activation. shape: (C, H, W) of the
-    images. classes: how many. width: a factor of all channels. stem: "cifar", "imagenet", or "auto":
-    ImageNet's from 96 pixels on.
+    images. classes: how many. width: a factor of all channels. stem: "cifar", "imagenet", or
+    "auto": ImageNet's from 96 pixels on.
     """
     channels, height, breadth = shape
     imagenet = stem == "imagenet" or (stem == "auto" and min(height, breadth) >= 96)
@@ -231,8 +230,3 @@ def network(
             nn.init.normal_(part.weight, 0, 0.01 if imagenet else part.in_features**-0.5)
             nn.init.zeros_(part.bias)
     return made
-
-
-def parameters(module: nn.Module) -> int:
-    """How many numbers a module trains."""
-    return sum(p.numel() for p in module.parameters() if isinstance(p, torch.Tensor))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # noqa: UP036, the oldest Python that is supported is 3.10
     import tomllib
 else:
     import tomli as tomllib
@@ -22,7 +22,7 @@ AUGMENTATIONS = ("none", "flip", "crop", "cutout", "autoaugment")
 SCHEDULES = ("cosine", "onecycle", "steps", "constant")
 MAX_TOML = 2**20  # bytes
 # what a recipe says of itself and the network that it made; no option
-ABOUT = ("name", "about", "accuracy", "hours", "made_with")
+ABOUT = ("data", "classes", "accuracy", "hours", "made_with")
 # papers' settings: TCL section IV; SRP appendix A.1 and GN; DNISNM section 5.1.2; LSQ (Esser et al.
 # 2020) section 3 for fine-tuning. What a paper does not give is eventsnn's default.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -211,9 +211,10 @@ def made(given: dict[str, Any], preset: str | None = None) -> Recipe:
 def read_recipe(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """(option -> value, what the recipe says of itself) of a TOML file.
 
-    The options stand at the top of the file, `preset` among them; what the recipe says of itself
-    under [about]. path: the file. Raises InputError for a file that cannot be read, and for keys
-    that there are not.
+    The options stand at the top of the file, `preset` among them. Under [about] it may call the
+    data and the classes by their names, which the network's file then does, too, and say what came
+    of it: accuracy (on all test images), hours (of one core) and made_with (versions). path: the
+    file. Raises InputError for a file that cannot be read, and for keys that there are not.
     """
     try:
         with open(path, "rb") as file:
@@ -233,6 +234,9 @@ def read_recipe(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(about, dict):
         raise InputError(f"{path}: about", "a table", repr(about))
     check_options(f"{path}: about", about, ABOUT)
+    classes = about.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise InputError(f"{path}: classes", "a list of names", repr(classes))
     return given, about
 
 

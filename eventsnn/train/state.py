@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ def read_state(path: Path, recipe: Recipe, data: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     do = "delete it to begin anew, or choose another ⟦out⟧"
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start != b"PK":  # torch's older kind of file is a pickle from its first byte on
+        raise InputError(path, "the state of a training", f"a file that starts {start!r}", do)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
@@ -51,6 +55,8 @@ def read_state(path: Path, recipe: Recipe, data: str) -> dict[str, Any] | None:
 def _compare(path: Path, before: Any, now: dict[str, Any], do: str) -> None:
     """Raises InputError for the first option of a recipe that differs; where data lie does not."""
     before = before if isinstance(before, dict) else {}
+    # an older version had fewer options, which then were as they are by default
+    before = {f.name: f.default for f in fields(Recipe)} | before
     for key, value in now.items():
         if key != "data" and before.get(key, value) != value:
             raise InputError(

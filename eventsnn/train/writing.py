@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eventsnn.ann.graph import Graph
+from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file
 from eventsnn.readers import load, save
 from eventsnn.readers.torch.module import load_torch
@@ -21,22 +22,29 @@ CURVES = "curves.csv"
 NORMS = "norm_factors.csv"
 
 
-def graph_of(module: Any, recipe: Recipe, sets: Sets, accuracy: float) -> Graph:
+def graph_of(
+    module: Any, recipe: Recipe, sets: Sets, accuracy: float, about: dict[str, Any]
+) -> Graph:
     """A trained module as a Graph that says where it comes from.
 
     module: the network; it stays as it is. recipe, sets: it was trained with. accuracy: on all test
-    images. Raises InputError as `load_torch` does.
+    images. about: names of data and classes, as a recipe may give them. Raises InputError as
+    `load_torch` does, and for names that do not fit.
     """
     shape = tuple(sets.train.shape[1:])
     graph = load_torch(module.cpu(), shape, preprocessing=sets.preprocessing)
-    count = f"{recipe.epochs} epochs, seed {recipe.seed}"
+    how = f"{recipe.epochs} epochs, seed {recipe.seed}"
+    data = about.get("data", sets.name)
     meta: dict[str, Any] = {
         "arch": recipe.arch,
-        "note": f"{recipe.activation}; trained on {sets.name} by eventsnn.train, {count}",
+        "note": f"{recipe.activation}; trained on {data} by eventsnn.train, {how}",
         "test_accuracy": float(accuracy),
     }
-    if sets.classes:
-        meta["classes"] = list(sets.classes)
+    classes = list(about.get("classes", sets.classes))
+    if classes and len(classes) != sets.count:
+        raise InputError("classes", f"{sets.count} names", len(classes), "repair the recipe")
+    if classes:
+        meta["classes"] = classes
     return replace(graph, source=recipe.arch, meta=meta)
 
 
@@ -46,7 +54,9 @@ def write_network(graph: Graph, path: Path) -> Graph:
     return load(path)
 
 
-def write_curves(out: Path, curves: Sequence[dict[str, float]], norms: Sequence[dict[str, float]]) -> None:
+def write_curves(
+    out: Path, curves: Sequence[dict[str, float]], norms: Sequence[dict[str, float]]
+) -> None:
     """Writes curves.csv, norm_factors.csv and curves.png (TCL Fig. 3, 4 and 5) into a folder.
 
     out: the folder. curves: a row for each epoch. norms: likewise, name -> threshold.

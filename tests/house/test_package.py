@@ -16,8 +16,8 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-ann clocked data engine event eventsnn export files inputs keras network neurons onnx readers runs
-sample simulation studies torch trace views
+ann clocked data engine event eventsnn export files inputs keras network neurons onnx readers
+reference runs sample simulation studies torch trace train views
 """
 MODULES = """
 ann arithmetic asynchronism certified cost data edits encoding equivalence errors explain export

@@ -27,6 +27,7 @@ from eventsnn import (
     errors,
     explain,
     export,
+    fetch,
     load,
     load_images,
     load_torch,
@@ -218,6 +219,9 @@ SLIPS = {
         (lambda: load("sample", arch=5), "arch: expected text or None, found 5"),
         (lambda: load("sample", arch="vgg16"), "arch: expected a file with weights only"),
         (lambda: load("sample", archi="x"), "did you mean arch"),
+        (lambda: fetch(3), "name: expected text, found 3"),
+        (lambda: fetch(), "argument name, found none"),
+        (lambda: fetch("resnet1000"), "fetch: expected one of fashion_relu"),
     ],
     "save": [
         (lambda: save("a.h5", graph()), "graph: expected a Graph, found 'a.h5'"),

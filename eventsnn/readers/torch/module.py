@@ -106,7 +106,7 @@ def declared(module: Any) -> dict[type, Callable[[Any], tuple[str, dict[str, Any
     """
     kinds = {type(part) for part in module.modules()}
     own = {kind for kind in kinds if callable(getattr(kind, "spiking_operator", None))}
-    return {kind: kind.spiking_operator for kind in own}  # type: ignore[attr-defined]
+    return {kind: kind.spiking_operator for kind in own}
 
 
 class _Reader:
