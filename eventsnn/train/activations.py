@@ -121,12 +121,15 @@ class QRelu(nn.Module):
     LSQ (Esser et al. 2020): y gets the gradient where 0 < y < n scale; the scale gets round(y /
     scale) - y / scale there, n above, 0 below (eq. 3), times g = 1 / sqrt(features of an image
     times n) (section 2.2). The scale begins with 2 <|y|> / sqrt(n) of the first batch (section
-    2.1). levels: n.
+    2.1). levels: n. In a sub-path of fewer levels (`paths`), the scale is n scale / these (SpikeZIP
+    eq. 4).
+
+    Attributes: path_levels: of the path that it computes.
     """
 
     def __init__(self, levels: int) -> None:
         super().__init__()
-        self.levels = levels
+        self.levels = self.path_levels = levels
         self.scale = nn.Parameter(torch.tensor(1.0))
         self.register_buffer("begun", torch.tensor(False))
 
@@ -137,8 +140,10 @@ class QRelu(nn.Module):
                 mean = y.abs().mean()
                 self.scale.copy_(2 * mean / math.sqrt(self.levels) if mean > 0 else self.scale)
                 self.begun.fill_(True)
-        factor = 1 / math.sqrt(max(math.prod(y.shape[1:]), 1) * self.levels)
-        return _Quantised.apply(y, self.scale, self.levels, factor)
+        levels = self.path_levels
+        factor = 1 / math.sqrt(max(math.prod(y.shape[1:]), 1) * levels)
+        scale = self.scale if levels == self.levels else self.scale * (self.levels / levels)
+        return _Quantised.apply(y, scale, levels, factor)
 
     def spiking_operator(self) -> tuple[str, dict[str, Any]]:
         return "QuantRelu", {"scale": self.scale.item(), "levels": self.levels}

@@ -17,11 +17,13 @@ from eventsnn.exceptions import InputError
 from eventsnn.train.activations import activation, check_thresholds, thresholds
 from eventsnn.train.augmenting import augmented, generator
 from eventsnn.train.networks import network
+from eventsnn.train.paths import Paths
 from eventsnn.train.recipe import Recipe
 from eventsnn.train.schedule import rate
 from eventsnn.train.sets import Sets
 from eventsnn.train.starting import begun_with
 from eventsnn.train.state import NAME, read_state, write_state
+from eventsnn.train.teacher import Teacher
 
 TESTED = 500  # images of a batch in a test
 SAVED = 120  # seconds between states within an epoch
@@ -69,6 +71,8 @@ class Training:
             self.sets, words = begun_with(self.module, recipe.start, sets)
             say(words)
         self.module.to(self.device, memory_format=torch.channels_last)
+        self.paths = Paths(self.module, recipe.paths) if recipe.paths else None
+        self.teacher = Teacher(recipe.teacher, sets, self.device) if recipe.teacher else None
         self.optimiser = torch.optim.SGD(
             groups(self.module, recipe), lr=recipe.rate, momentum=recipe.momentum,
             nesterov=recipe.momentum > 0,
@@ -178,19 +182,40 @@ class Training:
         now = (p.epoch - 1) * self.steps + step
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * rate(recipe.schedule, now, recipe.epochs * self.steps)
-        with self._cast(p.precision):
-            logits = self.module(x).float()
-            loss = torch.nn.functional.cross_entropy(logits, labels)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            do = "lower ⟦rate⟧; the state of the last whole epochs is kept"
-            where = f"epoch {p.epoch}, step {step + 1}"
-            raise InputError(where, "a loss that is a number", value, do)
+        soft = None if self.teacher is None else self.teacher(pixels)
         self.optimiser.zero_grad()
-        loss.backward()
+        total = 0.0
+        for path in reversed(range(len(recipe.paths or (0,)))):  # the major one last: it stays
+            loss, logits = self._loss(path, x, labels, soft)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                do = "lower ⟦rate⟧; the last state is kept"
+                where = f"epoch {p.epoch}, step {step + 1}"
+                raise InputError(where, "a loss that is a number", value, do)
+            loss.backward()
+            total += value
         self.optimiser.step()
-        p.loss += value * len(batch)
+        p.loss += total * len(batch)
         p.right += int((logits.detach().argmax(1) == labels).sum())
+
+    def _loss(self, path: int, x: Any, labels: Any, soft: Any) -> tuple[Any, Any]:
+        """(A path's part of the loss, SpikeZIP eq. 6; its logits).
+
+        path: 0 for the major one, or all there is. x: prepared images. labels: int64 [N]. soft:
+        the teacher's probabilities, or None.
+        """
+        weight = 1.0
+        if self.paths is not None:
+            self.paths.select(path)
+            weight = self.paths.weight(path, self.recipe.alpha)
+        with self._cast(self.progress.precision):
+            logits = self.module(x).float()
+        entropy = torch.nn.functional.cross_entropy
+        how = "hard" if soft is None else self.recipe.labels if path else "mixed"
+        hard = entropy(logits, labels) if how != "soft" else 0.0
+        # its gradient is that of the KL divergence from the teacher
+        taught = entropy(logits, soft) if how != "hard" else 0.0
+        return weight * (hard + taught) / (2 if how == "mixed" else 1), logits
 
     def test(self) -> tuple[float, float]:
         """(mean loss, share classified correctly) on the test images, in float32."""
@@ -225,7 +250,15 @@ def made(recipe: Recipe, sets: Sets) -> Any:
         return activation(recipe.activation, recipe.lambda_start)
 
     shape = (channels, height, width)
-    return network(recipe.arch, make, shape, sets.count, recipe.width, recipe.stem)
+    return network(
+        recipe.arch,
+        make,
+        shape,
+        sets.count,
+        recipe.width,
+        recipe.stem,
+        recipe.residual == "reroute",
+    )
 
 
 def groups(module: Any, recipe: Recipe) -> list[dict[str, Any]]:

@@ -27,56 +27,74 @@ def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1, group: int =
 class Block(nn.Module):
     """ResNet's basic block: two 3x3 convolutions, and a shortcut (He et al. 2016, Fig. 2).
 
-    make: of its activations. inputs, outputs: channels. stride: of the first convolution.
+    make: of its activations. inputs, outputs: channels. stride: of the first convolution. reroute:
+    whether the shortcut is added behind the last activation, with one of its own where it has
+    weights (SpikeZIP section 3.3, fig. 3).
     """
 
     expansion = 1
 
-    def __init__(self, make: Make, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, make: Make, inputs: int, outputs: int, stride: int, reroute: bool = False
+    ) -> None:
         super().__init__()
         self.conv1 = conv(inputs, outputs, 3, stride)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.act1 = make()
         self.conv2 = conv(outputs, outputs)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.shortcut = shortcut(inputs, outputs, stride)
+        self.shortcut = shortcut(inputs, outputs, stride, make if reroute else None)
         self.act2 = make()
+        self.reroute = reroute
 
     def forward(self, x: Any) -> Any:
         y = self.act1(self.bn1(self.conv1(x)))
-        return self.act2(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = self.bn2(self.conv2(y))
+        if self.reroute:
+            return self.act2(y) + self.shortcut(x)
+        return self.act2(y + self.shortcut(x))
 
 
 class Bottleneck(nn.Module):
     """ResNet-50's block: 1x1, 3x3 and 1x1 convolutions, and a shortcut (He et al. 2016, Fig. 5).
 
-    make, inputs, stride: as for `Block`. outputs: channels of the first two; the third has four
-    times as many.
+    make, inputs, stride, reroute: as for `Block`. outputs: channels of the first two; the third has
+    four times as many.
     """
 
     expansion = 4
 
-    def __init__(self, make: Make, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, make: Make, inputs: int, outputs: int, stride: int, reroute: bool = False
+    ) -> None:
         super().__init__()
         last = outputs * self.expansion
         self.conv1, self.bn1, self.act1 = conv(inputs, outputs, 1), nn.BatchNorm2d(outputs), make()
         self.conv2 = conv(outputs, outputs, 3, stride)
         self.bn2, self.act2 = nn.BatchNorm2d(outputs), make()
         self.conv3, self.bn3 = conv(outputs, last, 1), nn.BatchNorm2d(last)
-        self.shortcut = shortcut(inputs, last, stride)
+        self.shortcut = shortcut(inputs, last, stride, make if reroute else None)
         self.act3 = make()
+        self.reroute = reroute
 
     def forward(self, x: Any) -> Any:
         y = self.act1(self.bn1(self.conv1(x)))
         y = self.act2(self.bn2(self.conv2(y)))
-        return self.act3(self.bn3(self.conv3(y)) + self.shortcut(x))
+        y = self.bn3(self.conv3(y))
+        if self.reroute:
+            return self.act3(y) + self.shortcut(x)
+        return self.act3(y + self.shortcut(x))
 
 
-def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """The identity, or a 1x1 convolution and BatchNormalization where shapes differ."""
+def shortcut(inputs: int, outputs: int, stride: int, make: Make | None = None) -> nn.Module:
+    """The identity, or a 1x1 convolution and BatchNormalization where shapes differ.
+
+    make: of the activation behind these, or None for none.
+    """
     if inputs == outputs and stride == 1:
         return nn.Identity()
-    return nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+    parts = [conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*parts, *([] if make is None else [make()]))
 
 
 class ResNet(nn.Module):
@@ -84,7 +102,8 @@ class ResNet(nn.Module):
 
     block: its kind. counts: blocks of each stage. first: channels of the first stage, twice as many
     in each further one. imagenet: a stem of a 7x7 convolution of stride 2 and a max pooling, in
-    place of a 3x3 convolution. make, channels, classes, width: see the module.
+    place of a 3x3 convolution. reroute: of its blocks. make, channels, classes, width: see the
+    module.
     """
 
     def __init__(
@@ -97,6 +116,7 @@ class ResNet(nn.Module):
         block: type[Block] | type[Bottleneck] = Block,
         counts: tuple[int, ...] = (3, 3, 3),
         first: int = 16,
+        reroute: bool = False,
     ) -> None:
         super().__init__()
         depth = scaled(first, width)
@@ -108,7 +128,7 @@ class ResNet(nn.Module):
             outputs = scaled(first * 2**number, width)
             for place in range(count):
                 stride = 2 if number and not place else 1
-                stages.append(block(make, depth, outputs, stride))
+                stages.append(block(make, depth, outputs, stride, reroute))
                 depth = outputs * block.expansion
         self.blocks = nn.Sequential(*stages)
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -207,13 +227,19 @@ RESNETS: dict[str, dict[str, Any]] = {
 
 
 def network(
-    arch: str, make: Make, shape: tuple[int, int, int], classes: int, width: float, stem: str
+    arch: str,
+    make: Make,
+    shape: tuple[int, int, int],
+    classes: int,
+    width: float,
+    stem: str,
+    reroute: bool = False,
 ) -> nn.Module:
     """A new network with random weights (He et al. 2015 for convolutions).
 
     arch: one of `named.ARCHITECTURES`. make: returns a new activation. shape: (C, H, W) of the
     images. classes: how many. width: a factor of all channels. stem: "cifar", "imagenet", or
-    "auto": ImageNet's from 96 pixels on.
+    "auto": ImageNet's from 96 pixels on. reroute: shortcuts behind activations, of ResNets.
     """
     channels, height, breadth = shape
     imagenet = stem == "imagenet" or (stem == "auto" and min(height, breadth) >= 96)
@@ -222,7 +248,7 @@ def network(
     elif arch == "mobilenet":
         made = MobileNet(make, channels, classes, width, imagenet)
     else:
-        made = ResNet(make, channels, classes, width, imagenet, **RESNETS[arch])
+        made = ResNet(make, channels, classes, width, imagenet, reroute=reroute, **RESNETS[arch])
     for part in made.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -110,6 +110,42 @@ class Recipe:
         choices=AUGMENTATIONS,
         group="data",
     )
+    residual: str = option(
+        "keep",
+        "of ResNets: keep, or reroute, which adds shortcuts behind activations (SpikeZIP section "
+        "3.3)",
+        "--residual reroute",
+        choices=("keep", "reroute"),
+        group="network",
+    )
+    paths: Any = option(
+        None,
+        "paths-ensemble training (SpikeZIP section 3.4), with lsq:L: levels of the major path, L, "
+        "and of the sub-paths",
+        "--paths 8,4,2",
+        kind="steps",
+        low=1,
+        high=2**20,
+        group="teaching",
+    )
+    alpha: float = option(
+        1.0, "of the sub-paths' losses (SpikeZIP eq. 6)", "--alpha 1", kind=float, low=0.0,
+        high=1e3, group="teaching",
+    )  # fmt: skip
+    teacher: str | None = option(
+        None,
+        "a network of full precision whose outputs are soft labels: any file that eventsnn reads, "
+        "or a name; the loss of the major path is the mean of those with hard and with soft labels",
+        "--teacher relu/network.h5",
+        group="teaching",
+    )
+    labels: str = option(
+        "soft",
+        "of sub-paths where there is a teacher: hard, soft, or mixed",
+        "--labels mixed",
+        choices=("hard", "soft", "mixed"),
+        group="teaching",
+    )
     epochs: int = option(
         20, "passes over the training images", "--epochs 20", kind=int, low=1, high=100_000,
         group="optimiser",
@@ -166,12 +202,32 @@ class Recipe:
             self._refuse_without_effect("lambda_start", "lambda_decay")
         if self.activation.startswith("lsq") or self.activation == "rnl":
             self._refuse_without_effect("lambda_start")
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        if self.residual != "keep" and not self.arch.startswith("resnet"):
+            raise InputError(named("residual"), "an arch with shortcuts", self.arch, "keep it")
+        if self.paths is None:
+            self._refuse_without_effect("alpha", "labels")
+            return
+        if self.teacher is None:
+            self._refuse_without_effect("labels")
+        name, levels = parsed_activation(self.activation)
+        falling = all(a > b for a, b in zip(self.paths, self.paths[1:]))
+        if name != "lsq" or self.paths[0] != levels or len(self.paths) < 2 or not falling:
+            expected = "the levels of lsq:L, then fewer and fewer"
+            found = f"{','.join(map(str, self.paths))} with {self.activation}"
+            do = "for example ⟦activation=lsq:8⟧ and ⟦paths=8,4,2⟧"
+            raise InputError(named("paths"), expected, found, do)
 
     def _refuse_without_effect(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
             if value != _default(name):
-                found = f"{named(name, value)} with {named('activation', self.activation)}"
+                if name in ("alpha", "labels"):
+                    found = f"{named(name, value)} without {named('paths')} or {named('teacher')}"
+                else:
+                    found = f"{named(name, value)} with {named('activation', self.activation)}"
                 raise InputError(named(name), "an option with an effect", found, "leave it out")
 
     @property

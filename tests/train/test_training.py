@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from support.pictures import bright_rows
 
 import eventsnn
 from eventsnn.ann.forward import predict
@@ -27,24 +28,9 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def images(path, channels=3, size=8, train=96, test=32, classes=3, **changes):
-    """An .npz of images whose class is the brightest third of their rows."""
-    rng = np.random.default_rng(1)
-    arrays = {}
-    for split, count in (("train", train), ("test", test)):
-        labels = np.arange(count) % classes
-        pixels = rng.integers(0, 120, (count, channels, size, size))
-        for i, label in enumerate(labels):
-            pixels[i, :, label * size // classes : (label + 1) * size // classes] += 120
-        arrays |= {f"x_{split}": pixels.astype(np.uint8), f"y_{split}": labels}
-    arrays |= changes
-    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
-    return str(path)
-
-
 @pytest.fixture
 def data(tmp_path):
-    return images(tmp_path / "images.npz")
+    return bright_rows(tmp_path / "images.npz")
 
 
 def run(data, out, *options, status=0):
@@ -117,7 +103,7 @@ def test_another_network_is_not_gone_on_with(data, tmp_path, capsys):
         run(data, tmp_path / "out", "--epochs", "1", *options, status=2)
         said = capsys.readouterr().err
         assert words in said and "--out" in said and said.count("\n") == 1
-    other = images(tmp_path / "other.npz", train=48)
+    other = bright_rows(tmp_path / "other.npz", train=48)
     run(other, tmp_path / "out", "--epochs", "1", "--activation", "qcfs:4", status=2)
     assert "other ones" in capsys.readouterr().err
     assert (tmp_path / "out" / "state.pt").read_bytes() == before
@@ -167,7 +153,7 @@ def test_a_loss_that_is_no_number_stops_it_and_says_when(data, tmp_path, capsys)
     ids=range(5),
 )
 def test_data_that_do_not_fit_are_refused(tmp_path, changes, words, capsys):
-    data = images(tmp_path / "images.npz", **changes)
+    data = bright_rows(tmp_path / "images.npz", **changes)
     run(data, tmp_path / "out", "--epochs", "1", status=2)
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
@@ -245,7 +231,7 @@ def test_augmentation_is_the_same_for_the_same_seed(how):
 
 
 def test_autoaugment_wants_colours(tmp_path, capsys):
-    data = images(tmp_path / "grey.npz", channels=1)
+    data = bright_rows(tmp_path / "grey.npz", channels=1)
     run(data, tmp_path / "out", "--augment", "autoaugment", "--epochs", "1", status=2)
     assert "3 channels" in capsys.readouterr().err
 
