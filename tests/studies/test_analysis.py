@@ -626,6 +626,27 @@ def test_error_parts(tmp_path, capsys):
     assert "IF: the error grows most at act" in said and "unevenness" in said
 
 
+def test_trained_networks(tmp_path, capsys):
+    nets = "sample+max,sample+p99,sample+st-bif"
+    options = ["--limit", "6", "--steps", "4", "--net", "sample", "--nets", nets]
+    tables = run("trained_networks", tmp_path, *options)
+    rows, images = tables["trained_networks"], eventsnn.load_images("sample", limit=6)
+    assert [(row["net"], row["T"]) for row in rows] == [
+        *((net, t) for net in ("sample", *nets.split(",")) for t in (1, 2, 4)),
+        ("sample+st-bif", "rest"),
+    ]
+    result = eventsnn.convert(load("sample")).run(images, steps=4)
+    for t in (1, 2, 4):
+        row = at(rows, net="sample", T=t)
+        assert row["accuracy"] == pytest.approx(result.accuracy(t))
+        assert row["loss"] == pytest.approx(row["ANN"] - row["accuracy"])
+    assert at(rows, net="sample+st-bif", T="rest")["loss"] == pytest.approx(0)
+    thetas = {row["net"]: row["threshold"] for row in tables["norm_factors"] if row["layer"] == 1}
+    assert thetas["sample"] == load("sample").activations[0].attrs["lambda"]
+    assert thetas["sample+max"] >= thetas["sample+p99"]
+    assert "against sample, image by image" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -644,6 +665,9 @@ def test_error_parts(tmp_path, capsys):
         ("neuron_thresholds", ["--layers", "act9", "--rules", "own", "--steps", "1"], "act9"),
         ("error_parts", ["--neurons", "izhikevich"], "izhikevich"),
         ("error_parts", ["--steps", "0"], "steps"),
+        ("trained_networks", ["--nets", "sample+double"], "double"),
+        ("trained_networks", ["--nets", "sample,sample"], "each once"),
+        ("trained_networks", ["--nets", "nowhere.h5"], "nowhere.h5"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_else(name, options, words, tmp_path, capsys):

@@ -62,7 +62,9 @@ def load_torch(
         "levels": m.L})})
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
-    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what is
+    QuantRelu (scale, levels), SlipRelu (lambda, step_levels, slope); each is compared with the
+    module itself. Modules with a method `spiking_operator`, as those of eventsnn.train, say it
+    themselves. preprocessing: what is
     done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean, std and reverse,
     as in {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
     behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are.
