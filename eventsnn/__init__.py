@@ -23,6 +23,7 @@ from eventsnn.version import VERSION as __version__
 if TYPE_CHECKING:
     from eventsnn import ann as ann
     from eventsnn import data as data
+    from eventsnn import detection as detection
     from eventsnn import export as export
     from eventsnn import neurons as neurons
     from eventsnn import readers as readers
@@ -134,7 +135,7 @@ _NAMES = {
 _MODULES = {
     name: f"{room}.{name}" if room else name
     for room, names in {
-        "": "ann data export neurons readers statistics trace",
+        "": "ann data detection export neurons readers statistics trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
         "studies": "asynchronism certified cost equivalence errors surgery",

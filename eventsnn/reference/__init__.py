@@ -23,6 +23,7 @@ NETWORKS = {
     "resnet20_qcfs": ("ResNet-20 with QCFS, L = 8, on CIFAR-10", CIFAR),
     "resnet20_tcl": ("ResNet-20 with clipping layers (TCL) on CIFAR-10", CIFAR),
     "resnet20_lsq": ("ResNet-20 with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
+    "yolo_lsq": ("a detector with Q-ReLU of 8 levels on scenes of Fashion-MNIST", FASHION),
     "vgg16_relu": ("VGG-16 of half width with ReLU on CIFAR-10", CIFAR),
 }
 

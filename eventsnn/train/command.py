@@ -138,6 +138,7 @@ def train(asked: Given) -> None:
     except ImportError:
         do = "pip install torch"
         raise InputError("eventsnn.train", "the package torch", "none", do) from None
+    from eventsnn.train.detector import load_scenes
     from eventsnn.train.loop import Training
     from eventsnn.train.sets import load_sets
     from eventsnn.train.writing import NETWORK, graph_of, write_curves, write_network
@@ -150,7 +151,8 @@ def train(asked: Given) -> None:
     torch.set_num_threads(asked.threads)
     if asked.device == "cpu":
         torch.use_deterministic_algorithms(True)
-    sets = load_sets(recipe.data, recipe.limit)
+    load = load_scenes if recipe.arch == "yolo" else load_sets
+    sets = load(recipe.data, recipe.limit)
     _check_augmentation(recipe, sets)
     out.mkdir(parents=True, exist_ok=True)
     say = _say
@@ -175,7 +177,7 @@ def train(asked: Given) -> None:
     graph = graph_of(training.module, recipe, sets, accuracy, asked.about)
     graph = write_network(graph, out / NETWORK)
     say(
-        f"{out / NETWORK}: test accuracy {accuracy:.4f}, {graph.parameters:,} parameters, "
+        f"{out / NETWORK}: {training.task.words} {accuracy:.4f}, {graph.parameters:,} parameters, "
         f"{progress.seconds / 3600:.2f} hours ({progress.cpu / 3600:.2f} hours of processor)"
     )
 

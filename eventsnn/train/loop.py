@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import torch
 from eventsnn.exceptions import InputError
 from eventsnn.train.activations import activation, check_thresholds, thresholds
 from eventsnn.train.augmenting import augmented, generator
-from eventsnn.train.networks import network
+from eventsnn.train.classifier import Classification
+from eventsnn.train.detector import Detection
 from eventsnn.train.paths import Paths
 from eventsnn.train.recipe import Recipe
 from eventsnn.train.schedule import rate
@@ -66,7 +68,9 @@ class Training:
         self.steps = math.ceil(len(sets.train) / recipe.batch)
         self.data = digest(sets)
         torch.manual_seed(recipe.seed)
-        self.module = made(recipe, sets)
+        self.task = Detection(sets) if recipe.arch == "yolo" else Classification(sets)
+        make = partial(activation, recipe.activation, recipe.lambda_start)
+        self.module = self.task.network(make, recipe)
         if recipe.start is not None:
             self.sets, words = begun_with(self.module, recipe.start, sets)
             say(words)
@@ -116,7 +120,7 @@ class Training:
         for _ in range(2):
             begin = time.perf_counter()
             with self._cast(precision):
-                loss = torch.nn.functional.cross_entropy(copied(x).float(), labels)
+                loss = self.task.loss(copied(x).float(), labels)
             loss.backward()
             seconds = time.perf_counter() - begin
         return seconds
@@ -169,7 +173,7 @@ class Training:
         self.save()
         self.say(
             f"epoch {p.epoch - 1}/{recipe.epochs}: loss {row['training_loss']:.4f}, training "
-            f"accuracy {row['training_accuracy']:.4f}, test loss {loss:.4f}, test accuracy "
+            f"accuracy {row['training_accuracy']:.4f}, test loss {loss:.4f}, {self.task.words} "
             f"{right:.4f}, {p.seconds - spent[0]:.0f} s ({p.cpu - spent[1]:.0f} s of processor)"
         )
 
@@ -196,7 +200,7 @@ class Training:
             total += value
         self.optimiser.step()
         p.loss += total * len(batch)
-        p.right += int((logits.detach().argmax(1) == labels).sum())
+        p.right += self.task.right(logits.detach(), labels)
 
     def _loss(self, path: int, x: Any, labels: Any, soft: Any) -> tuple[Any, Any]:
         """(A path's part of the loss, SpikeZIP eq. 6; its logits).
@@ -210,25 +214,25 @@ class Training:
             weight = self.paths.weight(path, self.recipe.alpha)
         with self._cast(self.progress.precision):
             logits = self.module(x).float()
-        entropy = torch.nn.functional.cross_entropy
         how = "hard" if soft is None else self.recipe.labels if path else "mixed"
-        hard = entropy(logits, labels) if how != "soft" else 0.0
+        hard = self.task.loss(logits, labels) if how != "soft" else 0.0
         # its gradient is that of the KL divergence from the teacher
-        taught = entropy(logits, soft) if how != "hard" else 0.0
+        taught = self.task.loss(logits, soft) if how != "hard" else 0.0
         return weight * (hard + taught) / (2 if how == "mixed" else 1), logits
 
     def test(self) -> tuple[float, float]:
-        """(mean loss, share classified correctly) on the test images, in float32."""
-        loss, right, count = 0.0, 0, len(self.sets.test)
+        """(mean loss, share classified correctly or mAP) on the test images, in float32."""
+        loss, count = 0.0, len(self.sets.test)
+        found = []
         self.module.eval()
         with torch.no_grad():
             for i in range(0, count, TESTED):
                 x = self.sets.prepared(self.sets.test[i : i + TESTED]).to(self.device)
                 labels = self.sets.test_labels[i : i + TESTED].to(self.device)
-                logits = self.module(x)
-                loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-                right += int((logits.argmax(1) == labels).sum())
-        return loss / count, right / count
+                outputs = self.module(x)
+                loss += float(self.task.loss(outputs, labels)) * len(x)
+                found.append(outputs.cpu())
+        return loss / count, self.task.score(torch.cat(found))
 
     def save(self) -> None:
         """Writes the state."""
@@ -240,25 +244,6 @@ class Training:
             "progress": asdict(self.progress),
         }
         write_state(self.out / NAME, values)
-
-
-def made(recipe: Recipe, sets: Sets) -> Any:
-    """The new network of a recipe, for the images it is trained on."""
-    _, channels, height, width = sets.train.shape
-
-    def make() -> Any:
-        return activation(recipe.activation, recipe.lambda_start)
-
-    shape = (channels, height, width)
-    return network(
-        recipe.arch,
-        make,
-        shape,
-        sets.count,
-        recipe.width,
-        recipe.stem,
-        recipe.residual == "reroute",
-    )
 
 
 def groups(module: Any, recipe: Recipe) -> list[dict[str, Any]]:

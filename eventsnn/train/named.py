@@ -17,6 +17,7 @@ ARCHITECTURES = (
     "resnet50",
     "vgg16",
     "mobilenet",
+    "yolo",
 )
 STEMS = ("auto", "cifar", "imagenet")
 

@@ -203,6 +203,11 @@ class Recipe:
         if self.activation.startswith("lsq") or self.activation == "rnl":
             self._refuse_without_effect("lambda_start")
         self._check_paths()
+        if self.arch == "yolo":
+            for name, only in (("augment", "none"), ("teacher", None), ("stem", "auto")):
+                if getattr(self, name) != only:
+                    expected = f"{only or 'none'} with ⟦arch=yolo⟧"
+                    raise InputError(named(name), expected, repr(getattr(self, name)))
 
     def _check_paths(self) -> None:
         if self.residual != "keep" and not self.arch.startswith("resnet"):

@@ -38,8 +38,11 @@ def graph_of(
     meta: dict[str, Any] = {
         "arch": recipe.arch,
         "note": f"{recipe.activation}; trained on {data} by eventsnn.train, {how}",
-        "test_accuracy": float(accuracy),
     }
+    if recipe.arch == "yolo":
+        meta["note"] += f"; mAP at 0.5 {accuracy:.4f}"
+    else:
+        meta["test_accuracy"] = float(accuracy)
     classes = list(about.get("classes", sets.classes))
     if classes and len(classes) != sets.count:
         raise InputError("classes", f"{sets.count} names", len(classes), "repair the recipe")

@@ -13,7 +13,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
     ("arguments", "exceptions", "interrupts", "options", "registry", "values", "version"),
-    ("neurons", "data", "views", "ann", "files", "reference", "statistics"),
+    ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
