@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -291,14 +293,23 @@ def read_recipe(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(path, "a recipe in TOML", error, "see examples/networks") from error
     about = given.pop("about", {})
     known = [*(f.name for f in fields(Recipe)), "preset"]
-    check_options(str(path), given, known)
+    _check_keys(path, given, known)
     if not isinstance(about, dict):
         raise InputError(f"{path}: about", "a table", repr(about))
-    check_options(f"{path}: about", about, ABOUT)
+    _check_keys(f"{path}: about", about, ABOUT)
     classes = about.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: classes", "a list of names", repr(classes))
     return given, about
+
+
+def _check_keys(where: object, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raises InputError for the first key that there is not, with the nearest that there is."""
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, 1, 0.6)
+            do = f"did you mean {near[0]}?" if near else ""
+            raise InputError(where, f"keys among {', '.join(known)}", repr(key), do, 1000)
 
 
 def in_toml(recipe: Recipe) -> str:

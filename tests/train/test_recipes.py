@@ -53,12 +53,12 @@ def test_presets_that_there_are_not_are_refused():
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("epoch = 3", "epochs"),
+        ("epoch = 3", "did you mean epochs"),
         ("epochs = 0", "1"),
         ("epochs = true", "a whole number"),
         ('epochs = "3"', "a whole number"),
         ("rate = inf", "a number"),
-        ('[about]\nwho = "me"', "name"),
+        ('[about]\nwho = "me"', "keys among data, classes"),
         ("about = 3", "a table"),
         ("epochs = ", "TOML"),
         ("x = " + "[" * 5000, "TOML"),
