@@ -46,6 +46,11 @@ class Head:
         if self.classes < 1 or any(not a > 0 for a in self.anchors):
             raise InputError("anchors and classes", "numbers above 0", "others")
 
+    @classmethod
+    def of_scenes(cls, classes: int) -> Head:
+        """The layout that eventsnn.train's detector has, on scenes of 64x64. classes: how many."""
+        return cls((64, 64), (8, 16), (18.0, 28.0), classes)
+
     @property
     def maps(self) -> list[tuple[int, int, int]]:
         """The shape of each scale's map."""

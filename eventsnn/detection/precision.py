@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,16 @@ from eventsnn.exceptions import InputError
 RECALLS = np.linspace(0, 1, 101)
 OVERLAPS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 MOST = 100  # boxes of an image and class that count, the best
+
+
+class Graded(NamedTuple):
+    """The boxes of a class in each image, best first: scores, and whether each is right; and how
+    many true boxes there are.
+    """
+
+    scores: list[NDArray[np.float64]]
+    right: list[NDArray[np.bool_]]
+    counts: list[int]
 
 
 @checked
@@ -52,24 +63,36 @@ def average_precision(
     among those not taken, from `least` on. found, truth: as for `mean_average_precision`. kind: the
     class. least: overlap from which a box is right.
     """
+    return averaged(graded(found, truth, kind=kind, least=least), range(len(truth)))
+
+
+def graded(found: Sequence[Boxes], truth: Sequence[Boxes], *, kind: int, least: float) -> Graded:
+    """Which boxes of each image are right. found, truth, kind, least: as above; so what is raised.
+
+    Resamples of the images can be `averaged` without looking at boxes again.
+    """
     if len(found) != len(truth):
         raise InputError("found", f"boxes of {len(truth)} images", len(found))
-    scores, right, count = [], [], 0
+    scores, right, counts = [], [], []
     for boxes, there in zip(found, truth):
         if boxes.scores is None:
             raise InputError("found", "boxes with scores", "none")
-        its = boxes.take(boxes.classes == kind)
-        assert its.scores is not None
-        its = its.take(np.argsort(-its.scores, kind="stable")[:MOST])
+        place = np.flatnonzero(boxes.classes == kind)
+        place = place[np.argsort(-boxes.scores[place], kind="stable")[:MOST]]
         corners = there.corners[there.classes == kind]
-        count += len(corners)
-        assert its.scores is not None
-        scores.append(its.scores)
-        right.append(_right(its.corners, corners, least))
+        counts.append(len(corners))
+        scores.append(boxes.scores[place])
+        right.append(_right(boxes.corners[place], corners, least))
+    return Graded(scores, right, counts)
+
+
+def averaged(grades: Graded, images: Sequence[int]) -> float | None:
+    """`average_precision` of some images, each as often as it occurs; None without a true box."""
+    count = sum(grades.counts[i] for i in images)
     if not count:
         return None
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    hits = np.concatenate(right)[order].cumsum()
+    order = np.argsort(-np.concatenate([grades.scores[i] for i in images]), kind="stable")
+    hits = np.concatenate([grades.right[i] for i in images])[order].cumsum()
     recall = hits / count
     precision = hits / np.arange(1, len(hits) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]

@@ -18,7 +18,6 @@ from eventsnn.train.recipe import Recipe
 from eventsnn.train.sets import Sets
 
 SIZE = 64  # of scenes
-STRIDES, ANCHORS = (8, 16), (18.0, 28.0)
 MOST = 4  # objects in a scene
 TRAIN, TEST = 10_000, 1000  # scenes
 SEEDS = {"train": 1, "test": 2}
@@ -69,7 +68,7 @@ class Detection:
 
     def __init__(self, sets: Sets) -> None:
         self.sets = sets
-        self.head = head_of(sets.count)
+        self.head = Head.of_scenes(sets.count)
 
     def network(self, make: Make, recipe: Recipe) -> Yolo:
         """The new network of a recipe; the scores of cells begin near 0. make: of activations."""
@@ -129,11 +128,6 @@ class Detection:
         return mean_average_precision(found, truth, classes=self.sets.count)
 
 
-def head_of(classes: int) -> Head:
-    """The layout of the detector's output. classes: how many."""
-    return Head((SIZE, SIZE), STRIDES, ANCHORS, classes)
-
-
 def load_scenes(data: str, limit: int | None) -> Sets:
     """Scenes of images of one channel, such as Fashion-MNIST's.
 
@@ -156,7 +150,7 @@ def load_scenes(data: str, limit: int | None) -> Sets:
         elif int(images.labels.max()) >= count:
             raise InputError(f"--data {data}", f"classes 0 to {count - 1}", images.labels.max())
         arrays[split] = torch.from_numpy(made.pixels)
-        arrays[f"{split}_labels"] = targets_of(made.truth, head_of(count))
+        arrays[f"{split}_labels"] = targets_of(made.truth, Head.of_scenes(count))
     share = arrays["train"].float() / 255
     mean, std = (np.array([round(float(x), 4)]) for x in (share.mean(), share.std()))
     return Sets(
@@ -183,7 +177,7 @@ def targets_of(truth: list[Boxes], head: Head) -> Any:
 
 def truth_of_test(sets: Sets) -> list[Boxes]:
     """The boxes of the test scenes, out of their targets."""
-    head, found = head_of(sets.count), []
+    head, found = Head.of_scenes(sets.count), []
     for targets in sets.test_labels.numpy().astype(np.float64):
         its = targets[targets[:, 0] >= 0]
         scale = its[:, 0].astype(int)

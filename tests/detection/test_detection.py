@@ -176,6 +176,11 @@ def test_scenes_hold_their_objects_and_are_the_same_for_a_seed():
         assert (truth.corners >= 0).all() and (truth.corners <= 64).all()
 
 
+def scenes_of(channels, height):
+    pixels = np.zeros((2, channels, height, 8), np.uint8)
+    return make_scenes(pixels, np.zeros(2, int), 1, seed=0)
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
@@ -189,8 +194,8 @@ def test_scenes_hold_their_objects_and_are_the_same_for_a_seed():
         (lambda: HEAD.boxes(np.zeros((2, 7))), "numbers an image"),
         (lambda: mean_average_precision([], [boxes()], classes=1), "boxes of 1 images"),
         (lambda: mean_average_precision([], [], classes=1), "one box or more"),
-        (lambda: make_scenes(np.zeros((2, 3, 8, 8), np.uint8), np.zeros(2), 1, seed=0), "uint8"),
-        (lambda: make_scenes(np.zeros((2, 1, 80, 8), np.uint8), np.zeros(2), 1, seed=0), "larger"),
+        (lambda: scenes_of(3, 8), "uint8"),
+        (lambda: scenes_of(1, 80), "larger"),
     ],
     ids=range(12),
 )  # fmt: skip

@@ -6,13 +6,13 @@ from support.pictures import bright_rows
 
 import eventsnn
 from eventsnn.ann.forward import predict
+from eventsnn.detection import Head
 from eventsnn.detection.head import same_boxes
 from eventsnn.train import command
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 from eventsnn.train.detector import (  # noqa: E402 (it needs torch)
     Detection,
-    head_of,
     load_scenes,
     targets_of,
     truth_of_test,
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 def test_targets_say_where_the_boxes_are(data):
     sets = load_scenes(data, 20)
-    head = head_of(sets.count)
+    head = Head.of_scenes(sets.count)
     assert torch.allclose(targets_of(truth_of_test(sets), head), sets.test_labels, atol=1e-4)
     assert sets.test.shape == (1000, 1, 64, 64) and len(sets.train) == 20
 
@@ -68,7 +68,7 @@ def test_it_trains_and_the_spiking_network_at_rest_gives_the_same_boxes(data, tm
     net = eventsnn.load(tmp_path / "out" / "network.h5")
     assert "test_accuracy" not in net.meta
     sets = load_scenes(data, 8)
-    head = head_of(sets.count)
+    head = Head.of_scenes(sets.count)
     pixels = sets.test[:2].numpy()
     expected = head.boxes(predict(net, pixels), least=0.01)
     assert sum(map(len, expected)) > 0
