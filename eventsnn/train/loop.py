@@ -7,7 +7,7 @@ import math
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ class Progress:
 
     epoch: that is under way, from 1. step: of it, from 0. loss: sum over the images of its steps so
     far. right: how many of them were classified correctly. seconds, cpu: of wall clock and of the
-    processors, for all epochs. precision: "float32" or "bfloat16". curves: a row for each epoch
-    that ended. norms: likewise, name -> threshold.
+    processors, for all epochs. precision: "float32" or "bfloat16". threads: of torch, 0 where that
+    is not known. curves: a row for each epoch that ended. norms: likewise, name -> threshold.
     """
 
     epoch: int = 1
@@ -49,8 +49,22 @@ class Progress:
     seconds: float = 0.0
     cpu: float = 0.0
     precision: str = "float32"
+    threads: int = 0
     curves: list[dict[str, float]] = field(default_factory=list)
     norms: list[dict[str, float]] = field(default_factory=list)
+
+    def check(self, epochs: int, steps: int) -> None:
+        """Raises ValueError unless it is one of a training of so many epochs of so many steps."""
+        for f in fields(self):
+            kinds = {"int": int, "float": (int, float), "str": str}.get(str(f.type), list)
+            if not isinstance(getattr(self, f.name), kinds):  # type: ignore[arg-type]
+                raise ValueError(f"progress without its {f.name}")
+        whole = 1 <= self.epoch <= epochs + 1 and 0 <= self.step < steps
+        rows = [*self.curves, *self.norms]
+        if not whole or len(self.curves) != self.epoch - 1 or len(self.norms) != self.epoch - 1:
+            raise ValueError("progress of another training")
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("progress without rows of curves")
 
 
 class Training:
@@ -88,16 +102,22 @@ class Training:
         found = read_state(self.out / NAME, self.recipe, self.data)
         if found is None:
             self.progress.precision = self._chosen_precision()
+            self.progress.threads = torch.get_num_threads()
             return
         try:
             self.module.load_state_dict(found["module"])
             self.optimiser.load_state_dict(found["optimiser"])
             self.progress = Progress(**found["progress"])
+            self.progress.check(self.recipe.epochs, self.steps)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             do = "delete it to begin anew, or choose another ⟦out⟧"
             where = self.out / NAME
             raise InputError(where, "the state of this network", error, do) from error
         p = self.progress
+        threads = torch.get_num_threads()
+        if p.threads not in (0, threads):
+            self.say(f"{threads} threads, {p.threads} before: sums may round otherwise")
+        p.threads = threads
         if p.epoch <= self.recipe.epochs:
             self.say(f"going on in epoch {p.epoch}, after {p.step} of {self.steps} steps")
 

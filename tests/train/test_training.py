@@ -270,3 +270,28 @@ def test_thresholds_have_an_l2_coefficient_of_their_own():
 def test_errors_are_input_errors(tmp_path):
     with pytest.raises(InputError, match="package|folder|train"):
         command.train(command.given(["--data", str(tmp_path), "--out", str(tmp_path / "o")]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epoch": "two"}, {"step": 99}, {"epoch": 7}, {"curves": [3]}, {"curves": 3}, {"more": 1}],
+    ids=range(6),
+)
+def test_a_state_whose_progress_is_none_is_refused(data, tmp_path, capsys, changes):
+    run(data, tmp_path / "out", "--epochs", "2", "--limit", "32")
+    path = tmp_path / "out" / state.NAME
+    found = torch.load(path, weights_only=True)
+    found["progress"] |= changes
+    torch.save(found, path)
+    run(data, tmp_path / "out", "--epochs", "2", "--limit", "32", status=2)
+    said = capsys.readouterr().err
+    assert "the state of this network" in said and said.count("\n") == 1
+
+
+def test_another_number_of_threads_is_said(data, tmp_path, capsys, monkeypatch):
+    run(data, tmp_path / "out", "--epochs", "1", "--limit", "32")
+    given = ["--data", data, "--out", str(tmp_path / "out"), "--precision", "float32"]
+    small = ["--arch", "resnet8", "--width", "0.25", "--batch", "16", "--augment", "flip"]
+    more = ["--epochs", "1", "--limit", "32", "--threads", "2"]
+    assert command.main([*given, *small, *more]) == 0
+    assert "2 threads, 1 before" in capsys.readouterr().out
