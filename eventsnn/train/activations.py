@@ -124,12 +124,15 @@ class QRelu(nn.Module):
     2.1). levels: n. In a sub-path of fewer levels (`paths`), the scale is n scale / these (SpikeZIP
     eq. 4).
 
-    Attributes: path_levels: of the path that it computes.
+    Attributes: of the path that it computes: path_levels; path_factor, which the scale is
+    multiplied by; path_scale: (a scale of its own,), which begins with that product, or ().
     """
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.levels = self.path_levels = levels
+        self.path_factor = 1.0
+        self.path_scale: tuple[Any, ...] = ()
         self.scale = nn.Parameter(torch.tensor(1.0))
         self.register_buffer("begun", torch.tensor(False))
 
@@ -142,7 +145,12 @@ class QRelu(nn.Module):
                 self.begun.fill_(True)
         levels = self.path_levels
         factor = 1 / math.sqrt(max(math.prod(y.shape[1:]), 1) * levels)
-        scale = self.scale if levels == self.levels else self.scale * (self.levels / levels)
+        scale = self.scale if self.path_factor == 1 else self.scale * self.path_factor
+        if self.path_scale:
+            (own,) = self.path_scale
+            if own == 0:
+                own.data.copy_(scale.detach())
+            scale = own
         return _Quantised.apply(y, scale, levels, factor)
 
     def spiking_operator(self) -> tuple[str, dict[str, Any]]:

@@ -88,7 +88,10 @@ class Training:
             self.sets, words = begun_with(self.module, recipe.start, sets)
             say(words)
         self.module.to(self.device, memory_format=torch.channels_last)
-        self.paths = Paths(self.module, recipe.paths) if recipe.paths else None
+        self.paths = None
+        if recipe.paths:
+            self.paths = Paths(self.module, recipe.paths, recipe.scales, recipe.norms)
+            self.paths.to(self.device)
         self.teacher = Teacher(recipe.teacher, sets, self.device) if recipe.teacher else None
         self.optimiser = torch.optim.SGD(
             groups(self.module, recipe), lr=recipe.rate, momentum=recipe.momentum,
@@ -270,10 +273,9 @@ def groups(module: Any, recipe: Recipe) -> list[dict[str, Any]]:
 
     module: the network. recipe: has the coefficients.
     """
-    own = ("threshold", "scale", "share")
     found: dict[bool, list[Any]] = {False: [], True: []}
-    for name, value in module.named_parameters():
-        found[value.ndim == 0 and name.rpartition(".")[2] in own].append(value)
+    for value in module.parameters():
+        found[value.ndim == 0].append(value)
     decays = {False: recipe.weight_decay, True: recipe.lambda_decay}
     return [{"params": found[key], "weight_decay": decays[key]} for key in found if found[key]]
 

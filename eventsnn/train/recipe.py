@@ -134,6 +134,21 @@ class Recipe:
         1.0, "of the sub-paths' losses (SpikeZIP eq. 6)", "--alpha 1", kind=float, low=0.0,
         high=1e3, group="teaching",
     )  # fmt: skip
+    scales: str = option(
+        "share",
+        "of the paths: share (SpikeZIP eq. 4), identical or independent (Table 5a)",
+        "--scales identical",
+        choices=("share", "identical", "independent"),
+        group="teaching",
+    )
+    norms: str = option(
+        "share",
+        "of the paths: share gamma and beta, not statistics (SpikeZIP eq. 5), identical "
+        "(all) or independent (none; Table 5b)",
+        "--norms identical",
+        choices=("share", "identical", "independent"),
+        group="teaching",
+    )
     teacher: str | None = option(
         None,
         "a network of full precision whose outputs are soft labels: any file that eventsnn reads, "
@@ -215,7 +230,7 @@ class Recipe:
         if self.residual != "keep" and not self.arch.startswith("resnet"):
             raise InputError(named("residual"), "an arch with shortcuts", self.arch, "keep it")
         if self.paths is None:
-            self._refuse_without_effect("alpha", "labels")
+            self._refuse_without_effect("alpha", "labels", "scales", "norms")
             return
         if self.teacher is None:
             self._refuse_without_effect("labels")
@@ -231,7 +246,7 @@ class Recipe:
         for name in names:
             value = getattr(self, name)
             if value != _default(name):
-                if name in ("alpha", "labels"):
+                if name in ("alpha", "labels", "scales", "norms"):
                     found = f"{named(name, value)} without {named('paths')} or {named('teacher')}"
                 else:
                     found = f"{named(name, value)} with {named('activation', self.activation)}"

@@ -62,7 +62,7 @@ def test_sub_paths_quantise_by_eq_4():
 def test_the_scale_is_one_for_all_paths_with_the_gradient_of_eq_4():
     layer = QRelu(8)
     layer.begun.fill_(True)
-    layer.path_levels = 2
+    layer.path_levels, layer.path_factor = 2, 8 / 2
     y = torch.linspace(-1, 9, 23)[:, None].clone()
     layer(y).sum().backward()
     scale = 8 / 2  # of the sub-path, at s = 1
@@ -115,17 +115,42 @@ def test_the_gradient_is_that_of_the_whole_loss_of_eq_6(data):
         assert torch.allclose(before[name] - value, gradient, atol=1e-5), name
 
 
+def test_ways_of_sharing_are_those_of_table_5():
+    x = torch.randn(16, 3, 8, 8)
+    net = small().train()
+    paths = Paths(net, (8, 2), "identical", "identical")
+    paths.select(1)
+    net(x)
+    layer, mean = net.act1, net.bn1.running_mean.clone()
+    assert layer(10 * torch.ones(1, 1)).item() == pytest.approx(2 * layer.scale.item())
+    paths.select(0)
+    assert torch.equal(net.bn1.running_mean, mean) and not list(paths.parameters())
+    net = small().train()
+    paths = Paths(net, (8, 2), "independent", "independent")
+    paths.select(1)
+    net(x).sum().backward()
+    own = paths.scale_0_1
+    assert own.item() == pytest.approx(4 * net.act1.scale.item())
+    assert own.grad is not None and net.act1.scale.grad is None
+    assert paths.weight_0_1.grad is not None
+    paths.select(0)
+    assert net.bn1.weight.grad is None and net.bn1.weight is not paths.weight_0_1
+    names = [name for name, _ in net.named_parameters() if not name.startswith("paths.")]
+    assert names == [name for name, _ in small().named_parameters()]
+
+
 def data_folder(data):
     from pathlib import Path
 
     return Path(data).parent
 
 
-def test_an_ensemble_with_a_teacher_goes_on_to_the_same_bits(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [[], ["--scales", "independent", "--norms", "independent"]])
+def test_an_ensemble_with_a_teacher_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, more):
     run(data, tmp_path / "relu", "--activation", "relu", "--epochs", "5", "--rate", "0.05")
     start = str(tmp_path / "relu" / "network.h5")
     options = ["--activation", "lsq:8", "--paths", "8,4,2", "--teacher", start, "--start", start]
-    options += ["--residual", "keep", "--epochs", "2", "--rate", "0.01"]
+    options += ["--epochs", "2", "--rate", "0.01", *more]
     run(data, tmp_path / "whole", *options)
     net = eventsnn.load(tmp_path / "whole" / "network.h5")
     assert {node.attrs["levels"] for node in net.activations} == {8}
@@ -172,6 +197,7 @@ def test_teachers_that_do_not_fit_are_refused(data, tmp_path, capsys):
         (["--paths", "8", "--activation", "lsq:8"], "fewer and fewer"),
         (["--paths", "8,x", "--activation", "lsq:8"], "whole numbers"),
         (["--alpha", "2"], "an option with an effect"),
+        (["--scales", "identical"], "an option with an effect"),
         (["--labels", "hard"], "an option with an effect"),
         (["--residual", "reroute", "--arch", "vgg16"], "an arch with shortcuts"),
     ],
