@@ -23,6 +23,7 @@ from eventsnn.version import VERSION as __version__
 if TYPE_CHECKING:
     from eventsnn import ann as ann
     from eventsnn import data as data
+    from eventsnn import detection as detection
     from eventsnn import export as export
     from eventsnn import neurons as neurons
     from eventsnn import readers as readers
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
+    from eventsnn.reference import fetch
     from eventsnn.result import Result, simulate
     from eventsnn.runs.results import Results, open_results
     from eventsnn.simulation import arithmetic as arithmetic
@@ -93,6 +95,7 @@ __all__ = [
     "Trace",
     "__version__",
     "convert",
+    "fetch",
     "load",
     "load_events",
     "load_images",
@@ -117,6 +120,7 @@ _NAMES = {
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",
+        "reference": "fetch",
         "result": "Result simulate",
         "runs.results": "Results open_results",
         "simulation.arithmetic": "Arithmetic",
@@ -135,7 +139,7 @@ _NAMES = {
 _MODULES = {
     name: f"{room}.{name}" if room else name
     for room, names in {
-        "": "ann data export neurons readers statistics trace",
+        "": "ann data detection export neurons readers statistics trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
         "studies": "asynchronism certified cost equivalence errors surgery",

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from eventsnn import reference
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line, printable
@@ -55,12 +56,14 @@ CALIBRATION = ", which needs calibration images (--data with a train split, or -
 def describe(path: str, arch: str | None = None, output: str | None = None) -> Iterator[str]:
     """Yields all that the command prints, line by line.
 
-    path: a network's file, or "sample". arch: the architecture of a file that holds weights only.
-    output: the name of the output that is meant, of a model with several.
-    Raises InputError for a file that cannot be read and a network without a spiking form.
+    path: a network's file, "sample", or the name of a reference network. arch: the architecture of
+    a file that holds weights only. output: the name of the output that is meant, of a model with
+    several. Raises InputError for a file that cannot be read and a network without a spiking form.
     """
     if path == "sample":
         kind, graph = "the bundled network", load(path, arch, output=output)
+    elif reference.is_name(path):
+        kind, graph = "a reference network", load(path, arch, output=output)
     else:
         kind, graph = identify(path, arch, output)
     yield f"{path}: {kind}"
@@ -145,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words = "a network of any kind that eventsnn.run reads, or 'sample'"
+    words = "a network of any kind that eventsnn.run reads, or 'sample', or a name"
     parser.add_argument("file", metavar="FILE", nargs="?", help=words)
     words = "the architecture of a file that holds weights only, as for eventsnn.run"
     parser.add_argument("--arch", help=words)

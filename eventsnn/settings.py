@@ -109,7 +109,8 @@ class Settings:
 
     net: str = option(
         "sample",
-        "the trained network: a checkpoint file, or 'sample', the bundled one",
+        "the trained network: a checkpoint file; 'sample', the bundled one; or the name of "
+        "one that comes with eventsnn, as fashion_qcfs",
         "--net vgg16_qcfs.h5",
         group="input",
     )

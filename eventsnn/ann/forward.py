@@ -237,12 +237,17 @@ def apply(node: Node, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def activation_function(node: Node) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The function y -> a of an activation node: any floats in, the same shape and dtype out.
 
-    node: of one of five operators:
+    node: of one of six operators:
     - Relu, Clip: min(max(y, 0), max), where `max` is given;
     - ClippedRelu: min(max(y, 0), lambda) (TCL eq. 9);
     - QCFS: lambda clip(floor(y L / lambda + 1/2) / L, 0, 1) (SRP eq. 7);
-    - QuantRelu: scale clip(floor(y / scale + 1/2), 0, n) (SpikeZIP eq. 2, halves rounded up).
+    - QuantRelu: scale clip(floor(y / scale + 1/2), 0, n) (SpikeZIP eq. 2, halves rounded up);
+    - SlipRelu: slope times ClippedRelu's and 1 - slope times QCFS's with step_levels (Jiang et al.
+      2023).
     """
+    if node.op == "SlipRelu":
+        attrs = node.attrs
+        return _slip_relu(float(attrs["lambda"]), attrs["step_levels"], float(attrs["slope"]))
     if node.op == "QCFS":
         return _qcfs(float(node.attrs["lambda"]), node.attrs["levels"])
     if node.op == "QuantRelu":
@@ -259,6 +264,13 @@ def _qcfs(threshold: float, levels: int) -> Callable[[NDArray[Any]], NDArray[Any
         return threshold * (level / levels)
 
     return function
+
+
+def _slip_relu(
+    threshold: float, levels: int, slope: float
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    steps = _qcfs(threshold, levels)
+    return lambda y: slope * np.clip(y, 0, threshold) + (1 - slope) * steps(y)
 
 
 def _quant_relu(scale: float, levels: int) -> Callable[[NDArray[Any]], NDArray[Any]]:

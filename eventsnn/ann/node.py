@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import checked_fields
 
-ACTIVATIONS = ("Relu", "Clip", "ClippedRelu", "QCFS", "QuantRelu")
+ACTIVATIONS = ("Relu", "Clip", "ClippedRelu", "QCFS", "QuantRelu", "SlipRelu")
 IDENTITIES = ("Identity", "Dropout")
 
 

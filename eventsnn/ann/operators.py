@@ -1,9 +1,9 @@
 """The operators a graph may use: attributes, parameters and output shapes, as ONNX defines them.
 
-Three activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7), QuantRelu
-(SpikeZIP eq. 2); and Index, which stands for all that only moves values (`indexing`). MaxPool has
-one more attribute, `minima`: the channels, from 0, whose minimum it pools. `infer_shape` checks
-everything about one node, so that all who use the node may trust it.
+Four activations are added to ONNX's: ClippedRelu (TCL eq. 9), QCFS (SRP eq. 7), QuantRelu
+(SpikeZIP eq. 2), SlipRelu (Jiang et al. 2023); and Index, which stands for all that only moves
+values (`indexing`). MaxPool has one more attribute, `minima`: the channels, from 0, whose minimum
+it pools. `infer_shape` checks everything about one node, so that all who use the node may trust it.
 """
 
 from __future__ import annotations
@@ -186,6 +186,16 @@ def _clipped_relu(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     return inputs[0]
 
 
+def _slip_relu(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
+    expect_positive(node, "lambda", where)
+    levels, slope = node.attrs.get("step_levels"), node.attrs.get("slope")
+    good = is_int(levels) and 1 <= levels <= 2**20
+    expect(good, where, "step_levels, a whole number from 1 to 2^20", levels)
+    good = is_number(slope) and 0 <= slope <= 1
+    expect(good, where, "slope, a number from 0 to 1", slope)
+    return inputs[0]
+
+
 def _quantised(node: Node, inputs: Sequence[Shape], where: str) -> Shape:
     expect_positive(node, "lambda" if node.op == "QCFS" else "scale", where)
     levels = node.attrs.get("levels")
@@ -217,4 +227,5 @@ OPERATORS: dict[str, tuple[Callable[[Node, Sequence[Shape], str], Shape], tuple[
     "ClippedRelu": (_clipped_relu, (1, 1)),
     "QCFS": (_quantised, (1, 1)),
     "QuantRelu": (_quantised, (1, 1)),
+    "SlipRelu": (_slip_relu, (1, 1)),
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the command line's --help asks for names, and goes without 
 
 # the options of `convert` that a rule may use, and their defaults
 OPTIONS: dict[str, Any] = {"percentile": 99.9, "dead": "layer_max"}
-OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq"}
+OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq", "SlipRelu": "slip"}
 
 
 @dataclass(frozen=True)
@@ -144,5 +144,6 @@ BUILT_IN = {
         running=True,
         uses=("dead",),
     ),
+    "slip": Rule("the activation's lambda (SlipReLU)", _own("slip")),
 }
 RULES: Registry[Rule] = Registry("threshold rule", BUILT_IN, _check)

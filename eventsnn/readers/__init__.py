@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import h5py
 
+from eventsnn import reference
 from eventsnn.ann.graph import Graph
 from eventsnn.ann.pixels import as_preprocessing
 from eventsnn.arguments import checked
@@ -50,7 +51,8 @@ def load(
 ) -> Graph:
     """The network in a file of any kind that has a reader.
 
-    path: the file, whose kind its content tells; or "sample", the bundled network.
+    path: the file, whose kind its content tells; or "sample", the bundled network; or the
+        name of a reference network (`eventsnn.fetch`).
     arch: the architecture of a file that holds weights only. Keras: one of
         `keras.architectures.ARCHITECTURES`, or a .json file that Keras's model.to_json() gave; a
         full Keras model is read as that architecture, with its preprocessing, too. PyTorch
@@ -67,6 +69,8 @@ def load(
     if path == "sample":
         bundled = Path(__file__).parents[1] / "sample" / "network.h5"
         return replace(load(bundled, arch, preprocessing, output), source="sample")
+    if isinstance(path, str) and reference.is_name(path):
+        return replace(load(reference.fetch(path), arch, preprocessing, output), source=path)
     graph = identify(path, arch, output)[1]
     if preprocessing is None:
         return graph

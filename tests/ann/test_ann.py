@@ -263,6 +263,19 @@ def test_activations_by_hand():
         scale=0.25,
         levels=3,
     ) == [0, 0, 0, 0.25, 0.25, 0.5, 0.75, 0.75, 0.75]
+    # a quarter of the clipped value and three quarters of steps of 1/2 up to 2
+    assert act(
+        "SlipRelu", [-1.0, 0.2, 0.25, 1.0, 1.2, 2.0, 9.0], lamda=2.0, step_levels=4, slope=0.25
+    ) == pytest.approx([0, 0.05, 0.4375, 1, 1.05, 2, 2])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"slope": 1.5}, {"slope": None}, {"step_levels": 0}, {"lambda": 0.0}]
+)
+def test_a_slip_relu_that_is_none_is_refused(changes):
+    node = Node("a", "SlipRelu", ("x",), {"lambda": 2.0, "step_levels": 4, "slope": 0.5} | changes)
+    with pytest.raises(InputError, match=next(iter(changes))):
+        infer_shape(node, [(3,)], "a")
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
@@ -274,6 +287,7 @@ def test_activations_by_hand():
         ("ClippedRelu", {"lambda": np.float64(1)}),
         ("QCFS", {"lambda": np.float64(1), "levels": 4}),
         ("QuantRelu", {"scale": np.float64(0.5), "levels": 4}),
+        ("SlipRelu", {"lambda": np.float64(1), "step_levels": 4, "slope": np.float64(0.5)}),
     ),
 )
 def test_activations_keep_the_dtype(op, attrs, dtype):

@@ -13,6 +13,7 @@ from eventsnn import run
 from eventsnn.exceptions import FLAGS
 from eventsnn.settings import Settings
 from eventsnn.studies import scripts
+from eventsnn.train import command
 
 PACKAGE = Path(eventsnn.__file__).parent
 ROOT = PACKAGE.parent
@@ -61,6 +62,8 @@ def known_to(path):
         return of_scripts | added_in(path)
     if path.parent.name == "studies":
         return of_scripts | of_run
+    if path.parent.name in ("train", "reference"):
+        return options_in(command.parser())
     if path.name == "inspect.py":
         return of_run | added_in(path)
     if path.parent.name == "runs" or path.name in OF_COMMANDS:
@@ -90,12 +93,13 @@ def test_what_scripts_can_reach_names_options_that_they_have():
 
 def test_options_spelt_for_both_exist():
     names = {f.name for f in fields(Settings)} | set(FLAGS) | {name.split("=")[0] for name in FLAGS}
+    of_training = {option[2:].replace("-", "_") for option in options_in(command.parser())}
     unknown = [
         f"{path.name}: {name}"
         for path in SOURCES
         for text in TEXTS[path]
         for name in re.findall("⟦([a-z_]+)(?:=[^⟧]*)?⟧", text)
-        if name not in names
+        if name not in (of_training if path.parent.name == "train" else names)
     ]
     assert unknown == []
 

@@ -13,7 +13,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
     ("arguments", "exceptions", "interrupts", "options", "registry", "values", "version"),
-    ("neurons", "data", "views", "ann", "files", "statistics"),
+    ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
@@ -24,10 +24,10 @@ FLOORS = (
     ("studies",),
     ("runs",),
     ("console",),
-    ("run", "inspect"),
+    ("run", "inspect", "train"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = ("run", "inspect")
+COMMANDS = ("run", "inspect", "train")
 ILLEGAL = {
     "network": ("simulation", "result"),
     "readers": ("network",),
@@ -149,6 +149,21 @@ def test_only_commands_import_what_commands_need():
     assert not wrong
 
 
+def test_nobody_imports_training():
+    """It needs torch, which most have not."""
+    assert not [
+        f"{module} -> {target}"
+        for module, target in arrows()
+        if room_of(target) == "train" and room_of(module) != "train"
+    ]
+
+
+@pytest.mark.parametrize("name", ["__main__", "command", "named", "recipe"])
+def test_the_command_of_training_starts_without_torch(name):
+    tree = ast.parse(MODULES[f"eventsnn.train.{name}".removesuffix(".__main__")].read_text())
+    assert "torch" not in str([ast.dump(node) for node in tree.body if "Import" in str(node)])
+
+
 def test_there_is_no_circle_of_files():
     graph = {}
     for module, target in arrows():
@@ -187,6 +202,8 @@ def test_circles_are_found():
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""
     for path in MODULES.values():
+        if imported == "torch" and path.parent.name == "train":
+            continue  # see test_nobody_imports_training
         for node in ast.parse(path.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):

@@ -16,12 +16,12 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-ann clocked data engine event eventsnn export files inputs keras network neurons nir onnx readers
-runs sample simulation studies torch trace verifying views
+ann clocked data detection engine event eventsnn export files inputs keras network neurons nir onnx
+readers reference runs sample simulation studies torch trace train verifying views
 """
 MODULES = """
-ann arithmetic asynchronism certified cost data edits encoding equivalence errors explain export
-microscope neurons plots presets readers replay statistics surgery tables trace
+ann arithmetic asynchronism certified cost data detection edits encoding equivalence errors explain
+export microscope neurons plots presets readers replay statistics surgery tables trace
 """
 
 

@@ -265,7 +265,7 @@ def test_a_rule_is_used_by_its_name(rule):
     same(network, convert(GRAPH, thresholds=half, calibration=PIXELS))
     assert network.thresholds == "half (half of the largest activation)"
     assert thresholds.needs_calibration(GRAPH, "half")
-    with pytest.raises(InputError, match="auto, max, .*dni, half, found 'quarter'"):
+    with pytest.raises(InputError, match="auto, max, .*dni, slip, half, found 'quarter'"):
         convert(GRAPH, thresholds="quarter")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from support.networks import small_graph
+from support.networks import Builder, small_graph
 from support.worked import examples
 
 import eventsnn
@@ -626,6 +626,51 @@ def test_error_parts(tmp_path, capsys):
     assert "IF: the error grows most at act" in said and "unevenness" in said
 
 
+def detector(path):
+    """Writes a detector that nobody trained, with the layout of eventsnn.train's."""
+    rng = np.random.default_rng(0)
+    b = Builder(rng, (1, 64, 64))
+    fine = b.activation(b.conv("input", 4, 8, strides=[8, 8]), "QuantRelu")
+    coarse = b.activation(b.conv(fine, 4, 2, strides=[2, 2]), "QuantRelu")
+    heads = [b.conv(x, 15, 1) for x in (fine, coarse)]
+    for node in b.nodes:
+        if node.name in heads:
+            node.params["B"][4] -= 2  # few cells say that there is something
+    joined = b.add("Concat", [b.add("Flatten", [x]) for x in heads], {"axis": 1})
+    write_native(b.graph(joined), path)
+    return str(path)
+
+
+@pytest.mark.slow
+def test_detection(tmp_path, capsys):
+    options = ["--net", detector(tmp_path / "net.h5"), "--limit", "3", "--steps", "2"]
+    rows = run("detection", tmp_path / "out", *options)["detection"]
+    assert [row["T"] for row in rows] == [1, 2, "rest"]
+    assert rows[-1]["difference"] == 0 and rows[-1]["low"] <= 0 <= rows[-1]["high"]
+    assert "at rest the SNN gives the same boxes as" in capsys.readouterr().out
+
+
+def test_trained_networks(tmp_path, capsys):
+    nets = "sample+max,sample+p99,sample+st-bif"
+    options = ["--limit", "6", "--steps", "4", "--net", "sample", "--nets", nets]
+    tables = run("trained_networks", tmp_path, *options)
+    rows, images = tables["trained_networks"], eventsnn.load_images("sample", limit=6)
+    assert [(row["net"], row["T"]) for row in rows] == [
+        *((net, t) for net in ("sample", *nets.split(",")) for t in (1, 2, 4)),
+        ("sample+st-bif", "rest"),
+    ]
+    result = eventsnn.convert(load("sample")).run(images, steps=4)
+    for t in (1, 2, 4):
+        row = at(rows, net="sample", T=t)
+        assert row["accuracy"] == pytest.approx(result.accuracy(t))
+        assert row["loss"] == pytest.approx(row["ANN"] - row["accuracy"])
+    assert at(rows, net="sample+st-bif", T="rest")["loss"] == pytest.approx(0)
+    thetas = {row["net"]: row["threshold"] for row in tables["norm_factors"] if row["layer"] == 1}
+    assert thetas["sample"] == load("sample").activations[0].attrs["lambda"]
+    assert thetas["sample+max"] >= thetas["sample+p99"]
+    assert "against sample, image by image" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -644,6 +689,11 @@ def test_error_parts(tmp_path, capsys):
         ("neuron_thresholds", ["--layers", "act9", "--rules", "own", "--steps", "1"], "act9"),
         ("error_parts", ["--neurons", "izhikevich"], "izhikevich"),
         ("error_parts", ["--steps", "0"], "steps"),
+        ("detection", ["--net", "sample"], "a detector of 10 classes"),
+        ("detection", ["--steps", "0"], "--steps"),
+        ("trained_networks", ["--nets", "sample+double"], "double"),
+        ("trained_networks", ["--nets", "sample,sample"], "each once"),
+        ("trained_networks", ["--nets", "nowhere.h5"], "nowhere.h5"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_else(name, options, words, tmp_path, capsys):

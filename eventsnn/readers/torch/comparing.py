@@ -18,7 +18,7 @@ ROUNDING = 1e-14
 HIGHEST = (255.0, 1.0)
 # images of at most as many values are compared in fours, larger ones alone
 SMALL = 2**14
-ROUNDED = ("QCFS", "QuantRelu")
+ROUNDED = ("QCFS", "QuantRelu", "SlipRelu")
 
 
 def is_small(shape: tuple[int, ...]) -> bool:

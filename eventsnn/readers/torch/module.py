@@ -67,7 +67,9 @@ def load_torch(
         "levels": m.L})})
 
     Operators and attributes: Relu, Clip (max), ClippedRelu (lambda), QCFS (lambda, levels),
-    QuantRelu (scale, levels); each is compared with the module itself. preprocessing: what is
+    QuantRelu (scale, levels), SlipRelu (lambda, step_levels, slope); each is compared with the
+    module itself. Modules with a method `spiking_operator`, as those of eventsnn.train, say it
+    themselves. preprocessing: what is
     done to raw pixels before: a `Preprocessing`, a dict with some of scale, mean, std and reverse,
     as in {"scale": 1 / 255, "mean": [0.5], "std": [0.25]}, or torchvision's Normalize, which stands
     behind ToTensor: raw pixels are those from 0 to 255 then. None: pixels as they are. output:
@@ -101,9 +103,20 @@ def load_torch(
     with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         copied = in_64_bits(torch, module, where)
         with doubles(torch), ONE_BLAS_THREAD:
-            table = activations or {}
+            table = declared(copied) | dict(activations or {})
             end = None if output is None else str(output)
             return _Reader(torch, copied, input_shape, table, preprocessing, end).read()
+
+
+def declared(module: Any) -> dict[type, Callable[[Any], tuple[str, dict[str, Any]]]]:
+    """The activations among a module's parts that say what they are, as those of eventsnn.train do.
+
+    Such a part has a method `spiking_operator`, which returns (operator, attributes). module: the
+    network.
+    """
+    kinds = {type(part) for part in module.modules()}
+    own = {kind for kind in kinds if callable(getattr(kind, "spiking_operator", None))}
+    return {kind: kind.spiking_operator for kind in own}
 
 
 class _Reader:

@@ -1,0 +1,55 @@
+"""The reference networks: those that come with eventsnn, and how the others are made.
+
+Each has a recipe, examples/networks/NAME.toml in the repository, by which `eventsnn.train` made it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from eventsnn.arguments import checked
+from eventsnn.exceptions import InputError
+
+HERE = Path(__file__).parent
+CIFAR, FASHION = "cifar-10-batches-bin", "fashion-mnist"
+# name -> (what it is, the data set that it is trained on)
+NETWORKS = {
+    "fashion_relu": ("a ResNet-8 with ReLU on Fashion-MNIST", FASHION),
+    "fashion_qcfs": ("a ResNet-8 with QCFS, L = 4, on Fashion-MNIST", FASHION),
+    "fashion_tcl": ("a ResNet-8 with clipping layers (TCL) on Fashion-MNIST", FASHION),
+    "fashion_lsq": ("a ResNet-8 with Q-ReLU of 8 levels on Fashion-MNIST", FASHION),
+    "resnet20_relu": ("ResNet-20 with ReLU on CIFAR-10", CIFAR),
+    "resnet20_qcfs": ("ResNet-20 with QCFS, L = 8, on CIFAR-10", CIFAR),
+    "resnet20_tcl": ("ResNet-20 with clipping layers (TCL) on CIFAR-10", CIFAR),
+    "resnet20_lsq": ("ResNet-20 with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
+    "yolo_lsq": ("a detector with Q-ReLU of 8 levels on scenes of Fashion-MNIST", FASHION),
+    "vgg16_relu": ("VGG-16 of half width with ReLU on CIFAR-10", CIFAR),
+}
+
+
+def is_name(path: object) -> bool:
+    """Whether a path is the name of a reference network, and not of a file or folder."""
+    return isinstance(path, str) and path in NETWORKS and not os.path.exists(path)
+
+
+@checked
+def fetch(name: str) -> Path:
+    """The file of a reference network that comes with eventsnn.
+
+    name: one of `reference.NETWORKS`; `eventsnn.load(name)` and --net take it, too. Raises
+    InputError for another name, and for a network that does not come with eventsnn: the message
+    says how to make it.
+    """
+    if name not in NETWORKS:
+        raise InputError("fetch", f"one of {', '.join(NETWORKS)}", repr(name))
+    file = HERE / f"{name}.h5"
+    if not file.is_file():
+        words, data = NETWORKS[name]
+        do = (
+            f"make it: python -m eventsnn.train --recipe examples/networks/{name}.toml "
+            f"--data {data} --out {name}"
+        )
+        found = f"{name}, {words}, which does not"
+        raise InputError("fetch", "a network that comes with eventsnn", found, do)
+    return file
