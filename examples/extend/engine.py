@@ -77,10 +77,13 @@ class Plain(Engine):
                 continue
             source = self.prepared.network.layers[p.source]
             x = sent[self.prepared.network.columns(p.source)].reshape(-1, source.grid[0])
-            _, _, ci, co = blocks.shape
+            _, groups, ci, co = blocks.shape
             rows = p.map.k * blocks[0].size
-            add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, charge)
-            reached = np.zeros(charge.shape, np.int64)
+            brought = np.zeros((len(charge), groups * co), charge.dtype)
+            add_charge(p.map.p, p.map.r, rows, ci, co, blocks.reshape(-1), x, brought)
+            # a branch of a Concat reaches some of the channels
+            charge[:, p.map.columns] += brought
+            reached = np.zeros(brought.shape, np.int64)
             ones = np.ones(blocks.size, np.int64)
             add_charge(p.map.p, p.map.r, rows, ci, co, ones, np.abs(x).astype(np.int64), reached)
             operations += reached.sum()
