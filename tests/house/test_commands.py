@@ -16,7 +16,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples" / "networks").glob("*.toml")),
 ]
-NOT_OURS = {"pip", "pytest", "ruff", "mypy", "sphinx-build", "git", "apt-get"}
+PACKAGES = {"eventsnn.train": "eventsnn.train.command"}  # what their __main__ starts
 
 
 class Parsed(BaseException):
@@ -42,7 +42,8 @@ def commands():
 def program(words):
     """(the main function of what a command starts, or None; the words behind its name)."""
     if words[0] == "-m":
-        return importlib.import_module(words[1]).main, words[2:]
+        name = PACKAGES.get(words[1], words[1])
+        return importlib.import_module(name).main, words[2:]
     path = ROOT / words[0]
     spec = importlib.util.spec_from_file_location(f"command_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
@@ -53,7 +54,7 @@ def program(words):
 def parse(line, monkeypatch):
     """Reads a command as its program does, and no further."""
     words = shlex.split(line)[1:]
-    if words[:1] == ["-m"] and words[1].partition(".")[0] in NOT_OURS | {"venv"}:
+    if words[:1] == ["-m"] and words[1].partition(".")[0] != "eventsnn":
         return
     before = argparse.ArgumentParser.parse_known_args
 
