@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
 from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
@@ -11,7 +13,10 @@ from eventsnn.neurons.leaky import LIF
 from eventsnn.neurons.making import MODELS, Maker, made, parsed, quanta, with_members
 from eventsnn.neurons.signed_memory import SNM
 from eventsnn.neurons.two_phase import TPP
-from eventsnn.neurons.verifying import Verified, verify
+
+if TYPE_CHECKING:
+    from eventsnn.neurons.verifying import Verified as Verified
+    from eventsnn.neurons.verifying import verify as verify
 
 __all__ = [
     "GN",
@@ -38,3 +43,12 @@ __all__ = [
     "verify",
     "with_members",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`verify` and `Verified` are imported on first use, since no run needs them."""
+    if name not in ("Verified", "verify"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from eventsnn.neurons import verifying
+
+    return getattr(verifying, name)

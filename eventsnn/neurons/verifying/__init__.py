@@ -28,7 +28,6 @@ from eventsnn.neurons.verifying.laws import LAWS, Law
 from eventsnn.neurons.verifying.shrinking import shrunk
 from eventsnn.neurons.verifying.small import Small, draw
 from eventsnn.neurons.verifying.trying import Tester, Trial, quantum
-from eventsnn.views.progress import bar
 
 __all__ = ["Counterexample", "Verdict", "Verified", "verify"]
 
@@ -132,6 +131,8 @@ def verify(
     found: dict[str, Counterexample] = {}
     if refused:
         found["compiled"] = Counterexample("compiled", refused, None, None)
+    from eventsnn.views.progress import bar
+
     with bar(networks, "network", progress) as shown:
         for number in range(networks):
             small = _drawn(seed, number, initial)
