@@ -367,7 +367,7 @@ class Time:
     barrier: bool = option(
         True,
         "wait for the queue to empty before the next step's drive",
-        "--engine event --free-running",
+        "--engine event --order jitter --free-running",
         kind=bool,
     )
     refractory: float = option(

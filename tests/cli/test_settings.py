@@ -87,6 +87,7 @@ NEEDED = {
     "compat": {"srp": 4},
     "nir_for": {"export": "nir"},
     "jitter": {"engine": "event", "order": "jitter"},
+    "free_running": {"engine": "event", "order": "jitter"},
     **{
         f"trace_{name}": {"engine": "event", "trace": "spikes"}
         for name in ("images", "layers", "neurons", "steps")
