@@ -146,3 +146,19 @@ def test_a_run_warns_of_rounding_on_the_screen_and_in_its_summary(tmp_path, caps
     (note,) = [note for note in summary["notes"] if "rounding" in note]
     assert f"warning: {note}" in said
     assert "F = 3" in note and "more --fraction-bits, or --arithmetic float64" in note
+
+
+@pytest.mark.parametrize("engine", ["clocked", "event"])
+def test_the_charge_of_a_spike_has_room_where_potentials_are_far_below_it(engine):
+    """They would leave F = 32 in 32 bits, in which 2^32 is no number."""
+    nodes = (
+        pointwise("small", "input", [[1e-4]]),
+        Node("each", "ClippedRelu", ("small",), {"lambda": 1.0}, {}),
+        pointwise("out", "each", [[1]]),
+    )
+    network = convert(Graph(nodes, "input", "out", (1, 1, 2), Preprocessing(1 / 255)))
+    pixels = np.array([0, 255], np.uint8).reshape(1, 1, 1, 2)
+    result = simulate(network, pixels, steps=3, neuron="tpp", initial=0.0, engine=engine)
+    arithmetic = result.simulation.arithmetic
+    assert arithmetic.one == 2**arithmetic.bits and arithmetic.bound < 1
+    assert not result.spikes.any()
