@@ -55,6 +55,8 @@ class Tensors:
             if tensor.data_type == kinds.BFLOAT16:
                 return _bfloat16(tensor)
             array = np.asarray(self.onnx.numpy_helper.to_array(tensor))
+        except InputError:
+            raise
         except FAILURES as error:
             raise InputError(where, "an array of numbers", told(error), DAMAGED) from error
         if array.dtype.kind not in "biuf":
