@@ -114,7 +114,7 @@ def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
     if any(v.any() for v in simulation.initial):
         lines.append(
             "v(0) is not in a NIR graph: set each layer's potentials to the metadata's "
-            "initial_potential before the first step, or export with ⟦initial=0⟧"
+            "initial_potential before the first step, or export a run whose v(0) is 0"
         )
     several = [layer.name for i, layer in enumerate(network.layers) if len(network.into(i)) > 1]
     if several and not reader.sums:

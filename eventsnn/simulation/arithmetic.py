@@ -189,9 +189,9 @@ def factors(quanta: NDArray[np.float64], projection: Projection) -> float:
 
 
 def _largest_f(bits: int, bound: float, slack: float) -> int:
-    """The largest F with which `bits` bits hold potentials up to `bound` and their rounding."""
-    f = MOST_F
-    while f > 0 and bound * 2.0**f + slack >= 2.0 ** (bits - 1):
+    """The largest F with which `bits` bits hold q, potentials up to `bound` and their rounding."""
+    f, most = MOST_F, max(bound, 1.0)
+    while f > 0 and most * 2.0**f + slack >= 2.0 ** (bits - 1):
         f -= 1
     return f
 

@@ -637,6 +637,7 @@ def test_files_for_other_programs(capsys, here, files, no_pictures):
     assert (
         "note: spikingjelly resets to 0, this run by subtraction" in out
         and "note: v(0) is not in a NIR graph" in out
+        and "⟦" not in out
     )
     with h5py.File(here / "a" / "network.nir") as file:
         assert (

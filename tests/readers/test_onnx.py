@@ -453,8 +453,13 @@ REFUSED = {
         "training_mode",
     ),
     "pad of the batch": ("y = Pad(x, p)", {"p": ints(1, 0, 0, 0, 0, 0, 0, 0)}, "of the batch"),
-    "pad by reflection": (
+    "pad by reflection that is too long": (
         'y = Pad<mode="reflect">(x, p)',
+        {"p": ints(0, 0, 6, 0, 0, 0, 0, 0)},
+        "(reflect)",
+    ),
+    "pad by an unknown mode": (
+        'y = Pad<mode="mirror">(x, p)',
         {"p": ints(0, 0, 1, 0, 0, 0, 0, 0)},
         "zero padding",
     ),

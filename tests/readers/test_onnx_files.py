@@ -77,6 +77,10 @@ def test_data_of_another_length_are_not_read(tmp_path):
         ({"length": "x"}, "an offset and a length in bytes"),
     ):
         refused(beside(tmp_path, **told), tmp_path, found)
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(InputError) as caught:
+        read(beside(tmp_path, name="net.bin", location="gone"), tmp_path)
+    assert str(caught.value).count("expected") == 1 and "damaged" not in str(caught.value)
     huge = beside(tmp_path)
     huge.graph.initializer[0].dims[:] = [2**20, 2**20]
     refused(huge, tmp_path, "bytes of data")

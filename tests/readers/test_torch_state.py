@@ -135,7 +135,8 @@ def test_networks_without_thresholds_have_relus(tmp_path):
     graph, other = load(path, "resnet20"), load(FILES / "resnet20_qcfs.h5", "resnet20:L=4")
     assert [n.op for n in graph.nodes] == [n.op.replace("QCFS", "Relu") for n in other.nodes]
     assert [n.name for n in graph.nodes] == [n.name for n in other.nodes]
-    refused(path, "resnet20:L=4", "no levels L")
+    refused(path, "resnet20:L=4", "no levels L", "leave L out")
+    refused(path, "resnet20:size=0", "for example arch='resnet20:size=64'")
 
 
 @pytest.mark.parametrize("arch, blocks", (("resnet18", (2, 2, 2, 2)), ("resnet34", (3, 4, 6, 3))))

@@ -127,6 +127,18 @@ CASES = {
         {"p": ints(0, 1, 0, 0, 0, 2, 0, 0)},
         "Relu Index Relu",
     ),
+    "a pad by reflection": (
+        SQUARE,
+        'p = Pad<mode="reflect">(x, p0) c = Relu(p) y = Pad<mode="reflect">(c, p1)',
+        {"p0": ints(0, 0, 1, 2, 0, 0, 0, 3), "p1": ints(0, 1, 0, 0, 0, 0, 2, 0)},
+        "Index Relu Index",
+    ),
+    "a pad by its edge": (
+        SQUARE,
+        'r = Relu(x) p = Pad<mode="edge">(r, p0) y = Relu(p)',
+        {"p0": ints(0, 0, 1, 2, 0, 0, 0, 3)},
+        "Relu Index Relu",
+    ),
     "maps beside each other": (
         SQUARE,
         "r = Relu(x) c = Clip(x, l, h) d = Concat<axis=3>(r, c) y = Relu(d)",

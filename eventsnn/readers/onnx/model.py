@@ -150,7 +150,8 @@ class _Reader:
         inner = [name for node in self.proto.node for name in node.output if name]
         if wanted not in names and wanted not in inner:
             expected = f"the name of an output: {some(names)}"
-            raise InputError("⟦output⟧", expected, repr(wanted))
+            do = f"for example ⟦output={names[0]}⟧"
+            raise InputError("⟦output⟧", expected, repr(wanted), do)
         return wanted
 
     def _needed(self) -> list[Any]:

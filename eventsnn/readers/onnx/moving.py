@@ -181,11 +181,14 @@ def _space_to_depth(r: Reader, attrs: dict[str, Any], x: View) -> Sequence[View]
     return [View(x.base, parts.reshape(n, c * size**2, h // size, w // size))]
 
 
-def padded(index: Ints, before: Sequence[int], after: Sequence[int]) -> Ints:
-    """An index with zeros around it; numbers below 0 take values away.
+def padded(
+    index: Ints, before: Sequence[int], after: Sequence[int], mode: str = "constant"
+) -> Ints:
+    """An index with zeros around it, or with its own numbers; numbers below 0 take values away.
 
-    index: of a view. before, after: how many for each axis. Raises ValueError where nothing is
-    left, or more than an array may have.
+    index: of a view. before, after: how many for each axis. mode: what stands there: "constant",
+    zeros; "reflect", "edge" or "wrap", as numpy's pad has them. Raises ValueError where nothing is
+    left, or more than an array may have, and where a reflection is as long as the axis.
     """
     sizes = [n + a + b for n, a, b in zip(index.shape, before, after)]
     if min(sizes) < 1 or len(before) != index.ndim or len(after) != index.ndim:
@@ -193,6 +196,13 @@ def padded(index: Ints, before: Sequence[int], after: Sequence[int]) -> Ints:
     expect_room(sizes)
     less = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, a, b in zip(index.shape, before, after))
     more = [(max(a, 0), max(b, 0)) for a, b in zip(before, after)]
+    if mode != "constant":
+        longest = [max(pads) for pads in more]
+        if less != tuple(slice(0, n) for n in index.shape) or any(
+            mode == "reflect" and pad >= n for pad, n in zip(longest, index.shape)
+        ):
+            raise ValueError(f"pads {[*before, *after]} of {list(index.shape)} ({mode})")
+        return np.pad(index, more, mode=mode)  # type: ignore[call-overload, no-any-return]
     return np.pad(index[less], more, constant_values=ABSENT)
 
 

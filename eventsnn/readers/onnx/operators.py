@@ -146,14 +146,17 @@ def _pad(
     value: NDArray[Any] | None = None,
     axes: NDArray[Any] | None = None,
 ) -> View:
-    """Zeros around: a Pad where they are around height and width, else a move of the values."""
+    """Zeros around: a Pad where they are around height and width, else a move of the values.
+
+    What reflects, repeats or goes round is a move, too.
+    """
     b = r.builder
     ndim = x.ndim
     said: Any = attrs.get("pads", attrs.get("paddings")) if pads is None else pads.tolist()
     sizes = [int(n) for n in said]
     filling = attrs.get("value", 0.0) if value is None else float(value.reshape(()))
     mode = attrs.get("mode", "constant")
-    if mode != "constant" or filling:
+    if mode not in (*OWN_VALUES, "constant") or mode == "constant" and filling:
         reason = f"expected zero padding, found mode {mode!r} and value {filling}"
         return seen(r, b.refuse(name, "Pad", reason))
     over = range(ndim) if axes is None else [int(axis) % ndim for axis in axes.tolist()]
@@ -163,6 +166,8 @@ def _pad(
         before[axis], after[axis] = first, last
     if before[0] or after[0]:
         return seen(r, b.refuse(name, "Pad", "of the batch"))
+    if mode in OWN_VALUES:
+        return View(x.base, padded(x.index, before, after, mode))
     order = axes_of(b, x)
     if order is not None and ndim == 4 and min(sizes) >= 0:
         into = [order.index(axis) for axis in range(4)]
@@ -174,6 +179,7 @@ def _pad(
     return View(x.base, padded(x.index, before, after))
 
 
+OWN_VALUES = ("reflect", "edge", "wrap")  # modes of Pad: what stands there is of the map itself
 # operator -> the function that makes its node
 OPERATORS: dict[str, Callable[..., View]] = {
     **WINDOWS,

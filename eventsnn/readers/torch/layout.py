@@ -23,6 +23,7 @@ THRESHOLDS = {
     "s": ("QuantRelu", "scale"),
 }
 EXAMPLE = "for example ⟦arch=resnet20:L=4⟧"
+EXAMPLES = {"L": 8, "size": 64}  # of options that are numbers
 MAPPING = "give a mapping file as ⟦arch⟧"
 EPSILON = 1e-5  # of BatchNormalization in PyTorch, unless a network says otherwise
 
@@ -65,10 +66,11 @@ class Layout:
         self.has_norms = any(key.endswith(".running_mean") for key in keys)
         self.has_thresholds = has_thresholds(keys)
         if self.has_thresholds == (self.levels is None):
-            expected = "no levels L, as the file has no trained thresholds"
+            expected, do = "no levels L, as the file has no trained thresholds", "leave L out"
             if self.has_thresholds:
                 expected = "levels L, which the file does not tell"
-            raise InputError("⟦arch⟧", expected, self.arch, EXAMPLE)
+                do = f"for example ⟦arch={kind}:L=8⟧"
+            raise InputError("⟦arch⟧", expected, self.arch, do)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} of {self.name}: {len(self.nodes)} nodes>"
@@ -113,7 +115,8 @@ class Layout:
         if value is None:
             return default
         if not re.fullmatch("[1-9][0-9]{0,6}", value):
-            raise InputError("⟦arch⟧", f"a whole number from 1 as {option}", value, EXAMPLE)
+            do = f"for example ⟦arch={self.kind}:{option}={EXAMPLES[option]}⟧"
+            raise InputError("⟦arch⟧", f"a whole number from 1 as {option}", value, do)
         return int(value)
 
     def size(self, default: int) -> int:
