@@ -1,4 +1,4 @@
-"""Cases from public reports: hostile files and names. What is marked xfail is still wrong."""
+"""Cases from public reports: hostile files and names."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Cases from public reports: Keras's files. What is marked xfail is still wrong."""
+"""Cases from public reports: Keras's files."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Cases from public reports: PyTorch's modules. What is marked xfail is still wrong."""
+"""Cases from public reports: PyTorch's modules."""
 
 import pytest
 from support.cases import agrees, random, read_or_refused
