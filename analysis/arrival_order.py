@@ -96,7 +96,7 @@ def measure(
     """
     row = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
     row["images"] = len(images)
-    options = {"neuron": neuron, "max_events": most * network.neurons * steps, **time}
+    options = {"neuron": neuron, **limit(most * network.neurons * steps, time), **time}
     try:
         runs = [
             simulate(network, images, steps=steps, engine="event", seed=seed, **options)
@@ -108,6 +108,14 @@ def measure(
         return row | {"conditions": decided(network, steps, neuron, seed=drawn[0], **time)}, None
     (found,) = scripts.by_step(runs, [steps], drawn[0])
     return row | found, scripts.hits(runs)
+
+
+def limit(most: int, time: Mapping[str, Any]) -> dict[str, int]:
+    """The option that stops a run whose firing explodes: none for order "clocked", which cannot.
+
+    most: events. time: the options of an order.
+    """
+    return {} if time.get("order") == "clocked" else {"max_events": most}
 
 
 def cases(
@@ -126,7 +134,7 @@ def cases(
     """
     of_order = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
     of_order["images"] = len(images)
-    options = {"neuron": neuron, "max_events": MOST * network.neurons * steps, **time}
+    options = {"neuron": neuron, **limit(MOST * network.neurons * steps, time), **time}
     try:
         found = [
             errors.cases(network, images, steps=steps, engine="event", seed=seed, **options)
