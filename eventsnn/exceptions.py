@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+NOTE = 1000  # characters of a network's note, which may say several things
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 # options that the command line spells in another way
 FLAGS = {

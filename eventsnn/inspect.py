@@ -31,7 +31,7 @@ import numpy as np
 from eventsnn import reference
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import checked
-from eventsnn.exceptions import InputError, one_line, printable
+from eventsnn.exceptions import NOTE, InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
 from eventsnn.neurons import verify
@@ -70,7 +70,7 @@ def describe(path: str, arch: str | None = None, output: str | None = None) -> I
     for key, words in META.items():
         if key in graph.meta:
             value = graph.meta[key]
-            yield f"{words}: {', '.join(value) if key == 'classes' else one_line(value)}"
+            yield f"{words}: {', '.join(value) if key == 'classes' else one_line(value, NOTE)}"
     shape, output = _by(graph.input_shape), _by(graph.shapes[graph.output])
     yield f"input: {shape} (channels, height, width); output: {output}"
     yield f"preprocessing: {graph.preprocessing}"

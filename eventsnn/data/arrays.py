@@ -72,7 +72,10 @@ def _check_pixels(images: Array) -> None:
     floats = dtype.kind == "f" and dtype.itemsize in (2, 4, 8)
     if dtype != np.uint8 and not floats:
         expected = "pixels of uint8, float16, float32 or float64"
-        raise InputError(images.where, expected, dtype, "convert the pixels")
+        do = "convert the pixels"
+        if dtype.names is not None:
+            do = "recorded events are given with ⟦encoding=events⟧ and ⟦time_scale⟧"
+        raise InputError(images.where, expected, dtype, do)
     if len(shape) not in (2, 3, 4) or min(shape[1:]) < 1:
         expected = "shape [N, H, W], [N, C, H, W] or [N, H, W, C], or vectors [N, K]"
         raise InputError(images.where, expected, list(shape), "reshape it")

@@ -123,7 +123,10 @@ def read_pictures(
                     found = np.zeros((len(files), height, width, 3), np.uint8)
                 if found.shape[1:3] != (height, width):
                     expected = f"{found.shape[1]}x{found.shape[2]} pixels, as {files[0].name}"
-                    do = f"for one size give {named('resize', 256)} {named('crop', 224)}"
+                    do = (
+                        "give the network's size: where it is 224x224 "
+                        f"{named('resize', 256)} {named('crop', 224)}"
+                    )
                     raise InputError(files[at], expected, f"{height}x{width}", do)
                 found[at] = each.pixels
     assert found is not None

@@ -52,6 +52,11 @@ class Unknown:
 
     name: str
 
+    @property
+    def words(self) -> str:
+        """It in a message: a name of Python's, or words as they are."""
+        return self.name if " " in self.name else f"what {self.name} would make"
+
 
 Call = Callable[[str, Any], Any]
 Persistent = Callable[[Any], Any]

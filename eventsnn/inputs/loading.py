@@ -137,6 +137,14 @@ def calibration_pixels(
     return calibration.pixels, where, needed
 
 
+def _other(last: int) -> str:
+    """What to do without images to calibrate on. last: the position of the last that there is."""
+    return (
+        "give --data with a train split, or say which images to use: "
+        f"--calibration test:0-{last} calibrates on the test images"
+    )
+
+
 def load_calibration(graph: Graph, settings: Settings) -> Images:
     """The calibration images that the settings name.
 
@@ -144,14 +152,11 @@ def load_calibration(graph: Graph, settings: Settings) -> Images:
     are no test images.
     """
     split, first, last = settings.calibration_range
-    do = (
-        "give --data with a train split, or say which images to use: "
-        "--calibration test:0-127 calibrates on the test images"
-    )
     try:
         images = _load(graph, settings, split, last - first + 1, first)
     except InputError as error:
-        raise InputError(error.where, error.expected, error.found, do) from None
+        raise InputError(error.where, error.expected, error.found, _other(last)) from None
+    do = _other(min(last, max(0, len(images) - 1)))
     expected = f"a {split} split"
     if images.split != split:
         raise InputError("--data", expected, f"{images.split} images", do)

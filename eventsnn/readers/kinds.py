@@ -193,10 +193,15 @@ BUILT_IN = {
         _holding(".npy"),
         do="it holds arrays: if these are images, load_images and ⟦data⟧ take it",
     ),
+    "damaged-archive": Reader(
+        "a zip archive (.pt, .pth, .npz and .keras files are) whose list cannot be read",
+        lambda file: _starting(b"PK\x03\x04")(file) and not file.archived,
+        do="it is cut off or damaged: copy or download it again",
+    ),
     "zip-archive": Reader(
-        "a zip archive (.pt, .pth, .npz and .keras files are)",
+        "a zip archive of something else",
         _starting(b"PK\x03\x04"),
-        do=REBUILD,
+        do="unpack it, and give the file in it",
     ),
     "torch-stream": Reader(
         "a PyTorch file of versions before 1.6",

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
-from eventsnn.exceptions import in_flags, one_line, printable
+from eventsnn.exceptions import NOTE, in_flags, one_line, printable
 from eventsnn.settings import Settings
 from eventsnn.views.progress import bar
 
@@ -77,7 +77,7 @@ def describe_input(graph: Graph, images: Images, settings: Settings, say: Say) -
     say(f"activations: {kinds}; {neurons:,} neurons")
     say(f"preprocessing: {in_flags(graph.preprocessing.words)}")
     if "note" in graph.meta:
-        say(f"note: {one_line(graph.meta['note'])}")
+        say(f"note: {one_line(graph.meta['note'], NOTE)}")
     shape = "x".join(map(str, images.pixels.shape[1:]))
     words = f"{len(images):,} of {images.name} ({images.split}), {shape} {images.pixels.dtype}"
     if images.labels is None:

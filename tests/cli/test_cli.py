@@ -1195,7 +1195,7 @@ def test_calibration_images_that_are_not_there(capsys, here, files):
         [*net, "--data", files / "no_splits.npz"],
         "a train split",
         "the same images",
-        "--calibration test:0-127",
+        "--calibration test:0-8 ",
     )
     fails(
         capsys,

@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from support.networks import Builder
+from support.networks import Builder, small_graph
 
 from eventsnn.inspect import main
 from eventsnn.readers import write_native
@@ -50,6 +51,16 @@ def test_a_keras_model(capsys):
         "thresholds: percentile 99.9, which needs calibration images",
     ):
         assert words in text
+
+
+def test_a_network_s_note_is_said_to_its_end(capsys, tmp_path):
+    graph = small_graph()
+    write_native(
+        replace(graph, meta={"note": "many words " * 50 + "and the last"}), tmp_path / "n.h5"
+    )
+    assert "and the last" in said(capsys, tmp_path / "n.h5").out
+    write_native(replace(graph, meta={"note": "x" * 5000}), tmp_path / "n.h5")
+    assert "x" * 999 + "…" in said(capsys, tmp_path / "n.h5").out
 
 
 def test_weights_need_an_architecture(capsys, tmp_path):

@@ -125,7 +125,7 @@ def test_resize_and_crop_are_those_of_a_recipe(tmp_path, size):
 def test_what_has_not_one_size_or_is_too_small_is_refused(tmp_path):
     put(tmp_path / "1.png", pixels_of(4, 4, 3))
     put(tmp_path / "2.png", pixels_of(4, 5, 3))
-    refuse(tmp_path, "2.png", "4x4 pixels", "4x5", "resize=256 crop=224")
+    refuse(tmp_path, "2.png", "4x4 pixels", "4x5", "network's size: where it is 224x224 resize=256")
     refuse(tmp_path, "1.png", "6x6 pixels or more", crop=6)
     for wrong in 0, 2.5, "256", (1, 2, 3), True, 2**20:
         refuse(tmp_path, "resize", resize=wrong)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.event_files import RECORD, aedat4, atis, hdf5, some_events
 
+from eventsnn.data.images import load_images
 from eventsnn.data.recordings import load_events
 from eventsnn.exceptions import InputError
 
@@ -165,3 +166,9 @@ def test_damaged_bytes_are_one_error_or_events(tmp_path, seed):
             assert str(error).isprintable()
         else:
             assert (np.diff(found["t"]) >= 0).all() and set(np.unique(found["p"])) <= {0, 1}
+
+
+def test_events_that_are_given_as_images_are_told_where_they_go(tmp_path):
+    np.save(tmp_path / "a.npy", EVENTS)
+    with pytest.raises(InputError, match="given with encoding='events' and time_scale"):
+        load_images(tmp_path / "a.npy")

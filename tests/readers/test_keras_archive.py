@@ -179,7 +179,16 @@ def test_a_list_without_end_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
     refused(path, "at most 2 members, found 3")
     monkeypatch.setattr(archives, "MAX_LIST", 100)
-    refused(path, "a zip archive")  # of which no more can be said
+    refused(path, "a zip archive", "cannot be read")  # of which no more can be said
+
+
+def test_archives_that_are_cut_off_or_hold_a_file_are_named(tmp_path):
+    path = archive(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as file:
+        file.write(path, "net.keras")
+    refused(tmp_path / "net.zip", "a zip archive of something else", "unpack it")
+    path.write_bytes(path.read_bytes()[:-30])
+    refused(path, "cut off or damaged: copy or download it again")
 
 
 def test_a_wrong_checksum_is_damage(tmp_path):

@@ -224,6 +224,13 @@ def test_a_tensor_that_needs_code_is_refused_and_others_are_not(arrays, tmp_path
     refused(path, ARCH, "conv1.0.weight", "what torch._utils._rebuild_qtensor would make")
 
 
+def test_a_tensor_larger_than_its_storage_is_named(arrays, tmp_path):
+    value, storages = tensors(arrays)
+    value["conv1.0.weight"] = tensor(Storage("0", "f4", 3), (30,))
+    path = save_zip(tmp_path / "net.pth", value, storages)
+    refused(path, ARCH, "conv1.0.weight: expected a tensor, found one of a type of numbers that")
+
+
 @pytest.mark.parametrize("kind", ["i8", "i4", "u1"])
 def test_whole_numbers_are_no_parameters(kind, tmp_path):
     arrays = SMALL | {"stem.weight": np.ones((3, 2, 3, 3), kind)}

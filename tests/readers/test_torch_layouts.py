@@ -17,6 +17,18 @@ VGG16 = (2, 2, 3, 3, 3)
 Paper, Vision, VGG = support.PaperResNet, support.VisionResNet, support.VisionVGG
 CIFAR = {"head": "linear", "shortcut": "shortcut"}
 
+
+def resnext():
+    net = Vision(FIFTY, True, stem=7, pool="max")
+    for block in net.modules():
+        if hasattr(block, "conv3"):
+            old = block.conv2
+            block.conv2 = torch.nn.Conv2d(
+                old.in_channels, old.out_channels, 3, old.stride, 1, groups=2, bias=False
+            )
+    return net
+
+
 # arch -> module, with the size of images as the file tells it
 NETWORKS = {
     "resnet18, of QCFS, SRP and GN": ("resnet18", lambda: Paper(EIGHTEEN)),
@@ -58,6 +70,7 @@ NETWORKS = {
         "resnet50:size=64",
         lambda: Vision(FIFTY, True, stem=7, pool="max"),
     ),
+    "resnet50 with groups, as ResNeXt": ("resnet50:size=64", resnext),
     "vgg11": ("vgg11:pool=max", lambda: VGG((1, 1, 2, 2, 2), norm=False)),
     "vgg13_bn": ("vgg13_bn:pool=max", lambda: VGG((2, 2, 2, 2, 2))),
     "vgg16": ("vgg16:pool=max", lambda: VGG(VGG16, norm=False)),

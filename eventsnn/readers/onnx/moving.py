@@ -202,7 +202,7 @@ def padded(
             mode == "reflect" and pad >= n for pad, n in zip(longest, index.shape)
         ):
             raise ValueError(f"pads {[*before, *after]} of {list(index.shape)} ({mode})")
-        return np.pad(index, more, mode=mode)  # type: ignore[call-overload, no-any-return]
+        return np.pad(index, more, mode=mode)  # type: ignore[call-overload]
     return np.pad(index[less], more, constant_values=ABSENT)
 
 

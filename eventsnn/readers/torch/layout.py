@@ -150,18 +150,19 @@ class Layout:
         norm: str | None = None,
         activation: str | Sequence[str] | None = None,
         stride: int = 1,
-        depthwise: bool = False,
+        before: int | None = None,
     ) -> None:
         """A convolution that keeps the size (or divides it by the stride), norm and activation.
 
         conv, norm, activation: the modules' names, None for none; of an activation several, if the
-        layout has several. depthwise: whether each channel has filters of its own.
+        layout has several. before: how many channels come in, from which the number of groups
+        follows; None: one group.
         """
         weight = self.weight(conv)
         pads = [(n - 1) // 2 for n in weight.shape[2:]]
         attrs: dict[str, Any] = {"strides": [stride, stride], "pads": pads * 2}
-        if depthwise:
-            attrs["group"] = weight.shape[0]
+        if before is not None:
+            attrs["group"] = max(1, before // max(1, weight.shape[1]))
         self.add(conv, "Conv", attrs, {"W": f"{conv}.weight"} | self.optional("B", f"{conv}.bias"))
         if norm and self.has_norms:
             roles = {"scale": "weight", "B": "bias"}
@@ -250,8 +251,7 @@ class Layout:
             )
         if isinstance(found, Unknown):
             where = f"{self.name}: {key}"
-            do = "save a state dict of tensors alone"
-            raise InputError(where, "a tensor", f"what {found.name} would make", do)
+            raise InputError(where, "a tensor", found.words, "save a state dict of tensors alone")
         self.used.add(key)
         return found
 

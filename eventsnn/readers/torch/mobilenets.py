@@ -35,7 +35,8 @@ class MobileNetV2(Layout):
             self.layer(f"{inner}.0.0", f"{inner}.0.1", f"{inner}.0.2")
             place = 1
         deep = f"{inner}.{place}"
-        self.layer(f"{deep}.0", f"{deep}.1", f"{deep}.2", stride, depthwise=True)
+        channels = self.weight(f"{deep}.0").shape[0]
+        self.layer(f"{deep}.0", f"{deep}.1", f"{deep}.2", stride, before=channels)
         self.layer(f"{inner}.{place + 1}", f"{inner}.{place + 2}")
         into = first[1] if expands else first[0]
         if stride == 1 and into == self.weight(f"{inner}.{place + 1}").shape[0]:

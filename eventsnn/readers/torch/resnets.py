@@ -133,7 +133,9 @@ class ResNet(Layout):
         count = 3 if deep else 2
         for i, (conv, norm) in enumerate(names[:count]):
             strides = stride if i == (1 if deep else 0) else 1
-            self.layer(conv, norm, activations[i] if i < count - 1 else None, strides)
+            # the second of three may have groups, as of ResNeXt
+            before = self.weight(names[0][0]).shape[0] if deep and i == 1 else None
+            self.layer(conv, norm, activations[i] if i < count - 1 else None, strides, before)
 
     def _shortcut(
         self, block: str, inner: str, start: str, stride: int, option_a: bool = False

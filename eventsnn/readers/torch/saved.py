@@ -249,7 +249,9 @@ def _call(name: str, args: Any) -> Any:
         storage, *view = args[:4]
         if name.endswith("_v3") and isinstance(storage, Storage):
             storage = _retyped(storage, args[6] if len(args) > 6 else None)
-        return tensor_of(storage, *view) or Unknown("a tensor that its storage cannot hold")
+        return tensor_of(storage, *view) or Unknown(
+            "one of a type of numbers that is not read, or that its storage cannot hold"
+        )
     if name in PARAMETERS and args:
         return args[0]
     if name in OF_SUBCLASS and len(args) >= 3 and isinstance(args[0], Named):

@@ -130,8 +130,7 @@ def _tensor_at(saved: Saved, picked: Chosen, key: str, where: str, left: list[in
     found = picked.keys.get(key)
     if isinstance(found, Unknown):
         expected = f"a tensor for {key!r}"
-        do = "save a state dict of tensors alone"
-        raise InputError(where, expected, f"what {found.name} would make", do)
+        raise InputError(where, expected, found.words, "save a state dict of tensors alone")
     if found is None:
         do = "its keys are " + ", ".join(islice(picked.keys, 5)) + ", …"
         raise InputError(where, "a key of the state dict", repr(key), do)
