@@ -145,8 +145,8 @@ def choose_thresholds(
         where = _where(graph, choice)
         silent = dead == "silent" and "dead" in choice.rule.uses
         if choice.name in BUILT_IN:
-            do = "the layer is silent on the calibration images: give more of them, or the thresholds "
-            do += f"of all layers yourself ({named('thresholds')}: a mapping, or in Python a function)"
+            own = f"the thresholds of all layers yourself ({named('thresholds')})"
+            do = f"the layer is silent on the calibration images: give more of them, or {own}"
             if not choice.rule.calibrated:
                 do = "the network's file says so: give thresholds, or another rule"
             thetas[name] = _checked(found[name], graph.shapes[name], where, do, silent)
