@@ -51,7 +51,7 @@ def reader(tmp_path_factory):
 
 @pytest.mark.parametrize("damage", [*mutants.DATASETS, *mutants.WHOLE])
 def test_every_hostile_kind_in_every_kind_of_file(reader, damage):
-    """In a dataset at the beginning, in the middle and at the end, and in the last bias."""
+    """In a dataset at the beginning and in the last bias; `fuzz.py` damages all others."""
     rng, seen = np.random.default_rng(0), set()
     for seed in reader.seeds:
         path, arch = reader.write(seed, "hostile")
@@ -61,7 +61,7 @@ def test_every_hostile_kind_in_every_kind_of_file(reader, damage):
         with h5py.File(path) as file:
             names = mutants.parameters(file)
         biases = [name for name in names if name.endswith("bias")]
-        for name in (names[0], names[len(names) // 2], names[-1], *biases[-1:]):
+        for name in (names[0], *biases[-1:]):
             expected = mutants.damage_hdf5(seed, path, damage, rng, name)
             verdict = reader.judge(seed, path, arch, expected)
             assert expected is None or not verdict.startswith("fault"), (

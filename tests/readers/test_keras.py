@@ -1129,7 +1129,7 @@ def test_damage_gives_a_graph_or_an_input_error(tmp_path, name):
         {"class_name": "ReLU", "config": {}},
         True,
     ]
-    for _ in range(120):
+    for _ in range(40):
         config = json.loads(text)
         damage(config, rng, values)
         path.write_bytes(data)
