@@ -93,6 +93,8 @@ def accept_events(
     if late:
         total = late + sum(map(len, every))
         notes.append(f"{late:,} of {total:,} events come after step {steps}, and are left out")
+    if silent := sum(not len(events) for events in every):
+        notes.append(f"{silent:,} of {len(every):,} recordings have no event within {steps} steps")
     classes = None
     if labels is not None or own is not None:
         classes, said = labels_in(graph, own if labels is None else labels, len(every))

@@ -113,7 +113,15 @@ def test_options_of_recordings_say_what_they_need():
     with pytest.raises(InputError, match="time_scale=1000"):
         eventsnn.simulate(network, recordings, steps=2, encoding="events")
     late = eventsnn.simulate(network, recordings, steps=2, encoding=encoding(1000.0)).note
-    assert "come after step 2, and are left out" in late
+    assert "come after step 2, and are left out" in late and "no event" not in late
+
+
+def test_recordings_without_an_event_are_said():
+    network = eventsnn.convert(small_graph(), thresholds="auto")
+    events = (some_events(), some_events()[:0])
+    recordings = eventsnn.Recordings("a", "test", np.arange(2), events)
+    result = eventsnn.simulate(network, recordings, steps=2, encoding=encoding())
+    assert "1 of 2 recordings have no event within 2 steps" in result.note
 
 
 def test_recordings_on_the_command_line(tmp_path, capsys):
