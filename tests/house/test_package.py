@@ -228,3 +228,8 @@ def test_reprs_are_short(name):
     }
     if name in there:
         assert len(repr(there[name])) < 600 and "array(" not in repr(there[name])
+
+
+def test_no_test_lies_in_a_folder_of_files():
+    """Pytest puts a test's folder first on the path, where tests/files/torch would be `torch`."""
+    assert not list((ROOT.parent / "tests" / "files").rglob("test_*.py"))
