@@ -62,6 +62,8 @@ def seeds(folder):
         for file in sorted((FILES / "torch").glob("*.h5"))
     ]
     for file in sorted((FILES / "keras").glob("*.h5")):
+        if file.name.startswith("heads-"):  # two outputs: it is read only where one is named
+            continue
         beside = file.with_name(
             file.name.removesuffix(".weights.h5") + ".json"
         )  # weights alone have one
