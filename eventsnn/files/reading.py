@@ -32,6 +32,7 @@ from eventsnn.files.trial import trial
 # bytes of one parameter, and of all
 MAX_ARRAY = 2**31
 MAX_ARRAYS = 2**32
+MOST_TEXTS = 2**21  # in one dataset, that are tried; no reader takes more
 # declared bytes for each stored byte of a chunked dataset
 MAX_RATIO = 1000
 # of a trial: seconds for a small file and at most, as a large one may have much to decompress; and
@@ -181,8 +182,11 @@ def _walk(source: str | Image) -> None:
 def _look_at(dataset: h5py.Dataset) -> None:
     """Asks a dataset for all but numbers that lie in it as they are."""
     check_storage(dataset, "")
-    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.shape == ():
-        read_text(dataset, "", MAX_ARRAY)
+    if h5py.check_string_dtype(dataset.dtype) is not None:
+        if dataset.shape == ():
+            read_text(dataset, "", MAX_ARRAY)
+        elif dataset.size <= MOST_TEXTS:
+            dataset[()]
     if dataset.chunks:
         dataset.id.get_num_chunks()
         if not harmless(dataset):

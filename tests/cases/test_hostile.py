@@ -39,6 +39,12 @@ def test_a_damaged_heap_does_not_hang_the_reader():
     assert len(process.stdout.splitlines()) <= 1
 
 
+def test_a_damaged_heap_of_names_takes_no_memory():
+    """Those of a NIR graph's edges, for which libhdf5 asks for 1.5 GB."""
+    with pytest.raises(InputError, match="a need of more than"):
+        load(FILES / "nir-heap.h5")
+
+
 @pytest.mark.slow
 def test_an_enormous_weight_is_simulated_or_refused(tmp_path):
     pytest.importorskip("resource")
