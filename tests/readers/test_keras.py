@@ -1160,3 +1160,17 @@ def damage(config, rng, values):
         del holder[key]
     else:
         holder[key] = values[rng.integers(len(values))]
+
+
+def test_a_kernel_of_sequences_has_three_axes(tmp_path):
+    path = tmp_path / "net.h5"
+    path.write_bytes((FILES / "heartbeat-3.15.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visit(lambda name: names.append(name) if "conv1d" in name else None)
+        name = next(name for name in names if name.endswith("kernel"))
+        kernel = file[name][()]
+        del file[name]
+        file[name] = kernel[None]
+    with pytest.raises(InputError, match="expected a kernel with 3 axes, found .*1, "):
+        load(path)

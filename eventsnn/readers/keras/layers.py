@@ -30,19 +30,20 @@ from eventsnn.readers.keras.weights import NORMS
 from eventsnn.readers.keras.windows import convolution, pads
 
 
-def _kernel(builder: Builder, name: str, array: NDArray[Any], axes: int) -> NDArray[Any]:
-    """A kernel, which has to have so many axes; that of sequences gets a height of 1."""
-    if axes == 4 and array.ndim == 3:
-        array = array[None]
-    if array.ndim != axes:
-        expected = f"a kernel with {axes} axes"
+def _kernel(
+    builder: Builder, layer: Layer, name: str, array: NDArray[Any], axes: int
+) -> NDArray[Any]:
+    """A kernel, which has to have so many axes; that of sequences has no height, and gets 1."""
+    of_sequences = axes == 4 and layer.kind.endswith("1D")
+    if array.ndim != axes - of_sequences:
+        expected = f"a kernel with {axes - of_sequences} axes"
         raise builder.wrong(name, expected, list(array.shape), OTHER_WEIGHTS)
-    return array
+    return array[None] if of_sequences else array
 
 
 def _conv(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
-    kernel = _kernel(builder, name, weights["kernel"], 4)
+    kernel = _kernel(builder, layer, name, weights["kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
     if builder.backend == "theano":  # its conv2d turns kernels, that of depthwise layers does not
         kernel = kernel[::-1, ::-1]
@@ -62,7 +63,7 @@ def _per_channel(
     bias: NDArray[Any] | None = None,
 ) -> Value:
     """A depthwise convolution; kernel [kH, kW, C, multiplier]."""
-    kernel = _kernel(builder, name, kernel, 4)
+    kernel = _kernel(builder, layer, name, kernel, 4)
     height, width, channels, multiple = kernel.shape
     builder.filters(name, layer, "depth_multiplier", multiple)
     weight = kernel.transpose(2, 3, 0, 1).reshape(channels * multiple, 1, height, width)
@@ -80,7 +81,7 @@ def _separable(builder: Builder, layer: Layer, values: Sequence[Value], name: st
     weights = builder.weights.read(layer)
     first = weights["depthwise_kernel"]
     value = _per_channel(builder, layer, values[0], f"{name}:depthwise", first)
-    kernel = _kernel(builder, name, weights["pointwise_kernel"], 4)
+    kernel = _kernel(builder, layer, name, weights["pointwise_kernel"], 4)
     builder.filters(name, layer, "filters", kernel.shape[3])
     params = {"W": kernel.transpose(3, 2, 0, 1)}
     if "bias" in weights:
@@ -92,7 +93,7 @@ def _separable(builder: Builder, layer: Layer, values: Sequence[Value], name: st
 def _dense(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -> Value:
     weights = builder.weights.read(layer)
     if not values[0].flat and not builder.first:  # of the last axis: a convolution of 1x1
-        kernel = _kernel(builder, name, weights["kernel"], 2)
+        kernel = _kernel(builder, layer, name, weights["kernel"], 2)
         builder.filters(name, layer, "units", kernel.shape[1])
         channels = builder.shapes[values[0].node][0]
         if len(kernel) != channels:
@@ -104,7 +105,7 @@ def _dense(builder: Builder, layer: Layer, values: Sequence[Value], name: str) -
         value = builder.add(name, "Conv", values, {}, params)
         return builder.own_activation(layer, value, name)
     value = builder.vector(values[0], name)
-    kernel = _kernel(builder, name, weights["kernel"], 2)
+    kernel = _kernel(builder, layer, name, weights["kernel"], 2)
     builder.filters(name, layer, "units", kernel.shape[1])
     params = {"B": _in_order(builder, name, kernel, value.order)}
     if "bias" in weights:
