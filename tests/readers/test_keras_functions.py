@@ -167,6 +167,13 @@ def test_weights_round_halves_to_even():
     assert found["kernel"].tolist() == [-1, -0.5, -0.5, 0, 0, 0.5, 0.75]
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_weights_that_are_not_finite_are_not_quantised(value):
+    weights = np.array([0.5, value], np.float32)
+    with pytest.raises(InputError, match="here: kernel: expected finite numbers"):
+        quantised({"kernel_quantizer": "quantized_bits(3,0)"}, {"kernel": weights}, "here")
+
+
 def test_a_quantised_activation_takes_a_relus_place(tmp_path):
     layers = [
         keras_convolution("c", activation="relu", batch_input_shape=[None, 5, 5, 1]),

@@ -154,6 +154,17 @@ def test_a_bipolar_constant_is_computed(tmp_path):
     compared(made, tmp_path, lambda x: np.maximum(conv(x, np.where(W >= 0, S, -S)), 0))
 
 
+@pytest.mark.parametrize("node", ("Quant<signed=1>(w, s, z, b)", "BipolarQuant(w, s)"))
+@pytest.mark.parametrize("value", (np.inf, np.nan))
+def test_weights_that_are_not_finite_are_not_made_finite(node, value, tmp_path):
+    broken = W.copy()
+    broken.flat[0] = value
+    made = custom(
+        f"k = {node} c = Conv(x, k) y = Relu(c)", w=broken, s=S, z=np.float32(0), b=np.float32(4)
+    )
+    refused(made, tmp_path, "not finite")
+
+
 @pytest.mark.parametrize(
     ("text", "bits", "found"),
     (

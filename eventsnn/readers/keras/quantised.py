@@ -61,6 +61,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "alpha": (None, 1),
 }
 VALUES = {"True": True, "False": False, "None": None}
+DAMAGED = "the file is damaged, or training diverged"
 DO = "use quantized_relu and quantized_bits with alpha=1, and train again"
 
 
@@ -142,5 +143,7 @@ def quantised(
         if role not in arrays or value is None:
             continue
         step, low, high = levels_of(value, f"{where}: {setting}")
+        if not np.isfinite(arrays[role]).all():  # the quantiser would make them finite
+            raise InputError(f"{where}: {role}", "finite numbers", "others", DAMAGED)
         made[role] = (step * np.clip(np.round(arrays[role] / step), low, high)).astype(np.float32)
     return made

@@ -20,6 +20,7 @@ from eventsnn.readers.views import View
 
 DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 MAX_BITS = 20  # of an activation
+NOT_FINITE = "numbers that are not finite, which it would make finite"
 SIGNED = (
     "a signed quantisation of an activation: its spikes could not be taken for numbers below 0; "
     "quantise behind a ReLU, without a sign and with zero point 0"
@@ -209,6 +210,8 @@ def quant(
         return _refused(r, name, "Quant", f"{width:g} bits, rounding mode {mode}")
     low, high = _range(int(width), bool(attrs.get("signed", 1)), bool(attrs.get("narrow", 0)))
     if not isinstance(x, View):
+        if not np.isfinite(x).all():
+            return _refused(r, name, "Quant", NOT_FINITE)
         level = ROUNDINGS[mode](x / scale + zero)
         return as_float((np.clip(level, low, high) - zero) * scale)
     if mode not in ("ROUND", "HALF_EVEN", "HALF_UP"):
@@ -249,6 +252,8 @@ def bipolar(
     """
     if isinstance(x, View):
         return _refused(r, name, "BipolarQuant", SIGNED)
+    if not np.isfinite(x).all():
+        return _refused(r, name, "BipolarQuant", NOT_FINITE)
     return as_float(np.where(np.asarray(x) >= 0, 1, -1) * scale)
 
 
