@@ -19,12 +19,17 @@ NETWORKS = {
     "fashion_qcfs": ("a ResNet-8 with QCFS, L = 4, on Fashion-MNIST", FASHION),
     "fashion_tcl": ("a ResNet-8 with clipping layers (TCL) on Fashion-MNIST", FASHION),
     "fashion_lsq": ("a ResNet-8 with Q-ReLU of 8 levels on Fashion-MNIST", FASHION),
+    "fashion_slip": ("a ResNet-8 with SlipReLU, 4 levels, on Fashion-MNIST", FASHION),
+    "fashion_rnl": ("a ResNet-8 with rate-norm layers (RNL) on Fashion-MNIST", FASHION),
     "resnet20_relu": ("ResNet-20 with ReLU on CIFAR-10", CIFAR),
     "resnet20_qcfs": ("ResNet-20 with QCFS, L = 8, on CIFAR-10", CIFAR),
     "resnet20_tcl": ("ResNet-20 with clipping layers (TCL) on CIFAR-10", CIFAR),
     "resnet20_lsq": ("ResNet-20 with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
     "yolo_lsq": ("a detector with Q-ReLU of 8 levels on scenes of Fashion-MNIST", FASHION),
     "vgg16_relu": ("VGG-16 of half width with ReLU on CIFAR-10", CIFAR),
+    "vgg16_qcfs": ("VGG-16 of half width with QCFS, L = 8, on CIFAR-10", CIFAR),
+    "vgg16_tcl": ("VGG-16 of half width with clipping layers (TCL) on CIFAR-10", CIFAR),
+    "vgg16_lsq": ("VGG-16 of half width with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
 }
 
 

@@ -102,7 +102,10 @@ def test_the_identity_of_a_recipe_leaves_out_where_the_data_lie():
 def test_the_recipes_of_the_reference_networks_can_be_read(path):
     given, _ = read_recipe(path)
     recipe = made(given)
-    assert recipe.data is None and recipe.precision == "float32"
+    assert recipe.data is None
+    # those of Fashion-MNIST are made again to the bit, on any processor
+    allowed = ("float32",) if path.stem.startswith("fashion") else ("float32", "bfloat16")
+    assert recipe.precision in allowed
     assert tomllib.loads(path.read_text())
 
 
