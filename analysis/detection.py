@@ -104,7 +104,7 @@ def inputs(args: argparse.Namespace) -> tuple[Any, Scenes, Head]:
     head = Head.of_scenes(classes)
     if graph.input_shape != (1, *head.size) or graph.shapes[graph.output] != (head.outputs,):
         expected = f"a detector of {classes} classes on scenes of 64x64"
-        do = "make one: python -m eventsnn.train --help says how, under the architectures"
+        do = "make one: eventsnn train --help says how, under the architectures"
         raise InputError(f"--net {settings.net}", expected, repr(graph), do)
     count = settings.limit or 200
     return graph, make_scenes(images.pixels, images.labels, count, seed=TEST_SEED), head

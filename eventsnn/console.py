@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from difflib import get_close_matches
 from threading import Timer, main_thread
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from eventsnn.exceptions import InputError, one_line
 
 STOPPED = 130  # 128 + SIGINT, as shells have it
 AGAIN = 0.01  # seconds until a Ctrl-C that was lost is raised once more
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are InputErrors, with the nearest option there is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError for what argparse found; message: in its words."""
+        found = message.removeprefix("unrecognized arguments: ")
+        names = re.findall(r"(?<!\S)-[^\s=]*", found)
+        near = get_close_matches(names[0], self._option_string_actions, 1, 0.7) if names else []
+        do = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
+        raise InputError("command line", "what --help lists", found, do)
 
 
 def explain(error: OSError) -> InputError:
@@ -42,6 +57,27 @@ def fail(error: InputError) -> int:
     """Prints an error on standard error, in one line; returns the exit status, 2."""
     tell(f"error: {one_line(error.flags, 4000)}")
     return 2
+
+
+def answer(work: Callable[[], int], memory: tuple[str, str], stopped: str = "stopped") -> int:
+    """The exit status of a command's work: its own, or after one line 2 for wrong input and 130.
+
+    work: what the command does. memory: what there was too little memory for, and what to do.
+    stopped: what is said after Ctrl-C. BrokenPipeError is left to `command`.
+    """
+    try:
+        return work()
+    except InputError as error:
+        return fail(error)
+    except MemoryError:
+        return fail(InputError("memory", memory[0], "none left", memory[1]))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return fail(explain(error))
+    except KeyboardInterrupt:
+        tell(stopped)
+        return STOPPED
 
 
 def shared() -> bool:

@@ -1,6 +1,6 @@
 """What a network's file is, and how it converts.
 
-    python -m eventsnn.inspect FILE [--arch NAME] [--output NAME]
+    %(prog)s FILE [--arch NAME] [--output NAME]
 
 Prints the kind of the file, the graph as a table, activations, parameters, preprocessing, and what
 a conversion gives.
@@ -14,7 +14,7 @@ cannot be read, a network that has no spiking form and a model that there is not
 
 from __future__ import annotations
 
-from eventsnn.console import begin, command, fail
+from eventsnn.console import Parser, answer, begin, command
 
 if __name__ == "__main__":
     begin()
@@ -31,6 +31,7 @@ import numpy as np
 from eventsnn import reference
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import checked
+from eventsnn.called import called
 from eventsnn.exceptions import NOTE, InputError, one_line, printable
 from eventsnn.network import check, thresholds
 from eventsnn.network.convert import convert
@@ -40,6 +41,7 @@ from eventsnn.readers import identify, load
 from eventsnn.views import tables
 
 CHECKED_IMAGES = 2
+MEMORY = ("room for the network", "inspect it where there is more")
 COLUMNS = {"inputs": ("from", ""), "parameters": ("parameters", ","), "of": ("settings", "")}
 # an activation's own parameters, as the table shows them
 PARAMETERS = ("max", "lambda", "scale", "levels")
@@ -133,7 +135,7 @@ def _check_given(args: argparse.Namespace) -> None:
     things = [thing for thing in (args.file, args.neuron) if thing is not None]
     if len(things) != 1:
         found = " and ".join(things) or "neither"
-        raise InputError("python -m eventsnn.inspect", "FILE or --neuron", found)
+        raise InputError(called("inspect"), "FILE or --neuron", found)
     if args.file is not None and args.plugin is not None:
         raise InputError("--plugin", "--neuron beside it", "none", "leave it out")
     for option, value in (("--arch", args.arch), ("--output", args.output)):
@@ -141,35 +143,38 @@ def _check_given(args: argparse.Namespace) -> None:
             raise InputError(option, "FILE beside it", "none", "leave it out")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints what `describe` says; returns the exit status. argv: None for this process's."""
-    parser = argparse.ArgumentParser(
-        prog="python -m eventsnn.inspect",
+def parser() -> Parser:
+    """What the command takes."""
+    result = Parser(
+        prog=called("inspect"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words = "a network of any kind that eventsnn.run reads, or 'sample', or a name"
-    parser.add_argument("file", metavar="FILE", nargs="?", help=words)
-    words = "the architecture of a file that holds weights only, as for eventsnn.run"
-    parser.add_argument("--arch", help=words)
+    words = "a network of any kind that `eventsnn run` reads, or 'sample', or a name"
+    result.add_argument("file", metavar="FILE", nargs="?", help=words)
+    words = "the architecture of a file that holds weights only, as for `eventsnn run`"
+    result.add_argument("--arch", help=words)
     words = "the name of the output that is meant, of a Keras or ONNX model with several"
-    parser.add_argument("--output", help=words)
-    words = "a neuron model, as for eventsnn.run: is it what it declares?"
-    parser.add_argument("--neuron", help=words)
-    parser.add_argument("--plugin", help="files that register models, as for eventsnn.run")
-    args = parser.parse_args(argv)
-    try:
-        _check_given(args)
-        if args.neuron is not None:
-            load_plugins(args.plugin)
-            return 0 if verify(args.neuron, progress=True).holds else 1
-        for line in describe(args.file, args.arch, args.output):
-            print(printable(line), flush=True)
-    except InputError as error:
-        return fail(error)
-    except MemoryError:
-        do = "inspect it where there is more"
-        return fail(InputError("memory", "room for the network", "none left", do))
+    result.add_argument("--output", help=words)
+    words = "a neuron model, as for `eventsnn run`: is it what it declares?"
+    result.add_argument("--neuron", help=words)
+    result.add_argument("--plugin", help="files that register models, as for `eventsnn run`")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints what `describe` says; returns the exit status. argv: None for this process's."""
+    return answer(lambda: _inspect(argv), MEMORY)
+
+
+def _inspect(argv: Sequence[str] | None) -> int:
+    args = parser().parse_args(argv)
+    _check_given(args)
+    if args.neuron is not None:
+        load_plugins(args.plugin)
+        return 0 if verify(args.neuron, progress=True).holds else 1
+    for line in describe(args.file, args.arch, args.output):
+        print(printable(line), flush=True)
     return 0
 
 

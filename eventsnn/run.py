@@ -1,8 +1,9 @@
-"""The command line: python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin."""
+"""The command `eventsnn run --net vgg16_qcfs.h5 --data cifar-10-batches-bin`."""
 
 from __future__ import annotations
 
-from eventsnn.console import STOPPED, begin, command, explain, fail, tell
+from eventsnn.console import Parser as CommandParser
+from eventsnn.console import answer, begin, command
 
 if __name__ == "__main__":
     begin()
@@ -16,6 +17,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import NoReturn
 
+from eventsnn.called import called
 from eventsnn.exceptions import InputError, starting_threads
 from eventsnn.settings import (
     GROUPS,
@@ -34,8 +36,9 @@ DESCRIPTION = """\
 Convert a trained ANN to a spiking network, simulate it spike by spike, and report what became of
 its accuracy.
 
-  python -m eventsnn.run                                   the bundled network on bundled images
-  python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000
+  %(prog)s
+      the bundled network on bundled images
+  %(prog)s --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 --limit 1000
 
 Prints tables and leaves a results folder: summary.json, layers.csv, accuracy.csv, run.h5,
 accuracy.png, rates.png. A run that was stopped goes on where it was when the same command is given
@@ -46,10 +49,14 @@ exit status: 0 when all is well, 2 for wrong input (one line on standard error s
 and what to do), 130 when stopped by Ctrl-C"""
 
 
-USAGE = "see python -m eventsnn.run --help; a network is given as --net FILE, images as --data PATH"
+MEMORY = (
+    "room for the network, the images and --workers batches",
+    "use fewer --workers, a smaller --batch, fewer --steps or a --limit",
+)
+GOES_ON = "stopped; the same command goes on from the last whole batch"
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(CommandParser):
     """An ArgumentParser whose errors are InputErrors in the words of Settings.
 
     Attributes: late: (an option, what --help says of it) of those that say it when they are asked.
@@ -77,7 +84,8 @@ class Parser(argparse.ArgumentParser):
         known = [*options, "--settings", "--help", "--version"]
         near = get_close_matches(names[0], known, 1, 0.7) if names else []
         found = what if where == "unrecognized arguments" else message
-        do = f"did you mean {near[0]}?" if near else USAGE
+        usage = f"see {self.prog} --help; a network is given as --net FILE, images as --data PATH"
+        do = f"did you mean {near[0]}?" if near else usage
         raise InputError("command line", "options that --help lists", found, do)
 
 
@@ -89,7 +97,7 @@ def _quoted(message: str) -> str:
 def parser() -> Parser:
     """The options are the fields of Settings; values stay text."""
     result = Parser(
-        prog="python -m eventsnn.run",
+        prog=called("run"),
         usage="%(prog)s [option value …]",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -129,23 +137,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv: the arguments; None: this process's.
     """
-    try:
-        settings = settings_of(argv)
-        from eventsnn.runs.pipeline import run
+    return answer(lambda: _run(argv), MEMORY, GOES_ON)
 
-        with starting_threads():
-            run(settings)
-    except InputError as error:
-        return fail(error)
-    except MemoryError:
-        expected = "room for the network, the images and --workers batches"
-        do = "use fewer --workers, a smaller --batch, fewer --steps or a --limit"
-        return fail(InputError("memory", expected, "none left", do))
-    except OSError as error:
-        return fail(explain(error))
-    except KeyboardInterrupt:
-        tell("stopped; the same command goes on from the last whole batch")
-        return STOPPED
+
+def _run(argv: Sequence[str] | None) -> int:
+    settings = settings_of(argv)
+    from eventsnn.runs.pipeline import run
+
+    with starting_threads():
+        run(settings)
     return 0
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from eventsnn import neurons
 from eventsnn.arguments import named_fields
+from eventsnn.called import called
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
@@ -103,7 +104,7 @@ ASYNCHRONOUS: Any = {"group": "asynchronous"}
 @named_fields
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to run and how; see `python -m eventsnn.run --help` for each field. Raises InputError
+    """What to run and how; see `eventsnn run --help` for each field. Raises InputError
     for a value that is not allowed.
     """
 
@@ -674,7 +675,7 @@ def read_settings(path: str) -> dict[str, Any]:
         name = key.replace("-", "_")
         if name not in names:
             near = get_close_matches(name, names, 1, 0.6)
-            do = f"did you mean {near[0]}?" if near else "see python -m eventsnn.run --help"
+            do = f"did you mean {near[0]}?" if near else f"see {called('run')} --help"
             raise InputError(f"--settings {path}", "names of options", repr(key), do)
         if value is not None:
             values[name] = tuple(value) if isinstance(value, list) else value
@@ -724,6 +725,9 @@ def add_option(group: Any, f: Field[Any], words: str, default: Any = None) -> ar
     metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[known.kind]
     metavar += f"|FILE{known.file}" if known.file else ""
     action = group.add_argument(option, metavar=metavar, help=words, default=default)
+    if choices:
+        # what argcomplete asks for
+        action.completer = lambda **asked: choices  # type: ignore[attr-defined]
     return action
 
 

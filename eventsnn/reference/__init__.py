@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from eventsnn.arguments import checked
+from eventsnn.called import called
 from eventsnn.exceptions import InputError
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def fetch(name: str) -> Path:
     if not file.is_file():
         words, data = NETWORKS[name]
         do = (
-            f"make it: python -m eventsnn.train --recipe examples/networks/{name}.toml "
+            f"make it: {called('train')} --recipe examples/networks/{name}.toml "
             f"--data {data} --out {name}"
         )
         found = f"{name}, {words}, which does not"

@@ -1,4 +1,4 @@
-"""Training of the networks that eventsnn converts: python -m eventsnn.train --help.
+"""Training of the networks that eventsnn converts: eventsnn train --help.
 
 It needs PyTorch (the extra `train`), which only the modules that compute import.
 Nothing else in eventsnn imports this package.

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from eventsnn.console import STOPPED, explain, fail, tell
+from eventsnn.called import called
+from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, check_options, printable
 from eventsnn.options import Option
 from eventsnn.train.recipe import PRESETS, Recipe, in_toml, made, read_recipe
@@ -18,9 +19,9 @@ from eventsnn.train.recipe import PRESETS, Recipe, in_toml, made, read_recipe
 DESCRIPTION = """\
 Train a network for conversion, and write it as a checkpoint that eventsnn reads.
 
-  python -m eventsnn.train --arch resnet20 --activation qcfs:8 --data cifar-10-batches-bin \\
+  %(prog)s --arch resnet20 --activation qcfs:8 --data cifar-10-batches-bin \\
       --epochs 20 --out resnet20_qcfs
-  python -m eventsnn.train --recipe examples/networks/resnet20_qcfs.toml \\
+  %(prog)s --recipe examples/networks/resnet20_qcfs.toml \\
       --data cifar-10-batches-bin --out resnet20_qcfs
 
 Leaves in the folder of --out: network.h5, recipe.toml, curves.csv, curves.png and
@@ -47,19 +48,14 @@ class Given:
     device: str
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are InputErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises InputError for what argparse found; message: in its words."""
-        do = "see python -m eventsnn.train --help"
-        raise InputError("command line", "options that --help lists", message, do)
+MEMORY = ("room for the images", "use a smaller --batch or a --limit")
+GOES_ON = "stopped; the same command goes on from the last state"
 
 
 def parser() -> Parser:
     """The options are the fields of Recipe, and some more; values stay text."""
     result = Parser(
-        prog="python -m eventsnn.train",
+        prog=called("train"),
         usage="%(prog)s --data FOLDER --out FOLDER [option value …]",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -200,16 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv: the arguments; None: this process's.
     """
-    try:
-        train(given(argv))
-    except InputError as error:
-        return fail(error)
-    except MemoryError:
-        do = "use a smaller ⟦batch⟧ or a ⟦limit⟧"
-        return fail(InputError("memory", "room for the images", "none left", do))
-    except OSError as error:
-        return fail(explain(error))
-    except KeyboardInterrupt:
-        tell("stopped; the same command goes on from the last state")
-        return STOPPED
+    return answer(lambda: _train(argv), MEMORY, GOES_ON)
+
+
+def _train(argv: Sequence[str] | None) -> int:
+    train(given(argv))
     return 0

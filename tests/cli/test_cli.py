@@ -1465,7 +1465,7 @@ def test_help_is_light_and_complete():
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "") and out.endswith("nothing heavy\n")
     assert (
-        "python -m eventsnn.run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 "
+        "eventsnn run --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 32 "
         "--limit 1000" in out
     )
     names = (

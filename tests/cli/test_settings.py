@@ -394,7 +394,7 @@ def test_text_becomes_values():
         ("--json=3", ["--json: expected no value, found '3'", "--json alone"]),
         ("--repot-steps 3", ["--repot-steps", "did you mean --report-steps?"]),
         ("--lim=3", ["--lim=3", "did you mean --limit?"]),
-        ("--frobnicate", ["found --frobnicate", "see python -m eventsnn.run --help"]),
+        ("--frobnicate", ["found --frobnicate", "see eventsnn run --help"]),
         ("vgg16.h5", ["found vgg16.h5", "--net FILE"]),
         ("-x", ["found -x", "--help"]),
         ("--out=", ["--out", "text", "''"]),

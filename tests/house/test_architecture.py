@@ -12,7 +12,7 @@ import eventsnn
 PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
-    ("arguments", "exceptions", "interrupts", "options", "registry", "values", "version"),
+    ("arguments", "called", "exceptions", "interrupts", "options", "registry", "values", "version"),
     ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
@@ -25,9 +25,11 @@ FLOORS = (
     ("runs",),
     ("console",),
     ("run", "inspect", "train"),
+    ("commands",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = ("run", "inspect", "train")
+COMMANDS = ("run", "inspect", "train", "commands")
 ILLEGAL = {
     "network": ("simulation", "result"),
     "readers": ("network",),
@@ -198,7 +200,9 @@ def test_circles_are_found():
     assert circles({"a": {"b"}, "b": {"c"}}) == []
 
 
-@pytest.mark.parametrize("imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL"])
+@pytest.mark.parametrize(
+    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "argcomplete"]
+)
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""
     for path in MODULES.values():

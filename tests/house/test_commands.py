@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import eventsnn
+from eventsnn.commands.main import COMMANDS
 
 ROOT = Path(eventsnn.__file__).parents[1]
 DOCUMENTS = [
@@ -16,7 +17,9 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples" / "networks").glob("*.toml")),
 ]
+STARTS = ("python ", "python3 ", ".venv/bin/python ", "eventsnn ", ".venv/bin/eventsnn ")
 PACKAGES = {"eventsnn.train": "eventsnn.train.command"}  # what their __main__ starts
+WRONG = (SystemExit, eventsnn.InputError, pytest.fail.Exception, AssertionError)
 
 
 class Parsed(BaseException):
@@ -34,13 +37,20 @@ def commands():
         lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside)]
         for line in lines:
             line = line.split("&&")[-1].strip().lstrip("#").strip()
-            if line.startswith(("python ", "python3 ", ".venv/bin/python ")):
+            if line.startswith(STARTS):
                 found.append(pytest.param(line, id=f"{path.name}: {line[:80]}"))
     return found
 
 
 def program(words):
     """(the main function of what a command starts, or None; the words behind its name)."""
+    if words[:2] == ["-m", "eventsnn"]:
+        words = words[1:]
+    if words[0] == "eventsnn":
+        if words[1:] == []:
+            return None, []
+        assert words[1] in COMMANDS, f"{words[1]} is no command of eventsnn"
+        return importlib.import_module(COMMANDS[words[1]].module).main, words[2:]
     if words[0] == "-m":
         name = PACKAGES.get(words[1], words[1])
         return importlib.import_module(name).main, words[2:]
@@ -53,7 +63,8 @@ def program(words):
 
 def parse(line, monkeypatch):
     """Reads a command as its program does, and no further."""
-    words = shlex.split(line)[1:]
+    words = shlex.split(line)
+    words = ["eventsnn", *words[1:]] if words[0].endswith("eventsnn") else words[1:]
     if words[:1] == ["-m"] and words[1].partition(".")[0] != "eventsnn":
         return
     before = argparse.ArgumentParser.parse_known_args
@@ -76,6 +87,8 @@ def parse(line, monkeypatch):
 def runnable(line):
     """Whether a line is a whole command: placeholders such as FILE stand for words."""
     words = shlex.split(line)
+    if words[0].endswith("eventsnn"):
+        return len(words) > 1 and words[1][0] not in "-=|"  # also no version: `eventsnn --version`
     return len(words) > 1 and (words[1] == "-m" or words[1].endswith(".py"))
 
 
@@ -88,5 +101,12 @@ def test_commands_in_documents_are_understood(line, monkeypatch):
 
 def test_there_are_commands_and_a_wrong_one_is_found(monkeypatch):
     assert len(commands()) > 30
-    with pytest.raises((SystemExit, eventsnn.InputError, pytest.fail.Exception)):
-        parse("python analysis/srp_tau.py --no-such-option 1", monkeypatch)
+    for wrong in (
+        "python analysis/srp_tau.py --no-such-option 1",
+        "eventsnn run --no-such-option 1",
+        "eventsnn rnu --steps 1",
+        "python -m eventsnn rnu --steps 1",
+    ):
+        with pytest.raises(WRONG):
+            parse(wrong, monkeypatch)
+    parse("eventsnn run --steps 1", monkeypatch)
