@@ -95,8 +95,8 @@ class Result:
     def readout(self, step: int | None = None) -> NDArray[np.float64]:
         """The output after `step` steps (None: all), float64 [N, classes], in the ANN's units.
 
-        It is averaged over the steps, unless the input was released evenly. Raises InputError for a
-        step outside 1 to T.
+        It is averaged over the steps that count, unless the input was released evenly. Raises
+        InputError for a step outside 1 to T, and for those up to `readout_from`.
         """
         step = self._step(step)
         return self.simulation.output(self.batch.readout[:, step - 1], step)
@@ -282,14 +282,15 @@ class Result:
 
     @checked
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """One row for each of `steps` (None: 1, 2, 4, … and T).
+        """One row for each of `steps` (None: 1, 2, 4, … and T, after those that do not count).
 
         A row has T, accuracy (with labels; of more than ten classes top5_accuracy, too), and spikes
         and synaptic operations an image up to T.
         """
         rows = []
         all_steps = self.simulation.steps
-        for t in steps or ([all_steps] if self._last_only else report_steps(all_steps)):
+        every = report_steps(all_steps, self.simulation.readout_from)
+        for t in steps or ([all_steps] if self._last_only else every):
             row: dict[str, Any] = {"T": t}
             if self.labels is not None:
                 row["accuracy"] = self.accuracy(t)
@@ -308,14 +309,16 @@ class Result:
         """A Dataset; needs xarray.
 
         spikes, operations: int64 [image, layer, step]. readout: float64 [image, step, class], in
-        the ANN's units. label: int64 [image], if there are labels. Images have their numbers in the
-        data set, layers their names, and steps count from 1.
+        the ANN's units, NaN up to step `readout_from`. label: int64 [image], if there are labels.
+        Images have their numbers in the data set, layers their names, and steps count from 1.
         """
         steps = list(range(1, self.simulation.steps + 1))
         if self._last_only:
             do = "take readout(), spikes and operations"
             raise InputError("to_xarray", "a result after every step", "one after the last", do)
-        readout = np.stack([self.readout(step) for step in steps], axis=1)
+        first = self.simulation.readout_from
+        readout = np.stack([self.readout(step) for step in steps[first:]], axis=1)
+        readout = np.pad(readout, ((0, 0), (first, 0), (0, 0)), constant_values=np.nan)
         variables: dict[str, Any] = {
             "spikes": (("image", "layer", "step"), self.spikes),
             "operations": (("image", "layer", "step"), self.operations),
@@ -356,6 +359,7 @@ def simulate(
     bias_once: bool = Encoding.bias_once,
     srp: int = Specification.srp,
     srp_epsilon: float = Specification.srp_epsilon,
+    readout_from: int = Specification.readout_from,
     compat: str | None = None,
     arithmetic: str = Specification.arithmetic,
     fraction_bits: int | None = Specification.fraction_bits,
@@ -405,6 +409,8 @@ def simulate(
     bias_once: whether biases arrive whole in step 1; for "constant" and "even".
     srp: steps of SRP's first stage (SRP section 4); 0: there is none.
     srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
+    readout_from: only what reaches the readout after that many steps counts, divided by the steps
+        that are left (semantics, section 3); 0: all.
     compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
 
     **Arithmetic** (semantics, section 6)
@@ -500,6 +506,7 @@ def simulate(
         encoding=encoding,
         srp=srp,
         srp_epsilon=decided["srp_epsilon"],
+        readout_from=readout_from,
         arithmetic=arithmetic,
         fraction_bits=fraction_bits,
         pixel_range=ends,

@@ -77,7 +77,7 @@ HASHED = (
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "pixel_range", "time_scale", "polarity", "sensor")
+NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -269,6 +269,7 @@ class Settings:
     tau: int | None = taken(Specification, "tau", **SIMULATION)
     srp: int = taken(Specification, "srp", **SIMULATION)
     srp_epsilon: float = taken(Specification, "srp_epsilon", **SIMULATION)
+    readout_from: int = taken(Specification, "readout_from", **SIMULATION)
     encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
     bias_once: bool = taken(Encoding, "bias_once", **SIMULATION)
@@ -424,6 +425,10 @@ class Settings:
             do = "raise --steps, or report earlier ones"
             raise InputError("--report-steps", f"numbers up to --steps {self.steps}", found, do)
         self._check_specifications()
+        if any(t <= self.readout_from for t in self.report_steps):
+            found = ",".join(map(str, self.report_steps))
+            expected = f"numbers above --readout-from {self.readout_from}"
+            raise InputError("--report-steps", expected, found, "there is no result before")
         _calibration_range(self.calibration)
         self._check_combinations()
         self._check_engine()
@@ -464,7 +469,9 @@ class Settings:
             neurons.with_members(self.neuron, self.tau)
             only_last = neurons.stages_of(model) > 1
             self.specification  # noqa: B018, raises InputError
-            self.encoded.of_model(model).check_model(model)
+            encoded = self.encoded.of_model(model)
+            encoded.check_model(model)
+            encoded.check_readout_from(self.readout_from)
             parsed(ORDERS, self.order, "order")
         except InputError as error:
             raise error.in_words_of_flags() from None

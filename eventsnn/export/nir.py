@@ -122,6 +122,10 @@ def notes(simulation: Simulation, target: str) -> tuple[str, ...]:
             f"{name} computes another network: {len(several)} layers, such as {several[0]}, have "
             "several sources, and its loader (nirtorch.load) adds some of them up a step late"
         )
+    if simulation.readout_from:
+        lines.append(
+            f"the Output gives every step's charge: leave out the first {simulation.readout_from}"
+        )
     if simulation.engine.asynchronous:
         lines.append(f"{name} knows clocked time only: the order of arrival is in the metadata")
     return tuple(lines)

@@ -82,7 +82,8 @@ def report(
     needed to make the run again. say: is called with each text. Raises OSError where the disk
     refuses.
     """
-    every = [settings.steps] if simulation.stages > 1 else report_steps(settings.steps)
+    every = report_steps(settings.steps, settings.readout_from)
+    every = [settings.steps] if simulation.stages > 1 else every
     steps = sorted(set(settings.report_steps)) or every
     totals = run_file.write_hdf5(
         folder.results / "run.h5",

@@ -225,12 +225,18 @@ def _put_readout(file: h5py.File, simulation: Simulation, count: int) -> h5py.Da
     classes = simulation.network.readout.size
     rows = max(1, min(steps, CHUNK // classes))
     chunks = (max(1, min(count, CHUNK // (rows * classes))), rows, classes)
+    since, by = "", "the number of steps"
+    if first := simulation.readout_from:
+        since, by = f", since step {first}", f"the steps since then, {first} fewer,"
+    meaning = (
+        f"[image, step, class]: charge that has arrived at the readout after each step{since}; "
+        f"divide by {by} (not with encoding even) to compare with the ANN's output"
+    )
     return _put(
         file,
         "readout",
         f"2^{arithmetic.readout_exponent - arithmetic.bits} ANN output",
-        "[image, step, class]: charge that has arrived at the readout after each step; divide by "
-        "the number of steps (not with encoding even) to compare with the ANN's output",
+        meaning,
         shape=(count, steps, classes),
         dtype=simulation.engine.result_dtype,
         chunks=chunks,

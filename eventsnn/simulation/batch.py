@@ -18,7 +18,8 @@ from eventsnn.values import not_empty
 class Batch:
     """What N images give, image by image. T: steps, L: layers (the readout last).
 
-    readout: `Engine.result_dtype` [N, T, classes], charge that has arrived after each step.
+    readout: `Engine.result_dtype` [N, T, classes], charge that has arrived after each step, less
+    what had after step `readout_from`, which does not count; up to that step 0.
     spikes: int64 [N, L, T], of either sign. operations: int64 [N, L, T], synaptic operations by
     target layer. ties: int64 [N, L], evaluations in which p met a threshold exactly. t_eq: int64
     [N], the last step in which a neuron fired or charge arrived anywhere (semantics, section 8).

@@ -49,6 +49,8 @@ def conditions(simulation: Simulation) -> Conditions:
         parts["srp"] = str(simulation.srp)
         if simulation.srp_epsilon:
             parts["srp epsilon"] = f"{simulation.srp_epsilon:g}"
+    if simulation.readout_from:
+        parts["readout from"] = str(simulation.readout_from)
     parts["encoding"] = encoding.name
     if encoding.release is not None:
         parts["release"] = str(encoding.release)

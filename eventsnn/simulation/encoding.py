@@ -426,6 +426,19 @@ class Encoding:
                 "leave it out, and give steps enough to come to rest",
             )
 
+    def check_readout_from(self, steps: int) -> None:
+        """Raises InputError where a readout that begins after some steps means nothing.
+
+        steps: how many do not count (semantics, section 3).
+        """
+        where, found = named("readout_from"), named("encoding", self.name)
+        if steps and not self.divides:
+            do = "leave one of the two out"
+            raise InputError(where, "an encoding whose readout is divided by steps", found, do)
+        if steps and self.bias_once:
+            do = "leave one of the two out: biases of step 1 would not count"
+            raise InputError(where, "biases in every step", named("bias_once", True), do)
+
     @property
     def name(self) -> str:
         """The name of its kind."""

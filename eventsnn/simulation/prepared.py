@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventsnn import neurons
 from eventsnn.arguments import Count, checked
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.neurons.contract import leaks, own_states, stages_of, worth
 from eventsnn.simulation import arithmetic as numbers
@@ -34,7 +34,8 @@ from eventsnn.values import as_array, shown
 class Outcome:
     """What one image gives with either engine. L: layers, the readout last. T: steps.
 
-    readout: the arithmetic's dtype [T, classes], charge that has arrived after each step. spikes:
+    readout: the arithmetic's dtype [T, classes], charge that has arrived after each step, of an
+    engine all, after `two_stages` what counts (`Prepared.counted`). spikes:
     int64 [L, T], of either sign. operations: int64 [L, T], synaptic operations by target layer.
     ties: int64 [L], evaluations in which a potential met a threshold exactly. v: v(T), the
     arithmetic's dtype [neurons]. s: net spikes, whole numbers [neurons]. mute: uint8 [neurons], 1
@@ -194,11 +195,13 @@ class Prepared:
         self.seed = specification.seed
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
+        self.readout_from = specification.readout_from
         self.time = time.resolved()
         initial, longest = specification.initial, max(steps, self.srp)
         sample = self._make_neuron(2**20)  # of any numbers
         given = encoding if isinstance(encoding, Encoding) else Encoding(kind=encoding)
         self.encoding = replace(given.of_model(sample), steps=longest)
+        self.encoding.check_readout_from(self.readout_from)
         self.stages = stages_of(sample)
         self._check_model(sample, initial)
         self.drive_steps = self.encoding.drive_steps(network, longest)
@@ -252,6 +255,9 @@ class Prepared:
         time, pools = self.time, any(layer.pools for layer in self.network.layers)
         if self.stages > 1 and self.srp:
             raise InputError(where, "one stage of hearing before it fires", f"srp {self.srp}")
+        if self.stages > 1 and self.readout_from:
+            expected, found = "a result after every step", "one after the last"
+            raise InputError(named("readout_from"), expected, found, f"{where} has no other")
         if self.stages > 1 and initial is not None and np.any(np.asarray(initial, object) != 0):
             raise InputError(where, "v(0) = 0, as it has none of its own", f"initial {initial}")
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
@@ -308,6 +314,10 @@ class Prepared:
         """Raises InputError for a number of steps after which there is no result. step: from 1."""
         if not 1 <= step <= self.steps:
             raise InputError("step", f"1 to {self.steps}", step)
+        if step <= self.readout_from:
+            expected = f"{self.readout_from + 1} to {self.steps}, after those that do not count"
+            do = f"{named('readout_from', self.readout_from)} leaves out the steps before"
+            raise InputError("step", expected, step, do)
         if self.stages > 1 and step != self.steps:
             model = type(self.neuron).__name__
             raise InputError("step", f"{self.steps}, the only one after which {model} tells", step)
@@ -316,10 +326,25 @@ class Prepared:
     def output(self, charge: NDArray[Any], step: Count) -> NDArray[np.float64]:
         """The readout after `step` steps in units of the ANN's output, float64.
 
-        charge: what has arrived by then, the arithmetic's numbers of any shape. It is averaged over
-        steps, but not with encoding "even".
+        charge: what counts by then (`counted`), the arithmetic's numbers of any shape. It is
+        averaged over the steps that count, but not with encoding "even".
         """
-        return self.arithmetic.readout(charge) / (step if self.encoding.divides else 1)
+        counting = step - self.readout_from
+        return self.arithmetic.readout(charge) / (counting if self.encoding.divides else 1)
+
+    def counted(self, readout: NDArray[Any]) -> NDArray[Any]:
+        """What counts of the charge at the readout (semantics, section 3: delayed readout).
+
+        readout: [T, classes], all that has arrived after each step. Returns the like, less what had
+        arrived after step `readout_from`; 0 up to that step.
+        """
+        first = self.readout_from
+        if not first:
+            return readout
+        charge = readout.astype(self.engine.result_dtype)
+        charge[first:] -= charge[first - 1]
+        charge[:first] = 0
+        return charge
 
     def drive(self, image: NDArray[Any], number: int = 0, stage: int = 0) -> NDArray[Any]:
         """What arrives at the beginning of each step: [D, neurons] in the arithmetic's numbers.

@@ -92,9 +92,10 @@ class Simulation(Prepared):
     encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4; 0: none).
     srp_epsilon: in the second stage a neuron may send if v(srp) >= epsilon thresholds. arithmetic:
     "fixed", "float32" or "float64". fraction_bits: F, or None for the largest that a bound on every
-    potential allows. pixel_range: lowest and highest raw pixel, which the bound needs. inputs: for
-    encoding "events" the input events of all images, int64 [E, 4] each, whose number the bound
-    needs. seed: of everything random.
+    potential allows. readout_from: after how many steps what reaches the readout begins to count
+    (semantics, section 3). pixel_range: lowest and highest raw pixel, which the bound needs.
+    inputs: for encoding "events" the input events of all images, int64 [E, 4] each, whose number
+    the bound needs. seed: of everything random.
 
     Raises InputError for values outside these, for options that do not go together, and for
     networks an engine cannot hold.
@@ -114,6 +115,7 @@ class Simulation(Prepared):
         encoding: str | Encoding | None = None,
         srp: int = Specification.srp,
         srp_epsilon: float = Specification.srp_epsilon,
+        readout_from: int = Specification.readout_from,
         arithmetic: str = Specification.arithmetic,
         fraction_bits: int | None = Specification.fraction_bits,
         pixel_range: tuple[float, float] = (0, 255),
@@ -142,6 +144,7 @@ class Simulation(Prepared):
                 tau=tau,
                 srp=srp,
                 srp_epsilon=srp_epsilon,
+                readout_from=readout_from,
                 seed=seed,
             ),
             time=time,
@@ -319,6 +322,7 @@ class Simulation(Prepared):
             "drive": self.encoding.describe(self.network),
             "encoding": self.encoding.name,
             "srp": stages,
+            **({"readout_from": self.readout_from} if self.readout_from else {}),
             "thresholds": self.network.thresholds,
             "normalisation": "weights normalised, all thresholds 1",
             "neuron_number": "(y * W + x) * C + c",

@@ -90,6 +90,15 @@ class Specification:
         low=-1000,
         high=1000,
     )
+    readout_from: int = option(
+        0,
+        "only what reaches the readout after step N counts, divided by T - N: leaves out the steps "
+        "in which deep layers have not yet heard of the image; 0: all counts",
+        "--readout-from 8",
+        kind=int,
+        low=0,
+        high=MAX_STEPS - 1,
+    )
     seed: int = option(0, "seed of everything random", "--seed 7", kind=int, low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:
@@ -98,6 +107,10 @@ class Specification:
             found = named("arithmetic", self.arithmetic)
             do = "floating point has no fraction bits to choose: leave one of the two options out"
             raise InputError(named("fraction_bits"), named("arithmetic", "fixed"), found, do)
+        if self.readout_from >= self.steps:
+            expected = f"fewer than the {named('steps', self.steps)}"
+            do = "choose fewer, or more steps"
+            raise InputError(named("readout_from"), expected, self.readout_from, do)
         if self.srp_epsilon and not self.srp:
             expected = f"{named('srp', 'N')}, the steps of a first stage"
             do = f"for example {named('srp', 4)}"

@@ -29,7 +29,9 @@ def two_stages(
     """
     engine = prepared.engine
     if not prepared.srp:
-        yield from engine.batch(images, numbers, sinks=sinks, threads=threads)
+        for outcome in engine.batch(images, numbers, sinks=sinks, threads=threads):
+            outcome.readout = prepared.counted(outcome.readout)
+            yield outcome
         return
     mutes, costs = [], []
     for first in engine.batch(images, numbers, stage=1, threads=threads):
@@ -38,4 +40,5 @@ def two_stages(
     second = engine.batch(images, numbers, mutes=mutes, sinks=sinks, threads=threads)
     for outcome, cost in zip(second, costs):
         outcome.stage_one = cost
+        outcome.readout = prepared.counted(outcome.readout)
         yield outcome

@@ -101,6 +101,7 @@ class Replacing:
         arrays = {}
         for name in names:
             arrays[name] = np.stack([getattr(run, name) for run in runs])
+        arrays["readout"] = np.stack([self.simulation.counted(each) for each in arrays["readout"]])
         of_images = arrays["spikes"], arrays["operations"], self.drives, self.pixels
         arrays["t_eq"] = np.array(list(map(self.simulation.equilibrium, *of_images)))
         if self.simulation.srp:

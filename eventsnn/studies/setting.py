@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eventsnn.ann.graph import Node
 from eventsnn.data.accepting import GivenImages, accept
 from eventsnn.data.ranges import range_of
-from eventsnn.exceptions import InputError, check_options, in_python
+from eventsnn.exceptions import InputError, check_options, in_python, named
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.clocked import Clocked
@@ -28,16 +28,23 @@ CHUNK = 2**22  # neurons, times images, that are held at a time
 
 
 def exact(
-    network: Network, images: GivenImages, where: str, *, steps: int, **settings: Any
+    network: Network,
+    images: GivenImages,
+    where: str,
+    *,
+    steps: int,
+    reads: bool = False,
+    **settings: Any,
 ) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
     """(Simulation, raw pixels, their numbers) for a study in whole numbers.
 
     network: what is studied. images: in any form that `data.accept` takes. where: the study's name,
-    for messages. steps: T. settings: of `Simulation` and `Time`. The numbers, int64 [N], are the
-    images' positions in their data set. Warns of weights that rounding changes (`RoundedWeights`).
-    Raises InputError, naming `where`, for floating point, encoding "events" and free running: every
-    spike has to arrive in its step; for a model that changes between arrivals; and for a network
-    without neurons.
+    for messages. steps: T. reads: whether the study reads the readout as a run does, so that it may
+    begin later (`readout_from`). settings: of `Simulation` and `Time`. The numbers, int64 [N], are
+    the images' positions in their data set. Warns of weights that rounding changes
+    (`RoundedWeights`). Raises InputError, naming `where`, for floating point, encoding "events" and
+    free running: every spike has to arrive in its step; for a model that changes between arrivals;
+    for a network without neurons; and for a readout that begins later, where it is not read.
     """
     check_options(f"a study of {where}", settings, OPTIONS)
     if not network.spiking:
@@ -51,6 +58,9 @@ def exact(
     ends = range_of(network.graph, pixels, declared).ends
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
     check_declared(simulation.neuron, where, "holds")
+    if simulation.readout_from and not reads:
+        expected = f"{named('readout_from', 0)}, as all steps count here"
+        raise InputError(where, expected, simulation.readout_from, "leave it out")
     arithmetic, encoding = simulation.arithmetic.kind, simulation.encoding.kind
     barrier = simulation.time.barrier
     if arithmetic != "fixed" or encoding == "events" or not barrier:
@@ -70,13 +80,16 @@ def prepare(
     steps: int,
     settings: dict[str, Any],
     where: str = "errors",
+    reads: bool = False,
 ) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
     """(Simulation, raw pixels, their numbers) for a study that needs average inputs, too.
 
-    network, images, steps, where: as for `exact`; settings: those of `exact`, as a dict. Raises
-    InputError for what `exact` refuses, and for ST-BIF neurons without encoding "even".
+    network, images, steps, where, reads: as for `exact`; settings: those of `exact`, as a dict.
+    Raises InputError for what `exact` refuses, and for ST-BIF neurons without encoding "even".
     """
-    simulation, pixels, numbers = exact(network, images, where, steps=steps, **settings)
+    simulation, pixels, numbers = exact(
+        network, images, where, steps=steps, reads=reads, **settings
+    )
     simulation.encoding.check_model(simulation.neuron)
     return simulation, pixels, numbers
 

@@ -223,7 +223,7 @@ def _scored(
     outputs = ann.by_neuron(ann.logits(network.graph, part.pixels))
     yield "ann", ann.classes_of(outputs) == labels, np.zeros(2)
     for key, runs, wrong in _all_replaced(part, counts):
-        charge = np.stack([run.readout[-1] for run in runs])
+        charge = np.stack([simulation.counted(run.readout)[-1] for run in runs])
         square = np.square(simulation.output(charge, simulation.steps) - outputs).sum()
         yield key, ann.classes_of(charge) == labels, np.array([square, wrong], np.float64)
 
@@ -291,7 +291,7 @@ def _prepare(
         if value not in allowed:
             raise InputError(name, f"one of {', '.join(allowed)}", repr(value))
     check_clocked(settings.get("engine", "clocked"))
-    simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery")
+    simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery", reads=True)
     most_spikes = steps * int(most(simulation.neuron))
     for name, i in numbers_of(network).items():
         top = top_of(simulation, i)

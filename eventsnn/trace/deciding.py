@@ -19,6 +19,7 @@ IDLE = (
     "bound_in_q",
     "bound_in_thresholds",  # its name in older files
     "readout_exponent",
+    "readout_from",
     "order_of_summation",
     "normalisation",
     "neuron_number",

@@ -176,7 +176,7 @@ def replay(
     if not _same(found, trace):
         expected = "a trace that this simulation reproduces"
         raise InputError("trace", expected, "another", "give the settings that made it")
-    before = _readout(run)
+    before = _readout(simulation, run)
     if edits:
         run, found = _play_again(trace, edits)
     return Replayed(
@@ -186,7 +186,7 @@ def replay(
         edits,
         first_difference(trace.spikes, found.spikes),
         spread(trace, found.spikes),
-        simulation.output(np.stack([before, _readout(run)]), simulation.steps),
+        simulation.output(np.stack([before, _readout(simulation, run)]), simulation.steps),
         unheeded(trace, found, edits),
     )
 
@@ -207,9 +207,10 @@ def _play_again(trace: Trace, edits: Sequence[Edit] = ()) -> tuple[EventRun, Tra
     return play(trace.simulation, trace.drive, trace.number, order, trace.mute, trace.inputs)
 
 
-def _readout(run: EventRun) -> NDArray[Any]:
-    """The readout after the last step, int64 or float64 [classes]."""
-    return run.readout[-1].astype(np.int64 if run.readout.dtype.kind == "i" else np.float64)
+def _readout(simulation: Simulation, run: EventRun) -> NDArray[Any]:
+    """What counts of the readout after the last step, int64 or float64 [classes]."""
+    kind = np.int64 if run.readout.dtype.kind == "i" else np.float64
+    return simulation.counted(run.readout)[-1].astype(kind)
 
 
 def _check_same(simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from eventsnn.arguments import Count, checked
+from eventsnn.arguments import Count, Natural, checked
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.values import not_empty, shown
 
@@ -212,10 +212,10 @@ def optional(name: str) -> Any:
 
 
 @checked
-def report_steps(steps: Count) -> list[int]:
+def report_steps(steps: Count, after: Natural = 0) -> list[int]:
     """The numbers of time steps that a report shows: 1, 2, 4, … up to and including `steps`.
 
-    steps: how many steps were run.
+    steps: how many steps were run. after: the last that gives no result.
     """
-    powers = {2**k for k in range(steps.bit_length()) if 2**k <= steps}
+    powers = {2**k for k in range(steps.bit_length()) if after < 2**k <= steps}
     return sorted(powers | {steps})

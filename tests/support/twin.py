@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -1353,6 +1354,20 @@ def equilibrium(net, totals, v0, s_max):
                 for y, v, theta in zip(arrived, _plain(v0[number]), layer.thresholds(), strict=True)
             ]
         )
+
+
+# --- The readout (§3) ---
+
+
+def result_after(outcome, step, first=0):
+    """The output after `step` steps of an encoding that is divided, as fractions; None where there
+    is none. first: d of the delayed readout, the steps that do not count.
+    """
+    if step <= first:
+        return None
+    before = outcome.readout[first - 1] if first else [0] * len(outcome.readout[0])
+    counted = [now - then for now, then in zip(outcome.readout[step - 1], before, strict=True)]
+    return [Fraction(charge, step - first) for charge in counted]
 
 
 # --- SRP (§9) ---
