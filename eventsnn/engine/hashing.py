@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.jit import inner_kernel
 
@@ -27,3 +28,25 @@ def spike_hash(seed, image, seq):
     order of emission, int64.
     """
     return splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ np.uint64(image)) ^ np.uint64(seq))
+
+
+@inner_kernel
+def digest_of(neuron, negative):
+    """Returns what a spike adds to the digest of its layer and step (semantics, section 17), uint64.
+
+    neuron: its number in the layer, int64. negative: 1 for a negative spike, else 0, int64.
+    """
+    return splitmix64(np.uint64(neuron << 9 | 2 | negative))
+
+
+def digests_of(train: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The digests of one layer's spikes, uint64 [T] (semantics, section 17).
+
+    train: int64 [T, neurons], what each neuron sent in each step: n spikes, below 0 negative ones.
+    """
+    number = np.arange(train.shape[1], dtype=np.uint64) << np.uint64(9)
+    found = np.zeros(len(train), np.uint64)
+    for negative, sent in enumerate((np.maximum(train, 0), np.maximum(-train, 0))):
+        h = splitmix64.py_func(number | np.uint64(2 + negative))
+        found += (sent.astype(np.uint64) * h).sum(axis=1, dtype=np.uint64)
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.decay import decay
+from eventsnn.engine.hashing import digest_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import add_rows, give_way, load, store, subtract_rows
 from eventsnn.neurons.contract import (
@@ -539,6 +540,38 @@ def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
 
 
 @inner_kernel
+def add_digests(net, layer, begin, end, neuron, log, begins, so_far, digests):
+    """Adds the spikes of some sites to the digests of their layer (semantics, section 17).
+
+    A site's spikes are added up in one go through many steps, and each step takes its difference:
+    a loop over the few spikes of each step would cost more than their hashes.
+
+    begin, end: the sites. log, begins: as in `run_layers`. so_far: uint64, scratch: sums of the
+    hashes before each spike; room for those of one step. digests: uint64 [T], of the layer.
+    """
+    steps, channels = digests.size, np.int64(net.channels[layer])
+    at_once = (so_far.size - 1) // (channels * most(neuron))
+    so_far[0] = 0
+    for site in range(begin, end):
+        here, at = net.first_site[layer] + site, site * channels
+        for start in range(0, steps, at_once):
+            stop = min(start + at_once, steps)
+            first, last = begins[here, start], begins[here, stop]
+            if first == last:
+                continue
+            total = np.uint64(0)
+            for i in range(np.uint64(last - first)):
+                c = np.int64(log[np.uint64(first) + i])
+                total += digest_of(at + (c ^ (c >> 63)), (c >> 63) & 1)
+                so_far[i + np.uint64(1)] = total
+            before = np.uint64(0)
+            for step in range(start, stop):
+                after = so_far[begins[here, step + 1] - first]
+                digests[step] += after - before
+                before = after
+
+
+@inner_kernel
 def last_arrival(net, layer, drive_steps, spikes):
     """The number of steps after which neither drive nor spikes arrive at a layer any more.
 
@@ -571,10 +604,12 @@ def run_layers(
     log,
     begins,
     own,
+    digests,
     back,
     charge,
     emitted,
     sums,
+    so_far,
     given,
     part,
     done,
@@ -594,8 +629,9 @@ def run_layers(
     arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
     layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
     Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
-    model's own, read and written. back: uint8 [sites, T], 1 where any is negative.
-    charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
+    model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites, T],
+    1 where any is negative.
+    charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are not
     run; their spikes are in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
     Returns whether the log had room.
@@ -645,6 +681,11 @@ def run_layers(
                     image,
                 )
                 ties[part, layer] += met
+            begin = block * net.block[layer]
+            stop = min(begin + net.block[layer], net.sites[layer])
+            add_digests(
+                net, layer, begin, stop, neuron, log, begins, so_far, digests[part, layer]
+            )
         store(done, part, layer + 1)
         for other in range(parts):
             while load(done, other) <= layer:
