@@ -39,14 +39,22 @@ def digest_of(neuron, negative):
     return splitmix64(np.uint64(neuron << 9 | 2 | negative))
 
 
+def spike_hashes(count: int) -> NDArray[np.uint64]:
+    """What spikes add to the digest of their layer and step, uint64 [2, count].
+
+    Of the first `count` neurons of a layer, positive spikes and then negative ones (semantics,
+    section 17).
+    """
+    of_neuron = np.arange(count, dtype=np.uint64) << np.uint64(9)
+    return splitmix64.py_func(np.stack([of_neuron | np.uint64(2 + s) for s in (0, 1)]))
+
+
 def digests_of(train: NDArray[np.int64]) -> NDArray[np.uint64]:
     """The digests of one layer's spikes, uint64 [T] (semantics, section 17).
 
     train: int64 [T, neurons], what each neuron sent in each step: n spikes, below 0 negative ones.
     """
-    number = np.arange(train.shape[1], dtype=np.uint64) << np.uint64(9)
-    found = np.zeros(len(train), np.uint64)
-    for negative, sent in enumerate((np.maximum(train, 0), np.maximum(-train, 0))):
-        h = splitmix64.py_func(number | np.uint64(2 + negative))
-        found += (sent.astype(np.uint64) * h).sum(axis=1, dtype=np.uint64)
-    return found
+    positive, negative = spike_hashes(train.shape[1])
+    found = np.maximum(train, 0).astype(np.uint64) * positive
+    found += np.maximum(-train, 0).astype(np.uint64) * negative
+    return found.sum(axis=1, dtype=np.uint64)
