@@ -32,7 +32,7 @@ def spike_hash(seed, image, seq):
 
 @inner_kernel
 def digest_of(neuron, negative):
-    """Returns what a spike adds to the digest of its layer and step (semantics, section 17), uint64.
+    """What a spike adds to the digest of its layer and step, uint64 (semantics, section 17).
 
     neuron: its number in the layer, int64. negative: 1 for a negative spike, else 0, int64.
     """

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import OWN, checked
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import one_line
 from eventsnn.result import Result
 from eventsnn.runs.results import Results
-from eventsnn.runs.sides import Side, check_comparable, differing_settings, side_of
+from eventsnn.runs.sides import check_comparable, differing_settings, side_of
 from eventsnn.statistics import Paired, compare
 from eventsnn.views.tables import html_page, optional, text_table
 
@@ -78,7 +78,7 @@ class Difference:
 
     @property
     def equal(self) -> bool | None:
-        """Whether spikes, outputs and classes are the same, whatever settings are; None: unknown."""
+        """Whether spikes, outputs and classes are the same, in any settings; None: unknown."""
         parts = [None if self.spikes is None else not self.spikes.any()]
         parts += [True if self.outputs is None else not self.outputs, not len(self.changed)]
         if False in parts:

@@ -140,7 +140,8 @@ def write_hdf5(
     the images that it ran. found: what the ANN gave for them. steps: numbers of steps to keep
     predictions for. provenance: JSON-able; all that is needed to make the run again.
     keep: "none" keeps no counts of spikes and operations; "counts" keeps them; any other keeps the
-    event engine's order digests too. Digests are kept always. Raises OSError where the disk refuses.
+    event engine's order digests too. Digests are always kept. Raises OSError where the disk
+    refuses.
     """
     layers = simulation.network.layers
     count = len(images)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -171,9 +170,9 @@ def differing_settings(a: Side, b: Side) -> list[dict[str, str]]:
     if a.settings and b.settings:
         rows += _rows(a.settings, b.settings, flag_of)
         kept = [key for key in SAID if key in a.semantics and key in b.semantics]
-        said = [{key: side.semantics[key] for key in kept} for side in (a, b)]
+        one, other = ({key: side.semantics[key] for key in kept} for side in (a, b))
         told = {row["setting"] for row in rows}
-        rows += [row for row in _rows(*said, _plainly) if f"--{row['setting']}" not in told]
+        rows += [row for row in _rows(one, other, _plainly) if f"--{row['setting']}" not in told]
     else:
         rows += _rows(a.semantics, b.semantics, _plainly)
     if a.network and b.network and a.network != b.network:
@@ -181,8 +180,8 @@ def differing_settings(a: Side, b: Side) -> list[dict[str, str]]:
     names = {key: OWN_CODE if key == "sources" else key for key in a.versions | b.versions}
     if not all("sources" in side.versions for side in (a, b)):
         names.pop("sources", None)
-    its = [{key: str(side.versions.get(key))[:16] for key in names} for side in (a, b)]
-    return rows + _rows(*its, lambda key: names[key])
+    one, other = ({key: str(its.versions.get(key))[:16] for key in names} for its in (a, b))
+    return rows + _rows(one, other, lambda key: names[key])
 
 
 def _plainly(key: str) -> str:

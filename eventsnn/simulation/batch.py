@@ -74,7 +74,8 @@ class Batch:
         """Room for `count` images, filled with zeros.
 
         layers: L. steps: T. classes: of the readout. dtype: of readout and potentials. neurons: of
-        how many there are counts, potentials and masks (0: there are none). stages: whether there is a first stage.
+        how many there are counts, potentials and masks (0: there are none). stages: whether there
+        is a first stage.
         """
         return cls(
             np.zeros((count, steps, classes), dtype),

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.engine.clocked.layout import ProjectionTables
-from eventsnn.engine.hashing import spike_hashes
 from eventsnn.engine.event.layout import LAYERS, PROJECTIONS, EventTables
+from eventsnn.engine.hashing import spike_hashes
 from eventsnn.engine.vectors import aligned
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.linear import LinearMap

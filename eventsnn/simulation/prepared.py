@@ -43,8 +43,9 @@ class Outcome:
 
     run: the engine's own record of the image. ran: the simulation that ran it, which is another
     than was asked where potentials needed 64 bits. digests, order_digests: uint64 [L, T], hashes of
-    the spikes (semantics, section 17), or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or None.
-    under_way: how many spikes and open windows wait after the last step, without a barrier.
+    the spikes (semantics, section 17), or None. stage_one: int64 [2, L], spikes and operations of
+    SRP's first stage, or None. under_way: how many spikes and open windows wait after the last
+    step, without a barrier.
     """
 
     readout: NDArray[Any]

@@ -667,7 +667,10 @@ def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
     ):
         spikes = {name: len(group["seq"]) for name, group in trace["spikes"].items()}
         assert sum(spikes.values()) == file["spikes_per_image"][1].sum()
-        assert file["digests"].shape == file["order_digests"].shape == (3, *file["spikes"].shape) and trace.attrs["image"] == 1
+        assert (
+            file["digests"].shape == file["order_digests"].shape == (3, *file["spikes"].shape)
+            and trace.attrs["image"] == 1
+        )
     assert main([*arguments, "--trace-layers", "act9"]) == 2
     assert "act9" in capsys.readouterr().err
 

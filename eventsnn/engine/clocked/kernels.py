@@ -631,12 +631,12 @@ def run_layers(
     arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
     layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
     Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
-    model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites, T],
-    1 where any is negative.
-    charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are not
-    run; their spikes are in the log of the only part. part: the number of this one. done: int64
+    model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites,
+    T], 1 where any is negative.
+    charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are
+    not run; their spikes are in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
-    Returns whether the log had room.
+    factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns whether the log had room.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts
