@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from eventsnn.readers.torch.module import load_torch
     from eventsnn.reference import fetch
     from eventsnn.result import Result, simulate
+    from eventsnn.runs.differing import Difference, diff
     from eventsnn.runs.results import Results, open_results
     from eventsnn.simulation import arithmetic as arithmetic
     from eventsnn.simulation import encoding as encoding
@@ -70,6 +71,7 @@ __all__ = [
     "Arithmetic",
     "Batch",
     "Delay",
+    "Difference",
     "DoubtfulAccuracy",
     "Drop",
     "Encoding",
@@ -95,6 +97,7 @@ __all__ = [
     "Trace",
     "__version__",
     "convert",
+    "diff",
     "fetch",
     "load",
     "load_events",
@@ -122,6 +125,7 @@ _NAMES = {
         "readers.torch.module": "load_torch",
         "reference": "fetch",
         "result": "Result simulate",
+        "runs.differing": "Difference diff",
         "runs.results": "Results open_results",
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",

@@ -91,6 +91,13 @@ class Result:
         """Synaptic operations by target layer, int64 [N, L, T]."""
         return self.batch.operations
 
+    @property
+    def digests(self) -> NDArray[np.uint64] | None:
+        """Hashes of the spikes, uint64 [N, L, T] (semantics, section 17); None where the engine
+        does not tell them.
+        """
+        return self.batch.digests
+
     @checked
     def readout(self, step: int | None = None) -> NDArray[np.float64]:
         """The output after `step` steps (None: all), float64 [N, classes], in the ANN's units.

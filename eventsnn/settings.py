@@ -340,9 +340,9 @@ class Settings:
     )
     trace: str = option(
         "counts",
-        "what is kept of the spikes beside the tables: none, counts, and with the event engine "
-        "digest (counts, and hashes for each layer and step) or spikes (these, and every spike "
-        "and delivery, in one trace-<image>.h5 for each image)",
+        "what is kept of the spikes beside the tables and their digests: none, counts, and with "
+        "the event engine digest (counts, and hashes of the spikes' order for each layer and step) "
+        "or spikes (these, and every spike and delivery, in one trace-<image>.h5 for each image)",
         "--engine event --trace spikes --limit 1",
         group="output",
         choices=("none", "counts", "digest", "spikes"),

@@ -21,6 +21,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.version import VERSION
 
 RUN = "simulate"
+WHY = "find the reason"
 
 
 class Command(NamedTuple):
@@ -38,6 +39,9 @@ COMMANDS = {
     "inspect": Command("eventsnn.inspect", "what a network's file is, and how it converts", RUN),
     "train": Command(
         "eventsnn.train.command", "train a network for conversion (needs PyTorch)", RUN
+    ),
+    "diff": Command(
+        "eventsnn.commands.diff", "where the spikes of two runs part, whose class changes", WHY
     ),
 }
 

@@ -23,6 +23,7 @@ from eventsnn.version import VERSION
 
 MOST_FILES = 10_000  # of a folder, that are looked at
 SHOWN = 4  # differences in a message
+OWN_CODE = "eventsnn's own code"
 OVERWRITE = "give --overwrite to replace it, or choose another --out"
 
 
@@ -80,7 +81,7 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     return [
-        f"{flag_of(name)} {_worded(before.get(name))} (now {_worded(now.get(name))})"
+        f"{flag_of(name)} {worded(before.get(name))} (now {worded(now.get(name))})"
         for name in names
     ]
 
@@ -94,8 +95,8 @@ def of_other_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list
     ]
 
 
-def _worded(value: Any) -> str:
-    """An option's value as the command line has it."""
+def worded(value: Any) -> str:
+    """An option's value as the command line has it. value: the option's."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "none"
     if value is None or value is False or value == "":

@@ -61,8 +61,13 @@ def check_run(
         read("images/label", WHOLE, images, low=-MOST)
     if item(file, "stage_one") is not None:
         read("stage_one", COUNT, 2, count)
-    if item(file, "digests") is not None:
-        dataset(item(file, "digests"), where("digests"), ("u8",), (images, 2, count, steps))
+    for name in ("digests", "order_digests"):
+        found = item(file, name)
+        if found is not None:
+            # of earlier versions: two hashes together, and only of runs that asked for them
+            both = isinstance(found, h5py.Dataset) and len(found.shape or ()) == 4
+            shape = (images, 2, count, steps) if both else (images, count, steps)
+            dataset(found, where(name), ("u8",), shape)
     if not any(item(file, name) is not None for name in (*SUMS, *(f"{s}_per_image" for s in SUMS))):
         return
     for name in SUMS:

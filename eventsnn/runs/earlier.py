@@ -15,14 +15,13 @@ from typing import Any
 
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS
-from eventsnn.inputs.made import differing, of_other_versions, refusal, stamps
+from eventsnn.inputs.made import OWN_CODE, differing, of_other_versions, refusal, stamps
 from eventsnn.runs.folder import FILES, Folder, leftovers
 from eventsnn.runs.results import Results, open_results
 from eventsnn.settings import HASHED, Settings
 
 OF_DATA = ("data", "resize", "crop")  # settings that decide which images there are
 LEAVES = ("export", "nir_for")  # settings that decide what is left, and no number in it
-OWN_CODE = "eventsnn's own code"
 ID = "[0-9a-f]" * 8
 
 Record = dict[str, Any]

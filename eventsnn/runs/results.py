@@ -81,6 +81,16 @@ class Results:
         """
         return {name: self.read(name) for name in COUNTS if name in self.contents()}
 
+    @property
+    def digests(self) -> NDArray[np.uint64] | None:
+        """Hashes of the spikes, uint64 [image, layer, step] (semantics, section 17).
+
+        None where the run has none: an earlier version wrote it, or an engine that does not tell
+        them ran. Raises InputError as `counts` does.
+        """
+        found = self.read("digests") if "digests" in self.contents() else None
+        return None if found is None or found.ndim != 3 else found
+
     def contents(self) -> dict[str, str]:
         """Name -> what it is, of every array in run.h5. Raises InputError as `counts` does."""
         found: dict[str, str] = {}

@@ -140,7 +140,8 @@ def write_hdf5(
     the images that it ran. found: what the ANN gave for them. steps: numbers of steps to keep
     predictions for. provenance: JSON-able; all that is needed to make the run again.
     keep: "none" keeps no counts of spikes and operations; "counts" keeps them; any other keeps the
-    event engine's hashes too. Raises OSError where the disk refuses.
+    event engine's order digests too. Digests are always kept. Raises OSError where the disk
+    refuses.
     """
     layers = simulation.network.layers
     count = len(images)
@@ -160,16 +161,20 @@ def write_hdf5(
         _put_layers(file, layers)
         readout = _put_readout(file, simulation, count)
         sums = _put_counts(file, count, len(layers)) if keep != "none" else {}
-        digests = None
-        if keep not in ("none", "counts"):
-            digests = _put_digests(file, (count, 2, len(layers), simulation.steps))
+        shape = (count, len(layers), simulation.steps)
+        kept = ("digests",) if keep in ("none", "counts") else ("digests", "order_digests")
+        hashes: dict[str, h5py.Dataset] = {}
         for start, batch, seconds in folder.batches():
             here = slice(start, start + len(batch.readout))
             readout[here] = batch.readout
             for name, dataset in sums.items():
                 dataset[here] = getattr(batch, name).sum(axis=2)
-            if digests is not None:
-                digests[here] = batch.digests
+            for name in kept:
+                values = getattr(batch, name)
+                if values is not None:
+                    if name not in hashes:
+                        hashes[name] = _put_digests(file, name, shape)
+                    hashes[name][here] = values
             totals.add(start, batch, seconds, simulation, found)
         _put_totals(file, totals, keep != "none", simulation.srp > 0)
     return totals
@@ -256,10 +261,11 @@ def _put_counts(file: h5py.File, count: int, layers: int) -> dict[str, h5py.Data
     return sums
 
 
-def _put_digests(file: h5py.File, shape: tuple[int, int, int, int]) -> h5py.Dataset:
-    """Room for the event engine's hashes."""
-    meaning = "[image, 2, layer, step]: hash of the spikes, dependent on their order, and not"
-    return _put(file, "digests", "64-bit hash", meaning, shape=shape, dtype=np.uint64)
+def _put_digests(file: h5py.File, name: str, shape: tuple[int, int, int]) -> h5py.Dataset:
+    """Room for hashes of the spikes. name: of them, in `Batch`. shape: [images, layers, T]."""
+    meaning = "[image, layer, step]: hash of the spikes "
+    meaning += {"digests": "whatever their order", "order_digests": "in their order"}[name]
+    return _put(file, name, "64-bit hash", meaning, shape=shape, dtype=np.uint64)
 
 
 def _put_totals(file: h5py.File, totals: Totals, counts: bool, stages: bool) -> None:

@@ -24,8 +24,9 @@ class Batch:
     target layer. ties: int64 [N, L], evaluations in which p met a threshold exactly. t_eq: int64
     [N], the last step in which a neuron fired or charge arrived anywhere (semantics, section 8).
 
-    digests: uint64 [N, 2, L, T], hashes of the spikes, order-sensitive and order-free; None with
-    the clocked engine. stage_one: int64 [N, 2, L], spikes and operations of SRP's first stage; None
+    digests: uint64 [N, L, T], hashes of the spikes, whatever their order (semantics, section 17);
+    None where the engine has none. order_digests: likewise, dependent on their order; None with the
+    clocked engine. stage_one: int64 [N, 2, L], spikes and operations of SRP's first stage; None
     without one.
 
     The last three are None unless asked for. Neurons stand in them layer after layer, readout
@@ -39,6 +40,7 @@ class Batch:
     ties: NDArray[np.int64]
     t_eq: NDArray[np.int64]
     digests: NDArray[np.uint64] | None = None
+    order_digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
     counts: NDArray[np.int64] | None = None
     potentials: NDArray[Any] | None = None
@@ -51,6 +53,7 @@ class Batch:
         "ties",
         "t_eq",
         "digests",
+        "order_digests",
         "stage_one",
         "counts",
         "potentials",
@@ -67,14 +70,13 @@ class Batch:
         dtype: DTypeLike,
         *,
         neurons: int = 0,
-        digests: bool = False,
         stages: bool = False,
     ) -> Batch:
         """Room for `count` images, filled with zeros.
 
         layers: L. steps: T. classes: of the readout. dtype: of readout and potentials. neurons: of
-        how many there are counts, potentials and masks (0: there are none). digests: whether there
-        are digests. stages: whether there is a first stage.
+        how many there are counts, potentials and masks (0: there are none). stages: whether there
+        is a first stage.
         """
         return cls(
             np.zeros((count, steps, classes), dtype),
@@ -82,12 +84,19 @@ class Batch:
             np.zeros((count, layers, steps), np.int64),
             np.zeros((count, layers), np.int64),
             np.zeros(count, np.int64),
-            digests=np.zeros((count, 2, layers, steps), np.uint64) if digests else None,
             stage_one=np.zeros((count, 2, layers), np.int64) if stages else None,
             counts=np.zeros((count, neurons), np.int64) if neurons else None,
             potentials=np.zeros((count, neurons), dtype) if neurons else None,
             masks=np.zeros((count, neurons), bool) if neurons else None,
         )
+
+    def keep(self, i: int, digests: NDArray[Any] | None, order: NDArray[Any] | None) -> None:
+        """Keeps the digests of an image. i: its place. digests, order: uint64 [L, T], or None."""
+        for name, found in (("digests", digests), ("order_digests", order)):
+            if found is not None:
+                if getattr(self, name) is None:
+                    setattr(self, name, np.zeros(self.spikes.shape, np.uint64))
+                getattr(self, name)[i] = found
 
     @classmethod
     @checked

@@ -114,6 +114,7 @@ class Clocked(Engine):
             drive,
             run,
             self.prepared,
+            run.digests,
         )
 
     def describe(self) -> dict[str, Any]:

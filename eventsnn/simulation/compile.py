@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.engine.clocked.layout import ProjectionTables
 from eventsnn.engine.event.layout import LAYERS, PROJECTIONS, EventTables
+from eventsnn.engine.hashing import spike_hashes
 from eventsnn.engine.vectors import aligned
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.linear import LinearMap
@@ -57,6 +58,7 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         np.zeros(0, np.int32) if p.map.exists is None else p.map.exists.sum(3, np.int32).reshape(-1)
         for p in projections
     ]
+    positive, negative = spike_hashes(int((channels * sites)[:-1].max(initial=1)))
     return ProjectionTables(
         channels=channels,
         sites=sites,
@@ -81,6 +83,7 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         pools=pools,
         pool_signs=pool_signs(network),
         largest_window=max(windows, default=0),
+        hashes=np.concatenate([positive, negative[::-1]]),
     )
 
 

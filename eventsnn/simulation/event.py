@@ -228,7 +228,8 @@ class Event(Engine):
             run.drive,
             run,
             self.prepared,
-            state.digests,
+            state.digests[1],
+            state.digests[0],
             under_way=int(state.at[UNDER_WAY]),
         )
 

@@ -43,9 +43,10 @@ class Outcome:
     (see `Prepared.drive`).
 
     run: the engine's own record of the image. ran: the simulation that ran it, which is another
-    than was asked where potentials needed 64 bits. digests: uint64 [2, L, T], hashes of the spikes,
-    or None. stage_one: int64 [2, L], spikes and operations of SRP's first stage, or None.
-    under_way: how many spikes and open windows wait after the last step, without a barrier.
+    than was asked where potentials needed 64 bits. digests, order_digests: uint64 [L, T], hashes of
+    the spikes (semantics, section 17), or None. stage_one: int64 [2, L], spikes and operations of
+    SRP's first stage, or None. under_way: how many spikes and open windows wait after the last
+    step, without a barrier.
     """
 
     readout: NDArray[Any]
@@ -59,6 +60,7 @@ class Outcome:
     run: Any
     ran: Prepared
     digests: NDArray[np.uint64] | None = None
+    order_digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
     under_way: int = 0
 

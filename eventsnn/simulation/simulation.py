@@ -232,7 +232,6 @@ class Simulation(Prepared):
             self.network.readout.size,
             self.engine.result_dtype,
             neurons=len(self.resting) if neurons else 0,
-            digests=self.engine.records,
             stages=self.srp > 0,
         )
         self.check_pixels("pixels", pixels, 4)
@@ -242,10 +241,11 @@ class Simulation(Prepared):
             batch.t_eq[i] = self.equilibrium(
                 found.spikes, found.operations, found.drive, pixels[i], found.under_way
             )
-            for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
+            for name in ("readout", "spikes", "operations", "ties", "stage_one"):
                 into = getattr(batch, name)
                 if into is not None:
                     into[i] = getattr(found, name)
+            batch.keep(i, found.digests, found.order_digests)
             if batch.counts is not None:
                 batch.counts[i] = np.where(found.mute, 0, found.s)
             if batch.potentials is not None:

@@ -97,7 +97,7 @@ class Replacing:
 
     def batch(self, runs: list[ClockedRun], neurons: bool) -> Batch:
         """The runs as a `Batch`. neurons: whether with net spikes, potentials and masks."""
-        names = ("readout", "spikes", "operations", "ties")
+        names = ("readout", "spikes", "operations", "ties", "digests")
         arrays = {}
         for name in names:
             arrays[name] = np.stack([getattr(run, name) for run in runs])

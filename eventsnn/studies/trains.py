@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.driver import ClockedRun
+from eventsnn.engine.hashing import digests_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.studies.setting import engine_of
 
@@ -89,9 +90,11 @@ def with_train(
     begins[site : site + len(ends)] = np.concatenate([starts, ends], axis=1)
     s = run.s.copy()
     mute = run.mute.copy()
-    spikes = run.spikes.copy()
+    spikes, digests = run.spikes.copy(), run.digests.copy()
     s[here] = train.sum(axis=0)
     mute[here] = 0
-    spikes[layer] = abs(train).sum(axis=1)
+    spikes[layer], digests[layer] = abs(train).sum(axis=1), digests_of(train)
     whole_log = np.concatenate([run.log[:start], log])
-    return run._replace(s=s, mute=mute, spikes=spikes, log=whole_log, begins=begins)
+    return run._replace(
+        s=s, mute=mute, spikes=spikes, digests=digests, log=whole_log, begins=begins
+    )

@@ -56,6 +56,7 @@ def test_the_engine_is_the_twin(seed, arithmetic):
     assert batch.operations.sum() == outcome.synaptic_operations
     assert batch.ties.sum() == outcome.equalities
     assert batch.spikes.sum() > 0
+    assert batch.digests[0].tolist() == outcome.digests(STEPS)
 
 
 @pytest.mark.slow
@@ -88,6 +89,7 @@ def test_residual_blocks_are_the_twins(neuron, model):
     for layer, s in enumerate(by_layer(simulation, batch.counts[0])[:-1]):
         assert s.tolist() == [sum(spikes) for spikes in zip(*outcome.counts[layer])] and s.any()
     assert batch.readout[0].tolist() == [list(charge) for charge in outcome.readout]
+    assert batch.digests[0].tolist() == outcome.digests(STEPS)
 
 
 @pytest.mark.parametrize("seed", range(20, 32))
@@ -163,7 +165,7 @@ def test_threads_that_share_an_image_change_nothing(seed, neuron):
     alone = simulation.engine.run(drive)
     for threads in (2, 3):
         shared = simulation.engine.run(drive, threads=threads)
-        for name in ("v", "s", "spikes", "operations", "ties", "readout"):
+        for name in ("v", "s", "spikes", "operations", "ties", "readout", "digests"):
             assert np.array_equal(getattr(shared, name), getattr(alone, name)), name
         for ours, theirs in zip(shared.begins.tolist(), alone.begins.tolist()):
             assert (

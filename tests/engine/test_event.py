@@ -49,7 +49,7 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
     events = network.run(
         pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked"
     ).batch
-    for name in ("readout", "spikes", "operations", "ties", "counts", "potentials"):
+    for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "digests"):
         assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
 
 
@@ -196,7 +196,7 @@ def test_overflow_in_32_bits_repeats_in_64(steps, bits):
     )
     again = narrow.simulation.run(pixels, neurons=True)
     assert narrow.simulation.engine._wide.arithmetic.dtype == np.int64
-    for name in ("spikes", "counts", "potentials", "digests"):
+    for name in ("spikes", "counts", "potentials", "digests", "order_digests"):
         assert np.array_equal(getattr(again, name), getattr(narrow.batch, name))
 
 

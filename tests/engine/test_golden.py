@@ -56,7 +56,11 @@ def digest_of(batch):
     """Sixteen hexadecimal digits: equal for batches that are equal to the last bit."""
     result = hashlib.sha256()
     for name in batch.ARRAYS:
+        if name == "order_digests" or batch.order_digests is None and name == "digests":
+            continue  # the clocked engine's are the event engine's: see test_event.py
         values = getattr(batch, name)
+        if name == "digests":
+            values = np.stack([batch.order_digests, values], axis=1)
         if values is not None:
             result.update(f"{name} {values.dtype.str} {values.shape}".encode())
             result.update(np.ascontiguousarray(values).tobytes())

@@ -40,7 +40,7 @@ def test_it_gives_what_the_clocked_engine_gives(options, arithmetic):
         given = dict(steps=4, arithmetic=arithmetic, neurons=True, **options)
         one = simulate(network, pixels, engine="clocked", **given).batch
         other = simulate(network, pixels, engine="twin", **given).batch
-        for name in ("readout", "spikes", "counts", "potentials", "t_eq", "masks"):
+        for name in ("readout", "spikes", "counts", "potentials", "t_eq", "masks", "digests"):
             assert np.array_equal(getattr(one, name), getattr(other, name)), (seed, name)
         assert one.operations.sum() == other.operations.sum()
         assert one.ties.sum() == other.ties.sum()

@@ -99,6 +99,29 @@ def test_a_run_that_kept_no_counts(tmp_path):
         results.read("spikes")
 
 
+def test_every_run_keeps_its_digests_and_an_earlier_one_has_none(folder, tmp_path):
+    """They are those of the same images simulated anew, whatever is traced, and whoever runs."""
+    for i, more in enumerate((["--trace", "none"], ["--workers", "2", "--batch", "1"])):
+        out = tmp_path / str(i)
+        given = ["--limit", "3", "--steps", "2", "--quiet", "--out", str(out), *more]
+        assert main(given) == 0
+        results = eventsnn.open_results(out)
+        network = eventsnn.convert(eventsnn.load("sample"))
+        again = network.run(eventsnn.load_images("sample", limit=3), steps=2)
+        assert again.digests.shape == (3, len(results.names), 2)
+        assert again.digests[:, :-1].all() and not again.digests[:, -1].any()
+        assert np.array_equal(results.digests, again.digests)
+        assert "order_digests" not in results.contents()
+    copy = shutil.copytree(out, tmp_path / "copy")
+    with h5py.File(copy / "run.h5", "a") as file:
+        both = np.stack([file["digests"][()]] * 2, axis=1)
+        del file["digests"]
+    assert eventsnn.open_results(copy).digests is None
+    with h5py.File(copy / "run.h5", "a") as file:
+        file["digests"] = both
+    assert eventsnn.open_results(copy).digests is None
+
+
 def damage(folder, name):
     if name == "no such folder":
         shutil.rmtree(folder)
@@ -158,7 +181,7 @@ def test_a_damaged_file_of_counts_is_one_error(folder, tmp_path):
 
 KINDS = ("gone", "a_group", "a_link", "another_type", "another_shape", "text", "huge")
 # datasets that a run need not have; those that are texts; and those that may have any length
-OPTIONAL = ("images/label", "digests")
+OPTIONAL = ("images/label", "digests", "order_digests")
 TEXTS = ("provenance", "layers/name", "layers/activation")
 
 
@@ -168,7 +191,7 @@ def test_each_dataset_of_counts_is_checked(folder, tmp_path, kind):
     rng = np.random.default_rng(0)
     with h5py.File(copy) as file:
         names = [name for name in datasets(file) if name not in TEXTS]
-    assert len(names) == 13
+    assert len(names) == 14
     for name in names:
         shutil.copy(folder / "run.h5", copy)
         with h5py.File(copy, "a") as file:

@@ -242,6 +242,16 @@ class Outcome:
     input_deliveries: list = field(default_factory=list)
     own: list = field(default_factory=list)
 
+    def digests(self, steps):
+        """digests[l][step], §17: of T steps; with two stages the step is that of the stage."""
+        found = [[0] * steps for _ in self.counts]
+        for spike in self.spikes:
+            h = splitmix64(512 * spike.neuron + 2 + (spike.sign < 0))
+            found[spike.layer][spike.step % steps] = (
+                found[spike.layer][spike.step % steps] + h
+            ) % 2**64
+        return found
+
 
 # --- Neuron models (§4, §13) ---
 

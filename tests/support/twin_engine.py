@@ -55,4 +55,5 @@ class Twin(Engine):
             prepared.drive(image, number, stage),
             found,
             prepared,
+            np.array(found.digests(steps), np.uint64),
         )

@@ -152,6 +152,7 @@ def assert_same(simulation, run, records, outcome):
             for spike in outcome.spikes:
                 tally[spike.step] += spike.layer == layer
             assert run.state.tallies[0, layer].tolist() == tally
+    assert run.state.digests[1].tolist() == outcome.digests(STEPS)
     assert run.readout.tolist() == [list(charge) for charge in outcome.readout]
     assert run.state.tallies[1].sum() == outcome.synaptic_operations
     assert run.state.tallies[2].sum() == outcome.equalities

@@ -532,11 +532,9 @@ def test_digests_tell_orders_and_spikes_apart():
         order: network.run(pixels, steps=STEPS, engine="event", order=order).batch
         for order in ("fifo", "lifo", "random", "clocked")
     }
-    assert not np.array_equal(runs["fifo"].digests[:, 0], runs["random"].digests[:, 0])
-    first = runs["fifo"].digests[:, :, 0]
-    assert drive_only == network.layers[0].name and np.array_equal(
-        first, runs["lifo"].digests[:, :, 0]
-    )
+    assert not np.array_equal(runs["fifo"].digests, runs["random"].digests)
+    assert drive_only == network.layers[0].name
+    assert np.array_equal(runs["fifo"].order_digests[:, 0], runs["lifo"].order_digests[:, 0])
     again = network.run(pixels, steps=STEPS, engine="event", order="fifo").batch
     assert np.array_equal(again.digests, runs["fifo"].digests)
 
@@ -572,7 +570,7 @@ def test_golden_digests(order, neuron):
     ).batch
     assert (
         int(batch.spikes.sum()),
-        int(np.bitwise_xor.reduce(batch.digests[0, 0].ravel())),
+        int(np.bitwise_xor.reduce(batch.order_digests[0].ravel())),
     ) == GOLDEN[order, neuron]
 
 
@@ -623,7 +621,7 @@ def test_policies_from_outside_the_package():
     simulation, pixels = prepared(9)
     batch = simulation.network.run(pixels, steps=STEPS, engine="event", order=Reversed()).batch
     fifo = simulation.network.run(pixels, steps=STEPS, engine="event").batch
-    assert batch.spikes.sum() and not np.array_equal(batch.digests[:, 0], fifo.digests[:, 0])
+    assert batch.spikes.sum() and not np.array_equal(batch.order_digests, fifo.order_digests)
 
 
 @pytest.mark.slow
@@ -669,7 +667,10 @@ def test_the_command_line_traces(tmp_path, monkeypatch, capsys):
     ):
         spikes = {name: len(group["seq"]) for name, group in trace["spikes"].items()}
         assert sum(spikes.values()) == file["spikes_per_image"][1].sum()
-        assert file["digests"].shape[:2] == (3, 2) and trace.attrs["image"] == 1
+        assert (
+            file["digests"].shape == file["order_digests"].shape == (3, *file["spikes"].shape)
+            and trace.attrs["image"] == 1
+        )
     assert main([*arguments, "--trace-layers", "act9"]) == 2
     assert "act9" in capsys.readouterr().err
 

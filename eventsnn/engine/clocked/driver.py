@@ -18,6 +18,8 @@ from eventsnn.neurons.contract import most, own_at_first
 
 # spikes; the most that the log is made for before any image has told how many there are
 FIRST_ROOM = 2**26
+# spikes of one site whose hashes are added up at once, where one step has no more
+AT_ONCE = 2**14
 
 
 class ClockedRun(NamedTuple):
@@ -28,7 +30,7 @@ class ClockedRun(NamedTuple):
     readout: the arithmetic's dtype [T, classes]. log: int32, the spikes. begins: int64 [sites, T +
     1], where those of each site and step begin in the log. In the log of one thread spikes lie site
     by site, step by step. own: the arithmetic's dtype [neurons, K], states of the model's own.
-    `engine.clocked.kernels.run_layers` says more.
+    digests: uint64 [L, T] (semantics, section 17). `engine.clocked.kernels.run_layers` says more.
     """
 
     v: NDArray[Any]
@@ -41,6 +43,7 @@ class ClockedRun(NamedTuple):
     log: NDArray[np.int32]
     begins: NDArray[np.int64]
     own: NDArray[Any]
+    digests: NDArray[np.uint64]
 
     @property
     def sent(self) -> NDArray[np.int64]:
@@ -113,6 +116,7 @@ def run_clocked(
                 spikes=run.spikes.sum(axis=0),
                 operations=run.operations.sum(axis=0),
                 ties=run.ties.sum(axis=0),
+                digests=run.digests.sum(axis=0),
             )
         room *= 2
 
@@ -140,6 +144,7 @@ def _empty(
         log=np.empty(room, np.int32),
         begins=np.zeros((sites, steps + 1), np.int64),
         own=own,
+        digests=np.zeros((threads, layers, steps), np.uint64),
     )
 
 
@@ -161,6 +166,7 @@ def _keep(
     run.spikes[0, :given] = before.spikes[:given]
     run.operations[0, :given] = before.operations[:given]
     run.ties[0, :given] = before.ties[:given]
+    run.digests[0, :given] = before.digests[:given]
     # the log's end is that of these sites; what comes behind may be of another log
     first = np.append(before.begins[:sites, :-1], spikes)
     negative = np.flatnonzero(before.log[:spikes] < 0)
@@ -185,6 +191,7 @@ def _in_threads(
     Returns whether the log had room.
     """
     done = np.zeros(threads + 1, np.int64)
+    of_step = int(net.channels.max()) * most(neuron)  # spikes of a site, at most
 
     def part(number: int) -> bool:
         try:
@@ -192,6 +199,7 @@ def _in_threads(
                 aligned(charges, run.v.dtype),
                 np.zeros(net.channels.max(), np.int32),
                 np.zeros(net.largest_window, np.int64),
+                np.empty(max(of_step, min(of_step * run.digests.shape[2], AT_ONCE)) + 1, np.uint64),
             )
             return kernel(
                 net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done, *last

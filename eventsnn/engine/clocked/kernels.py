@@ -538,6 +538,41 @@ def run_pool(net, layer, site, v, s, log, begins, fired, back, sums, spikes):
     return fired
 
 
+@kernel
+def add_digests(hashes, channels, begin, end, at_most, log, begins, so_far, digests):
+    """Adds the spikes of some sites of a layer to its digests (semantics, section 17).
+
+    A site's spikes are added up in one go through many steps: a loop over the few spikes of each
+    step would cost more than they do. It is no inner kernel, since as one it is half as fast, and
+    goes through a whole layer, so that the hashes come in order.
+
+    hashes: of ProjectionTables. channels: of the layer. begin, end: the sites. at_most: the most
+    spikes of a neuron in a step. log: as in `run_layers`. begins: likewise, of the layer's sites.
+    so_far: uint64, scratch: sums of the hashes before each spike; room for those of one step.
+    digests: uint64 [T], of the layer, 0 at first.
+    """
+    steps, one = digests.size, np.uint64(1)
+    at_once = (so_far.size - 1) // (channels * at_most)
+    for site in range(begin, end):
+        row, at = begins[site], site * channels
+        behind = hashes.size - at  # negative spikes, ~c, are counted from there
+        if row[0] == row[steps]:
+            continue
+        total = np.uint64(0)
+        for start in range(0, steps, at_once):
+            stop = min(start + at_once, steps)
+            first, last = row[start], row[stop]
+            so_far[0] = total
+            for i in range(np.uint64(last - first)):
+                c = np.int64(log[np.uint64(first) + i])
+                total += hashes[np.uint64((behind if c < 0 else at) + c)]
+                so_far[i + one] = total
+            for step in range(np.uint64(start), np.uint64(stop)):
+                digests[step] += so_far[np.uint64(row[step + one] - first)]
+    for step in range(steps - 1, 0, -1):  # up to here they were those of all steps so far
+        digests[step] -= digests[step - 1]
+
+
 @inner_kernel
 def last_arrival(net, layer, drive_steps, spikes):
     """The number of steps after which neither drive nor spikes arrive at a layer any more.
@@ -571,10 +606,12 @@ def run_layers(
     log,
     begins,
     own,
+    digests,
     back,
     charge,
     emitted,
     sums,
+    so_far,
     given,
     part,
     done,
@@ -594,11 +631,12 @@ def run_layers(
     arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
     layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
     Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
-    model's own, read and written. back: uint8 [sites, T], 1 where any is negative.
-    charge, emitted, sums: scratch, each part's own. given: how many of the first layers are not
-    run; their spikes are in the log of the only part. part: the number of this one. done: int64
+    model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites,
+    T], 1 where any is negative.
+    charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are
+    not run; their spikes are in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
-    Returns whether the log had room.
+    factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns whether the log had room.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts
@@ -645,6 +683,17 @@ def run_layers(
                     image,
                 )
                 ties[part, layer] += met
+        add_digests(
+            net.hashes,
+            net.channels[layer],
+            blocks * part // parts * net.block[layer],
+            min(blocks * (part + 1) // parts * net.block[layer], net.sites[layer]),
+            most(neuron),
+            log,
+            begins[net.first_site[layer] :],
+            so_far,
+            digests[part, layer],
+        )
         store(done, part, layer + 1)
         for other in range(parts):
             while load(done, other) <= layer:

@@ -26,7 +26,8 @@ class ProjectionTables(NamedTuple):
     first_row) / co + channel], for first = first_width[q] and first_row = first_row[q]; elsewhere
     first is -1. pools: uint8 [L], 1 for max pooling. pool_signs: int8 [neurons], -1 for pool units
     that send the minimum, else 1. largest_window: the most members of a pool's window, times its
-    channels.
+    channels. hashes: uint64 [2 * N], what a spike of the neuron of that number in its layer adds to
+    a digest, and counted from the end a negative one; N: neurons of the largest layer.
     """
 
     channels: NDArray[np.int64]
@@ -52,6 +53,7 @@ class ProjectionTables(NamedTuple):
     pools: NDArray[np.uint8]
     pool_signs: NDArray[np.int8]
     largest_window: int
+    hashes: NDArray[np.uint64]
 
     def __repr__(self) -> str:
         layers, projections = len(self.sites), len(self.source)

@@ -59,7 +59,7 @@ from eventsnn.engine.event.queue import (
     append,
     put,
 )
-from eventsnn.engine.hashing import splitmix64
+from eventsnn.engine.hashing import digest_of, splitmix64
 from eventsnn.engine.jit import inner_kernel
 from eventsnn.neurons.contract import emit, settle, tie
 
@@ -237,7 +237,7 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
         record[i, S_SIGN] = sign
         record[i, S_MEMBER] = member
         record[i, S_CAUSE] = cause
-    digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign, member)
+    digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign)
     state.tallies[0, layer, at[STEP]] += 1
     send(net, order, rules, delays, state, layer, number, sign, seq)
     state.memory[number, SENT] += 1
@@ -284,14 +284,13 @@ def follow(net, order, rules, delays, state, layer, number, pooled, cause):
 
 
 @inner_kernel
-def digest_spike(digests, layer, step, neuron, sign, member):
-    """Adds a spike to the two hashes of its layer and step.
+def digest_spike(digests, layer, step, neuron, sign):
+    """Adds a spike to the two digests of its layer and step (semantics, section 17).
 
     digests: uint64 [2, L, T]; [0] depends on the order of spikes, [1] does not. step: from 0.
-    neuron: its number in the layer. member: as in `fire`.
+    neuron: its number in the layer.
     """
-    which = (member & 255) << 1 | member >> 8 << 48
-    h = splitmix64(np.uint64(neuron << 9 | which | (1 if sign < 0 else 0)))
+    h = digest_of(neuron, 1 if sign < 0 else 0)
     digests[0, layer, step] = splitmix64(digests[0, layer, step] ^ h)
     digests[1, layer, step] += h
 
