@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
+    from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
+    from eventsnn.studies.diagnosis.remedies import Remedy
+    from eventsnn.studies.diagnosis.verdict import Verdict
     from eventsnn.trace import edits as edits
     from eventsnn.trace import explain as explain
     from eventsnn.trace import microscope as microscope
@@ -70,6 +73,7 @@ __all__ = [
     "Arithmetic",
     "Batch",
     "Delay",
+    "Diagnosis",
     "DoubtfulAccuracy",
     "Drop",
     "Encoding",
@@ -85,6 +89,7 @@ __all__ = [
     "Preprocessing",
     "Projection",
     "Recordings",
+    "Remedy",
     "Result",
     "Results",
     "RoundedWeights",
@@ -93,8 +98,10 @@ __all__ = [
     "Time",
     "TooManyEvents",
     "Trace",
+    "Verdict",
     "__version__",
     "convert",
+    "diagnose",
     "fetch",
     "load",
     "load_events",
@@ -129,6 +136,9 @@ _NAMES = {
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
+        "studies.diagnosis.diagnosing": "Diagnosis diagnose",
+        "studies.diagnosis.remedies": "Remedy",
+        "studies.diagnosis.verdict": "Verdict",
         "trace.edits": "Delay Drop Move Swap",
         "trace.trace": "Trace",
     }.items()
