@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
+    from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
+    from eventsnn.studies.diagnosis.remedies import Remedy
+    from eventsnn.studies.diagnosis.verdict import Verdict
     from eventsnn.trace import edits as edits
     from eventsnn.trace import explain as explain
     from eventsnn.trace import microscope as microscope
@@ -72,6 +75,7 @@ __all__ = [
     "Batch",
     "Delay",
     "Difference",
+    "Diagnosis",
     "DoubtfulAccuracy",
     "Drop",
     "Encoding",
@@ -87,6 +91,7 @@ __all__ = [
     "Preprocessing",
     "Projection",
     "Recordings",
+    "Remedy",
     "Result",
     "Results",
     "RoundedWeights",
@@ -95,9 +100,11 @@ __all__ = [
     "Time",
     "TooManyEvents",
     "Trace",
+    "Verdict",
     "__version__",
     "convert",
     "diff",
+    "diagnose",
     "fetch",
     "load",
     "load_events",
@@ -133,6 +140,9 @@ _NAMES = {
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
+        "studies.diagnosis.diagnosing": "Diagnosis diagnose",
+        "studies.diagnosis.remedies": "Remedy",
+        "studies.diagnosis.verdict": "Verdict",
         "trace.edits": "Delay Drop Move Swap",
         "trace.trace": "Trace",
     }.items()

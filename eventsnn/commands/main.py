@@ -20,8 +20,7 @@ from eventsnn.console import begin, command, fail
 from eventsnn.exceptions import InputError
 from eventsnn.version import VERSION
 
-RUN = "simulate"
-WHY = "find the reason"
+RUN, WHY = "simulate", "find the reason"
 
 
 class Command(NamedTuple):
@@ -39,6 +38,9 @@ COMMANDS = {
     "inspect": Command("eventsnn.inspect", "what a network's file is, and how it converts", RUN),
     "train": Command(
         "eventsnn.train.command", "train a network for conversion (needs PyTorch)", RUN
+    ),
+    "diagnose": Command(
+        "eventsnn.commands.diagnose", "why a network is below its ANN, and what helps", WHY
     ),
     "diff": Command(
         "eventsnn.commands.diff", "where the spikes of two runs part, whose class changes", WHY

@@ -66,7 +66,7 @@ def range_of(
     found = PixelRange(low, high, source)
     least, most = float(pixels.min()), float(pixels.max())
     if least < low or most > high:
-        low, high = _round_outwards(min(least, low), max(most, high))
+        low, high = outwards(min(least, low), max(most, high))
         do = (
             f"give {named('pixel_range', f'{low:g},{high:g}')}, in which these are; it must hold "
             "for all images of a study"
@@ -92,8 +92,8 @@ def checked(given: Any, where: str | None = None) -> tuple[float, float]:
     return float(numbers[0]), float(numbers[1])
 
 
-def _round_outwards(low: float, high: float) -> tuple[float, float]:
-    """Numbers of few digits that two numbers lie between."""
+def outwards(low: float, high: float) -> tuple[float, float]:
+    """Numbers of few digits that two numbers, which differ, lie between. low, high: the two."""
     digits = 1 - int(np.floor(np.log10(high - low)))
     unit = 10.0**digits
     return float(np.floor(low * unit) / unit), float(np.ceil(high * unit) / unit)

@@ -43,12 +43,13 @@ def advice(do: str) -> Iterator[None]:
         raise InputError(error.where, error.expected, error.found, do) from None
 
 
-def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
+def load_inputs(settings: Settings, any_range: bool = False) -> tuple[Graph, Images, list[str]]:
     """The network and the images that the settings name, and what to say of these.
 
-    settings: without --data, the images are the network's own, or random (`inputs.without`). What
-    is said: where images are from, how they were flattened, whether their pixels fit, and that
-    labels are left out where the output is a map. Raises InputError for files that cannot be read,
+    settings: without --data, the images are the network's own, or random (`inputs.without`).
+    any_range: whether pixels outside the range that is expected are let pass. What is said: where
+    images are from, how they were flattened, whether their pixels fit, and that labels are left out
+    where the output is a map. Raises InputError for files that cannot be read,
     and for images that do not fit the network.
     """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
@@ -72,7 +73,8 @@ def load_inputs(settings: Settings) -> tuple[Graph, Images, list[str]]:
             told = f"the output is a map of {shape}, without classes: there is no accuracy"
             images = replace(images, labels=None)
         check_images(graph, images.pixels, images.labels, f"--data {data}")
-        range_of(graph, images, settings.pixel_range or None, f"--data {data}")
+        if not any_range:
+            range_of(graph, images, settings.pixel_range or None, f"--data {data}")
         if settings.pixel_range:
             images = replace(images, pixel_range=checked(settings.pixel_range))
     notes = (
