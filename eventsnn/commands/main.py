@@ -40,6 +40,8 @@ COMMANDS = {
     "train": Command(
         "eventsnn.train.command", "train a network for conversion (needs PyTorch)", RUN
     ),
+    "explain": Command("eventsnn.commands.explain", "why a neuron of a run fired as it did", WHY),
+    "replay": Command("eventsnn.commands.replay", "a run's image again, its spikes edited", WHY),
     "diff": Command(
         "eventsnn.commands.diff", "where the spikes of two runs part, whose class changes", WHY
     ),
