@@ -593,14 +593,13 @@ class Settings:
             return None
         places: list[tuple[str, Place]] = []
         for part in self.trace_neurons.split(","):
-            found = re.fullmatch(r"(.+):(i?)(\d+)(?:/(\d+)/(\d+))?", part, re.ASCII)
-            if found is None or (found[2] and found[4]):
+            name, _, text = part.rpartition(":")
+            here = place_of(text)
+            if not name or here is None:
                 expected = "LAYER:NUMBER, LAYER:iINDEX or LAYER:C/Y/X, separated by commas"
                 do = "for example --trace-neurons act1:17,act5:3/0/2"
                 raise InputError("--trace-neurons", expected, repr(self.trace_neurons), do)
-            name, flat, first, y, x = found.groups()
-            here = (int(first),) if flat else int(first)
-            places.append((name, here if y is None else (int(first), int(y), int(x))))
+            places.append((name, here))
         return places
 
     @property
@@ -647,6 +646,21 @@ class Settings:
         if self.thresholds_file:
             kept["thresholds"] = None
         return hashlib.sha256(json.dumps([kept, *more], sort_keys=True).encode()).hexdigest()[:8]
+
+
+def place_of(text: str) -> Place | None:
+    """A neuron's place as the command line has it; None for other text.
+
+    text: a number, iINDEX for a place in the flat vector, or C/Y/X.
+    """
+    found = re.fullmatch(r"(i?)(\d+)(?:/(\d+)/(\d+))?", text, re.ASCII)
+    if found is None or (found[1] and found[3]):
+        return None
+    first, y, x = (None if part is None else int(part) for part in found.groups()[1:])
+    assert first is not None
+    if y is None or x is None:
+        return (first,) if found[1] else first
+    return first, y, x
 
 
 def _field(name: str) -> Field[Any]:

@@ -42,6 +42,8 @@ COMMANDS = {
     "diagnose": Command(
         "eventsnn.commands.diagnose", "why a network is below its ANN, and what helps", WHY
     ),
+    "explain": Command("eventsnn.commands.explain", "why a neuron of a run fired as it did", WHY),
+    "replay": Command("eventsnn.commands.replay", "a run's image again, its spikes edited", WHY),
     "diff": Command(
         "eventsnn.commands.diff", "where the spikes of two runs part, whose class changes", WHY
     ),

@@ -1,0 +1,104 @@
+"""A results folder's run once more: its simulation and images, to ask it what it did not keep."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventsnn.called import called
+from eventsnn.data.images import Images
+from eventsnn.data.ranges import range_of
+from eventsnn.exceptions import InputError
+from eventsnn.inputs.given import read_given
+from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
+from eventsnn.inputs.recorded import EventImages
+from eventsnn.runs.pipeline import prepare
+from eventsnn.runs.provenance import digest
+from eventsnn.runs.results import Results, open_results
+from eventsnn.settings import Settings, read_settings
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.trace import Trace
+
+
+class Again(NamedTuple):
+    """A run once more.
+
+    results: what it left. settings: its own. simulation: its network with these. images: its own.
+    """
+
+    results: Results
+    settings: Settings
+    simulation: Simulation
+    images: Images
+
+    def place(self, image: int) -> int:
+        """An image's place in the run. image: its number in the data set.
+
+        Raises InputError for one that the run did not have.
+        """
+        numbers = self.images.indices
+        found = np.flatnonzero(numbers == image)
+        if not len(found):
+            expected = f"one of the run's, {numbers[0]} to {numbers[-1]}"
+            raise InputError(f"{self.results.folder}: image", expected, image)
+        return int(found[0])
+
+    def raw(self, place: int) -> NDArray[Any]:
+        """An image as the simulation takes it: raw pixels, or input events. place: of `place`."""
+        given: Any = self.images.pixels
+        if isinstance(self.images, EventImages):
+            given = self.images.events
+        return given[place]
+
+    def trace(self, image: int) -> Trace:
+        """The trace of an image. image: its number in the data set.
+
+        Raises InputError for an image that the run did not have, and where it kept no trace of it;
+        then the message has the command that makes one.
+        """
+        place = self.place(image)
+        if image in self.results.traces:
+            return self.results.trace(image, self.simulation)
+        folder = self.results.folder
+        where = f"{folder}: the trace of image {image}"
+        do = f"make it: {called(tracing(self, place))}"
+        raise InputError(where, f"trace-{image}.h5", "none", do)
+
+
+def tracing(run: Again, place: int) -> str:
+    """The command behind `eventsnn` that keeps the trace of an image. place: its place in the run.
+
+    A run of the clocked engine becomes one of the event engine in order `clocked`: the same spikes.
+    """
+    folder = run.results.folder
+    engine = run.settings.engine
+    order = "" if engine == "event" else " --engine event --order clocked"
+    images = f" --trace-images {place + 1}" if place else ""
+    given = f"--settings {folder / 'summary.json'}{order} --trace spikes{images}"
+    return f"run {given} --out {folder}-traced"
+
+
+def again(folder: str) -> Again:
+    """A results folder's run once more.
+
+    folder: its path. Raises InputError for a folder that is none, and where the network or the
+    images are no longer what they were.
+    """
+    results = open_results(folder)
+    summary = results.summary
+    settings = Settings(**read_settings(str(results.folder / "summary.json")))
+    given = read_given(settings.thresholds_file)
+    graph, images, _ = load_inputs(settings)
+    for what, path, now in (
+        ("network", settings.net, graph.hash),
+        ("data", settings.data or "the network's own images", digest(images)),
+    ):
+        if (summary.get(what) or {}).get("sha256") != now:
+            do = "put it back, or run again"
+            raise InputError(path, f"the {what} that {folder} was made from", "another", do)
+    pixels = range_of(graph, images, settings.pixel_range or None)
+    calibration, _, _ = calibration_pixels(graph, images, settings, given)
+    network = converted(graph, calibration, settings, given)
+    return Again(results, settings, prepare(network, pixels, settings, images), images)
