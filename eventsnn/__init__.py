@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from eventsnn.network import presets as presets
     from eventsnn.network.convert import convert
     from eventsnn.network.network import Layer, Network, Projection
+    from eventsnn.notebook.live import LiveMicroscope, live
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
@@ -77,6 +78,7 @@ __all__ = [
     "Images",
     "InputError",
     "Layer",
+    "LiveMicroscope",
     "Move",
     "Network",
     "Node",
@@ -96,6 +98,7 @@ __all__ = [
     "__version__",
     "convert",
     "fetch",
+    "live",
     "load",
     "load_events",
     "load_images",
@@ -117,6 +120,7 @@ _NAMES = {
         "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
         "network.convert": "convert",
         "network.network": "Layer Network Projection",
+        "notebook.live": "LiveMicroscope live",
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.arguments import checked, named_fields
+from eventsnn.simulation.prepared import Outcome
 from eventsnn.values import not_empty
 
 
@@ -87,6 +88,19 @@ class Batch:
             potentials=np.zeros((count, neurons), dtype) if neurons else None,
             masks=np.zeros((count, neurons), bool) if neurons else None,
         )
+
+    def keep(self, i: int, found: Outcome) -> None:
+        """Writes down what image i left, but `t_eq`. found: what it gave."""
+        for name in ("readout", "spikes", "operations", "ties", "digests", "stage_one"):
+            into = getattr(self, name)
+            if into is not None:
+                into[i] = getattr(found, name)
+        if self.counts is not None:
+            self.counts[i] = np.where(found.mute, 0, found.s)
+        if self.potentials is not None:
+            self.potentials[i] = found.v
+        if self.masks is not None:
+            self.masks[i] = found.mute == 0
 
     @classmethod
     @checked

@@ -57,10 +57,10 @@ def spread(trace: Trace, new: NDArray[np.void]) -> list[dict[str, Any]]:
         unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
         moved = nth_of(group[unit]) < moves[group[unit]]
         layer = trace.simulation.network.layer_of[signed[unit] // 2]
-        step = steps[unit]
-        np.add.at(table, (layer[~moved], step[~moved], column), 1)
+        when = steps[unit]
+        np.add.at(table, (layer[~moved], when[~moved], column), 1)
         if column == LOST:
-            np.add.at(table, (layer[moved], step[moved], MOVED), 1)
+            np.add.at(table, (layer[moved], when[moved], MOVED), 1)
     found = []
     for layer, step in np.argwhere(table.any(axis=2)).tolist():
         gained, lost, moved = table[layer, step].tolist()
@@ -98,11 +98,12 @@ def unheeded(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
     """
     notes = []
     place, tick = edited(trace, edits)
+    numbers = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
     for edit in edits:
         if not isinstance(edit, (Swap, Move)):
             continue
         wanted = [_wanted(trace, seq, place, tick) for seq in named(edit)]
-        came = [_delivered(trace, found, seq) for seq in named(edit)]
+        came = [_delivered(found, *numbers, seq) for seq in named(edit)]
         if None in wanted:
             continue
         if None in came:
@@ -128,10 +129,13 @@ def _wanted(
     return min(((int(tick[i]), int(place[i])) for i in rows), default=None)
 
 
-def _delivered(trace: Trace, found: Trace, seq: int) -> int | None:
-    """Where in another run's deliveries a spike of this trace comes first; None: nowhere."""
-    mine = numbers_of(trace, trace.spikes)
-    its = numbers_of(found, found.spikes)
+def _delivered(
+    found: Trace, mine: NDArray[np.int64], its: NDArray[np.int64], seq: int
+) -> int | None:
+    """Where in another run's deliveries a spike of a trace comes first; None: nowhere.
+
+    found: the other run. mine, its: int64 [S], the neurons of the spikes of the trace and of it.
+    """
     same = np.flatnonzero(its == mine[seq])
     nth = int((mine[:seq] == mine[seq]).sum())
     if nth >= len(same):

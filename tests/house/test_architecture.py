@@ -17,7 +17,7 @@ FLOORS = (
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
-    ("result", "export"),
+    ("result", "export", "notebook"),
     ("plugins",),
     ("settings",),
     ("inputs",),
@@ -198,7 +198,9 @@ def test_circles_are_found():
     assert circles({"a": {"b"}, "b": {"c"}}) == []
 
 
-@pytest.mark.parametrize("imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL"])
+@pytest.mark.parametrize(
+    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "anywidget"]
+)
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""
     for path in MODULES.values():
