@@ -48,12 +48,13 @@ function ticks(low, high, count) {
   return found;
 }
 
-/** The marks that can stand in a panel, as paths around a point. */
+/** The marks that can stand in a panel, as paths around a point; r: half their size in pixels. */
 const MARKS = {
-  excites: (x, y) => `M${x - 4} ${y}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0`,
-  inhibits: (x, y) => `M${x - 3.5} ${y - 3.5}h7v7h-7Z`,
-  drive: (x, y) => `M${x} ${y - 5}l5 5l-5 5l-5 -5Z`,
-  itself: (x, y) => `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`,
+  excites: (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`,
+  inhibits: (x, y, r) => `M${x - 0.9 * r} ${y - 0.9 * r}h${1.8 * r}v${1.8 * r}h${-1.8 * r}Z`,
+  drive: (x, y, r) => `M${x} ${y - 1.25 * r}l${1.25 * r} ${1.25 * r}l${-1.25 * r} ${1.25 * r}`
+    + `l${-1.25 * r} ${-1.25 * r}Z`,
+  itself: (x, y, r) => `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}`,
   fires: (x, y) => `M${x} ${y - 5}l5 9h-10Z`,
   back: (x, y) => `M${x} ${y + 4}l5 -9h-10Z`,
   limit: (x, y) => `M${x - 7} ${y}h5m3 0h5`,
@@ -149,10 +150,9 @@ class Sight {
   }
 }
 
-/** The lowest and the highest potential in sight of both panels, with room. */
+/** The lowest and the highest potential in sight of both panels, and thresholds near it, with room. */
 function heights(picture, sight) {
-  let low = 0, high = picture.fires ? 1 : 0;
-  for (const limit of picture.thresholds) [low, high] = [Math.min(low, limit), Math.max(high, limit)];
+  let low = 0, high = Math.max(0, ...picture.thresholds);
   for (const panel of [picture.before, picture.after]) {
     const [first, end] = sight.span(panel);
     for (let at = first; at < end; at += 1) {
@@ -160,6 +160,7 @@ function heights(picture, sight) {
       high = Math.max(high, panel.charged[at], panel.after[at]);
     }
   }
+  for (const limit of picture.thresholds) if (low < limit / 2) low = Math.min(low, limit);
   const room = 0.08 * (high - low || 1);
   return [low - room, high + room];
 }
@@ -190,7 +191,7 @@ function drawPanel(svg, picture, name, sight, selected, title) {
     text("tick", [LEFT - 5, y(value) + 4], digits(value), { "text-anchor": "end" });
   }
   drawSteps(panel, sight, { x, height, foot, end, first, last: name === "after" }, line, text);
-  for (const limit of picture.thresholds) {
+  for (const limit of picture.thresholds.filter((each) => each > low)) {
     line("threshold", `M${LEFT} ${round(y(limit))}H${width - RIGHT}`);
   }
 
@@ -199,13 +200,14 @@ function drawPanel(svg, picture, name, sight, selected, title) {
   let before = first ? panel.after[first - 1] : panel.start;
   let potential = `M${LEFT} ${round(y(before))}`;
   const marked = end - first <= MARKED;
+  const size = round(Math.max(2.2, Math.min(4, (width - LEFT) / (end - first || 1) / 2.2)));
   for (let at = first; at < end; at += 1) {
     const here = round(x(sight.place(panel, at))), what = kind(panel, at);
     const top = round(y(panel.charged[at]));
     potential += `H${here}V${round(y(panel.after[at]))}`;
     charges[what] += `M${here} ${round(y(before))}V${top}`;
     const fresh = panel.spike[at] >= 0 && panel.recorded[at] < 0;
-    if (marked) marks[fresh ? "fresh" : what] += MARKS[what](here, top);
+    if (marked) marks[fresh ? "fresh" : what] += MARKS[what](here, top, size);
     if (panel.fired[at]) {
       marks[panel.fired[at] > 0 ? "fires" : "back"] +=
         MARKS[panel.fired[at] > 0 ? "fires" : "back"](here, TOP + 6);
@@ -224,9 +226,8 @@ function drawPanel(svg, picture, name, sight, selected, title) {
   text("label", [12, middle], picture.fires ? "potential (thresholds)" : "charge",
     { "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` });
   if (name === "after") {
-    const along = sight.axis === "order"
-      ? "arrivals, in their order (small numbers: steps)"
-      : "time (steps)";
+    const order = width < 420 ? "arrivals" : "arrivals, in their order";
+    const along = `${sight.axis === "order" ? order : "time"} (small numbers: steps)`;
     text("label", [(LEFT + width - RIGHT) / 2, height - 4], along, { "text-anchor": "middle" });
   }
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -337,10 +338,10 @@ class Page {
       if (value === "") return this.fillForm();
       this.ask("choose", { [name]: Number(value) });
     };
-    this.image = make("input", { type: "number", min: 0, step: 1, change: choose("image") });
+    this.image = make("input", { type: "number", min: 0, step: 1, "aria-label": "image", change: choose("image") });
     this.images = make("span", { class: "eventsnn-quiet" });
     this.layer = make("select", { change: choose("layer") });
-    this.neuron = make("input", { type: "number", min: 0, step: 1, change: choose("neuron") });
+    this.neuron = make("input", { type: "number", min: 0, step: 1, "aria-label": "neuron", change: choose("neuron") });
     this.where = make("span", { class: "eventsnn-quiet" });
     this.worst = make("select", { change: () => {
       const [layer, neuron] = this.worst.value.split(" ").map(Number);
@@ -417,7 +418,7 @@ class Page {
   legend() {
     const parts = MEANINGS.map(([mark, words]) => make("span", { class: "eventsnn-meaning" },
       make("svg:svg", { width: 14, height: 14, viewBox: "0 0 14 14", "aria-hidden": "true" },
-        make("svg:path", { class: `eventsnn-mark eventsnn-${mark}`, d: MARKS[mark](7, 7) })), words));
+        make("svg:path", { class: `eventsnn-mark eventsnn-${mark}`, d: MARKS[mark](7, 7, 4) })), words));
     return make("span", { class: "eventsnn-legend" }, ...parts);
   }
 
