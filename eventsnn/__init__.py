@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from eventsnn.network import presets as presets
     from eventsnn.network.convert import convert
     from eventsnn.network.network import Layer, Network, Projection
+    from eventsnn.notebook.live import LiveMicroscope, live
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
@@ -83,6 +84,7 @@ __all__ = [
     "Images",
     "InputError",
     "Layer",
+    "LiveMicroscope",
     "Move",
     "Network",
     "Node",
@@ -106,6 +108,7 @@ __all__ = [
     "diff",
     "diagnose",
     "fetch",
+    "live",
     "load",
     "load_events",
     "load_images",
@@ -127,6 +130,7 @@ _NAMES = {
         "exceptions": "InputError OptionError PotentialsTooLarge TooManyEvents",
         "network.convert": "convert",
         "network.network": "Layer Network Projection",
+        "notebook.live": "LiveMicroscope live",
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",

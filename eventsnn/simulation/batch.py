@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.arguments import checked, named_fields
+from eventsnn.simulation.prepared import Outcome
 from eventsnn.values import not_empty
 
 
@@ -90,13 +91,24 @@ class Batch:
             masks=np.zeros((count, neurons), bool) if neurons else None,
         )
 
-    def keep(self, i: int, digests: NDArray[Any] | None, order: NDArray[Any] | None) -> None:
-        """Keeps the digests of an image. i: its place. digests, order: uint64 [L, T], or None."""
-        for name, found in (("digests", digests), ("order_digests", order)):
-            if found is not None:
+    def keep(self, i: int, found: Outcome) -> None:
+        """Writes down what image i left, but `t_eq`. found: what it gave."""
+        for name in ("readout", "spikes", "operations", "ties", "stage_one"):
+            into = getattr(self, name)
+            if into is not None:
+                into[i] = getattr(found, name)
+        for name in ("digests", "order_digests"):
+            its = getattr(found, name)
+            if its is not None:
                 if getattr(self, name) is None:
                     setattr(self, name, np.zeros(self.spikes.shape, np.uint64))
-                getattr(self, name)[i] = found
+                getattr(self, name)[i] = its
+        if self.counts is not None:
+            self.counts[i] = np.where(found.mute, 0, found.s)
+        if self.potentials is not None:
+            self.potentials[i] = found.v
+        if self.masks is not None:
+            self.masks[i] = found.mute == 0
 
     @classmethod
     @checked

@@ -241,17 +241,7 @@ class Simulation(Prepared):
             batch.t_eq[i] = self.equilibrium(
                 found.spikes, found.operations, found.drive, pixels[i], found.under_way
             )
-            for name in ("readout", "spikes", "operations", "ties", "stage_one"):
-                into = getattr(batch, name)
-                if into is not None:
-                    into[i] = getattr(found, name)
-            batch.keep(i, found.digests, found.order_digests)
-            if batch.counts is not None:
-                batch.counts[i] = np.where(found.mute, 0, found.s)
-            if batch.potentials is not None:
-                batch.potentials[i] = found.v
-            if batch.masks is not None:
-                batch.masks[i] = found.mute == 0
+            batch.keep(i, found)
         return batch
 
     def stream(

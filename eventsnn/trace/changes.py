@@ -44,13 +44,10 @@ def spread(trace: Trace, new: NDArray[np.void]) -> list[dict[str, Any]]:
 
     trace: of the old run. new: structured [S], the spikes of the new run.
     """
-    rows = np.concatenate([_kinds(trace, trace.spikes), _kinds(trace, new)])
-    kinds, which = np.unique(rows, axis=0, return_inverse=True)
-    old_kinds, new_kinds = np.split(which.reshape(-1), [len(trace.spikes)])
-    before = np.bincount(old_kinds, minlength=len(kinds))
-    change = np.bincount(new_kinds, minlength=len(kinds)) - before
+    kinds, change = _changed(_kinds(trace, trace.spikes), _kinds(trace, new))
+    signed, steps = np.divmod(kinds, trace.simulation.steps)
     # a group is one neuron and sign, in all its steps
-    group = np.cumsum((np.diff(kinds[:, :2], axis=0, prepend=-2) != 0).any(axis=1)) - 1
+    group = np.cumsum(np.diff(signed, prepend=-1) != 0) - 1
     count = int(group.max(initial=-1)) + 1
     surplus = np.bincount(group, np.maximum(change, 0), count)
     missing = np.bincount(group, np.maximum(-change, 0), count)
@@ -59,11 +56,11 @@ def spread(trace: Trace, new: NDArray[np.void]) -> list[dict[str, Any]]:
     for sign, column in ((1, GAINED), (-1, LOST)):
         unit = np.repeat(np.arange(len(kinds)), np.maximum(sign * change, 0))
         moved = nth_of(group[unit]) < moves[group[unit]]
-        layer = trace.simulation.network.layer_of[kinds[unit, 0]]
-        step = kinds[unit, 2]
-        np.add.at(table, (layer[~moved], step[~moved], column), 1)
+        layer = trace.simulation.network.layer_of[signed[unit] // 2]
+        when = steps[unit]
+        np.add.at(table, (layer[~moved], when[~moved], column), 1)
         if column == LOST:
-            np.add.at(table, (layer[moved], step[moved], MOVED), 1)
+            np.add.at(table, (layer[moved], when[moved], MOVED), 1)
     found = []
     for layer, step in np.argwhere(table.any(axis=2)).tolist():
         gained, lost, moved = table[layer, step].tolist()
@@ -73,8 +70,22 @@ def spread(trace: Trace, new: NDArray[np.void]) -> list[dict[str, Any]]:
 
 
 def _kinds(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.int64]:
-    """Neuron (among all layers), sign and step of each spike, [S, 3]."""
-    return np.stack([numbers_of(trace, spikes), spikes["sign"], spikes["step"]], axis=1)
+    """Neuron (among all layers), sign and step of each spike, as one number; int64 [S]."""
+    steps = trace.simulation.steps
+    return (2 * numbers_of(trace, spikes) + (spikes["sign"] > 0)) * steps + spikes["step"]
+
+
+def _changed(
+    old: NDArray[np.int64], new: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(kinds, change): what is not there equally often, sorted, and how much more often it is new.
+
+    old, new: the kind of each spike.
+    """
+    kinds, change = np.unique(np.concatenate([old, new]), return_counts=True)
+    found, counts = np.unique(old, return_counts=True)
+    change[np.searchsorted(kinds, found)] -= 2 * counts
+    return kinds[change != 0], change[change != 0]
 
 
 def unheeded(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
@@ -87,11 +98,12 @@ def unheeded(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
     """
     notes = []
     place, tick = edited(trace, edits)
+    numbers = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
     for edit in edits:
         if not isinstance(edit, (Swap, Move)):
             continue
         wanted = [_wanted(trace, seq, place, tick) for seq in named(edit)]
-        came = [_delivered(trace, found, seq) for seq in named(edit)]
+        came = [_delivered(found, *numbers, seq) for seq in named(edit)]
         if None in wanted:
             continue
         if None in came:
@@ -117,10 +129,13 @@ def _wanted(
     return min(((int(tick[i]), int(place[i])) for i in rows), default=None)
 
 
-def _delivered(trace: Trace, found: Trace, seq: int) -> int | None:
-    """Where in another run's deliveries a spike of this trace comes first; None: nowhere."""
-    mine = numbers_of(trace, trace.spikes)
-    its = numbers_of(found, found.spikes)
+def _delivered(
+    found: Trace, mine: NDArray[np.int64], its: NDArray[np.int64], seq: int
+) -> int | None:
+    """Where in another run's deliveries a spike of a trace comes first; None: nowhere.
+
+    found: the other run. mine, its: int64 [S], the neurons of the spikes of the trace and of it.
+    """
     same = np.flatnonzero(its == mine[seq])
     nth = int((mine[:seq] == mine[seq]).sum())
     if nth >= len(same):

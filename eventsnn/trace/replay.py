@@ -13,25 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
-from eventsnn.exceptions import InputError, one_line
-from eventsnn.simulation.conditions import conditions
+from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.prepared import Sink
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import check_complete, is_clocked
 from eventsnn.trace.changes import first_difference, spread, unheeded
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap, edited, named, recorded_order
+from eventsnn.trace.replayed import Replayed
 from eventsnn.trace.trace import Recorder, Trace
 from eventsnn.values import shaped
 
@@ -41,6 +39,7 @@ __all__ = [
     "Drop",
     "Delay",
     "Replayed",
+    "Replays",
     "replay",
     "begin",
     "run_at",
@@ -51,106 +50,6 @@ __all__ = [
     "recorded_order",
     "spread",
 ]
-
-SHOWN = 8  # steps named in a line
-
-
-@dataclass
-class Replayed:
-    """A run again, edited.
-
-    trace: of the edited run. before: of the recorded one. run: the finished `EventRun` of the
-    edited run. edits: what was changed.
-
-    first: the first spikes (recorded, replayed), in the order of emission, that are not the same
-    (None where a run has none left); None if all are. spread: a dict for each layer and step in
-    which spikes differ: layer (name), step (from 1), gained, lost (counted in their own step) and
-    moved (fired in another step, counted in the old one). Spikes are the same if layer, neuron,
-    step, sign and member are; ticks may differ.
-
-    readouts: float64 [2, classes], before and after, in units of the ANN's output. notes: edits
-    that could not be carried out to the letter.
-    """
-
-    trace: Trace
-    before: Trace
-    run: EventRun
-    edits: tuple[Edit, ...]
-    first: tuple[np.void | None, np.void | None] | None
-    spread: list[dict[str, Any]]
-    readouts: NDArray[np.float64]
-    notes: list[str]
-
-    @property
-    def predictions(self) -> tuple[int, int]:
-        """The classes with the largest readout, before and after; of no use for a map."""
-        before, after = classes_of(self.readouts)
-        return int(before), int(after)
-
-    def __str__(self) -> str:
-        edits = ", ".join(map(str, self.edits)) or "nothing"
-        lines = [f"Image {self.trace.number}, edited: {edits}.", *self.notes]
-        if self.first is None:
-            lines.append("Every spike is the same.")
-        elif not self.spread:
-            lines.append("The same spikes, in another order.")
-        else:
-            recorded, replayed = map(self._spike, self.first)
-            lines.append(f"First differing spike: {replayed} instead of {recorded}.")
-        for layer in dict.fromkeys(row["layer"] for row in self.spread):
-            lines.append(self._layer(layer))
-        return "\n".join([*lines, self._outcome()])
-
-    def _spike(self, spike: np.void | None) -> str:
-        """A spike in words."""
-        if spike is None:
-            return "none"
-        layer = one_line(self.trace.names[spike["layer"]])
-        return f"{layer} {spike['neuron']} firing {spike['sign']:+d} in step {spike['step'] + 1}"
-
-    def _layer(self, name: str) -> str:
-        """What changed in a layer, in words."""
-        rows = [row for row in self.spread if row["layer"] == name]
-        steps = ", ".join(str(row["step"]) for row in rows[:SHOWN])
-        if len(rows) > SHOWN:
-            steps += ", …"
-        plural = "s" if len(rows) > 1 else ""
-        return f"  {one_line(name)}: {_counts(rows)}, in step{plural} {steps}"
-
-    def _outcome(self) -> str:
-        """What changed in the readout, in words."""
-        change = np.diff(self.readouts, axis=0)[0]
-        at = int(np.abs(change).argmax())
-        of_map = is_map(self.trace.simulation.network.graph)
-        readout = "unchanged"
-        if change.any():
-            what = "neuron" if of_map else "class"
-            readout = f"changes most at {what} {at}, by {change[at]:+.4g}"
-        if of_map:
-            return f"Readout: {readout}."
-        before, after = self.predictions
-        prediction = f"changes from {before} to {after}"
-        if before == after:
-            prediction = f"stays {before}"
-        return f"Readout: {readout}; the prediction {prediction}."
-
-    def __repr__(self) -> str:
-        counts = _counts(self.spread, "spikes ")
-        return f"<Replayed image {self.trace.number}, {len(self.edits)} edits: {counts}>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        from eventsnn.views.tables import html_page
-
-        decided = str(conditions(self.trace.simulation))
-        return f"<pre>{escape(str(self))}</pre>" + html_page(decided, self.spread)
-
-
-def _counts(rows: Sequence[dict[str, Any]], unit: str = "") -> str:
-    """The spikes that rows of `Replayed.spread` have together, in words."""
-    gained, lost, moved = (sum(row[name] for row in rows) for name in ("gained", "lost", "moved"))
-    return f"{gained} {unit}gained, {lost} lost, {moved} moved"
 
 
 @checked
@@ -168,27 +67,48 @@ def replay(
     Raises InputError where the simulation or the image is not the trace's, and for an edit that
     cannot be.
     """
-    check_complete(trace)
-    _check_same(simulation, trace, pixels)
-    simulation = trace.simulation
-    edits = tuple(edits)
-    run, found = _play_again(trace)
-    if not _same(found, trace):
-        expected = "a trace that this simulation reproduces"
-        raise InputError("trace", expected, "another", "give the settings that made it")
-    before = _readout(simulation, run)
-    if edits:
-        run, found = _play_again(trace, edits)
-    return Replayed(
-        found,
-        trace,
-        run,
-        edits,
-        first_difference(trace.spikes, found.spikes),
-        spread(trace, found.spikes),
-        simulation.output(np.stack([before, _readout(simulation, run)]), simulation.steps),
-        unheeded(trace, found, edits),
-    )
+    return Replays(simulation, trace, pixels).replay(edits)
+
+
+class Replays:
+    """Replays of one recorded image, one after the other: what they share is worked out once.
+
+    simulation, trace, pixels, and what is raised: as in the function `replay`. run: the finished
+    `EventRun` that gave the recorded run again.
+    """
+
+    @checked
+    def __init__(
+        self, simulation: Simulation, trace: Trace, pixels: NDArray[Any] | None = None
+    ) -> None:
+        check_complete(trace)
+        _check_same(simulation, trace, pixels)
+        self.trace = trace
+        self.run, found = _play_again(trace)
+        if not _same(found, trace):
+            expected = "a trace that this simulation reproduces"
+            raise InputError("trace", expected, "another", "give the settings that made it")
+
+    @checked
+    def replay(self, edits: Iterable[Edit] = ()) -> Replayed:
+        """As the function `replay`. edits, and what is raised: as there."""
+        trace, simulation = self.trace, self.trace.simulation
+        edits = tuple(edits)
+        run, found = _play_again(trace, edits) if edits else (self.run, trace)
+        readouts = np.stack([_readout(simulation, self.run), _readout(simulation, run)])
+        return Replayed(
+            found,
+            trace,
+            run,
+            edits,
+            first_difference(trace.spikes, found.spikes),
+            spread(trace, found.spikes),
+            simulation.output(readouts, simulation.steps),
+            unheeded(trace, found, edits),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Replays of image {self.trace.number}, {len(self.trace.spikes):,} spikes>"
 
 
 def _same(one: Trace, other: Trace) -> bool:

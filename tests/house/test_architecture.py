@@ -17,7 +17,7 @@ FLOORS = (
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),
-    ("result", "export"),
+    ("result", "export", "notebook"),
     ("plugins",),
     ("settings",),
     ("inputs",),
@@ -201,7 +201,7 @@ def test_circles_are_found():
 
 
 @pytest.mark.parametrize(
-    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "argcomplete"]
+    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "anywidget", "argcomplete"]
 )
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""

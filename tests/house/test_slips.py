@@ -665,6 +665,16 @@ SLIPS = {
         (lambda: edits.recorded_order(simulation()), "trace: expected a Trace"),
         (lambda: edits.recorded_order(recorded(), [eventsnn.Drop(-1)]), "spikes by their seq"),
     ],
+    "live": [
+        (lambda: eventsnn.live(), "argument recorded, found none"),
+        (lambda: eventsnn.live("run"), "recorded: expected .*found 'run'"),
+        (lambda: eventsnn.live(network()), "recorded: expected .*found a Network"),
+        (lambda: eventsnn.live(result(), pixel=1), "options among"),
+        (
+            lambda: eventsnn.live(recorded(), image=0),
+            "image: expected none beside a trace, found 0",
+        ),
+    ],
     "open_results": [
         (lambda: open_results(), "argument folder"),
         (lambda: open_results(3), "folder: expected"),

@@ -21,6 +21,7 @@ from eventsnn.trace.replay import (
     Delay,
     Drop,
     Move,
+    Replays,
     Swap,
     begin,
     branch,
@@ -626,3 +627,20 @@ def test_too_many_events_are_an_input_error():
     run.simulation.time = Time(max_events=5).resolved()
     with pytest.raises(InputError, match="max_events: expected a queue that empties"):
         play(run.simulation, run.trace.drive)
+
+
+def test_replays_of_one_trace_are_those_that_replay_gives_one_by_one():
+    run = traced(611, "jitter", "snm")
+    replays = Replays(run.simulation, run.trace, run.pixels)
+    rng = np.random.default_rng(2)
+    for edits in ((), *((edit,) for edit in some_edits(run, rng, 6)), some_edits(run, rng, 3)):
+        mine, alone = (
+            replays.replay(edits),
+            replay(run.simulation, run.trace, run.pixels, edits),
+        )
+        assert str(mine) == str(alone) and same_run(mine.run, alone.run)
+        assert mine.spread == alone.spread and mine.edits == alone.edits
+        assert np.array_equal(mine.readouts, alone.readouts)
+        for name in ("spikes", "deliveries"):
+            assert np.array_equal(getattr(mine.trace, name), getattr(alone.trace, name))
+    assert repr(replays).startswith(f"<Replays of image {IMAGE}, ")

@@ -1,0 +1,1 @@
+"""For notebooks: the live microscope."""
