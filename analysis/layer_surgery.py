@@ -121,7 +121,7 @@ def study(args: argparse.Namespace) -> None:
         interval = f"({score['low']:.1%} to {score['high']:.1%})"
         square = f"square {score['square']:.2e}"
         print(f"{name}: accuracy {score['accuracy']:.1%} {interval}, {square}")
-    print(f"{repr(found)[1:-1]}\nno paper has this study")
+    print(f"{repr(found)[1:-1]}\nstudy of eventsnn's own")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from eventsnn.views.tables import report_steps, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
 TITLE = (
-    "Accuracy (%) of the spiking networks after T steps [95 % interval], and of their ANNs; spikes: "
-    "of an image, after the last step; hours: of the processor, in training"
+    "Accuracy (%) of the spiking networks after T steps [95 % interval], and of their ANNs; "
+    "spikes: of an image, after the last step; hours: of the processor, in training"
 )
 FORMATS = {"ANN": ("ANN", ".1%"), "spikes": ("spikes", ",.0f"), "hours": ("hours", ".3f")}
 

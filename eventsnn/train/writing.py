@@ -101,8 +101,8 @@ def _draw(
     accuracies.set_ylabel("accuracy (%)")
     for factors in others:
         for place, name in enumerate(names):
-            colour = colormaps["viridis"](0.9 * place / max(1, len(names) - 1))
-            factors.plot(epochs, [found[name] for found in norms], color=colour, lw=1.2)
+            shade = colormaps["viridis"](0.9 * place / max(1, len(names) - 1))
+            factors.plot(epochs, [found[name] for found in norms], color=shade, lw=1.2)
         factors.set_ylabel("threshold (ANN's activation)")
         factors.set_title("layers: first dark, last light", fontsize=9)
     for axes in figure.axes:

@@ -64,7 +64,7 @@ class Table(list[dict[str, Any]]):
         return "\n".join([*textwrap.wrap(what, LINE), *more, rows])
 
     def _repr_html_(self) -> str:
-        return html_table(self, self.columns) if self else f"<p>{html.escape(str(self))}</p>"
+        return _html(self, self.columns, self.title) if self else html_page(str(self), [])
 
 
 @checked
@@ -109,13 +109,18 @@ def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> 
 
 @checked
 def html_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
-    """Rows as an HTML table, for notebooks; numbers stand on the right, a `Table`'s title above.
+    """Rows as an HTML table, for notebooks; numbers stand on the right.
 
     rows, columns: as in `text_table`.
     """
     check_rows(rows)
-    title = rows.title if isinstance(rows, Table) else ""
-    above = f'<caption style="{CAPTION}">{_html_lines(title)}</caption>' if title else ""
+    return _html(rows, columns, "")
+
+
+def _html(rows: Sequence[Row], columns: Headings, title: str) -> str:
+    """Rows as an HTML table with lines of a title above."""
+    lines = "<br>".join(map(html.escape, title.split("\n")))
+    above = f'<caption style="{CAPTION}">{lines}</caption>' if title else ""
     sides = ["left" if isinstance(value, str) else "right" for value in rows[0].values()]
     head = _html_line("th", _headings(rows[0], columns), sides)
     body = "".join(_html_line("td", _cells(row, columns), sides) for row in rows)
@@ -130,14 +135,10 @@ def html_page(words: object, rows: Sequence[Row], columns: Headings = COLUMNS) -
     is shown, as the words say what decided the rows.
     """
     text = words if isinstance(words, str) else repr(words)[1:-1]
+    title = ""
     if isinstance(rows, Table):
-        rows, columns = Table(rows, rows.title.partition("\n")[0]), rows.columns
-    return f"<p>{html.escape(text)}</p>" + (html_table(rows, columns) if rows else "")
-
-
-def _html_lines(text: str) -> str:
-    """Lines of text as HTML."""
-    return "<br>".join(map(html.escape, text.split("\n")))
+        title, columns = rows.title.partition("\n")[0], rows.columns
+    return f"<p>{html.escape(text)}</p>" + (_html(rows, columns, title) if rows else "")
 
 
 def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
