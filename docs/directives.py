@@ -132,7 +132,7 @@ def parser_of(path):
 
 def section(title, words, parser, python, without=()):
     """A section of a command: words, and a definition for each option. python: name -> words."""
-    rows = nodes.definition_list()
+    rows = nodes.definition_list(classes=["options"])
     for action in parser._actions:
         hidden = action.help == argparse.SUPPRESS or action.dest == "help"
         if not hidden and not set(action.option_strings) & set(without):
@@ -151,14 +151,18 @@ def definition(parser, action, python):
     told = parser._get_formatter()._expand_help(action) if action.help else ""
     if action.default not in (None, False, argparse.SUPPRESS, "") and "(default" not in told:
         told += f" (default: {action.default})"
-    lines = [paragraph(line) for line in told.split("\n") if line]
+    lines = [
+        paragraph(re.sub("^(e.g.) (.*)", r"\1 `\2`", line)) for line in told.split("\n") if line
+    ]
     if python:
         lines.append(paragraph(f"in Python: {python}"))
     return nodes.definition_list_item("", term, nodes.definition("", *lines))
 
 
 def paragraph(text):
-    """A line of words as a paragraph; what stands in backquotes is code."""
+    """A line of words as a paragraph; options, and what stands in backquotes, are code."""
+    if "`" not in text:
+        text = re.sub(r"--[a-z][-a-z]*", r"`\g<0>`", text)
     parts = re.split(r"`([^`]*)`", text)
     found = [
         nodes.literal(text=part) if k % 2 else nodes.Text(part) for k, part in enumerate(parts)

@@ -14,12 +14,9 @@ from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file
 from eventsnn.readers import load, save
 from eventsnn.readers.torch.module import load_torch
+from eventsnn.train.files import CURVES, NORMS
 from eventsnn.train.recipe import Recipe
 from eventsnn.train.sets import Sets
-
-NETWORK = "network.h5"
-CURVES = "curves.csv"
-NORMS = "norm_factors.csv"
 
 
 def graph_of(
