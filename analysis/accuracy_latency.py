@@ -32,14 +32,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn import Graph, Images
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
 from eventsnn.studies import scripts, seeds
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
 # (model, T) -> hits, bool [N], or [seeds, N]
@@ -52,6 +51,10 @@ WORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "zero": ({}, {"initial": 0.0}),
     "rate": ({}, {"encoding": "rate"}),
 }
+TITLE = (
+    "Accuracy (%) after T steps [95 % interval]; best: of all steps, first at best T; spikes "
+    "and synaptic operations: of an image, after the last step"
+)
 FORMATS = {
     "best": ("best", ".1%"),
     "T_eq": ("T_eq", ".1f"),
@@ -94,9 +97,8 @@ def measure(
     steps = args.steps
     chosen, settings = options(name, steps)
     network = scripts.network_of(args, graph, images, **chosen)
-    progress = sys.stderr.isatty()
     runs = [
-        simulate(network, images, batch=4, seed=seed, progress=progress, **settings)
+        simulate(network, images, batch=4, seed=seed, progress=True, **settings)
         for seed in seeds.seeds_of(args, settings)
     ]
     last, rests = settings["steps"], settings.get("encoding") == "even"
@@ -126,13 +128,12 @@ def draw(lines: Mapping[str, list[scripts.Row]], ann_accuracy: float, title: str
 
     lines: model -> rows. ann_accuracy: the ANN's. title: of the picture.
     """
-    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+    figure = scripts.sheet(2, 4.1)
     left, right = figure.subplots(1, 2)
     scripts.draw_accuracy(left, lines, ann_accuracy)
     left.set_title(title, fontsize=10, parse_math=False)
     scripts.draw_errors(right, lines)
-    labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
+    scripts.legend_below(figure, left)
     return figure
 
 
@@ -154,7 +155,7 @@ def study(args: argparse.Namespace) -> None:
     models = args.models.split(",")
     ways = [options(name, args.steps)[1] for name in models]
     seeds.check_ways(args, ways, "for example --models if,if+rate")
-    for name in tqdm(models, unit="model", disable=None, delay=2):
+    for name in scripts.each(models, "model"):
         found, its = measure(args, graph, images, logits, name)
         rows += found
         right |= its
@@ -176,7 +177,7 @@ def study(args: argparse.Namespace) -> None:
         for key in ("seeds", "best", "best T", "T_eq", "spikes", "operations"):
             row[key] = last[row["model"]][key]
         row["gained : lost"] = scripts.discordant(last[row["model"]])
-    print(f"{text_table(shown, FORMATS)}\n{decided}")
+    scripts.show(TITLE, shown, decided, FORMATS)
     print(f"\n{scripts.footnote(models[0], args.seed, args.seeds)}")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 

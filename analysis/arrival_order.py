@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn import Images, Network, statistics
 from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
@@ -42,7 +41,8 @@ from eventsnn.studies import errors, scripts, seeds
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.views.plots import BLUE, CASES, ORANGE
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.progress import following
+from eventsnn.views.tables import write_csv
 
 ORDERS: dict[str, dict[str, Any]] = {
     "clocked": {"order": "clocked"},
@@ -64,6 +64,19 @@ COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
 JITTER = {"order": "jitter", "jitter": "uniform:1"}
 LAYER_MEANS = ("rate clocked", "rate fifo", "fired more than worth")
 
+BY_ORDER = (
+    "Accuracy with its 95 % interval, low to high, after T steps by order of arrival; spikes "
+    "and synaptic operations: of an image; inf: firing explodes, and there is no accuracy"
+)
+BY_WINDOW = "The same by integration window (steps), spikes delayed by up to a step (jitter)"
+BY_LAYER = (
+    "How fifo parts from clocked time; rate: spikes per neuron and step; the share of neurons "
+    "that fired more than their charge is worth; correlation of their spike counts"
+)
+BY_CASE = (
+    "Neurons (%) with unevenness error I by order, all layers; case 1, 2: too many spikes "
+    "(ANN at 0, between), 3, 4: too few (between, at the threshold)"
+)
 FORMATS = {key: (key, ".1%") for key in ("accuracy", "low", "high", "fired more than worth")}
 FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
 FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
@@ -201,7 +214,7 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
     rows: of `measure`. title: of the picture.
     """
     labels, neurons = scripts.distinct(rows, "order"), scripts.distinct(rows, "neuron")
-    figure = Figure(figsize=(6.4, 0.9 + 0.42 * len(labels)), layout="constrained")
+    figure = scripts.sheet(1, 0.9 + 0.42 * len(labels), 2.2)
     axes = figure.subplots()
     height = 0.8 / len(neurons)
     for k, neuron in enumerate(neurons):
@@ -221,10 +234,8 @@ def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("accuracy (%)")
     axes.set_title(title, fontsize=10, parse_math=False)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    columns = len(neurons)
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    scripts.plain(axes, "x")
+    scripts.legend_below(figure)
     return figure
 
 
@@ -239,8 +250,7 @@ def draw_cases(means: list[scripts.Row], title: str) -> Figure:
     An order under which firing explodes has none. means: rows of `in_all`. title: of the picture.
     """
     labels, neurons = list(ORDERS), scripts.distinct(means, "neuron")
-    size = (3.0 + 2.6 * len(neurons), 1.4 + 0.3 * len(labels))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = scripts.sheet(0, 1.4 + 0.3 * len(labels), 2.4 + 2.4 * len(neurons))
     panels = figure.subplots(1, len(neurons), sharex=True, sharey=True, squeeze=False)[0]
     for axes, neuron in zip(panels, neurons):
         mine = scripts.only(means, neuron=neuron)
@@ -255,11 +265,8 @@ def draw_cases(means: list[scripts.Row], title: str) -> Figure:
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.set_title(neuron.upper(), fontsize=10)
         axes.set_xlabel("neurons with error I (%)")
-        axes.grid(axis="x", alpha=0.3)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        scripts.plain(axes, "x")
+    scripts.legend_below(figure, figure.axes[0])
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
@@ -269,7 +276,7 @@ def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: s
 
     rows: of `measure`, with the window. clocked: model -> accuracy. title: of the picture.
     """
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    figure = scripts.sheet(1, 3.7, 1.9)
     axes = figure.subplots()
     for k, (neuron, mine) in enumerate(scripts.grouped(rows, "neuron").items()):
         x, colour = scripts.column(mine, "window"), _colour(neuron, k)
@@ -281,8 +288,8 @@ def draw_windows(rows: list[scripts.Row], clocked: Mapping[str, float], title: s
     words = "integration window (steps); spikes are delayed by up to 1 step"
     axes.set(xlabel=words, ylabel="accuracy (%)")
     axes.set_title(title, fontsize=10, parse_math=False)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    scripts.plain(axes)
+    scripts.legend_below(figure)
     return figure
 
 
@@ -314,7 +321,7 @@ def study(args: argparse.Namespace) -> None:
     seed = args.seed
     found: list[scripts.Row] = []
     total = len(neurons) * (2 * len(ORDERS) + len(windows))
-    with tqdm(total=total, unit="run", disable=None, delay=2) as bar:
+    with following(total, "run", True) as bar:
         for neuron in neurons:
             for label, time in ORDERS.items():
                 drawn = seeds.seeds_of(args, {"neuron": neuron, **time})
@@ -364,11 +371,12 @@ def study(args: argparse.Namespace) -> None:
     scripts.save(draw_windows(curve, clocked, some), out, "window", scripts.words(curve))
     scripts.save(draw_cases(means, those), out, "cases", scripts.words(means))
     footnote = scripts.footnote("clocked time", seed, args.seeds)
-    for table in (rows, curve):
-        shown = text_table(scripts.compact(table), FORMATS)
-        print(f"{shown}\n{scripts.words(table)}\n{footnote}\n")
-    for table in (layers, means):
-        print(f"{text_table(scripts.bare(table), FORMATS)}\n{scripts.words(table)}\n")
+    for heading, table in ((BY_ORDER, rows), (BY_WINDOW, curve)):
+        scripts.show(heading, scripts.compact(table), scripts.words(table), FORMATS)
+        print(f"{footnote}\n")
+    for heading, table in ((BY_LAYER, layers), (BY_CASE, means)):
+        scripts.show(heading, scripts.bare(table), scripts.words(table), FORMATS)
+        print()
 
 
 def _first(images: Images, count: int) -> Images:

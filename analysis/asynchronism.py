@@ -49,7 +49,7 @@ from eventsnn.studies.sampled import with_intervals
 from eventsnn.trace.microscope import DRIVE, ITSELF, Observation, observe
 from eventsnn.trace.trace import record
 from eventsnn.views.plots import BLUE, ORANGE, shown
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import write_csv
 
 GREEN = "#009E73"
 PREDICTORS = {
@@ -68,7 +68,7 @@ def draw(found: Asynchronism, names: Sequence[str], title: str) -> Figure:
 
     found: what was measured. names: of the layers to draw. title: of the picture.
     """
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    figure = scripts.sheet(2, 5.6)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.05))
     shares = [found.neurons[name].inverted_in_run for name in names]
     far = max(np.nanmax(np.abs(share - 0.5), initial=0.05) for share in shares)
@@ -142,7 +142,7 @@ def draw_mapping(results: Mapping[str, Asynchronism], name: str, title: str) -> 
 
     results: title of a panel -> what was measured. name: of the layer. title: of the picture.
     """
-    figure = Figure(figsize=(7.8, 3.4), layout="constrained")
+    figure = scripts.sheet(2, 3.4)
     for axes, (label, found) in zip(figure.subplots(1, len(results), sharey=True), results.items()):
         rows, x = mapping(found, name), np.linspace(-1, found.simulation.steps, 1801)
         charge, fired, ideal = (scripts.column(rows, key) for key in ("charge", "fired", "ideal"))
@@ -163,8 +163,7 @@ def draw_mapping(results: Mapping[str, Asynchronism], name: str, title: str) -> 
         axes.spines[["top", "right"]].set_visible(False)
     words = f"spikes of {shown(name)} (thresholds)"
     figure.axes[0].set_ylabel(words, fontsize=9, parse_math=False)
-    labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    scripts.legend_below(figure, figure.axes[0])
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
@@ -203,7 +202,7 @@ def draw_neuron(seen: Observation, title: str) -> Figure:
         "as it came: IF": (IF, rows),
         "as it came: SNM": (SNM, rows),
     }
-    figure = Figure(figsize=(8.2, 3.2), layout="constrained")
+    figure = scripts.sheet(2, 3.3)
     for axes, (label, (model, arrivals)) in zip(figure.subplots(1, 3, sharey=True), panels.items()):
         heights, spikes = answers(model(one), seen.layer, start, arrivals["charge"].tolist())
         axes.plot(heights / one, color=BLUE, lw=0.8, label="potential, charged")
@@ -215,8 +214,7 @@ def draw_neuron(seen: Observation, title: str) -> Figure:
         axes.set_xlabel("arrivals (grey: steps)", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("potential (thresholds), spikes", fontsize=9)
-    labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    scripts.legend_below(figure, figure.axes[0])
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
@@ -253,7 +251,7 @@ def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    options = {"steps": args.steps, "neuron": args.neuron, "progress": sys.stderr.isatty()}
+    options = {"steps": args.steps, "neuron": args.neuron, "progress": True}
     options["seed"] = args.seed
     found = asynchronism.measure(network, images, order=args.order, **options)
     decided = conditions(found.simulation)
@@ -265,7 +263,7 @@ def study(args: argparse.Namespace) -> None:
     chosen = _chosen(args.layers, scripts.column(found.layers, "layer"))
     title = scripts.title(graph, f"{len(images)} images")
     scripts.save(draw(found, chosen, title), out, "asynchronism", str(decided))
-    print(f"{text_table(found.table())}\n{decided}")
+    print(found.table())
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
     layer = max(found.layers, key=lambda row: row["fired more"])["layer"]
     results = {}

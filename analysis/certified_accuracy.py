@@ -39,7 +39,7 @@ from eventsnn.studies import scripts
 from eventsnn.studies.certified import certify
 from eventsnn.studies.intervals import LIMIT
 from eventsnn.studies.setting import pick
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 SHARES = (
@@ -51,6 +51,12 @@ SHARES = (
     "alone",
     "up to",
     "exact",
+)
+BY_STEP = "Images (%) after T steps whose class no order of arrival can change, beside the accuracy"
+BY_LAYER = (
+    "Intervals of spike counts over all orders, T = {}: mean width and the widest (spikes), "
+    "neurons with width 0 (exact, %); images certified where order is free in this layer "
+    "alone, and in all up to it (%)"
 )
 FORMATS = {key: (key, ".1%") for key in SHARES}
 FORMATS |= {"neurons": ("neurons", ","), "widest": ("widest", ",")}
@@ -69,7 +75,7 @@ def measure(
         "neuron": neuron,
         "encoding": encoding,
         "seed": seed,
-        "progress": sys.stderr.isatty(),
+        "progress": True,
     }
     found = certify(network, images, steps=steps, one_by_one=not whole, **options)
     depth = []
@@ -97,7 +103,7 @@ def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) ->
     neurons = scripts.distinct(by_step, "neuron")
     layers = scripts.distinct(by_layer, "layer")
     alone, last = "alone" in by_layer[0], f"T = {by_layer[0]['T']}"
-    figure = Figure(figsize=(9.6 + 0.1 * len(layers) if alone else 7.4, 4.0), layout="constrained")
+    figure = scripts.sheet(3 if alone else 2, 4.0, 0.1 * len(layers) - 1.6 if alone else 0)
     first, widths, *others = figure.subplots(1, 3 if alone else 2)
     for k, (neuron, (colour, marker)) in enumerate(zip(neurons, LOOKS * len(neurons))):
         thick = 1.3 + 1.1 * (len(neurons) - 1 - k)  # so that lines can be seen behind others
@@ -136,7 +142,7 @@ def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) ->
         scripts.layer_axis(axes, layers)
     scripts.plain(first, "y")
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(loc="outside lower center", ncols=8, frameon=False, fontsize=8)
+    scripts.legend_below(figure)
     return figure
 
 
@@ -185,9 +191,10 @@ def study(args: argparse.Namespace) -> None:
     figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
     decided = scripts.words(by_step)
     scripts.save(figure, args.out, "certified_accuracy", decided)
-    print(f"{text_table(scripts.compact(_shown(by_step, 'images')), FORMATS)}")
-    print(f"{decided}\ngained : lost are certified images, {statistics.footnote(neurons[0])}\n")
-    print(f"{text_table(_shown(by_layer, 'images', 'T', 'free'), FORMATS)}\n{decided}\n")
+    scripts.show(BY_STEP, scripts.compact(_shown(by_step, "images")), decided, FORMATS)
+    print(f"gained : lost are certified images, {statistics.footnote(neurons[0])}\n")
+    heading = BY_LAYER.format(by_layer[0]["T"])
+    scripts.show(heading, _shown(by_layer, "images", "T", "free"), decided, FORMATS)
 
 
 def _shown(rows: list[scripts.Row], *dropped: str) -> list[scripts.Row]:

@@ -39,13 +39,17 @@ from eventsnn.readers import load
 from eventsnn.result import simulate
 from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import scripts
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
 TEST_SEED = 2  # of the scenes that training tests on
 RESAMPLES = 1000
 SHOWN = 0.3  # score of boxes in the picture
 WITHIN = 1e-3  # pixels that corners may differ by for rounding, of the ANN's 32 bits
+TITLE = (
+    "Mean average precision of the boxes (mAP, 0 to 1) after T steps, at an overlap of 0.5 "
+    "and over 0.5 to 0.95; spikes: of a scene"
+)
 FORMATS = {
     "T": ("T", ""),
     "mAP 0.5": ("mAP 0.5", ".3f"),
@@ -125,7 +129,7 @@ def study(args: argparse.Namespace) -> None:
     network = converted(graph, scenes.pixels[:8], args.settings)
     result = simulate(
         network, scenes.pixels, steps=REST, neuron="st-bif", encoding="even",
-        progress=sys.stderr.isatty(),
+        progress=True,
     )  # fmt: skip
     expected = head.boxes(predict(graph, scenes.pixels))
     its = grades_of(expected, scenes.truth, head.classes)
@@ -147,7 +151,7 @@ def study(args: argparse.Namespace) -> None:
     same = same_boxes(boxes["rest"], expected, WITHIN)
     decided = scripts.words(rows)
     scripts.save(draw(rows, ann, scenes, boxes), args.out, "detection", decided)
-    print(f"{text_table(scripts.bare([*rows]), FORMATS)}\n{decided}")
+    scripts.show(TITLE, scripts.bare([*rows]), decided, FORMATS)
     words = "the same boxes as" if same else "NOT the same boxes as"
     print(f"\nANN: mAP {ann['mAP 0.5']:.3f} at 0.5, {ann['mAP']:.3f} over 0.5 to 0.95")
     print(f"at rest the SNN gives {words} the quantised ANN, on {len(scenes)} scenes")
@@ -169,7 +173,7 @@ def draw(
 
     rows: of the table. ann: the ANN's. boxes: T -> those of each scene.
     """
-    figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+    figure = scripts.sheet(2, 4.6)
     above, below = figure.subfigures(2, 1)
     axes = above.subplots()
     timed = [row for row in rows if row["T"] != "rest"]

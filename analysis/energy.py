@@ -30,7 +30,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn import Images, Network
 from eventsnn.ann import forward as ann
@@ -39,13 +38,18 @@ from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import cost, scripts
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
-from eventsnn.views.tables import in_unit, report_steps, text_table, write_csv
+from eventsnn.views.tables import in_unit, report_steps, write_csv
 
 ENERGIES = {
     "counted": ("counted, 0.9 / 4.6 pJ", "-"),
     "dnisnm": ("DNISNM eq. 26", ":"),
     "spikezip": ("SpikeZIP, 77 fJ / 12.5 pJ", "--"),
 }
+TITLE = (
+    "Cost of an image after T steps; drop: of the ANN's accuracy; rate: spikes per neuron and "
+    "step; counted: synaptic operations; eq. 25: DNISNM's estimate of them; / ANN: energy, of "
+    "the ANN's"
+)
 # columns of the printed table -> (heading, format)
 COLUMNS = {
     "neuron": ("neuron", ""),
@@ -76,7 +80,7 @@ def measure(
     """
     encoding = "even" if neuron == "st-bif" else "constant"
     options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
-    options["progress"] = sys.stderr.isatty()
+    options["progress"] = True
     result = simulate(network, images, steps=steps, **options)
     decided = conditions(result.simulation)
     ann_right = np.asarray(ann.classes_of(logits) == images.labels, np.float64)
@@ -126,7 +130,7 @@ def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) ->
     """
     neurons = scripts.distinct(by_step, "neuron")
     layers = scripts.distinct(by_layer, "layer")
-    figure = Figure(figsize=(max(10.5, 8.2 + 0.16 * len(layers)), 3.9), layout="constrained")
+    figure = scripts.sheet(3, 3.9, max(-1.5, 0.16 * len(layers) - 3))
     bars, counts, energy = figure.subplots(1, 3, width_ratios=[max(1.0, len(layers) / 14), 1, 1])
     unit, factor = in_unit(scripts.column(by_step, "ann_macs"))
     for k, (neuron, (colour, marker)) in enumerate(zip(neurons, scripts.LOOKS * len(neurons))):
@@ -194,7 +198,7 @@ def study(args: argparse.Namespace) -> None:
     neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []
     by_layer: list[scripts.Row] = []
-    for neuron in tqdm(neurons, unit="model", disable=None, delay=2):
+    for neuron in scripts.each(neurons, "model"):
         steps, layers, its = measure(network, images, logits, neuron, args.steps, args.seed)
         right |= its
         by_step += steps
@@ -208,7 +212,7 @@ def study(args: argparse.Namespace) -> None:
     decided = scripts.words(by_step)
     scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
-    print(f"{text_table(scripts.compact(shown), COLUMNS)}\n{decided}")
+    scripts.show(TITLE, scripts.compact(shown), decided, COLUMNS)
     print(f"\n{scripts.footnote(neurons[0], args.seed)}")
     print(f"\nANN: {by_step[0]['ann_macs']:,} MACs")
 

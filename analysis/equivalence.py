@@ -45,7 +45,8 @@ from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import neuron_layers
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.progress import following
+from eventsnn.views.tables import write_csv
 
 ORDERS: dict[str, dict[str, Any]] = {
     "clocked engine": {},
@@ -61,6 +62,10 @@ SHOWN = 1, 2, 3, 4, 6, 8, 12, 16, 24, 32  # T at which layers are compared
 MAPS = 1, 2, 4, 8, 16, 32  # T of the small pictures
 BATCH = 10
 MEANS = ("mean squared distance to the float ANN", "mean T_eq", "spikes", "operations")
+TITLE = (
+    "The spiking network at rest beside the quantised ANN, neuron by neuron; T_eq: steps "
+    "until nothing moves; spikes and synaptic operations: of an image"
+)
 FORMATS = {
     "mean squared distance to the float ANN": ("MSE to float ANN", ".2e"),
     "spikes": ("spikes", ",.0f"),
@@ -191,7 +196,7 @@ def draw(
     maps, rows: of `compare`. grid: (C, H, W) of the layer of maps. rests: order -> T_eq of each
     image. title: of the picture.
     """
-    figure = Figure(figsize=(9.6, 6.6), layout="constrained")
+    figure = scripts.sheet(2, 6.0, 0.6)
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1])
     _draw_maps(above, maps, grid)
     left, right = below.subplots(1, 2)
@@ -274,7 +279,7 @@ def study(args: argparse.Namespace) -> None:
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
     rows, rests = [], {}
-    with tqdm(total=len(ORDERS) * len(images), unit="image", disable=None, delay=2) as bar:
+    with following(len(ORDERS) * len(images), "image", True) as bar:
         for label, time in ORDERS.items():
             row, rests[label] = measure(
                 network, images, args.steps, outputs, label, bar, seed=args.seed, **time
@@ -296,8 +301,13 @@ def study(args: argparse.Namespace) -> None:
     figure = draw(maps, layers[layer].grid, distances, rests, title)
     scripts.save(figure, out, "equivalence", scripts.words([*rows, *distances]))
     shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
-    print(f"{text_table(scripts.bare(rows), FORMATS)}\n{decided}\n")
-    print(f"L1 distance to the quantised ANN\n\n{text_table(shown)}\n{compared}\n")
+    scripts.show(TITLE, scripts.bare(rows), decided, FORMATS)
+    heading = (
+        "L1 distance of a layer's output from the quantised ANN's, % of its norm, after T steps"
+    )
+    print()
+    scripts.show(heading, shown, compared)
+    print()
     print(f"in the CSV files: {bootstrap_words(seed=args.seed)}")
 
 

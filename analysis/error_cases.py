@@ -31,10 +31,7 @@ from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.views.plots import CASES
-from eventsnn.views.tables import text_table, write_csv
-
-FORMATS = {f"{e} case {k}": (f"{e}.{k}", ".3f") for e in ("I", "II") for k in errors.CASES}
-FORMATS |= {"I": ("I", ".2f"), "II": ("II", ".2f"), "neurons": ("neurons", ",")}
+from eventsnn.views.tables import write_csv
 
 
 def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
@@ -44,7 +41,7 @@ def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     """
     layers = scripts.column(next(iter(results.values())), "layer")
     width = max(3.4, 1.2 + 0.16 * len(layers))
-    figure = Figure(figsize=(width * len(results), 5.2), layout="constrained")
+    figure = scripts.sheet(0, 5.2, width * len(results))
     grid = figure.subplots(2, len(results), sharex=True, sharey="row", squeeze=False)
     x = np.arange(len(layers))
     for column, (name, found) in enumerate(results.items()):
@@ -62,7 +59,7 @@ def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     for axes in grid.flat:
         scripts.layer_axis(axes, layers)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    scripts.legend_below(figure)
     return figure
 
 
@@ -81,8 +78,8 @@ def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
     graph, images, _ = scripts.given(args)
     network, out = scripts.network_of(args, graph, images), args.out
-    results, progress = {}, sys.stderr.isatty()
-    options = {"steps": args.steps, "levels": args.levels, "progress": progress, "seed": args.seed}
+    results = {}
+    options = {"steps": args.steps, "levels": args.levels, "progress": True, "seed": args.seed}
     drawn: dict[str, list[scripts.Row]] = {}
     rows: list[scripts.Row] = []
     theorem: list[scripts.Row] = []
@@ -99,9 +96,8 @@ def study(args: argparse.Namespace) -> None:
     title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
     scripts.save(draw(drawn, title), out, "error_cases", scripts.words(rows))
     for name, found in results.items():
-        print(f"{name}: percent of neurons and images\n{conditions(found.simulation)}")
-        print(text_table(found.layers, FORMATS))
-        print("Theorem 1, all layers:")
+        print(f"{name}\n{found.table()}")
+        print("Theorem 1 of SRP, all layers: neurons by residual potential v and case")
         for key in found.theorem[0]:
             if key != "layer":
                 print(f"  {key}: {sum(scripts.column(found.theorem, key)):,}")

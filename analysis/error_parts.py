@@ -25,14 +25,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from eventsnn.exceptions import one_line
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.sampled import with_intervals
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import write_csv
 
 COLOURS = {
     "clipping": "#CC79A7",
@@ -50,7 +49,7 @@ def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     """
     layers = scripts.column(next(iter(results.values())), "layer")
     width, columns = max(3.4, 1.2 + 0.16 * len(layers)), len(results)
-    figure = Figure(figsize=(width * columns, 5.2), layout="constrained")
+    figure = scripts.sheet(0, 5.2, width * columns)
     heights = [2, 3]
     grid = figure.subplots(
         2, columns, sharex=True, sharey="row", squeeze=False, height_ratios=heights
@@ -75,8 +74,7 @@ def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
     grid[0, 0].set_ylabel("error (% of the\nactivations' square)")
     grid[1, 0].set_ylabel("share of the error (%)")
     figure.suptitle(title, fontsize=10, parse_math=False)
-    labels = grid[1, 0].get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    scripts.legend_below(figure, grid[1, 0])
     return figure
 
 
@@ -94,18 +92,17 @@ def study(args: argparse.Namespace) -> None:
     graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
     results, all_rows = {}, []
-    models = dict.fromkeys(args.neurons.split(","))
-    for neuron in tqdm(models, unit="model", disable=None, delay=2):
+    models = list(dict.fromkeys(args.neurons.split(",")))
+    for neuron in scripts.each(models, "model"):
         time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
-        shown = {"progress": sys.stderr.isatty(), "seed": args.seed}
+        shown = {"progress": True, "seed": args.seed}
         found = errors.decompose(network, images, neuron=neuron, **shown, **time)
         results[neuron] = with_intervals(found.layers, [found.samples], args.seed)
         under = {"conditions": conditions(found.simulation)}
         all_rows += [{"neuron": neuron, **row, **under} for row in results[neuron]]
         write_csv(args.out / "error_parts.csv", all_rows)
         print(f"{neuron.upper()}: the error grows most at {one_line(found.jump)}")
-        print(under["conditions"])
-        print(f"{text_table(found.table())}\n")
+        print(f"{found.table()}\n")
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
     scripts.save(draw(results, title), args.out, "error_parts", scripts.words(all_rows))
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")

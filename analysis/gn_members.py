@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn import Images, Network, statistics
 from eventsnn.ann import forward as ann
@@ -33,7 +32,7 @@ from eventsnn.neurons import GN
 from eventsnn.result import Result, simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 CURVE_STEPS = 4  # GN Fig. 2
 INPUTS = np.arange(-0.1, 1.25, 1 / 512) + 1 / 1024  # between the stairs' edges, never on them
@@ -77,7 +76,7 @@ def measure(
     seed: of everything random.
     """
     options: dict[str, Any] = {"neuron": "gn", "tau": tau, "batch": 4, "seed": seed}
-    result = simulate(network, images, steps=steps, progress=sys.stderr.isatty(), **options)
+    result = simulate(network, images, steps=steps, progress=True, **options)
     rows = scripts.by_step(result, report_steps(steps), seed)
     squares = scripts.squared_errors(result, report_steps(steps), logits, seed)
     for row in rows:
@@ -98,7 +97,7 @@ def draw(
     curve: rows of `curves`, drawn for the smallest and the middle tau. rows: of `measure`.
     ann_accuracy: the ANN's. title: of the picture.
     """
-    figure = Figure(figsize=(12.4, 3.9), layout="constrained")
+    figure = scripts.sheet(3, 3.9, -1.2)
     stairs, middle, right = figure.subplots(1, 3)
     groups = scripts.grouped(rows, "tau")
     lines = {f"τ = {tau}" + " (IF)" * (tau == 1): mine for tau, mine in groups.items()}
@@ -113,8 +112,7 @@ def draw(
     scripts.draw_accuracy(middle, lines, ann_accuracy)
     middle.set_title(title, fontsize=10, parse_math=False)
     scripts.draw_errors(right, lines)
-    labels = middle.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
+    scripts.legend_below(figure, middle)
     return figure
 
 
@@ -134,7 +132,7 @@ def study(args: argparse.Namespace) -> None:
     network = scripts.network_of(args, graph, images)
     rows: list[scripts.Row] = []
     right, squares = {}, {}
-    for tau in tqdm(members, unit="tau", disable=None, delay=2):
+    for tau in scripts.each(members, "tau"):
         found, result = measure(network, images, logits, tau, args.steps, args.seed)
         times = scripts.column(found, "T")
         right |= {(tau, t): scripts.hits(result, t) for t in times}
@@ -155,16 +153,18 @@ def study(args: argparse.Namespace) -> None:
     figure = draw(curve, rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
     decided = scripts.words(rows)
     scripts.save(figure, args.out, "gn_members", decided)
-    table = text_table(scripts.side_by_side(rows, "tau", scripts.interval))
-    print(f"accuracy (%)\n{decided}\n{table}\n")
+    accuracies = scripts.side_by_side(rows, "tau", scripts.interval)
+    scripts.show("Accuracy (%) after T steps [95 % interval], by members tau", accuracies, decided)
+    print()
     several = [row for row in rows if row["p"] is not None]
     if several:
-        print("images right with tau and wrong with IF : the other way round, p\n")
-        print(f"{text_table(scripts.side_by_side(several, 'tau', scripts.discordant))}")
+        heading = "Images right with tau members and wrong with IF : the other way round, p"
+        scripts.show(heading, scripts.side_by_side(several, "tau", scripts.discordant), decided)
         print(f"{scripts.footnote('IF', args.seed)}\n")
     errors = scripts.side_by_side(rows, "tau", _of_plain)
-    heading = f"mean squared error of the readout, % of IF's\n{decided}"
-    print(f"{heading}\n{text_table(errors)}\n")
+    heading = "Mean squared error of the readout, % of IF's [95 % interval], by members tau"
+    scripts.show(heading, errors, decided)
+    print()
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
 

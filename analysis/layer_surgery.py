@@ -31,7 +31,7 @@ from eventsnn import statistics
 from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import scripts, surgery
 from eventsnn.views.plots import BLUE, ORANGE
-from eventsnn.views.tables import text_table, write_csv
+from eventsnn.views.tables import write_csv
 
 COLOURS = {"counts": ORANGE, "timing": BLUE}
 MEANINGS = {"counts": "wrong counts", "timing": "wrong timing"}
@@ -41,14 +41,6 @@ STAGES: dict[str, tuple[dict[str, Any], str]] = {
     "counts": ({"color": ORANGE, "marker": "o", "ms": 7, "mfc": "none"}, "with right counts"),
     "times": ({"color": BLUE, "marker": "s", "ms": 3.5}, "with right counts and timing"),
 }
-FORMATS = {
-    "accuracy": ("accuracy", ".1%"),
-    "alone accuracy": ("alone accuracy", ".1%"),
-    "neurons": ("neurons", ","),
-}
-SHARES = [f"{way}{key}" for way in WAYS for key in ("wrong", "counts", "timing")]
-FORMATS |= {name: (name, ".2f") for name in SHARES}
-FORMATS |= {f"{way}square": (f"{way}square", ".2e") for way in WAYS}
 
 
 def draw(found: surgery.Costs, title: str) -> Figure:
@@ -58,7 +50,7 @@ def draw(found: surgery.Costs, title: str) -> Figure:
     of the picture.
     """
     width = max(3.6, 1.4 + 0.17 * len(found.layers))
-    figure = Figure(figsize=(2 * width, 5.6), layout="constrained")
+    figure = scripts.sheet(0, 5.6, 2 * width)
     grid = figure.subplots(2, 2, sharex=True)
     for (way, words), (left, right) in zip(WAYS.items(), grid):
         _draw_costs(left, found, way)
@@ -67,7 +59,7 @@ def draw(found: surgery.Costs, title: str) -> Figure:
             axes.set_title(f"replaced {words}", fontsize=10)
             scripts.layer_axis(axes, scripts.column(found.layers, "layer"))
     figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    scripts.legend_below(figure)
     return figure
 
 
@@ -92,7 +84,8 @@ def _draw_distances(axes: Axes, found: surgery.Costs, way: str) -> None:
         share = [square / whole for square in squares]
         axes.plot(np.arange(len(share)), share, ls="", label=None if way else meaning, **look)
     axes.axhline(100, color="0.3", lw=0.8, ls="--", label=None if way else "as it runs")
-    axes.set_ylim(-0.04 * axes.get_ylim()[1], None)
+    top = axes.get_ylim()[1]
+    axes.set_ylim(-0.06 * top, 1.06 * top)
     axes.set_ylabel("squared distance\nfrom the ANN's output (%)")
 
 
@@ -112,7 +105,7 @@ def study(args: argparse.Namespace) -> None:
     network, out = scripts.network_of(args, graph, images), args.out
     options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
     options["seed"] = args.seed
-    found = surgery.costs(network, images, progress=sys.stderr.isatty(), **options)
+    found = surgery.costs(network, images, progress=True, **options)
     decided = conditions(found.simulation)
     under = {"conditions": decided}
     write_csv(out / "layer_surgery.csv", [{**row, **under} for row in found.layers])
@@ -122,7 +115,7 @@ def study(args: argparse.Namespace) -> None:
     write_csv(out / "whole.csv", whole)
     how = (args.neuron, f"T = {args.steps}", f"{args.counts} counts", f"{len(images)} images")
     scripts.save(draw(found, scripts.title(graph, *how)), out, "layer_surgery", str(decided))
-    print(f"{text_table(found.table(), FORMATS)}\n{decided}")
+    print(found.table())
     print(statistics.footnote("the network as it runs"))
     for name, score in (("as it runs", found.snn), ("ANN", found.ann)):
         interval = f"({score['low']:.1%} to {score['high']:.1%})"

@@ -39,7 +39,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from eventsnn import Graph, Images, Layer, Network
 from eventsnn.ann import forward as ann
@@ -50,7 +49,7 @@ from eventsnn.result import simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
 from eventsnn.views import plots
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 CHUNK = 16  # images whose activations are held at a time
 
@@ -148,7 +147,7 @@ def draw_distributions(
     names: of the layers. thetas: by rule and layer. train, test: activations on training and on
     test images. title: of the picture.
     """
-    figure = Figure(figsize=(11.6, 2.9 * len(names)), layout="constrained")
+    figure = scripts.sheet(3, 2.7 * len(names), -1.0)
     for (left, *others), name in zip(figure.subplots(len(names), 3, squeeze=False), names):
         (most, y), (other, _) = train[name], test[name]
         _draw_thresholds(left, y, {rule: by_layer[name] for rule, by_layer in thetas.items()})
@@ -163,15 +162,11 @@ def draw_distributions(
             image = place.imshow(picture, aspect="auto", interpolation="nearest", **look)
             place.set_title(f"largest on {word}", fontsize=9)
             for axis in (place.xaxis, place.yaxis):
-                axis.set_major_locator(MaxNLocator(integer=True) if maps else NullLocator())
+                axis.set_major_locator(MaxNLocator(5, integer=True) if maps else NullLocator())
             place.set(xlabel="site" if maps else "neurons, in rows", ylabel="channel" * maps)
         figure.colorbar(image, ax=others[-1], label="activation")
-    handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        handles |= {label: line for line, label in zip(*axes.get_legend_handles_labels())}
     figure.suptitle(title, fontsize=10, parse_math=False)
-    labels, count = (handles.values(), handles.keys()), len(handles)
-    figure.legend(*labels, loc="outside lower center", ncols=count, frameon=False, fontsize=8)
+    scripts.legend_below(figure)
     return figure
 
 
@@ -204,7 +199,7 @@ def draw_latency(
 
     rows: of accuracies. norms: of `describe`. ann_accuracy: the ANN's. title: of the picture.
     """
-    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+    figure = scripts.sheet(2, 3.9)
     left, right = figure.subplots(1, 2)
     groups = scripts.grouped(norms, "rule")
     for (colour, marker), (rule, mine) in zip(scripts.LOOKS * len(rows), groups.items()):
@@ -216,8 +211,7 @@ def draw_latency(
     left.set_ylabel("threshold (dni: mean and range)")
     scripts.draw_accuracy(right, scripts.grouped(rows, "rule"), ann_accuracy)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    labels = right.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
+    scripts.legend_below(figure, right)
     return figure
 
 
@@ -246,7 +240,7 @@ def study(args: argparse.Namespace) -> None:
     right: dict[tuple[Any, int], NDArray[np.bool_]] = {}
     thetas: Thetas = {}
     network = None
-    for rule in tqdm(rules, unit="rule", disable=None, delay=2):
+    for rule in scripts.each(rules, "rule"):
         if (found := converted(args, graph, images, rule)) is None:
             continue
         network = found
@@ -284,7 +278,12 @@ def study(args: argparse.Namespace) -> None:
         row[loss] = mine[-1]["loss"]
         row["within a point from T"] = mine[-1]["within a point from T"]
         row["gained : lost"] = scripts.discordant(mine[-1])
-    print(f"{text_table(table, {loss: (loss, '.1%')})}\n{decided}")
+    heading = (
+        "Accuracy (%) of IF neurons after T steps [95 % interval], by rule of thresholds; "
+        f"loss: the ANN's accuracy less the SNN's at T = {args.steps}; the first T "
+        "within a point of the ANN"
+    )
+    scripts.show(heading, table, decided, {loss: (loss, ".1%")})
     print(f"\n{scripts.footnote(next(iter(thetas)), args.seed)}")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 
@@ -297,7 +296,7 @@ def measure(
     network: with the rule's thresholds. images: with labels. rule: its name. steps: the largest T.
     ann_accuracy: the ANN's. seed: of everything random.
     """
-    result = simulate(network, images, steps=steps, seed=seed, progress=sys.stderr.isatty())
+    result = simulate(network, images, steps=steps, seed=seed, progress=True)
     near = [t for t in range(1, steps + 1) if result.accuracy(t) >= ann_accuracy - 0.01]
     rows = []
     for row in scripts.by_step(result, report_steps(steps), seed):

@@ -20,14 +20,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
+TITLE = (
+    "Accuracy with its 95 % interval, low to high, after tau steps of SRP's first stage and T "
+    "more; spikes and synaptic operations: of an image, those of the first stage among them"
+)
 FORMATS = {
     "accuracy": ("accuracy", ".1%"),
     "low": ("low", ".1%"),
@@ -42,7 +45,7 @@ def draw(rows: list[scripts.Row], ann_accuracy: float, title: str) -> Figure:
 
     rows: of all taus. ann_accuracy: the ANN's. title: of the picture.
     """
-    figure = Figure(figsize=(9.2, 3.9), layout="constrained")
+    figure = scripts.sheet(2, 3.9)
     left, right = figure.subplots(1, 2, sharey=True)
     lines, in_all = {}, {}
     for tau, mine in scripts.grouped(rows, "tau").items():
@@ -53,8 +56,7 @@ def draw(rows: list[scripts.Row], ann_accuracy: float, title: str) -> Figure:
     scripts.draw_accuracy(right, in_all, ann_accuracy)
     right.set(xlabel="time steps τ + T", ylabel=None)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
+    scripts.legend_below(figure, left)
     return figure
 
 
@@ -80,11 +82,8 @@ def study(args: argparse.Namespace) -> None:
     taus = [int(word) for word in args.taus.split(",")]
     rows: list[scripts.Row] = []
     right = {}
-    for tau in tqdm(taus, unit="tau", disable=None, delay=2):
-        shown = sys.stderr.isatty()
-        result = simulate(
-            network, images, steps=args.steps, srp=tau, seed=args.seed, progress=shown
-        )
+    for tau in scripts.each(taus, "tau"):
+        result = simulate(network, images, steps=args.steps, srp=tau, seed=args.seed, progress=True)
         times = report_steps(args.steps)
         rows += [{"tau": tau, **row} for row in scripts.by_step(result, times, args.seed)]
         right |= {(tau, t): scripts.hits(result, t) for t in times}
@@ -94,7 +93,7 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "srp_tau.csv", rows)
     figure = draw(rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
     scripts.save(figure, out, "srp_tau", scripts.words(rows))
-    print(f"{text_table(scripts.compact(rows), FORMATS)}\n{scripts.words(rows)}")
+    scripts.show(TITLE, scripts.compact(rows), scripts.words(rows), FORMATS)
     print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
     print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
 

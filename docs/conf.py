@@ -7,6 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import directives  # noqa: E402
+
 from eventsnn.version import VERSION  # noqa: E402
 
 project = "eventsnn"
@@ -87,3 +91,6 @@ def as_code(found):
 def setup(app):
     """What Sphinx calls."""
     app.connect("autodoc-process-docstring", as_plain_text)
+    app.add_directive("notebook", directives.Notebook)
+    app.add_directive("commands", directives.Commands)
+    app.add_directive("scripts", directives.Scripts)

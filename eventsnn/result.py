@@ -35,8 +35,8 @@ from eventsnn.statistics import wilson
 from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
 from eventsnn.views.named import Named
-from eventsnn.views.progress import bar as progress_bar
-from eventsnn.views.tables import dataset, html_page, optional, report_steps
+from eventsnn.views.progress import following
+from eventsnn.views.tables import Table, dataset, html_page, optional, report_steps
 
 if TYPE_CHECKING:  # what draws is imported where it is used
     from matplotlib.figure import Figure
@@ -288,8 +288,10 @@ class Result:
         return self.simulation.stages > 1
 
     @checked
-    def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    def table(self, steps: Sequence[int] | None = None) -> Table:
         """One row for each of `steps` (None: 1, 2, 4, … and T, after those that do not count).
+
+        Printed, it has a title.
 
         A row has T, accuracy (with labels; of more than ten classes top5_accuracy, too), and spikes
         and synaptic operations an image up to T.
@@ -306,7 +308,8 @@ class Result:
             row["spikes"] = float(self.spikes[:, :, :t].sum() / len(self))
             row["operations"] = float(self.operations[:, :, :t].sum() / len(self))
             rows.append(row)
-        return rows
+        title = f"After T steps, {len(self):,} images; spikes and synaptic operations: of an image"
+        return Table(rows, f"{title}, up to T\n{conditions(self.simulation)}")
 
     def to_pandas(self) -> Any:
         """`table` as a DataFrame, one row for each of the report steps; needs pandas."""
@@ -526,7 +529,7 @@ def simulate(
     size = max(1, min(batch, len(pixels) // (workers or cores())))  # no thread without images
     parts = []
     began = clock.perf_counter()
-    with progress_bar(len(pixels), "image", progress) as bar:
+    with following(len(pixels), "image", progress) as bar:
         for _, part in simulation.stream(
             pixels, numbers=given.numbers, workers=workers, batch=size, neurons=neurons
         ):

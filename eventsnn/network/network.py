@@ -20,6 +20,7 @@ from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network import linear
+from eventsnn.views.tables import Table, html_page
 
 INPUT = -1
 Threshold = float | NDArray[np.float64]
@@ -187,7 +188,7 @@ class Network:
             f"projections; thresholds {self.thresholds}{self.graph.assumed}>"
         )
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """One row a layer: name, operator, shape, neurons, theta, and its sources."""
         names = {INPUT: "input", **{i: layer.name for i, layer in enumerate(self.layers)}}
         rows: list[dict[str, Any]] = []
@@ -201,11 +202,10 @@ class Network:
                 sources=" + ".join(names[p.source] for p in self.into(i)),
             )
             rows.append(row)
-        return rows
+        title = "Layers; shape: channels x height x width; threshold: of the ANN's activation"
+        return Table(rows, f"{title}\nthresholds {self.thresholds}")
 
     def _repr_html_(self) -> str:
-        from eventsnn.views.tables import html_page
-
         return html_page(self, self.table())
 
 

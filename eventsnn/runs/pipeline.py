@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numba.core.event
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,6 +42,7 @@ from eventsnn.simulation.rounding import rounding_doubt
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Recorder
 from eventsnn.version import VERSION
+from eventsnn.views.progress import Compiling
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -222,56 +222,24 @@ def simulate(
         return
     traced = settings.trace == "spikes"
     given: Any = images.events if isinstance(images, EventImages) else images.pixels
-    with Compiling(say) as compiling, say.bar(len(images), "SNN") as bar:
+    with Compiling(say) as compiling:
         # load what was compiled before, or compile: the seconds below are the simulation's own
         simulation.warm_up(given[0], Recorder() if traced else None)
-        bar.update(len(images) - len(missing))
-        for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
-            first = int(stretch[0])
-            before = time.perf_counter() - compiling.seconds
-            sinks = trace_files(simulation, images, folder, settings, stretch) if traced else None
-            for start, batch in simulation.stream(
-                given[first : first + len(stretch)],
-                numbers=images.indices[stretch],
-                workers=settings.workers,
-                batch=settings.batch,
-                sinks=sinks,
-            ):
-                now = time.perf_counter() - compiling.seconds
-                folder.add(first + start, batch, now - before)
-                before = now
-                bar.update(len(batch.readout))
-
-
-class Compiling(numba.core.event.Listener):
-    """Inside `with`, says so when numba compiles, and adds up the `seconds` it takes.
-
-    say: where words go.
-    """
-
-    def __init__(self, say: Say) -> None:
-        self.say = say
-        self.seconds = 0.0
-        self.depth = 0
-        self.began = 0.0
-
-    def __enter__(self) -> Compiling:
-        numba.core.event.register("numba:compile", self)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        numba.core.event.unregister("numba:compile", self)
-
-    def on_start(self, event: object) -> None:
-        """Numba begins to compile; event: not used."""
-        if not self.depth:
-            self.began = time.perf_counter()
-            if not self.seconds:
-                self.say("compiling: once for this version, it takes some seconds")
-        self.depth += 1
-
-    def on_end(self, event: object) -> None:
-        """Numba has compiled; event: not used."""
-        self.depth -= 1
-        if not self.depth:
-            self.seconds += time.perf_counter() - self.began
+        with say.bar(len(images), "SNN", len(images) - len(missing)) as bar:
+            for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
+                first = int(stretch[0])
+                before = time.perf_counter() - compiling.seconds
+                sinks = None
+                if traced:
+                    sinks = trace_files(simulation, images, folder, settings, stretch)
+                for start, batch in simulation.stream(
+                    given[first : first + len(stretch)],
+                    numbers=images.indices[stretch],
+                    workers=settings.workers,
+                    batch=settings.batch,
+                    sinks=sinks,
+                ):
+                    now = time.perf_counter() - compiling.seconds
+                    folder.add(first + start, batch, now - before)
+                    before = now
+                    bar.update(len(batch.readout))

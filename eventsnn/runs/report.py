@@ -23,9 +23,11 @@ from eventsnn.statistics import Paired, compare, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
 from eventsnn.views import tables
+from eventsnn.views.short_names import spelt_out
 from eventsnn.views.tables import report_steps
 
 OPERATIONS = "synaptic_operations_per_image"
+WHERE = "what each number is: docs/guide/numbers.md"
 TOPS = ("top5_accuracy",)  # columns that there are with labels of many classes
 # columns that there are where the network was made from a changed ANN
 CHANGED = ("agreement_with_changed_ann", "readout_mse_changed_ann")
@@ -310,8 +312,8 @@ def print_tables(
     }
     labelled = summary["ann_accuracy"] is not None
     say(
-        "\nLayers, means per image (rate: spikes per neuron and step; operations: synaptic, of the "
-        f"spikes that arrive)\n{summary['conditions']}"
+        "\nLayers, means per image (threshold: of the ANN's activation; rate: spikes per neuron\n"
+        f"and step; operations: synaptic, of the spikes that arrive)\n{summary['conditions']}"
     )
     say(tables.text_table(_shown_layers(layers, factor), columns))
     interval = ""
@@ -354,6 +356,9 @@ def print_tables(
             ends += f"changed ANN {summary['changed_ann_accuracy']:.2%}; "
     ties = f"{summary['ties_per_image']:,.1f} exact ties an image"
     say(f"\n{ends}{ties}\n{_speed(summary, summary['running']['workers'])}")
+    names = ["ANN SNN T", "p =" if labelled else "", summary["conditions"]]
+    names += dict.fromkeys(str(row["activation"]) for row in layers)
+    say(f"\n{spelt_out(' '.join(names), WHERE)}")
 
 
 def _shown_layers(layers: Sequence[Row], factor: float) -> list[Row]:

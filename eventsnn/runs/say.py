@@ -32,12 +32,13 @@ class Say:
             # nobody reads on, as in `… | head`; the results folder is still wanted
             self.stream = None
 
-    def bar(self, total: int, label: str) -> tqdm:
-        """A progress bar, shown after two seconds and on a terminal only.
+    def bar(self, total: int, label: str, there: int = 0) -> tqdm:
+        """A progress bar, shown after two seconds; where there is no terminal, how long it takes.
 
-        total: how many images there are. label: what happens to them.
+        total: how many images there are. label: what happens to them. there: how many of them are
+        done already.
         """
-        return bar(total, "image", self.bars, desc=label, leave=False)
+        return bar(total, "image", self.bars, desc=label, leave=False, initial=there)
 
 
 def put(text: str, stream: TextIO) -> bool:

@@ -36,9 +36,16 @@ from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
 from eventsnn.trace.trace import Trace, record
-from eventsnn.views.progress import bar
-from eventsnn.views.tables import ByLayer
+from eventsnn.views.progress import following
+from eventsnn.views.tables import ByLayer, Table
 
+TITLE = (
+    "Order of arrival, means over neurons; late: inhibition after the last excitatory "
+    "arrival, in thresholds; fired more: share that fired more than its charge is worth; "
+    "error: spikes beyond that; width: most less fewest spikes over all orders; decided: "
+    "share of width 0; place: between fewest (0) and most (1); inverted: share of pairs, "
+    "excitatory before inhibitory; rho: Spearman's correlation with the error"
+)
 PREDICTORS = {
     "inversions": "inverted",
     "weighted": "weighted",
@@ -189,10 +196,11 @@ class Asynchronism(ByLayer):
     neurons: dict[str, Neurons]
     samples: Samples = field(default_factory=dict)
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """Rows to print: late inhibition, error, place in the interval, Spearman's correlations."""
         keys = (*SHOWN, *(f"{name} rho" for name in PREDICTORS))
-        return [pick(row, keys) for row in self.layers]
+        rows = [pick(row, keys) for row in self.layers]
+        return Table(rows, f"{TITLE}\n{conditions(self.simulation)}")
 
     def __repr__(self) -> str:
         shares = [row["fired more"] for row in self.layers]
@@ -223,7 +231,7 @@ def measure(
     settings = {"engine": "event", **settings}
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     found = []
-    with bar(len(pixels), "image", progress) as shown:
+    with following(len(pixels), "image", progress) as shown:
         for image, number in zip(pixels, numbers):
             found.append(of_trace(record(simulation, image, int(number))[1]))
             shown.update()

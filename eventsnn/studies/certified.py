@@ -24,9 +24,14 @@ from eventsnn.statistics import share
 from eventsnn.studies import intervals
 from eventsnn.studies.intervals import Images, Spikes
 from eventsnn.studies.setting import check_names, exact, neuron_layers
-from eventsnn.views.progress import bar as progress_bar
-from eventsnn.views.tables import ByLayer, dataset, report_steps
+from eventsnn.views.progress import following
+from eventsnn.views.tables import COLUMNS, ByLayer, Table, dataset, report_steps
 
+TITLE = "Images (%) after T steps whose class no order of arrival can change, with 95 % intervals"
+SHARES = ("accuracy", "certified", "certified and correct", "same as run", "given up")
+FORMATS = COLUMNS | {
+    f"{name}{end}": (f"{name}{end}", ".1%") for name in SHARES for end in ("", " low", " high")
+}
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
 MAX_DENSE = 2**25  # weights to the readout, as one matrix
 
@@ -70,7 +75,7 @@ class Certificate(ByLayer):
         """The name of the first layer whose counts depend on the order; None where none does."""
         return next((row["layer"] for row in self.layers if row["widest"]), None)
 
-    def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    def table(self, steps: Sequence[int] | None = None) -> Table:
         """One row for each of `steps` (None: 1, 2, 4, … and T): shares of all images.
 
         A row has T, `accuracy` of the run (with labels) and `certified`, each with its 95 %
@@ -90,7 +95,8 @@ class Certificate(ByLayer):
             row["same as run"] = float(np.mean(found == ran))
             row["given up"] = float(self.given_up[:, t - 1].mean())
             rows.append(row)
-        return rows
+        title = f"{TITLE}, {len(self.classes):,} images"
+        return Table(rows, f"{title}\n{conditions(self.simulation)}", FORMATS)
 
     def neurons_to_xarray(self, layer: str) -> Any:
         """The intervals of a layer that was kept, as a Dataset [image, step, neuron].
@@ -180,7 +186,7 @@ def certify(
     weights, readout = intervals.weights_of(simulation), _Readout(simulation)
     size = max(1, CHUNK // (steps * len(simulation.resting)))
     predicted, parts = [], []
-    with progress_bar(len(pixels), "image", progress) as bar:
+    with following(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size):
             some = slice(start, start + size)
             these = Images(simulation, pixels[some], numbers[some], weights)

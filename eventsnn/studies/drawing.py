@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from eventsnn.views import plots
+from eventsnn.views.figures import PANEL
+from eventsnn.views.figures import legend_below as legend_below
 from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # colour and marker of each line
 LOOKS = (
@@ -31,6 +33,14 @@ APART = 0.045  # of a doubling of T, between the bars of neighbouring lines
 MOST_NAMES = 40  # with more layers not all are named
 
 Row = dict[str, Any]
+
+
+def sheet(panels: int, height: float, more: float = 0) -> Figure:
+    """An empty figure for panels side by side.
+
+    height, more: in inches; what stands beside the panels takes `more`.
+    """
+    return Figure(figsize=(PANEL * panels + more, height), layout="constrained")
 
 
 def column(rows: Iterable[Row], key: str, factor: float = 1) -> list[Any]:
@@ -115,7 +125,7 @@ def layer_axis(axes: Axes, names: Sequence[str]) -> None:
     shown = range(0, len(names), (len(names) - 1) // MOST_NAMES + 1)
     labels = [plots.shown(names[i]) for i in shown]
     axes.set_xticks(shown, labels, rotation=90, fontsize=7, parse_math=False)
-    axes.margins(x=0.01)
+    axes.margins(x=0.03)
     plain(axes, "y")
 
 

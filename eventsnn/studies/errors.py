@@ -51,10 +51,18 @@ from eventsnn.studies.unevenness import TOLERANCE as TOLERANCE
 from eventsnn.studies.unevenness import classify as classify
 from eventsnn.studies.unevenness import contradicts as contradicts
 from eventsnn.values import shaped
-from eventsnn.views.progress import bar as progress_bar
-from eventsnn.views.tables import ByLayer, dataset
+from eventsnn.views.progress import following
+from eventsnn.views.tables import COLUMNS, ByLayer, Table, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
+TITLE = (
+    "Each layer's error, mean square of SNN less ANN over that of the ANN (%), and its parts' "
+    "shares; dead: neurons that never fire, or are 0 in the ANN; saturated: at the threshold "
+    "(% of neurons)"
+)
+SHARES = COLUMNS | {
+    name: (name, ".1%") for name in ("error", *PARTS, "dead", "ann dead", "saturated")
+}
 
 
 @dataclass(repr=False)
@@ -90,12 +98,13 @@ class Errors(ByLayer):
         errors = [0.0, *(row["error"] for row in self.layers)]
         return self.layers[int(np.nanargmax(np.diff(errors)))]["layer"]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """Rows to print: relative error, shares of the parts, dead and saturated neurons."""
         shares = [f"{part} share" for part in PARTS]
         keys = ("layer", "neurons", "error", *shares, "dead", "ann dead", "saturated")
         headings = [key.removesuffix(" share") for key in keys]
-        return [dict(zip(headings, pick(row, keys).values())) for row in self.layers]
+        rows = [dict(zip(headings, pick(row, keys).values())) for row in self.layers]
+        return Table(rows, f"{TITLE}\n{conditions(self.simulation)}", SHARES)
 
     def neurons_to_xarray(self, layer: str) -> Any:
         """The arrays of a layer that was kept, as a Dataset [image, neuron]; needs xarray.
@@ -343,7 +352,7 @@ def _chunks(
 ) -> Iterator[tuple[NDArray[Any], Batch, NDArray[np.int64]]]:
     """Yield (pixels, their `Batch`, v(0) and all drive, int64 [n, neurons]) of some images each."""
     size = max(1, min(16, CHUNK // len(simulation.resting)))
-    with progress_bar(len(pixels), "image", progress) as bar:
+    with following(len(pixels), "image", progress) as bar:
         for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
             some = slice(start, start + size)
             part = pixels[some]

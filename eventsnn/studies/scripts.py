@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn import statistics
 from eventsnn.ann import forward as ann
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.exceptions import InputError, in_flags
@@ -37,7 +36,7 @@ from eventsnn.settings import (
     layout,
     option_in,
 )
-from eventsnn.simulation.conditions import conditions, together
+from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
 from eventsnn.studies import seeds
 from eventsnn.studies.drawing import LOOKS as LOOKS
@@ -47,10 +46,26 @@ from eventsnn.studies.drawing import draw_errors as draw_errors
 from eventsnn.studies.drawing import draw_intervals as draw_intervals
 from eventsnn.studies.drawing import error_axis as error_axis
 from eventsnn.studies.drawing import layer_axis as layer_axis
+from eventsnn.studies.drawing import legend_below as legend_below
 from eventsnn.studies.drawing import plain as plain
 from eventsnn.studies.drawing import save as save
+from eventsnn.studies.drawing import sheet as sheet
 from eventsnn.studies.drawing import step_axis as step_axis
 from eventsnn.studies.folder import StudyFolder
+from eventsnn.studies.printing import PAIRED as PAIRED
+from eventsnn.studies.printing import bare as bare
+from eventsnn.studies.printing import compact as compact
+from eventsnn.studies.printing import discordant as discordant
+from eventsnn.studies.printing import distinct as distinct
+from eventsnn.studies.printing import footnote as footnote
+from eventsnn.studies.printing import grouped as grouped
+from eventsnn.studies.printing import interval as interval
+from eventsnn.studies.printing import names_in
+from eventsnn.studies.printing import only as only
+from eventsnn.studies.printing import show as show
+from eventsnn.studies.printing import side_by_side as side_by_side
+from eventsnn.studies.printing import words as words
+from eventsnn.views.progress import each as each
 
 if TYPE_CHECKING:
     from eventsnn.ann.graph import Graph
@@ -67,7 +82,6 @@ BESIDE = ("seed", "overwrite")  # options of other groups that they have, too
 Row = dict[str, Any]
 # one run, or the runs of several seeds
 Runs = Result | Sequence[Result]
-PAIRED = ("gained", "lost", "p", "p Holm")  # the columns of `paired`
 SHARE = ("accuracy", "low", "high")
 
 
@@ -129,6 +143,7 @@ def run(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
                 study(args)
+            print(names_in(heard.text))
             print(f"pictures and tables in {out}")
             folder.finish(heard.text)
     except (InputError, OSError) as error:
@@ -332,36 +347,6 @@ def paired(
         row["p Holm"] = its.holm if its else None
 
 
-def discordant(row: Row) -> str:
-    """A row's discordant images and p, as a cell of a table. row: after `paired`."""
-    return "" if row["p"] is None else f"{row['gained']} : {row['lost']}, p = {row['p Holm']:.2g}"
-
-
-def compact(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen: the columns of `paired` as one, without ends of bootstrap intervals and
-    without conditions, which `words` says of all.
-    """
-    shown = []
-    for row in bare(rows):
-        kept = {name: value for name, value in row.items() if name not in PAIRED}
-        shown.append(kept | {"gained : lost": discordant(row)})
-    return shown
-
-
-def bare(rows: Iterable[Row]) -> list[Row]:
-    """Rows for the screen, without ends of intervals and without conditions, as in `compact`."""
-    ends = (" low", " high")
-    return [
-        {name: x for name, x in row.items() if name != "conditions" and not name.endswith(ends)}
-        for row in rows
-    ]
-
-
-def words(rows: Iterable[Row]) -> str:
-    """What decided the results of a table or a picture, as a line. rows: with "conditions"."""
-    return str(together(row["conditions"] for row in rows))
-
-
 def squared_errors(
     runs: Runs, steps: Iterable[int], logits: NDArray[Any], seed: int = 0
 ) -> dict[int, Row]:
@@ -375,53 +360,3 @@ def squared_errors(
         columns[t] = [np.square(run.readout(t) - logits).mean(axis=1) for run in _each(runs)]
     found = bootstraps(columns, seed=seed)
     return {t: dict(zip(("mse", "mse low", "mse high"), its[:3])) for t, its in found.items()}
-
-
-def footnote(reference: str, seed: int, several: int = 1) -> str:
-    """What stands under a table of paired comparisons and of means with intervals.
-
-    reference: the way that all others are compared with. seed: of the bootstrap. several: seeds of
-    the ways that draw something, counted from `seed`.
-    """
-    words = f"{statistics.footnote(reference, seeds=several)}\n"
-    if several > 1:
-        words += (
-            f"ways that draw something: mean of {several} seeds, {seed} to {seed + several - 1}, "
-            "their accuracy with a bootstrap interval, that of single runs with Wilson's\n"
-        )
-    return words + statistics.bootstrap_words(several, seed=seed)
-
-
-def interval(row: Row) -> str:
-    """A row's accuracy and its interval in percent, as a cell of a table. row: of `by_step`."""
-    return f"{100 * row['accuracy']:.1f} [{100 * row['low']:.0f}-{100 * row['high']:.0f}]"
-
-
-def only(rows: Iterable[Row], **values: Any) -> list[Row]:
-    """The rows in which the columns have these values. values: column -> value."""
-    return [row for row in rows if values.items() <= row.items()]
-
-
-def distinct(rows: Iterable[Row], key: str) -> list[Any]:
-    """The values in column `key` of rows, each once, in order."""
-    return list(dict.fromkeys(row[key] for row in rows))
-
-
-def grouped(rows: Iterable[Row], key: str) -> dict[Any, list[Row]]:
-    """The rows by value: {value in column `key`: its rows}, in order."""
-    groups: dict[Any, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row[key], []).append(row)
-    return groups
-
-
-def side_by_side(rows: Iterable[Row], key: str, cell: Callable[[Row], Any]) -> list[Row]:
-    """Rows as the papers' tables have them: one for each value, with a column for each T.
-
-    rows: with T. key: the column whose values they are. cell: row -> what stands there.
-    """
-    table = []
-    for value, mine in grouped(rows, key).items():
-        cells = {f"T = {row['T']}": cell(row) for row in mine}
-        table.append({key: value} | cells)
-    return table

@@ -49,11 +49,22 @@ from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
-from eventsnn.views.progress import bar as progress_bar
-from eventsnn.views.tables import ByLayer
+from eventsnn.views.progress import following
+from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
 STAGES = ("counts", "times")  # of a layer's replacement
+TITLE = (
+    "What each layer costs, replaced one after the other, then alone; wrong: counts replaced "
+    "(%); counts, timing: what wrong ones cost (points of accuracy); accuracy, gained : lost, "
+    "square: with right counts and timing; square: mean squared distance of the readout from "
+    "the ANN's logits"
+)
+FORMATS = COLUMNS | {f"{way}accuracy": (f"{way}accuracy", ".1%") for way in WAYS}
+FORMATS |= {
+    f"{way}{key}": (f"{way}{key}", ".2f") for way in WAYS for key in ("wrong", "counts", "timing")
+}
+FORMATS |= {f"{way}square": (f"{way}square", ".2e") for way in WAYS}
 
 # of a replacement: (way, layer's name, stage); "snn" or "ann" of what none is done to
 Key = str | tuple[str, str, str]
@@ -130,7 +141,7 @@ class Costs(ByLayer):
     ann: dict[str, Any]
     layers: list[dict[str, Any]]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """Rows to print: wrong counts in percent, costs in points of accuracy, what is reached."""
         rows = []
         for row in self.layers:
@@ -145,7 +156,7 @@ class Costs(ByLayer):
                 shown[f"{way}gained : lost"] = f"{gained} : {lost}, p = {p:.2g}"
                 shown[f"{way}square"] = row[f"{way}times square"]
             rows.append(shown)
-        return rows
+        return Table(rows, f"{TITLE}\n{conditions(self.simulation)}", FORMATS)
 
     def __repr__(self) -> str:
         counts = sum(row["counts cost"] for row in self.layers)
@@ -316,7 +327,7 @@ def _chunks(
     size = max(1, min(16, CHUNK // len(simulation.resting)))
     total = len(pixels) * (1 + replacements)
     with (
-        progress_bar(total, "run", progress) as bar,
+        following(total, "run", progress) as bar,
         ThreadPoolExecutor(cores()) as pool,
     ):
         for start in range(0, len(pixels), size):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
-from eventsnn.views.tables import report_steps, text_table, write_csv
+from eventsnn.views.tables import report_steps, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
+TITLE = (
+    "Accuracy (%) of the spiking networks after T steps [95 % interval], and of their ANNs; "
+    "spikes: of an image, after the last step; hours: of the processor, in training"
+)
 FORMATS = {"ANN": ("ANN", ".1%"), "spikes": ("spikes", ",.0f"), "hours": ("hours", ".3f")}
 
 
@@ -75,7 +77,7 @@ def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int],
     rows: list[scripts.Row] = []
     factors: list[scripts.Row] = []
     right: dict[Any, Any] = {}
-    for way in tqdm(ways, unit="network", disable=None, delay=2):
+    for way in scripts.each(ways, "network"):
         found, its, thresholds = _measure(args, way, times)
         rows, right, factors = rows + found, right | its, factors + thresholds
     first = ways[0].label
@@ -101,7 +103,7 @@ def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int],
         if rest:
             row |= {"at rest": scripts.interval(its) if its["T"] == "rest" else "-"}
         row |= {"spikes": its["spikes"], "gained : lost": scripts.discordant(its), **way.about}
-    print(f"{text_table(shown, FORMATS)}\n{decided}")
+    scripts.show(TITLE, shown, decided, FORMATS)
     print(f"\n{scripts.footnote(first, args.seed)}")
 
 
@@ -113,9 +115,7 @@ def _measure(
     its.settings = replace(args.settings, net=way.net)
     graph, images, logits = scripts.given(its)
     network = scripts.network_of(its, graph, images, **(way.conversion or {}))
-    result = simulate(
-        network, images, batch=4, seed=args.seed, progress=sys.stderr.isatty(), **way.run
-    )
+    result = simulate(network, images, batch=4, seed=args.seed, progress=True, **way.run)
     its_times = list(dict.fromkeys([*times, way.run["steps"]]))
     accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
     rows = scripts.by_step(result, its_times, args.seed)
@@ -143,7 +143,7 @@ def _draw(
     lines: Mapping[str, list[scripts.Row]], factors: Mapping[str, list[scripts.Row]], title: str
 ) -> Figure:
     """Accuracy against T, and the layers' thresholds. lines, factors: label -> rows."""
-    figure = Figure(figsize=(10.4, 3.9), layout="constrained")
+    figure = scripts.sheet(2, 4.1)
     left, right = figure.subplots(1, 2)
     first = next(iter(lines.values()))
     scripts.draw_accuracy(left, lines, first[0]["ANN"])
@@ -152,9 +152,9 @@ def _draw(
         colour, marker = scripts.LOOKS[k % len(scripts.LOOKS)]
         its = scripts.column(rows, "threshold")
         right.plot(scripts.column(rows, "layer"), its, color=colour, marker=marker, ms=3.5, lw=1)
-    right.set(xlabel="layer", ylabel="threshold")
-    labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside right center", frameon=False, fontsize=8)
+    right.set(xlabel="layer", ylabel="threshold (ANN's activation)")
+    scripts.plain(right)
+    scripts.legend_below(figure, left)
     return figure
 
 

@@ -20,12 +20,20 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import activation_of, by_neuron, neuron_layers, theta_of, tops_of
-from eventsnn.views.tables import ByLayer
+from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 CASES = (1, 2, 3, 4)
 LEVELS = ("steps", "own")
 # of a spike: closer than this, an output that is not a whole number of spikes counts as equal
 TOLERANCE = 1e-9
+
+TITLE = (
+    "Neurons (%) with unevenness error I, which their layer makes itself, and II, against the "
+    "ANN; by case: 1, 2: too many spikes (ANN at 0, between); 3, 4: too few (between, at the "
+    "threshold)"
+)
+FORMATS = COLUMNS | {f"{e} case {k}": (f"{e}.{k}", ".3f") for e in ("I", "II") for k in CASES}
+FORMATS |= {e: (e, ".2f") for e in ("I", "II")}
 
 
 @dataclass(repr=False)
@@ -49,6 +57,10 @@ class Cases(ByLayer):
     layers: list[dict[str, Any]]
     theorem: list[dict[str, Any]]
     samples: Samples = field(default_factory=dict)
+
+    def table(self) -> Table:
+        """Rows to print: neurons with errors I and II in percent, by case."""
+        return Table(self.layers, f"{TITLE}\n{conditions(self.simulation)}", FORMATS)
 
     @property
     def counterexamples(self) -> int:

@@ -12,6 +12,7 @@ from eventsnn.exceptions import one_line
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import total, worth
+from eventsnn.views.tables import Table, html_page
 
 # sources that are no layer: drive, an evaluation of the neuron's own, an input event
 DRIVE = -1
@@ -120,9 +121,13 @@ class Observation:
             return f"input {neuron}"
         return f"{one_line(self.simulation.network.layers[source].name)} {neuron}"
 
-    def table(self, limit: int | None = None) -> list[dict[str, Any]]:
+    def table(self, limit: int | None = None) -> Table:
         """One row an arrival, in thresholds. limit: only the first so many (None: all)."""
-        return [self._row(arrival) for arrival in self.arrivals[:limit]]
+        rows = [self._row(arrival) for arrival in self.arrivals[:limit]]
+        of = "of the ANN's output" if not self.fires else "thresholds"
+        title = f"Arrivals at {self.name}, image {self.image}"
+        units = f"charge, charged (before it fires) and after: {of}; fired: spikes, net"
+        return Table(rows, f"{title}; {units}\n{conditions(self.simulation)}")
 
     def _row(self, arrival: np.void) -> dict[str, Any]:
         """An arrival as a row of `table`."""
@@ -144,8 +149,6 @@ class Observation:
         return f"<Observation of {self.name}, image {self.image}: {count:,} arrivals, {fired}>"
 
     def _repr_html_(self) -> str:
-        from eventsnn.views.tables import html_page
-
         title = f"{repr(self)[1:-1]}; {conditions(self.simulation)}"
-        title += "; the first 100 arrivals, in thresholds"
+        title += "; the first 100 arrivals"
         return html_page(title, self.table(100))

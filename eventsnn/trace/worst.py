@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.arrivals import quantum, worth
-from eventsnn.views.tables import html_page, text_table
+from eventsnn.views.tables import Table, html_page
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ class Worst:
     def __iter__(self) -> Iterator[Erring]:
         return iter(self.found)
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """One row a neuron: image, layer, neuron, channel, row and column, fired and ideal."""
-        return [
+        rows = [
             {
                 "image": each.image,
                 "layer": each.layer,
@@ -73,11 +72,13 @@ class Worst:
             }
             for each in self.found
         ]
+        title = "Neurons furthest from what their charge is worth; fired, ideal: spikes, net"
+        return Table(rows, f"{title}\n{conditions(self.simulation)}")
 
     def __str__(self) -> str:
-        return f"{conditions(self.simulation)}\n" + (
-            text_table(self.table()) if self.found else "no neuron errs"
-        )
+        if not self.found:
+            return f"{conditions(self.simulation)}\nno neuron errs"
+        return str(self.table())
 
     def __repr__(self) -> str:
         most = max((abs(each.error) for each in self.found), default=0)

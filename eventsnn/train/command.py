@@ -14,6 +14,7 @@ from eventsnn.called import called
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, check_options, printable
 from eventsnn.options import Option
+from eventsnn.train.files import NETWORK, check_folder
 from eventsnn.train.recipe import PRESETS, Recipe, in_toml, made, read_recipe
 
 DESCRIPTION = """\
@@ -137,7 +138,7 @@ def train(asked: Given) -> None:
     from eventsnn.train.detector import load_scenes
     from eventsnn.train.loop import Training
     from eventsnn.train.sets import load_sets
-    from eventsnn.train.writing import NETWORK, graph_of, write_curves, write_network
+    from eventsnn.train.writing import graph_of, write_curves, write_network
     from eventsnn.views.progress import bar
 
     recipe, out = asked.recipe, asked.out
@@ -147,6 +148,7 @@ def train(asked: Given) -> None:
     torch.set_num_threads(asked.threads)
     if asked.device == "cpu":
         torch.use_deterministic_algorithms(True)
+    check_folder(out)
     load = load_scenes if recipe.arch == "yolo" else load_sets
     sets = load(recipe.data, recipe.limit)
     _check_augmentation(recipe, sets)

@@ -23,7 +23,7 @@ from eventsnn.train.recipe import Recipe
 from eventsnn.train.schedule import rate
 from eventsnn.train.sets import Sets
 from eventsnn.train.starting import begun_with
-from eventsnn.train.state import NAME, read_state, write_state
+from eventsnn.train.state import STATE, read_state, write_state
 from eventsnn.train.teacher import Teacher
 
 TESTED = 500  # images of a batch in a test
@@ -101,7 +101,7 @@ class Training:
         self._resume()
 
     def _resume(self) -> None:
-        found = read_state(self.out / NAME, self.recipe, self.data)
+        found = read_state(self.out / STATE, self.recipe, self.data)
         if found is None:
             self.progress.precision = self._chosen_precision()
             self.progress.threads = torch.get_num_threads()
@@ -113,7 +113,7 @@ class Training:
             self.progress.check(self.recipe.epochs, self.steps)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             do = "delete it to begin anew, or choose another ⟦out⟧"
-            where = self.out / NAME
+            where = self.out / STATE
             raise InputError(where, "the state of this network", error, do) from error
         p = self.progress
         threads = torch.get_num_threads()
@@ -265,7 +265,7 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
-        write_state(self.out / NAME, values)
+        write_state(self.out / STATE, values)
 
 
 def groups(module: Any, recipe: Recipe) -> list[dict[str, Any]]:

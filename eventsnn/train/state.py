@@ -13,7 +13,6 @@ from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file
 from eventsnn.train.recipe import Recipe
 
-NAME = "state.pt"
 FORMAT = "eventsnn.train 1"
 KEYS = {"format", "recipe", "data", "module", "optimiser", "progress"}
 

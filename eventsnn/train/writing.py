@@ -14,12 +14,9 @@ from eventsnn.exceptions import InputError
 from eventsnn.files.writing import new_file
 from eventsnn.readers import load, save
 from eventsnn.readers.torch.module import load_torch
+from eventsnn.train.files import CURVES, NORMS
 from eventsnn.train.recipe import Recipe
 from eventsnn.train.sets import Sets
-
-NETWORK = "network.h5"
-CURVES = "curves.csv"
-NORMS = "norm_factors.csv"
 
 
 def graph_of(
@@ -83,20 +80,34 @@ def _write_csv(path: Path, rows: Sequence[dict[str, float]]) -> None:
 def _draw(
     path: Path, curves: Sequence[dict[str, float]], norms: Sequence[dict[str, float]]
 ) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib import colormaps
+    from matplotlib.ticker import MaxNLocator
+
+    from eventsnn.views.figures import BLUE, DPI, ORANGE, PANEL, Picture, legend_below
 
     epochs = [row["epoch"] for row in curves]
-    figure = Figure(figsize=(12, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    losses, accuracies, factors = figure.subplots(1, 3)
-    for axes, kind in ((losses, "loss"), (accuracies, "accuracy")):
-        for split in ("training", "test"):
-            axes.plot(epochs, [row[f"{split}_{kind}"] for row in curves], label=split)
-        axes.set(xlabel="epoch", ylabel=kind)
-        axes.legend()
-    for name in norms[0] if norms else ():
-        factors.plot(epochs, [found[name] for found in norms], linewidth=0.8)
-    factors.set(xlabel="epoch", ylabel="threshold of each layer")
+    names = list(norms[0]) if norms else []
+    panels = 3 if names else 2
+    figure = Picture(figsize=(PANEL * panels - (panels > 2), 3.4), layout="constrained")
+    losses, accuracies, *others = figure.subplots(1, panels)
+    for axes, kind, factor in ((losses, "loss", 1), (accuracies, "accuracy", 100)):
+        for split, colour, mark in (("training", BLUE, "o"), ("test", ORANGE, "s")):
+            values = [factor * row[f"{split}_{kind}"] for row in curves]
+            axes.plot(epochs, values, color=colour, marker=mark, ms=3, lw=1.3, label=split)
+    losses.set_ylabel("loss")
+    accuracies.set_ylabel("accuracy (%)")
+    for factors in others:
+        for place, name in enumerate(names):
+            shade = colormaps["viridis"](0.9 * place / max(1, len(names) - 1))
+            factors.plot(epochs, [found[name] for found in norms], color=shade, lw=1.2)
+        factors.set_ylabel("threshold (ANN's activation)")
+        factors.set_title("layers: first dark, last light", fontsize=9)
+    for axes in figure.axes:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.grid(color="0.88", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    legend_below(figure, losses)
     with new_file(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+        figure.savefig(file, format="png", dpi=DPI)

@@ -8,7 +8,9 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
@@ -20,10 +22,13 @@ BLUE = "#0072B2"
 ORANGE = "#D55E00"
 # inches; with texts of 8 to 10 points it can stand in a column of print
 WIDTH = 5.2
+PANEL = 3.5  # of each of several panels side by side; their texts are as large
 DPI = 200
 DPI_OF_NOTEBOOKS = 100
 SMALL = 7.5  # points, of what a picture is of
 LETTER = 0.6  # of a letter's height, its mean width
+LEGEND = 8  # points
+BESIDE = 7  # letters, of a legend's mark
 
 
 class Picture(Figure):
@@ -63,6 +68,28 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None
             text.set_parse_math(False)
     with _without_warnings():
         figure.savefig(path, dpi=dpi)
+
+
+def legend_below(figure: Figure, axes: Axes | None = None) -> None:
+    """Writes a figure's legend below it, in as many columns as there is room for.
+
+    axes: those whose lines it names (None: all of the figure's).
+    """
+    places = figure.axes if axes is None else [axes]
+    named: dict[str, Any] = {}
+    for place in places:
+        for handle, label in zip(*place.get_legend_handles_labels()):
+            named.setdefault(label, handle)
+    letters = max(map(len, named), default=0) + BESIDE
+    room = 72 * figure.get_figwidth() / (LETTER * LEGEND)
+    columns = max(1, min(len(named), int(room / letters)))
+    rows = -(-len(named) // columns)
+    where: Any = "outside lower center"
+    if named:
+        columns = -(-len(named) // rows)
+        figure.legend(
+            named.values(), list(named), loc=where, ncols=columns, frameon=False, fontsize=LEGEND
+        )
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def feature_maps(
             axes[i, j].imshow(rate, cmap=colours, vmin=least, vmax=most, interpolation="nearest")
             axes[i, j].set(xticks=[], yticks=[])
             axes[0, j].set_title(f"T = {t}", fontsize=8)
-        axes[i, 0].set_ylabel(f"channel {channel}\nup to {most:.2f}", fontsize=8)
+        axes[i, 0].set_ylabel(f"channel {channel}\nup to {most:.3g}", fontsize=8)
     bar = figure.colorbar(ScalarMappable(Normalize(-signed, 1), colours), ax=axes, shrink=0.8)
     bar.set_label("net spikes a step, of the channel's largest", fontsize=8)
     words = title or f"{trace.names[number]}, image {trace.number}"

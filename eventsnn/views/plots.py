@@ -14,7 +14,18 @@ from matplotlib.ticker import AutoLocator, NullLocator
 
 from eventsnn.arguments import checked
 from eventsnn.views.causes import causes
-from eventsnn.views.figures import BLUE, DPI, ORANGE, WIDTH, Picture, caption, save, shown
+from eventsnn.views.figures import (
+    BLUE,
+    DPI,
+    ORANGE,
+    PANEL,
+    WIDTH,
+    Picture,
+    caption,
+    legend_below,
+    save,
+    shown,
+)
 from eventsnn.views.maps import feature_maps
 from eventsnn.views.raster import raster
 from eventsnn.views.tables import check_rows
@@ -68,7 +79,7 @@ def accuracy_figure(
     key = "agreement_with_ann" if ann_accuracy is None else "accuracy"
     _draw_accuracy(axes, rows, ann_accuracy, key)
     _finish(axes, title, "both")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    legend_below(figure)
     caption(figure, conditions)
     return figure
 
@@ -87,13 +98,13 @@ def result_figure(
     height = max(3.6, _height(layers))
     if not rows:
         return rates_figure(layers, title, conditions)
-    figure = Picture(figsize=(2 * WIDTH, height), layout="constrained")
+    figure = Picture(figsize=(2 * PANEL + 0.6, height), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_accuracy(left, rows, None, "accuracy")
     _finish(left, "", "both")
     _draw_rates(right, layers)
     _finish(right, "", "x")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    legend_below(figure)
     figure.suptitle(shown(title, 100), fontsize=10, parse_math=False)
     caption(figure, conditions)
     return figure

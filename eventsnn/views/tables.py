@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -32,10 +33,38 @@ COLUMNS = {
     "sources": ("charge from", ""),
 }
 # characters of a name in a text table
-WIDEST = 28
+WIDEST = 34
 # characters of a name that are ever shown
 MOST_LETTERS = 1000
+LINE = 100  # letters of a title above a text table
+# of a title above an HTML table
+CAPTION = "caption-side: top; text-align: left"
 UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+class Table(list[dict[str, Any]]):
+    """Rows with a title; print it for text, and Jupyter shows it as HTML. A list in all else.
+
+    rows: dicts with the same keys. title: a line of what they are and in which units, which is
+    wrapped, and lines of what decided them. columns: as in `text_table`.
+    """
+
+    def __init__(
+        self, rows: Iterable[dict[str, Any]], title: str = "", columns: Headings = COLUMNS
+    ):
+        super().__init__(rows)
+        self.title = title
+        self.columns = columns
+
+    def __str__(self) -> str:
+        rows = text_table(self, self.columns) if self else "no rows"
+        if not self.title:
+            return rows
+        what, *more = self.title.split("\n")
+        return "\n".join([*textwrap.wrap(what, LINE), *more, rows])
+
+    def _repr_html_(self) -> str:
+        return _html(self, self.columns, self.title) if self else html_page(str(self), [])
 
 
 @checked
@@ -85,20 +114,31 @@ def html_table(rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
     rows, columns: as in `text_table`.
     """
     check_rows(rows)
+    return _html(rows, columns, "")
+
+
+def _html(rows: Sequence[Row], columns: Headings, title: str) -> str:
+    """Rows as an HTML table with lines of a title above."""
+    lines = "<br>".join(map(html.escape, title.split("\n")))
+    above = f'<caption style="{CAPTION}">{lines}</caption>' if title else ""
     sides = ["left" if isinstance(value, str) else "right" for value in rows[0].values()]
     head = _html_line("th", _headings(rows[0], columns), sides)
     body = "".join(_html_line("td", _cells(row, columns), sides) for row in rows)
-    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+    return f"<table>{above}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def html_page(words: object, rows: Sequence[Row], columns: Headings = COLUMNS) -> str:
     """A paragraph of words and a table below it, as HTML for notebooks; names are escaped in both.
 
     words: of any kind, such as an object, whose `repr` is taken without its angle brackets. rows,
-    columns: as in `text_table`; without rows there is no table.
+    columns: as in `text_table`; without rows there is no table. Of a `Table`'s title the first line
+    is shown, as the words say what decided the rows.
     """
     text = words if isinstance(words, str) else repr(words)[1:-1]
-    return f"<p>{html.escape(text)}</p>" + (html_table(rows, columns) if rows else "")
+    title = ""
+    if isinstance(rows, Table):
+        title, columns = rows.title.partition("\n")[0], rows.columns
+    return f"<p>{html.escape(text)}</p>" + (_html(rows, columns, title) if rows else "")
 
 
 def _html_line(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
@@ -147,9 +187,11 @@ def _cells(row: Row, columns: Headings) -> list[str]:
 
 
 def _cell(value: Any, spec: str) -> str:
-    if value is None or isinstance(value, str):
+    if value is None or value != value:  # nothing, or not a number
+        return ""
+    if isinstance(value, str):
         # names of files may hold what would move the cursor of a terminal
-        return one_line(value or "", MOST_LETTERS)
+        return one_line(value, MOST_LETTERS)
     if spec or isinstance(value, int):
         return format(value, spec)
     return format(value, ",.4g" if abs(value) < 1000 else ",.0f")
@@ -167,9 +209,9 @@ class ByLayer:
 
     layers: list[dict[str, Any]]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Rows to print."""
-        return self.layers
+    def table(self) -> Table:
+        """Rows to print, with their title."""
+        return Table(self.layers)
 
     def to_pandas(self) -> Any:
         """A DataFrame, one row a layer; needs pandas."""

@@ -31,7 +31,7 @@ from eventsnn.runs import folder as record
 from eventsnn.runs import pipeline
 from eventsnn.runs.folder import FILES, Folder
 from eventsnn.runs.say import Say
-from eventsnn.views import plots
+from eventsnn.views import plots, progress
 
 ROOT = Path(eventsnn.__file__).parents[1]
 
@@ -809,7 +809,8 @@ def test_seconds_are_those_of_all_sessions(capsys, here, files, no_pictures, mon
 def clock(monkeypatch):
     """The pipeline's clock, which stands still: the seconds that it shows, [now]."""
     now = [0.0]
-    monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    for module in (pipeline, progress):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     return now
 
 

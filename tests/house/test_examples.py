@@ -1,4 +1,4 @@
-"""The notebooks in examples/ run, cell by cell, and are stored without outputs."""
+"""The notebooks in examples/ run, cell by cell, and print what is stored in them."""
 
 import ast
 import json
@@ -44,11 +44,42 @@ def test_there_is_something_to_run():
     assert "first_look.ipynb" in [path.name for path in NOTEBOOKS]
 
 
+def printed(cell):
+    """What a cell printed when it was stored."""
+    return "".join(
+        "".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream"
+    )
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebooks_are_stored_without_outputs(path):
-    for cell in cells_of(path):
-        assert cell["outputs"] == [] and cell["execution_count"] is None
+def test_notebooks_are_short_and_stored_with_what_they_show(path):
+    cells = cells_of(path)
     assert cells_of(path, "markdown")[0]["source"][0].startswith("# ")
+    assert len(cells) + len(cells_of(path, "markdown")) <= 22 and path.stat().st_size < 500_000
+    for cell in cells:
+        kinds = [output["output_type"] for output in cell["outputs"]]
+        assert "error" not in kinds and "/" + "home" not in json.dumps(cell["outputs"])
+        assert all(output.get("name", "stdout") == "stdout" for output in cell["outputs"])
+    shown = [output.get("data", {}) for cell in cells for output in cell["outputs"]]
+    assert any("image/png" in data for data in shown) and any(map(printed, cells))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in NOTEBOOKS if path.stem not in ("first_look",)],
+    ids=lambda path: path.name,
+)
+def test_notebooks_print_what_is_stored(path, capsys, monkeypatch):
+    """Spikes are whole numbers, and the same on every machine."""
+    monkeypatch.chdir(EXAMPLES)
+    _, shown = execute(path)
+    assert capsys.readouterr().out == "".join(map(printed, cells_of(path)))
+    for thing, cell in zip(shown, cells_of(path), strict=True):
+        assert hasattr(thing, "_repr_png_") == any(
+            "image/png" in output.get("data", {}) for output in cell["outputs"]
+        )
+        if hasattr(thing, "_repr_png_"):
+            assert thing._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.fixture

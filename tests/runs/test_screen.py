@@ -188,7 +188,7 @@ def test_the_worst_neurons_are_those_that_explain_says_err_most(neuron):
     assert abs(result.worst()[0].error) >= abs(first.error), "of all layers"
     said = str(result.explain(first.layer, first.neuron, first.image)).splitlines()[0]
     assert f"{abs(first.error)} too {'many' if first.error > 0 else 'few'}" in said
-    assert str(found).splitlines()[0] == str(conditions(result.simulation))
+    assert str(found).splitlines()[1] == str(conditions(result.simulation))
     assert "<table>" in found._repr_html_() and found.table()[0]["channel"] == first.position[0]
 
 

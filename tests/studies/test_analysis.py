@@ -435,11 +435,7 @@ def test_accuracy_latency(tmp_path, capsys):
         {"neuron": "snm", "steps": 6},
     )
     said = capsys.readouterr().out
-    assert (
-        said.startswith("model")
-        and f"{100 * rows[0]['accuracy']:.1f} [" in said
-        and "100.0%" in said
-    )
+    assert "\nmodel  " in said and f"{100 * rows[0]['accuracy']:.1f} [" in said and "100.0%" in said
 
 
 def test_gn_members(tmp_path, capsys):

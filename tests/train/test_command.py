@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
+import eventsnn
 from eventsnn.train import command
+from eventsnn.train.files import check_folder
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,18 @@ def test_a_recipe_and_options_beside_it(tmp_path):
     asked = command.given([*options, "b"])
     assert (asked.recipe.seed, asked.recipe.epochs, asked.recipe.schedule) == (6, 200, "steps")
     assert asked.recipe.activation == "tcl" and str(asked.out) == "b"
+
+
+def test_a_folder_with_what_no_training_left_is_refused(tmp_path):
+    check_folder(tmp_path / "none")
+    (tmp_path / "recipe.toml").touch()
+    (tmp_path / ".part.tmp").touch()
+    check_folder(tmp_path)
+    (tmp_path / "network.h5").touch()
+    with pytest.raises(eventsnn.InputError, match="found network.h5"):
+        check_folder(tmp_path)
+    (tmp_path / "state.pt").touch()
+    check_folder(tmp_path)
+    (tmp_path / "summary.json").touch()
+    with pytest.raises(eventsnn.InputError, match="found summary.json in"):
+        check_folder(tmp_path)

@@ -9,10 +9,10 @@ from support.pictures import bright_rows
 import eventsnn
 from eventsnn.ann.forward import predict
 from eventsnn.exceptions import InputError
-from eventsnn.train import command
+from eventsnn.train import command, files
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
-from eventsnn.train import loop, state, writing  # noqa: E402 (they need torch)
+from eventsnn.train import loop, state  # noqa: E402 (they need torch)
 from eventsnn.train.augmenting import augmented, generator  # noqa: E402
 from eventsnn.train.networks import network  # noqa: E402
 from eventsnn.train.schedule import rate  # noqa: E402
@@ -247,9 +247,9 @@ def test_precision_is_timed_once_and_kept(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop.Training, "_timed", lambda self, kind: {"float32": 2}.get(kind, 1))
     run(data, tmp_path / "out", "--epochs", "1", "--precision", "auto")
     assert "precision: bfloat16" in capsys.readouterr().out
-    found = torch.load(tmp_path / "out" / state.NAME, weights_only=True)
+    found = torch.load(tmp_path / "out" / state.STATE, weights_only=True)
     assert found["progress"]["precision"] == "bfloat16"
-    assert writing.NETWORK in [path.name for path in (tmp_path / "out").iterdir()]
+    assert files.NETWORK in [path.name for path in (tmp_path / "out").iterdir()]
 
 
 def test_thresholds_have_an_l2_coefficient_of_their_own():
@@ -279,7 +279,7 @@ def test_errors_are_input_errors(tmp_path):
 )
 def test_a_state_whose_progress_is_none_is_refused(data, tmp_path, capsys, changes):
     run(data, tmp_path / "out", "--epochs", "2", "--limit", "32")
-    path = tmp_path / "out" / state.NAME
+    path = tmp_path / "out" / state.STATE
     found = torch.load(path, weights_only=True)
     found["progress"] |= changes
     torch.save(found, path)
