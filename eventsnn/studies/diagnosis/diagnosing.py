@@ -33,6 +33,7 @@ from eventsnn.views.tables import html_page, optional, text_table
 
 FAMILIES = (thresholds, parts, streams, numbers, output)
 OPTIONS = {*(f.name for c in (Specification, Time) for f in fields(c)), "engine", "encoding"}
+OWN = {"labels", "calibration", "pixel_range", "remedies", "progress"}
 CHECKED = 4  # images on which the conversion is compared with the graph
 # (graph, options of `convert`) -> the network
 Make = Callable[[Graph, dict[str, Any]], Network]
@@ -205,10 +206,10 @@ def diagnose(
     pixel_range: lowest and highest raw pixel; None: as for `simulate`, or what the pixels have.
     remedies: whether they are tried. progress: whether progress bars are shown, as for
     `simulate`. settings: of the run that is diagnosed, as for `simulate`: engine, neuron, encoding,
-    srp, readout_from, order and the like. Raises InputError for an output that is a map, and what `convert` and `simulate`
-    raise.
+    srp, readout_from, order and the like. Raises InputError for an output that is a map, and what
+    `convert` and `simulate` raise.
     """
-    check_options("eventsnn.diagnose", settings, OPTIONS - {"steps"})
+    check_options("eventsnn.diagnose", settings, OPTIONS | OWN)
     graph = network.graph if isinstance(network, Network) else network
     given = accept(graph, images, labels)
     named = images if isinstance(images, Images) else None

@@ -25,7 +25,7 @@ from eventsnn.studies.setting import by_neuron as in_layer
 from eventsnn.studies.setting import neuron_layers, theta_of, top_of
 from eventsnn.views.tables import report_steps
 
-CERTAIN = 0.05  # p below it: worse or better than chance tells
+CERTAIN = 0.01  # p below it: a network is said to be below its ANN
 HIGH = 99.9  # percentile of a layer's activations
 CHUNK = 2**24  # activations that are held at a time
 

@@ -10,6 +10,8 @@ from eventsnn.statistics import compare
 from eventsnn.studies.diagnosis.measured import CERTAIN, Measured
 from eventsnn.studies.diagnosis.verdict import FINE, FOUND, UNKNOWN, Verdict
 
+RISING = 0.05  # p of the last doubling of T below it, where the network is below its ANN
+PERHAPS = 0.2  # p below it: more images may tell
 TIED = 0.05  # share of images whose largest output two classes have
 
 
@@ -48,15 +50,14 @@ def _over_time(m: Measured) -> Iterator[Verdict]:
     if peak.difference > 0 and peak.holm < CERTAIN:
         words = f"it rises and then falls: {told} ({peak.words} after Holm)"
         yield Verdict("rises and falls", "", FOUND, peak.difference, words)
-    elif peak.difference > 0:
+    elif peak.difference > 0 and peak.p < PERHAPS:
         words = f"{told}, {peak.words}: {len(m.images)} images cannot tell whether it falls"
         yield Verdict("rises and falls", "", UNKNOWN, peak.difference, words)
     else:
-        yield Verdict(
-            "rises and falls", "", FINE, 0.0, "no earlier readout is better than the last"
-        )
+        words = "no earlier readout is better than the last by more than chance"
+        yield Verdict("rises and falls", "", FINE, max(0.0, peak.difference), words)
     before = found[steps[-2]]
-    if m.below and before.difference < 0 and before.p < CERTAIN:
+    if m.below and before.difference < 0 and before.p < RISING:
         words = (
             f"the accuracy still rises: {m.right(steps[-2]).mean():.1%} at T = {steps[-2]}, "
             f"{last.mean():.1%} at T = {steps[-1]}; more steps may help"

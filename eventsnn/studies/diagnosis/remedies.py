@@ -15,12 +15,13 @@ from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.network.network import Network
 from eventsnn.simulation.time import MAX_STEPS
 from eventsnn.statistics import Paired, compare
-from eventsnn.studies.diagnosis.measured import CERTAIN, Measured, run
+from eventsnn.studies.diagnosis.measured import Measured, run
 from eventsnn.studies.diagnosis.verdict import FOUND, Verdict
 from eventsnn.views.progress import bar
 
 PERCENTILES = (99.9, 99.0, 99.99)
 MOST_DNI = 2 * 10**7  # synapses, each of which has a weight of its own then
+CONFIRMED = 0.05  # p of the chosen remedy on the other half, below which it helps
 REST = 128  # steps of ST-BIF, at least
 Maker = Callable[[dict[str, Any]], Network]  # the network with other options of `convert`
 
@@ -57,7 +58,7 @@ class Remedy:
     def helps(self) -> bool:
         """Whether the other half of the images confirms it."""
         found = self.confirmed
-        return found is not None and found.gained > found.lost and found.p < CERTAIN
+        return found is not None and found.gained > found.lost and found.p < CONFIRMED
 
     def row(self) -> dict[str, Any]:
         """It as a row of a table."""

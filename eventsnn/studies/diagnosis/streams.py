@@ -9,7 +9,7 @@ import numpy as np
 from eventsnn.network.network import INPUT
 from eventsnn.studies.diagnosis.measured import Measured
 from eventsnn.studies.diagnosis.parts import LARGE
-from eventsnn.studies.diagnosis.verdict import NOTED, Verdict
+from eventsnn.studies.diagnosis.verdict import FINE, NOTED, Verdict
 
 TAKEN_BACK = 0.05  # share of the spikes that take others back
 
@@ -62,4 +62,5 @@ def _pool(m: Measured, i: int, back: float) -> Verdict:
         f"max pooling takes back {back:.1%} of the spikes that it sends; behind it the error of "
         f"timing is {worst:.0%} of the activations' mean square"
     )
-    return Verdict("max pooling", name, m.state(back > TAKEN_BACK and worst > LARGE), back, words)
+    state = m.state() if worst > LARGE else FINE
+    return Verdict("max pooling", name, state, worst, words)
