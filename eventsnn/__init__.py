@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from eventsnn.result import Result, simulate
     from eventsnn.runs.differing import Difference, diff
     from eventsnn.runs.results import Results, open_results
+    from eventsnn.runs.why import why
     from eventsnn.simulation import arithmetic as arithmetic
     from eventsnn.simulation import encoding as encoding
     from eventsnn.simulation.arithmetic import Arithmetic
@@ -59,9 +60,13 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
+<<<<<<< HEAD
     from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.verdict import Verdict
+=======
+    from eventsnn.studies.reason import Reason
+>>>>>>> 23230aa (Say why an image is wrong: its margin by layer, the smallest set of layers, the neurons)
     from eventsnn.trace import edits as edits
     from eventsnn.trace import explain as explain
     from eventsnn.trace import microscope as microscope
@@ -92,6 +97,7 @@ __all__ = [
     "PotentialsTooLarge",
     "Preprocessing",
     "Projection",
+    "Reason",
     "Recordings",
     "Remedy",
     "Result",
@@ -117,6 +123,7 @@ __all__ = [
     "register",
     "save",
     "simulate",
+    "why",
 ]
 
 # the module that each name comes from
@@ -138,15 +145,20 @@ _NAMES = {
         "result": "Result simulate",
         "runs.differing": "Difference diff",
         "runs.results": "Results open_results",
+        "runs.why": "why",
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",
         "simulation.encoding": "Encoding",
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
+<<<<<<< HEAD
         "studies.diagnosis.diagnosing": "Diagnosis diagnose",
         "studies.diagnosis.remedies": "Remedy",
         "studies.diagnosis.verdict": "Verdict",
+=======
+        "studies.reason": "Reason",
+>>>>>>> 23230aa (Say why an image is wrong: its margin by layer, the smallest set of layers, the neurons)
         "trace.edits": "Delay Drop Move Swap",
         "trace.trace": "Trace",
     }.items()

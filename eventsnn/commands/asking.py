@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from eventsnn.called import called
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import neuron_number
 from eventsnn.settings import Place, place_of
@@ -38,16 +39,17 @@ def add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help=words)
 
 
-def image_of(text: str | None, numbers: list[int]) -> int:
+def image_of(text: str | None, numbers: list[int], where: str = "--image") -> int:
     """The image that --image names; without it, the first that there is.
 
-    text: as given. numbers: to choose from, one or more.
+    text: as given. numbers: to choose from, one or more. where: what was given, for messages.
     """
     if text is None:
         return numbers[0]
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
         expected = "an image's number in its data set"
-        raise InputError("--image", expected, repr(text), f"for example --image {numbers[0]}")
+        example = where.replace("IMAGE", f"{called('why')} RUN")
+        raise InputError(where, expected, repr(text), f"for example {example} {numbers[0]}")
     return int(text)
 
 
