@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from eventsnn.reference import fetch
     from eventsnn.result import Result, simulate
     from eventsnn.runs.differing import Difference, diff
+    from eventsnn.runs.ordered import ordering
     from eventsnn.runs.results import Results, open_results
     from eventsnn.runs.why import why
     from eventsnn.simulation import arithmetic as arithmetic
@@ -60,18 +61,16 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
-<<<<<<< HEAD
     from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.verdict import Verdict
-=======
     from eventsnn.studies.reason import Reason
->>>>>>> 23230aa (Say why an image is wrong: its margin by layer, the smallest set of layers, the neurons)
     from eventsnn.trace import edits as edits
     from eventsnn.trace import explain as explain
     from eventsnn.trace import microscope as microscope
     from eventsnn.trace import replay as replay
     from eventsnn.trace.edits import Delay, Drop, Move, Swap
+    from eventsnn.trace.ordering import Ordering
     from eventsnn.trace.trace import Trace
     from eventsnn.views import plots as plots
     from eventsnn.views import tables as tables
@@ -94,6 +93,7 @@ __all__ = [
     "Network",
     "Node",
     "OptionError",
+    "Ordering",
     "PotentialsTooLarge",
     "Preprocessing",
     "Projection",
@@ -120,6 +120,7 @@ __all__ = [
     "load_images",
     "load_torch",
     "open_results",
+    "ordering",
     "register",
     "save",
     "simulate",
@@ -145,6 +146,7 @@ _NAMES = {
         "result": "Result simulate",
         "runs.differing": "Difference diff",
         "runs.results": "Results open_results",
+        "runs.ordered": "ordering",
         "runs.why": "why",
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",
@@ -152,14 +154,12 @@ _NAMES = {
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
-<<<<<<< HEAD
         "studies.diagnosis.diagnosing": "Diagnosis diagnose",
         "studies.diagnosis.remedies": "Remedy",
         "studies.diagnosis.verdict": "Verdict",
-=======
         "studies.reason": "Reason",
->>>>>>> 23230aa (Say why an image is wrong: its margin by layer, the smallest set of layers, the neurons)
         "trace.edits": "Delay Drop Move Swap",
+        "trace.ordering": "Ordering",
         "trace.trace": "Trace",
     }.items()
     for name in names.split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def why(
     taken apart: in floating point, with SRP, input events or free running, of models that change
     between arrivals.
     """
+    raw: Callable[[int], NDArray[Any]]
     if isinstance(run, Result):
         simulation, numbers, labels = run.simulation, run._numbers, run.labels
         check_reason(simulation)
@@ -44,7 +46,7 @@ def why(
         classes = getattr(run.images, "classes", None)
         name = "the result"
     else:
-        found = again(_folder(run))
+        found = again(run)
         simulation, numbers, labels = found.simulation, found.images.indices, found.images.labels
         check_reason(simulation)
         readout, raw = found.results.read("readout"), found.raw
@@ -66,17 +68,9 @@ def why(
     return reason(simulation, raw(place), int(numbers[place]), label, names, progress)
 
 
-def _folder(run: Any) -> str:
-    if isinstance(run, Results):
-        return str(run.folder)
-    if isinstance(run, (str, os.PathLike)):
-        return os.fspath(run)
-    raise InputError("run", "a Result, a results folder or Results", shown(run))
-
-
 def _place(numbers: NDArray[np.int64], image: Any, name: str) -> int:
     """An image's place in the run. image: its number. name: of the run, for messages."""
-    found = np.flatnonzero(numbers == image) if isinstance(image, (int, np.integer)) else ()
+    found = np.flatnonzero(numbers == image) if isinstance(image, (int, np.integer)) else []
     if not len(found):
         expected = f"one of the run's, {numbers[0]} to {numbers[-1]}"
         raise InputError(f"{name}: image", expected, shown(image))

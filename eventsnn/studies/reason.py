@@ -170,12 +170,14 @@ def reason(
         part = Replacing(clocked, image[None], numbers, 0, pool, bar)
         split = Splitting(part, right, wrong, trace if asynchronous else None)
         parts, ideal = split.parts()
+        among: tuple[str, ...]
         if asynchronous and split.restores(split.own):  # the order alone did it
             restored = Restored((), True, 0, split.margin(split.own))
             among = (max(parts, key=lambda each: each.order).name,)
         else:
             restored = split.restored()
-            among = restored.names or (max(parts, key=lambda each: each.counts + each.times).name,)
+            worst_layer = max(parts, key=lambda each: each.counts + each.times).name
+            among = restored.names or (worst_layer,)
         wrongs, off = split.neurons(among)
         timed = among if not off else ()
         if timed:  # these err in times alone, and others count wrong for it
@@ -243,7 +245,7 @@ def check_wrong(number: int, right: int, wrong: int, label: int | None) -> None:
 def _recorded(
     simulation: Simulation, image: NDArray[Any], number: int
 ) -> tuple[NDArray[Any], Trace]:
-    """(the charge at the readout, the trace) of an image; of the clocked engine, in order clocked."""
+    """(the charge at the readout, the trace) of an image; a clocked one is run in order clocked."""
     events = simulation
     if not simulation.engine.records:
         events = simulation.on("event", Time(order="clocked"))
@@ -306,7 +308,7 @@ def _below(r: Reason, tables: bool = True) -> Iterator[str]:
         "output)"
     )
     if "order" in r.layers[0]:
-        yield "  order: what the order of arrival changed against clocked time, from input to output"
+        yield "  order: what the order of arrival cost against clocked time, from input to output"
     together = sum(row["together"] for row in r.layers)
     yield (
         f"  {r.snn:+.4g} {_plus(together)}{'' if not r.rest else ' ' + _plus(r.rest) + ' (rest)'} "

@@ -302,10 +302,7 @@ def _prepare(
         if value not in allowed:
             raise InputError(name, f"one of {', '.join(allowed)}", repr(value))
     check_clocked(settings.get("engine", "clocked"))
-<<<<<<< HEAD
     simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery", reads=True)
-=======
-    simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery")
     check_levels(simulation)
     return simulation, pixels, numbers
 
@@ -313,7 +310,6 @@ def _prepare(
 def check_levels(simulation: Simulation) -> None:
     """Raises InputError where a threshold's worth of spikes takes more steps than there are."""
     steps = simulation.steps
->>>>>>> 23230aa (Say why an image is wrong: its margin by layer, the smallest set of layers, the neurons)
     most_spikes = steps * int(most(simulation.neuron))
     for name, i in numbers_of(simulation.network).items():
         top = top_of(simulation, i)

@@ -221,6 +221,7 @@ def test_what_cannot_be_taken_apart_is_one_line(network, images):
     few = images.take([0, 1])
     for settings, expected in (
         ({"srp": 2}, "no SRP"),
+        ({"readout_from": 1}, "readout_from=0, as all steps count"),
         ({"arithmetic": "float64"}, "fixed point"),
         ({"engine": "event", "barrier": False, "delays": 0.5}, "a barrier"),
         ({"neuron": "lif"}, "holds|changes"),
