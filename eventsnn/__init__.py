@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from eventsnn.reference import fetch
     from eventsnn.result import Result, simulate
     from eventsnn.runs.differing import Difference, diff
+    from eventsnn.runs.ordered import ordering
     from eventsnn.runs.results import Results, open_results
+    from eventsnn.runs.why import why
     from eventsnn.simulation import arithmetic as arithmetic
     from eventsnn.simulation import encoding as encoding
     from eventsnn.simulation.arithmetic import Arithmetic
@@ -62,11 +64,13 @@ if TYPE_CHECKING:
     from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.verdict import Verdict
+    from eventsnn.studies.reason import Reason
     from eventsnn.trace import edits as edits
     from eventsnn.trace import explain as explain
     from eventsnn.trace import microscope as microscope
     from eventsnn.trace import replay as replay
     from eventsnn.trace.edits import Delay, Drop, Move, Swap
+    from eventsnn.trace.ordering import Ordering
     from eventsnn.trace.trace import Trace
     from eventsnn.views import plots as plots
     from eventsnn.views import tables as tables
@@ -89,9 +93,11 @@ __all__ = [
     "Network",
     "Node",
     "OptionError",
+    "Ordering",
     "PotentialsTooLarge",
     "Preprocessing",
     "Projection",
+    "Reason",
     "Recordings",
     "Remedy",
     "Result",
@@ -114,9 +120,11 @@ __all__ = [
     "load_images",
     "load_torch",
     "open_results",
+    "ordering",
     "register",
     "save",
     "simulate",
+    "why",
 ]
 
 # the module that each name comes from
@@ -138,6 +146,8 @@ _NAMES = {
         "result": "Result simulate",
         "runs.differing": "Difference diff",
         "runs.results": "Results open_results",
+        "runs.ordered": "ordering",
+        "runs.why": "why",
         "simulation.arithmetic": "Arithmetic",
         "simulation.batch": "Batch",
         "simulation.encoding": "Encoding",
@@ -147,7 +157,9 @@ _NAMES = {
         "studies.diagnosis.diagnosing": "Diagnosis diagnose",
         "studies.diagnosis.remedies": "Remedy",
         "studies.diagnosis.verdict": "Verdict",
+        "studies.reason": "Reason",
         "trace.edits": "Delay Drop Move Swap",
+        "trace.ordering": "Ordering",
         "trace.trace": "Trace",
     }.items()
     for name in names.split()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from eventsnn.called import called
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import neuron_number
 from eventsnn.settings import Place, place_of
@@ -24,8 +27,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the results folder of a run (its --out)")
 
 
-def add_neuron(parser: argparse.ArgumentParser) -> None:
-    """Adds --layer and --neuron."""
+def add_neuron(parser: Any) -> None:
+    """Adds --layer and --neuron. parser: or a group of its arguments."""
     words = "the layer, by its name in the run's table"
     parser.add_argument("--layer", metavar="NAME", help=words)
     words = "its number in the layer, C/Y/X (channel, row, column), or iINDEX in a flat vector"
@@ -38,16 +41,17 @@ def add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help=words)
 
 
-def image_of(text: str | None, numbers: list[int]) -> int:
+def image_of(text: str | None, numbers: list[int], where: str = "--image") -> int:
     """The image that --image names; without it, the first that there is.
 
-    text: as given. numbers: to choose from, one or more.
+    text: as given. numbers: to choose from, one or more. where: what was given, for messages.
     """
     if text is None:
         return numbers[0]
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
         expected = "an image's number in its data set"
-        raise InputError("--image", expected, repr(text), f"for example --image {numbers[0]}")
+        example = where.replace("IMAGE", f"{called('why')} RUN")
+        raise InputError(where, expected, repr(text), f"for example {example} {numbers[0]}")
     return int(text)
 
 
@@ -98,10 +102,13 @@ def draw(figure: Figure, out: str) -> None:
     print(f"picture in {one_line(out, 1000)}")
 
 
-def check_out(out: str | None) -> None:
-    """Raises InputError for an ending that no picture has, before anything is computed."""
-    if out is not None and Path(out).suffix.lower() not in PICTURES:
-        expected = f"a file that ends in {', '.join(PICTURES)}"
-        raise InputError("--out", expected, out, "for example --out neuron.png")
+def check_out(out: str | None, endings: Sequence[str] = PICTURES) -> None:
+    """Raises InputError for a file of another ending, before anything is computed.
+
+    out: as given. endings: that it may have.
+    """
+    if out is not None and Path(out).suffix.lower() not in endings:
+        expected = f"a file that ends in {', '.join(endings)}"
+        raise InputError("--out", expected, out, f"for example --out why{endings[0]}")
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise InputError("--out", "a file in a folder that exists", out, "make the folder first")

@@ -24,8 +24,9 @@ from collections.abc import Iterator, Sequence
 from eventsnn.called import called
 from eventsnn.commands import asking
 from eventsnn.console import Parser, answer
-from eventsnn.exceptions import InputError, printable
+from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.runs.again import again
+from eventsnn.runs.ordered import ordering
 from eventsnn.trace.explain import Explanation, explain_neuron, explain_spike
 from eventsnn.trace.microscope import plot
 from eventsnn.trace.trace import Trace
@@ -45,6 +46,8 @@ def parser() -> Parser:
     words = "the spike whose causes are told, by its seq in the trace (default: one that would not "
     words += "exist had the inhibition come in time, else the neuron's last)"
     result.add_argument("--spike", metavar="SEQ", help=words)
+    words = "print how the run is ordered instead; --out is a page then, PAGE.html"
+    result.add_argument("--ordering", action="store_true", help=words)
     asking.add_out(result)
     return result
 
@@ -56,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
+    if args.ordering:
+        return _order(args)
     asking.check_out(args.out)
     run = again(args.run)
     traced = sorted(run.results.traces) or run.images.indices.tolist()
@@ -66,6 +71,24 @@ def _explain(argv: Sequence[str] | None) -> int:
         print(printable(line), flush=True)
     if args.out is not None:
         asking.draw(plot(found.observation), args.out)
+    return 0
+
+
+def _order(args: argparse.Namespace) -> int:
+    """Prints how a run is ordered."""
+    asking.check_out(args.out, (".html",))
+    for option in ("layer", "neuron", "spike"):
+        if getattr(args, option) is not None:
+            do = "leave one of them out: the rules are those of all neurons"
+            raise InputError(f"--{option}", "no --ordering beside it", "both", do)
+    if args.image is not None and args.out is None:
+        raise InputError("--image", "--out beside it, for its queue", "none", "leave it out")
+    image = None if args.image is None else asking.image_of(args.image, [0])
+    found = ordering(args.run, image)
+    print(printable(str(found)), flush=True)
+    if args.out is not None:
+        found.save(args.out)
+        print(f"page in {one_line(args.out, 1000)}")
     return 0
 
 

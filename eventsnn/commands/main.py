@@ -42,6 +42,7 @@ COMMANDS = {
     "diagnose": Command(
         "eventsnn.commands.diagnose", "why a network is below its ANN, and what helps", WHY
     ),
+    "why": Command("eventsnn.commands.why", "why an image is wrong that the ANN has right", WHY),
     "explain": Command("eventsnn.commands.explain", "why a neuron of a run fired as it did", WHY),
     "replay": Command("eventsnn.commands.replay", "a run's image again, its spikes edited", WHY),
     "diff": Command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from eventsnn.runs.results import Results, open_results
 from eventsnn.settings import Settings, read_settings
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace
+from eventsnn.values import shown
 
 
 class Again(NamedTuple):
@@ -80,13 +82,16 @@ def tracing(run: Again, place: int) -> str:
     return f"run {given} --out {folder}-traced"
 
 
-def again(folder: str) -> Again:
+def again(run: Any) -> Again:
     """A results folder's run once more.
 
-    folder: its path. Raises InputError for a folder that is none, and where the network or the
-    images are no longer what they were.
+    run: its path, or its `Results`. Raises InputError for what is neither, for a folder
+    that is none, and where the network or the images are no longer what they were.
     """
-    results = open_results(folder)
+    if not isinstance(run, (str, os.PathLike, Results)):
+        raise InputError("run", "a Result, a results folder or Results", shown(run))
+    results = run if isinstance(run, Results) else open_results(run)
+    folder = results.folder
     summary = results.summary
     settings = Settings(**read_settings(str(results.folder / "summary.json")))
     given = read_given(settings.thresholds_file)

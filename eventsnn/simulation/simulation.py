@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections import deque
@@ -169,6 +170,18 @@ class Simulation(Prepared):
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
         other = super().wider()
         assert isinstance(other, Simulation)
+        return other
+
+    def on(self, engine: str, time: Time | None = None) -> Simulation:
+        """The same simulation, number for number, by another engine.
+
+        engine: a name in ENGINES. time: for an engine with an order; None: its defaults. Raises
+        InputError for an engine that there is not, and for a time that cannot be.
+        """
+        other = copy.copy(self)
+        other._compile = ENGINES.find(engine, "engine")
+        other.time = (time or Time()).resolved()
+        other._prepare()
         return other
 
     def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import Natural, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
@@ -55,7 +55,11 @@ def quantised(
 
 @checked
 def staircases(
-    simulation: Prepared, totals: NDArray[np.int64], tops: Sequence[int] | NDArray[np.int64]
+    simulation: Prepared,
+    totals: NDArray[np.int64],
+    tops: Sequence[int] | NDArray[np.int64],
+    before: NDArray[np.int64] | None = None,
+    first: Natural = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(counts [N, neurons], readout [N, classes]) of a network of ideal staircases, both int64.
 
@@ -63,14 +67,20 @@ def staircases(
     numbers.
 
     simulation: whose weights are taken. totals: int64 [N, neurons], v(0) and all drive. tops: the
-    most spikes of each layer's neurons, one number a layer.
+    most spikes of each layer's neurons, one number a layer. before, first: net spikes of all
+    layers, int64 [N, neurons], of which those of the first so many layers stay (0: none).
     """
     network, one = simulation.network, simulation.arithmetic.one.item()
     shaped("totals", totals, None, len(simulation.resting))
     if np.ndim(tops) != 1 or len(tops) < len(network.spiking):
         raise InputError("tops", f"{len(network.spiking)} numbers, one a layer", shown(tops))
     counts = np.zeros(totals.shape, np.int64)
+    if before is not None and first:
+        shaped("before", before, *totals.shape)
+        counts[:, : network.first[first]] = before[:, : network.first[first]]
     for i, layer in enumerate(network.spiking):
+        if i < first:
+            continue
         here = network.columns(i)
         if layer.pools:
             (p,) = network.into(i)

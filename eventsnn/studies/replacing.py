@@ -37,7 +37,7 @@ class Replacing:
         pool: Executor,
         bar: tqdm[Any],
     ) -> None:
-        self.simulation, self.pixels = simulation, pixels
+        self.simulation, self.pixels, self.numbers = simulation, pixels, numbers
         self.start = start
         self.pool, self.bar = pool, bar
         found = list(pool.map(simulation.image, pixels, map(int, numbers)))

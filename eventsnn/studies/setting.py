@@ -57,6 +57,18 @@ def exact(
     declared = settings.pop("pixel_range", None) or getattr(images, "pixel_range", None)
     ends = range_of(network.graph, pixels, declared).ends
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
+    check_exact(simulation, where, reads)
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
+    return simulation, pixels, given.numbers
+
+
+def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None:
+    """Raises InputError, naming `where`, for a simulation that no study in whole numbers takes.
+
+    It is one in floating point, with encoding "events", or free running; or its model changes
+    between arrivals; or, unless the study `reads` the readout as a run does, that begins later.
+    """
     check_declared(simulation.neuron, where, "holds")
     if simulation.readout_from and not reads:
         expected = f"{named('readout_from', 0)}, as all steps count here"
@@ -69,9 +81,6 @@ def exact(
             "fixed point, images, and spikes that all arrive (a barrier)",
             f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
-    if rounded := rounding_doubt(simulation):
-        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
-    return simulation, pixels, given.numbers
 
 
 def prepare(

@@ -303,8 +303,15 @@ def _prepare(
             raise InputError(name, f"one of {', '.join(allowed)}", repr(value))
     check_clocked(settings.get("engine", "clocked"))
     simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery", reads=True)
+    check_levels(simulation)
+    return simulation, pixels, numbers
+
+
+def check_levels(simulation: Simulation) -> None:
+    """Raises InputError where a threshold's worth of spikes takes more steps than there are."""
+    steps = simulation.steps
     most_spikes = steps * int(most(simulation.neuron))
-    for name, i in numbers_of(network).items():
+    for name, i in numbers_of(simulation.network).items():
         top = top_of(simulation, i)
         if top > most_spikes:
             raise InputError(
@@ -313,7 +320,6 @@ def _prepare(
                 f"{steps}, with at most {most_spikes} spikes",
                 "choose more steps",
             )
-    return simulation, pixels, numbers
 
 
 def _chunks(

@@ -41,7 +41,7 @@ def _kept(train: NDArray[np.int64], missing: NDArray[np.int64], most: int) -> ND
         train[t] += moved
         missing -= moved
     for t in latest_first:
-        added = np.clip(missing, 0, most - train[t])
+        added = np.clip(missing, 0, np.maximum(most - train[t], 0))  # some may have sent more
         train[t] += added
         missing -= added
     return train

@@ -636,7 +636,8 @@ def run_layers(
     charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are
     not run; their spikes are in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
-    factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns whether the log had room.
+    factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns
+    whether the log had room.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts

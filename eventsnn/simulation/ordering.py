@@ -1,0 +1,300 @@
+"""How a run is ordered, in words: which events, in which order, who is evaluated when.
+
+Made from a simulation's settings, rule by rule of semantics, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from eventsnn.engine.event.order import (
+    CLOCKED,
+    EXCITATORY,
+    EXPONENTIAL,
+    FIFO,
+    HALVES,
+    INDEX,
+    LIFO,
+    RANDOM,
+    UNIFORM,
+    Order,
+)
+from eventsnn.exceptions import one_line
+from eventsnn.neurons.contract import is_dynamic, leaks, most, stages_of
+from eventsnn.simulation.event import MAX_EVENTS_IN_WORDS
+from eventsnn.simulation.prepared import Prepared
+from eventsnn.simulation.time import delays_of, describe_order, policy_of
+
+SHOWN = 8  # layers, or pairs of them, that are named
+
+# how spikes that are due at one tick come, by the policy's kind
+DUE = {
+    FIFO: "in the order in which they were fired.",
+    LIFO: "those of the deepest layer first, and of one layer the newest first.",
+    INDEX: "by layer and neuron; those of one neuron in the order in which they were fired.",
+    RANDOM: "in random order: the one with the smallest hash of (seed {seed}, image, spike) first.",
+    UNIFORM: "in the order in which they were fired.",
+    EXPONENTIAL: "in the order in which they were fired.",
+}
+
+
+class Rule(NamedTuple):
+    """One rule of a run's order. title: what it is about. words: the rule, in sentences."""
+
+    title: str
+    words: str
+
+
+def rules_of(simulation: Prepared) -> list[Rule]:
+    """The rules by which a run is ordered, in the order in which a step goes.
+
+    simulation: of the run, with any engine.
+    """
+    if simulation.engine.name == "event":
+        return list(_event(simulation))
+    if simulation.engine.asynchronous:
+        words = f"Engine {simulation.engine.name!r} orders spikes by itself."
+        return [Rule("engine", one_line(words, 1000))]
+    return list(_clocked(simulation))
+
+
+def _clocked(simulation: Prepared) -> Iterator[Rule]:
+    """The rules of clocked time."""
+    yield Rule(
+        "time",
+        f"{simulation.steps} steps. In each of them the layers come one after the other, from "
+        f"input to output: {_layers(simulation)}.",
+    )
+    yield Rule("drive", _drive(simulation))
+    yield Rule(
+        "arrival",
+        "A neuron is charged with its drive and with all that its sources fired in this same step. "
+        "The order of arrivals inside a step has no effect.",
+    )
+    yield Rule("evaluation", f"Then it is evaluated, once a step: {_fires(simulation)}")
+    yield from _pools(simulation, "Its turn comes in the same order of layers.")
+    yield from _more(simulation)
+    yield Rule("readout", _readout(simulation, "after each step"))
+
+
+def _event(simulation: Prepared) -> Iterator[Rule]:
+    """The rules of the event engine."""
+    time, order = simulation.time, policy_of(simulation.time, simulation.seed)
+    clocked = isinstance(order, Order) and order.kind == CLOCKED
+    yield Rule(
+        "time",
+        f"{simulation.steps} steps of {time.ticks:,} ticks. Spikes are events in a queue. The one "
+        "with the smallest tick comes first; of one tick all deliveries come before ends of rests "
+        "and windows; of these the smaller key, and of equal keys the one that came first.",
+    )
+    yield Rule("drive", _drive_of_events(simulation, clocked))
+    if simulation.encoding.kind == "events":
+        yield Rule(
+            "input events",
+            "Each comes at its time, rounded down to ticks: after its step's drive, and before the "
+            "spikes that are due at the same tick.",
+        )
+    yield Rule("delivery", _delivery(simulation, order))
+    yield Rule("evaluation", _evaluation(simulation, clocked))
+    yield from _pools(simulation, "It answers at once, whatever rests and windows neurons have.")
+    yield from _more(simulation)
+    yield Rule("end of a step", _end(simulation, clocked))
+    yield Rule("readout", _readout(simulation, "when a step ends"))
+    most_events = f"{time.max_events:,}" if time.max_events else MAX_EVENTS_IN_WORDS
+    if not clocked:
+        yield Rule("limit", f"More events of one image than {most_events} are an error.")
+
+
+def _layers(simulation: Prepared) -> str:
+    """The layers' names, in their order."""
+    names = [one_line(layer.name) for layer in simulation.network.layers]
+    if len(names) <= SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[: SHOWN - 1])}, … ({len(names)} in all), {names[-1]}"
+
+
+def _drive(simulation: Prepared) -> str:
+    """What arrives without a spike."""
+    words = simulation.encoding.describe(simulation.network)
+    return f"Charge that comes without a spike; encoding {one_line(words, 1000)}."
+
+
+def _drive_of_events(simulation: Prepared, clocked: bool) -> str:
+    """How drive arrives in asynchronous time."""
+    how = "layers from input to output, neurons in index order, one arrival each"
+    then = "every neuron is evaluated at its arrival"
+    if clocked or simulation.stages > 1:
+        then = "it charges, and nobody is evaluated yet"
+    elif simulation.time.window:
+        then = "it charges, and opens the neuron's window"
+    return f"{_drive(simulation)} It comes at the beginning of each step: {how}; {then}."
+
+
+def _delivery(simulation: Prepared, order: Any) -> str:
+    """When a spike is delivered, and in which order among those that are due together."""
+    parts = [_delay(simulation, order)]
+    if not isinstance(order, Order):
+        words = one_line(describe_order(simulation.time, order), 300)
+        parts.append(f"What is due at one tick comes by the policy's key ({words}).")
+    elif order.kind == HALVES:
+        first, other = "excitatory", "inhibitory"
+        if order.halves != EXCITATORY:
+            first, other = other, first
+        parts.append(
+            f"It comes in two halves for each target layer, its {first} charges and its {other} "
+            "ones (weight times the spike's sign; zero is excitatory). What is due at one tick "
+            f"comes by target layer, from input to output, and for one layer every {first} half "
+            f"before any {other} one."
+        )
+    elif order.kind == CLOCKED:
+        parts.append("What is due at one tick comes in the order in which it was fired.")
+    else:
+        due = DUE[order.kind].format(seed=simulation.seed)
+        parts.append(f"Spikes that are due at one tick come {due}")
+    parts.append("A spike reaches its targets in index order.")
+    return " ".join(parts)
+
+
+def _delay(simulation: Prepared, order: Any) -> str:
+    """How long a spike is under way."""
+    time = simulation.time
+    found = []
+    if isinstance(order, Order) and order.kind == UNIFORM:
+        steps = time.jitter.partition(":")[2]
+        found.append(
+            f"a delay drawn for each spike, 0 to {order.high:,} ticks ({steps} steps), all equally "
+            "likely"
+        )
+    elif isinstance(order, Order) and order.kind == EXPONENTIAL:
+        found.append(
+            f"a delay drawn for each spike, exponential of mean {order.mean:,.4g} ticks "
+            f"({time.jitter.partition(':')[2]} steps), rounded down"
+        )
+    elif not isinstance(order, Order):
+        found.append("the delay that the policy gives it")
+    kind, _ = delays_of(time, simulation.network)
+    if kind == 1:
+        found.append(f"its projection's delay ({_pairs(time.delays)}; others none)")
+    elif kind == 2:
+        one = isinstance(time.delays, (int, float)) or not hasattr(time.delays, "__len__")
+        words = f"{float(time.delays):g} steps" if one else "each neuron has its own"
+        found.append(f"its neuron's delay ({words})")
+    if not found:
+        return "A spike is delivered at the tick at which it is fired."
+    parts = ", in a parcel for each projection" if kind == 1 else ""
+    return f"A spike is delivered after {' plus '.join(found)}{parts}."
+
+
+def _pairs(delays: Any) -> str:
+    """Delays of projections in words. delays: a dict of pairs of layers."""
+    shown = [
+        f"{one_line(a)} > {one_line(b)}: {float(steps):g} steps"
+        for (a, b), steps in list(delays.items())[:SHOWN]
+    ]
+    more = f" and {len(delays) - SHOWN} more" if len(delays) > SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def _evaluation(simulation: Prepared, clocked: bool) -> str:
+    """Who is evaluated when, in asynchronous time."""
+    time = simulation.time
+    if simulation.stages > 1:
+        return "Deliveries only charge; see stages."
+    if clocked:
+        return (
+            "Arrivals charge at once. At the end of the step the layers are evaluated one after "
+            "the other, from input to output, neurons in index order, once each, and what a layer "
+            f"fires is delivered before the next one's turn: {_fires(simulation)} These are the "
+            "clocked engine's spikes."
+        )
+    again = f"It fires again and again while its model says so: {_fires(simulation)}"
+    if time.refractory:
+        again = (
+            f"It fires once ({_fires(simulation)[:-1]}), and not again within "
+            f"{_steps(time, time.refractory)}; at the end of that rest it is evaluated by an event "
+            "of its own. An arrival at exactly that tick comes before."
+        )
+    if time.window:
+        return (
+            f"An arrival only charges. The neuron is evaluated {_steps(time, time.window)} after "
+            "the first arrival since its last evaluation; any evaluation closes the window. "
+            + again
+        )
+    return f"An arrival charges a neuron and evaluates it at once. {again}"
+
+
+def _steps(time: Any, steps: Any) -> str:
+    """A length in words."""
+    return f"{float(steps):g} steps ({time.in_ticks(steps, 'length'):,} ticks)"
+
+
+def _fires(simulation: Prepared) -> str:
+    """What a neuron does when it is evaluated."""
+    neuron, number = simulation.neuron, int(most(simulation.neuron))
+    several = "one spike at a time" if number == 1 else f"up to {number} spikes at once"
+    sign = ", of either sign" if neuron.signed else ""
+    return f"model {type(neuron).__name__} ({one_line(neuron.words, 200)}), {several}{sign}."
+
+
+def _pools(simulation: Prepared, turn: str) -> Iterator[Rule]:
+    """Of exact max pooling, where there is any."""
+    names = [one_line(layer.name) for layer in simulation.network.spiking if layer.pools]
+    if names:
+        which = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        words = "a pool unit sends the change of the maximum (or minimum) of its window. "
+        yield Rule("pools", f"In {which} {words}{turn}")
+
+
+def _more(simulation: Prepared) -> Iterator[Rule]:
+    """Of stages, leaks and firing times, where there are any."""
+    neuron = simulation.neuron
+    if simulation.srp:
+        yield Rule(
+            "SRP",
+            f"All this twice: {simulation.srp} steps, after which neurons of v >= "
+            f"{simulation.srp_epsilon:g} thresholds may send, and everything begins anew for "
+            f"{simulation.steps} steps.",
+        )
+    if stages_of(neuron) > 1:
+        yield Rule(
+            "stages",
+            f"A layer hears all {simulation.steps} steps before it fires: layers at depth g fire "
+            f"in steps g T + 1 to (g + 1) T of {simulation.all_steps:,}, each neuron once a step, "
+            "in index order, after the step's drive. No order of arrival changes it.",
+        )
+    if leaks(neuron):
+        yield Rule("leak", "A potential decays when its neuron is touched, for the time since.")
+    if hasattr(type(neuron), "when") and is_dynamic(type(neuron)):
+        yield Rule(
+            "firing times",
+            "After each evaluation a neuron may name a tick at which it fires if nothing more "
+            "arrives; that is an event of its own (not in clocked time).",
+        )
+
+
+def _end(simulation: Prepared, clocked: bool) -> str:
+    """When a step ends and the next one begins."""
+    if clocked:
+        return "The step ends when its last layer has been evaluated."
+    if not simulation.time.barrier:
+        return (
+            f"Free running: a step begins every {simulation.time.ticks:,} ticks, whatever is under "
+            "way. What is under way after the last step is never delivered."
+        )
+    return (
+        "Barrier: the next step's drive waits until no spike and no open window is under way (ends "
+        f"of rests do not keep a step open). A step begins {simulation.time.ticks:,} ticks after "
+        "the one before it, or at the tick of the last event taken if that is later."
+    )
+
+
+def _readout(simulation: Prepared, when: str) -> str:
+    """What the readout is."""
+    words = f"It adds up the charge that arrives, never fires, and is taken {when}"
+    if simulation.stages > 1:
+        words = "It adds up the charge that arrives, never fires, and is taken after the last step"
+    if simulation.readout_from:
+        words += f"; only what arrives after step {simulation.readout_from} counts"
+    divided = "divided by the steps that count" if simulation.encoding.divides else "not divided"
+    return f"{words}; {divided}."
