@@ -146,7 +146,8 @@ def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[np.int64], NDAr
     for edit in edits:
         at = place.astype(np.float64)
         _carry_out(trace, edit, place, tick, at)
-        place[np.lexsort((place, at))] = np.arange(len(emitted))
+        if isinstance(edit, (Swap, Move)):
+            place[np.lexsort((place, at))] = np.arange(len(emitted))
         early = np.flatnonzero((tick != DROPPED) & (tick < emitted))
         if len(early):
             first = early[0]
