@@ -18,12 +18,13 @@ from eventsnn.train.activations import activation, check_thresholds, thresholds
 from eventsnn.train.augmenting import augmented, generator
 from eventsnn.train.classifier import Classification
 from eventsnn.train.detector import Detection
+from eventsnn.train.files import STATE
 from eventsnn.train.paths import Paths
 from eventsnn.train.recipe import Recipe
 from eventsnn.train.schedule import rate
 from eventsnn.train.sets import Sets
 from eventsnn.train.starting import begun_with
-from eventsnn.train.state import STATE, read_state, write_state
+from eventsnn.train.state import read_state, write_state
 from eventsnn.train.teacher import Teacher
 
 TESTED = 500  # images of a batch in a test

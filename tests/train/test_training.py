@@ -12,7 +12,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.train import command, files
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
-from eventsnn.train import loop, state  # noqa: E402 (they need torch)
+from eventsnn.train import loop  # noqa: E402 (they need torch)
 from eventsnn.train.augmenting import augmented, generator  # noqa: E402
 from eventsnn.train.networks import network  # noqa: E402
 from eventsnn.train.schedule import rate  # noqa: E402
@@ -247,7 +247,7 @@ def test_precision_is_timed_once_and_kept(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop.Training, "_timed", lambda self, kind: {"float32": 2}.get(kind, 1))
     run(data, tmp_path / "out", "--epochs", "1", "--precision", "auto")
     assert "precision: bfloat16" in capsys.readouterr().out
-    found = torch.load(tmp_path / "out" / state.STATE, weights_only=True)
+    found = torch.load(tmp_path / "out" / files.STATE, weights_only=True)
     assert found["progress"]["precision"] == "bfloat16"
     assert files.NETWORK in [path.name for path in (tmp_path / "out").iterdir()]
 
@@ -279,7 +279,7 @@ def test_errors_are_input_errors(tmp_path):
 )
 def test_a_state_whose_progress_is_none_is_refused(data, tmp_path, capsys, changes):
     run(data, tmp_path / "out", "--epochs", "2", "--limit", "32")
-    path = tmp_path / "out" / state.STATE
+    path = tmp_path / "out" / files.STATE
     found = torch.load(path, weights_only=True)
     found["progress"] |= changes
     torch.save(found, path)
