@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from eventsnn.network.convert import convert
     from eventsnn.network.network import Layer, Network, Projection
     from eventsnn.notebook.live import LiveMicroscope, live
+    from eventsnn.pages.report import report
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
@@ -115,6 +116,7 @@ __all__ = [
     "load_torch",
     "open_results",
     "register",
+    "report",
     "save",
     "simulate",
 ]
@@ -131,6 +133,7 @@ _NAMES = {
         "network.convert": "convert",
         "network.network": "Layer Network Projection",
         "notebook.live": "LiveMicroscope live",
+        "pages.report": "report",
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",
