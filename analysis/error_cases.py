@@ -21,46 +21,14 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-from matplotlib.figure import Figure
+from collections.abc import Sequence
 
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
+from eventsnn.studies.error_pictures import cases_figure
 from eventsnn.studies.sampled import with_intervals
-from eventsnn.views.plots import CASES
 from eventsnn.views.tables import write_csv
-
-
-def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
-    """Stacked bars by layer: errors I and II from top to bottom, results from left to right.
-
-    results: name -> layers' rows, with intervals. title: of the picture.
-    """
-    layers = scripts.column(next(iter(results.values())), "layer")
-    width = max(3.4, 1.2 + 0.16 * len(layers))
-    figure = scripts.sheet(0, 5.2, width * len(results))
-    grid = figure.subplots(2, len(results), sharex=True, sharey="row", squeeze=False)
-    x = np.arange(len(layers))
-    for column, (name, found) in enumerate(results.items()):
-        for row, error in enumerate(("I", "II")):
-            axes, below = grid[row, column], np.zeros(len(layers))
-            for case, (colour, meaning) in CASES.items():
-                share = np.array(scripts.column(found, f"{error} case {case}"))
-                label = meaning if (row, column) == (0, 0) else None
-                axes.bar(x, share, 0.78, below, color=colour, label=label)
-                below += share
-            scripts.draw_intervals(axes, found, error)
-            axes.set_title(f"error {error}, {name}", fontsize=10)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("neurons (%)")
-    for axes in grid.flat:
-        scripts.layer_axis(axes, layers)
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    scripts.legend_below(figure)
-    return figure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,7 +62,7 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "theorem.csv", theorem)
     levels = "L := T" if args.levels == "steps" else "own L"
     title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
-    scripts.save(draw(drawn, title), out, "error_cases", scripts.words(rows))
+    scripts.save(cases_figure(drawn, title), out, "error_cases", scripts.words(rows))
     for name, found in results.items():
         print(f"{name}\n{found.table()}")
         print("Theorem 1 of SRP, all layers: neurons by residual potential v and case")

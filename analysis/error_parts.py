@@ -21,61 +21,17 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-from matplotlib.figure import Figure
+from collections.abc import Sequence
 
 from eventsnn.exceptions import one_line
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
+from eventsnn.studies.error_pictures import parts_figure
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.views.tables import write_csv
 
-COLOURS = {
-    "clipping": "#CC79A7",
-    "quantisation": "#009E73",
-    "unevenness": "#D55E00",
-    "inherited": "#9AD0F0",
-}
 REST = 256  # steps within which ST-BIF comes to rest
-
-
-def draw(results: Mapping[str, list[scripts.Row]], title: str) -> Figure:
-    """Relative error above, shares of its parts below; one column for each neuron model.
-
-    results: neuron model -> layers' rows. title: of the picture.
-    """
-    layers = scripts.column(next(iter(results.values())), "layer")
-    width, columns = max(3.4, 1.2 + 0.16 * len(layers)), len(results)
-    figure = scripts.sheet(0, 5.2, width * columns)
-    heights = [2, 3]
-    grid = figure.subplots(
-        2, columns, sharex=True, sharey="row", squeeze=False, height_ratios=heights
-    )
-    x = np.arange(len(layers))
-    for (above, below), (name, rows) in zip(grid.T, results.items()):
-        above.bar(x, scripts.column(rows, "error", 100), 0.78, color="0.6")
-        scripts.draw_intervals(above, rows, "error", 100)
-        above.set_title(name.upper(), fontsize=10)
-        ends = np.zeros((2, len(layers)))  # of the bars so far, downwards and upwards
-        for part in errors.PARTS:
-            share = np.array(scripts.column(rows, f"{part} share", 100))
-            side = (share > 0).astype(int)
-            below.bar(x, share, 0.78, ends[side, x], color=COLOURS[part], label=part)
-            ends[side, x] += share
-        below.axhline(0, color="black", lw=0.8)
-        below.use_sticky_edges = False  # or the picture would end at the highest bar
-        if not any(scripts.column(rows, "error")):
-            below.text(0.5, 0.5, "no error", ha="center", va="center", transform=below.transAxes)
-        for axes in (above, below):
-            scripts.layer_axis(axes, layers)
-    grid[0, 0].set_ylabel("error (% of the\nactivations' square)")
-    grid[1, 0].set_ylabel("share of the error (%)")
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    scripts.legend_below(figure, grid[1, 0])
-    return figure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,8 +59,9 @@ def study(args: argparse.Namespace) -> None:
         write_csv(args.out / "error_parts.csv", all_rows)
         print(f"{neuron.upper()}: the error grows most at {one_line(found.jump)}")
         print(f"{found.table()}\n")
+    drawn = {name.upper(): rows for name, rows in results.items()}
     title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
-    scripts.save(draw(results, title), args.out, "error_parts", scripts.words(all_rows))
+    scripts.save(parts_figure(drawn, title), args.out, "error_parts", scripts.words(all_rows))
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
 
 

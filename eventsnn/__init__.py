@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from eventsnn.network.convert import convert
     from eventsnn.network.network import Layer, Network, Projection
     from eventsnn.notebook.live import LiveMicroscope, live
+    from eventsnn.pages.report import report
     from eventsnn.plugins import register
     from eventsnn.readers import load, save
     from eventsnn.readers.torch.module import load_torch
@@ -122,6 +123,7 @@ __all__ = [
     "open_results",
     "ordering",
     "register",
+    "report",
     "save",
     "simulate",
     "why",
@@ -139,6 +141,7 @@ _NAMES = {
         "network.convert": "convert",
         "network.network": "Layer Network Projection",
         "notebook.live": "LiveMicroscope live",
+        "pages.report": "report",
         "plugins": "register",
         "readers": "load save",
         "readers.torch.module": "load_torch",

@@ -20,7 +20,7 @@ from eventsnn.console import begin, command, fail
 from eventsnn.exceptions import InputError
 from eventsnn.version import VERSION
 
-RUN, WHY = "simulate", "find the reason"
+RUN, WHY, READ = "simulate", "find the reason", "read what a run left"
 
 
 class Command(NamedTuple):
@@ -48,6 +48,7 @@ COMMANDS = {
     "diff": Command(
         "eventsnn.commands.diff", "where the spikes of two runs part, whose class changes", WHY
     ),
+    "report": Command("eventsnn.commands.report", "a results folder as one page of HTML", READ),
 }
 
 HELP = """\

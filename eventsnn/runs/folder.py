@@ -36,6 +36,8 @@ except ImportError:  # not a POSIX system: nothing keeps two runs apart there
 FILES = ("summary.json", "layers.csv", "accuracy.csv", "run.h5", "accuracy.png", "rates.png")
 PART = re.compile(r"part-(\d+)-(\d+)\.npz")
 TRACE = r"trace-\d+\.h5"
+REPORT = "report.html"  # what `eventsnn report` adds
+OF_REPORT = b'<meta name="generator" content="eventsnn report">'
 RESULTS = re.compile("|".join([*map(re.escape, FILES), TRACE]))  # and what exporters leave
 WORKING = re.compile(rf"lock|identity\.json|results|earlier|.*\.tmp|{PART.pattern}|{TRACE}")
 ANOTHER = "choose another --out"
@@ -124,7 +126,9 @@ class Folder:
             names = sorted(os.listdir(folder)) if folder.is_dir() else []
             foreign = [name for name in names if not known.fullmatch(name)]
             if folder == self.out:
-                foreign = strangers(foreign)
+                foreign = [
+                    x for x in strangers(foreign) if x != REPORT or not is_report(folder / x)
+                ]
             if foreign:
                 expected = "an empty folder, earlier results alone, or nothing yet"
                 more = " …" if len(foreign) > 3 else ""
@@ -305,6 +309,14 @@ class Folder:
         for path in self.made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a report that eventsnn wrote. path: of the file. Raises OSError."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return OF_REPORT in file.read(500)
 
 
 def leftovers(out: Path) -> bool:

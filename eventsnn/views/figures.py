@@ -63,11 +63,16 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None
 
     figure: the picture. path: the file, .png or .svg. dpi: dots an inch, of a PNG.
     """
+    write(figure, path, dpi)
+
+
+def write(figure: Figure, file: Any, dpi: int, kind: str | None = None) -> None:
+    """What `save` does. file: a path or an open binary file. kind: "svg" of an open file."""
     for legend in figure.findobj(Legend):
         for text in legend.findobj(Text):  # of which some are names of files
             text.set_parse_math(False)
     with _without_warnings():
-        figure.savefig(path, dpi=dpi)
+        figure.savefig(file, dpi=dpi, format=kind)
 
 
 def legend_below(figure: Figure, axes: Axes | None = None) -> None:

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any
 
 from eventsnn.arguments import Count, Natural, checked
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.exceptions import InputError
 from eventsnn.values import not_empty, shown
+from eventsnn.views.cells import cell
 
 Row = Mapping[str, Any]
 # key -> (heading, format spec)
@@ -34,8 +35,6 @@ COLUMNS = {
 }
 # characters of a name in a text table
 WIDEST = 34
-# characters of a name that are ever shown
-MOST_LETTERS = 1000
 LINE = 100  # letters of a title above a text table
 # of a title above an HTML table
 CAPTION = "caption-side: top; text-align: left"
@@ -183,18 +182,7 @@ def _headings(row: Row, columns: Headings) -> list[str]:
 
 
 def _cells(row: Row, columns: Headings) -> list[str]:
-    return [_cell(value, columns[k][1] if k in columns else "") for k, value in row.items()]
-
-
-def _cell(value: Any, spec: str) -> str:
-    if value is None or value != value:  # nothing, or not a number
-        return ""
-    if isinstance(value, str):
-        # names of files may hold what would move the cursor of a terminal
-        return one_line(value, MOST_LETTERS)
-    if spec or isinstance(value, int):
-        return format(value, spec)
-    return format(value, ",.4g" if abs(value) < 1000 else ",.0f")
+    return [cell(value, columns[k][1] if k in columns else "") for k, value in row.items()]
 
 
 def _shorten(text: str) -> str:

@@ -23,6 +23,7 @@ FLOORS = (
     ("inputs",),
     ("studies",),
     ("runs",),
+    ("pages",),
     ("console",),
     ("run", "inspect", "train"),
     ("commands",),

@@ -41,6 +41,7 @@ from eventsnn import (
     readers,
     register,
     replay,
+    report,
     save,
     simulate,
     statistics,
@@ -674,6 +675,14 @@ SLIPS = {
             lambda: eventsnn.live(recorded(), image=0),
             "image: expected none beside a trace, found 0",
         ),
+    ],
+    "report": [
+        (lambda: report(), "argument run"),
+        (lambda: report(3), "run: expected"),
+        (lambda: report(result()), "run: expected .*found a Result"),
+        (lambda: report("no such folder"), "a results folder, found nothing"),
+        (lambda: report("no such folder", images=-1), "images: expected a whole number from 0"),
+        (lambda: report("no such folder", image=1), "did you mean images"),
     ],
     "open_results": [
         (lambda: open_results(), "argument folder"),
