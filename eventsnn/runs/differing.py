@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import OWN, checked
+from eventsnn.arguments import OWN, checked, named_fields
 from eventsnn.exceptions import one_line
 from eventsnn.result import Result
 from eventsnn.runs.results import Results
@@ -27,6 +27,7 @@ SHOWN = 8  # images named in a line
 Given = Annotated[str | os.PathLike[str] | Results | Result, OWN]
 
 
+@named_fields
 @dataclass(frozen=True, repr=False, eq=False)
 class Difference:
     """How two runs differ, from `diff`; print it.

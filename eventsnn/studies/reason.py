@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
+from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
@@ -39,6 +40,7 @@ SHOWN = 8  # neurons of a table
 WHERE = "why"
 
 
+@named_fields
 @dataclass(frozen=True, repr=False, eq=False)
 class Reason:
     """Why an image is wrong, from `eventsnn.why`; print it.

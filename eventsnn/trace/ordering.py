@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import checked
+from eventsnn.arguments import checked, named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.simulation.ordering import Rule
 from eventsnn.trace.arrivals import is_clocked
@@ -50,6 +50,7 @@ figcaption, .small {{ font-size: .875rem; }}
 """
 
 
+@named_fields
 @dataclass(frozen=True, repr=False, eq=False)
 class Ordering:
     """Which events a run has, in which order, and who is evaluated when; print it.
