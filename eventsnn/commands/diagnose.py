@@ -96,7 +96,7 @@ def diagnosed(settings: Settings, remedies: bool = True) -> tuple[Diagnosis, Set
     from eventsnn.studies.scripts import network_of
 
     _check(settings)
-    graph, images, notes = load_inputs(settings, any_range=True)
+    graph, images, notes = load_inputs(settings, any_range=not settings.pixel_range)
     for note in notes:
         print(f"note: {printable(in_flags(note))}", file=sys.stderr)
     ends = float(images.pixels.min()), float(images.pixels.max())

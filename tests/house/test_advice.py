@@ -10,6 +10,7 @@ import pytest
 
 import eventsnn
 from eventsnn import run
+from eventsnn.commands import diagnose
 from eventsnn.exceptions import FLAGS
 from eventsnn.settings import Settings
 from eventsnn.studies import scripts
@@ -60,6 +61,8 @@ def known_to(path):
     of_scripts = options_in(scripts.options("", limit=1, out="x"))
     if path.parent.name == "analysis":
         return of_scripts | added_in(path)
+    if path.name == "diagnose.py":
+        return of_run | options_in(diagnose.parser())
     if path.parent.name == "studies":
         return of_scripts | of_run
     if path.parent.name in ("train", "reference"):

@@ -14,6 +14,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 FLOORS = (
     ("arguments", "called", "exceptions", "interrupts", "options", "registry", "values", "version"),
     ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
+    ("preparing",),
     ("engine", "network", "readers", "doubts"),
     ("simulation",),
     ("trace",),

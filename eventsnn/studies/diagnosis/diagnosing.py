@@ -128,13 +128,23 @@ class Diagnosis:
         if self.remedies:
             half = (len(self.measured.images) + 1) // 2
             lines += [f"\nwhat to do, tried on {half} of the images (p after Holm)"]
-            lines += [text_table([remedy.row() for remedy in self.remedies])]
+            rows = [remedy.row() for remedy in self.remedies if remedy.chosen]
+            lines += [text_table(rows)] if rows else []
+            lines += [f"not tried: {told(words)}" for words in self._not_tried()]
             lines += [self._choice(told)]
         elif self.measured.below:
             lines += ["\nremedies were not tried"]
         if command:
             lines += ["\na run with it", f"  {command}"]
         return lines
+
+    def _not_tried(self) -> list[str]:
+        """The remedies that were not tried, those of one reason together."""
+        whys: dict[str, list[str]] = {}
+        for remedy in self.remedies:
+            if not remedy.chosen:
+                whys.setdefault(remedy.why_not, []).append(remedy.name)
+        return [f"{', '.join(names)}: {why}" for why, names in whys.items()]
 
     def _choice(self, told: Callable[[str], str]) -> str:
         best = self.remedy
@@ -167,7 +177,9 @@ class Diagnosis:
         page = html_page(self, rows)
         if not self.remedies:
             return page
-        return page + html_page(self._choice(in_python), [each.row() for each in self.remedies])
+        tried = [each.row() for each in self.remedies if each.chosen]
+        words = [self._choice(in_python), *(f"not tried: {why}" for why in self._not_tried())]
+        return page + html_page("; ".join(words), tried)
 
 
 def _plain(m: Measured, i: int) -> Verdict:
@@ -212,6 +224,10 @@ def diagnose(
     check_options("eventsnn.diagnose", settings, OPTIONS | OWN)
     graph = network.graph if isinstance(network, Network) else network
     given = accept(graph, images, labels)
+    if calibration is not None:
+        calibration = accept(graph, calibration, labelled=False, where="calibration").images
+    if pixel_range is not None:
+        range_of(graph, given.pixels, pixel_range)
     named = images if isinstance(images, Images) else None
     own = Images(
         named.name if named else "images",

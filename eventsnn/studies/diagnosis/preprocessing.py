@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import by_neuron, classes_of, logits
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
-from eventsnn.doubts import CERTAIN, Way, customary, doubt_of, hits_of, variants
+from eventsnn.doubts import CERTAIN, doubt_of
+from eventsnn.preparing import Way, customary, hits_of, variants
 from eventsnn.statistics import holm, mcnemar
 from eventsnn.studies.diagnosis.verdict import FINE, FOUND, UNKNOWN, Verdict
 

@@ -52,7 +52,10 @@ class Remedy:
     def options(self) -> str:
         """What it changes, as options in a message (`exceptions.named`)."""
         given = {**self.convert, **self.simulate}
-        return " ".join(named(name, value) for name, value in given.items())
+        return " ".join(
+            named(name, f"{value:g}" if isinstance(value, float) else value)
+            for name, value in given.items()
+        )
 
     @property
     def helps(self) -> bool:
@@ -69,7 +72,6 @@ class Remedy:
             "right": f"{self.right} of {self.images}" if tried else "",
             "gained : lost": self.chosen.words if self.chosen else "",
             "on the other half": f"{other.counts}, p = {other.p:.2g}" if other else "",
-            "not tried, because": self.why_not,
         }
 
 
