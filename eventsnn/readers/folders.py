@@ -37,6 +37,8 @@ def check_no_folder(path: str | os.PathLike[str]) -> None:
     elif "data.pkl" in names:
         found = "a directory with what a PyTorch file holds"
         do = f"pack it again: zip -0 -r net.pth {path}"
+    elif {"network.h5", "recipe.toml"} <= set(names):
+        found, do = "the directory of a training", f"give {Path(path, 'network.h5')}"
     elif "pytorch_model.bin" in names:
         do = f"give {Path(path, 'pytorch_model.bin')}"
     elif files:

@@ -432,6 +432,7 @@ def test_other_files_are_named_with_a_way_out(data, words, tmp_path):
         (["data.pkl", "version"], ["what a PyTorch file holds", "zip -0 -r net.pth "]),
         (["config.json", "model.safetensors"], ["give ", "model.safetensors"]),
         (["pytorch_model.bin"], ["give ", "pytorch_model.bin"]),
+        (["network.h5", "recipe.toml"], ["directory of a training", "network.h5"]),
         (["readme.txt"], ["a directory", "check the path"]),
         ([], ["a directory", "check the path"]),
     ],
