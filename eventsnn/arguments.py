@@ -46,13 +46,16 @@ T = TypeVar("T")
 # how to come by what only eventsnn makes, by the class's name
 MADE_BY = {
     "Batch": "it is part of a result, and eventsnn.simulate returns one",
+    "Difference": "eventsnn.diff returns one",
     "Graph": "eventsnn.load reads one, and load_torch makes one of a module",
     "Images": "eventsnn.load_images reads them",
     "Layer": "it is one of a network's, and eventsnn.convert makes one",
     "Network": "eventsnn.convert makes one of a graph",
     "Observation": "eventsnn.microscope.observe makes one",
+    "Ordering": "eventsnn.ordering returns one",
     "Prepared": "it is the simulation of a result, or an eventsnn.Simulation",
     "Projection": "it is one of a network's, and eventsnn.convert makes one",
+    "Reason": "eventsnn.why returns one",
     "Result": "eventsnn.simulate returns one",
     "Results": "eventsnn.open_results opens a run's folder",
     "Simulation": "it is the simulation of a result, or an eventsnn.Simulation",

@@ -23,8 +23,11 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument RUN."""
+    """Adds the argument RUN, and --plugin."""
     parser.add_argument("run", metavar="RUN", help="the results folder of a run (its --out)")
+    words = "files that register what the run needs, as for `eventsnn run`; a folder's own are not "
+    words += "loaded, since it may be anyone's"
+    parser.add_argument("--plugin", metavar="FILES", help=words)
 
 
 def add_neuron(parser: Any) -> None:

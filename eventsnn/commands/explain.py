@@ -25,6 +25,7 @@ from eventsnn.called import called
 from eventsnn.commands import asking
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, one_line, printable
+from eventsnn.plugins import load_plugins
 from eventsnn.runs.again import again
 from eventsnn.runs.ordered import ordering
 from eventsnn.trace.explain import Explanation, explain_neuron, explain_spike
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
+    load_plugins(args.plugin)
     if args.ordering:
         return _order(args)
     asking.check_out(args.out)

@@ -34,6 +34,7 @@ from eventsnn.commands import asking
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, one_line, printable
 from eventsnn.network.network import neuron_number
+from eventsnn.plugins import load_plugins
 from eventsnn.runs.again import again
 from eventsnn.settings import place_of
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _replay(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
+    load_plugins(args.plugin)
     run = again(args.run)
     numbers = sorted(run.results.traces) or run.images.indices.tolist()
     image = asking.image_of(args.image, numbers)

@@ -25,6 +25,7 @@ from eventsnn.called import called
 from eventsnn.commands import asking
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import printable
+from eventsnn.plugins import load_plugins
 from eventsnn.runs.why import why
 
 
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _why(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
+    load_plugins(args.plugin)
     asking.check_out(args.out)
     image = None if args.image is None else asking.image_of(args.image, [17], "IMAGE")
     found = why(args.run, image, progress=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eventsnn.called import called
 from eventsnn.data.images import Images
 from eventsnn.data.ranges import range_of
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.inputs.recorded import EventImages
@@ -85,15 +85,16 @@ def tracing(run: Again, place: int) -> str:
 def again(run: Any) -> Again:
     """A results folder's run once more.
 
-    run: its path, or its `Results`. Raises InputError for what is neither, for a folder
-    that is none, and where the network or the images are no longer what they were.
+    run: its path, or its `Results`. Its plug-ins are not loaded, since a folder may be anyone's:
+    what they register has to be there. Raises InputError for what is neither, for a folder that is
+    none, and where the network or the images are no longer what they were.
     """
     if not isinstance(run, (str, os.PathLike, Results)):
         raise InputError("run", "a Result, a results folder or Results", shown(run))
     results = run if isinstance(run, Results) else open_results(run)
     folder = results.folder
     summary = results.summary
-    settings = Settings(**read_settings(str(results.folder / "summary.json")))
+    settings = _settings_of(results)
     given = read_given(settings.thresholds_file)
     graph, images, _ = load_inputs(settings)
     for what, path, now in (
@@ -107,3 +108,16 @@ def again(run: Any) -> Again:
     calibration, _, _ = calibration_pixels(graph, images, settings, given)
     network = converted(graph, calibration, settings, given)
     return Again(results, settings, prepare(network, pixels, settings, images), images)
+
+
+def _settings_of(results: Results) -> Settings:
+    """A run's settings, without its plug-ins."""
+    values = read_settings(str(results.folder / "summary.json"))
+    plugin = values.pop("plugin", None)
+    try:
+        return Settings(**values)
+    except InputError as error:
+        if plugin is None:
+            raise
+        do = f"the run had {named('plugin', plugin)}: give it beside the folder, if you trust it"
+        raise InputError(error.where, error.expected, error.found, do) from None

@@ -70,7 +70,8 @@ def why(
 
 def _place(numbers: NDArray[np.int64], image: Any, name: str) -> int:
     """An image's place in the run. image: its number. name: of the run, for messages."""
-    found = np.flatnonzero(numbers == image) if isinstance(image, (int, np.integer)) else []
+    whole = isinstance(image, (int, np.integer))
+    found = np.flatnonzero(whole & (numbers == image))
     if not len(found):
         expected = f"one of the run's, {numbers[0]} to {numbers[-1]}"
         raise InputError(f"{name}: image", expected, shown(image))

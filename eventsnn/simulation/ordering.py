@@ -177,8 +177,9 @@ def _delay(simulation: Prepared, order: Any) -> str:
     if kind == 1:
         found.append(f"its projection's delay ({_pairs(time.delays)}; others none)")
     elif kind == 2:
-        one = isinstance(time.delays, (int, float)) or not hasattr(time.delays, "__len__")
-        words = f"{float(time.delays):g} steps" if one else "each neuron has its own"
+        given: Any = time.delays
+        one = not hasattr(given, "__len__")
+        words = f"{float(given):g} steps" if one else "each neuron has its own"
         found.append(f"its neuron's delay ({words})")
     if not found:
         return "A spike is delivered at the tick at which it is fired."

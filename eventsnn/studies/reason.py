@@ -25,9 +25,8 @@ from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.simulation.time import Time
 from eventsnn.studies.asynchronism import Neurons, of_trace
 from eventsnn.studies.replacing import Replacing
-from eventsnn.studies.setting import check_exact, numbers_of
+from eventsnn.studies.setting import check_exact, check_levels, numbers_of
 from eventsnn.studies.splitting import NEURONS, Part, Restored, Splitting, Wrong
-from eventsnn.studies.surgery import check_levels
 from eventsnn.trace.explain import Explanation, explain_neuron
 from eventsnn.trace.trace import Trace, record
 from eventsnn.views.progress import bar as progress_bar
@@ -59,8 +58,8 @@ class Reason:
     smallest set of layers that restores the class.
 
     neurons: those that win most of the margin where each alone is set right, a dict each: layer,
-    neuron, place, fired, right (the ideal staircase's count, at most one a step), gain, late (late
-    inhibition in thresholds, DNISNM eq. 16). off: how
+    neuron, place, fired, right (the ideal staircase's count, which ends at the threshold), gain,
+    late (late inhibition in thresholds, DNISNM eq. 16). off: how
     many neurons of `among` have a wrong count. among: the layers that were looked at.
     timed: layers that were looked at before, and err in times alone. worst: the
     first of these neurons explained, or None where there is none. trace: of the image.
@@ -362,7 +361,7 @@ def _neurons(r: Reason, tables: bool) -> Iterator[str]:
     if tables:
         yield text_table(r.neurons, HEADINGS)
     late = sum(row["late"] < 0 for row in r.neurons)
-    yield "  right: what the charge is worth, at most a spike of the model's in each step"
+    yield "  right: what the charge is worth, but no more than what the threshold stands for"
     yield f"  late: inhibition after the last excitation, in thresholds; {late} of these have some"
     if r.worst is not None:
         yield f"The first of them:\n{r.worst}"

@@ -16,7 +16,7 @@ from eventsnn.data.accepting import GivenImages, accept
 from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, check_options, in_python, named
 from eventsnn.network.network import Layer, Network
-from eventsnn.neurons.contract import check_declared
+from eventsnn.neurons.contract import check_declared, most
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
@@ -183,6 +183,24 @@ def top_of(simulation: Prepared, i: int) -> int:
 def tops_of(simulation: Prepared) -> list[int]:
     """`top_of` every layer of a simulation, readout included."""
     return [top_of(simulation, i) for i in range(len(simulation.network.layers))]
+
+
+def check_levels(simulation: Simulation) -> None:
+    """Raises InputError where a threshold's worth of spikes takes more steps than there are.
+
+    simulation: in clocked time.
+    """
+    steps = simulation.steps
+    most_spikes = steps * int(most(simulation.neuron))
+    for name, i in numbers_of(simulation.network).items():
+        top = top_of(simulation, i)
+        if top > most_spikes:
+            raise InputError(
+                "steps",
+                f"enough for the {top} spikes that stand for the threshold of {name!r}",
+                f"{steps}, with at most {most_spikes} spikes",
+                "choose more steps",
+            )
 
 
 def theta_of(layer: Layer) -> float | NDArray[np.float64]:

@@ -38,14 +38,20 @@ from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.engine.clocked.driver import ClockedRun
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Network
-from eventsnn.neurons.contract import most
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import compare, wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
-from eventsnn.studies.setting import CHUNK, check_clocked, check_names, numbers_of, prepare, top_of
+from eventsnn.studies.setting import (
+    CHUNK,
+    check_clocked,
+    check_levels,
+    check_names,
+    numbers_of,
+    prepare,
+)
 from eventsnn.studies.trains import TIMES
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
@@ -305,21 +311,6 @@ def _prepare(
     simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery", reads=True)
     check_levels(simulation)
     return simulation, pixels, numbers
-
-
-def check_levels(simulation: Simulation) -> None:
-    """Raises InputError where a threshold's worth of spikes takes more steps than there are."""
-    steps = simulation.steps
-    most_spikes = steps * int(most(simulation.neuron))
-    for name, i in numbers_of(simulation.network).items():
-        top = top_of(simulation, i)
-        if top > most_spikes:
-            raise InputError(
-                "steps",
-                f"enough for the {top} spikes that stand for the threshold of {name!r}",
-                f"{steps}, with at most {most_spikes} spikes",
-                "choose more steps",
-            )
 
 
 def _chunks(

@@ -1,6 +1,11 @@
 """`eventsnn explain` and `eventsnn replay`: a finished run is asked, from the command line."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -151,3 +156,26 @@ def test_help_teaches_by_example(module, capsys):
     with pytest.raises(SystemExit):
         module.main(["--help"])
     assert " RUN --image 3 " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_folders_plug_ins_are_not_loaded_unless_they_are_given(tmp_path):
+    """In processes of their own, in which nothing is registered yet."""
+    root = Path(eventsnn.__file__).parents[1]
+    plugin = root / "examples" / "extend" / "order.py"
+    name = next(iter(re.findall(r'register\("order", "(\w+)"', plugin.read_text())))
+    out = str(tmp_path / "r")
+
+    def asked(*words):
+        command = [sys.executable, "-m", "eventsnn", *words]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    given = ["--engine", "event", "--order", name, "--limit", "1", "--steps", "1", "--quiet"]
+    given += ["--plugin", str(plugin), "--out", out]
+    assert asked("run", *given).returncode == 0
+    refused = asked("explain", out, "--ordering")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert f"the run had --plugin {plugin}: give it beside the folder" in refused.stderr
+    told = asked("explain", out, "--ordering", "--plugin", str(plugin))
+    assert told.returncode == 0 and "the policy's key" in told.stdout

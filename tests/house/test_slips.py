@@ -697,6 +697,24 @@ SLIPS = {
         (lambda: report("no such folder", images=-1), "images: expected a whole number from 0"),
         (lambda: report("no such folder", image=1), "did you mean images"),
     ],
+    "diff": [
+        (lambda: eventsnn.diff(), "argument a"),
+        (lambda: eventsnn.diff(result()), "argument b"),
+        (lambda: eventsnn.diff(3, result()), "a: expected a results folder, Results or a Result"),
+        (lambda: eventsnn.diff(result(), "no such folder"), "found nothing of that name"),
+    ],
+    "why": [
+        (lambda: eventsnn.why(), "argument run"),
+        (lambda: eventsnn.why(network()), "run: expected a Result, a results folder or Results"),
+        (lambda: eventsnn.why("no such folder"), "found nothing of that name"),
+        (lambda: eventsnn.why(result(), "first"), "image: expected one of the run's, 0 to 2"),
+    ],
+    "ordering": [
+        (lambda: eventsnn.ordering(), "argument run"),
+        (lambda: eventsnn.ordering(network()), "run: expected"),
+        (lambda: eventsnn.ordering("no such folder"), "found nothing of that name"),
+        (lambda: eventsnn.ordering(simulation(), 0), "image: expected"),
+    ],
     "open_results": [
         (lambda: open_results(), "argument folder"),
         (lambda: open_results(3), "folder: expected"),
