@@ -16,9 +16,9 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-ann clocked commands data detection diagnosis engine event eventsnn export files inputs keras network
-neurons nir notebook onnx readers reference runs sample simulation studies torch trace train
-verifying views
+ann clocked commands data detection diagnosis engine event eventsnn export files inputs keras
+network neurons nir notebook onnx readers reference runs sample simulation studies torch trace
+train verifying views
 """
 MODULES = """
 ann arithmetic asynchronism certified cost data detection edits encoding equivalence errors explain
