@@ -5,7 +5,9 @@ Set CI to have hypothesis draw the same examples in every run.
 
 import os
 import sys
+import textwrap
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -47,3 +49,15 @@ def nothing_stays_registered():
                 registry.remove(name)
     for name in [name for name in sys.modules if name.startswith("eventsnn_plugin_")]:
         del sys.modules[name]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Names the files whose tests of other frameworks and of a browser a whole run leaves out."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if not whole or "not frameworks" not in config.option.markexpr:
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    names = [path.stem for path in files if "mark.frameworks" in path.read_text(encoding="utf-8")]
+    words = f"left out here, see pytest -m frameworks: {', '.join(names)}"
+    for line in textwrap.wrap(words, 100):
+        terminalreporter.write_line(line)

@@ -230,8 +230,11 @@ class LiveMicroscope:
             raise InputError("page", "something that the microscope does", shown(what))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        """What Jupyter shows."""
-        return self.widget._repr_mimebundle_(**options)
+        """What Jupyter shows, and in words where it cannot."""
+        found = self.widget._repr_mimebundle_(**options)
+        data = found[0] if isinstance(found, tuple) else found
+        data["text/plain"] = repr(self)
+        return found
 
     def __repr__(self) -> str:
         count = len(self.edits)

@@ -17,6 +17,7 @@ import measuring
 import numpy as np
 
 import eventsnn
+from eventsnn.exceptions import InputError
 from eventsnn.views.tables import text_table
 
 
@@ -30,6 +31,8 @@ def main(argv=None):
 
 def study(args):
     """Measure and print a row for each layer."""
+    if args.edits < 1:
+        raise InputError("--edits", "a whole number from 1", args.edits)
     network = eventsnn.convert(eventsnn.load(args.net))
     images = eventsnn.load_images(args.data, limit=1)
     result = eventsnn.simulate(

@@ -1,5 +1,6 @@
 """The live microscope's kernel side: what a hand does becomes edits, and `replay` alone decides."""
 
+import importlib
 import json
 import re
 import sys
@@ -394,6 +395,20 @@ def test_the_page_makes_no_markup_of_text_and_loads_nothing():
 
 
 def test_jupyter_shows_it(result):
-    data = eventsnn.live(result)._repr_mimebundle_()
+    microscope = eventsnn.live(result)
+    data = microscope._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
     assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/plain"] == repr(microscope)
+
+
+def test_the_benchmark_measures_edits_that_were_made(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    benchmark = importlib.import_module("live")
+    assert benchmark.main(["--steps", "1", "--layers", "act1,act2", "--edits", "3"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (first,), (second,) = ([row for row in rows if row[:1] == [name]] for name in ("act1", "act2"))
+    assert first[2] == "0" and len(first) == 3, "no spike reaches it, so nothing was measured"
+    assert second[2] == "3" and float(second[3].replace(",", "")) > 0
+    assert benchmark.main(["--edits", "0"]) == 2
+    assert capsys.readouterr().err.startswith("error: --edits: expected a whole number from 1")
