@@ -226,6 +226,7 @@ def simulate(
         # load what was compiled before, or compile: the seconds below are the simulation's own
         simulation.warm_up(given[0], Recorder() if traced else None)
         with say.bar(len(images), "SNN", len(images) - len(missing)) as bar:
+            compiling.bar = bar
             for stretch in np.split(missing, np.flatnonzero(np.diff(missing) != 1) + 1):
                 first = int(stretch[0])
                 before = time.perf_counter() - compiling.seconds

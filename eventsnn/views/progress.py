@@ -83,7 +83,8 @@ class Estimate(tqdm):
         self.told = True
         if passed / done * left >= LONG:
             seconds = in_words(passed / done * left)
-            tell(f"{done:,} of {self.total:,} {self.unit}s in {passed:.0f} s: about {seconds} more")
+            units = f"{self.unit}{'s' * (done != 1)}"
+            tell(f"{done:,} {units} in {passed:.0f} s, {left:,} to go: about {seconds}")
         return None
 
 

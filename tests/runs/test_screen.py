@@ -7,6 +7,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numba.core.event
 import numpy as np
 import pytest
 from support.networks import Builder, small_graph
@@ -288,3 +289,59 @@ bar(10, "image").close()
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_without_a_terminal_a_line_says_how_long_it_takes(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with progress.following(100, "image", True) as bar:
+        for seconds in (1.0, 9.0, 9.0):  # after the first it is too early, after the second said
+            now[0] += seconds
+            bar.update(10)
+    assert sys.stderr.getvalue() == "eventsnn: 20 images in 10 s, 80 to go: about 40 seconds\n"
+    for shown, total in (
+        (None, 100),
+        (False, 100),
+        (True, 25),
+    ):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        with progress.following(total, "image", shown) as bar:
+            now[0] += 10
+            bar.update(20)
+        assert sys.stderr.getvalue() == ""
+
+
+def test_ways_are_counted_and_images_of_an_earlier_session_are_not(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for _ in progress.each(["a", "b", "c"], "model"):
+        now[0] += 600
+    assert sys.stderr.getvalue() == "eventsnn: 1 model in 600 s, 2 to go: about 20 minutes\n"
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    bar = Say(None, True).bar(1000, "SNN", 900)
+    now[0] += 30
+    bar.update(10)
+    assert sys.stderr.getvalue() == "eventsnn: 10 images in 30 s, 90 to go: about 4 minutes\n"
+
+
+def test_compiling_is_said_in_python_too_and_is_no_part_of_the_estimate(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    for shown, said in ((None, True), (False, False)):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        with progress.following(100, "image", shown) as bar:
+            with numba.core.event.trigger_event("numba:compile"):
+                now[0] += 50
+            bar.update(50)
+        assert sys.stderr.getvalue() == f"eventsnn: {progress.COMPILING}\n" * said
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(15, "15 seconds"), (89, "89 seconds"), (90, "2 minutes"), (900, "15 minutes"),
+     (5400, "1.5 hours"), (40000, "11 hours")],
+)  # fmt: skip
+def test_times_in_words(seconds, words):
+    assert progress.in_words(seconds) == words
