@@ -23,6 +23,8 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace
 from eventsnn.values import shown
 
+FILES = ("net", "arch", "data", "thresholds")  # options that may name files
+
 
 class Again(NamedTuple):
     """A run once more.
@@ -93,7 +95,7 @@ def again(run: Any) -> Again:
     results = run if isinstance(run, Results) else open_results(run)
     folder = results.folder
     summary = results.summary
-    settings = Settings(**read_settings(str(results.folder / "summary.json")))
+    settings = Settings(**_in_place(read_settings(str(results.folder / "summary.json")), summary))
     given = read_given(settings.thresholds_file)
     graph, images, _ = load_inputs(settings)
     for what, path, now in (
@@ -107,3 +109,20 @@ def again(run: Any) -> Again:
     calibration, _, _ = calibration_pixels(graph, images, settings, given)
     network = converted(graph, calibration, settings, given)
     return Again(results, settings, prepare(network, pixels, settings, images), images)
+
+
+def _in_place(values: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """A run's options with the absolute paths of the files that it read, as far as they are there.
+
+    So a run is found again from another folder than it was started in.
+    """
+    left = summary.get("left_by")
+    read = left.get("read") if isinstance(left, dict) else None
+    for name in FILES if isinstance(read, dict) else ():
+        given = values.get(name)
+        if isinstance(given, str) and given:
+            end = os.sep + os.path.normpath(given).removeprefix(os.sep)
+            found = [path for path in read or () if path.endswith(end) and os.path.exists(path)]
+            if len(found) == 1:
+                values[name] = found[0]
+    return values
