@@ -60,6 +60,8 @@ def check(results: Results) -> None:
         _check(f"{where}: {path}", found, kind)
     for key in summary["cost_per_image"]:
         _numbers(f"{where}: cost_per_image", summary["cost_per_image"], (key,))
+    if summary.get("changed_ann_accuracy") is not None:
+        _numbers(where, summary, ["changed_ann_accuracy"])
     for key, names in OPTIONAL.items():
         if key in summary:
             _check(f"{where}: {key}", summary[key], "a group")

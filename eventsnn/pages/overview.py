@@ -73,6 +73,10 @@ def summary(results: Results) -> list[Element]:
         tiles.append(_tile(f"SNN accuracy, T\u00a0=\u00a0{last['T']}", last["accuracy"], ends))
         hits = round(found["ann_accuracy"] * count)
         tiles.append(_tile("ANN accuracy", found["ann_accuracy"], wilson(hits, count)))
+    changed = found.get("changed_ann_accuracy")
+    if changed is not None:
+        ends = wilson(round(changed * count), count)
+        tiles.append(_tile("changed ANN's accuracy", changed, ends))
     same = None
     if not is_map(results):
         same = wilson(round(last["agreement_with_ann"] * count), count)

@@ -52,11 +52,11 @@ def again(results: Results) -> list[Element]:
     ]
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """(name, text) of a value, or of each part of it."""
-    if isinstance(value, Mapping):
+def _flat(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, str]]:
+    """(name, text) of a value, or of each part of it; depth: of parts of parts."""
+    if isinstance(value, Mapping) and depth:
         for key, part in value.items():
-            yield from _flat(f"{name}: {key}", part)
+            yield from _flat(f"{name}: {key}", part, depth - 1)
     elif value is not None:
         yield name, _text(value)
 

@@ -125,8 +125,9 @@ class _Report:
         results, made = self.results, self.made
         summary = results.summary
         network, name = summary["network"], str(summary["data"]["name"])
-        title = f"{network.get('arch', network['file'])}, {summary['images']:,} images of {name}"
-        under = [str(summary.get("conditions", f"T = {results.accuracy[-1]['T']}"))]
+        many = f"{summary['images']:,} image{'s' * (summary['images'] > 1)}"
+        title = f"{network.get('arch', network['file'])}, {many} of {name}"
+        decided = summary.get("conditions", f"T = {results.accuracy[-1]['T']}")
         images = made.images if made else None
         names = tuple(images.classes) if images is not None else ()
         if made and not names:
@@ -144,7 +145,11 @@ class _Report:
             "provenance": provenance.provenance(results),
             "again": provenance.again(results),
         }
-        return page(one_line(title), under, [Part(k, *TITLES[k], parts[k]) for k in parts])
+        return page(
+            one_line(title),
+            [one_line(decided, 1000)],
+            [Part(k, *TITLES[k], parts[k]) for k in parts],
+        )
 
     def _studies(self) -> dict[str, Inside]:
         """Error parts and cases, or why there are none."""

@@ -76,9 +76,10 @@ def error_parts(found: Study) -> list[Element]:
         "unevenness and inherited error in it."
     )
     caption = (
-        f"Layers, on {found.parts.images} images. Error: mean square of SNN less ANN, relative to "
-        "that of the ANN's activations, with a bootstrap interval. Parts: shares of it, which add "
-        "up to 1; below 0: against the others. Dead: neurons that were 0 on every image. "
+        f"Layers, on the run's first {found.parts.images} images. Error: mean square of SNN less "
+        "ANN, relative to that of the ANN's activations, with a bootstrap interval. Parts: "
+        "shares of it, which add up to 1; below 0: against the others. Dead: neurons that were 0 "
+        "on every image. "
         "Saturated: at their threshold or above."
     )
     return [
@@ -89,7 +90,7 @@ def error_parts(found: Study) -> list[Element]:
         ),
         picture(parts_figure({"": rows}), "parts", "Error parts by layer", words),
         table("parts-table", caption, rows, PARTS),
-        paragraph(f"{bootstrap_words()}.", class_="soft"),
+        paragraph(f"Here, {bootstrap_words()}.", class_="soft"),
     ]
 
 
@@ -103,9 +104,9 @@ def unevenness(found: Study) -> list[Element]:
     )
     meaning = "; ".join(text for _, text in MEANING.values())
     caption = (
-        f"Percent of neurons, on {found.cases.images} images. Error I: against the ANN's "
-        f"activation of the SNN's own input; II: against the whole ANN (SRP Def. 1 and 2). "
-        f"{meaning}; I and II: sums."
+        f"Percent of neurons, on the run's first {found.cases.images} images. Error I: against "
+        f"the ANN's activation of the SNN's own input; II: against the whole ANN (SRP Def. 1 and "
+        f"2). {meaning}; I and II: sums."
     )
     return [
         picture(cases_figure({"": rows}), "cases", "Cases of unevenness by layer", words),

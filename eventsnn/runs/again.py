@@ -23,6 +23,8 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace
 from eventsnn.values import shown
 
+FILES = ("net", "arch", "data", "thresholds")  # options that may name files
+
 
 class Again(NamedTuple):
     """A run once more.
@@ -112,7 +114,7 @@ def again(run: Any) -> Again:
 
 def _settings_of(results: Results) -> Settings:
     """A run's settings, without its plug-ins."""
-    values = read_settings(str(results.folder / "summary.json"))
+    values = _in_place(read_settings(str(results.folder / "summary.json")), results.summary)
     plugin = values.pop("plugin", None)
     try:
         return Settings(**values)
@@ -121,3 +123,20 @@ def _settings_of(results: Results) -> Settings:
             raise
         do = f"the run had {named('plugin', plugin)}: give it beside the folder, if you trust it"
         raise InputError(error.where, error.expected, error.found, do) from None
+
+
+def _in_place(values: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """A run's options with the absolute paths of the files that it read, as far as they are there.
+
+    So a run is found again from another folder than it was started in.
+    """
+    left = summary.get("left_by")
+    read = left.get("read") if isinstance(left, dict) else None
+    for name in FILES if isinstance(read, dict) else ():
+        given = values.get(name)
+        if isinstance(given, str) and given:
+            end = os.sep + os.path.normpath(given).removeprefix(os.sep)
+            found = [path for path in read or () if path.endswith(end) and os.path.exists(path)]
+            if len(found) == 1:
+                values[name] = found[0]
+    return values

@@ -20,6 +20,7 @@ PACKAGE = Path(eventsnn.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))]
 OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py")  # and of the room runs
+OF_REPORT = PACKAGE / "commands" / "report.py"
 OTHERS = {"--inputs-as-nchw", "--output"}  # tf2onnx's
 PLUGINS = {"hdf5plugin"}  # packages for what h5py lacks
 
@@ -67,6 +68,8 @@ def known_to(path):
         return of_scripts | of_run
     if path.parent.name in ("train", "reference"):
         return options_in(command.parser())
+    if path == OF_REPORT or path.parent.name == "pages":
+        return of_run | added_in(OF_REPORT)
     if path.name == "inspect.py":
         return of_run | added_in(path)
     if path.parent.name == "runs" or path.name in OF_COMMANDS:
@@ -96,6 +99,7 @@ def test_what_scripts_can_reach_names_options_that_they_have():
 
 def test_options_spelt_for_both_exist():
     names = {f.name for f in fields(Settings)} | set(FLAGS) | {name.split("=")[0] for name in FLAGS}
+    names |= {option[2:] for option in added_in(OF_REPORT)}
     of_training = {option[2:].replace("-", "_") for option in options_in(command.parser())}
     unknown = [
         f"{path.name}: {name}"

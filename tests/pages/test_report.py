@@ -223,7 +223,7 @@ def test_the_studies_are_those_of_the_run(page, folder):
         assert [shown["I.1"], shown["II.4"]] == [row["I case 1"], row["II case 4"]]
         assert [shown["I"], shown["II"]] == [row["I"], row["II"]]
     count = results.summary["images"]
-    assert f"on {count} images" in page.one("div", id="parts-table").text
+    assert f"first {count} images" in page.one("div", id="parts-table").text
 
 
 def test_spikes_and_arrivals_are_those_of_the_trace(page, folder):
@@ -311,7 +311,7 @@ def test_ten_thousand_images_are_under_five_megabytes(tmp_path, monkeypatch):
     moved = read.one("section", id="changed")
     assert len(moved.one("tbody").all("tr")) == classes.MOST_CHANGED
     assert re.search(r"The first 100 of [\d,]+; run.h5 has all of them", moved.text)
-    assert "on 32 images" in read.one("div", id="parts-table").text
+    assert "first 32 images" in read.one("div", id="parts-table").text
 
 
 def test_a_part_that_does_not_fit_is_left_out_and_says_so():
@@ -507,3 +507,17 @@ def test_python_says_options_as_python_does(folder, tmp_path):
         eventsnn.report(folder, tmp_path / "a.html", images=99)
     results = eventsnn.open_results(folder)
     assert eventsnn.report(results, tmp_path / "b.html", images=0) == tmp_path / "b.html"
+
+
+def test_files_are_found_from_another_folder(tmp_path, monkeypatch):
+    there, elsewhere = tmp_path / "there", tmp_path / "elsewhere"
+    there.mkdir()
+    elsewhere.mkdir()
+    made(there, "--steps", "2", images=4, monkeypatch=monkeypatch)
+    monkeypatch.chdir(there)
+    given = ["--net", "net.h5", "--data", "./data.npz", "--calibration", "train:0-39", "--quiet"]
+    assert run([*given, "--steps", "2", "--limit", "3", "--out", "own"]) == 0
+    monkeypatch.chdir(elsewhere)
+    assert rows(written(there / "own", tmp_path), "parts-table")
+    (there / "data.npz").rename(there / "moved.npz")
+    assert all("data.npz" in words for words in reasons(written(there / "own", tmp_path)))
