@@ -24,8 +24,12 @@ def test_a_packaged_network_is_what_its_recipe_says(name):
     given, about = read_recipe(RECIPES / f"{name}.toml")
     net = eventsnn.load(name)
     assert net.source == name and eventsnn.fetch(name).suffix == ".h5"
-    assert net.meta["test_accuracy"] == pytest.approx(about["accuracy"], abs=5e-5)
-    assert len(net.meta["classes"]) == 10 and about["data"] in net.meta["note"]
+    if name.startswith("yolo"):
+        assert net.meta["note"].endswith(f"mAP at 0.5 {about['accuracy']:.4f}")
+    else:
+        assert net.meta["test_accuracy"] == pytest.approx(about["accuracy"], abs=5e-5)
+        assert len(net.meta["classes"]) == 10
+    assert about["data"] in net.meta["note"]
     assert made(given).activation in net.meta["note"] and about["hours"] > 0
 
 
