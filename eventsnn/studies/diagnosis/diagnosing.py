@@ -15,7 +15,8 @@ from eventsnn.arguments import checked, named_fields
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.data.images import Images
 from eventsnn.data.ranges import PixelRange, outwards, range_of
-from eventsnn.exceptions import InputError, check_options, in_flags, in_python
+from eventsnn.doubts import ENOUGH
+from eventsnn.exceptions import InputError, check_options, in_flags, in_python, named
 from eventsnn.network.check import TOLERANCE, deviation
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
@@ -29,11 +30,13 @@ from eventsnn.studies.diagnosis.measured import Measured, measure
 from eventsnn.studies.diagnosis.parts import inherited_square, own_square
 from eventsnn.studies.diagnosis.remedies import Maker, Remedy, candidates, tried
 from eventsnn.studies.diagnosis.verdict import FINE, FOUND, NOTED, STATES, UNKNOWN, Verdict
-from eventsnn.views.tables import html_page, optional, text_table
+from eventsnn.views.tables import Table, html_page, optional
 
 FAMILIES = (thresholds, parts, streams, numbers, output)
 OPTIONS = {*(f.name for c in (Specification, Time) for f in fields(c)), "engine", "encoding"}
 OWN = {"labels", "calibration", "pixel_range", "remedies", "progress"}
+BELOW = "below the ANN"
+PERHAPS = 0.05  # of the images: such a loss is worth more images
 CHECKED = 4  # images on which the conversion is compared with the graph
 # (graph, options of `convert`) -> the network
 Make = Callable[[Graph, dict[str, Any]], Network]
@@ -58,8 +61,14 @@ class Diagnosis:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was found to be wrong."""
-        return not any(verdict.state == FOUND for verdict in self.verdicts)
+        """Whether nothing was found to be wrong, and the images are enough to say so."""
+        known = [v.state for v in self.verdicts if v.kind == BELOW]
+        return not self.wrong and UNKNOWN not in known
+
+    @property
+    def wrong(self) -> list[Verdict]:
+        """The verdicts that say what is wrong."""
+        return [verdict for verdict in self.verdicts if verdict.state == FOUND]
 
     @property
     def remedy(self) -> Remedy | None:
@@ -93,11 +102,24 @@ class Diagnosis:
             found.append(its[0] if its else _plain(self.measured, i))
         return found
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> Table:
         """A row for each verdict: what was found first, and how the other layers stand."""
         plain = [verdict for verdict in self.layers if verdict not in self.verdicts]
         rows = sorted([*self.verdicts, *plain], key=lambda v: STATES.index(v.state))
-        return [verdict.row() for verdict in rows]
+        title = (
+            f"Verdicts on {len(self.measured.images)} images; each number's unit is in its words"
+        )
+        return Table([verdict.row() for verdict in rows], f"{title}\n{self._conditions}")
+
+    def remedy_table(self) -> Table:
+        """A row for each remedy that was tried."""
+        half = (len(self.measured.images) + 1) // 2
+        title = f"Remedies, tried on {half} images against the network as it is; p after Holm"
+        return Table([each.row() for each in self.remedies if each.chosen], title)
+
+    @property
+    def _conditions(self) -> str:
+        return str(conditions(self.measured.simulation))
 
     def text(self, command: str | None = None) -> str:
         """All of it as text.
@@ -107,8 +129,11 @@ class Diagnosis:
         """
         told = in_python if command is None else in_flags
         m, lines = self.measured, []
-        lines += [f"{len(m.images)} images of {self.name}; {conditions(m.simulation)}"]
-        lines += [self.summary, "sound: nothing was found to be wrong" if self.sound else ""]
+        lines += [f"{len(m.images)} images of {self.name}; {self._conditions}"]
+        lines += [self.summary]
+        if not self.wrong:
+            nothing = "nothing was found to be wrong"
+            lines += [f"sound: {nothing}" if self.sound else f"{nothing}, so far"]
         for state, heading in HEADINGS.items():
             its = [v for v in self.verdicts if v.state == state]
             if its:
@@ -126,10 +151,7 @@ class Diagnosis:
             lines += ["\nfirst, prepare pixels as the ANN was trained; what is said above is with"]
             lines += [f"  {told(words)}"]
         if self.remedies:
-            half = (len(self.measured.images) + 1) // 2
-            lines += [f"\nwhat to do, tried on {half} of the images (p after Holm)"]
-            rows = [remedy.row() for remedy in self.remedies if remedy.chosen]
-            lines += [text_table(rows)] if rows else []
+            lines += ["\nwhat to do", str(self.remedy_table())]
             lines += [f"not tried: {told(words)}" for words in self._not_tried()]
             lines += [self._choice(told)]
         elif self.measured.below:
@@ -168,18 +190,18 @@ class Diagnosis:
         return self.text()
 
     def __repr__(self) -> str:
-        found = [v.kind for v in self.verdicts if v.state == FOUND]
-        words = ", ".join(dict.fromkeys(found)) or "sound"
+        words = ", ".join(dict.fromkeys(v.kind for v in self.wrong))
+        words = words or ("sound" if self.sound else "nothing found so far")
         return f"<Diagnosis: {words}; {self.summary}>"
 
     def _repr_html_(self) -> str:
-        rows = [{**row, "words": in_python(row["words"])} for row in self.table()]
-        page = html_page(self, rows)
+        table = self.table()
+        rows = [{**row, "words": in_python(row["words"])} for row in table]
+        page = html_page(self, Table(rows, table.title))
         if not self.remedies:
             return page
-        tried = [each.row() for each in self.remedies if each.chosen]
         words = [self._choice(in_python), *(f"not tried: {why}" for why in self._not_tried())]
-        return page + html_page("; ".join(words), tried)
+        return page + html_page("; ".join(words), self.remedy_table())
 
 
 def _plain(m: Measured, i: int) -> Verdict:
@@ -228,15 +250,15 @@ def diagnose(
         calibration = accept(graph, calibration, labelled=False, where="calibration").images
     if pixel_range is not None:
         range_of(graph, given.pixels, pixel_range)
-    named = images if isinstance(images, Images) else None
+    own_set = images if isinstance(images, Images) else None
     own = Images(
-        named.name if named else "images",
-        named.split if named else "test",
+        own_set.name if own_set else "images",
+        own_set.split if own_set else "test",
         np.asarray(given.numbers),
         given.pixels,
         given.labels,
         (),
-        pixel_range or (named.pixel_range if named else None),
+        pixel_range or (own_set.pixel_range if own_set else None),
     )
 
     def make(of: Graph, changes: dict[str, Any]) -> Network:
@@ -298,11 +320,28 @@ def examine(
     if remedies and m.below:
         maker: Maker = lambda changes: make(graph, changes)  # noqa: E731
         found = tried(m, list(candidates(m, verdicts, calibrated)), maker, progress)
-    if m.below and not any(v.state == FOUND for v in verdicts):
-        words = "the network is below its ANN, and none of the verdicts tells why"
-        verdicts.append(Verdict("below the ANN", "", FOUND, m.against_ann.difference, words))
+    verdicts += _below(m, verdicts)
     advice = dict(first.way.options) if first.way is not None else {}
     return Diagnosis(m, verdicts, found, advice, f"{images.name} {images.split}")
+
+
+def _below(m: Measured, verdicts: list[Verdict]) -> list[Verdict]:
+    """What is said where no verdict tells why a network is below its ANN, or it cannot be told."""
+    pair, count = m.against_ann, len(m.images)
+    if m.below:
+        words = "the network is below its ANN, and none of the verdicts tells why"
+        told = any(v.state == FOUND for v in verdicts)
+        return [] if told else [Verdict(BELOW, "", FOUND, pair.difference, words)]
+    lost = pair.counts
+    if count < ENOUGH:
+        words = f"{count} images are too few to tell (gained : lost {lost}): give a larger "
+    elif -pair.difference >= PERHAPS:
+        words = (
+            f"{count} images cannot tell (gained : lost {lost}, p = {pair.p:.2g}): give a larger "
+        )
+    else:
+        return []
+    return [Verdict(BELOW, "", UNKNOWN, pair.difference, words + named("limit"))]
 
 
 def _range(graph: Graph, images: Images) -> PixelRange:

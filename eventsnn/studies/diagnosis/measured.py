@@ -167,7 +167,7 @@ def activities(network: Network, pixels: NDArray[Any]) -> dict[str, Activity]:
     high = {layer.name: Percentile((layer.size,), len(pixels), HIGH) for layer in layers.values()}
     sums = {name: np.zeros(2) for name in names}
     largest = dict.fromkeys(names, 0.0)
-    size = max(1, CHUNK // sum(layer.size for layer in layers.values()))
+    size = max(1, CHUNK // max(1, sum(layer.size for layer in layers.values())))
     for start in range(0, len(pixels), size):
         values = ann.forward(graph, graph.preprocessing(pixels[start : start + size]), keep=names)
         for layer in layers.values():
