@@ -445,3 +445,15 @@ def test_st_bif_is_tried_where_there_are_levels():
 def test_wrong_input(relu, options, words):
     with pytest.raises(InputError, match=words):
         eventsnn.diagnose(relu, pixels(), calibration=pixels(), **options)
+
+
+def test_thresholds_that_were_found_with_wrong_pixels_are_found_again_or_noted():
+    graph, x, labels = coloured(OWN)
+    wrong = replace(graph, preprocessing=replace(OWN, reverse=True))
+    network = eventsnn.convert(wrong, thresholds="max", calibration=x)
+    options = {"labels": labels, "steps": T, "remedies": False}
+    again = eventsnn.diagnose(network, x, calibration=x, **options)
+    right = eventsnn.convert(graph, thresholds="max", calibration=x)
+    assert again.measured.network.layers[0].theta == right.layers[0].theta
+    noted = eventsnn.diagnose(network, x, **options)
+    assert ("thresholds", "") in found(noted, "noted") and noted.advice == again.advice
