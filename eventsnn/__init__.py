@@ -62,8 +62,9 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
-    from eventsnn.studies.diagnosis.diagnosing import Diagnosis, diagnose
+    from eventsnn.studies.diagnosis.diagnosing import diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
+    from eventsnn.studies.diagnosis.report import Diagnosis
     from eventsnn.studies.diagnosis.verdict import Verdict
     from eventsnn.studies.reason import Reason
     from eventsnn.trace import edits as edits
@@ -157,8 +158,9 @@ _NAMES = {
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
-        "studies.diagnosis.diagnosing": "Diagnosis diagnose",
+        "studies.diagnosis.diagnosing": "diagnose",
         "studies.diagnosis.remedies": "Remedy",
+        "studies.diagnosis.report": "Diagnosis",
         "studies.diagnosis.verdict": "Verdict",
         "studies.reason": "Reason",
         "trace.edits": "Delay Drop Move Swap",

@@ -27,7 +27,7 @@ from eventsnn.simulation.simulation import ENGINES
 
 if TYPE_CHECKING:
     from eventsnn.ann.graph import Graph
-    from eventsnn.studies.diagnosis.diagnosing import Diagnosis
+    from eventsnn.studies.diagnosis.report import Diagnosis
 
 IMAGES = 100
 TAKEN = ("input", "conversion", "simulation", "asynchronous")  # groups of options, as of a run

@@ -4,13 +4,14 @@ import ast
 import configparser
 import re
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import eventsnn
 from eventsnn import run
-from eventsnn.commands import diagnose
+from eventsnn.commands.main import COMMANDS
 from eventsnn.exceptions import FLAGS
 from eventsnn.settings import Settings
 from eventsnn.studies import scripts
@@ -62,8 +63,10 @@ def known_to(path):
     of_scripts = options_in(scripts.options("", limit=1, out="x"))
     if path.parent.name == "analysis":
         return of_scripts | added_in(path)
-    if path.name == "diagnose.py":
-        return of_run | options_in(diagnose.parser())
+    if path.parent.name == "commands":
+        its = [row.module for row in COMMANDS.values() if row.module.endswith(f".{path.stem}")]
+        modules = map(import_module, its or [row.module for row in COMMANDS.values()])
+        return of_run.union(*(options_in(module.parser()) for module in modules))
     if path.parent.name == "studies":
         return of_scripts | of_run
     if path.parent.name in ("train", "reference"):

@@ -64,6 +64,7 @@ def test_headings_of_results_are_explained(found):
         surgery.costs(network, images, **options).table(),
         asynchronism.measure(network, images, **options).table(),
         certified.certify(network, images, one_by_one=True, **options).table(),
+        eventsnn.diagnose(network, images, **options).table(),
     ]
     for table in every:
         words = str(table).split("\n")

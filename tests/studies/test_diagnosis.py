@@ -354,6 +354,18 @@ def test_sound_networks_are_called_sound(op, seed):
     assert "sound" in repr(found_) and not found_.remedies
 
 
+@pytest.mark.parametrize(("count", "told"), [(10, "too few to tell"), (40, "cannot tell")])
+def test_what_few_images_cannot_tell_is_not_called_sound(relu, count, told):
+    x = pixels()
+    network = eventsnn.convert(relu, calibration=x)
+    right = eventsnn.simulate(network, x, steps=8, pixel_range=(-1, 1)).predictions()
+    lost = np.flatnonzero(right != classes(relu, x))[:3]
+    kept = np.flatnonzero(right == classes(relu, x))[: count - len(lost)]
+    found_ = diagnosed(network, x[np.sort([*lost, *kept])], steps=8)
+    assert len(lost) == 3 and not found_.sound and not found_.wrong
+    assert told in str(found_) and "nothing was found to be wrong, so far" in str(found_)
+
+
 @pytest.mark.long
 @pytest.mark.skipif("EVENTSNN_TRAINED" not in os.environ, reason="without trained checkpoints")
 def test_trained_networks_are_called_sound():
@@ -397,7 +409,7 @@ def test_the_best_is_chosen_on_one_half_and_confirmed_on_the_other(mended, relu)
 
 def test_what_was_tried_is_shown(mended):
     text = str(mended)
-    assert "what to do, tried on 50 of the images" in text and ": confirmed; " in text
+    assert "Remedies, tried on 50 images" in text and ": confirmed; " in text
     assert f"{mended.remedy.whole / COUNT:.1%} of all {COUNT} are right then" in text
     frame = mended.to_pandas()
     assert list(frame.columns) == ["state", "layer", "verdict", "number", "words"]
@@ -433,3 +445,15 @@ def test_st_bif_is_tried_where_there_are_levels():
 def test_wrong_input(relu, options, words):
     with pytest.raises(InputError, match=words):
         eventsnn.diagnose(relu, pixels(), calibration=pixels(), **options)
+
+
+def test_thresholds_that_were_found_with_wrong_pixels_are_found_again_or_noted():
+    graph, x, labels = coloured(OWN)
+    wrong = replace(graph, preprocessing=replace(OWN, reverse=True))
+    network = eventsnn.convert(wrong, thresholds="max", calibration=x)
+    options = {"labels": labels, "steps": T, "remedies": False}
+    again = eventsnn.diagnose(network, x, calibration=x, **options)
+    right = eventsnn.convert(graph, thresholds="max", calibration=x)
+    assert again.measured.network.layers[0].theta == right.layers[0].theta
+    noted = eventsnn.diagnose(network, x, **options)
+    assert ("thresholds", "") in found(noted, "noted") and noted.advice == again.advice

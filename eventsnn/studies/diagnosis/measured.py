@@ -53,7 +53,7 @@ class Measured:
     graph: the ANN. images: with labels. own_labels: whether these are the images' own, not the
     ANN's classes. options: of `simulate`. result: the run. ann_right: which images the ANN has
     right, bool [N]. activity: layer's name -> `Activity`. errors: the parts of each layer's error;
-    None where they cannot be had, for the reason `why`.
+    None where they cannot be had, for the reason `why`. shown: whether progress bars are.
     """
 
     graph: Graph
@@ -65,6 +65,7 @@ class Measured:
     activity: dict[str, Activity]
     errors: errors.Errors | None
     why: str = ""
+    shown: bool | None = None
 
     @property
     def network(self) -> Network:
@@ -154,7 +155,9 @@ def measure(
     except InputError as error:
         why = f"expected {error.expected}, found {error.found}"
     activity = activities(network, images.pixels)
-    return Measured(graph, images, own_labels, options, result, ann_right, activity, found, why)
+    return Measured(
+        graph, images, own_labels, options, result, ann_right, activity, found, why, shown
+    )
 
 
 def activities(network: Network, pixels: NDArray[Any]) -> dict[str, Activity]:
@@ -167,7 +170,7 @@ def activities(network: Network, pixels: NDArray[Any]) -> dict[str, Activity]:
     high = {layer.name: Percentile((layer.size,), len(pixels), HIGH) for layer in layers.values()}
     sums = {name: np.zeros(2) for name in names}
     largest = dict.fromkeys(names, 0.0)
-    size = max(1, CHUNK // sum(layer.size for layer in layers.values()))
+    size = max(1, CHUNK // max(1, sum(layer.size for layer in layers.values())))
     for start in range(0, len(pixels), size):
         values = ann.forward(graph, graph.preprocessing(pixels[start : start + size]), keep=names)
         for layer in layers.values():

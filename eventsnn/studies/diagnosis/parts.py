@@ -71,7 +71,7 @@ def _counts_or_timing(m: Measured) -> Verdict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RoundedWeights)
-            found = surgery.costs(m.network, some, progress=False, **m.options)
+            found = surgery.costs(m.network, some, progress=m.shown, **m.options)
     except InputError as error:
         words = f"whether counts or timing are wrong cannot be told for this run: {error.expected}"
         return Verdict(kind, "", UNKNOWN, None, f"{words}, found {error.found}")

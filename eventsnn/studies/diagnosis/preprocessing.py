@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import by_neuron, classes_of, logits
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
-from eventsnn.doubts import CERTAIN, doubt_of
+from eventsnn.doubts import CERTAIN, ENOUGH, FAR_BELOW, doubt_of
 from eventsnn.preparing import Way, customary, hits_of, variants
 from eventsnn.statistics import holm, mcnemar
 from eventsnn.studies.diagnosis.verdict import FINE, FOUND, UNKNOWN, Verdict
@@ -48,9 +48,10 @@ def tried(graph: Graph, images: Images, shown: bool | None) -> Tried:
         return Tried(Verdict(kind, "", UNKNOWN, None, words))
     classes, right = ann_hits(graph, images)
     doubt = doubt_of(graph, classes, images.labels)
-    said = isinstance(graph.meta.get("test_accuracy"), float)
+    said = graph.meta.get("test_accuracy")
+    enough = said - FAR_BELOW if isinstance(said, float) else GOOD
     told = f"the ANN has {right.mean():.1%} of {len(images)} images right"
-    if not doubt and (said or right.mean() >= GOOD):
+    if not doubt and right.mean() >= enough:
         return Tried(Verdict(kind, "", FINE, float(right.mean()), told))
     way, hits, p = _best(graph, images, right, bool(shown))
     if way is not None:
@@ -62,7 +63,9 @@ def tried(graph: Graph, images: Images, shown: bool | None) -> Tried:
     if doubt:
         words = f"{doubt}; none of the customary preprocessings restores it"
         return Tried(Verdict(kind, "", FOUND, float(right.mean()), words))
-    words = f"{told}, and no customary preprocessing gives it more"
+    words = f"{told}, and no customary preprocessing gives it more for certain"
+    if len(images) < ENOUGH:
+        return Tried(Verdict(kind, "", UNKNOWN, float(right.mean()), f"{words}: these are too few"))
     return Tried(Verdict(kind, "", FINE, float(right.mean()), words))
 
 

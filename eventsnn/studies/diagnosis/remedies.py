@@ -58,6 +58,15 @@ class Remedy:
         )
 
     @property
+    def calls(self) -> str:
+        """The like as calls of Python."""
+        calls = []
+        for function, changes in (("convert", self.convert), ("simulate", self.simulate)):
+            given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+            calls += [f"{function}(…, {given})"] if given else []
+        return " and ".join(calls)
+
+    @property
     def helps(self) -> bool:
         """Whether the other half of the images confirms it."""
         found = self.confirmed
