@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import INPUT
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.event import engine_of
 from eventsnn.trace.replay import Replays
@@ -59,11 +60,18 @@ class Specimen:
         return batch
 
     def first(self) -> tuple[int, int]:
-        """(layer, neuron) to begin with: the worst of all, or else one of the first layer."""
-        with suppress(InputError):  # of a model that has no worst
-            if erring := self.worst(count=1):
-                return self.trace.layer(erring[0].layer), erring[0].neuron
-        return 0, self.first_neuron(0)
+        """(layer, neuron) to begin with: the worst of those that hear spikes, which can be moved.
+
+        Where no such neuron is among the worst, one of the first layer that hears spikes.
+        """
+        network = self.simulation.network
+        heard = {p.target for p in network.projections if p.source != INPUT}
+        hearing = [i for i in sorted(heard) if not network.layers[i].pools]
+        for each in self.offered[0]:
+            if (layer := self.trace.layer(each.layer)) in hearing:
+                return layer, each.neuron
+        first = hearing[0] if hearing else 0
+        return first, self.first_neuron(first)
 
     def first_neuron(self, layer: int) -> int:
         """The neuron of a layer to begin with: the worst, or else the one that fired most.

@@ -68,7 +68,8 @@ def test_it_begins_with_the_worst_neuron(result):
     microscope = eventsnn.live(result)
     worst = result.worst(20)
     mine = [each for each in worst if each.image == 0]
-    assert (microscope.layer, microscope.neuron) == (mine[0].layer, mine[0].neuron)
+    first = next(each for each in mine if each.layer != result.network.layers[0].name)
+    assert (microscope.layer, microscope.neuron) == (first.layer, first.neuron)
     picture = microscope.widget.picture
     told = [(row["neuron"], row["fired"], row["ideal"]) for row in picture["worst"]["rows"]]
     assert told[: len(mine)] == [(each.neuron, each.fired, each.ideal) for each in mine][:10]
@@ -76,6 +77,14 @@ def test_it_begins_with_the_worst_neuron(result):
     assert microscope.before is microscope.after
     layer = eventsnn.live(result, layer="readout", image=2)
     assert (layer.layer, layer.neuron, layer.image) == ("readout", 0, 2)
+
+
+def test_without_a_word_for_the_worst_it_begins_where_spikes_can_be_moved(result, monkeypatch):
+    monkeypatch.setattr(type(result.simulation.neuron), "conserves", False)
+    microscope = eventsnn.live(result)
+    assert microscope.layer == result.network.layers[1].name and editable(microscope)
+    worst = microscope.widget.picture["worst"]
+    assert worst["rows"] == [] and worst["words"].isprintable() and "conserve" in worst["words"]
 
 
 def test_the_picture_is_what_the_microscope_sees(result):
