@@ -7,6 +7,8 @@ import pytest
 
 import eventsnn
 from eventsnn import asynchronism, certified, errors, surgery
+from eventsnn.network.rules import RULES
+from eventsnn.neurons import MODELS
 from eventsnn.runs import report
 from eventsnn.studies.printing import compact
 from eventsnn.views import short_names, tables
@@ -90,6 +92,15 @@ def test_short_names_are_spelt_out_once_each():
     assert short_names.spelt_out("nothing") == "" and short_names.spelt_out("x", "also") == "also"
     assert "IF:" in short_names.spelt_out("neuron if; encoding constant")
     assert all(len(line) <= short_names.WIDTH for line in words.splitlines())
+
+
+def test_models_rules_and_activations_are_spelt_out():
+    words = {"adaptive", "auto", "max", "percentile"}  # which are no short names
+    for name in {*MODELS, *RULES} - words:
+        assert short_names.spelt_out(f"neuron {name}; T"), name
+        assert len(short_names.spelt_out(f"neuron {name}; T").split("; ")) > 1, name
+    for name in ("QCFS", "QuantRelu", "ClippedRelu", "SlipRelu"):
+        assert short_names.spelt_out(name)
 
 
 def test_columns_of_comparisons_are_one_on_the_screen():
