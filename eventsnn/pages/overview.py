@@ -70,7 +70,7 @@ def summary(results: Results) -> list[Element]:
     count = found["images"]
     if last["accuracy"] is not None:
         ends = last["accuracy_low"], last["accuracy_high"]
-        tiles.append(_tile(f"SNN accuracy, T\u00a0=\u00a0{last['T']}", last["accuracy"], ends))
+        tiles.append(_tile("SNN accuracy", last["accuracy"], ends, f"{last['T']} steps, "))
         hits = round(found["ann_accuracy"] * count)
         tiles.append(_tile("ANN accuracy", found["ann_accuracy"], wilson(hits, count)))
     changed = found.get("changed_ann_accuracy")
@@ -102,10 +102,11 @@ def is_map(results: Results) -> bool:
     return not str(results.layers[-1]["shape"]).endswith("x1x1")
 
 
-def _tile(words: str, share: float, ends: tuple[float, float] | None) -> Element:
-    under = ""
+def _tile(words: str, share: float, ends: tuple[float, float] | None, before: str = "") -> Element:
+    """A share with its interval. before: what stands in front of that."""
+    under = before.removesuffix(", ")
     if ends is not None:
-        under = f"95 % interval {ends[0]:.1%} to {ends[1]:.1%}"
+        under = f"{before}95 % interval {ends[0]:.1%} to {ends[1]:.1%}"
     number = element("div", f"{share:.2%}", class_="big", data_value=repr(share))
     return _of(words, number, under)
 
