@@ -315,6 +315,7 @@ def test_run_h5_holds_the_run(bundled):
         "operations": (7, 8),
         "ties": (7,),
         "t_eq": (20,),
+        "digests": (20, 7, 8),
         "provenance": (),
     }
     assert all(attrs["unit"] and attrs["description"] for _, attrs in found.values())
