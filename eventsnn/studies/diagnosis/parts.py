@@ -87,9 +87,14 @@ def _counts_or_timing(m: Measured) -> Verdict:
     parts = {"counts": counts, "timing": timing, "thresholds and T": before / own}
     most = max(parts, key=parts.__getitem__)
     words = (
-        f"of the readout's squared distance from the ANN's output, {counts:.0%} go with right "
-        f"counts of each layer at its own times, {timing:.0%} with right times, and "
+        "with right counts of each layer at its own times the readout's squared distance from the "
+        f"ANN's output {_falls(counts)}, with right times it then {_falls(timing)}, and "
         f"{before / own:.0%} remain, which thresholds and T decide ({len(some)} images): "
         f"it is mostly {most}"
     )
     return Verdict(kind, "", NOTED if most == "thresholds and T" else FOUND, timing, words)
+
+
+def _falls(share: float) -> str:
+    """By how much a distance falls, in words."""
+    return f"falls by {share:.0%}" if share >= 0 else f"rises by {-share:.0%}"
