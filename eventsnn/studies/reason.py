@@ -166,6 +166,8 @@ def reason(
     check_wrong(number, right, wrong, label)
     asynchronous = simulation.engine.asynchronous and simulation.time.order != "clocked"
     clocked = simulation.on("clocked") if simulation.engine.asynchronous else simulation
+    if asynchronous:  # more spikes than the bound of clocked time counts with
+        clocked = clocked.wider()
     with ThreadPoolExecutor(cores()) as pool, progress_bar(0, "run", progress) as bar:
         numbers = np.array([number])
         part = Replacing(clocked, image[None], numbers, 0, pool, bar)

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from support.networks import pooled_graph, random_pixels
 
 import eventsnn
 from eventsnn import InputError, surgery
@@ -13,6 +14,7 @@ from eventsnn.run import main
 from eventsnn.runs import why as room
 from eventsnn.simulation.time import Time
 from eventsnn.studies import splitting
+from eventsnn.studies.trains import train_of
 from eventsnn.trace.trace import record
 
 # of the sample: wrong in four clocked steps, right in the ANN; wrong in eight steps in random order
@@ -110,8 +112,8 @@ def split_of(result, reason, trace=None, place=0):
 
     simulation = result.simulation
     if simulation.engine.asynchronous:
-        simulation = simulation.on("clocked")
-    pixels = result.images.pixels[place : place + 1]
+        simulation = simulation.on("clocked").wider()
+    pixels = getattr(result.images, "pixels", result.images)[place : place + 1]
     number = result._numbers[place : place + 1]
     part = Replacing(simulation, pixels, number, 0, ThreadPoolExecutor(1), bar(0, "run", False))
     return splitting.Splitting(part, reason.right, reason.wrong, trace)
@@ -174,6 +176,28 @@ def test_the_same_simulation_by_another_engine(random):
     pixels = random[0].images.pixels
     same = other.run(pixels, numbers=[RANDOM])
     assert np.array_equal(same.digests, random[0].digests)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_pools_pass_on_what_a_layer_sent_in_random_order(seed):
+    """Several spikes of a neuron in a step, more than it sends in clocked time."""
+    rng = np.random.default_rng(seed)
+    graph = pooled_graph(rng)
+    network, pixels = eventsnn.convert(graph), random_pixels(rng, graph, 12)
+    result = network.run(pixels, steps=3, engine="event", order="random")
+    found = eventsnn.why(result)
+    assert found.rest == 0
+    trace = found.trace
+    split = split_of(result, found, trace, found.number)
+    largest = 0
+    for i, layer in enumerate(network.spiking):
+        here = trace.spikes[trace.spikes["layer"] == i]
+        sent = np.zeros((3, layer.size), int)
+        np.add.at(sent, (here["step"], here["neuron"]), here["sign"])
+        assert np.array_equal(train_of(split.simulation, split.base(i), i), sent)
+        largest = max(largest, sent.max())
+    assert largest > 1
 
 
 @pytest.mark.slow

@@ -92,9 +92,12 @@ def run_clocked(
     leaks: in a step, of the potential and of each own state; (): nothing leaks. ticks: of a step.
     image: its number in the data set.
     """
-    size = len(resting)
+    size, at_most = len(resting), most(neuron)
+    if before is not None and given and net.pools[given:].any():
+        # a pool behind what is given sends as much in a step as that did
+        at_most = max(at_most, _largest(before.log, before.begins[: net.first_site[given]]))
     charges = int((net.block * net.channels).max()) * steps  # of a block, at most
-    most_of_blocks = 2 * threads * (charges * most(neuron) + 1)
+    most_of_blocks = 2 * threads * (charges * at_most + 1)
     room = max(room, min(size * steps // 4, FIRST_ROOM), most_of_blocks)
     kept = before if given else None
     room += 0 if kept is None else len(kept.log)
@@ -109,7 +112,18 @@ def run_clocked(
         if kept is not None:
             _keep(net, kept, given, run, back)
         if _in_threads(
-            kernel, net, neuron, drive, drive_steps, run, back, charges, given, last, threads
+            kernel,
+            net,
+            neuron,
+            drive,
+            drive_steps,
+            run,
+            back,
+            charges,
+            at_most,
+            given,
+            last,
+            threads,
         ):
             return run._replace(
                 log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log,
@@ -173,6 +187,18 @@ def _keep(
     back.reshape(-1)[np.searchsorted(first, negative, side="right") - 1] = 1
 
 
+def _largest(log: NDArray[np.int32], begins: NDArray[np.int64]) -> int:
+    """The most spikes of one neuron in one step, of some sites.
+
+    log, begins: as in `ClockedRun`, of these sites from the log's beginning on.
+    """
+    first = np.append(begins[:, :-1], begins[-1, -1])
+    spikes = log[: first[-1]]
+    cells = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    new = np.flatnonzero((np.diff(spikes) != 0) | (np.diff(cells) != 0)) + 1
+    return int(np.diff(np.concatenate([[0], new, [len(spikes)]])).max(initial=0))
+
+
 def _in_threads(
     kernel: Kernel,
     net: ProjectionTables,
@@ -182,6 +208,7 @@ def _in_threads(
     run: ClockedRun,
     back: NDArray[np.uint8],
     charges: int,
+    at_most: int,
     given: int,
     last: tuple[NDArray[np.int64], int, int],
     threads: int,
@@ -191,7 +218,7 @@ def _in_threads(
     Returns whether the log had room.
     """
     done = np.zeros(threads + 1, np.int64)
-    of_step = int(net.channels.max()) * most(neuron)  # spikes of a site, at most
+    of_step = int(net.channels.max()) * at_most  # spikes of a site
 
     def part(number: int) -> bool:
         try:
@@ -202,7 +229,18 @@ def _in_threads(
                 np.empty(max(of_step, min(of_step * run.digests.shape[2], AT_ONCE)) + 1, np.uint64),
             )
             return kernel(
-                net, neuron, drive, drive_steps, *run, back, *scratch, given, number, done, *last
+                net,
+                neuron,
+                drive,
+                drive_steps,
+                *run,
+                back,
+                *scratch,
+                at_most,
+                given,
+                number,
+                done,
+                *last,
             )
         except BaseException:
             done[-1] = 1  # nobody waits for a part that cannot be

@@ -612,6 +612,7 @@ def run_layers(
     emitted,
     sums,
     so_far,
+    at_most,
     given,
     part,
     done,
@@ -633,8 +634,9 @@ def run_layers(
     Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
     model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites,
     T], 1 where any is negative.
-    charge, emitted, sums, so_far: scratch, each part's own. given: how many of the first layers are
-    not run; their spikes are in the log of the only part. part: the number of this one. done: int64
+    charge, emitted, sums, so_far: scratch, each part's own. at_most: the most spikes that a neuron
+    or pool unit sends in a step. given: how many of the first layers are not run; their spikes are
+    in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
     factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns
     whether the log had room.
@@ -647,7 +649,7 @@ def run_layers(
     for layer in range(given, layers):
         blocks = -(-net.sites[layer] // net.block[layer])
         # what a block brings, and one that is written over
-        room = net.block[layer] * steps * net.channels[layer] * most(neuron) + 1
+        room = net.block[layer] * steps * net.channels[layer] * at_most + 1
         last = last_arrival(net, layer, drive_steps, spikes)
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
             if end - fired < room:
@@ -689,7 +691,7 @@ def run_layers(
             net.channels[layer],
             blocks * part // parts * net.block[layer],
             min(blocks * (part + 1) // parts * net.block[layer], net.sites[layer]),
-            most(neuron),
+            at_most,
             log,
             begins[net.first_site[layer] :],
             so_far,
