@@ -353,8 +353,9 @@ def test_in_jupyterlab(chromium, lab, paper):
     """The theme is JupyterLab's, not the system's, which is the other one here."""
     system = "dark" if paper == "rgb(255, 255, 255)" else "light"
     page = chromium.new_page(viewport={"width": 1200, "height": 1300}, color_scheme=system)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.goto(f"{lab}/lab/tree/live.ipynb?reset")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # else the cell would not run
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     page.locator(LOWER).wait_for()
