@@ -64,6 +64,7 @@ def test_notebooks_are_short_and_stored_with_what_they_show(path):
     assert any("image/png" in data for data in shown) and any(map(printed, cells))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [path for path in NOTEBOOKS if path.stem not in ("first_look",)],
