@@ -10,6 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+OTHERWISE = ("first_look", "why_is_my_network_bad")  # are tested by what they find
 
 
 def cells_of(path, kind="code"):
@@ -64,9 +65,10 @@ def test_notebooks_are_short_and_stored_with_what_they_show(path):
     assert any("image/png" in data for data in shown) and any(map(printed, cells))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [path for path in NOTEBOOKS if path.stem not in ("first_look",)],
+    [path for path in NOTEBOOKS if path.stem not in OTHERWISE],
     ids=lambda path: path.name,
 )
 def test_notebooks_print_what_is_stored(path, capsys, monkeypatch):
@@ -120,3 +122,14 @@ def test_first_look(pyplot):
         assert axes.get_title().startswith(names["net"].meta["classes"][result.predictions()[i]])
     pictures.canvas.draw()
     assert np.asarray(pictures.canvas.buffer_rgba())[..., :3].std() > 10
+
+
+@pytest.mark.slow
+def test_why_finds_what_was_spoilt_and_heals_it(capsys):
+    """The words of a diagnosis may change; what it finds may not."""
+    names, _ = execute(EXAMPLES / "why_is_my_network_bad.ipynb")
+    diagnosis, second = names["diagnosis"], names["second"]
+    assert diagnosis.remedy.helps and "still rising" in names["kinds"]
+    assert names["after"].accuracy() > names["before"].accuracy() + 0.2
+    assert [v.kind for v in second.verdicts if v.state == "found"] == ["preprocessing"]
+    assert "The second: preprocessing." in capsys.readouterr().out
