@@ -37,7 +37,8 @@ def live(
     recorded: a result of the event engine, or a complete trace of one image. layer: its name or
     number. neuron: its number in the layer, (c, y, x), or (i,), the index in a flat vector. Without
     both it begins at the neuron that errs most of those that hear spikes, or else with the first
-    layer that does; without `neuron` at the layer's worst. image: its place in the result (None: 0); not beside a trace.
+    layer that does; without `neuron` at the layer's worst. image: its place in the result (None:
+    0); not beside a trace.
 
     Needs anywidget: pip install "eventsnn[notebook]". Raises InputError where it is not installed,
     for another engine, for a layer, neuron or image that there is not, and for what the microscope
