@@ -77,7 +77,12 @@ class Paired(NamedTuple):
     @property
     def words(self) -> str:
         """The discordant images with p, as a cell of a table."""
-        return f"{self.counts}, p = {self.holm:.2g}"
+        return f"{self.counts}, {p_words(self.holm)}"
+
+
+def p_words(p: float) -> str:
+    """A p value as text. p: 0 where it is smaller than float64 can tell."""
+    return f"p = {p:.2g}" if p else "p < 1e-300"
 
 
 @checked

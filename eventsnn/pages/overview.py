@@ -16,7 +16,7 @@ from eventsnn.pages.markup import (
 from eventsnn.pages.pictures import picture
 from eventsnn.runs.report import CHANGED, OPERATIONS
 from eventsnn.runs.results import Results
-from eventsnn.statistics import wilson
+from eventsnn.statistics import p_words, wilson
 from eventsnn.views import plots
 from eventsnn.views.tables import in_unit
 
@@ -127,7 +127,7 @@ def _against(last: dict[str, Any]) -> str:
     return (
         f"Images that the SNN alone has right after {last['T']} steps: {last['only_snn_right']:,}; "
         f"the ANN alone: {last['only_ann_right']:,} (McNemar's exact test, two-sided, after Holm "
-        f"for all T: p = {last['p_holm']:.2g}). Intervals are Wilson's; they hold for this "
+        f"for all T: {p_words(last['p_holm'])}). Intervals are Wilson's; they hold for this "
         "network, not for training anew."
     )
 

@@ -20,7 +20,7 @@ from eventsnn.exceptions import one_line
 from eventsnn.result import Result
 from eventsnn.runs.results import Results
 from eventsnn.runs.sides import check_comparable, differing_settings, side_of
-from eventsnn.statistics import Paired, compare
+from eventsnn.statistics import Paired, compare, p_words
 from eventsnn.views.tables import html_page, optional, text_table
 
 SHOWN = 8  # images named in a line
@@ -254,5 +254,5 @@ def _classes(d: Difference) -> Iterator[str]:
     ):
         numbers = d.numbers[changed[which]].tolist()
         yield f"  {words}: {len(numbers):,}" + (f" (images {listed(numbers)})" if numbers else "")
-    p = f"p = {d.paired.p:.2g}"
+    p = p_words(d.paired.p)
     yield f"  paired, a : b = {d.paired.counts}, {p} (exact McNemar test on these images)"

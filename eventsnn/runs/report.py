@@ -19,7 +19,7 @@ from eventsnn.runs.run_file import Found, Totals
 from eventsnn.settings import Settings
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
-from eventsnn.statistics import Paired, compare, wilson
+from eventsnn.statistics import Paired, compare, p_words, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
 from eventsnn.views import tables
@@ -382,7 +382,7 @@ def _shown_accuracy(accuracy: Sequence[Row], factor: float, labelled: bool) -> l
             shown |= {key: row[key] for key in TOPS if row.get(key) is not None}
             shown["interval"] = f"{row['accuracy_low']:.1%} – {row['accuracy_high']:.1%}"
             counts = f"{row['only_snn_right']} : {row['only_ann_right']}"
-            shown["only SNN : only ANN"] = f"{counts}, p = {row['p_holm']:.2g}"
+            shown["only SNN : only ANN"] = f"{counts}, {p_words(row['p_holm'])}"
         for key in ("agreement_with_ann", CHANGED[0]):
             if key in row:
                 shown[key] = row[key]

@@ -7,7 +7,7 @@ from typing import Any
 
 from eventsnn import statistics
 from eventsnn.simulation.conditions import together
-from eventsnn.statistics import bootstrap_words
+from eventsnn.statistics import bootstrap_words, p_words
 from eventsnn.views.short_names import spelt_out
 from eventsnn.views.tables import COLUMNS, Headings, Table
 
@@ -32,7 +32,7 @@ def names_in(text: str) -> str:
 
 def discordant(row: Row) -> str:
     """A row's discordant images and p, as a cell of a table. row: after `scripts.paired`."""
-    return "" if row["p"] is None else f"{row['gained']} : {row['lost']}, p = {row['p Holm']:.2g}"
+    return "" if row["p"] is None else f"{row['gained']} : {row['lost']}, {p_words(row['p Holm'])}"
 
 
 def compact(rows: Iterable[Row]) -> list[Row]:

@@ -42,7 +42,7 @@ from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
-from eventsnn.statistics import compare, wilson
+from eventsnn.statistics import compare, p_words, wilson
 from eventsnn.studies.replacing import COUNTS, Replacing
 from eventsnn.studies.setting import (
     CHUNK,
@@ -159,7 +159,7 @@ class Costs(ByLayer):
                 shown[f"{way}accuracy"] = row[f"{way}times accuracy"]
                 gained, lost = (row[f"{way}times {key}"] for key in ("gained", "lost"))
                 p = row[f"{way}times p Holm"]
-                shown[f"{way}gained : lost"] = f"{gained} : {lost}, p = {p:.2g}"
+                shown[f"{way}gained : lost"] = f"{gained} : {lost}, {p_words(p)}"
                 shown[f"{way}square"] = row[f"{way}times square"]
             rows.append(shown)
         return Table(rows, f"{TITLE}\n{conditions(self.simulation)}", FORMATS)

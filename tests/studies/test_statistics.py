@@ -192,3 +192,8 @@ def test_correlations():
 def test_what_is_refused(wrong):
     with pytest.raises(InputError):
         wrong()
+
+
+def test_a_p_too_small_for_a_float_is_no_zero():
+    assert statistics.p_words(0.0) == "p < 1e-300"
+    assert statistics.p_words(0.00034567) == "p = 0.00035"
