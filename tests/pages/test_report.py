@@ -519,5 +519,7 @@ def test_files_are_found_from_another_folder(tmp_path, monkeypatch):
     assert run([*given, "--steps", "2", "--limit", "3", "--out", "own"]) == 0
     monkeypatch.chdir(elsewhere)
     assert rows(written(there / "own", tmp_path), "parts-table")
+    change(there / "own", lambda summary: summary["left_by"]["read"].update({"/tmp": "x"}))
+    assert rows(written(there / "own", tmp_path), "parts-table")
     (there / "data.npz").rename(there / "moved.npz")
     assert all("data.npz" in words for words in reasons(written(there / "own", tmp_path)))
