@@ -134,7 +134,7 @@ def _in_place(values: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]
     read = left.get("read") if isinstance(left, dict) else None
     for name in FILES if isinstance(read, dict) else ():
         given = values.get(name)
-        if isinstance(given, str) and given:
+        if isinstance(given, str) and given not in ("", "sample"):  # which is no path
             end = os.sep + os.path.normpath(given).removeprefix(os.sep)
             found = [path for path in read or () if path.endswith(end) and os.path.exists(path)]
             if len(found) == 1:

@@ -22,6 +22,7 @@ from eventsnn.pages.classes import Decided, confusion
 from eventsnn.pages.needed import SUMMARY
 from eventsnn.pages.report import TITLES
 from eventsnn.run import main as run
+from eventsnn.runs.again import _in_place
 from eventsnn.runs.report import OPERATIONS
 from eventsnn.statistics import wilson
 
@@ -521,3 +522,11 @@ def test_files_are_found_from_another_folder(tmp_path, monkeypatch):
     assert rows(written(there / "own", tmp_path), "parts-table")
     (there / "data.npz").rename(there / "moved.npz")
     assert all("data.npz" in words for words in reasons(written(there / "own", tmp_path)))
+
+
+def test_a_folder_is_not_taken_for_the_bundled_network(tmp_path):
+    (tmp_path / "sample").mkdir()
+    summary = {"left_by": {"read": {str(tmp_path / "sample"): "its stamp"}}}
+    values = {"net": "sample", "data": str(tmp_path / "sample"), "arch": None}
+    assert _in_place(dict(values), summary) == values
+    assert _in_place({"net": "x/../sample/."}, summary) == {"net": str(tmp_path / "sample")}
