@@ -49,7 +49,7 @@ def study(args: argparse.Namespace) -> None:
     rule = args.settings.thresholds
     label = args.settings.net + ("" if rule == "auto" else f" ({rule})")
     first = Way(label, args.settings.net, None, {"steps": args.steps}, {})
-    ways = [first, *(way_of(name, args.steps) for name in names)]
+    ways = [first, *(way_of(name, args.steps, where="--nets") for name in names)]
     compare(args, ways, report(args.steps), "trained_networks")
 
 

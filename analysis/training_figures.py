@@ -140,8 +140,7 @@ def _train(args: argparse.Namespace, training: str, folder: Path) -> float:
     try:
         from eventsnn.train.command import given, train
     except ImportError:
-        do = 'pip install "eventsnn[train]"'
-        raise InputError("training", "PyTorch", "none", do) from None
+        raise InputError("training", "PyTorch", "none", "pip install torch") from None
 
     options = ["--arch", args.net_arch, "--width", args.width, "--start", args.teacher]
     options += ["--data", args.settings.data, "--epochs", args.epochs]

@@ -40,7 +40,7 @@ def live(
     layer that does; without `neuron` at the layer's worst. image: its place in the result (None:
     0); not beside a trace.
 
-    Needs anywidget: pip install "eventsnn[notebook]". Raises InputError where it is not installed,
+    Needs anywidget (pip install anywidget). Raises InputError where it is not installed,
     for another engine, for a layer, neuron or image that there is not, and for what the microscope
     (`eventsnn.microscope.observe`) refuses.
     """

@@ -27,7 +27,7 @@ def _widget_class() -> Any:
         import anywidget
         import traitlets
     except ImportError:
-        do = 'pip install "eventsnn[notebook]"'
+        do = "pip install anywidget"
         raise InputError("live", "anywidget", "none installed", do) from None
 
     class Microscope(anywidget.AnyWidget):

@@ -41,11 +41,14 @@ class Way:
     about: Mapping[str, Any]
 
 
-def way_of(text: str, steps: int, label: str | None = None, **about: Any) -> Way:
+def way_of(
+    text: str, steps: int, label: str | None = None, *, where: str = "a network", **about: Any
+) -> Way:
     """The way that a text names: a network, then words behind plus signs.
 
-    text: as fashion_tcl+zero. steps: the largest T. label: its name; None: the text. about: further
-    columns. Raises InputError for words that there are not.
+    text: as fashion_tcl+zero. steps: the largest T. label: its name; None: the text. where: what
+    gave the text, in messages. about: further columns. Raises InputError for words that there are
+    not.
     """
     net, *words = text.split("+")
     conversion: dict[str, Any] = {"thresholds": "auto"}
@@ -64,7 +67,7 @@ def way_of(text: str, steps: int, label: str | None = None, **about: Any) -> Way
             settings |= {"neuron": "st-bif", "encoding": "even", "steps": max(REST, steps)}
         else:
             expected = "max, pP, zero, snm or st-bif behind a plus"
-            raise InputError("--nets", expected, repr(word), "for example fashion_tcl+snm")
+            raise InputError(where, expected, repr(word), "for example fashion_tcl+snm")
     return Way(text if label is None else label, net, conversion, settings, about)
 
 
