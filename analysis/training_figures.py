@@ -1,10 +1,10 @@
 """The papers' figures about training: trains the networks of a figure, and compares them.
 
     python analysis/training_figures.py --figure tcl-7
-    python analysis/training_figures.py --figure spikezip-6a --teacher resnet20_relu/network.h5 \\
+    python analysis/training_figures.py --figure spikezip-6a --net resnet20_relu \\
         --net-arch resnet20 --width 1 --data cifar-10-batches-bin
 
-Every network begins with the weights of --teacher, a trained network with ReLU, and is trained
+Every network begins with the weights of --net, a trained network with ReLU, and is trained
 --epochs more on the first --training-images of --data, all with the same options but those of the
 figure. tcl-6: TCL Fig. 6, the conversion's loss with trained thresholds, the largest activation
 and percentiles. tcl-7: TCL Fig. 7 and Tab. I, L2 coefficients of the thresholds. spikezip-6a:
@@ -14,9 +14,9 @@ and of BatchNormalization, the loss's alpha, labels of the sub-paths. qcfs: leve
 
 All are compared with the first of the figure, image by image. hours are of the processor, without
 the teacher's (SpikeZIP Fig. 4). A training that was stopped goes on, and one that is done is not
-done again: they stay in the folder of --trained. Without --data it is Fashion-MNIST, in the
-folder fashion-mnist. Writes training_figures.csv, norm_factors.csv (the threshold of each layer),
-training_figures.png and training_figures.svg. It needs PyTorch.
+done again: they stay in the folder of --trained. Without --net it is fashion_relu, without --data
+Fashion-MNIST in the folder fashion-mnist. Writes training_figures.csv, norm_factors.csv (the
+threshold of each layer), training_figures.png and training_figures.svg. It needs PyTorch.
 """
 
 from __future__ import annotations
@@ -89,12 +89,10 @@ TABLE = (1, 2, 4, 8, 16, 20, 25, 30, 32, 35)  # TCL Tab. I has T = 20 to 35
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     out = "runs/training_figures"
-    parser = scripts.options(__doc__, limit=500, out=out, without=("net", "arch"))
-    parser.set_defaults(data=FASHION)
+    parser = scripts.options(__doc__, limit=500, out=out)
+    parser.set_defaults(net=TEACHER, data=FASHION)
     its = parser.add_argument_group("training")
     its.add_argument("--figure", choices=[*FIGURES], required=True, help="as above")
-    words = "a network with ReLU, full precision: weights to begin with, and soft labels"
-    its.add_argument("--teacher", default=TEACHER, help=f"{words} (default: {TEACHER})")
     words = "the teacher's architecture, as for eventsnn train (default: resnet8)"
     its.add_argument("--net-arch", metavar="ARCH", default="resnet8", help=words)
     words = "the teacher's factor of channels (default: 0.5)"
@@ -123,7 +121,7 @@ def study(args: argparse.Namespace) -> None:
 
 def _way(args: argparse.Namespace, label: str, training: str, words: str) -> Way:
     if not training:
-        return way_of(f"{args.teacher}{words}", args.steps, label, hours=0.0)
+        return way_of(f"{args.settings.net}{words}", args.steps, label, hours=0.0)
     folder = Path(args.trained) / _name(training)
     hours = _train(args, training, folder)
     way = way_of(f"net{words}", args.steps, label, hours=hours)
@@ -142,14 +140,14 @@ def _train(args: argparse.Namespace, training: str, folder: Path) -> float:
     except ImportError:
         raise InputError("training", "PyTorch", "none", "pip install torch") from None
 
-    options = ["--arch", args.net_arch, "--width", args.width, "--start", args.teacher]
+    options = ["--arch", args.net_arch, "--width", args.width, "--start", args.settings.net]
     options += ["--data", args.settings.data, "--epochs", args.epochs]
     options += ["--limit", args.training_images, "--rate", args.rate, "--seed", args.seed]
     options += ["--threads", args.threads, "--precision", args.precision]
     options += ["--augment", "crop" if args.net_arch != "resnet8" else "flip"]
     words = training.split()
     if "--paths" in words:
-        options += ["--teacher", args.teacher]
+        options += ["--teacher", args.settings.net]
     with redirect_stdout(sys.stderr):
         train(given([*map(str, options), *words, "--out", str(folder)]))
     with open(folder / "curves.csv", newline="") as file:

@@ -32,7 +32,7 @@ def test_a_figure_trains_what_it_compares(script, tmp_path, capsys, monkeypatch)
     options += ["--activation", "relu", "--epochs", "4", "--out", "teacher"]
     assert command.main([*small, *options]) == 0
     teacher = "teacher/network.h5"
-    options = ["--figure", "spikezip-6a", "--teacher", teacher, "--width", "0.25", "--epochs", "1"]
+    options = ["--figure", "spikezip-6a", "--net", teacher, "--width", "0.25", "--epochs", "1"]
     options += [*small, "--steps", "4", "--limit", "8"]
     assert script.main(options) == 0
     with open("runs/training_figures/training_figures.csv", newline="") as file:
@@ -64,7 +64,7 @@ def test_every_variant_is_a_training_that_can_be(script):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--steps", "0"], "--steps"), (["--teacher", "nowhere.h5"], "nowhere.h5")],
+    [(["--steps", "0"], "--steps"), (["--net", "nowhere.h5"], "nowhere.h5")],
 )
 def test_what_is_wrong_is_said_in_one_line(script, options, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
