@@ -117,26 +117,23 @@ def _way(
 ) -> Way:
     """A preprocessing with the options that give it in place of a network's own.
 
-    whose: numbers they are.
+    What the network's file tells, and is the same, needs no option. whose: numbers they are.
     """
-    options: dict[str, str] = {"input_scale": f"{scale:.9g}"}
-    for name, values, before, none in (
-        ("input_mean", mean, own.mean, 0.0),
-        ("input_std", std, own.std, 1.0),
-    ):
-        numbers = values or (none,)
-        if not np.array_equal(np.unique(numbers), [none]) or np.any(np.asarray(before) != none):
+    options: dict[str, str] = {}
+    if not own.known or scale != own.scale:
+        options["input_scale"] = f"{scale:.9g}"
+    kept = {"input_mean": np.ravel(own.mean), "input_std": np.ravel(own.std)}
+    for name, values, none in (("input_mean", mean, 0.0), ("input_std", std, 1.0)):
+        numbers, before = np.array(values or (none,)), kept[name]
+        if np.any(numbers != before):
             options[name] = ",".join(f"{value:.7g}" for value in numbers)
+            kept[name] = np.array([float(text) for text in options[name].split(",")])
     if reverse != own.reverse:
         options["input_channels"] = "reversed" if reverse else "same"
     words = [named(name, value) for name, value in options.items()]
     words += [f"({whose})"] if whose else []
-    mean, std = (
-        tuple(map(float, options.get(name, str(none)).split(",")))
-        for name, none in (("input_mean", 0.0), ("input_std", 1.0))
-    )
-    numbers_of = np.array(mean), np.array(std)
-    made = Preprocessing(float(options["input_scale"]), *numbers_of, reverse=reverse)
+    factor = float(options.get("input_scale", own.scale))
+    made = Preprocessing(factor, kept["input_mean"], kept["input_std"], reverse=reverse)
     return Way(" ".join(words), made, options)
 
 

@@ -79,6 +79,13 @@ def test_ctrl_c_while_modules_are_imported(tmp_path, name):
 
 
 @posix
+@pytest.mark.parametrize("word", ["run", "diagnose"])
+def test_ctrl_c_in_a_word_of_eventsnn(tmp_path, word):
+    process = pressed("sys.meta_path.insert(0, Importing())", "eventsnn", word, cwd=tmp_path)
+    assert process.communicate(timeout=60) == ("", STOPPED) and process.returncode == 130
+
+
+@posix
 def test_ctrl_c_that_the_interpreter_ignores_comes_again(tmp_path):
     """In a destructor Python prints it and goes on."""
     process = pressed("sys.meta_path.insert(0, Losing())", "eventsnn.run", cwd=tmp_path)

@@ -77,12 +77,13 @@ def _best(
     ways = list({str(way.preprocessing): way for way in reversed(ways)}.values())[::-1]
     some = images[:: max(1, len(images) // SCREENED)][:SCREENED]
     screened = hits_of(graph, ways, some, progress=shown)[1:]
-    order = sorted(range(len(ways)), key=lambda k: -int(screened[k].sum()))[:AGAIN]
+    plain = [-len(way.options) for way in ways]  # of equals the one that changes least
+    order = sorted(range(len(ways)), key=lambda k: (int(screened[k].sum()), plain[k]))[-AGAIN:]
     again = [ways[k] for k in order]
     hits = hits_of(graph, again, images, progress=shown)[1:]
     ps = [mcnemar(int((h & ~own).sum()), int((own & ~h).sum())) for h in hits]
     adjusted = holm(ps + [1.0] * (len(ways) - len(ps)))
-    best = max(range(len(again)), key=lambda k: int(hits[k].sum()))
+    best = max(range(len(again)), key=lambda k: (int(hits[k].sum()), plain[order[k]]))
     if int(hits[best].sum()) <= int(own.sum()) or adjusted[best] >= CERTAIN:
         return None, own, 1.0
     return again[best], hits[best], adjusted[best]
