@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 from support import twin
-from support.networks import pixel_range, random_graph, random_pixels, skipping_graph
+from support.networks import pixel_range, pooled_graph, random_graph, random_pixels, skipping_graph
 from support.ways import CASES, MODELS, STEPS, assert_same, both
 
 from eventsnn import InputError, convert, load, load_images
@@ -51,6 +51,17 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
     ).batch
     for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "digests"):
         assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
+
+
+@pytest.mark.parametrize("model", ["if", "snm", "gn"])
+def test_digests_of_pools_and_members_are_those_of_order_clocked(model):
+    """A pool sends several spikes in a step, and of a group several members fire."""
+    rng = np.random.default_rng(5)
+    graph = pooled_graph(rng)
+    network, pixels = convert(graph), random_pixels(rng, graph, 3)
+    clocked = network.run(pixels, steps=STEPS, neuron=model)
+    events = network.run(pixels, steps=STEPS, neuron=model, engine="event", order="clocked")
+    assert clocked.digests.any() and np.array_equal(clocked.digests, events.digests)
 
 
 def test_order_clocked_is_the_clocked_engine_on_the_bundled_network():
