@@ -180,7 +180,11 @@ def tried(m: Measured, remedies: Sequence[Remedy], make: Maker, shown: bool | No
             progress.update()
         against = compare({k: (its, right) for k, its in hits.items()})
         for k, its in hits.items():
-            given = {"right": int(its.sum()), "images": len(even), "chosen": against[k]}
+            given: dict[str, Any] = {
+                "right": int(its.sum()),
+                "images": len(even),
+                "chosen": against[k],
+            }
             results[k] = replace(results[k], **given)
         better = [k for k in hits if against[k].gained > against[k].lost]
         if better and len(m.images) > 1:
