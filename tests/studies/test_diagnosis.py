@@ -461,3 +461,27 @@ def test_thresholds_that_were_found_with_wrong_pixels_are_found_again_or_noted()
     assert again.measured.network.layers[0].theta == right.layers[0].theta
     noted = eventsnn.diagnose(network, x, **options)
     assert ("thresholds", "") in found(noted, "noted") and noted.advice == again.advice
+
+
+def test_a_remedy_that_cannot_be_run_is_listed_with_the_reason(relu, monkeypatch):
+    """Also where that shows on the other half only."""
+    from eventsnn.studies.diagnosis import remedies
+
+    network, ran = damaged(relu, pixels(), {1: 0.1}), []
+
+    def run(network, images, options, shown):
+        ran.append(options)
+        if options.get("srp"):
+            raise InputError("srp", "this", "that")
+        if images.indices[0] == 1:
+            raise InputError("queue", "one that empties", "more")
+        return before(network, images, options, shown)
+
+    before = remedies.run
+    monkeypatch.setattr(remedies, "run", run)
+    found_ = diagnosed(network, pixels(), remedies=True)
+    whys = {r.name: r.why_not for r in found_.remedies if r.why_not}
+    assert whys.pop("SRP, 4 steps first") == "expected this, found that"
+    assert [*whys.values()] == ["on the other half: expected one that empties, found more"]
+    assert found_.remedy is None and "none of them is better" in str(found_)
+    assert "not tried: SRP, 4 steps first: expected this, found that" in str(found_)

@@ -160,51 +160,58 @@ def _models(m: Measured) -> Iterator[Remedy]:
         yield Remedy("ST-BIF neurons", {}, changed)
 
 
-def tried(
-    m: Measured, remedies: Sequence[Remedy], make: Maker | None, shown: bool | None
-) -> list[Remedy]:
+def tried(m: Measured, remedies: Sequence[Remedy], make: Maker, shown: bool | None) -> list[Remedy]:
     """The remedies with what they gave, the chosen one with its confirmation.
 
-    m: the network as it is. remedies: to try. make: the network with other options; None where
-    there is none. shown: whether a progress bar is.
+    m: the network as it is. remedies: to try. make: the network with other options. shown: whether
+    a progress bar is.
     """
-    even, odd = np.arange(0, len(m.images), 2), np.arange(1, len(m.images), 2)
-    first, right = m.images.take(even), m.right()
+    even = np.arange(0, len(m.images), 2)
+    first, right = m.images.take(even), m.right()[even]
     hits: dict[int, NDArray[np.bool_]] = {}
     results = list(remedies)
-    with bar(len(remedies), "remedy", shown) as progress:
+    with bar(len(remedies) + 1, "remedy", shown) as progress:
         for k, remedy in enumerate(remedies):
             try:
                 if not remedy.why_not:
                     hits[k] = _hits(m, remedy, make, first)
             except InputError as error:
-                why = f"expected {error.expected}, found {error.found}"
-                results[k] = replace(remedy, why_not=one_line(why))
+                results[k] = replace(remedy, why_not=_why(error))
             progress.update()
-        against = compare({k: (its, right[even]) for k, its in hits.items()})
+        against = compare({k: (its, right) for k, its in hits.items()})
         for k, its in hits.items():
-            results[k] = replace(
-                results[k], right=int(its.sum()), images=len(even), chosen=against[k]
-            )
+            given: dict[str, Any] = {
+                "right": int(its.sum()),
+                "images": len(even),
+                "chosen": against[k],
+            }
+            results[k] = replace(results[k], **given)
         better = [k for k in hits if against[k].gained > against[k].lost]
-        if better and len(odd):
-            best = max(
-                better, key=lambda k: int(hits[k].sum())
-            )  # the first of equals: the cheapest
-            other = _hits(m, results[best], make, m.images.take(odd))
-            pair = compare({"chosen": (other, right[odd])})["chosen"]
-            whole = int(hits[best].sum() + other.sum())
-            results[best] = replace(results[best], confirmed=pair, whole=whole)
+        if better and len(m.images) > 1:
+            best = max(better, key=lambda k: results[k].right)  # of equals the first, the cheapest
+            results[best] = _confirmed(m, results[best], make)
+        progress.update()
     return results
 
 
-def _hits(m: Measured, remedy: Remedy, make: Maker | None, images: Images) -> NDArray[np.bool_]:
+def _confirmed(m: Measured, chosen: Remedy, make: Maker) -> Remedy:
+    """The chosen remedy, with what it gives on the other half of the images."""
+    odd = np.arange(1, len(m.images), 2)
+    try:
+        other = _hits(m, chosen, make, m.images.take(odd))
+    except InputError as error:  # such as a queue that does not empty, on one of these
+        return replace(chosen, chosen=None, why_not=f"on the other half: {_why(error)}")
+    pair = compare({"chosen": (other, m.right()[odd])})["chosen"]
+    return replace(chosen, confirmed=pair, whole=chosen.right + int(other.sum()))
+
+
+def _why(error: InputError) -> str:
+    """Why a remedy was not tried, in a line."""
+    return one_line(f"expected {error.expected}, found {error.found}")
+
+
+def _hits(m: Measured, remedy: Remedy, make: Maker, images: Images) -> NDArray[np.bool_]:
     """Which images the network has right with a remedy, bool [N]."""
-    network = m.network
-    if remedy.convert:
-        if make is None:
-            raise InputError("remedy", "a graph, or calibration images", "neither")
-        network = make(remedy.convert)
-    options = {**m.options, **remedy.simulate}
-    result = run(network, images, options, False)
+    network = make(remedy.convert) if remedy.convert else m.network
+    result = run(network, images, {**m.options, **remedy.simulate}, False)
     return np.asarray(result.predictions() == images.labels)

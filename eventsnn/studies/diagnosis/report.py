@@ -148,7 +148,7 @@ class Diagnosis:
     def _choice(self, told: Callable[[str], str]) -> str:
         best = self.remedy
         if best is None:
-            return "none of them has more images right than the network as it is"
+            return "none of them is better than the network as it is"
         assert best.confirmed is not None
         pair, count = best.confirmed, len(self.measured.images)
         how = best.calls if told is in_python else told(best.options)
