@@ -80,8 +80,12 @@ class Paired(NamedTuple):
         return f"{self.counts}, {p_words(self.holm)}"
 
 
+@checked
 def p_words(p: float) -> str:
-    """A p value as text. p: 0 where it is smaller than float64 can tell."""
+    """A p value as text. p: 0 where it is smaller than float64 can tell.
+
+    Raises InputError for what is no number.
+    """
     return f"p = {p:.2g}" if p else "p < 1e-300"
 
 

@@ -493,6 +493,11 @@ SLIPS = {
         (lambda: statistics.spearman(None, [1]), "x: expected an array of numbers"),
         (lambda: statistics.spearman([[1, 2]], [[1, 2]]), "expected"),
     ],
+    "statistics.p_words": [
+        (lambda: statistics.p_words("0.05"), "p: expected a number"),
+        (lambda: statistics.p_words(None), "p: expected a number"),
+        (lambda: statistics.p_words(q=0.05), "did you mean p"),
+    ],
     "statistics.bootstrap_words": [
         (lambda: statistics.bootstrap_words("2"), "seeds: expected a whole number"),
         (lambda: statistics.bootstrap_words(resamples=0), "resamples: expected"),
