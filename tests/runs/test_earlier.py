@@ -166,7 +166,8 @@ def studied(capsys, *more, status=0):
 
 def test_a_finished_study_says_so_at_once(capsys, here):
     first = studied(capsys)
-    assert first == "6 images, 4 steps\npictures and tables in s\n"
+    told = "what each column is: docs/guide/numbers.md"
+    assert first == f"6 images, 4 steps\n\n{told}\npictures and tables in s\n"
     again = studied(capsys)
     assert again == f"finished already, by the same command; --overwrite makes it again\n\n{first}"
     assert studied(capsys, "--overwrite") == first
