@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
         found = message.removeprefix("unrecognized arguments: ")
         names = re.findall(r"(?<!\S)-[^\s=]*", found)
         near = get_close_matches(names[0], self._option_string_actions, 1, 0.7) if names else []
-        do = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
+        told = near and near[0] != names[0].rstrip(":,")  # else it is right, and what follows is not
+        do = f"did you mean {near[0]}?" if told else f"see {self.prog} --help"
         raise InputError("command line", "what --help lists", found, do)
 
 

@@ -115,7 +115,7 @@ def test_a_dropped_spike_is_missed_by_its_neuron_only_in_delivery(folder, capsys
         (["replay", "{}", "--drop", "act2:0:9999"], "it fired"),
         (["replay", "{}", "--delay", "1", "soon"], "a number of steps"),
         (["replay", "{}", "--delay", "1", "-3"], "0 to 65,536 steps, found -3.0"),
-        (["replay", "{}", "--swap", "1"], "command line"),
+        (["replay", "{}", "--swap", "1"], "expected 2 arguments; see eventsnn replay --help"),
         (["replay", "{}", "--layer", "act2"], "--layer: expected --neuron beside it"),
     ],
 )
