@@ -189,6 +189,8 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
     folder: the run's results folder. Raises InputError for a folder that is none, or is damaged;
     run.h5 is checked now, a trace when it is read.
     """
+    if not os.fspath(folder):  # which Path takes for the folder of the process
+        raise InputError("run", "a results folder", "an empty name", DO)
     path = Path(folder)
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing of that name"

@@ -108,6 +108,7 @@ def test_a_dropped_spike_is_missed_by_its_neuron_only_in_delivery(folder, capsys
         (["explain", "{}", "--out", "a.gif"], "ends in .png, .svg, .pdf"),
         (["explain", "{}", "--out", "no/such/a.png"], "a folder that exists"),
         (["explain", "no such folder"], "a results folder, found nothing"),
+        (["explain", ""], "a results folder, found an empty name"),
         (["explain", "{}", "--lyaer", "x"], "did you mean --layer?"),
         (["replay", "{}", "--drop", "99999999"], "--drop: expected a seq from 0 to"),
         (["replay", "{}", "--drop", "act2:1"], "for example act1:17:2"),
