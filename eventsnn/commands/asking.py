@@ -77,10 +77,14 @@ def neuron_of(trace: Trace, layer: str | None, neuron: str | None) -> tuple[int,
     return number, neuron_number(trace.simulation.network.layers[number], place), ""
 
 
-def layer_of(trace: Trace, layer: str) -> int:
-    """A layer's number. layer: its name. Raises InputError where there is none of that name."""
-    if layer not in trace.names:
-        raise InputError("--layer", f"one of {', '.join(trace.names)}", repr(layer))
+def layer_of(trace: Trace, layer: str, option: str = "--layer") -> int:
+    """The number of a layer that fires. layer: its name. option: which names it.
+
+    Raises InputError where none of that name fires.
+    """
+    names = trace.names[:-1]  # the readout has no spikes
+    if layer not in names:
+        raise InputError(option, f"one of {', '.join(names)}", repr(layer))
     return trace.layer(layer)
 
 

@@ -147,7 +147,7 @@ def spike_of(trace: Trace, option: str, text: str) -> int:
     if place is None or not re.fullmatch(r"[1-9]\d{0,17}", parts[2], re.ASCII):
         do = "for example act1:17:2, the second spike of neuron 17 in act1"
         raise InputError(option, "a spike: SEQ or LAYER:NEURON:NTH", repr(text), do)
-    layer = asking.layer_of(trace, parts[0])
+    layer = asking.layer_of(trace, parts[0], option)
     neuron = neuron_number(trace.simulation.network.layers[layer], place)
     own = _own(trace, layer, neuron)
     if int(parts[2]) > len(own):
