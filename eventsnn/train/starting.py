@@ -12,7 +12,7 @@ import torch
 from eventsnn.ann.forward import forward
 from eventsnn.exceptions import InputError
 from eventsnn.readers import load
-from eventsnn.train.activations import Clipping, Qcfs, QRelu, SlipRelu
+from eventsnn.train.activations import Clipping, Qcfs, QRelu, RateNorm, SlipRelu
 from eventsnn.train.sets import Sets
 
 # role of a parameter in the graph -> name in the module, by operator
@@ -78,7 +78,8 @@ def _parts(module: Any) -> list[tuple[str, Any]]:
 
 class _Tracer(torch.fx.Tracer):
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-        return hasattr(m, "spiking_operator") or super().is_leaf_module(m, module_qualified_name)
+        own = hasattr(m, "spiking_operator") or isinstance(m, RateNorm)
+        return own or super().is_leaf_module(m, module_qualified_name)
 
 
 def _thresholds(module: Any, graph: Any, sets: Sets) -> int:

@@ -295,3 +295,12 @@ def test_another_number_of_threads_is_said(data, tmp_path, capsys, monkeypatch):
     more = ["--epochs", "1", "--limit", "32", "--threads", "2"]
     assert command.main([*given, *small, *more]) == 0
     assert "2 threads, 1 before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("activation", ["relu", "qcfs:4", "tcl", "lsq:4", "slip:4", "rnl"])
+def test_every_activation_can_begin_with_a_trained_network(data, tmp_path, activation, capsys):
+    run(data, tmp_path / "relu", "--activation", "relu", "--epochs", "1")
+    start = str(tmp_path / "relu" / "network.h5")
+    more = ["--activation", activation, "--epochs", "1", "--rate", "1e-6", "--start", start]
+    run(data, tmp_path / "out", *more)
+    assert f"begun with {start}" in capsys.readouterr().out
