@@ -497,7 +497,7 @@ SLIPS = {
     "statistics.p_words": [
         (lambda: statistics.p_words("0.05"), "p: expected a number"),
         (lambda: statistics.p_words(None), "p: expected a number"),
-        (lambda: statistics.p_words(q=0.05), "did you mean p"),
+        (lambda: statistics.p_words(q=0.05), "options among p, found .q."),
     ],
     "statistics.bootstrap_words": [
         (lambda: statistics.bootstrap_words("2"), "seeds: expected a whole number"),
