@@ -344,7 +344,8 @@ class _Checks:
         if "'" not in words:
             every = list(self.signature.parameters.values())
             own = every[0].name in ("self", "_cls")  # which no caller gives
-            plain = sum(p.kind is not p.KEYWORD_ONLY for p in every) - own
+            named = (every[0].KEYWORD_ONLY, every[0].VAR_KEYWORD)
+            plain = sum(p.kind not in named for p in every) - own
             expected = f"at most {plain} arguments without a name"
             return OptionError(self.where, expected, len(args) - own, do)
         name = words.split("'")[1]

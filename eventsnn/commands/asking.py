@@ -16,7 +16,8 @@ from eventsnn.network.network import neuron_number
 from eventsnn.settings import Place, place_of
 from eventsnn.studies.asynchronism import of_trace
 from eventsnn.trace.trace import Trace
-from eventsnn.views.figures import save
+from eventsnn.trace.ordering import MARK
+from eventsnn.views.figures import DPI, write
 
 MEMORY = ("room for the run and its trace", "ask where there is more")
 PICTURES = (".png", ".svg", ".pdf")
@@ -105,12 +106,13 @@ def _worst(trace: Trace, layer: str | None) -> tuple[int, int, str]:
 
 def draw(figure: Figure, out: str) -> None:
     """Saves a picture, and says where. out: the file, as `check_out` lets it be."""
-    save(figure, out)
+    key = "Software" if Path(out).suffix.lower() == ".png" else "Creator"
+    write(figure, out, DPI, metadata={key: MARK})
     print(f"picture in {one_line(out, 1000)}")
 
 
 def check_out(out: str | None, endings: Sequence[str] = PICTURES) -> None:
-    """Raises InputError for a file of another ending, before anything is computed.
+    """Raises InputError for a file of another ending, or not ours, before anything is computed.
 
     out: as given. endings: that it may have.
     """
@@ -119,3 +121,8 @@ def check_out(out: str | None, endings: Sequence[str] = PICTURES) -> None:
         raise InputError("--out", expected, out, f"for example --out why{endings[0]}")
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise InputError("--out", "a file in a folder that exists", out, "make the folder first")
+    if out is not None and Path(out).exists():
+        if not Path(out).is_file() or MARK.encode() not in Path(out).read_bytes():
+            expected = f"an earlier answer of eventsnn in {out}, or nothing yet"
+            do = "choose another --out, or move it away"
+            raise InputError("--out", expected, "something else", do)

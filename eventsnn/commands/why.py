@@ -52,13 +52,16 @@ def _why(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
     load_plugins(args.plugin)
     asking.check_out(args.out)
+    beside = None
+    if args.out is not None:
+        path = Path(args.out)
+        beside = str(path.with_name(f"{path.stem}-neuron{path.suffix}"))
+        asking.check_out(beside)
     image = None if args.image is None else asking.image_of(args.image, [17], "IMAGE")
     found = why(args.run, image, progress=True)
     print(printable(str(found)), flush=True)
     if args.out is not None:
         asking.draw(found.plot(), args.out)
-        if found.worst is not None:
-            path = Path(args.out)
-            beside = path.with_name(f"{path.stem}-neuron{path.suffix}")
-            asking.draw(found.plot_worst(), str(beside))
+        if beside is not None and found.worst is not None:
+            asking.draw(found.plot_worst(), beside)
     return 0

@@ -70,8 +70,10 @@ class LiveMicroscope:
         self.widget = make_widget(self._answer)
         specimen = self._specimen(0 if image is None else image)
         if layer is None:
-            layer, worst = specimen.first()
-            neuron = worst if neuron is None else neuron
+            if neuron is not None:
+                do = 'for example layer="act2"'
+                raise InputError("neuron", "the layer that it is of beside it", shown(neuron), do)
+            layer, neuron = specimen.first()
         self._show(self._found(specimen, layer, neuron))
 
     @property

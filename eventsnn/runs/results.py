@@ -192,15 +192,14 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
     if not os.fspath(folder):  # which Path takes for the folder of the process
         raise InputError("run", "a results folder", "an empty name", DO)
     path = Path(folder)
-    if not path.is_dir():
-        found = "a file" if path.exists() else "nothing of that name"
-        raise InputError(path, "a results folder", found, DO)
     if not (path / "summary.json").is_file():
-        whole = path.resolve()  # "." has no name
+        whole = path.resolve() if path.is_dir() else path.absolute()  # "." has no name
         partial = whole.parent / f"{whole.name}.partial"
-        under_way = (path / "identity.json").exists() or partial.exists()
-        do = "give the run's command again, and it goes on" if under_way else DO
-        found = "a run that is not finished" if under_way else "no summary.json"
+        found, do = "a file" if path.exists() else "nothing of that name", DO
+        if path.is_dir():
+            found = "no summary.json"
+        if (path / "identity.json").exists() or partial.exists():
+            found, do = "a run that is not finished", "give the run's command again, and it goes on"
         raise InputError(path, "a results folder", found, do)
     try:
         summary = json.loads(_text(path / "summary.json"))

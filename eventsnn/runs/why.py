@@ -61,16 +61,17 @@ def why(
     if label is not None and int(wrong[place]) == label:
         expected = "one that the spiking network has wrong and the ANN right"
         those = numbers[np.flatnonzero(wrong != labels)].tolist()
-        do = f"wrong are {listed(those)}" if those else "it has no image wrong"
+        do = f"it has {listed(those)} wrong" if those else "it has no image wrong"
         where = f"{WHERE}: image {numbers[place]}"
-        raise InputError(where, expected, f"class {label} in both", do)
+        found = f"class {label} in the spiking network, which is right"
+        raise InputError(where, expected, found, do)
     names = tuple(classes or simulation.network.graph.meta.get("classes", ()))
     return reason(simulation, raw(place), int(numbers[place]), label, names, progress)
 
 
 def _place(numbers: NDArray[np.int64], image: Any, name: str) -> int:
     """An image's place in the run. image: its number. name: of the run, for messages."""
-    whole = isinstance(image, (int, np.integer))
+    whole = isinstance(image, (int, np.integer)) and not isinstance(image, bool)
     found = np.flatnonzero(whole & (numbers == image))
     if not len(found):
         expected = f"one of the run's, {numbers[0]} to {numbers[-1]}"

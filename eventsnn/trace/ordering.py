@@ -27,10 +27,12 @@ if TYPE_CHECKING:  # what draws is imported where it is used
     from matplotlib.figure import Figure
 
 COLUMNS = 100  # of the text
+MARK = "an answer of eventsnn"  # in files that commands which ask a run may replace
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="{mark}">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
@@ -86,7 +88,7 @@ class Ordering:
         )
         title = "How this run is ordered"
         decided = escape(one_line(self.conditions, 1000))
-        return PAGE.format(title=title, conditions=decided, rules=rules, picture=self._picture())
+        return PAGE.format(mark=MARK, title=title, conditions=decided, rules=rules, picture=self._picture())
 
     @checked
     def save(self, path: str | os.PathLike[str]) -> None:

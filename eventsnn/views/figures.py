@@ -66,13 +66,18 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: Count = DPI) -> None
     write(figure, path, dpi)
 
 
-def write(figure: Figure, file: Any, dpi: int, kind: str | None = None) -> None:
-    """What `save` does. file: a path or an open binary file. kind: "svg" of an open file."""
+def write(
+    figure: Figure, file: Any, dpi: int, kind: str | None = None, metadata: Any = None
+) -> None:
+    """What `save` does. file: a path or an open binary file. kind: "svg" of an open file.
+
+    metadata: as matplotlib's savefig takes it.
+    """
     for legend in figure.findobj(Legend):
         for text in legend.findobj(Text):  # of which some are names of files
             text.set_parse_math(False)
     with _without_warnings():
-        figure.savefig(file, dpi=dpi, format=kind)
+        figure.savefig(file, dpi=dpi, format=kind, metadata=metadata)
 
 
 def legend_below(figure: Figure, axes: Axes | None = None) -> None:

@@ -127,6 +127,23 @@ def test_bad_input_is_one_line(folder, capsys, words, told):
     assert told in said(capsys, [word.format(folder) for word in words], 2)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.pdf", "a.html"])
+def test_an_earlier_answer_is_replaced_and_nothing_else(folder, capsys, tmp_path, name):
+    out = tmp_path / name
+    given = ["explain", str(folder), "--out", str(out)]
+    given += ["--ordering"] if name == "a.html" else ["--layer", "act6", "--neuron", "0"]
+    for _ in range(2):
+        said(capsys, given)
+    out.write_text("mine")
+    assert "an earlier answer of eventsnn" in said(capsys, given, 2)
+    assert out.read_text() == "mine"
+    out.unlink()
+    beside = tmp_path / name.replace("a.", "a-neuron.")
+    beside.write_text("mine")
+    if name != "a.html":
+        assert f"{beside.name}, or nothing" in said(capsys, ["why", str(folder), *given[2:4]], 2)
+
+
 def test_the_command_that_makes_a_missing_trace_does(folder, capsys, tmp_path):
     """Also of a clocked run: order clocked gives the same spikes."""
     out = tmp_path / "clocked"

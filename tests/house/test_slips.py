@@ -282,6 +282,7 @@ SLIPS = {
         (lambda: load_images("sample", limit=0), "limit: expected a whole number"),
         (lambda: load_images("sample", limit=2.0), "limit: expected a whole number"),
         (lambda: load_images("sample", offset=-1), "offset: expected a whole number"),
+        (lambda: eventsnn.diagnose(graph(), [], 16), "at most 2 arguments without a name, found 3"),
         (lambda: load_images("sample", "train"), "at most 1 arguments without a name"),
         (lambda: load_images("sample", labels=True), "options among"),
     ],
@@ -496,7 +497,7 @@ SLIPS = {
     "statistics.p_words": [
         (lambda: statistics.p_words("0.05"), "p: expected a number"),
         (lambda: statistics.p_words(None), "p: expected a number"),
-        (lambda: statistics.p_words(q=0.05), "did you mean p"),
+        (lambda: statistics.p_words(q=0.05), "options among p, found .q."),
     ],
     "statistics.bootstrap_words": [
         (lambda: statistics.bootstrap_words("2"), "seeds: expected a whole number"),

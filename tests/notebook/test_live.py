@@ -341,6 +341,7 @@ def test_layers_are_counted_before_and_after(result):
         (lambda r: eventsnn.live(r, 99), "layer: expected one of .*99"),
         (lambda r: eventsnn.live(r, 1, -1), "neuron: expected a number from 0"),
         (lambda r: eventsnn.live(r, 1, "two"), "neuron: expected a number from 0 .*two"),
+        (lambda r: eventsnn.live(r, neuron=3), "neuron: expected the layer .* for example layer="),
         (lambda r: eventsnn.live(r, image=3), "image: expected 0 to 2, found 3"),
         (lambda r: eventsnn.live(r, image="first"), "image: expected a whole number"),
         (lambda r: eventsnn.live(r, images=1), "did you mean image"),

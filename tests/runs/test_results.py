@@ -131,6 +131,9 @@ def damage(folder, name):
     elif name == "empty":
         shutil.rmtree(folder)
         folder.mkdir()
+    elif name == "not finished, and new":
+        shutil.rmtree(folder)
+        folder.with_name(f"{folder.name}.partial").mkdir()
     elif name == "not finished":
         shutil.rmtree(folder)
         folder.mkdir()
@@ -154,6 +157,7 @@ def damage(folder, name):
         "a file",
         "empty",
         "not finished",
+        "not finished, and new",
         "summary",
         "another summary",
         "no table",
@@ -166,7 +170,7 @@ def test_what_is_no_results_folder_is_one_error(folder, tmp_path, name):
     damage(copy, name)
     with pytest.raises(InputError, match="results folder") as caught:
         eventsnn.open_results(copy)
-    assert caught.value.do and ("not finished" in str(caught.value)) is (name == "not finished")
+    assert caught.value.do and ("not finished" in str(caught.value)) is ("not finished" in name)
 
 
 def test_a_damaged_file_of_counts_is_one_error(folder, tmp_path):

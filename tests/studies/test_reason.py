@@ -231,7 +231,7 @@ def test_of_a_folder_it_is_the_same(clocked, images, tmp_path, capsys):
     assert (tmp_path / "why-neuron.svg").exists()
     assert eventsnn.why(out).number == CLOCKED  # the first that there is
     for words, expected in (
-        (["0"], "class 9 in both; wrong are"),
+        (["0"], "found class 9 in the spiking network, which is right; it has"),
         (["100"], "one of the run's, 0 to 99, found 100"),
         (["x"], "IMAGE: expected an image's number"),
         (["0", "--out", "a.gif"], "--out: expected a file that ends in"),
@@ -256,6 +256,8 @@ def test_what_cannot_be_taken_apart_is_one_line(network, images):
     result = network.run(few, steps=4)
     with pytest.raises(InputError, match="the result: image: expected one of the run's"):
         eventsnn.why(result, 7)
+    with pytest.raises(InputError, match="the result: image: .* found True"):
+        eventsnn.why(result, True)
     with pytest.raises(InputError, match="run: expected a Result, a results folder or Results"):
         eventsnn.why(3, 7)
     wrong = few.labels.copy()
