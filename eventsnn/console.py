@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         found = message.removeprefix("unrecognized arguments: ")
         names = re.findall(r"(?<!\S)-[^\s=]*", found)
         near = get_close_matches(names[0], self._option_string_actions, 1, 0.7) if names else []
-        told = near and near[0] != names[0].rstrip(":,")  # else it is right, and what follows is not
+        told = near and near[0] != names[0].rstrip(":,")  # or else what follows it is wrong
         do = f"did you mean {near[0]}?" if told else f"see {self.prog} --help"
         raise InputError("command line", "what --help lists", found, do)
 

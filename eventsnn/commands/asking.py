@@ -15,8 +15,8 @@ from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import neuron_number
 from eventsnn.settings import Place, place_of
 from eventsnn.studies.asynchronism import of_trace
-from eventsnn.trace.trace import Trace
 from eventsnn.trace.ordering import MARK
+from eventsnn.trace.trace import Trace
 from eventsnn.views.figures import DPI, write
 
 MEMORY = ("room for the run and its trace", "ask where there is more")

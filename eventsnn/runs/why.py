@@ -63,8 +63,8 @@ def why(
         those = numbers[np.flatnonzero(wrong != labels)].tolist()
         do = f"it has {listed(those)} wrong" if those else "it has no image wrong"
         where = f"{WHERE}: image {numbers[place]}"
-        found = f"class {label} in the spiking network, which is right"
-        raise InputError(where, expected, found, do)
+        told = f"class {label} in the spiking network, which is right"
+        raise InputError(where, expected, told, do)
     names = tuple(classes or simulation.network.graph.meta.get("classes", ()))
     return reason(simulation, raw(place), int(numbers[place]), label, names, progress)
 

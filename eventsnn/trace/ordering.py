@@ -88,7 +88,8 @@ class Ordering:
         )
         title = "How this run is ordered"
         decided = escape(one_line(self.conditions, 1000))
-        return PAGE.format(mark=MARK, title=title, conditions=decided, rules=rules, picture=self._picture())
+        picture = self._picture()
+        return PAGE.format(mark=MARK, title=title, conditions=decided, rules=rules, picture=picture)
 
     @checked
     def save(self, path: str | os.PathLike[str]) -> None:
