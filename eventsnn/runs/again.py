@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,8 +81,8 @@ def tracing(run: Again, place: int) -> str:
     engine = run.settings.engine
     order = "" if engine == "event" else " --engine event --order clocked"
     images = f" --trace-images {place + 1}" if place else ""
-    given = f"--settings {folder / 'summary.json'}{order} --trace spikes{images}"
-    return f"run {given} --out {folder}-traced"
+    summary, out = quote(str(folder / "summary.json")), quote(f"{folder}-traced")
+    return f"run --settings {summary}{order} --trace spikes{images} --out {out}"
 
 
 def again(run: Any) -> Again:

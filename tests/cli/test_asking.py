@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -146,10 +147,10 @@ def test_an_earlier_answer_is_replaced_and_nothing_else(folder, capsys, tmp_path
 
 def test_the_command_that_makes_a_missing_trace_does(folder, capsys, tmp_path):
     """Also of a clocked run: order clocked gives the same spikes."""
-    out = tmp_path / "clocked"
+    out = tmp_path / "clocked and <b>"
     assert main(["--limit", "2", "--steps", "1", "--quiet", "--out", str(out)]) == 0
     line = said(capsys, ["explain", str(out), "--image", "1"], 2)
-    words = line.rstrip().rpartition("make it: eventsnn ")[2].split()
+    words = shlex.split(line.rstrip().rpartition("make it: eventsnn ")[2])
     assert command([*words, "--quiet"]) == 0
     traced = words[-1]
     assert "act" in said(capsys, ["explain", traced, "--image", "1"])
