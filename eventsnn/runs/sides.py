@@ -33,6 +33,7 @@ class Side:
     where they are not known. names, grids: of the layers, the readout last. numbers: int64 [N], the
     images'. images: in words. labels, classes: int64 [N] or None. digests, order_digests: uint64
     [N, L, T] or None. untold: why there are no digests, or "". readout: [N, T, classes], in `unit`.
+    pixels: the images' of a result in memory, raw [N, C, H, W]; None of a folder.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Side:
     untold: str
     readout: NDArray[Any]
     unit: str
+    pixels: NDArray[Any] | None = None
 
     @property
     def steps(self) -> int:
@@ -107,6 +109,7 @@ def _of_result(found: Result, name: str) -> Side:
     arithmetic, layers = simulation.arithmetic, found.network.layers
     grids = [tuple(layer.grid) for layer in layers]
     images = found.images if isinstance(found.images, Images) else None
+    pixels = getattr(found.images, "pixels", found.images)
     return Side(
         name=name,
         settings={},
@@ -125,6 +128,7 @@ def _of_result(found: Result, name: str) -> Side:
         untold="" if found.digests is not None else NOT_TOLD,
         readout=found.batch.readout,
         unit=f"2^{arithmetic.readout_exponent - arithmetic.bits} ANN output)",
+        pixels=pixels if isinstance(pixels, np.ndarray) else None,
     )
 
 
@@ -150,6 +154,10 @@ def check_comparable(a: Side, b: Side) -> None:
         expected = f"the images of {a.name}, {a.images}"
         found = b.images if a.images != b.images else "others of the same name"
         raise InputError(b.name, expected, found, do)
+    if a.pixels is not None and b.pixels is not None and a.pixels.dtype == b.pixels.dtype:
+        if not np.array_equal(a.pixels, b.pixels):
+            do = "give both runs the same images"
+            raise InputError(b.name, f"the images of {a.name}", "other pixels", do)
 
 
 def _layers(side: Side) -> list[str]:

@@ -156,6 +156,14 @@ def test_other_images_of_the_same_number_are_refused(images):
         eventsnn.diff(one, simulated(other))
 
 
+def test_other_arrays_of_the_same_number_are_refused(images):
+    few = images.pixels[:2]
+    one, other = (simulated(pixels) for pixels in (few, few[::-1].copy()))
+    with pytest.raises(InputError, match="expected the images of a.*, found other pixels"):
+        eventsnn.diff(one, other)
+    assert eventsnn.diff(one, simulated(few.copy())).equal
+
+
 def test_a_run_without_digests_says_so(runs, tmp_path, capsys):
     """An earlier version's: where all else is the same, equality is not known."""
     copy = shutil.copytree(runs["clocked"], tmp_path / "copy")
