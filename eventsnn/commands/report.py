@@ -15,6 +15,8 @@ parts and cases by layer, costs, confusions, images that changed class, spikes a
 there is a trace, provenance, and the command that makes the run again.
 
   %(prog)s runs/sample-1a2b3c4d
+
+exit status: 0, or 2 for wrong input, after one line
 """
 MEMORY = ("room for the network and some images", "give a smaller --images, or 0")
 

@@ -145,6 +145,12 @@ def test_an_earlier_answer_is_replaced_and_nothing_else(folder, capsys, tmp_path
         assert f"{beside.name}, or nothing" in said(capsys, ["why", str(folder), *given[2:4]], 2)
 
 
+def test_help_of_report_says_its_exit_status(capsys):
+    with pytest.raises(SystemExit):
+        command(["report", "--help"])
+    assert "exit status: 0, or 2 for wrong input" in capsys.readouterr().out
+
+
 def test_the_command_that_makes_a_missing_trace_does(folder, capsys, tmp_path):
     """Also of a clocked run: order clocked gives the same spikes."""
     out = tmp_path / "clocked and <b>"
