@@ -138,7 +138,8 @@ def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[np.int64], NDAr
     A place is in the list, from 0. The tick of a delivery that is dropped is -1.
 
     trace: a complete one. edits: Swap, Move, Drop and Delay. Raises InputError for anything else,
-    for spikes that do not exist or are not delivered, and for a delivery before its spike is fired.
+    for spikes that do not exist or are not delivered, for an edit that changes nothing by itself (a
+    spike swapped with itself, a delay of no tick), and for a delivery before its spike is fired.
     """
     emitted = trace.spikes["tick"][trace.deliveries["spike"]]
     place = np.arange(len(emitted))
@@ -172,7 +173,10 @@ def _carry_out(
         tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
     elif isinstance(edit, Delay):
         rows = _rows(trace, edit, edit.seq, place, tick)
-        tick[rows] += trace.simulation.time.nearest_tick(edit.steps, f"{edit}: steps")
+        later = trace.simulation.time.nearest_tick(edit.steps, f"{edit}: steps")
+        if not later:
+            raise InputError(str(edit), "a delay of a tick or more", f"{edit.steps} steps")
+        tick[rows] += later
     elif isinstance(edit, Move):
         rows = _rows(trace, edit, edit.seq, place, tick)
         target = _rows(trace, edit, edit.before, place, tick)[0]
@@ -192,6 +196,8 @@ def _carry_out(
         tick[b] = tick_of_b
     else:
         raise InputError("edits", "Swap, Move, Drop or Delay", repr(edit))
+    if isinstance(edit, (Swap, Move)) and edit[0] == edit[1]:
+        raise InputError(str(edit), "two different spikes", f"spike {edit[0]} twice")
 
 
 def _rows(

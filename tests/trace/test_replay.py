@@ -583,10 +583,15 @@ def test_edits_that_cannot_be_are_refused():
         (Drop(len(trace.spikes)), "spikes by their seq"),
         (Drop(0.5), "by their seq"),
         (Delay(first, -1), "0 to 65536 steps|0 to 65,536 steps"),
+        (Delay(first, 0), "a delay of a tick or more, found 0 steps"),
+        (Swap(first, first), f"two different spikes, found spike {first} twice"),
+        (Move(last, before=last), f"two different spikes, found spike {last} twice"),
         ("drop 3", "Swap, Move, Drop or Delay"),
     ):
         with pytest.raises(InputError, match=words):
             replay(run.simulation, trace, run.pixels, [edit])
+    with pytest.raises(InputError, match=r"a list of edits, found Drop\(seq=3\); write \["):
+        replay(run.simulation, trace, run.pixels, Drop(3))
     with pytest.raises(InputError, match=f"a spike that is delivered, found spike {first}"):
         replay(run.simulation, trace, run.pixels, [Drop(first), Move(last, before=first)])
 
