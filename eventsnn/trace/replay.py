@@ -93,8 +93,6 @@ class Replays:
     def replay(self, edits: Iterable[Edit] = ()) -> Replayed:
         """As the function `replay`. edits, and what is raised: as there."""
         trace, simulation = self.trace, self.trace.simulation
-        if isinstance(edits, (Swap, Move, Drop, Delay)):  # a tuple of numbers itself
-            raise InputError("edits", "a list of edits", str(edits), f"write [{edits}]")
         edits = tuple(edits)
         run, found = _play_again(trace, edits) if edits else (self.run, trace)
         readouts = np.stack([_readout(simulation, self.run), _readout(simulation, run)])

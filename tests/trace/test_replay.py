@@ -590,8 +590,6 @@ def test_edits_that_cannot_be_are_refused():
     ):
         with pytest.raises(InputError, match=words):
             replay(run.simulation, trace, run.pixels, [edit])
-    with pytest.raises(InputError, match=r"a list of edits, found Drop\(seq=3\); write \["):
-        replay(run.simulation, trace, run.pixels, Drop(3))
     with pytest.raises(InputError, match=f"a spike that is delivered, found spike {first}"):
         replay(run.simulation, trace, run.pixels, [Drop(first), Move(last, before=first)])
 
