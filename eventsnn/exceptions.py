@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+ADVICE = 2000  # characters of what to do, which may be a command with long paths
 NOTE = 1000  # characters of a network's note, which may say several things
 OPTION = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 # options that the command line spells in another way
@@ -71,7 +72,7 @@ class InputError(ValueError):
         self.where = one_line(where)
         self.expected = one_line(expected, max(limit, 300))
         self.found = one_line(found, limit)
-        self.do = one_line(do)
+        self.do = one_line(do, ADVICE)
         self.limit = limit
         super().__init__(in_python(self._line()))
 

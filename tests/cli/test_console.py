@@ -13,6 +13,7 @@ import pytest
 
 import eventsnn
 from eventsnn import console
+from eventsnn.exceptions import InputError
 from eventsnn.files.cache import CacheWarning
 from eventsnn.run import main
 from eventsnn.runs.say import put
@@ -206,3 +207,8 @@ def test_warnings_of_eventsnn_are_one_line(alone, capsys, monkeypatch):
     assert capsys.readouterr().err == "eventsnn: warning: kernel cache: a b\n"
     ((theirs, *_),) = shown
     assert str(theirs) == "theirs"
+
+
+def test_a_command_that_is_advised_is_not_cut():
+    do = f"make it: eventsnn run --net {'long/' * 100}net.h5 --trace spikes"
+    assert str(InputError("trace", "a trace", "none", do)).endswith("net.h5 --trace spikes")
