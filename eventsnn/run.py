@@ -19,17 +19,8 @@ from typing import NoReturn
 
 from eventsnn.called import called
 from eventsnn.exceptions import InputError, starting_threads
-from eventsnn.settings import (
-    GROUPS,
-    Settings,
-    add_option,
-    given_values,
-    help_of,
-    layout,
-    option_in,
-    option_of,
-    read_settings,
-)
+from eventsnn.option_texts import add_option, given_values, help_of, layout, read_settings
+from eventsnn.settings import GROUPS, Settings, option_in, option_of
 from eventsnn.version import VERSION
 
 DESCRIPTION = """\

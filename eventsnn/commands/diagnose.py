@@ -13,16 +13,8 @@ from eventsnn.called import called
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, in_flags, printable
 from eventsnn.network.rules import OPTIONS, RULES
-from eventsnn.settings import (
-    GROUPS,
-    Settings,
-    add_option,
-    flag_of,
-    given_values,
-    help_of,
-    layout,
-    option_in,
-)
+from eventsnn.option_texts import add_option, given_values, help_of, layout
+from eventsnn.settings import GROUPS, Settings, flag_of, option_in
 from eventsnn.simulation.simulation import ENGINES
 
 if TYPE_CHECKING:

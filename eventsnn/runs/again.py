@@ -16,10 +16,11 @@ from eventsnn.exceptions import InputError, named
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.inputs.recorded import EventImages
+from eventsnn.option_texts import read_settings
 from eventsnn.runs.pipeline import prepare
 from eventsnn.runs.provenance import digest
 from eventsnn.runs.results import Results, open_results
-from eventsnn.settings import Settings, read_settings
+from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Trace
 from eventsnn.values import shown

@@ -26,16 +26,9 @@ from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.inputs.made import hash_of_sources, stamps, versions
 from eventsnn.network.rules import OPTIONS, RULES
+from eventsnn.option_texts import add_option, given_values, help_of, layout
 from eventsnn.result import Result
-from eventsnn.settings import (
-    GROUPS,
-    Settings,
-    add_option,
-    given_values,
-    help_of,
-    layout,
-    option_in,
-)
+from eventsnn.settings import GROUPS, Settings, option_in
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
 from eventsnn.studies import seeds

@@ -21,6 +21,7 @@ FLOORS = (
     ("result", "export", "notebook"),
     ("plugins",),
     ("settings",),
+    ("option_texts",),
     ("inputs",),
     ("studies",),
     ("runs",),
