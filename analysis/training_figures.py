@@ -31,6 +31,7 @@ import csv
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 from eventsnn.exceptions import InputError
@@ -120,12 +121,12 @@ def study(args: argparse.Namespace) -> None:
 
 
 def _way(args: argparse.Namespace, label: str, training: str, words: str) -> Way:
-    if not training:
-        return way_of(f"{args.settings.net}{words}", args.steps, label, hours=0.0)
-    folder = Path(args.trained) / _name(training)
-    hours = _train(args, training, folder)
-    way = way_of(f"net{words}", args.steps, label, hours=hours)
-    return Way(label, str(folder / "network.h5"), way.conversion, way.run, way.about)
+    net, hours = args.settings.net, 0.0
+    if training:
+        folder = Path(args.trained) / _name(training)
+        net, hours = str(folder / "network.h5"), _train(args, training, folder)
+    # a path may have a plus in it
+    return replace(way_of(f"net{words}", args.steps, label, hours=hours), net=net)
 
 
 def _name(training: str) -> str:
@@ -148,8 +149,12 @@ def _train(args: argparse.Namespace, training: str, folder: Path) -> float:
     words = training.split()
     if "--paths" in words:
         options += ["--teacher", args.settings.net]
-    with redirect_stdout(sys.stderr):
-        train(given([*map(str, options), *words, "--out", str(folder)]))
+    try:
+        with redirect_stdout(sys.stderr):
+            train(given([*map(str, options), *words, "--out", str(folder)]))
+    except InputError as error:  # --out is the study's own folder here
+        where, do = (text.replace("⟦out⟧", "--trained") for text in (error.where, error.do))
+        raise InputError(where, error.expected, error.found, do) from None
     with open(folder / "curves.csv", newline="") as file:
         return float([*csv.DictReader(file)][-1]["cpu_seconds"]) / 3600
 

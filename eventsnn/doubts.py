@@ -12,7 +12,7 @@ from eventsnn.data.images import Images
 from eventsnn.exceptions import named
 from eventsnn.preparing import NORMALISED as NORMALISED
 from eventsnn.preparing import customary, hits_of
-from eventsnn.statistics import compare
+from eventsnn.statistics import compare, p_words
 
 TRIED = 128  # images, for each preprocessing
 CERTAIN = 0.01  # p below it, after Holm for all that is tried
@@ -55,7 +55,7 @@ def better_preprocessing(
     told = (
         f"the file does not tell the preprocessing, and another one fits better: on {len(own)} "
         f"images the ANN has {own.mean():.1%} as it is run, and {others[best].mean():.1%} with "
-        f"{ways[best].words} (p = {against[best].holm:.2g})"
+        f"{ways[best].words} ({p_words(against[best].holm)})"
     )
     alike = compare({k: (others[best], others[k]) for k in worse})
     for k in [k for k in worse if alike[k].p > DIFFERENT][:NAMED]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from eventsnn.called import called
 from eventsnn.console import Parser, answer
 from eventsnn.exceptions import InputError, in_flags, printable
-from eventsnn.network.rules import OPTIONS, RULES
 from eventsnn.option_texts import add_option, given_values, help_of, layout
 from eventsnn.settings import GROUPS, Settings, flag_of, option_in
 from eventsnn.simulation.simulation import ENGINES
@@ -147,26 +146,8 @@ def advised(settings: Settings, found: Diagnosis) -> str:
     changes = {**best.convert, **best.simulate} if best is not None and best.helps else {}
     if not changes and not found.advice:
         return ""
-    if "thresholds" in changes:
-        used = RULES.find(changes["thresholds"], "--thresholds").uses
-        unused = {f.name: f.default for f in fields(Settings) if f.name in OPTIONS}
-        changes = {name: x for name, x in unused.items() if name not in used} | changes
-    return command_of(replace(settings, **changes))
+    from eventsnn.runs.command import command_of
+    from eventsnn.studies.scripts import with_changes
 
-
-def command_of(settings: Settings) -> str:
-    """The command of a run with these settings: what is not as by default."""
-    words = [called("run")]
-    for f in _taken():
-        value = getattr(settings, f.name)
-        if value in (f.default, None):
-            continue
-        text = ",".join(f"{x:.9g}" for x in value) if isinstance(value, tuple) else str(value)
-        flag = flag_of(f.name)
-        if value is True:
-            words.append(flag)
-        else:
-            words.append(
-                f"{flag}={text}" if text.startswith("-") else f"{flag} {shlex.quote(text)}"
-            )
-    return " ".join(words)
+    words = command_of(vars(with_changes(settings, changes)))[2:]
+    return f"{called('run')} {shlex.join(words)}"

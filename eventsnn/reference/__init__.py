@@ -14,6 +14,8 @@ from eventsnn.exceptions import InputError
 
 HERE = Path(__file__).parent
 CIFAR, FASHION = "cifar-10-batches-bin", "fashion-mnist"
+# those that begin with a network which does not come with eventsnn either
+BEGUN_WITH = {name: "vgg16_relu" for name in ("vgg16_qcfs", "vgg16_tcl", "vgg16_lsq")}
 # name -> (what it is, the data set that it is trained on)
 NETWORKS = {
     "fashion_relu": ("a ResNet-8 with ReLU on Fashion-MNIST", FASHION),
@@ -28,7 +30,7 @@ NETWORKS = {
     "resnet20_lsq": ("ResNet-20 with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
     "yolo_lsq": ("a detector with Q-ReLU of 8 levels on scenes of Fashion-MNIST", FASHION),
     "vgg16_relu": ("VGG-16 of half width with ReLU on CIFAR-10", CIFAR),
-    "vgg16_qcfs": ("VGG-16 of half width with QCFS, L = 8, on CIFAR-10", CIFAR),
+    "vgg16_qcfs": ("VGG-16 of half width with QCFS, L = 4, on CIFAR-10", CIFAR),
     "vgg16_tcl": ("VGG-16 of half width with clipping layers (TCL) on CIFAR-10", CIFAR),
     "vgg16_lsq": ("VGG-16 of half width with Q-ReLU of 8 levels on CIFAR-10", CIFAR),
 }
@@ -56,6 +58,8 @@ def fetch(name: str) -> Path:
             f"make it: {called('train')} --recipe examples/networks/{name}.toml "
             f"--data {data} --out {name}"
         )
+        start = BEGUN_WITH.get(name)
+        do += f", beside {start} of {start}.toml, with which it begins" if start else ""
         found = f"{name}, {words}, which does not"
         raise InputError("fetch", "a network that comes with eventsnn", found, do)
     return file

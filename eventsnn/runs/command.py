@@ -19,7 +19,7 @@ def command_of(values: Mapping[str, Any]) -> list[str]:
         value = values.get(f.name, f.default)
         if isinstance(value, (list, tuple)):
             value = ",".join(map(str, value))
-        if value in (None, "", False) or value == f.default:
+        if value is None or value is False or value in ("", f.default):
             continue
         flag = option_of(f)
         if option_in(f).kind is bool:

@@ -21,7 +21,7 @@ Given = Annotated[str | os.PathLike[str] | Results | Result | Simulation, OWN]
 
 
 @checked
-def ordering(run: Given, image: Annotated[int | None, OWN] = None) -> Ordering:
+def ordering(run: Given, image: int | None = None) -> Ordering:
     """Which events a run has, in which order, and who is evaluated when: an `Ordering`; print it.
 
     Made from the settings by the rules of semantics, section 5.

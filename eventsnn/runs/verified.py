@@ -27,7 +27,7 @@ def same(results: Results) -> Again:
     if plugin:
         do = "a plug-in is not run because a folder names it"
         raise InputError(results.folder, "a run without plug-ins", plugin, do)
-    made = again(str(results.folder))
+    made = again(results)
     now = json.loads(json.dumps(without_infinity(made.simulation.describe())))
     then = results.summary["semantics"]
     unlike = [key for key in {**then, **now} if then.get(key) != now.get(key)]

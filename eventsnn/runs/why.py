@@ -35,8 +35,8 @@ def why(
     run: a `Result`, a results folder or `Results`. image: its number in the data set (None: the
     first such image). progress: whether a progress bar is shown. Raises InputError for an image
     that is not of the run, or that is right, or wrong in the ANN, too; and for runs that cannot be
-    taken apart: in floating point, with SRP, input events or free running, of models that change
-    between arrivals.
+    taken apart: in floating point, with SRP, a delayed readout, input events or free running, of
+    models that change between arrivals.
     """
     raw: Callable[[int], NDArray[Any]]
     if isinstance(run, Result):

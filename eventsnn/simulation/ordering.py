@@ -22,11 +22,12 @@ from eventsnn.engine.event.order import (
 )
 from eventsnn.exceptions import one_line
 from eventsnn.neurons.contract import is_dynamic, leaks, most, stages_of
-from eventsnn.simulation.event import MAX_EVENTS_IN_WORDS
+from eventsnn.simulation.event import MAX_EVENTS_IN_WORDS, PLENTY
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.time import delays_of, describe_order, policy_of
 
 SHOWN = 8  # layers, or pairs of them, that are named
+IN_TURN = "Its turn comes in the same order of layers."
 
 # how spikes that are due at one tick come, by the policy's kind
 DUE = {
@@ -73,7 +74,7 @@ def _clocked(simulation: Prepared) -> Iterator[Rule]:
         "The order of arrivals inside a step has no effect.",
     )
     yield Rule("evaluation", f"Then it is evaluated, once a step: {_fires(simulation)}")
-    yield from _pools(simulation, "Its turn comes in the same order of layers.")
+    yield from _pools(simulation, IN_TURN)
     yield from _more(simulation)
     yield Rule("readout", _readout(simulation, "after each step"))
 
@@ -97,11 +98,13 @@ def _event(simulation: Prepared) -> Iterator[Rule]:
         )
     yield Rule("delivery", _delivery(simulation, order))
     yield Rule("evaluation", _evaluation(simulation, clocked))
-    yield from _pools(simulation, "It answers at once, whatever rests and windows neurons have.")
+    at_once = "It answers at once, whatever rests and windows neurons have."
+    yield from _pools(simulation, IN_TURN if clocked else at_once)
     yield from _more(simulation)
     yield Rule("end of a step", _end(simulation, clocked))
     yield Rule("readout", _readout(simulation, "when a step ends"))
-    most_events = f"{time.max_events:,}" if time.max_events else MAX_EVENTS_IN_WORDS
+    plenty = f"{MAX_EVENTS_IN_WORDS}, and than {PLENTY:,},"
+    most_events = f"{time.max_events:,}" if time.max_events else plenty
     if not clocked:
         yield Rule("limit", f"More events of one image than {most_events} are an error.")
 

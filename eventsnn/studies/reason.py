@@ -155,9 +155,9 @@ def reason(
     simulation: that has it wrong. image: raw pixels [C, H, W]. number: the image's, for randomness.
     label: its class, or None: the ANN's counts. classes: their names. progress: whether a progress
     bar is shown. Raises InputError for an image that is not wrong in the spiking network and right
-    in the ANN, and for simulations that cannot be taken apart: in floating point, with SRP, input
-    events or free running, with a model that changes between arrivals, and with fewer steps than a
-    threshold's worth of spikes takes.
+    in the ANN, and for simulations that cannot be taken apart: in floating point, with SRP, a
+    delayed readout, input events or free running, with a model that changes between arrivals, and
+    with fewer steps than a threshold's worth of spikes takes.
     """
     check_reason(simulation)
     outputs = by_neuron(logits(simulation.network.graph, image[None]))[0]

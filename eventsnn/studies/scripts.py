@@ -219,15 +219,22 @@ def network_of(args: argparse.Namespace, graph: Graph, images: Images, **changes
     would have by default. Raises InputError where the network has no spiking form, and where
     calibration images are needed and missing, or are those to classify.
     """
-    settings = args.settings
-    if "thresholds" in changes:
-        used = RULES.find(changes["thresholds"], "--thresholds").uses
-        unused = {f.name: f.default for f in fields(Settings) if f.name in OPTIONS}
-        changes = {name: x for name, x in unused.items() if name not in used} | changes
-    settings = replace(settings, **changes)
+    settings = with_changes(args.settings, changes)
     thresholds = read_given(settings.thresholds_file)
     pixels, _, _ = calibration_pixels(graph, images, settings, thresholds)
     return converted(graph, pixels, settings, thresholds)
+
+
+def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings with other values; options that a changed rule does not use are as by default.
+
+    settings: of a run. changes: name of a field -> its value.
+    """
+    if "thresholds" in changes:
+        used = RULES.find(changes["thresholds"], "--thresholds").uses
+        unused = {f.name: f.default for f in fields(Settings) if f.name in OPTIONS}
+        changes = {name: x for name, x in unused.items() if name not in used} | dict(changes)
+    return replace(settings, **changes)
 
 
 def title(graph: Graph, *words: str) -> str:

@@ -192,11 +192,12 @@ class Splitting:
 
     def restored(self) -> Restored:
         """The smallest set of layers that restores the class in clocked time."""
-        names, tried = tuple(self.layers), 0
+        names, tried, replaced = tuple(self.layers), 0, 0
         if not self.restores(self._with(names)):
             return Restored((), True, 1, self.margin(self._with(names)))
         for size in range(1, len(names) + 1):
-            if tried + comb(len(names), size) * size > TRIED:
+            replaced += comb(len(names), size) * size
+            if replaced > TRIED:
                 return self._greedy(tried)
             sets = list(combinations(names, size))
             tried += len(sets)

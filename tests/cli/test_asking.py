@@ -164,6 +164,12 @@ def test_the_command_that_makes_a_missing_trace_does(folder, capsys, tmp_path):
     assert found.equal
 
 
+@pytest.mark.parametrize("image", [[0], True, "0"])
+def test_an_image_of_an_ordering_is_a_number(folder, image):
+    with pytest.raises(eventsnn.InputError, match="image: expected a whole number"):
+        eventsnn.ordering(folder, image=image)
+
+
 def test_a_network_or_data_that_changed_is_refused(tmp_path, capsys):
     net, out = tmp_path / "net.h5", tmp_path / "r"
     eventsnn.save(eventsnn.load("sample"), net)

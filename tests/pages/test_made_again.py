@@ -15,6 +15,7 @@ RUNS = [
     ["--pixel-range=-2.2,2.7", "--input-mean", "0.1,0.2", "--input-channels", "reversed"],
     ["--report-steps", "1,3", "--steps", "4", "--thresholds", "percentile", "--percentile", "99"],
     ["--compat", "srp-code", "--srp", "4"],
+    ["--initial", "0"],
     ["--neuron", "gn:4", "--initial", "0.25", "--arithmetic", "float64", "--bias-once"],
     ["--engine", "event", "--trace", "spikes", "--trace-layers", "-a", "--seed", "3"],
 ]

@@ -120,6 +120,10 @@ def test_every_run_keeps_its_digests_and_an_earlier_one_has_none(folder, tmp_pat
     with h5py.File(copy / "run.h5", "a") as file:
         file["digests"] = both
     assert eventsnn.open_results(copy).digests is None
+    with h5py.File(copy / "run.h5", "a") as file:
+        file["order_digests"] = both
+    with pytest.raises(InputError, match="order_digests"):
+        eventsnn.open_results(copy)
 
 
 def damage(folder, name):

@@ -16,7 +16,8 @@ import eventsnn
 from eventsnn import Encoding, InputError, Preprocessing, statistics
 from eventsnn.ann.forward import forward
 from eventsnn.ann.graph import Graph
-from eventsnn.studies.diagnosis.remedies import candidates
+from eventsnn.studies.diagnosis.remedies import Remedy, candidates
+from eventsnn.studies.diagnosis.verdict import Verdict
 
 COUNT, T = 100, 32
 
@@ -309,7 +310,7 @@ def test_wrong_preprocessing_is_told_and_restored(right, wrong, pixel, options):
     assert found(found_) == {("preprocessing", "")}, found_
     assert found_.advice == options
     verdict = found_.verdicts[0]
-    assert verdict.number > 0.95 and all(value in str(verdict) for value in options.values())
+    assert verdict.number > 0.95 and all(value in verdict.words for value in options.values())
     assert found_.measured.ann_right.mean() == verdict.number
     assert "first, prepare pixels as the ANN was trained" in str(found_)
 
@@ -421,6 +422,13 @@ def test_what_was_tried_is_shown(mended):
     page = mended._repr_html_()
     assert page.count("<table>") == 2 and "confirmed" in page
     assert "⟦" not in text + page and "<Diagnosis: threshold too low" in repr(mended)
+    verdict = Verdict("a", "", "found", 1.0, "choose ⟦arithmetic=float64⟧")
+    assert str(verdict) == verdict.row()["words"] == "choose arithmetic='float64'"
+
+
+def test_a_p_too_small_for_a_float_is_no_zero_in_a_remedy():
+    pair = statistics.compare({1: (np.ones(9, bool), np.zeros(9, bool))})[1]._replace(p=0.0)
+    assert "p < 1e-300" in Remedy("a", chosen=pair, confirmed=pair).row()["on the other half"]
 
 
 def test_without_calibration_images_thresholds_are_not_tried(relu):
@@ -484,4 +492,5 @@ def test_a_remedy_that_cannot_be_run_is_listed_with_the_reason(relu, monkeypatch
     assert whys.pop("SRP, 4 steps first") == "expected this, found that"
     assert [*whys.values()] == ["on the other half: expected one that empties, found more"]
     assert found_.remedy is None and "none of them is better" in str(found_)
+    assert "none of them is better than" not in str(found_) and "not confirmed: " in str(found_)
     assert "not tried: SRP, 4 steps first: expected this, found that" in str(found_)

@@ -143,6 +143,19 @@ def test_a_greedy_search_says_so(clocked, monkeypatch):
     assert split.restores(split._with(found.restored.names))
 
 
+def test_replacements_of_all_sizes_count_until_the_search_is_greedy():
+    """Of 11 layers, sets of three would make 11 + 110 + 495 replacements: more than 600."""
+    split = object.__new__(splitting.Splitting)
+    split.layers = {f"act{k}": k for k in range(11)}
+    split._with = lambda names: names
+    split.restores = lambda names: len(names) > 2
+    split.margin = len
+    found = split.restored()
+    assert len(found.names) == 3 and not found.exact
+    split.layers = {f"act{k}": k for k in range(10)}
+    assert split.restored().exact  # 10 + 90 + 360
+
+
 def test_a_neuron_of_the_last_layer_gains_by_its_weights(random, network):
     """Behind the last layer all is linear: the gain is the count's error times two weights."""
     result, reason = random

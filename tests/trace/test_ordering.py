@@ -112,6 +112,7 @@ def test_options_of_time_are_told():
     arrays = [np.full(layer.size, 0.5) for layer in network.spiking]
     assert "each neuron has its own" in words_of(Time(delays=arrays))["delivery"]
     assert "than 1,234 are an error" in words_of(Time(max_events=1234))["limit"]
+    assert "and than 1,000,000, are an error" in words_of(Time())["limit"]
 
 
 def test_engines_models_and_pools_are_told():
@@ -126,6 +127,8 @@ def test_engines_models_and_pools_are_told():
     assert "decays" in words_of(neuron="lif")["leak"]
     assert "All this twice: 2 steps" in words_of(engine="clocked", srp=2)["SRP"]
     assert "maximum" in words_of(make=pooled_graph)["pools"]
+    assert "at once" in words_of(make=pooled_graph)["pools"]
+    assert "at once" not in words_of(Time(order="clocked"), make=pooled_graph)["pools"]
     assert "not divided" in words_of(make=quantised_graph, neuron="st-bif")["readout"]
     assert "after step 1 counts" in words_of(engine="clocked", readout_from=1)["readout"]
 

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_a_figure_trains_what_it_compares(script, tmp_path, capsys, monkeypatch)
     assert script.main([*options, "--overwrite"]) == 0
     assert all(path.read_bytes() == state for path, state in trained.items())
     assert "against N, image by image" in capsys.readouterr().out
+    assert script.main([*options, "--epochs", "2", "--overwrite"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "choose another --trained" in error and "--out" not in error
+
+
+def test_a_path_with_a_plus_is_a_path(script):
+    args = Namespace(settings=Namespace(net="a+b/network.h5"), steps=4)
+    way = script._way(args, "largest", "", "+max")
+    assert way.net == "a+b/network.h5" and way.conversion["thresholds"] == "max"
 
 
 def test_every_variant_is_a_training_that_can_be(script):

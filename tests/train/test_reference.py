@@ -48,6 +48,14 @@ def test_how_others_are_made_is_said(name):
         eventsnn.load(name)
 
 
+def test_what_a_network_begins_with_is_said():
+    with pytest.raises(eventsnn.InputError, match="beside vgg16_relu of vgg16_relu.toml"):
+        eventsnn.fetch("vgg16_tcl")
+    for name in PACKAGED:
+        start = read_recipe(RECIPES / f"{name}.toml")[0].get("start")
+        assert start is None or start in PACKAGED
+
+
 def test_other_names_are_refused():
     with pytest.raises(eventsnn.InputError, match="one of fashion_relu"):
         eventsnn.fetch("resnet1000")

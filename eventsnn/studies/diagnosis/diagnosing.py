@@ -16,13 +16,14 @@ from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.data.images import Images
 from eventsnn.data.ranges import PixelRange, outwards, range_of
 from eventsnn.doubts import ENOUGH
-from eventsnn.exceptions import InputError, check_options, named
+from eventsnn.exceptions import InputError, check_options
 from eventsnn.network.check import TOLERANCE, deviation
 from eventsnn.network.convert import convert
 from eventsnn.network.network import Network
 from eventsnn.network.thresholds import needs_calibration
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.time import Time
+from eventsnn.statistics import p_words
 from eventsnn.studies.diagnosis import numbers, output, parts, preprocessing, streams, thresholds
 from eventsnn.studies.diagnosis.measured import Measured, measure
 from eventsnn.studies.diagnosis.remedies import Maker, Remedy, candidates, tried
@@ -171,14 +172,15 @@ def _below(m: Measured, verdicts: list[Verdict]) -> list[Verdict]:
         return [] if told else [Verdict(BELOW, "", FOUND, pair.difference, words)]
     lost = pair.counts
     if count < ENOUGH:
-        words = f"{count} images are too few to tell (gained : lost {lost}): give a larger "
+        words = f"{count} images are too few to tell (gained : lost {lost}): give more images"
     elif -pair.difference >= PERHAPS:
         words = (
-            f"{count} images cannot tell (gained : lost {lost}, p = {pair.p:.2g}): give a larger "
+            f"{count} images cannot tell (gained : lost {lost}, {p_words(pair.p)}): "
+            "give more images"
         )
     else:
         return []
-    return [Verdict(BELOW, "", UNKNOWN, pair.difference, words + named("limit"))]
+    return [Verdict(BELOW, "", UNKNOWN, pair.difference, words)]
 
 
 def _range(graph: Graph, images: Images) -> PixelRange:

@@ -39,7 +39,9 @@ def _rounding(m: Measured) -> Iterator[Verdict]:
     name = m.network.layers[worst].name
     changed = f"rounding changes {found[worst]:.2%} of the weights of {name}"
     if found[worst] > MOST or bits < FEW:
-        words = f"{told}: {changed}; choose more {named('fraction_bits')}, or fewer steps"
+        given = m.options.get("fraction_bits") is not None
+        more = f"more {named('fraction_bits')}" if given else named("arithmetic", "float64")
+        words = f"{told}: {changed}; choose {more}, or fewer steps"
         yield Verdict("few fraction bits", "", m.state(), found[worst], words)
     else:
         yield Verdict("few fraction bits", "", FINE, found[worst], f"{told}: {changed}")

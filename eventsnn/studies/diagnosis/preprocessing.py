@@ -12,7 +12,7 @@ from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
 from eventsnn.doubts import CERTAIN, ENOUGH, FAR_BELOW, doubt_of
 from eventsnn.preparing import Way, customary, hits_of, variants
-from eventsnn.statistics import holm, mcnemar
+from eventsnn.statistics import holm, mcnemar, p_words
 from eventsnn.studies.diagnosis.verdict import FINE, FOUND, UNKNOWN, Verdict
 
 SCREENED = 32  # images on which every preprocessing is tried
@@ -57,7 +57,7 @@ def tried(graph: Graph, images: Images, shown: bool | None) -> Tried:
     if way is not None:
         better = (
             f"{told} as its pixels are prepared now, and {hits.mean():.1%} with {way.words} "
-            f"(p = {p:.2g}, exact McNemar after Holm for all that was tried)"
+            f"({p_words(p)}, exact McNemar after Holm for all that was tried)"
         )
         return Tried(Verdict(kind, "", FOUND, float(hits.mean()), better), way)
     if doubt:

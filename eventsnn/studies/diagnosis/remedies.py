@@ -14,7 +14,7 @@ from eventsnn.data.images import Images
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.network.network import Network
 from eventsnn.simulation.time import MAX_STEPS
-from eventsnn.statistics import Paired, compare
+from eventsnn.statistics import Paired, compare, p_words
 from eventsnn.studies.diagnosis.measured import Measured, run
 from eventsnn.studies.diagnosis.verdict import FOUND, Verdict
 from eventsnn.views.progress import bar
@@ -32,7 +32,8 @@ class Remedy:
     """One remedy of `eventsnn.diagnose`.
 
     name: in words. convert, simulate: the options that it changes, of `eventsnn.convert` and of
-    `eventsnn.simulate`. why_not: why it was not tried, or "". right: images of the first half that
+    `eventsnn.simulate`. why_not: why it was not tried, or could not be
+    confirmed, or "". right: images of the first half that
     it has right, and images: of how many. chosen: against the network as it is, on that half; None
     where it was not tried. confirmed: the like on the other half, of the one that was chosen; None
     of others. whole: images that it has right on both.
@@ -80,7 +81,7 @@ class Remedy:
             "remedy": self.name,
             "right": f"{self.right} of {self.images}" if tried else "",
             "gained : lost": self.chosen.words if self.chosen else "",
-            "on the other half": f"{other.counts}, p = {other.p:.2g}" if other else "",
+            "on the other half": f"{other.counts}, {p_words(other.p)}" if other else "",
         }
 
 
@@ -200,7 +201,7 @@ def _confirmed(m: Measured, chosen: Remedy, make: Maker) -> Remedy:
     try:
         other = _hits(m, chosen, make, m.images.take(odd))
     except InputError as error:  # such as a queue that does not empty, on one of these
-        return replace(chosen, chosen=None, why_not=f"on the other half: {_why(error)}")
+        return replace(chosen, why_not=f"on the other half: {_why(error)}")
     pair = compare({"chosen": (other, m.right()[odd])})["chosen"]
     return replace(chosen, confirmed=pair, whole=chosen.right + int(other.sum()))
 

@@ -9,7 +9,7 @@ from typing import Any
 from eventsnn.arguments import named_fields
 from eventsnn.exceptions import in_flags, in_python
 from eventsnn.simulation.conditions import conditions
-from eventsnn.statistics import wilson
+from eventsnn.statistics import p_words, wilson
 from eventsnn.studies.diagnosis.measured import Measured
 from eventsnn.studies.diagnosis.parts import inherited_square, own_square
 from eventsnn.studies.diagnosis.remedies import Remedy
@@ -61,7 +61,7 @@ class Diagnosis:
         told = (
             f"the ANN has {m.ann_right.mean():.1%} right, the spiking network {right / count:.1%} "
             f"({low:.1%} to {high:.1%}); {pair.lost} images lost, {pair.gained} gained, "
-            f"p = {pair.p:.2g}"
+            f"{p_words(pair.p)}"
         )
         if self.measured.below:
             return f"{told}: it is below its ANN"
@@ -114,8 +114,8 @@ class Diagnosis:
         for state, heading in HEADINGS.items():
             its = [v for v in self.verdicts if v.state == state]
             if its:
-                lines += [f"\n{heading}", *(f"  {v.kind}: {told(str(v))}" for v in its)]
-        lines += ["\nlayer by layer", *(f"  {told(str(v))}" for v in self.layers)]
+                lines += [f"\n{heading}", *(f"  {v.kind}: {told(v.line)}" for v in its)]
+        lines += ["\nlayer by layer", *(f"  {told(v.line)}" for v in self.layers)]
         lines += self._what_to_do(command)
         return "\n".join(line for line in lines if line)
 
@@ -129,7 +129,7 @@ class Diagnosis:
             lines += [f"  {told(words)}"]
         if self.remedies:
             lines += ["\nwhat to do", str(self.remedy_table())]
-            lines += [f"not tried: {told(words)}" for words in self._not_tried()]
+            lines += [told(line) for line in self._not_tried()]
             lines += [self._choice(told)]
         elif self.measured.below:
             lines += ["\nremedies were not tried"]
@@ -138,25 +138,28 @@ class Diagnosis:
         return lines
 
     def _not_tried(self) -> list[str]:
-        """The remedies that were not tried, those of one reason together."""
-        whys: dict[str, list[str]] = {}
+        """Lines of the remedies that were not tried to the end, those of one reason together."""
+        whys: dict[tuple[str, str], list[str]] = {}
         for remedy in self.remedies:
-            if not remedy.chosen:
-                whys.setdefault(remedy.why_not, []).append(remedy.name)
-        return [f"{', '.join(names)}: {why}" for why, names in whys.items()]
+            if remedy.why_not:
+                how = "not confirmed" if remedy.chosen else "not tried"
+                whys.setdefault((how, remedy.why_not), []).append(remedy.name)
+        return [f"{how}: {', '.join(names)}: {why}" for (how, why), names in whys.items()]
 
     def _choice(self, told: Callable[[str], str]) -> str:
         best = self.remedy
         if best is None:
+            failed = next((r.name for r in self.remedies if r.chosen and r.why_not), "")
+            if failed:
+                return f"none of them is better on both halves: {failed} could not be confirmed"
             return "none of them is better than the network as it is"
         assert best.confirmed is not None
         pair, count = best.confirmed, len(self.measured.images)
         how = best.calls if told is in_python else told(best.options)
-        verdict = "confirmed" if best.helps else "not confirmed: more images may tell (a larger "
-        verdict += "" if best.helps else told("⟦limit⟧)")
+        verdict = "confirmed" if best.helps else "not confirmed: more images may tell"
         return (
             f"best: {best.name}, {how}: on the other {pair.images} images "
-            f"{pair.gained} gained, {pair.lost} lost, p = {pair.p:.2g}: {verdict}; "
+            f"{pair.gained} gained, {pair.lost} lost, {p_words(pair.p)}: {verdict}; "
             f"{best.whole / count:.1%} of all {count} are right then"
         )
 
@@ -173,12 +176,11 @@ class Diagnosis:
         return f"<Diagnosis: {words}; {self.summary}>"
 
     def _repr_html_(self) -> str:
-        table = self.table()
-        rows = [{**row, "words": in_python(row["words"])} for row in table]
-        page = html_page(self, Table(rows, table.title))
+        page = html_page(self, self.table())
         if not self.remedies:
             return page
-        words = [self._choice(in_python), *(f"not tried: {why}" for why in self._not_tried())]
+        words = [self._choice(in_python)]
+        words += [in_python(line) for line in self._not_tried()]
         return page + html_page("; ".join(words), self.remedy_table())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventsnn.arguments import named_fields
+from eventsnn.exceptions import in_python
 
 FOUND, NOTED, UNKNOWN, FINE = STATES = ("found", "noted", "not known", "fine")
 
@@ -28,8 +29,13 @@ class Verdict:
     number: float | None
     words: str
 
-    def __str__(self) -> str:
+    @property
+    def line(self) -> str:
+        """Its sentence, in which options are `exceptions.named`."""
         return f"{self.layer}: {self.words}" if self.layer else self.words
+
+    def __str__(self) -> str:
+        return in_python(self.line)
 
     def row(self) -> dict[str, Any]:
         """It as a row of a table."""
@@ -38,5 +44,5 @@ class Verdict:
             "layer": self.layer,
             "verdict": self.kind,
             "number": self.number,
-            "words": self.words,
+            "words": in_python(self.words),
         }
