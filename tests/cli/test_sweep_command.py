@@ -79,7 +79,7 @@ def test_cells_that_failed_end_with_status_1(tmp_path, capsys):
         (["PLAN", "--executor", "abacus"], "executor: expected one of processes, serial"),
         (
             ["PLAN", "--executor", "serial:x"],
-            "executor: expected serial, found 'serial:x'",
+            "executor: expected serial, found serial:x",
         ),
         (
             ["PLAN", "--executor", "serial", "--workers", "2"],
