@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
-from eventsnn.engine.event.order import CLOCKED, FIFO, REPLAY, is_kind
+from eventsnn.engine.event.order import CLOCKED, FIFO, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
@@ -130,7 +130,9 @@ class Event(Engine):
         each = 64 if time.window or time.refractory else 8
         plenty = max(PLENTY, each * network.neurons * prepared.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
-        at_once = is_kind(order or self.order, FIFO, CLOCKED) and not delay_kind
+        policy = order or self.order
+        at_once = is_kind(policy, FIFO, CLOCKED, RANDOM) and not delay_kind
+        uniform = is_kind(policy, RANDOM)
         rules = layout.Rules(
             refractory=time.in_ticks(time.refractory, "refractory"),
             window=time.in_ticks(time.window, "window"),
@@ -146,14 +148,16 @@ class Event(Engine):
             image=number,
             quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
             ticks=time.ticks,
-            drops=int(is_kind(order or self.order, REPLAY)),
+            drops=int(is_kind(policy, REPLAY)),
+            uniform=int(uniform),
+            seed=policy.seed if uniform else 0,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
         return EventRun(
             self.tables,
             prepared.neuron,
-            order or self.order,
+            policy,
             rules,
             delays,
             bounds.band,
