@@ -64,7 +64,7 @@ HASHED = (
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor")
+NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor", "spread")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -79,6 +79,7 @@ EVENT_ONLY = (
     "delay",
     "refractory",
     "window",
+    "spread",
     "free_running",
     "max_events",
     "ticks",
@@ -276,6 +277,7 @@ class Settings:
     delay: float | None = taken(Time, "delays", kind=float, low=0, high=2**16, **ASYNCHRONOUS)
     refractory: float = taken(Time, "refractory", **ASYNCHRONOUS)
     window: float = taken(Time, "window", **ASYNCHRONOUS)
+    spread: int = taken(Time, "spread", **ASYNCHRONOUS)
     free_running: bool = taken(
         Time,
         "barrier",
@@ -547,6 +549,7 @@ class Settings:
             barrier=not self.free_running,
             refractory=self.refractory,
             window=self.window,
+            spread=self.spread,
             jitter=self.jitter,
             delays=self.delay,
             max_events=self.max_events,

@@ -65,6 +65,41 @@ CASES = {
         {"order": "excitatory_first", "window": 0.5},
         {"order": twin.excitatory_first, "window": 512},
     ),
+    "spread": ({"spread": 4}, {"order": twin.fifo, "spread": 4}),
+    "spread, random": (
+        {"order": "random", "spread": 64},
+        {"order": twin.random(5, 3), "spread": 64},
+    ),
+    "spread of all ticks, inhibitory_first": (
+        {"order": "inhibitory_first", "spread": 32, "ticks": 32},
+        {"order": twin.inhibitory_first, "spread": 32, "ticks_per_step": 32},
+    ),
+    "spread, refractory": (
+        {"order": "lifo", "refractory": 0.375, "spread": 3},
+        {"order": twin.lifo, "refractory": 1152, "spread": 3, "ticks_per_step": 3072},
+    ),
+    "spread, jitter, refractory": (
+        {"order": "jitter", "jitter": "uniform:0.5", "refractory": 0.25, "spread": 8},
+        {"order": twin.jitter(5, 0, 512, 3), "refractory": 256, "spread": 8},
+    ),
+    "spread, window, free": (
+        {
+            "order": "jitter",
+            "jitter": "uniform:1",
+            "window": 0.25,
+            "barrier": False,
+            "spread": 16,
+        },
+        {"order": twin.jitter(5, 0, 1024, 3), "window": 256, "barrier": False, "spread": 16},
+    ),
+    "spread, window, refractory": (
+        {"order": "excitatory_first", "window": 0.25, "refractory": 0.5, "spread": 8},
+        {"order": twin.excitatory_first, "window": 256, "refractory": 512, "spread": 8},
+    ),
+    "spread, delays by projection": (
+        {"order": "delays", "delays": "by projection", "spread": 4},
+        {"order": twin.fifo, "spread": 4},
+    ),
     "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
     "delays by neuron": (
         {"order": "random", "delays": "by neuron", "barrier": False},

@@ -22,7 +22,8 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # deliveries that wait, neurons at which a task goes on and up to which drive was added, what a
 # model did against its contract, the tick at which the step began, the step's input events, the
 # steps before the stage that the step is in (0 without stages), the event that was taken last,
-# whether it lacks room to go on, and where it goes on then
+# whether it lacks room to go on, and where it goes on then, the tick from which times of input
+# events count
 (
     NOW,
     STEP,
@@ -48,8 +49,9 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     HELD_OUT,
     HELD_AT,
     HELD_END,
-) = range(24)
-SCALARS = 24
+    INPUT_FROM,
+) = range(25)
+SCALARS = 25
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
