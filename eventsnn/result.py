@@ -450,7 +450,8 @@ def simulate(
         with windows or refractory periods), at least a million.
     ticks: whole parts of a step in which times are counted, 1 to 2^20; the refractory period, the
         window, delays and jitter's bound must be whole in them, and `spread` divide them. None:
-        the fewest that do, from 1,024. A float is the fraction of smallest denominator that rounds to it.
+        the fewest that do, from 1,024. A float is the fraction of smallest denominator that rounds
+        to it.
 
     **How it runs**; none of these changes a result
 

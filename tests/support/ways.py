@@ -65,7 +65,6 @@ CASES = {
         {"order": "excitatory_first", "window": 0.5},
         {"order": twin.excitatory_first, "window": 512},
     ),
-    "spread": ({"spread": 4}, {"order": twin.fifo, "spread": 4}),
     "spread, random": (
         {"order": "random", "spread": 64},
         {"order": twin.random(5, 3), "spread": 64},
@@ -82,23 +81,26 @@ CASES = {
         {"order": "jitter", "jitter": "uniform:0.5", "refractory": 0.25, "spread": 8},
         {"order": twin.jitter(5, 0, 512, 3), "refractory": 256, "spread": 8},
     ),
-    "spread, window, free": (
+    "spread, window": (
+        {"order": "excitatory_first", "window": 0.25, "spread": 8},
+        {"order": twin.excitatory_first, "window": 256, "spread": 8},
+    ),
+    "spread, window, refractory, free": (
         {
             "order": "jitter",
             "jitter": "uniform:1",
             "window": 0.25,
+            "refractory": 0.5,
             "barrier": False,
             "spread": 16,
         },
-        {"order": twin.jitter(5, 0, 1024, 3), "window": 256, "barrier": False, "spread": 16},
-    ),
-    "spread, window, refractory": (
-        {"order": "excitatory_first", "window": 0.25, "refractory": 0.5, "spread": 8},
-        {"order": twin.excitatory_first, "window": 256, "refractory": 512, "spread": 8},
-    ),
-    "spread, delays by projection": (
-        {"order": "delays", "delays": "by projection", "spread": 4},
-        {"order": twin.fifo, "spread": 4},
+        {
+            "order": twin.jitter(5, 0, 1024, 3),
+            "window": 256,
+            "refractory": 512,
+            "barrier": False,
+            "spread": 16,
+        },
     ),
     "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
     "delays by neuron": (
@@ -157,6 +159,7 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
         twin_start(simulation),
         STEPS,
         models(simulation) if models else MODELS[model],
+        unit=1 << simulation.arithmetic.finer,
         **others,
     )
     return simulation, run, recorder.records(), outcome
