@@ -63,6 +63,8 @@ HASHED = (
 )
 # what stood for "not given" in the runs of earlier versions, whose ids stay as they are
 DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
+# what orders are called in ids: `priority` was `random` before, and its runs' ids stay, too
+ORDERS_IN_IDS = {"priority": "random", "random": "random, uniform"}
 # what earlier versions did not have: it is in an id only where it is given
 NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor", "spread")
 # what says nothing without another option: name, the other's name and value
@@ -627,6 +629,7 @@ class Settings:
         """
         settings = self.outcome()
         settings["encoding"] = self.encoded.of_model(neurons.parsed(self.neuron)).kind
+        settings["order"] = ORDERS_IN_IDS.get(self.order, self.order)
         for name, default in DEFAULTS_BEFORE.items():
             settings[name] = default if settings[name] is None else settings[name]
         kept = {name: value for name, value in settings.items() if name not in HASHED}

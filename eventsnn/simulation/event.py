@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
-from eventsnn.engine.event.order import CLOCKED, FIFO, REPLAY, is_kind
+from eventsnn.engine.event.order import CLOCKED, FIFO, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
@@ -133,7 +133,9 @@ class Event(Engine):
         each *= time.spread if time.window else 1
         plenty = max(PLENTY, each * network.neurons * prepared.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
-        at_once = is_kind(order or self.order, FIFO, CLOCKED) and not delay_kind
+        policy = order or self.order
+        at_once = is_kind(policy, FIFO, CLOCKED, RANDOM) and not delay_kind
+        uniform = is_kind(policy, RANDOM)
         rules = layout.Rules(
             refractory=time.in_ticks(time.refractory, "refractory"),
             window=time.in_ticks(time.window, "window"),
@@ -149,7 +151,9 @@ class Event(Engine):
             image=number,
             quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
             ticks=time.ticks,
-            drops=int(is_kind(order or self.order, REPLAY)),
+            drops=int(is_kind(policy, REPLAY)),
+            uniform=int(uniform),
+            seed=policy.seed if uniform else 0,
             spread=time.spread,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
@@ -157,7 +161,7 @@ class Event(Engine):
         return EventRun(
             self.tables,
             prepared.neuron,
-            order or self.order,
+            policy,
             rules,
             delays,
             bounds.band,

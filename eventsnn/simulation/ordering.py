@@ -16,6 +16,7 @@ from eventsnn.engine.event.order import (
     HALVES,
     INDEX,
     LIFO,
+    PRIORITY,
     RANDOM,
     UNIFORM,
     Order,
@@ -34,7 +35,10 @@ DUE = {
     FIFO: "in the order in which they were fired.",
     LIFO: "those of the deepest layer first, and of one layer the newest first.",
     INDEX: "by layer and neuron; those of one neuron in the order in which they were fired.",
-    RANDOM: "in random order: the one with the smallest hash of (seed {seed}, image, spike) first.",
+    RANDOM: "in random order: of the m that wait, each is the next with probability 1/m, by a hash "
+    "of (seed {seed}, image, number of events taken before).",
+    PRIORITY: "in an order that is random and fixed: the one with the smallest hash of (seed "
+    "{seed}, image, spike) first.",
     UNIFORM: "in the order in which they were fired.",
     EXPONENTIAL: "in the order in which they were fired.",
 }

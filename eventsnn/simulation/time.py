@@ -27,6 +27,7 @@ from eventsnn.engine.event.order import (
     INHIBITORY,
     KINDS,
     LIFO,
+    PRIORITY,
     RANDOM,
     UNIFORM,
     WHOLE,
@@ -45,7 +46,15 @@ TICKS = 1024  # of a step, and those chosen are a multiple of them
 MOST_TICKS = 2**20
 NUMBER = (int, float, np.integer, np.floating, Fraction)
 # orders that deliver a spike at the tick at which it was fired
-AT_ONCE = ("fifo", "lifo", "index", "random", "excitatory_first", "inhibitory_first")
+AT_ONCE = (
+    "fifo",
+    "lifo",
+    "index",
+    "random",
+    "priority",
+    "excitatory_first",
+    "inhibitory_first",
+)
 MOST_JITTER = 2**31 - 2  # ticks: what the kernel multiplies 32 random bits by
 
 Delays = float | dict[tuple[str, str], float] | Sequence[NDArray[Any]] | None
@@ -330,6 +339,7 @@ ORDERS: Registry[Any] = Registry(
         "lifo": _plain(LIFO),
         "index": _plain(INDEX),
         "random": _plain(RANDOM),
+        "priority": _plain(PRIORITY),
         "excitatory_first": _halves(EXCITATORY),
         "inhibitory_first": _halves(INHIBITORY),
         "jitter": _jitter,

@@ -16,7 +16,7 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.equivalence import arrived, staircases
 from eventsnn.studies.setting import all_drives, engine_of, top_of, tops_of
-from eventsnn.studies.trains import timed, train_of, with_train
+from eventsnn.studies.trains import Drawn, timed, train_of, with_train
 
 COUNTS = ("own", "ideal", "ann")
 
@@ -75,7 +75,8 @@ class Replacing:
         counts: of the layer's spikes, int64 [images, neurons]. times: one of TIMES.
         """
         replaced = partial(self._replace, layer, times)
-        after = list(self.pool.map(replaced, runs, self.drives, counts))
+        numbers = map(int, self.numbers)
+        after = list(self.pool.map(replaced, runs, self.drives, counts, numbers))
         self.bar.update(len(after))
         return after
 
@@ -86,11 +87,13 @@ class Replacing:
         run: ClockedRun,
         drive: NDArray[Any],
         counts: NDArray[np.int64],
+        number: int,
     ) -> ClockedRun:
-        """`replace` for one image."""
+        """`replace` for one image. number: the image's."""
         simulation = self.simulation
         own = train_of(simulation, run, layer)
-        train = timed(own, counts, times, int(most(simulation.neuron)))
+        drawn = Drawn(simulation.seed, number, layer)
+        train = timed(own, counts, times, int(most(simulation.neuron)), drawn)
         before = with_train(simulation, run, layer, train)
         engine = engine_of(simulation)
         return engine.run(drive, mute=before.mute, given=layer + 1, before=before)

@@ -15,6 +15,7 @@ levels as the SNN has steps (L := T, as for `errors.cases`).
 `even`   floor(n t / T + 1/2) have been sent after step t, as by a neuron with v(0) = theta / 2 at
          constant input.
 `first`  m in each step from the first on.
+`shuffled`  the kept ones, each neuron's steps permuted at random by `seed` (TPP).
 
 Only clocked time goes layer by layer, so only there a layer has an output before the next one has
 an input. Pools have no neurons to operate on; they pass on what they are given. SRP's masks are
@@ -53,6 +54,7 @@ from eventsnn.studies.setting import (
     prepare,
 )
 from eventsnn.studies.trains import TIMES
+from eventsnn.studies.trains import Drawn as Drawn
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
 from eventsnn.views.progress import following

@@ -19,11 +19,19 @@ from eventsnn.files.reading import child, open_hdf5, plain, told
 from eventsnn.files.trusted import numbers_of, refuse, within
 from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
+from eventsnn.simulation.renamed import settings_now
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import checks
 from eventsnn.trace.checks import Columns
 from eventsnn.trace.deciding import check_same
-from eventsnn.trace.format import FORMAT, VERSION, Kinds, delivery_kinds, spike_kinds
+from eventsnn.trace.format import (
+    FORMAT,
+    VERSION,
+    VERSIONS,
+    Kinds,
+    delivery_kinds,
+    spike_kinds,
+)
 from eventsnn.trace.trace import COLUMNS, DELIVERY, NoSimulation, Trace, spike_type
 
 POTENTIALS = ("i4", "i8", "f4", "f8")
@@ -77,9 +85,9 @@ class _Reader:
         version = self._attribute("format_version")
         # version 1 called it version
         self.version = self._attribute("version") if version is None else version
-        if self.version not in (1, VERSION):
+        if self.version not in VERSIONS:
             found = f"format {self.version}"
-            raise InputError(path, f"a trace of format 1 or {VERSION}", found, "use its release")
+            raise InputError(path, f"a trace of format 1 to {VERSION}", found, "use its release")
 
     def _attribute(self, key: str) -> Any:
         """An attribute, with a name that may be damaged, too."""
@@ -147,6 +155,9 @@ class _Reader:
             if type(about[key]) is not kind:
                 refuse(where, f"a value of type {kind.__name__}", type(about[key]).__name__)
         checks.check_about(self.path, about)
+        for key in ("semantics", "decides", "settings") if self.version < 3 else ():
+            if key in about:
+                about[key] = settings_now(about[key])
         found = [(name, self.population(name)) for name in about["layers"][:-1]]
         self.paths = {name: path for name, path in found if path}
         about["kept"] = list(self.paths)

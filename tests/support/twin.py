@@ -895,6 +895,10 @@ class Evaluation(NamedTuple):
     reason: str
 
 
+class Waiting(NamedTuple):
+    """Under `random`: one delivery, whichever, of the list of the tick at which this is due."""
+
+
 class InputEvent(NamedTuple):
     """An event of the user's list, at its `place` there."""
 
@@ -942,11 +946,32 @@ def spike_hash(seed, image, seq):
     return splitmix64(splitmix64(splitmix64(seed) ^ image) ^ seq)
 
 
-def random(seed, image=0):
+def priority(seed, image=0):
     """Key = spike_hash(seed, image, seq) >> 1 (63 bits: not negative as a signed integer)."""
     return lambda net, spike: [
         Parcel(0, spike_hash(seed, image, spike.seq) >> 1, net.outgoing(spike.layer))
     ]
+
+
+class random:
+    """Uniform (§12): no delay, all keys equal, and a run asks `place` which one of a tick's list is
+    taken. A run recognises this policy by its class.
+    """
+
+    def __init__(self, seed, image=0):
+        self.seed, self.image = seed, image
+
+    def __call__(self, net, spike):
+        return fifo(net, spike)
+
+    def place(self, taken, waiting):
+        """floor(h m / 2**64) of m deliveries, h = spike_hash with the number of events taken before
+        in place of a spike's. That counts deliveries (halves singly), input events and ends of
+        rests and windows, own firing times (`when`) among them; not the drive, the evaluations of
+        TPP's stages, and what ends no more: a window that an evaluation has closed meanwhile, a
+        firing time that another answer has replaced.
+        """
+        return spike_hash(self.seed, self.image, taken) * waiting >> 64
 
 
 def jitter(seed, low, high, image=0):
@@ -1134,11 +1159,7 @@ def run_async(
             start = max(end, run.now) if barrier else end
         run.book.end_step()
     outcome = run.book.outcome()
-    left = [
-        event
-        for *_, event in sorted(run.queue, key=lambda entry: entry[:4])
-        if not isinstance(event, Evaluation)
-    ]
+    left = run.left()
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
     outcome.under_way = len(left)
     if run.is_under_way():
@@ -1160,6 +1181,8 @@ class _Run:
         self.max_events = max_events
         self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
+        self.lists = {}  # under `random`: tick -> the deliveries that wait for it
+        self.counted = 0  # events taken, as `random.place` counts them
         self.step = self.start = self.now = 0
         self.rests_until = [[0] * layer.size for layer in net.layers]
         self.window_end = [[None] * layer.size for layer in net.layers]
@@ -1265,8 +1288,13 @@ class _Run:
                 self.put_delivery(spike, parcel)
 
     def put_delivery(self, spike, parcel):
-        if parcel.projections:
-            self._put(self.now + parcel.delay, 0, parcel.key, (spike, parcel))
+        if not parcel.projections:
+            return
+        tick, event = self.now + parcel.delay, (spike, parcel)
+        if isinstance(self.order, random):
+            self.lists.setdefault(tick, []).append(event)
+            event = Waiting()
+        self._put(tick, 0, parcel.key, event)
 
     def put_evaluation(self, tick, layer, i, reason):
         self._put(tick, 1, (layer, i), Evaluation(layer, i, reason))
@@ -1293,19 +1321,36 @@ class _Run:
             and self.window_end[evaluation.layer][evaluation.neuron] == time
         )
 
+    def left(self):
+        """What is still under way, in the order in which it would be taken; under `random` tick by
+        tick in the order of the lists.
+        """
+        found = [
+            event
+            for *_, event in sorted(self.queue, key=lambda entry: entry[:4])
+            if not isinstance(event, Evaluation | Waiting)
+        ]
+        return found + [event for tick in sorted(self.lists) for event in self.lists[tick]]
+
+    def pick(self):
+        """§12: takes one of the list of the tick that is due, and puts the last into its place."""
+        waiting = self.lists[self.now]
+        place = self.order.place(self.counted, len(waiting))
+        event, last = waiting[place], waiting.pop()
+        if place < len(waiting):
+            waiting[place] = last
+        return event
+
     def take(self):
         if isinstance(self.queue[0][-1], InputEvent):
             self.now, *_, event = heapq.heappop(self.queue)
+            self.counted += 1
             self.deliver_input(event)
             return
         if self.taken == self.max_events:
-            layers = sorted(
-                {
-                    event.layer if isinstance(event, Evaluation) else event[0].layer
-                    for *_, event in self.queue
-                    if not isinstance(event, InputEvent)
-                }
-            )
+            events = [event for *_, event in self.queue if isinstance(event, Evaluation)]
+            events += [event[0] for event in self.left() if not isinstance(event, InputEvent)]
+            layers = sorted({event.layer for event in events})
             names = ", ".join(self.net.layers[layer].name for layer in layers)
             raise RuntimeError(
                 f"expected the queue to empty within max_events = {self.max_events} events, found "
@@ -1314,13 +1359,17 @@ class _Run:
             )
         self.now, _, _, _, event = heapq.heappop(self.queue)
         self.taken += 1
+        if isinstance(event, Waiting):
+            event = self.pick()
         if not isinstance(event, Evaluation):
+            self.counted += 1
             self.deliver(*event)
         elif event.reason == "window" and not self._closes_window(self.now, event):
             pass  # closed meanwhile
         elif event.reason == "when" and self.own_time[event.layer][event.neuron] != self.now:
             pass  # another answer stands
         else:
+            self.counted += event.reason != "clocked"
             self.evaluate(event.layer, event.neuron, None)
 
     def deliver_input(self, event):

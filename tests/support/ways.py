@@ -25,6 +25,7 @@ CASES = {
     "lifo": ({"order": "lifo"}, {"order": twin.lifo}),
     "index": ({"order": "index"}, {"order": twin.index}),
     "random": ({"order": "random"}, {"order": twin.random(5, 3)}),
+    "priority": ({"order": "priority"}, {"order": twin.priority(5, 3)}),
     "excitatory_first": ({"order": "excitatory_first"}, {"order": twin.excitatory_first}),
     "inhibitory_first": ({"order": "inhibitory_first"}, {"order": twin.inhibitory_first}),
     "clocked": ({"order": "clocked"}, {"order": twin.clocked}),
@@ -106,6 +107,18 @@ CASES = {
     "delays by neuron": (
         {"order": "random", "delays": "by neuron", "barrier": False},
         {"order": twin.random(5, 3), "barrier": False},
+    ),
+    "random, delays by projection": (
+        {"order": "random", "delays": "by projection", "barrier": False},
+        {"order": twin.random(5, 3), "barrier": False},
+    ),
+    "random, window, refractory": (
+        {"order": "random", "delays": "by neuron", "window": 0.75, "refractory": 1.5},
+        {"order": twin.random(5, 3), "window": 768, "refractory": 1536},
+    ),
+    "priority, delays by neuron": (
+        {"order": "priority", "delays": "by neuron", "barrier": False},
+        {"order": twin.priority(5, 3), "barrier": False},
     ),
 }
 

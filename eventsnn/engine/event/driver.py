@@ -284,7 +284,8 @@ class EventRun:
             raise self._still_firing(f"more than {MAX_WAITING:,} events at once: firing multiplies")
         while len(self.state.heap) - at[HEAP] < needed:
             self.state = self.state._replace(heap=longer_heap(self.state.heap, at))
-        while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed:
+        due = at[HEAP] if rules.uniform else 0  # what may come to be due at one tick
+        while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed + due:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
 
     def hand_over(self) -> None:

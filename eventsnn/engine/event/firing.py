@@ -71,10 +71,10 @@ def has_room(rules, state, spikes, events):
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
     needed = spikes * rules.most_parcels + events
-    return (
-        state.heap.shape[0] - at[HEAP] >= needed
-        and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed
-    )
+    free = state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD])
+    if rules.uniform:
+        free -= at[HEAP]  # what may come to be due at one tick
+    return state.heap.shape[0] - at[HEAP] >= needed and free >= needed
 
 
 @inner_kernel

@@ -52,6 +52,7 @@ from eventsnn.engine.event.layout import (
     WINDOW,
 )
 from eventsnn.engine.event.queue import (
+    COUNTED,
     CURSOR,
     DELIVERED,
     DRIVEN,
@@ -69,8 +70,10 @@ from eventsnn.engine.event.queue import (
     STEP,
     TAKEN,
     UNDER_WAY,
+    gather,
     next_moment,
     take,
+    take_any,
 )
 from eventsnn.engine.event.walk import stretches_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
@@ -441,6 +444,9 @@ def take_next(net, rules, state, end):
         return FULL, False
     if at[TAKEN] == rules.max_events:
         return TOO_MANY, False
+    at[NOW] = moment >> 1
+    if rules.uniform and not gather(state.heap, state.fifo, at):
+        return FULL, False
     if from_input:
         at[EVENT] = (
             ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
@@ -450,10 +456,12 @@ def take_next(net, rules, state, end):
         )
         at[EVENT_SPIKE] = -2 - given
         at[INPUT] += 1
+    elif rules.uniform and moment & 1 == 0:
+        at[EVENT], at[EVENT_SPIKE] = take_any(state.fifo, at, rules.seed, rules.image)
     else:
         at[EVENT], at[EVENT_SPIKE] = take(state.heap, state.fifo, at, from_fifo)
-    at[NOW] = moment >> 1
     at[TAKEN] += 1
+    at[COUNTED] += 1
     return DONE, True
 
 
@@ -486,6 +494,8 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
             if not fresh or is_valid(state, what & 3, number):
                 if ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE):
                     at[HELD] = 1
+            else:
+                at[COUNTED] -= 1
         if at[HELD]:
             return FULL
 
@@ -539,6 +549,8 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
     a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
     OVERFLOW a potential outside the band.
     """
+    if rules.uniform and not gather(state.heap, state.fifo, state.at):
+        return FULL
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
     if task == EVENTS:

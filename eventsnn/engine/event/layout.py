@@ -83,10 +83,11 @@ class Rules(NamedTuple):
     refractory, window: ticks. barrier, clocked, record: 0 or 1. delay_kind: 0 none, 1 by
     projection, 2 by neuron, in ticks in `delays`. most_spikes: what a neuron fires at once at most.
     most_parcels: the deliveries of one spike. most_targets: the neurons that it reaches. at_once: 1
-    where it is one delivery without delay, in the order of emission. max_events: how many may be
+    where it is one delivery without delay and with key 0. max_events: how many may be
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
     and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
-    that a parcel is never delivered, as in a replay. spread: the parts of a step's drive.
+    that a parcel is never delivered, as in a replay. uniform: 1 where of the deliveries that are
+    due any may be the next (order `random`), by draws of seed. spread: the parts of a step's drive.
     """
 
     refractory: int
@@ -104,6 +105,8 @@ class Rules(NamedTuple):
     quiet: int
     ticks: int
     drops: int
+    uniform: int
+    seed: int
     spread: int
 
 
