@@ -435,8 +435,8 @@ def simulate(
     engine: "clocked", all neurons once a step; or "event", spike by spike from a queue. The
         options that follow are for "event".
     order: in which order spikes that are due together arrive: "fifo", "lifo", "index", "random",
-        "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked", or a policy of
-        one's own (`eventsnn.engine.event.order`).
+        "priority", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked", or a
+        policy of one's own (`eventsnn.engine.event.order`).
     barrier: whether the queue is emptied before the next step's drive arrives.
     refractory: the time after a spike in which a neuron cannot fire, in steps.
     window: how long a neuron collects arrivals before it is evaluated, in steps.

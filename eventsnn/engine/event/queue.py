@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.engine.hashing import spike_hash
+from eventsnn.engine.hashing import place_of, spike_hash
 from eventsnn.engine.jit import inner_kernel
 
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
@@ -181,9 +181,7 @@ def take_any(fifo, at, seed, image):
     taken before; the last comes into its place (semantics, section 12). fifo: int64 [N, 3]. at:
     int64, the scalars. seed: of the run. image: its number in the data set.
     """
-    bits, waiting = spike_hash(seed, image, at[COUNTED]), np.uint64(at[FIFO_TAIL])
-    low = (bits & np.uint64(2**32 - 1)) * waiting >> np.uint64(32)
-    i = np.int64(((bits >> np.uint64(32)) * waiting + low) >> np.uint64(32))
+    i = place_of(spike_hash(seed, image, at[COUNTED]), at[FIFO_TAIL])
     what, spike = fifo[i, F_WHAT], fifo[i, F_SPIKE]
     at[FIFO_TAIL] -= 1
     last = at[FIFO_TAIL]
