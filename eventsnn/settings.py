@@ -66,7 +66,7 @@ DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what orders are called in ids: `priority` was `random` before, and its runs' ids stay, too
 ORDERS_IN_IDS = {"priority": "random", "random": "random, uniform"}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor")
+NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor", "spread")
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -81,6 +81,7 @@ EVENT_ONLY = (
     "delay",
     "refractory",
     "window",
+    "spread",
     "free_running",
     "max_events",
     "ticks",
@@ -278,6 +279,7 @@ class Settings:
     delay: float | None = taken(Time, "delays", kind=float, low=0, high=2**16, **ASYNCHRONOUS)
     refractory: float = taken(Time, "refractory", **ASYNCHRONOUS)
     window: float = taken(Time, "window", **ASYNCHRONOUS)
+    spread: int = taken(Time, "spread", **ASYNCHRONOUS)
     free_running: bool = taken(
         Time,
         "barrier",
@@ -549,6 +551,7 @@ class Settings:
             barrier=not self.free_running,
             refractory=self.refractory,
             window=self.window,
+            spread=self.spread,
             jitter=self.jitter,
             delays=self.delay,
             max_events=self.max_events,

@@ -17,7 +17,6 @@ from eventsnn.inputs.recorded import EventImages
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
 
-
 # of summary.json; 1 did not say its number, and called the order `priority` by the name `random`
 FORMAT = 2
 

@@ -118,6 +118,8 @@ def _order(simulation: Simulation) -> dict[str, str]:
     for option in ("refractory", "window"):
         if getattr(time, option):
             parts[option] = f"{float(getattr(time, option)):g}"
+    if time.spread > 1:
+        parts["spread"] = str(time.spread)
     if not time.barrier:
         parts["barrier"] = "none"
     return parts

@@ -265,6 +265,10 @@ class Prepared:
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
             raise InputError(where, expected, repr(time))
+        if self.stages > 1 and time.spread > 1:
+            found = named("spread", time.spread)
+            do = "leave it out: such neurons hear all of a step before they fire"
+            raise InputError(where, "a drive that comes once a step", found, do)
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")

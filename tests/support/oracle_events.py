@@ -169,7 +169,8 @@ class Events(Run):
         for key, layer, synapses in self._parcels(body.cell, sign, number):
             delay = self.time.delay(number, body.cell, layer) if self.time.delay else 0
             delivery = Delivery(number, body.cell, synapses, sign)
-            self.lists.setdefault(tick + delay, []).append(delivery)
+            if self.time.order == "random":
+                self.lists.setdefault(tick + delay, []).append(delivery)
             self._push(tick + delay, SPIKE, key, delivery)
 
     def _any_of(self, waiting):

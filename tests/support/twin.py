@@ -540,6 +540,27 @@ def even_release(total, n):
     return [total / n] * n
 
 
+def spread_parts(drive, n, unit=1):
+    """A step's drive in n parts (§12): for each, of each layer a list, or None as in the drive.
+
+    In a list None is no arrival: a neuron whose drive is 0 hears it once, in the first part. Whole
+    numbers are released evenly, in units: part j is floor((j + 1) D / n) - floor(j D / n) of them.
+    """
+
+    def parts(charge):
+        if charge == 0:
+            return [charge] + [None] * (n - 1)
+        if isinstance(charge, int | np.integer):
+            return [unit * part for part in even_release(int(charge) // unit, n)]
+        return even_release(charge, n)
+
+    by_neuron = [None if row is None else [parts(charge) for charge in row] for row in drive]
+    return [
+        [None if row is None else [found[j] for found in row] for row in by_neuron]
+        for j in range(n)
+    ]
+
+
 class Ledger:
     """Potentials, memories and records of one run; the two ways of time only decide when to charge
     and to fire.
@@ -1070,6 +1091,8 @@ def run_async(
     ticks_per_step=TICKS_PER_STEP,
     mask=None,
     events=(),
+    spread=1,
+    unit=1,
 ):
     """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]:
     see `run_srp`.
@@ -1102,31 +1125,39 @@ def run_async(
     whose stage it is are evaluated, in topological order, neurons in index order, once each; their
     arrivals only charge. Under the order `clocked` that is at their turn at the step's end, as in
     clocked time.
+
+    Spread drive (§12): a step is `spread` short steps, each of which is what a step is above, with
+    a part of the step's drive, see `spread_parts`, and the input events of its own time. Whole
+    numbers are shared out in units of `unit`, which is 2**16 where there is a leak (§13).
     """
     staged = any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model]))
     net.check(drive, steps, order is not clocked and not staged, events, ticks_per_step)
     turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
-    if turns is not None and (not barrier or refractory or window):
-        raise ValueError("TPP: expected a barrier, no refractory period and no window")
-    if order is clocked and (refractory or window or delays):
+    if turns is not None and (not barrier or refractory or window or spread > 1):
+        raise ValueError("TPP: expected a barrier, no refractory period, no window and no spread")
+    if order is clocked and (refractory or window or delays or spread > 1):
         raise ValueError(
-            "order clocked: expected no refractory period, window or delays; a step is all three"
+            "order clocked: expected no refractory period, window, delays or spread; "
+            "a step is all of them"
         )
+    if spread < 1 or ticks_per_step % spread:
+        raise ValueError(f"spread: expected a divisor of {ticks_per_step} ticks, found {spread}")
     book = Ledger(net, v0, steps, model, mask, ticks_per_step, turns)
     run = _Run(net, book, order, refractory, window, delays, max_events)
-    start = 0
+    start, short = 0, ticks_per_step // spread
     for step in range(steps):
-        end = start + ticks_per_step
-        run.begin_step(step, start, drive[step])
-        for place, (when, offset, number, sign) in enumerate(events):
-            if when == step:
-                run.put_input(start + offset, InputEvent(place, number, sign))
-        if order is clocked:
-            run.evaluate_all_at(end - 1)
-        while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
-            run.take()
+        for part, charges in enumerate(spread_parts(drive[step], spread, unit)):
+            end = start + short
+            run.begin_step(step, start, charges)
+            for place, (when, offset, number, sign) in enumerate(events):
+                if when == step and offset // short == part:
+                    run.put_input(start + offset % short, InputEvent(place, number, sign))
+            if order is clocked:
+                run.evaluate_all_at(end - 1)
+            while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
+                run.take()
+            start = max(end, run.now) if barrier else end
         run.book.end_step()
-        start = max(end, run.now) if barrier else end
     outcome = run.book.outcome()
     left = run.left()
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
@@ -1167,7 +1198,8 @@ class _Run:
         for layer, charges in enumerate(drive):
             if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
-                    self.arrive(layer, i, _plain(charge), None)
+                    if charge is not None:
+                        self.arrive(layer, i, _plain(charge), None)
         if self.book.turns is not None and self.order is not clocked:
             for layer in self.book.turns[step]:
                 for i in range(self.net.layers[layer].size):

@@ -52,7 +52,6 @@ from eventsnn.engine.event.layout import (
     WINDOW,
 )
 from eventsnn.engine.event.queue import (
-    BEGAN,
     COUNTED,
     CURSOR,
     DELIVERED,
@@ -65,6 +64,7 @@ from eventsnn.engine.event.queue import (
     HELD_OUT,
     INPUT,
     INPUT_END,
+    INPUT_FROM,
     NOW,
     STAGE,
     STEP,
@@ -239,21 +239,23 @@ def _bring(
     return chosen
 
 
-def add_drive(net, neuron, rules, state, layer, number, end, high, drive) -> Any:
+def add_drive(net, neuron, rules, state, layer, number, end, high, drive, part) -> Any:
     """Adds the drive of some neurons from `number` on; returns how many need no look.
 
     layer: theirs. end: the layer's. high: of the band. drive: the arithmetic's dtype [neurons].
+    part: which of the step's.
     """
 
 
 @overload(add_drive, jit_options=INNER)
-def _add_drive(net, neuron, rules, state, layer, number, end, high, drive):
-    def one(net, neuron, rules, state, layer, number, end, high, drive):
-        drive_one(net, rules, state, layer, number, drive)
+def _add_drive(net, neuron, rules, state, layer, number, end, high, drive, part):
+    def one(net, neuron, rules, state, layer, number, end, high, drive, part):
+        if hears(state, number, part):
+            drive_one(net, rules, state, layer, number, drive)
         state.at[DRIVEN] = number + 1
         return 0
 
-    def stretch(net, neuron, rules, state, layer, number, end, high, drive):
+    def stretch(net, neuron, rules, state, layer, number, end, high, drive, part):
         width = min(AT_ONCE, end - number)
         _, found = add_stretch(
             state.v, number, drive, number, width, 0, state.lows, high, state.found, 0
@@ -359,13 +361,22 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
 
 
 @inner_kernel
-def begin_step(net, neuron, order, rules, delays, band, state, drive):
+def hears(state, number, part):
+    """Whether a part of a step's drive arrives at a neuron: where the drive is 0 one does, the
+    first (semantics, section 12). number: the neuron's. part: which, from 0.
+    """
+    return part == 0 or state.driven[number] == 1
+
+
+@inner_kernel
+def begin_step(net, neuron, order, rules, delays, band, state, drive, part):
     """The drive of a step arrives: layers in order, neurons in index order (semantics, section 5).
 
     It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is
     looked at. Called again after FULL, it goes on where it was (at[CURSOR]).
 
-    drive: the arithmetic's dtype [neurons]. Returns DONE, FULL or OVERFLOW.
+    drive: the arithmetic's dtype [neurons], a part of the step's. part: which, from 0. Returns
+    DONE, FULL or OVERFLOW.
     """
     at = state.at
     v = state.v
@@ -378,10 +389,15 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
         while number < end:
             if number >= at[DRIVEN]:
-                skipped = add_drive(net, neuron, rules, state, layer, number, end, high, drive)
+                skipped = add_drive(
+                    net, neuron, rules, state, layer, number, end, high, drive, part
+                )
                 if skipped > 0:
                     number += skipped
                     continue
+            if not hears(state, number, part):
+                number += 1
+                continue
             if not room_for_one(rules, state):
                 at[CURSOR] = number
                 return FULL
@@ -418,10 +434,10 @@ def take_next(net, rules, state, end):
     moment, from_fifo = next_moment(state.heap, state.fifo, at)
     given = at[INPUT]  # input events come before all that is due at the same tick
     from_input = given < at[INPUT_END] and (
-        moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment
+        moment < 0 or 2 * (at[INPUT_FROM] + state.inputs[given, 0]) <= moment
     )
     if from_input:
-        moment = 2 * (at[BEGAN] + state.inputs[given, 0])
+        moment = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
     if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
         return DONE, False
     if not room_for_one(rules, state):
@@ -528,15 +544,15 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
     """Does one task. One entry serves all, so that a model and an order are compiled once.
 
-    drive: the arithmetic's dtype [neurons], of the step. task: DRIVE (drive arrives), EVENTS (run
-    until tick `argument`) or EVALUATE (layer `argument`). argument: a number for the task. Returns
-    DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
-    band.
+    drive: the arithmetic's dtype [neurons], a part of the step's. task: DRIVE (part `argument` of
+    the drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`). argument:
+    a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
+    OVERFLOW a potential outside the band.
     """
     if rules.uniform and not gather(state.heap, state.fifo, state.at):
         return FULL
     if task == DRIVE:
-        return begin_step(net, neuron, order, rules, delays, band, state, drive)
+        return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
     if task == EVENTS:
         return run_until(net, neuron, order, rules, delays, band, state, argument)
     return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

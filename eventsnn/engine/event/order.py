@@ -81,8 +81,8 @@ class Order(NamedTuple):
     """The policies that come with eventsnn, in one type, so that an engine is compiled once.
 
     kind: one of the numbers above. halves: WHOLE, EXCITATORY or INHIBITORY. seed: of `random`,
-    `priority` and the jitters. low, high, mean: ticks, of the jitters. first, parcels, delay, key: of `replay`,
-    see `replay_order`.
+    `priority` and the jitters. low, high, mean: ticks, of the jitters. first, parcels, delay, key:
+    of `replay`, see `replay_order`.
     """
 
     kind: int

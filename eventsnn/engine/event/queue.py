@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.engine.hashing import spike_hash
+from eventsnn.engine.hashing import place_of, spike_hash
 from eventsnn.engine.jit import inner_kernel
 
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
@@ -27,8 +27,9 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # deliveries that wait, neurons at which a task goes on and up to which drive was added, what a
 # model did against its contract, the tick at which the step began, the step's input events, the
 # steps before the stage that the step is in (0 without stages), the event that was taken last,
-# whether it lacks room to go on, and where it goes on then, and the events taken so far as `random`
-# counts them: without what had ended already, and without evaluations of order `clocked` or stages
+# whether it lacks room to go on, and where it goes on then, the events taken so far as `random`
+# counts them (without what had ended already, and without evaluations of order `clocked` or
+# stages), and the tick from which times of input events count
 (
     NOW,
     STEP,
@@ -55,8 +56,9 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     HELD_AT,
     HELD_END,
     COUNTED,
-) = range(25)
-SCALARS = 25
+    INPUT_FROM,
+) = range(26)
+SCALARS = 26
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -179,9 +181,7 @@ def take_any(fifo, at, seed, image):
     taken before; the last comes into its place (semantics, section 12). fifo: int64 [N, 3]. at:
     int64, the scalars. seed: of the run. image: its number in the data set.
     """
-    bits, waiting = spike_hash(seed, image, at[COUNTED]), np.uint64(at[FIFO_TAIL])
-    low = (bits & np.uint64(2**32 - 1)) * waiting >> np.uint64(32)
-    i = np.int64(((bits >> np.uint64(32)) * waiting + low) >> np.uint64(32))
+    i = place_of(spike_hash(seed, image, at[COUNTED]), at[FIFO_TAIL])
     what, spike = fifo[i, F_WHAT], fifo[i, F_SPIKE]
     at[FIFO_TAIL] -= 1
     last = at[FIFO_TAIL]
