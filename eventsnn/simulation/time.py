@@ -365,9 +365,9 @@ class Time:
     long a neuron rests after a spike; 0: not at all. window: how long a neuron collects charge
     before it is evaluated; 0: each event is evaluated at once. spread: in how many parts, evenly
     over the step, its drive comes; group: how many deliveries that are due together only charge
-    before all that they reached is evaluated (semantics, section 12). jitter: "uniform:X" (0 to X steps)
-    or "exponential:X" (mean X steps), for order "jitter". delays: None, one number, {(source,
-    target): number} by layers' names, or one array for each spiking layer.
+    before all that they reached is evaluated (semantics, section 12). jitter: "uniform:X" (0 to X
+    steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one number,
+    {(source, target): number} by layers' names, or one array for each spiking layer.
 
     max_events: of one image; more are an error. None: 8 for each neuron and step, or 64 where
     neurons have windows or refractory periods, whose ends are events too (with a window `spread`

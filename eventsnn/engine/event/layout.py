@@ -141,9 +141,10 @@ class State(NamedTuple):
     parts begin. driven: uint8 [neurons], 1 where the step's drive is not 0; empty where it comes
     whole. causes: int64 [neurons], the spike of the group's last delivery that reached a neuron or
     pool unit, and marks: uint64, its bit among those that are to be evaluated; then one for each
-    64 of these; both are empty without groups. found: int64, scratch: which potentials left the band. heap, fifo: the queue.
-    spike_record: int64 [R, 7], spike_potentials: the arithmetic's dtype [R, 2], delivery_record:
-    int64 [R, 5]: what was recorded since the caller last took it out.
+    64 of these; both are empty without groups. found: int64, scratch: which potentials left the
+    band. heap, fifo: the queue. spike_record: int64 [R, 7], spike_potentials: the arithmetic's
+    dtype [R, 2], delivery_record: int64 [R, 5]: what was recorded since the caller last took it
+    out.
 
     Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
     empty): own: the arithmetic's dtype [neurons, K]. touched: int64 [neurons], the tick of a
