@@ -379,6 +379,7 @@ def simulate(
     refractory: float = Time.refractory,
     window: float = Time.window,
     spread: int = Time.spread,
+    group: int = Time.group,
     jitter: str = Time.jitter,
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
@@ -442,6 +443,9 @@ def simulate(
     window: how long a neuron collects arrivals before it is evaluated, in steps.
     spread: in how many equal parts, evenly over the step, a step's drive comes (semantics, section
         12); it divides the ticks of a step, 1 to 2^20. 1: it comes whole, at the step's beginning.
+    group: how many of the deliveries that are due together only charge before the neurons and pool
+        units that they reached are evaluated, each once (semantics, section 12), 1 to 2^31 - 1. 1:
+        each arrival is evaluated.
     jitter: for order "jitter", the delay of each spike: "uniform:X" (0 to X steps) or
         "exponential:X" (mean X steps).
     delays: in steps: one number, {(source, target): number} by layers' names, or one array
@@ -488,6 +492,7 @@ def simulate(
         refractory=refractory,
         window=window,
         spread=spread,
+        group=group,
         jitter=jitter,
         delays=delays,
         max_events=max_events,

@@ -66,7 +66,16 @@ DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what orders are called in ids: `priority` was `random` before, and its runs' ids stay, too
 ORDERS_IN_IDS = {"priority": "random", "random": "random, uniform"}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor", "spread")
+NEW = (
+    "ticks",
+    "readout_from",
+    "pixel_range",
+    "time_scale",
+    "polarity",
+    "sensor",
+    "spread",
+    "group",
+)
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -82,6 +91,7 @@ EVENT_ONLY = (
     "refractory",
     "window",
     "spread",
+    "group",
     "free_running",
     "max_events",
     "ticks",
@@ -280,6 +290,7 @@ class Settings:
     refractory: float = taken(Time, "refractory", **ASYNCHRONOUS)
     window: float = taken(Time, "window", **ASYNCHRONOUS)
     spread: int = taken(Time, "spread", **ASYNCHRONOUS)
+    group: int = taken(Time, "group", **ASYNCHRONOUS)
     free_running: bool = taken(
         Time,
         "barrier",
@@ -552,6 +563,7 @@ class Settings:
             refractory=self.refractory,
             window=self.window,
             spread=self.spread,
+            group=self.group,
             jitter=self.jitter,
             delays=self.delay,
             max_events=self.max_events,

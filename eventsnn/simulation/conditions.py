@@ -118,8 +118,9 @@ def _order(simulation: Simulation) -> dict[str, str]:
     for option in ("refractory", "window"):
         if getattr(time, option):
             parts[option] = f"{float(getattr(time, option)):g}"
-    if time.spread > 1:
-        parts["spread"] = str(time.spread)
+    for option in ("spread", "group"):
+        if getattr(time, option) > 1:
+            parts[option] = str(getattr(time, option))
     if not time.barrier:
         parts["barrier"] = "none"
     return parts

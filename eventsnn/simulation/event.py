@@ -155,6 +155,7 @@ class Event(Engine):
             uniform=int(uniform),
             seed=policy.seed if uniform else 0,
             spread=time.spread,
+            group=time.group,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
@@ -252,6 +253,7 @@ class Event(Engine):
             "refractory_steps": time.refractory,
             "window_steps": time.window,
             "spread": time.spread,
+            "group": time.group,
             "delays": describe_delays(time.delays),
             "ticks_per_step": time.ticks,
             "rounded_down_to_ticks": "times of input events, drawn jitter",

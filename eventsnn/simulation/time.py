@@ -44,6 +44,7 @@ from eventsnn.values import as_array, shown
 MAX_STEPS = 2**16
 TICKS = 1024  # of a step, and those chosen are a multiple of them
 MOST_TICKS = 2**20
+MOST_GROUP = 2**31 - 1
 NUMBER = (int, float, np.integer, np.floating, Fraction)
 # orders that deliver a spike at the tick at which it was fired
 AT_ONCE = (
@@ -104,6 +105,9 @@ def _clocked(time: Time, seed: int) -> Order:
     if time.spread > 1:
         found, do = named("order", "clocked"), "leave it out: there drive comes once a step"
         raise InputError(named("spread"), "another order", found, do)
+    if time.group > 1:
+        found, do = named("order", "clocked"), "leave it out: there a step's deliveries only charge"
+        raise InputError(named("group"), "another order", found, do)
     if time.refractory or time.window or time.delays is not None:
         expected = "no refractory period, window or delays (a step is all three)"
         do = "choose another order, such as fifo"
@@ -360,9 +364,10 @@ class Time:
     barrier: whether a step begins only when the queue of the one before is empty. refractory: how
     long a neuron rests after a spike; 0: not at all. window: how long a neuron collects charge
     before it is evaluated; 0: each event is evaluated at once. spread: in how many parts, evenly
-    over the step, its drive comes (semantics, section 12). jitter: "uniform:X" (0 to X steps)
-    or "exponential:X" (mean X steps), for order "jitter". delays: None, one number, {(source,
-    target): number} by layers' names, or one array for each spiking layer.
+    over the step, its drive comes; group: how many deliveries that are due together only charge
+    before all that they reached is evaluated (semantics, section 12). jitter: "uniform:X" (0 to X
+    steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one number,
+    {(source, target): number} by layers' names, or one array for each spiking layer.
 
     max_events: of one image; more are an error. None: 8 for each neuron and step, or 64 where
     neurons have windows or refractory periods, whose ends are events too (with a window `spread`
@@ -410,6 +415,15 @@ class Time:
         low=1,
         high=MOST_TICKS,
     )
+    group: int = option(
+        1,
+        "how many of the deliveries that are due together only charge before the neurons that they "
+        "reach are evaluated; 1: none",
+        "--engine event --group 64",
+        kind=int,
+        low=1,
+        high=MOST_GROUP,
+    )
     jitter: str = option(
         "uniform:0.5",
         "order jitter: the delay of each spike in steps, uniform:LARGEST or exponential:MEAN",
@@ -450,6 +464,10 @@ class Time:
             expected = f"{named('delays')}, {named('window')} or {named('order', 'jitter')}"
             do = "leave it out: all arrives at once, so nothing is under way when a step begins"
             raise InputError(named("barrier", False), expected, "none of these", do)
+
+        if self.group > 1 and self.window:
+            found, do = named("window", f"{self.window:g}"), "leave one of the two out"
+            raise InputError(named("group"), "no window, as both say who is evaluated", found, do)
 
     def resolved(self) -> Time:
         """This time with a number of ticks, in which all lengths given are whole.
@@ -527,5 +545,5 @@ class Time:
         delays = "none" if self.delays is None else type(self.delays).__name__
         return (
             f"<Time: order {order}, barrier {self.barrier}, refractory {self.refractory}, "
-            f"window {self.window}, spread {self.spread}, delays {delays}>"
+            f"window {self.window}, spread {self.spread}, group {self.group}, delays {delays}>"
         )

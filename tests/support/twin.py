@@ -1093,6 +1093,7 @@ def run_async(
     events=(),
     spread=1,
     unit=1,
+    group=1,
 ):
     """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]:
     see `run_srp`.
@@ -1129,6 +1130,8 @@ def run_async(
     Spread drive (§12): a step is `spread` short steps, each of which is what a step is above, with
     a part of the step's drive, see `spread_parts`, and the input events of its own time. Whole
     numbers are shared out in units of `unit`, which is 2**16 where there is a leak (§13).
+
+    Groups (§12): of `group` deliveries at most, which only charge; see `_Run.deliver`.
     """
     staged = any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model]))
     net.check(drive, steps, order is not clocked and not staged, events, ticks_per_step)
@@ -1140,10 +1143,12 @@ def run_async(
             "order clocked: expected no refractory period, window, delays or spread; "
             "a step is all of them"
         )
+    if group > 1 and (window or order is clocked or turns is not None):
+        raise ValueError("group: expected no window, another order than clocked and one stage")
     if spread < 1 or ticks_per_step % spread:
         raise ValueError(f"spread: expected a divisor of {ticks_per_step} ticks, found {spread}")
     book = Ledger(net, v0, steps, model, mask, ticks_per_step, turns)
-    run = _Run(net, book, order, refractory, window, delays, max_events)
+    run = _Run(net, book, order, refractory, window, delays, max_events, group)
     start, short = 0, ticks_per_step // spread
     for step in range(steps):
         for part, charges in enumerate(spread_parts(drive[step], spread, unit)):
@@ -1171,7 +1176,7 @@ def run_async(
 class _Run:
     """The queue and what goes in and out of it."""
 
-    def __init__(self, net, book, order, refractory, window, delays, max_events):
+    def __init__(self, net, book, order, refractory, window, delays, max_events, group):
         self.net = net
         self.book = book
         self.order = order
@@ -1179,6 +1184,9 @@ class _Run:
         self.refractory = refractory
         self.window = window
         self.max_events = max_events
+        self.group = group
+        self.grouped = 0  # deliveries of the group that is under way
+        self.reached = {}  # by it: (layer, neuron or unit) -> seq of the last that did
         self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
         self.lists = {}  # under `random`: tick -> the deliveries that wait for it
@@ -1217,10 +1225,17 @@ class _Run:
         if layer == self.net.readout or self.order is clocked or self.book.turns is not None:
             return
         if self.window == 0:
-            self.evaluate(layer, i, cause)
+            self.answer(layer, i, cause)
         elif self.window_end[layer][i] is None:
             self.window_end[layer][i] = self.now + self.window
             self.put_evaluation(self.now + self.window, layer, i, "window")
+
+    def answer(self, layer, i, cause):
+        """Evaluates at an arrival; one of a group waits for the group's end."""
+        if self.group > 1 and cause is not None:
+            self.reached[layer, i] = cause
+        else:
+            self.evaluate(layer, i, cause)
 
     def touch(self, layer, i):
         """§13: under the order `clocked` every touch counts as at the step's beginning."""
@@ -1381,7 +1396,21 @@ class _Run:
     def deliver(self, spike, parcel):
         """§5.3: projections in the list's order, targets in index order; each arrival is evaluated
         before the next.
+
+        Groups (§12): the delivery only charges. A group ends with its F-th delivery, or where what
+        is next in the queue is due later or is no delivery; then all that it reached is evaluated,
+        in the order of (layer, index). The cause is the last delivery that reached it.
         """
+        self.bring(spike, parcel)
+        self.grouped += 1
+        goes_on = bool(self.queue) and self.queue[0][:2] == (self.now, 0)
+        if self.group > 1 and (self.grouped == self.group or not goes_on):
+            reached, self.reached, self.grouped = self.reached, {}, 0
+            for layer, i in sorted(reached):
+                self.evaluate(layer, i, reached[layer, i])
+
+    def bring(self, spike, parcel):
+        """The charges of a delivery."""
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
             weights = self.book.weights[k]
@@ -1398,7 +1427,7 @@ class _Run:
                     if self.net.layers[target].pool:
                         self.book.count(target, i, (k, spike.neuron), spike.sign)
                         if self.order is not clocked:
-                            self.evaluate(target, i, spike.seq)
+                            self.answer(target, i, spike.seq)
                     else:
                         self.book.operations += 1
                         self.book.t_eq = self.step + 1

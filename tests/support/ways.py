@@ -103,6 +103,19 @@ CASES = {
             "spread": 16,
         },
     ),
+    "group": ({"group": 5}, {"order": twin.fifo, "group": 5}),
+    "group, random, refractory": (
+        {"order": "random", "group": 7, "refractory": 0.25},
+        {"order": twin.random(5, 3), "group": 7, "refractory": 256},
+    ),
+    "group of all, inhibitory_first": (
+        {"order": "inhibitory_first", "group": 2**31 - 1},
+        {"order": twin.inhibitory_first, "group": 2**31 - 1},
+    ),
+    "group, spread, delays by neuron": (
+        {"order": "lifo", "group": 3, "delays": "by neuron", "barrier": False, "spread": 8},
+        {"order": twin.lifo, "group": 3, "barrier": False, "spread": 8},
+    ),
     "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
     "delays by neuron": (
         {"order": "random", "delays": "by neuron", "barrier": False},

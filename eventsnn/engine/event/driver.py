@@ -355,6 +355,7 @@ def _first_state(
     dynamic = is_dynamic(type(neuron))
     has_when = hasattr(type(neuron), "when") and not rules.quiet
     own = own_at_first(neuron, size, dtype)
+    words = (size + 63) // 64 if rules.group > 1 else 0
     return layout.State(
         at=np.zeros(SCALARS, np.int64),
         v=v,
@@ -369,6 +370,8 @@ def _first_state(
         inputs=np.ascontiguousarray(inputs[:, 1:]),
         input_first=_first_inputs(inputs, steps, ticks, rules.spread),
         driven=np.zeros(size if rules.spread > 1 else 0, np.uint8),
+        causes=np.zeros(size if rules.group > 1 else 0, np.int64),
+        marks=np.zeros(words + (words + 63) // 64, np.uint64),
         found=np.empty(2 * max(rules.most_targets, event.AT_ONCE), np.int64),
         heap=heap,
         fifo=fifo,

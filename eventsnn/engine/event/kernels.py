@@ -17,7 +17,14 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
-from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_extreme
+from eventsnn.engine.event.firing import (
+    evaluate,
+    follow,
+    mark,
+    open_window,
+    room_for_one,
+    window_extreme,
+)
 from eventsnn.engine.event.layout import (
     D_EVENT,
     D_PART,
@@ -52,12 +59,14 @@ from eventsnn.engine.event.layout import (
     WINDOW,
 )
 from eventsnn.engine.event.queue import (
+    CLOSING,
     COUNTED,
     CURSOR,
     DELIVERED,
     DRIVEN,
     EVENT,
     EVENT_SPIKE,
+    GROUPED,
     HELD,
     HELD_AT,
     HELD_END,
@@ -150,13 +159,15 @@ def bring_stretches(
         operations += added
         if rules.window > 0 and not silent:
             open_windows(net, rules, state, target, to, row, width, negative, half)
-    cause = max(spike, -1)
+    cause, grouped = max(spike, -1), rules.group > 1 and spike >= 0
     for pair in range(begin, pairs):
         first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
         while outside:
             x = first_outside + lowest_bit(outside)
             overflow |= v[x] < band.floor or v[x] > band.ceiling
-            if not silent and rules.window == 0:
+            if grouped and not silent:
+                mark(state, x, cause)
+            elif not silent and rules.window == 0:
                 if evaluate(net, neuron, order, rules, delays, band, state, target, x, cause):
                     state.found[2 * pair + 1] = np.int64(outside)
                     at[HELD], at[HELD_AT], at[HELD_END] = 1, pair, pairs
@@ -307,6 +318,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
                     x = net.stretches[run, R_TO] + c
+                    if rules.group > 1:
+                        mark(state, x, cause)
+                        continue
                     sign, count = np.int64(net.pool_signs[x]), state.sums[sum_at]
                     held, mine = sign * memory[x, NET], sign * count
                     rises = (sign > 0) == (negative == 0)
@@ -466,6 +480,42 @@ def take_next(net, rules, state, end):
 
 
 @inner_kernel
+def group_goes_on(rules, state):
+    """Whether the next event is one of the group that is under way (semantics, section 12)."""
+    at = state.at
+    if at[GROUPED] < 0 or at[GROUPED] == rules.group:
+        return False
+    moment, _ = next_moment(state.heap, state.fifo, at)
+    return moment == 2 * at[NOW]
+
+
+@inner_kernel
+def evaluate_group(net, neuron, order, rules, delays, band, state):
+    """Evaluates all that a group reached, in the order of (layer, index).
+
+    Returns whether room is lacking: called again, it goes on.
+    """
+    marks = state.marks
+    words = (state.causes.size + 63) >> 6
+    for place in range(words, marks.size):
+        while marks[place]:
+            word = ((place - words) << 6) + lowest_bit(marks[place])
+            while marks[word]:
+                number = (word << 6) + lowest_bit(marks[word])
+                layer, cause = np.int64(net.layer_of[number]), state.causes[number]
+                if net.pools[layer] >= 0:
+                    pooled = window_extreme(net, state, layer, number)
+                    held = follow(net, order, rules, delays, state, layer, number, pooled, cause)
+                else:
+                    held = ask(net, neuron, order, rules, delays, band, state, layer, number, cause)
+                if held:
+                    return True
+                marks[word] &= marks[word] - np.uint64(1)
+            marks[place] &= marks[place] - np.uint64(1)
+    return False
+
+
+@inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
     """Takes events from the queue that are due before a tick, and does what they say.
 
@@ -477,6 +527,11 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
     while True:
         fresh = at[HELD] == 0
         if fresh:
+            if at[GROUPED] != 0 and not group_goes_on(rules, state):
+                at[GROUPED] = CLOSING
+                if evaluate_group(net, neuron, order, rules, delays, band, state):
+                    return FULL
+                at[GROUPED] = 0
             code, taken = take_next(net, rules, state, end)
             if not taken:
                 return code
@@ -484,6 +539,8 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         if what & 3 == DELIVERY:
             if fresh:
                 at[UNDER_WAY] -= 1
+                if rules.group > 1 and spike >= 0:
+                    at[GROUPED] += 1
                 if rules.record:
                     record_delivery(state, what, spike)
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):

@@ -29,7 +29,8 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # steps before the stage that the step is in (0 without stages), the event that was taken last,
 # whether it lacks room to go on, and where it goes on then, the events taken so far as `random`
 # counts them (without what had ended already, and without evaluations of order `clocked` or
-# stages), and the tick from which times of input events count
+# stages), the tick from which times of input events count, the deliveries in the group that is
+# under way (0: none is, CLOSING: it is evaluated), and what a pool unit without room has sent
 (
     NOW,
     STEP,
@@ -57,8 +58,11 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     HELD_END,
     COUNTED,
     INPUT_FROM,
-) = range(26)
-SCALARS = 26
+    GROUPED,
+    MEMBERS,
+) = range(28)
+SCALARS = 28
+CLOSING = -1
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
