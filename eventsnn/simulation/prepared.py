@@ -275,7 +275,7 @@ class Prepared:
         if self.stages > 1 and time.group > 1:
             found = named("group", time.group)
             do = "leave it out: such neurons hear all before they fire"
-            raise InputError(where, "deliveries that only charge", found, do)
+            raise InputError(where, "no groups", found, do)
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")
