@@ -266,8 +266,16 @@ class Prepared:
             raise InputError(where, expected, f"initial {initial}", do)
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
-            do = "leave out what ends a spike's rest, opens a window or lets steps overlap"
+            do = "leave out ⟦refractory⟧, ⟦window⟧ and ⟦barrier=False⟧"
             raise InputError(where, expected, repr(time), do)
+        if self.stages > 1 and time.spread > 1:
+            found = named("spread", time.spread)
+            do = "leave it out: such neurons hear all of a step before they fire"
+            raise InputError(where, "a drive that comes once a step", found, do)
+        if self.stages > 1 and time.group > 1:
+            found = named("group", time.group)
+            do = "leave it out: such neurons hear all before they fire"
+            raise InputError(where, "deliveries that only charge", found, do)
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")

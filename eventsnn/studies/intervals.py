@@ -48,7 +48,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.interval import add_end
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
@@ -223,6 +223,9 @@ def check(simulation: Prepared) -> None:
             f"refractory {time.refractory:g}, window {time.window:g}",
             "leave them out",
         )
+    if time.spread > 1:
+        expected, do = "a drive that comes once a step", "leave it out"
+        raise InputError("intervals", expected, named("spread", time.spread), do)
 
 
 def _is_proven(neuron: Any) -> bool:

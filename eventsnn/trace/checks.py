@@ -71,6 +71,45 @@ def check_starts(where: Where, starts: NDArray[np.int64], about: dict[str, Any])
         refuse(end, f"a tick from {least:,} on, where the last step ends", about["end"])
 
 
+def check_parts(
+    where: Where, parts: NDArray[np.int64], starts: NDArray[np.int64], about: dict[str, Any]
+) -> None:
+    """Checks when the parts of each step's drive came. parts, starts, about: see `Trace`."""
+    ticks, steps = about["ticks_per_step"], len(starts)
+    count = len(parts) // steps
+    if count * steps != len(parts) or count < 2 or ticks % count:
+        expected = f"equally many rows for each of {steps:,} steps, that divide {ticks:,} ticks"
+        refuse(where("parts"), expected, f"{len(parts):,}")
+    within(where("parts"), parts, 0, MOST // 2)
+    each(where("parts"), parts[::count, 0] == starts, "ticks at which steps begin, as in starts")
+    short = ticks // count
+    lengths = np.diff(parts[:, 0], append=about["end"])
+    each(where("parts"), lengths >= short, f"parts of {short} ticks or more")
+    for column in (1, 2):
+        _rising(where("parts"), parts[:, column])
+
+
+def check_taken(
+    where: Where,
+    parts: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    deliveries: Columns,
+    spikes: Columns,
+) -> None:
+    """Checks parts against what was delivered and fired in a whole trace; all as in `Trace`."""
+    name, count = where("parts"), len(parts) // len(starts)
+    within(name, parts[:, 2], 0, len(spikes["seq"]))
+    each(name, parts[:1, 1:] == 0, "no event and no spike before the first")
+    for records, numbers, column, side in (
+        (deliveries, deliveries["event"], 1, "left"),
+        (spikes, spikes["seq"], 2, "right"),
+    ):
+        at = np.searchsorted(parts[:, column], numbers, side=side) - 1  # type: ignore[call-overload]
+        right = (records["step"] == at // count) & (records["tick"] >= parts[at, 0])
+        right &= records["event"] >= parts[at, 1]
+        each(name, right, "ticks, events and spikes at which the parts of a step came")
+
+
 def check_drive(where: Where, drive: NDArray[Any]) -> None:
     """Checks what arrives at the beginning of steps. drive: see `Trace`."""
     if not len(drive):
@@ -223,6 +262,9 @@ def check_fits(where: Where, trace: Trace, simulation: Simulation) -> None:
             refuse(f"{file}attribute {key}", "those of the network", trace.about[key])
     if simulation.stages == 1 and len(trace.starts) != simulation.steps:
         refuse(where("starts"), f"{simulation.steps} steps", len(trace.starts))
+    if trace.spread != simulation.time.spread:
+        expected = f"{simulation.time.spread:,} rows for each step"
+        refuse(where("parts"), expected, f"{trace.spread:,}" if trace.spread > 1 else "none")
     if trace.inputs is not None:
         if simulation.encoding.kind != "events":
             refuse(where("inputs"), "none with this encoding", f"{len(trace.inputs)} events")

@@ -770,6 +770,20 @@ def test_every_script_has_the_options_of_a_run(name, capsys):
         assert f"--{option} " in said
 
 
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--step", "x", "--nets", "a"], "error: "),
+        (["--stepps", "3"], "did you mean --steps"),
+        (["--dead", "loud"], "found 'loud'"),
+    ],
+)
+def test_scripts_refuse_other_options_in_one_line(given, words, capsys):
+    assert script("srp_tau").main(given) == 2
+    said = capsys.readouterr()
+    assert words in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
 def test_studies_see_what_a_run_sees(tmp_path):
     """--input-scale, --max-pooling, --split and --thresholds change what is studied."""
     given = ["--net", softmax_net(tmp_path), "--data", data_file(tmp_path), "--steps", "2"]
