@@ -266,7 +266,7 @@ class Prepared:
             raise InputError(where, expected, f"initial {initial}", do)
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
-            do = "leave out what ends a spike's rest, opens a window or lets steps overlap"
+            do = "leave out ⟦refractory⟧, ⟦window⟧ and ⟦barrier=False⟧"
             raise InputError(where, expected, repr(time), do)
         if self.stages > 1 and time.spread > 1:
             found = named("spread", time.spread)
