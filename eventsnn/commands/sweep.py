@@ -114,6 +114,11 @@ def _run(given: argparse.Namespace) -> int:
 
     plan = set_options(read_plan(given.plan), _set(given.set))
     store = given.store or f"runs/{Path(given.plan).stem}"
+    if given.dry_run:
+        from eventsnn.sweep.estimate import estimate
+
+        print(printable(str(estimate(plan, store, workers=workers, part=part))))
+        return 0
     say = (lambda words: None) if given.quiet else print
     found = sweep(
         plan,

@@ -103,6 +103,8 @@ def _event(simulation: Prepared) -> Iterator[Rule]:
     yield Rule("delivery", _delivery(simulation, order))
     yield Rule("evaluation", _evaluation(simulation, clocked))
     at_once = "It answers at once, whatever rests and windows neurons have."
+    if time.group > 1:
+        at_once = "It answers when a group that reached it is over."
     yield from _pools(simulation, IN_TURN if clocked else at_once)
     yield from _more(simulation)
     yield Rule("end of a step", _end(simulation, clocked))
@@ -249,6 +251,13 @@ def _evaluation(simulation: Prepared, clocked: bool) -> str:
             f"An arrival only charges. The neuron is evaluated {_steps(time, time.window)} after "
             "the first arrival since its last evaluation; any evaluation closes the window. "
             + again
+        )
+    if time.group > 1:
+        return (
+            f"Deliveries come in groups: of up to {time.group:,} that wait for the same tick when "
+            "the first is taken. A delivery only charges. When its group is over, each neuron and "
+            "pool unit that it reached is evaluated, in the order of layer and index; a neuron "
+            f"that rests waits for its rest's end. Drive evaluates at once. {again}"
         )
     return f"An arrival charges a neuron and evaluates it at once. {again}"
 

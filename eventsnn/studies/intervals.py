@@ -216,11 +216,11 @@ def check(simulation: Prepared) -> None:
             "a hard reset forgets how far above the threshold it was, "
             "and SRP's mask hangs on a potential: no bound is proven",
         )
-    if time.refractory or time.window:
+    if time.refractory or time.window or time.group > 1:
         raise InputError(
             "intervals",
             "neurons that answer every arrival at once",
-            f"refractory {time.refractory:g}, window {time.window:g}",
+            f"refractory {time.refractory:g}, window {time.window:g}, group {time.group}",
             "leave them out",
         )
     if time.spread > 1:

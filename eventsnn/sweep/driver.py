@@ -83,9 +83,9 @@ def sweep(
         if retry_failed:
             its.forget_failures()
         done = its.files(DONE)
-        failed = _failed(its)
-        mine = [cell for cell in _of_part(planned.cells(), part) if cell.id not in done]
-        cells = len(planned) if part is None else sum(1 for _ in _of_part(planned.cells(), part))
+        failed = failed_cells(its)
+        mine = [cell for cell in of_part(planned.cells(), part) if cell.id not in done]
+        cells = len(planned) if part is None else sum(1 for _ in of_part(planned.cells(), part))
         left = [cell for cell in mine if cell.id not in failed]
         driver = _Driver(its, record, lease, planned)
         if left:
@@ -98,8 +98,11 @@ def sweep(
     return Swept(its.path, cells, cells - len(mine), driver.done, len(bad), error)
 
 
-def _failed(store: Store) -> set[str]:
-    """The cells that failed and are not tried again: not those whose worker was lost."""
+def failed_cells(store: Store) -> set[str]:
+    """The cells that failed and are not tried again: not those whose worker was lost.
+
+    store: of the sweep.
+    """
     found = set()
     for cell_id in store.files(FAILED):
         record = store.of_cell(cell_id, FAILED)
@@ -108,8 +111,8 @@ def _failed(store: Store) -> set[str]:
     return found
 
 
-def _of_part(cells: Iterable[Cell], part: tuple[int, int] | None) -> Iterator[Cell]:
-    """The cells of one of several drivers. part: (K, N), or None for all."""
+def of_part(cells: Iterable[Cell], part: tuple[int, int] | None) -> Iterator[Cell]:
+    """The cells of one of several drivers. cells: of the plan. part: (K, N), or None for all."""
     for cell in cells:
         if part is None or int(cell.id[:8], 16) % part[1] == part[0] - 1:
             yield cell

@@ -120,9 +120,12 @@ def fired_by_input(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.bool_]:
     simulation = trace.simulation
     if not len(trace.input_deliveries) or is_clocked(simulation) or simulation.time.window:
         return found
+    driven = np.zeros(len(spikes), bool)
+    if trace.parts is not None:  # of a later part, after the event
+        driven = short_steps.before_events(trace, spikes)
     events = set(trace.input_deliveries[["step", "event"]].tolist())
     for i, (step, event, cause) in enumerate(spikes[["step", "event", "cause"]].tolist()):
-        found[i] = cause < 0 and (step, event) in events
+        found[i] = cause < 0 and (step, event) in events and not driven[i]
     return found
 
 

@@ -28,13 +28,13 @@ from eventsnn.values import not_empty
 
 @checked
 def has_bounds(simulation: Simulation) -> bool:
-    """Whether law 6 holds: soft-reset IF, without rests, evaluated at every arrival.
+    """Whether law 6 holds: soft-reset IF, without rests and groups, evaluated at every arrival.
 
     simulation: with the event engine. Raises InputError for another engine.
     """
     time = simulation.time
     return is_soft_reset(simulation.neuron) and not (
-        time.refractory or time.window or is_clocked(simulation)
+        time.refractory or time.window or time.group > 1 or is_clocked(simulation)
     )
 
 
@@ -204,13 +204,16 @@ def rerun(trace: Trace, seen: Observation, first: Literal[-1, 0, 1] = 0) -> list
     """The signs of the spikes that a neuron alone fires at its arrivals, in order.
 
     It is None where the trace does not tell. That is so with a window, a barrier and a rest that
-    ends at the very tick at which a step or the run ends: the rest may belong to it or not.
+    ends at the very tick at which a step or the run ends: the rest may belong to it or not. And it
+    is so with groups, which end by what arrives elsewhere.
 
     trace: the run. seen: the neuron's `Observation` in it. first: -1 or 1 puts the arrivals with
     negative or positive charge at the beginning of their step (with spread drive: of their short
     step), after its drive, and keeps all others at their times; 0 keeps all times, which gives the
     recorded spikes.
     """
+    if seen.simulation.time.group > 1:
+        return None
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)

@@ -202,12 +202,13 @@ def check_deliveries(
     starts: NDArray[np.int64],
     end: int,
     inputs: NDArray[np.int64] | None,
+    group: int = 1,
 ) -> None:
     """Checks the deliveries of a whole trace.
 
     deliveries: the fields of `Trace.deliveries`, those of input events among them. spikes: the
     fields of `Trace.spikes`, all, by seq. starts: int64 [T]. end: of the run, a tick. inputs: see
-    `Trace`.
+    `Trace`. group: F of groups (semantics, section 12).
     """
 
     def name(column: str) -> str:
@@ -234,12 +235,38 @@ def check_deliveries(
     each(name("tick"), ~ours | (tick >= _at(spikes["tick"], spike)), "none before its spike")
     each(name("event"), ~ours | (event > _at(spikes["event"], spike)), "none before its spike")
     caused = np.flatnonzero(spikes["cause"] >= 0)
-    at = np.searchsorted(event, spikes["event"][caused])
-    arrives = _at(event, at) == spikes["event"][caused]
-    arrives &= _at(spike, at) == spikes["cause"][caused]
+    if group > 1:
+        arrives = _in_group(event, spike, spikes["event"][caused], spikes["cause"][caused], group)
+    else:
+        at = np.searchsorted(event, spikes["event"][caused])
+        arrives = _at(event, at) == spikes["event"][caused]
+        arrives &= _at(spike, at) == spikes["cause"][caused]
     if not arrives.all():
         found = f"none at spike {caused[np.argmin(arrives)]:,}"
         refuse(name("spike"), "a delivery of the cause at each spike", found)
+
+
+def _in_group(
+    event: NDArray[np.int64],
+    spike: NDArray[np.int64],
+    fired: NDArray[np.int64],
+    cause: NDArray[np.int64],
+    group: int,
+) -> NDArray[np.bool_]:
+    """For each of S spikes whether its cause was delivered in its group, the last F events.
+
+    event, spike: int64 [D], of deliveries. fired: int64 [S], the last event of the group. cause:
+    int64 [S], the spike's. group: F.
+    """
+    if not len(event):
+        return np.zeros(len(fired), bool)
+    place = spike * (len(event) + 1) + np.arange(len(event))
+    order = np.argsort(place)
+    upto = np.searchsorted(event, fired, side="right")
+    at = np.searchsorted(place[order], cause * (len(event) + 1) + upto, side="left") - 1
+    last = order[np.maximum(at, 0)]
+    found: NDArray[np.bool_] = (at >= 0) & (spike[last] == cause) & (event[last] > fired - group)
+    return found
 
 
 def _at(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:

@@ -174,6 +174,30 @@ def _input_rows(trace: Trace, layer: int, neuron: int) -> NDArray[np.void]:
     return rows[reached]
 
 
+def _events(
+    trace: Trace, rows: NDArray[np.void], own: NDArray[np.void]
+) -> NDArray[np.integer[Any]]:
+    """The events at whose arrivals spikes were fired: of a group the last that reached the neuron.
+
+    Parameters and errors: as for `_rebuild`.
+    """
+    events: NDArray[np.integer[Any]] = own["event"].copy()
+    if trace.simulation.time.group == 1:
+        return events
+    came = rows[rows["source"] >= 0]
+    caused = own["cause"] >= 0
+    at = np.searchsorted(came["event"], events[caused], side="right") - 1
+    right = at >= 0
+    if len(came):
+        right &= came["spike"][at] == own["cause"][caused]
+    if not right.all():
+        expected = "each spike's cause as the last of its group that reached the neuron"
+        raise InputError("trace", expected, "another", SAME_TRACE)
+    if len(came):
+        events[caused] = came["event"][at]
+    return events
+
+
 def _rebuild(
     trace: Trace,
     rows: NDArray[np.void],
@@ -189,9 +213,10 @@ def _rebuild(
     """
     fired_at: dict[tuple[Any, Any], list[np.void]] = {}
     shorts = short_steps.of_spikes(trace, own).tolist()
-    for spike, short, without_drive in zip(own, shorts, undriven):
+    events = _events(trace, rows, own)
+    for spike, short, event, without_drive in zip(own, shorts, events, undriven):
         driven = spike["cause"] < 0 and not without_drive
-        key = short, DRIVE if driven else spike["event"]
+        key = short, DRIVE if driven else event
         fired_at.setdefault(key, []).append(spike)
     shorts = (rows["step"].astype(np.int64) * trace.spread + rows["part"]).tolist()
     for row, short in zip(rows, shorts):

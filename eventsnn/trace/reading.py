@@ -115,7 +115,10 @@ class _Reader:
         spikes = self.spikes(about, drive.dtype, own, starts)
         deliveries = self.deliveries(bool(about["complete"]))
         if about["complete"]:
-            checks.check_deliveries(self.where, deliveries, spikes, starts, about["end"], inputs)
+            group = about.get("semantics", {}).get("group", 1)
+            group = group if type(group) is int and group > 0 else 1
+            end = about["end"]
+            checks.check_deliveries(self.where, deliveries, spikes, starts, end, inputs, group)
             if parts is not None:
                 checks.check_taken(self.where, parts, starts, deliveries, spikes)
         trace = Trace(
