@@ -14,7 +14,7 @@ from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.sweep import layout
 from eventsnn.sweep.cells import ANN, Cell, Own, own_things
-from eventsnn.sweep.executors import Pool, pool_of, threads_of
+from eventsnn.sweep.executors import Pool, pool_of
 from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
@@ -138,7 +138,7 @@ class _Driver:
         """Runs cells in a pool, which is closed then. shown: counts them."""
         self.shown = shown
         self.pool = pool
-        self.threads = threads_of(pool)
+        self.threads = pool.threads
         self.things = pickled(self._own()) if pool.name != "serial" else None
         waiting = iter(cells)
         suspects: deque[Cell] = deque()
@@ -171,10 +171,9 @@ class _Driver:
         """
         flying: dict[Future[Any], Cell] = {}
         lost: list[Cell] = []
-        room = 1 if self.pool.name == "serial" else AHEAD * self.pool.workers
         more = True
         while more or flying:
-            while more and not lost and len(flying) < room:
+            while more and not lost and len(flying) < self._room():
                 cell = next(cells, None)
                 if cell is None:
                     more = False
@@ -195,6 +194,10 @@ class _Driver:
                 except self.pool.lost:
                     lost.append(cell)
         return lost
+
+    def _room(self) -> int:
+        """Cells that may be under way: some wait at their workers, which may become more."""
+        return 1 if self.pool.name == "serial" else AHEAD * self.pool.workers
 
     def _alone(self, cell: Cell) -> None:
         """Runs a cell alone, since a worker was lost while it was under way."""
@@ -233,8 +236,10 @@ class _Driver:
             if isinstance(error, (InputError, OSError, *self.pool.lost)):
                 raise
             where = f"executor {self.pool.name}"
-            found = one_line(f"{type(error).__name__}: {error}")
-            raise InputError(where, "workers that can be reached", found) from error
+            expected = f"workers with eventsnn {self.versions['eventsnn']} that can be reached"
+            found = one_line(f"{type(error).__name__}: {error}", 200)
+            do = "install the same eventsnn for the driver and for all workers"
+            raise InputError(where, expected, found, do) from error
 
     def _keep(self, cell: Cell, done: Done) -> None:
         if done.error is None:

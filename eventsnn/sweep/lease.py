@@ -112,7 +112,7 @@ def holder(path: Path, lasts: float = LASTS) -> dict[str, Any] | None:
     there = _read(path)
     if not there:
         return None
-    age = _age(path)
+    age = age_of(path)
     if age is None or age > lasts:
         return None
     if there.get("host") == platform.node() and there.get("began") is not None:
@@ -129,8 +129,11 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _age(path: Path) -> float | None:
-    """Seconds since a file was written, by the clock of its file system; None where it is gone."""
+def age_of(path: Path) -> float | None:
+    """Seconds since a file was written, by the clock of its file system; None where it is gone.
+
+    path: of the file.
+    """
     probe = path.with_name(f".{uuid.uuid4().hex}")
     try:
         then = path.stat().st_mtime
