@@ -203,14 +203,17 @@ class Chunks:
         dims = variable.dims[1:] if row is not None else variable.dims
         sizes = array.shape[-len(dims) :]
         size = array.chunks[-len(dims)]
-        wanted = (min(size, sizes[0] - first), *sizes[1:])
+        # images of the chunk that are none of the cell's stay: a longer cell may have been there
+        wanted = (len(values), *sizes[1:])
         padded = np.full(wanted, variable.fill, variable.dtype)
         padded[tuple(map(slice, values.shape))] = values
-        here = slice(first, first + wanted[0])
+        here = slice(first, first + len(values))
         array[here if row is None else (row, here)] = padded
         place = ([] if row is None else [row]) + [first // size] + [0] * (len(dims) - 1)
-        for path in (self.folder / name).joinpath("c", *map(str, place)), self.folder / name:
+        path = (self.folder / name).joinpath("c", *map(str, place))
+        while path != self.folder:
             _on_disk(path)
+            path = path.parent
 
 
 def _on_disk(path: Path) -> None:
