@@ -26,7 +26,7 @@ FLOORS = (
     ("inputs",),
     ("studies",),
     ("runs",),
-    ("pages",),
+    ("pages", "sweep"),
     ("console",),
     ("run", "inspect", "train"),
     ("commands",),
@@ -205,7 +205,23 @@ def test_circles_are_found():
 
 
 @pytest.mark.parametrize(
-    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "anywidget", "argcomplete"]
+    "imported",
+    [
+        "pandas",
+        "torch",
+        "onnx",
+        "neo",
+        "xarray",
+        "PIL",
+        "anywidget",
+        "argcomplete",
+        "zarr",
+        "cloudpickle",
+        "distributed",
+        "dask",
+        "submitit",
+        "mpi4py",
+    ],
 )
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""

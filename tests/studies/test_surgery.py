@@ -26,7 +26,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.result import Simulation
 from eventsnn.statistics import wilson
-from eventsnn.studies import errors, setting, surgery
+from eventsnn.studies import errors, replacing, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.trains import with_train
@@ -528,7 +528,7 @@ def test_chunks_do_not_matter(monkeypatch):
     network, pixels = network_of(12, images=5)
     labels = np.array([0, 1, 2, 3, 0])
     whole = surgery.costs(network, pixels, steps=5, srp=2, labels=labels)
-    monkeypatch.setattr(surgery, "CHUNK", 1)
+    monkeypatch.setattr(replacing, "CHUNK", 1)
     parts = surgery.costs(network, pixels, steps=5, srp=2, labels=labels)
     assert [whole.snn, whole.ann, *whole.layers] == [
         pytest.approx(each) for each in (parts.snn, parts.ann, *parts.layers)
