@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
+    from eventsnn.studies import timing as timing
     from eventsnn.studies.diagnosis.diagnosing import diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.report import Diagnosis
@@ -178,7 +179,7 @@ _MODULES = {
         "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism certified cost equivalence errors surgery",
+        "studies": "asynchronism certified cost equivalence errors surgery timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

@@ -14,6 +14,7 @@ from typing import Any
 from eventsnn.called import called
 from eventsnn.exceptions import InputError
 from eventsnn.settings import Settings, option_in, option_of
+from eventsnn.simulation.renamed import settings_now
 
 if sys.version_info >= (3, 11):  # noqa: UP036, the oldest Python that is supported is 3.10
     import tomllib
@@ -55,6 +56,8 @@ def _read_file(path: str) -> dict[str, Any]:
         if path.endswith(".json"):
             summary = json.loads(text)
             given = summary.get("settings") if isinstance(summary, dict) else None
+            if isinstance(given, dict) and "format" not in summary:
+                given = settings_now(given)
         else:
             given = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -31,6 +31,18 @@ def spike_hash(seed, image, seq):
 
 
 @inner_kernel
+def place_of(bits, count):
+    """Returns floor(bits count / 2^64), one of `count` places, int64.
+
+    bits: 64 random ones, uint64. count: how many places there are, int64 below 2^32.
+    """
+    half = np.uint64(32)
+    wide = np.uint64(count)
+    low = ((bits & np.uint64(2**32 - 1)) * wide) >> half
+    return np.int64(((bits >> half) * wide + low) >> half)
+
+
+@inner_kernel
 def digest_of(neuron, negative):
     """What a spike adds to the digest of its layer and step, uint64 (semantics, section 17).
 

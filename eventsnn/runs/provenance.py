@@ -17,6 +17,9 @@ from eventsnn.inputs.recorded import EventImages
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
 
+# of summary.json; 1 did not say its number, and called the order `priority` by the name `random`
+FORMAT = 2
+
 
 def digest(images: Images) -> str:
     """A hash of the images' pixels, labels, positions and events, in hexadecimal digits."""
@@ -44,6 +47,7 @@ def describe_run(
     pixels: the range of theirs. calibration: the calibration images in words. run_id: the run's.
     """
     found = {
+        "format": FORMAT,
         "id": run_id,
         "settings": settings.outcome(),
         "semantics": simulation.describe(),

@@ -20,6 +20,8 @@ from eventsnn.exceptions import InputError, one_line
 from eventsnn.files.reading import check_storage, child, open_hdf5, plain
 from eventsnn.runs.checks import check_run
 from eventsnn.runs.folder import TRACE
+from eventsnn.runs.provenance import FORMAT
+from eventsnn.simulation.renamed import summary_now
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import Trace
@@ -205,6 +207,11 @@ def open_results(folder: str | os.PathLike[str]) -> Results:
         summary = json.loads(_text(path / "summary.json"))
         if not isinstance(summary, dict) or not isinstance(summary.get("settings"), dict):
             raise ValueError("no settings in summary.json")
+        written = summary.get("format", 1)
+        if written not in (1, FORMAT):
+            raise ValueError(f"format {written!r} in summary.json, of another release")
+        if written < FORMAT:
+            summary = summary_now(summary)
         for key, value in (
             ("images", summary.get("images")),
             ("steps", summary["settings"].get("steps")),

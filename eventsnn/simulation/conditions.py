@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from eventsnn.engine.event.order import EXPONENTIAL, RANDOM, UNIFORM, Order
+from eventsnn.engine.event.order import EXPONENTIAL, PRIORITY, RANDOM, UNIFORM, Order
 from eventsnn.simulation.simulation import Simulation, in_words
 from eventsnn.simulation.time import describe_delays
 
 LAST = ("T", "seed")
 # what a part is that is not said; of a seed that is not used nothing is
 DEFAULTS = {"v(0)": "the model's own", "arithmetic": "fixed", "seed": ""}
-RANDOM_ORDERS = (RANDOM, UNIFORM, EXPONENTIAL)
+RANDOM_ORDERS = (RANDOM, PRIORITY, UNIFORM, EXPONENTIAL)
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,9 @@ def _order(simulation: Simulation) -> dict[str, str]:
     for option in ("refractory", "window"):
         if getattr(time, option):
             parts[option] = f"{float(getattr(time, option)):g}"
+    for option in ("spread", "group"):
+        if getattr(time, option) > 1:
+            parts[option] = str(getattr(time, option))
     if not time.barrier:
         parts["barrier"] = "none"
     return parts

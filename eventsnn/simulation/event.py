@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
-from eventsnn.engine.event.order import CLOCKED, FIFO, REPLAY, is_kind
+from eventsnn.engine.event.order import CLOCKED, FIFO, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
@@ -25,6 +25,7 @@ from eventsnn.simulation.time import delays_of, describe_delays, describe_order,
 
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
 MAX_EVENTS_IN_WORDS = "8 for each neuron and step (64 with windows or refractory periods)"
+MAX_PARTS = 2**24  # of the drive, in all steps: how many the memory of a run holds
 PLENTY = 10**6  # events that any image may take
 
 
@@ -59,6 +60,7 @@ class Event(Engine):
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
+        _check_parts(prepared)
         dtype = prepared.arithmetic.dtype
         # some images may be run again in 64 bits
         self.result_dtype = np.dtype(np.int64) if dtype.kind == "i" else dtype
@@ -128,9 +130,12 @@ class Event(Engine):
             raise Overflow(f"drive of more than {bounds.margin} at once")
         time, network = prepared.time, prepared.network
         each = 64 if time.window or time.refractory else 8
+        each *= time.spread if time.window else 1
         plenty = max(PLENTY, each * network.neurons * prepared.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
-        at_once = is_kind(order or self.order, FIFO, CLOCKED) and not delay_kind
+        policy = order or self.order
+        at_once = is_kind(policy, FIFO, CLOCKED, RANDOM) and not delay_kind
+        uniform = is_kind(policy, RANDOM)
         rules = layout.Rules(
             refractory=time.in_ticks(time.refractory, "refractory"),
             window=time.in_ticks(time.window, "window"),
@@ -146,14 +151,18 @@ class Event(Engine):
             image=number,
             quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
             ticks=time.ticks,
-            drops=int(is_kind(order or self.order, REPLAY)),
+            drops=int(is_kind(policy, REPLAY)),
+            uniform=int(uniform),
+            seed=policy.seed if uniform else 0,
+            spread=time.spread,
+            group=time.group,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
         return EventRun(
             self.tables,
             prepared.neuron,
-            order or self.order,
+            policy,
             rules,
             delays,
             bounds.band,
@@ -168,6 +177,7 @@ class Event(Engine):
             names=[layer.name for layer in network.layers],
             depths=prepared.depths if prepared.stages > 1 else (),
             leaks=leaks(prepared.neuron),
+            finer=prepared.arithmetic.finer,
         )
 
     def image(
@@ -242,11 +252,22 @@ class Event(Engine):
             "barrier": time.barrier,
             "refractory_steps": time.refractory,
             "window_steps": time.window,
+            "spread": time.spread,
+            "group": time.group,
             "delays": describe_delays(time.delays),
             "ticks_per_step": time.ticks,
             "rounded_down_to_ticks": "times of input events, drawn jitter",
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
+
+
+def _check_parts(prepared: Prepared) -> None:
+    """Raises InputError for more parts of the drive, in all steps, than a run keeps."""
+    steps = max(prepared.steps, prepared.srp)
+    if steps * prepared.time.spread > MAX_PARTS:
+        expected = f"at most {MAX_PARTS:,} parts in {steps:,} steps"
+        found = f"{prepared.time.spread:,} in each"
+        raise InputError(named("spread"), expected, found, "choose fewer, or fewer steps")
 
 
 def _fan_out(tables: layout.EventTables) -> int:

@@ -13,15 +13,16 @@ from typing import Any
 from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.sweep import layout
-from eventsnn.sweep.cells import ANN, Cell, Own, own_things
-from eventsnn.sweep.executors import Pool, pool_of, threads_of
+from eventsnn.sweep.cells import ANN, Cell, Own, own_digest, own_things
+from eventsnn.sweep.executors import Pool, pool_of
 from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
 from eventsnn.sweep.progress import Progress
 from eventsnn.sweep.reading import read_plan
 from eventsnn.sweep.store import DONE, FAILED, Record, Store, own_versions
-from eventsnn.sweep.working import Done, Task, pickled, work
+from eventsnn.sweep.surroundings import pickled, plugin_digest, process
+from eventsnn.sweep.working import Done, Task, work
 
 AHEAD = 2  # cells a worker that are handed out, so that none waits for the driver
 STRIKES = 3  # times that a worker may be lost with a cell alone before the cell has failed
@@ -131,6 +132,8 @@ class _Driver:
             for name, group in self.groups.items()
         }
         self.versions = own_versions()
+        self.digests = planned.own_digests
+        self.plugins: dict[str, str] = {}
         self.failures: list[str] = []
         self.done = 0
 
@@ -138,8 +141,9 @@ class _Driver:
         """Runs cells in a pool, which is closed then. shown: counts them."""
         self.shown = shown
         self.pool = pool
-        self.threads = threads_of(pool)
-        self.things = pickled(self._own()) if pool.name != "serial" else None
+        self.threads = pool.threads
+        whole = pool.name != "processes"  # which find the driver's own modules
+        self.things = pickled(self._own(), whole) if pool.name != "serial" else None
         waiting = iter(cells)
         suspects: deque[Cell] = deque()
         try:
@@ -171,10 +175,9 @@ class _Driver:
         """
         flying: dict[Future[Any], Cell] = {}
         lost: list[Cell] = []
-        room = 1 if self.pool.name == "serial" else AHEAD * self.pool.workers
         more = True
         while more or flying:
-            while more and not lost and len(flying) < room:
+            while more and not lost and len(flying) < self._room():
                 cell = next(cells, None)
                 if cell is None:
                     more = False
@@ -195,6 +198,10 @@ class _Driver:
                 except self.pool.lost:
                     lost.append(cell)
         return lost
+
+    def _room(self) -> int:
+        """Cells that may be under way: some wait at their workers, which may become more."""
+        return 1 if self.pool.name == "serial" else AHEAD * self.pool.workers
 
     def _alone(self, cell: Cell) -> None:
         """Runs a cell alone, since a worker was lost while it was under way."""
@@ -220,10 +227,20 @@ class _Driver:
             self.groups[cell.group]["first"],
             os.getcwd(),
             self.versions,
+            process(),
             self.things,
+            "" if cell.row == ANN else own_digest(cell.options, self.digests),
+            self._plugin(cell.options.get("plugin")),
             self.threads,
         )
         return self.pool.submit(work, task)
+
+    def _plugin(self, paths: str | None) -> str:
+        """Digits for plug-ins as they were when the driver first met them."""
+        key = paths or ""
+        if key not in self.plugins:
+            self.plugins[key] = plugin_digest(paths)
+        return self.plugins[key]
 
     def _take(self, cell: Cell, future: Future[Any]) -> None:
         """Takes what a worker said of a cell. Raises what concerns more than the cell."""
@@ -233,8 +250,10 @@ class _Driver:
             if isinstance(error, (InputError, OSError, *self.pool.lost)):
                 raise
             where = f"executor {self.pool.name}"
-            found = one_line(f"{type(error).__name__}: {error}")
-            raise InputError(where, "workers that can be reached", found) from error
+            expected = f"workers with eventsnn {self.versions['eventsnn']} that can be reached"
+            found = one_line(f"{type(error).__name__}: {error}", 200)
+            do = "install the same eventsnn for the driver and for all workers"
+            raise InputError(where, expected, found, do) from error
 
     def _keep(self, cell: Cell, done: Done) -> None:
         if done.error is None:

@@ -7,10 +7,21 @@ number of workers; what it needs is imported then.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +34,23 @@ class Pool:
     """Where cells run; this one calls them in this very process, one after the other.
 
     Attributes: name: of the executor. workers: cells that run at once. lost: what a future raises
-    whose worker is gone. shared: whether its workers share this machine's cores.
+    whose worker is gone.
     """
 
     name = "serial"
     lost: tuple[type[BaseException], ...] = ()
-    shared = True
-
-    def __init__(self) -> None:
-        self.workers = 1
+    workers: int = 1
 
     def __repr__(self) -> str:
         return f"<Pool {self.name}, {self.workers} workers>"
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a cell: the workers share this machine's cores.
+
+        None: one for each core that its worker may use.
+        """
+        return max(1, cores() // self.workers)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """A future of function(*arguments). Both can be pickled."""
@@ -56,13 +72,17 @@ class Given(Pool):
     """Any executor of `concurrent.futures`, which stays open. executor: with `submit`."""
 
     name = "given"
-    lost = (BrokenExecutor,)
-    shared = False
+    lost = (BrokenExecutor, CancelledError)
 
     def __init__(self, executor: Any) -> None:
-        super().__init__()
         self.executor = executor
         self.workers = int(getattr(executor, "_max_workers", 0) or cores())
+
+    @property
+    def threads(self) -> int | None:
+        """See `Pool.threads`. Workers of an unknown executor have cores of their own."""
+        here = isinstance(self.executor, (ProcessPoolExecutor, ThreadPoolExecutor))
+        return super().threads if here else None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """See `Pool.submit`."""
@@ -80,7 +100,6 @@ class Processes(Pool):
     lost = (BrokenExecutor,)
 
     def __init__(self, workers: int | None = None) -> None:
-        super().__init__()
         self.workers = workers or cores()
         self.executor = self._made()
 
@@ -107,9 +126,20 @@ class Processes(Pool):
 
 
 def begin_worker() -> None:
-    """What a worker's process does first: Ctrl-C is the driver's, which ends its workers."""
+    """What a worker's process does first: Ctrl-C is the driver's, which ends its workers.
+
+    Where the driver was killed the worker ends: nobody would tell it that there is no more to do.
+    """
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    driver = multiprocessing.parent_process()
+    while driver is not None and driver.is_alive() and os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 class Kind(NamedTuple):
@@ -141,6 +171,25 @@ def _processes(what: str, workers: int | None, store: Path) -> Pool:
     return Processes(workers)
 
 
+def _dask(what: str, workers: int | None, store: Path) -> Pool:
+    from eventsnn.sweep.on_dask import Dask
+
+    return Dask(what, workers)
+
+
+def _slurm(what: str, workers: int | None, store: Path) -> Pool:
+    from eventsnn.sweep.on_slurm import Slurm
+
+    return Slurm(what, workers, store)
+
+
+def _mpi(what: str, workers: int | None, store: Path) -> Pool:
+    _alone("mpi", what)
+    from eventsnn.sweep.on_mpi import Mpi
+
+    return Mpi(workers)
+
+
 def _check(name: str, kind: Any) -> None:
     """Raises InputError for what is no `Kind`."""
     if not callable(getattr(kind, "make", None)) or not hasattr(kind, "words"):
@@ -153,9 +202,26 @@ EXECUTORS: Registry[Any] = Registry(
     {
         "processes": Kind("processes of this machine (default)", _processes),
         "serial": Kind("one after the other, in the driver's own process", _serial),
+        "dask": Kind(
+            "workers of Dask: dask starts some here, dask:ADDRESS takes a cluster's", _dask
+        ),
+        "slurm": Kind("jobs of Slurm, --workers many: slurm:partition=short,mem_gb=4", _slurm),
+        "mpi": Kind("processes of MPI, as mpiexec starts them", _mpi),
     },
     _check,
 )
+
+
+def package(name: str, extra: str, executor: str) -> Any:
+    """A package that an executor needs. name: of its module. extra: of eventsnn, which brings it.
+
+    executor: its name. Raises InputError where the package is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        do = f"pip install eventsnn[sweep,{extra}]"
+        raise InputError(f"executor {executor}", f"the package {name}", "none", do) from None
 
 
 def pool_of(given: str | Executor | Pool, workers: int | None, store: Path) -> Pool:
@@ -178,11 +244,3 @@ def pool_of(given: str | Executor | Pool, workers: int | None, store: Path) -> P
     if workers is not None:
         raise InputError("workers", "none beside an executor's own", workers, "leave it out")
     return Given(given)
-
-
-def threads_of(pool: Pool) -> int | None:
-    """Threads of a cell, so that the workers share the cores; None where each has its own cores.
-
-    pool: where it runs.
-    """
-    return max(1, cores() // pool.workers) if pool.shared else None

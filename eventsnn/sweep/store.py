@@ -54,7 +54,7 @@ class Store:
         try:
             found = json.loads((self.path / "sweep.json").read_text("utf-8"))
         except FileNotFoundError:
-            if self.path.is_dir() and not set(self._names()) - {"cells", "arrays.zarr"}:
+            if self.path.is_dir() and not set(self._names()) - {"cells", "arrays.zarr", "slurm"}:
                 return None  # one whose driver was killed before it could say what it is
             do = "name another folder, or none that is there"
             raise InputError(where, "the store of a sweep", "no sweep.json in it", do) from None

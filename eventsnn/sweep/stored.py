@@ -71,8 +71,8 @@ def run(
     argv = sys.argv[1:] if argv is None else argv
     if "--plan" not in argv:
         return scripts.run(study, parser, argv)
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         args.settings = scripts.settings_of(args)
         args.seed = args.settings.seed
         text = toml_of(args.settings, ways(args))

@@ -4,7 +4,8 @@ A file is SONATA's (developer guide, "Spike file format"), and more: /spikes has
 layer that was kept, with `timestamps` and `node_ids` as SONATA has them, plain, and further columns
 beside them, compressed. A group's name is the layer's, percent-encoded as in URLs, where it has
 characters that a name in HDF5 cannot have; its attribute `layer` is the name itself. Version 1
-was no SONATA: it took names as paths, and compressed all columns.
+was no SONATA: it took names as paths, and compressed all columns. Versions 1 and 2 called the order
+`priority` by the name `random`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from eventsnn.simulation.arithmetic import Arithmetic
 from eventsnn.trace.trace import COLUMNS, DELIVERY, own_columns
 
 FORMAT = "eventsnn.trace"
-VERSION = 2
+VERSION = 3
+VERSIONS = (1, 2, VERSION)  # that are read
 
 # of SONATA's files
 MAGIC = np.uint32(0x0A7A)
@@ -42,6 +44,11 @@ WORDS = {
         "",
         "input events: step, ticks after its start, input's number (channels last), sign",
     ),
+    "parts": (
+        "",
+        "with spread drive, of each part of each step's drive: the tick at which it came, the "
+        "events taken from the queue and the spikes fired before it",
+    ),
 }
 
 
@@ -58,8 +65,8 @@ def drive_words(arithmetic: Arithmetic) -> str:
     """What the drive of a file is. arithmetic: the simulation's."""
     unit = f"2^{arithmetic.readout_exponent - arithmetic.bits}"
     return (
-        "charge that arrives at every neuron at the beginning of each step, layer after layer; the "
-        f"readout's in {unit} of the ANN's output"
+        "charge that arrives at every neuron at the beginning of each step (with spread drive: in "
+        f"parts), layer after layer; the readout's in {unit} of the ANN's output"
     )
 
 

@@ -19,11 +19,19 @@ from eventsnn.files.reading import child, open_hdf5, plain, told
 from eventsnn.files.trusted import numbers_of, refuse, within
 from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
+from eventsnn.simulation.renamed import settings_now
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import checks
 from eventsnn.trace.checks import Columns
 from eventsnn.trace.deciding import check_same
-from eventsnn.trace.format import FORMAT, VERSION, Kinds, delivery_kinds, spike_kinds
+from eventsnn.trace.format import (
+    FORMAT,
+    VERSION,
+    VERSIONS,
+    Kinds,
+    delivery_kinds,
+    spike_kinds,
+)
 from eventsnn.trace.trace import COLUMNS, DELIVERY, NoSimulation, Trace, spike_type
 
 POTENTIALS = ("i4", "i8", "f4", "f8")
@@ -77,9 +85,9 @@ class _Reader:
         version = self._attribute("format_version")
         # version 1 called it version
         self.version = self._attribute("version") if version is None else version
-        if self.version not in (1, VERSION):
+        if self.version not in VERSIONS:
             found = f"format {self.version}"
-            raise InputError(path, f"a trace of format 1 or {VERSION}", found, "use its release")
+            raise InputError(path, f"a trace of format 1 to {VERSION}", found, "use its release")
 
     def _attribute(self, key: str) -> Any:
         """An attribute, with a name that may be damaged, too."""
@@ -103,11 +111,16 @@ class _Reader:
             simulation = simulation.wider()
         starts = self.array("starts", self.item("starts"), ("i8",), (None,))
         checks.check_starts(self.where, starts, about)
-        mute, inputs = self.beside(about, starts)
+        mute, inputs, parts = self.beside(about, starts)
         spikes = self.spikes(about, drive.dtype, own, starts)
         deliveries = self.deliveries(bool(about["complete"]))
         if about["complete"]:
-            checks.check_deliveries(self.where, deliveries, spikes, starts, about["end"], inputs)
+            group = about.get("semantics", {}).get("group", 1)
+            group = group if type(group) is int and group > 0 else 1
+            end = about["end"]
+            checks.check_deliveries(self.where, deliveries, spikes, starts, end, inputs, group)
+            if parts is not None:
+                checks.check_taken(self.where, parts, starts, deliveries, spikes)
         trace = Trace(
             cast(Simulation, NoSimulation(self.path)) if simulation is None else simulation,
             drive,
@@ -120,6 +133,7 @@ class _Reader:
             mute=mute,
             inputs=inputs,
             about=about,
+            parts=parts,
         )
         if simulation is not None:
             checks.check_fits(self.where, trace, simulation)
@@ -144,6 +158,9 @@ class _Reader:
             if type(about[key]) is not kind:
                 refuse(where, f"a value of type {kind.__name__}", type(about[key]).__name__)
         checks.check_about(self.path, about)
+        for key in ("semantics", "decides", "settings") if self.version < 3 else ():
+            if key in about:
+                about[key] = settings_now(about[key])
         found = [(name, self.population(name)) for name in about["layers"][:-1]]
         self.paths = {name: path for name, path in found if path}
         about["kept"] = list(self.paths)
@@ -216,17 +233,21 @@ class _Reader:
 
     def beside(
         self, about: dict[str, Any], starts: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64] | None]:
-        """(mute, inputs), each None where the file has none."""
+    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """(mute, inputs, parts), each None where the file has none."""
         mute = None
         inputs = None
+        parts = None
         if (found := self.item("mute")) is not None:
             mute = self.array("mute", found, ("u1",), (sum(about["neurons"]),))
             within(self.where("mute"), mute, 0, 1)
         if (found := self.item("inputs")) is not None:
             inputs = self.array("inputs", found, ("i8",), (None, 4))
             checks.check_inputs(self.where, inputs, len(starts), about["ticks_per_step"])
-        return mute, inputs
+        if (found := self.item("parts")) is not None:
+            parts = self.array("parts", found, ("i8",), (None, 3))
+            checks.check_parts(self.where, parts, starts, about)
+        return mute, inputs, parts
 
     def own_states(self) -> list[str]:
         """The names of the model's own states by the file's columns."""

@@ -21,6 +21,7 @@ RUNS = {
     "float64": {"arithmetic": "float64", "fraction_bits": None},
     "fifo": {"engine": "event", "order": "fifo"},
     "random": {"engine": "event", "order": "random"},
+    "priority": {"engine": "event", "order": "priority"},
     "inhibitory_first": {"engine": "event", "order": "inhibitory_first"},
 }
 DIGESTS = {
@@ -31,7 +32,8 @@ DIGESTS = {
     "rate": "c26f902c9333b07e",
     "float64": "e3c84447b6c8c0cf",
     "fifo": "99d712339cc0b01f",
-    "random": "06c9a447399653f0",
+    "random": "fce8ac0eb2f1b53f",
+    "priority": "06c9a447399653f0",
     "inhibitory_first": "ccb57f122e5f9ccc",
 }
 

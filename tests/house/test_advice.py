@@ -11,6 +11,7 @@ import pytest
 
 import eventsnn
 from eventsnn import run
+from eventsnn.commands import sweep
 from eventsnn.commands.main import COMMANDS
 from eventsnn.exceptions import FLAGS
 from eventsnn.settings import Settings
@@ -20,7 +21,7 @@ from eventsnn.train import command
 PACKAGE = Path(eventsnn.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))]
-OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py")  # and of the room runs
+OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py", "command_line.py")  # and runs
 OF_REPORT = PACKAGE / "commands" / "report.py"
 OTHERS = {"--inputs-as-nchw", "--output"}  # tf2onnx's
 PLUGINS = {"hdf5plugin"}  # packages for what h5py lacks
@@ -65,6 +66,10 @@ def known_to(path):
         return of_scripts | added_in(path) | options_in(command.parser())
     if path.parent.name == "analysis":
         return of_scripts | added_in(path)
+    if path.parent.name == "sweep" or path.name == "sweep.py":
+        parsers = (sweep.parser(), sweep.status_parser(), sweep.export_parser())
+        of_sweeps = of_run.union(*map(options_in, parsers))
+        return of_sweeps | added_in(PACKAGE / "sweep" / "stored.py")
     if path.parent.name == "commands":
         its = [row.module for row in COMMANDS.values() if row.module.endswith(f".{path.stem}")]
         modules = map(import_module, its or [row.module for row in COMMANDS.values()])

@@ -12,7 +12,8 @@ import eventsnn
 PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
-    ("arguments", "called", "exceptions", "interrupts", "options", "registry", "values", "version"),
+    ("arguments", "called", "command_line", "exceptions", "interrupts", "options", "registry")
+    + ("values", "version"),
     ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
     ("preparing",),
     ("engine", "network", "readers", "doubts"),

@@ -7,6 +7,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+import scipy.stats
 from support import twin
 from support.twin import (
     GN,
@@ -35,6 +36,7 @@ ORDERS = {
     "lifo": {"order": twin.lifo},
     "index": {"order": twin.index},
     "random": {"order": twin.random(3)},
+    "priority": {"order": twin.priority(3)},
     "excitatory": {"order": twin.excitatory_first},
     "inhibitory": {"order": twin.inhibitory_first},
     "jitter": {"order": twin.jitter(5, 0, 3 * TICKS_PER_STEP)},
@@ -303,6 +305,97 @@ def test_orders_differ_where_laws_do_not():
     assert again == runs["random"]
     assert delivered(run(net, drive, IF(), order=twin.random(4))) != delivered(again)
     assert delivered(run(net, drive, IF(), order=twin.random(3, image=1))) != delivered(again)
+    hashed = runs["priority"]
+    assert delivered(run(net, drive, IF(), order=twin.priority(3, image=1))) != delivered(hashed)
+
+
+# --- `random` (§12) ---
+
+
+def star(count, targets=1):
+    """`count` neurons that all fire at once, and all reach the readout."""
+    shape = (targets, count)
+    return Net(
+        [Layer("sources", count, 1), Layer("readout", targets)],
+        [Projection(0, 1, np.ones(shape, int))],
+    )
+
+
+def picks(seed, image, taken, waiting):
+    """The order in which a list is taken if nothing joins it, by the rule's words. taken: before
+    the first of them.
+    """
+    left, found = list(waiting), []
+    while left:
+        h = seed
+        for number in (image, taken):
+            h = twin.splitmix64(h) ^ number
+        place = twin.splitmix64(h) * len(left) // 2**64
+        found.append(left[place])
+        left[place] = left[-1]
+        del left[-1]
+        taken += 1
+    return found
+
+
+def test_random_takes_from_the_list_of_the_tick_by_the_number_of_events_before():
+    """Step 1: spikes due at once. Step 2 begins with 6 events taken. With delays there is a list
+    for each tick, in which spikes stand as they were fired.
+    """
+    net, drive = star(6), [[[1] * 6, None]] * 2
+    order = twin.random(7, image=4)
+    outcome = run(net, drive, IF(), v0=[[0] * 6, [0]], order=order)
+    at_once = picks(7, 4, 0, range(6)) + picks(7, 4, 6, range(6))
+    assert [d.neuron for d in outcome.deliveries] == at_once
+    delays = PerNeuron([[0, 50, 50, 0, 50, 2000], [0]])
+    options = dict(v0=[[0] * 6, [0]], order=order, delays=delays)
+    outcome = run(net, drive[:1] + [[[0] * 6, None]], IF(), **options)
+    later = picks(7, 4, 0, [0, 3]) + picks(7, 4, 2, [1, 2, 4]) + [5]
+    assert [d.neuron for d in outcome.deliveries] == later
+    # without a barrier, what the second step fires joins what waits for the same tick
+    delays = PerNeuron([[1024] * 6, [0]])
+    options.update(delays=PerNeuron([[1024, 1024, 0, 0, 0, 0], [0]]), barrier=False)
+    drive = [[[1, 1, 0, 0, 0, 0], None], [[0, 0, 1, 1, 1, 1], None]]
+    outcome = run(net, drive, IF(), **options)
+    assert [d.neuron for d in outcome.deliveries] == picks(7, 4, 0, range(6))
+
+
+def test_random_counts_input_events_and_ends_and_not_what_ends_no_more():
+    net, v0 = star(4), [[0] * 4, [0]]
+    order, seed = twin.random(11), (11, 0)
+    net.inputs = [Projection(None, 1, [[1, 1]])]
+    events = [(0, 0, 0, 1), (0, 0, 1, 1)]
+    outcome = run(net, [[[1] * 4, None]], IF(), v0=v0, order=order, events=events)
+    assert [d.neuron for d in outcome.deliveries] == picks(*seed, 2, range(4))
+    drive = [[[1] * 4, None], [[1] * 4, None]]
+    outcome = run(net, drive, IF(), v0=v0, order=order, refractory=100)  # 4 rests end in between
+    assert [d.neuron for d in outcome.deliveries[4:]] == picks(*seed, 8, range(4))
+    late = PerNeuron([[10] * 4, [0]])  # else each is delivered before the next end
+    outcome = run(net, drive, IF(), v0=v0, order=order, window=1, delays=late)
+    assert [d.neuron for d in outcome.deliveries[:4]] == picks(*seed, 4, range(4))
+    assert [d.neuron for d in outcome.deliveries[4:]] == picks(*seed, 12, range(4))
+    # at 1124 the rests end, which closes the windows that would end there, too
+    options = dict(v0=v0, order=order, window=100, refractory=1024, delays=late)
+    outcome = run(net, drive, IF(), **options)
+    assert [s.tick for s in outcome.spikes] == [100] * 4 + [1124] * 4
+    assert [d.neuron for d in outcome.deliveries[:4]] == picks(*seed, 4, range(4))
+    assert [d.neuron for d in outcome.deliveries[4:]] == picks(*seed, 12, range(4))
+
+
+def chi_square(counts):
+    """p of Pearson's test that all of counts are equally likely."""
+    return scipy.stats.chisquare(counts).pvalue
+
+
+@pytest.mark.parametrize("waiting", [2, 3, 7, 10])
+def test_random_places_are_uniform(waiting):
+    """Over the place taken, for one image along its events and for the first event of many."""
+    along = [twin.random(1, 2).place(taken, waiting) for taken in range(4000)]
+    first = [twin.random(seed, 2).place(0, waiting) for seed in range(4000)]
+    for places in (along, first):
+        assert chi_square(np.bincount(places, minlength=waiting)) > 1e-3
+    pairs = np.array(along[:-1]) * waiting + along[1:]
+    assert chi_square(np.bincount(pairs[::2], minlength=waiting**2)) > 1e-3
 
 
 def test_law_4_theorem_1_of_srp():
@@ -479,7 +572,7 @@ def test_law_6_fewest_and_most():
             net, drive, run(net, drive, IF(), order=twin.excitatory_first)
         ):
             assert fired == most
-        for name in ("fifo", "lifo", "index", "random", "jitter"):
+        for name in ("fifo", "lifo", "index", "random", "priority", "jitter"):
             for fired, fewest, most in bounds_of_law_6(
                 net, drive, run(net, drive, IF(), **ORDERS[name])
             ):

@@ -10,7 +10,7 @@ from support.oracle_networks import MAKERS, QUANTISED, features
 
 import eventsnn
 
-ORDERS = ("fifo", "lifo", "index", "random", *HALVES, "jitter", "delays", "clocked")
+ORDERS = ("fifo", "lifo", "index", "random", "priority", *HALVES, "jitter", "delays", "clocked")
 ALL_ORDERS = ("clocked engine", *ORDERS)
 ENCODINGS = ("constant", "even", "rate", "events")
 # name -> rng -> (as `simulate` takes it, the oracle's)

@@ -13,8 +13,8 @@ HALVES = ("excitatory_first", "inhibitory_first")
 @dataclass
 class Time:
     """Times in ticks. order: a name. delay: (spike's number, cell, target layer) -> ticks. split:
-    whether each target layer has a delay of its own. ranks: under order "random", what is compared
-    of a spike's number.
+    whether each target layer has a delay of its own. ranks: hashes of numbers: of a spike's number
+    under order "priority", which compares them; of the number of events before under "random".
     """
 
     ticks: int = 1024
@@ -43,6 +43,7 @@ class Events(Run):
         """The whole run; time: a `Time`."""
         self.time = time
         self.queue, self.pushed, self.waiting = [], 0, 0
+        self.came, self.lists = 0, {}  # events so far; tick -> deliveries, under order "random"
         begin, last = 0, 0
         for step in range(1, self.steps + 1):
             self.step = step
@@ -60,7 +61,10 @@ class Events(Run):
                 elif tick >= end:
                     break
                 tick, kind, _, _, what = heapq.heappop(self.queue)
+                if kind == SPIKE and time.order == "random":
+                    what = self._any_of(self.lists[tick])
                 if kind != END:
+                    self.came += 1
                     self._deliver(tick, what)
                 elif not self._end(tick, *what):
                     continue
@@ -108,6 +112,7 @@ class Events(Run):
         """
         if tick != (body.window if ends == "window" else body.rests):
             return False
+        self.came += 1
         if tick < body.rests:
             self._close(body)
             self._open(body, body.rests)
@@ -163,7 +168,18 @@ class Events(Run):
         self.note(body, sign, member, tick)
         for key, layer, synapses in self._parcels(body.cell, sign, number):
             delay = self.time.delay(number, body.cell, layer) if self.time.delay else 0
-            self._push(tick + delay, SPIKE, key, Delivery(number, body.cell, synapses, sign))
+            delivery = Delivery(number, body.cell, synapses, sign)
+            if self.time.order == "random":
+                self.lists.setdefault(tick + delay, []).append(delivery)
+            self._push(tick + delay, SPIKE, key, delivery)
+
+    def _any_of(self, waiting):
+        """One of a tick's deliveries, any; the last takes its place (semantics, section 12)."""
+        place = self.time.ranks(self.came) * len(waiting) >> 64
+        found = waiting[place]
+        waiting[place] = waiting[-1]
+        del waiting[-1]
+        return found
 
     def _parcels(self, cell, sign, number):
         """(key, target layer, synapses) of each part of a spike that is delivered on its own."""
@@ -183,7 +199,7 @@ class Events(Run):
             key = (-cell.layer, -number)
         elif order == "index":
             key = (cell.layer, cell.number, number)
-        elif order == "random":
+        elif order == "priority":
             key = (self.time.ranks(number),)
         if not self.time.split:
             return [(key, None, cell.synapses)]

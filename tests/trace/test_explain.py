@@ -139,10 +139,13 @@ def test_the_neuron_run_again_alone_does_what_it_did(case, model):
     run, fired = traced(520 + len(case), case, model), 0
     for layer, neuron in run.neurons(every=3, readout=False):
         seen = observe(run.trace, layer, neuron)
-        assert bounds.rerun(run.trace, seen) == seen.spikes["sign"].tolist()
-        e = explain_neuron(run.trace, layer, neuron)
-        assert None not in (e.inhibition_first, e.excitation_first)
         fired += len(seen.spikes)
+        e = explain_neuron(run.trace, layer, neuron)
+        if run.simulation.time.group > 1:  # groups end by what arrives elsewhere
+            assert bounds.rerun(run.trace, seen) is e.inhibition_first is e.in_steps is None
+            continue
+        assert bounds.rerun(run.trace, seen) == seen.spikes["sign"].tolist()
+        assert None not in (e.inhibition_first, e.excitation_first)
     assert fired
 
 

@@ -37,7 +37,8 @@ SAID = {
     "fifo": "in the order in which they were fired",
     "lifo": "the deepest layer first, and of one layer the newest first",
     "index": "by layer and neuron; those of one neuron in the order in which they were fired",
-    "random": "the smallest hash of (seed 0, image, spike) first",
+    "random": "each is the next with probability 1/m, by a hash of (seed 0, image, number of",
+    "priority": "the smallest hash of (seed 0, image, spike) first",
     "excitatory_first": "every excitatory half before any inhibitory one",
     "inhibitory_first": "every inhibitory half before any excitatory one",
     "jitter": "0 to 512 ticks (0.5 steps), all equally likely",
@@ -58,7 +59,7 @@ KEYS = {
     "fifo": lambda spike, number: (spike["seq"],),
     "lifo": lambda spike, number: (-spike["layer"], -spike["seq"]),
     "index": lambda spike, number: (spike["layer"], spike["neuron"], spike["seq"]),
-    "random": lambda spike, number: (twin.spike_hash(0, number, int(spike["seq"])) >> 1,),
+    "priority": lambda spike, number: (twin.spike_hash(0, number, int(spike["seq"])) >> 1,),
 }
 
 
@@ -76,6 +77,24 @@ def test_what_is_told_of_an_order_is_true(order):
         waiting = [int(seq) for seq in spikes["seq"][there] if seq not in taken]
         assert key[row["spike"]] == min(key[seq] for seq in waiting)
         taken.add(int(row["spike"]))
+
+
+def test_what_is_told_of_random_is_true():
+    """Its list by the trace's own event numbers: without windows all events count."""
+    network, pixels = network_of()
+    trace = network.run(pixels[:1], steps=STEPS, engine="event", order="random").trace(0)
+    spikes, waiting, fired = trace.spikes, [], 0
+    assert len(trace.deliveries) > 20
+    for row in trace.deliveries:
+        before = int(row["event"]) - 1
+        while fired < len(spikes) and spikes["event"][fired] <= before:
+            waiting.append(fired)
+            fired += 1
+        place = twin.spike_hash(0, trace.number, before) * len(waiting) >> 64
+        assert waiting[place] == row["spike"]
+        waiting[place] = waiting[-1]
+        waiting.pop()
+    assert not waiting
 
 
 @pytest.mark.parametrize("order, first", [("excitatory_first", 1), ("inhibitory_first", 2)])

@@ -13,7 +13,7 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.decay import decay
-from eventsnn.engine.event.firing import evaluate, fire, has_room, open_window, rests
+from eventsnn.engine.event.firing import evaluate, fire, has_room, mark, open_window, rests
 from eventsnn.engine.event.layout import (
     APPOINTED,
     L_FIRST,
@@ -225,6 +225,8 @@ def bring_each(
             if rules.window > 0:
                 if state.window_end[number] < 0:
                     open_window(rules, state, target, number)
+            elif rules.group > 1 and spike >= 0:
+                mark(state, number, cause)
             elif evaluate_dynamic(
                 net, neuron, order, rules, delays, band, state, target, number, cause
             ):

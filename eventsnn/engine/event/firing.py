@@ -48,6 +48,7 @@ from eventsnn.engine.event.queue import (
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
+    MEMBERS,
     NOW,
     RECORDED,
     SPIKES,
@@ -71,10 +72,10 @@ def has_room(rules, state, spikes, events):
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
     needed = spikes * rules.most_parcels + events
-    return (
-        state.heap.shape[0] - at[HEAP] >= needed
-        and state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed
-    )
+    free = state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD])
+    if rules.uniform:
+        free -= at[HEAP]  # what may come to be due at one tick
+    return state.heap.shape[0] - at[HEAP] >= needed and free >= needed
 
 
 @inner_kernel
@@ -271,15 +272,18 @@ def follow(net, order, rules, delays, state, layer, number, pooled, cause):
     n = pooled - held
     if n == 0:
         return False
-    if not has_room(rules, state, abs(n), 1):
-        return True
-    sign = 1 if n > 0 else -1
+    sign, sent = np.int64(1 if n > 0 else -1), at[MEMBERS]
+    at[MEMBERS] = 0
     for member in range(1, abs(n) + 1):
+        if not has_room(rules, state, 1, 1):
+            at[MEMBERS] = sent + member - 1
+            return True
+        between = held + sign * member
         if rules.record:
-            state.spike_potentials[at[RECORDED], 0] = held + sign * (member - 1)
-            state.spike_potentials[at[RECORDED], 1] = held + sign * member
-        fire(net, order, rules, delays, state, layer, number, sign, member, cause)
-    state.v[number] = state.memory[number, NET] = pooled
+            state.spike_potentials[at[RECORDED], 0] = between - sign
+            state.spike_potentials[at[RECORDED], 1] = between
+        fire(net, order, rules, delays, state, layer, number, sign, sent + member, cause)
+        state.v[number] = state.memory[number, NET] = between
     return False
 
 
@@ -313,3 +317,15 @@ def open_window(rules, state, layer, number):
         (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW,
         -1,
     )
+
+
+@inner_kernel
+def mark(state, number, cause):
+    """A delivery of a group reaches a neuron or pool unit, which is evaluated when the group ends.
+
+    Neurons that stay in the band may be left out.
+    """
+    state.causes[number] = cause
+    word, words = number >> 6, (state.causes.size + 63) >> 6
+    state.marks[word] |= np.uint64(1) << np.uint64(number & 63)
+    state.marks[words + (word >> 6)] |= np.uint64(1) << np.uint64(word & 63)

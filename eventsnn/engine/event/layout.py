@@ -83,10 +83,12 @@ class Rules(NamedTuple):
     refractory, window: ticks. barrier, clocked, record: 0 or 1. delay_kind: 0 none, 1 by
     projection, 2 by neuron, in ticks in `delays`. most_spikes: what a neuron fires at once at most.
     most_parcels: the deliveries of one spike. most_targets: the neurons that it reaches. at_once: 1
-    where it is one delivery without delay, in the order of emission. max_events: how many may be
+    where it is one delivery without delay and with key 0. max_events: how many may be
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
     and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
-    that a parcel is never delivered, as in a replay.
+    that a parcel is never delivered, as in a replay. uniform: 1 where of the deliveries that are
+    due any may be the next (order `random`), by draws of seed. spread: the parts of a step's drive.
+    group: how many deliveries only charge before all that they reached is evaluated.
     """
 
     refractory: int
@@ -104,6 +106,10 @@ class Rules(NamedTuple):
     quiet: int
     ticks: int
     drops: int
+    uniform: int
+    seed: int
+    spread: int
+    group: int
 
 
 class Band(NamedTuple):
@@ -131,10 +137,14 @@ class State(NamedTuple):
     synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and order-free. mute:
     uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
-    its start, input's number, sign. input_first: int64 [T + 1], where those of a step begin. found:
-    int64, scratch: which potentials left the band. heap, fifo: the queue. spike_record: int64 [R,
-    7], spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
-    recorded since the caller last took it out.
+    its start, input's number, sign. input_first: int64 [n T + 1], where those of each of a step's n
+    parts begin. driven: uint8 [neurons], 1 where the step's drive is not 0; empty where it comes
+    whole. causes: int64 [neurons], the spike of the group's last delivery that reached a neuron or
+    pool unit, and marks: uint64, its bit among those that are to be evaluated; then one for each
+    64 of these; both are empty without groups. found: int64, scratch: which potentials left the
+    band. heap, fifo: the queue. spike_record: int64 [R, 7], spike_potentials: the arithmetic's
+    dtype [R, 2], delivery_record: int64 [R, 5]: what was recorded since the caller last took it
+    out.
 
     Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
     empty): own: the arithmetic's dtype [neurons, K]. touched: int64 [neurons], the tick of a
@@ -155,6 +165,9 @@ class State(NamedTuple):
     sums: NDArray[np.int64]
     inputs: NDArray[np.int64]
     input_first: NDArray[np.int64]
+    driven: NDArray[np.uint8]
+    causes: NDArray[np.int64]
+    marks: NDArray[np.uint64]
     found: NDArray[np.int64]
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]

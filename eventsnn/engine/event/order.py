@@ -60,17 +60,29 @@ def _place(order, spike):
     return order.instance_class.place
 
 
-KINDS = ("fifo", "lifo", "index", "random", "halves", "uniform", "exponential", "replay", "clocked")
-FIFO, LIFO, INDEX, RANDOM, HALVES, UNIFORM, EXPONENTIAL, REPLAY, CLOCKED = range(9)
+# their numbers are in the hashes of traces ("decides"), so they stay as they are
+KINDS = (
+    "fifo",
+    "lifo",
+    "index",
+    "priority",
+    "halves",
+    "uniform",
+    "exponential",
+    "replay",
+    "clocked",
+    "random",
+)
+FIFO, LIFO, INDEX, PRIORITY, HALVES, UNIFORM, EXPONENTIAL, REPLAY, CLOCKED, RANDOM = range(10)
 NOTHING = np.zeros(0, np.int64)
 
 
 class Order(NamedTuple):
     """The policies that come with eventsnn, in one type, so that an engine is compiled once.
 
-    kind: one of the numbers above. halves: WHOLE, EXCITATORY or INHIBITORY. seed: of `random` and
-    the jitters. low, high, mean: ticks, of the jitters. first, parcels, delay, key: of `replay`,
-    see `replay_order`.
+    kind: one of the numbers above. halves: WHOLE, EXCITATORY or INHIBITORY. seed: of `random`,
+    `priority` and the jitters. low, high, mean: ticks, of the jitters. first, parcels, delay, key:
+    of `replay`, see `replay_order`.
     """
 
     kind: int
@@ -94,8 +106,8 @@ class Order(NamedTuple):
             return lifo(order, spike)
         if order.kind == INDEX:
             return index(order, spike)
-        if order.kind == RANDOM:
-            return random(order, spike)
+        if order.kind == PRIORITY:
+            return priority(order, spike)
         if order.kind == HALVES:
             return halves(order, spike)
         if order.kind == UNIFORM:
@@ -104,7 +116,9 @@ class Order(NamedTuple):
             return exponential(order, spike)
         if order.kind == REPLAY:
             return replay(order, spike)
-        return 0, 0  # in the order of emission: fifo, delays, clocked
+        # in the order of emission: fifo, delays, clocked; of random the queue itself knows that any
+        # may be the next
+        return 0, 0
 
 
 def is_kind(order: Any, *kinds: int) -> bool:
@@ -128,8 +142,8 @@ def index(order, spike):
 
 
 @inner_kernel
-def random(order, spike):
-    """(delay, key): in random order, by a hash of (seed, image, spike)."""
+def priority(order, spike):
+    """(delay, key): by a hash of (seed, image, spike). Fresh spikes overtake old ones."""
     return 0, np.int64(spike_hash(order.seed, spike.image, spike.seq) >> np.uint64(1)) | 1
 
 

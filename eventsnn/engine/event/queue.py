@@ -6,6 +6,10 @@ order of emission). What is due at once with key 0 goes through the FIFO, which 
 itself, and whose rows are number, what and spike: it is empty before the clock goes on. The rest
 goes through the heap. The next event is the smaller head. Input events stand in a list of their
 own.
+
+Under the order `random` the FIFO is the list of its tick (semantics, section 12): of the m
+deliveries in it any is the next, and the last comes into its place. What was put in earlier for
+this tick comes from the heap when the clock comes to it (`gather`).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.engine.hashing import place_of, spike_hash
 from eventsnn.engine.jit import inner_kernel
 
 MOMENT, KEY, NUMBER, WHAT, SPIKE = range(5)
@@ -22,7 +27,10 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
 # deliveries that wait, neurons at which a task goes on and up to which drive was added, what a
 # model did against its contract, the tick at which the step began, the step's input events, the
 # steps before the stage that the step is in (0 without stages), the event that was taken last,
-# whether it lacks room to go on, and where it goes on then
+# whether it lacks room to go on, and where it goes on then, the events taken so far as `random`
+# counts them (without what had ended already, and without evaluations of order `clocked` or
+# stages), the tick from which times of input events count, the deliveries in the group that is
+# under way (0: none is, CLOSING: it is evaluated), and what a pool unit without room has sent
 (
     NOW,
     STEP,
@@ -48,8 +56,13 @@ F_NUMBER, F_WHAT, F_SPIKE = range(3)
     HELD_OUT,
     HELD_AT,
     HELD_END,
-) = range(24)
-SCALARS = 24
+    COUNTED,
+    INPUT_FROM,
+    GROUPED,
+    MEMBERS,
+) = range(28)
+SCALARS = 28
+CLOSING = -1
 
 
 def queue_arrays(capacity: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -162,6 +175,37 @@ def take(heap, fifo, at, from_fifo):
         i = child
     _copy(heap, size, i)
     return what, spike
+
+
+@inner_kernel
+def take_any(fifo, at, seed, image):
+    """Removes any of the list of the tick that is due; returns its (what, spike).
+
+    Of m it is the one at place floor(h m / 2^64), with 64 random bits h of the number of events
+    taken before; the last comes into its place (semantics, section 12). fifo: int64 [N, 3]. at:
+    int64, the scalars. seed: of the run. image: its number in the data set.
+    """
+    i = place_of(spike_hash(seed, image, at[COUNTED]), at[FIFO_TAIL])
+    what, spike = fifo[i, F_WHAT], fifo[i, F_SPIKE]
+    at[FIFO_TAIL] -= 1
+    last = at[FIFO_TAIL]
+    fifo[i, F_WHAT], fifo[i, F_SPIKE] = fifo[last, F_WHAT], fifo[last, F_SPIKE]
+    return what, spike
+
+
+@inner_kernel
+def gather(heap, fifo, at):
+    """Puts what waits for the tick that is due into its list, in the order of emission.
+
+    Returns whether there was room. heap: int64 [N, 5]. fifo: int64 [N, 3]. at: int64, the scalars.
+    """
+    while at[HEAP] > 0 and heap[0, MOMENT] == 2 * at[NOW]:
+        if at[FIFO_TAIL] == fifo.shape[0]:
+            return False
+        what, spike = take(heap, fifo, at, False)
+        append(fifo, at, what, spike)
+        at[PUT] -= 1  # it is not put in anew
+    return True
 
 
 @inner_kernel

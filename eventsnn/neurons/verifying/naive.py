@@ -194,7 +194,8 @@ class _Run:
     def asynchronous(self) -> None:
         """One queue, with a barrier behind each step (semantics, section 5)."""
         self.queue: list[tuple[int, int, Any, int, Any]] = []
-        self.pushed = self.emitted = self.waiting = 0
+        self.pushed = self.emitted = self.waiting = self.counted = 0
+        self.lists: dict[int, list[Any]] = {}  # of order "random": tick -> what waits for it
         begin, last = 0, 0
         while self.going_on():
             self.step += 1
@@ -207,9 +208,12 @@ class _Run:
                     break
                 self.now, kind, _, _, what = heapq.heappop(self.queue)
                 last = self.now
+                if kind == SPIKE and self.way.order == "random":
+                    what = self._any()
                 if kind == END:
                     self._end(*what)
                 else:
+                    self.counted += 1
                     self.waiting -= 1
                     for post, charge in what[1]:
                         self._arrive(post, charge, what[0])
@@ -244,6 +248,14 @@ class _Run:
         self.pushed += 1
         self.waiting += waits
         heapq.heappush(self.queue, (tick, kind, key, self.pushed, what))
+
+    def _any(self) -> Any:
+        """Takes any of the tick's list; the last comes into its place (semantics, section 12)."""
+        waiting = self.lists[self.now]
+        bits = _mixed(_mixed(_mixed(self.way.seed)) ^ self.counted)  # image 0
+        place = bits * len(waiting) >> 64
+        waiting[place], waiting[-1] = waiting[-1], waiting[place]
+        return waiting.pop()
 
     def _arrive(self, i: int, charge: Any, cause: str) -> None:
         self.charge(i, charge, cause)
@@ -299,6 +311,7 @@ class _Run:
             return
         if cause == "its own time" and self.due[i] != self.now:
             return
+        self.counted += cause != "asked"
         self._evaluate(i, cause)
 
     def _emit(self, i: int, n: int) -> None:
@@ -309,12 +322,13 @@ class _Run:
             key: tuple[int, ...] = (number,)
             if self.way.order == "lifo":
                 key = (-self.small.layers[i], -number)
-            elif self.way.order == "random":
-                key = (_mixed(_mixed(_mixed(self.way.seed) ^ 0) ^ number), number)
             delay = self.way.delays[i] if self.way.delays else 0
             if self.small.layers[i] in self.sending:
                 what = (f"neuron {i}", self.brought(i, sign))
-                self._push(self.now + delay * TICKS // EIGHTH, SPIKE, key, what, True)
+                tick = self.now + delay * TICKS // EIGHTH
+                self._push(tick, SPIKE, key, what, True)
+                if self.way.order == "random":
+                    self.lists.setdefault(tick, []).append(what)
 
 
 def _decayed(value: Any, factor: int) -> int:
