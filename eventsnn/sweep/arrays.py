@@ -86,10 +86,10 @@ def needed() -> Any:
     try:
         import zarr
     except ImportError:
-        do = "pip install eventsnn[sweep], with Python 3.11 or later"
+        do = "install eventsnn's extra sweep, with Python 3.11 or later"
         raise InputError("a store", "the package zarr", "none", do) from None
     if int(zarr.__version__.partition(".")[0]) < 3:
-        do = "pip install 'zarr>=3', with Python 3.11 or later"
+        do = "install zarr 3, with Python 3.11 or later"
         raise InputError("a store", "zarr 3", zarr.__version__, do)
     return zarr
 
