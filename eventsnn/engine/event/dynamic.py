@@ -37,7 +37,7 @@ from eventsnn.engine.event.queue import (
     STEP,
     UNDER_WAY,
     UNKEPT,
-    put,
+    put_end,
 )
 from eventsnn.engine.jit import INNER, inner_kernel
 from eventsnn.neurons.contract import (
@@ -123,7 +123,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends
             what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY
-            put(state.heap, state.fifo, at, 2 * ends + 1, number, what, -1)
+            put_end(state, ends, what)
             if state.due.size > 0:
                 state.due[number] = -1  # it is asked when its rest ends
             return False
@@ -146,7 +146,7 @@ def appoint(neuron, state, layer, number, here):
         at[UNKEPT] = NO_TICK
         return
     what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | APPOINTED
-    put(state.heap, state.fifo, at, 2 * due + 1, number, what, -1)
+    put_end(state, due, what)
 
 
 def ask(net, neuron, order, rules, delays, band, state, layer, number, cause) -> Any:

@@ -57,6 +57,8 @@ from eventsnn.engine.event.queue import (
     CURSOR,
     DELIVERED,
     DRIVEN,
+    END_HEAD,
+    END_TAIL,
     EVENT,
     EVENT_SPIKE,
     HELD,
@@ -70,11 +72,11 @@ from eventsnn.engine.event.queue import (
     STEP,
     TAKEN,
     UNDER_WAY,
-    gather,
+    come_to,
     next_moment,
     take,
-    take_any,
 )
+from eventsnn.engine.event.ring import NEVER
 from eventsnn.engine.event.walk import stretches_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import (
@@ -415,23 +417,20 @@ def take_next(net, rules, state, end):
     end: the tick. Returns (DONE, FULL or TOO_MANY, whether there was one).
     """
     at = state.at
-    moment, from_fifo = next_moment(state.heap, state.fifo, at)
-    given = at[INPUT]  # input events come before all that is due at the same tick
-    from_input = given < at[INPUT_END] and (
-        moment < 0 or 2 * (at[BEGAN] + state.inputs[given, 0]) <= moment
-    )
-    if from_input:
-        moment = 2 * (at[BEGAN] + state.inputs[given, 0])
-    if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+    given, input_at = at[INPUT], NEVER
+    if given < at[INPUT_END]:
+        input_at = 2 * (at[BEGAN] + state.inputs[given, 0])
+    last = NEVER - 1 if rules.barrier and at[UNDER_WAY] > 0 else 2 * end - 1
+    moment = min(input_at, next_moment(state, min(input_at, last)))
+    if moment > last:
         return DONE, False
     if not room_for_one(rules, state):
         return FULL, False
     if at[TAKEN] == rules.max_events:
         return TOO_MANY, False
-    at[NOW] = moment >> 1
-    if rules.uniform and not gather(state.heap, state.fifo, at):
-        return FULL, False
-    if from_input:
+    if moment > 2 * at[NOW] and at[END_HEAD] == at[END_TAIL]:
+        come_to(state, moment)
+    if input_at == moment:  # input events come before all that is due at the same tick
         at[EVENT] = (
             ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
             | ((net.readout + 1) << LAYER_BIT)
@@ -440,10 +439,8 @@ def take_next(net, rules, state, end):
         )
         at[EVENT_SPIKE] = -2 - given
         at[INPUT] += 1
-    elif rules.uniform and moment & 1 == 0:
-        at[EVENT], at[EVENT_SPIKE] = take_any(state.fifo, at, rules.seed, rules.image)
     else:
-        at[EVENT], at[EVENT_SPIKE] = take(state.heap, state.fifo, at, from_fifo)
+        at[EVENT], at[EVENT_SPIKE] = take(rules, state)
     at[TAKEN] += 1
     at[COUNTED] += 1
     return DONE, True
@@ -533,8 +530,7 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
     DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
     band.
     """
-    if rules.uniform and not gather(state.heap, state.fifo, state.at):
-        return FULL
+    come_to(state, 2 * state.at[NOW])
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive)
     if task == EVENTS:

@@ -135,8 +135,11 @@ class State(NamedTuple):
     uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
     its start, input's number, sign. input_first: int64 [T + 1], where those of a step begin. found:
-    int64, scratch: which potentials left the band. heap, fifo: the queue. spike_record: int64 [R,
-    7], spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
+    int64, scratch: which potentials left the band. heap: int64 [N, 4], fifo: int64 [N, 2], the
+    deliveries that are due (`queue`). ends: int64 [2, N], the tick's ends of rests and windows, and
+    scratch, as counts: int64 [256]. nodes: int64 [N, 5], buckets: int32 [6 * 4096, 2], marks:
+    uint64 [6, 65], turn: int64 [4], what is due later (`ring`). spike_record: int64 [R, 7],
+    spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
     recorded since the caller last took it out.
 
     Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
@@ -161,6 +164,12 @@ class State(NamedTuple):
     found: NDArray[np.int64]
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    nodes: NDArray[np.int64]
+    buckets: NDArray[np.int32]
+    marks: NDArray[np.uint64]
+    turn: NDArray[np.int64]
     spike_record: NDArray[np.int64]
     spike_potentials: NDArray[Any]
     delivery_record: NDArray[np.int64]
