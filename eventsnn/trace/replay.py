@@ -241,7 +241,12 @@ def branch(
     if trace is not None:
         order = recorded_order(trace, edits)
         _check_future(run, trace, edits)
-        other.constants = (*run.constants[:2], order, *run.constants[3:])
+        net, neuron, _, rules, delays, band = run.constants
+        other.rules = rules._replace(
+            at_once=0, uniform=0, few_keys=0, drops=1, delay_kind=int(rules.delay_kind == 1)
+        )
+        # the list has all delays
+        other.constants = net, neuron, order, other.rules, np.zeros_like(delays), band
         other.state = relist(other.state, _keys_in(trace, edits))
     return other
 

@@ -144,6 +144,8 @@ class Waiting(NamedTuple):
     marks: NDArray[np.uint64]
     turn: NDArray[np.int64]
     counts: NDArray[np.int64]
+    keys: NDArray[np.int32]
+    key_marks: NDArray[np.uint64]
     uniform: int = 0
     seed: int = 0
     image: int = 0

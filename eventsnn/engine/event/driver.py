@@ -245,7 +245,7 @@ class EventRun:
             self.state = self.state._replace(heap=longer(self.state.heap, at[HEAP]))
         while len(self.state.fifo) - due < needed:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
-        while len(self.state.nodes) < needed:
+        while len(self.state.nodes) - at[HEAP] < needed:
             nodes = longer(self.state.nodes, self.state.turn[USED])
             ends = np.empty((2, len(nodes)), np.int64)
             ends[:, : self.state.ends.shape[1]] = self.state.ends
@@ -300,7 +300,7 @@ def _first_state(
     size, dtype = len(resting), resting.dtype
     records = rules.most_spikes + RECORDS if rules.record else 0
     at_once = 2 * (rules.most_spikes * rules.most_parcels + rules.most_targets + 1)
-    queue = queue_arrays(1 << int(max(1024, at_once)).bit_length())
+    queue = queue_arrays(1 << int(max(1024, at_once)).bit_length(), rules.few_keys)
     v = aligned(size, dtype)
     v[:] = resting
     lows: NDArray[Any] | float = band.floor
@@ -317,6 +317,7 @@ def _first_state(
         lows=lows,
         rests_until=np.zeros(size if rules.refractory else 0, np.int64),
         window_end=np.full(size if rules.window else 0, -1),
+        open_windows=np.zeros((size >> 6) + 1 if rules.window else 0, np.uint64),
         tallies=np.zeros((3, layers, steps), np.int64),
         digests=np.zeros((2, layers, steps), np.uint64),
         mute=mute,

@@ -13,7 +13,14 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.decay import decay
-from eventsnn.engine.event.firing import evaluate, fire, has_room, open_window, rests
+from eventsnn.engine.event.firing import (
+    close_window,
+    evaluate,
+    fire,
+    has_room,
+    open_window,
+    rests,
+)
 from eventsnn.engine.event.layout import (
     APPOINTED,
     L_FIRST,
@@ -35,7 +42,6 @@ from eventsnn.engine.event.queue import (
     NOW,
     RECORDED,
     STEP,
-    UNDER_WAY,
     UNKEPT,
     put_end,
 )
@@ -71,9 +77,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
         return False
-    if rules.window > 0 and state.window_end[number] >= 0:
-        state.window_end[number] = -1
-        at[UNDER_WAY] -= 1
+    close_window(rules, state, number)
     touch(rules, state, number)
     states = state.own.shape[1]
     step = at[STEP] + 1

@@ -77,7 +77,7 @@ def has_room(rules, state, spikes, events):
     return (
         state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed + later
         and state.heap.shape[0] - at[HEAP] >= needed + later
-        and state.nodes.shape[0] >= needed + later
+        and state.nodes.shape[0] - at[HEAP] >= needed + later
     )
 
 
@@ -146,6 +146,15 @@ def rests(rules, state, number):
     return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
 
 
+@inner_kernel
+def close_window(rules, state, number):
+    """Closes a neuron's window, if one is open."""
+    if rules.window > 0 and state.window_end[number] >= 0:
+        state.window_end[number] = -1
+        state.open_windows[number >> 6] &= ~(np.uint64(1) << np.uint64(number & 63))
+        state.at[UNDER_WAY] -= 1
+
+
 def set_low(lows: Any, number: int, low: Any) -> None:
     """lows[number] = low, where each neuron has its own.
 
@@ -177,9 +186,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
     memory = state.memory
     if rests(rules, state, number):
         return False
-    if rules.window > 0 and state.window_end[number] >= 0:
-        state.window_end[number] = -1
-        at[UNDER_WAY] -= 1
+    close_window(rules, state, number)
     while True:
         if not has_room(rules, state, rules.most_spikes, 1):
             return True
@@ -297,5 +304,6 @@ def open_window(rules, state, layer, number):
     """
     at, ends = state.at, state.at[NOW] + rules.window
     state.window_end[number] = ends
+    state.open_windows[number >> 6] |= np.uint64(1) << np.uint64(number & 63)
     at[UNDER_WAY] += 1
     put_end(state, ends, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW)

@@ -17,7 +17,15 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
-from eventsnn.engine.event.firing import evaluate, follow, open_window, room_for_one, window_extreme
+from eventsnn.engine.event.firing import (
+    close_window,
+    evaluate,
+    follow,
+    open_window,
+    rests,
+    room_for_one,
+    window_extreme,
+)
 from eventsnn.engine.event.layout import (
     D_EVENT,
     D_PART,
@@ -58,9 +66,13 @@ from eventsnn.engine.event.queue import (
     DELIVERED,
     DRIVEN,
     END_HEAD,
+    END_ROW,
     END_TAIL,
     EVENT,
     EVENT_SPIKE,
+    FIFO_HEAD,
+    FIFO_TAIL,
+    HEAP,
     HELD,
     HELD_AT,
     HELD_END,
@@ -351,13 +363,20 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
     how many there are. negative: 1 for a negative spike. half: 0: all charges arrived, 1: those >=
     0, 2: those < 0.
     """
-    ends, first = np.int64(0), np.uint64(to)
-    for x in range(np.uint64(width)):
-        ends |= state.window_end[first + x]
-    for x in range(width if ends < 0 else 0):  # somewhere no window is open
-        charge = -net.weights[row + x] if negative else net.weights[row + x]
-        if state.window_end[to + x] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
-            open_window(rules, state, target, to + x)
+    x, end = to, to + width
+    while x < end:
+        bit = x & 63
+        count = min(64 - bit, end - x)
+        mine = (~np.uint64(0) >> np.uint64(64 - count)) << np.uint64(bit)
+        closed = ~state.open_windows[x >> 6] & mine
+        while closed != 0:
+            number = (x >> 6) * 64 + lowest_bit(closed)
+            charge = net.weights[row + number - to]
+            charge = -charge if negative else charge
+            if half == 0 or (half == 1) == (charge >= 0):
+                open_window(rules, state, target, number)
+            closed &= closed - np.uint64(1)
+        x += count
 
 
 @inner_kernel
@@ -447,6 +466,32 @@ def take_next(net, rules, state, end):
 
 
 @inner_kernel
+def pass_ends(rules, band, state, end):
+    """Takes ends of rests and windows of this tick, as long as their neurons cannot fire.
+
+    Nothing comes between them then. One has been taken at this tick, so the input events of the
+    tick are over. end: the tick before which events are due.
+    """
+    at, v = state.at, state.v
+    head, tail, row = at[END_HEAD], at[END_TAIL], at[END_ROW]
+    while head < tail and at[TAKEN] < rules.max_events:
+        if at[NOW] >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+            break
+        what = state.ends[row, head]
+        number = what >> NUMBER_BIT
+        if is_valid(state, what & 3, number):
+            if not band.low < v[number] < band.high or rests(rules, state, number):
+                break
+            close_window(rules, state, number)
+            at[COUNTED] += 1
+        at[TAKEN] += 1
+        head += 1
+    if head == tail:
+        head = at[END_TAIL] = 0
+    at[END_HEAD] = head
+
+
+@inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
     """Takes events from the queue that are due before a tick, and does what they say.
 
@@ -477,6 +522,8 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                     at[HELD] = 1
             else:
                 at[COUNTED] -= 1
+            if at[FIFO_HEAD] == at[FIFO_TAIL] and at[HEAP] == 0 and at[HELD] == 0:
+                pass_ends(rules, band, state, end)
         if at[HELD]:
             return FULL
 

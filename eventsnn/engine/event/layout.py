@@ -86,7 +86,8 @@ class Rules(NamedTuple):
     where it is one delivery without delay and with key 0. max_events: how many may be
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
     and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
-    that a parcel is never delivered, as in a replay. uniform: 1 where of the deliveries that are
+    that a parcel is never delivered, as in a replay. few_keys: the largest key where keys are few
+    (halves), else 0. uniform: 1 where of the deliveries that are
     due any may be the next (order `random`), by draws of seed.
     """
 
@@ -105,6 +106,7 @@ class Rules(NamedTuple):
     quiet: int
     ticks: int
     drops: int
+    few_keys: int
     uniform: int
     seed: int
 
@@ -130,14 +132,16 @@ class State(NamedTuple):
     [neurons], at or below which a potential may fire or is near overflow: the band's low where net
     spikes are positive (not in order clocked), and else its floor; where nothing fires below the
     band, one number, the floor. rests_until, window_end: int64 [neurons], ticks (-1: no window is
-    open), empty where time has no refractory period or no window. tallies: int64 [3, L, T], spikes,
+    open), empty where time has no refractory period or no window. open_windows: uint64, a bit for
+    each neuron with an open window. tallies: int64 [3, L, T], spikes,
     synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and order-free. mute:
     uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
     its start, input's number, sign. input_first: int64 [T + 1], where those of a step begin. found:
     int64, scratch: which potentials left the band. heap: int64 [N, 4], fifo: int64 [N, 2], the
-    deliveries that are due (`queue`). ends: int64 [2, N], the tick's ends of rests and windows, and
-    scratch, as counts: int64 [256]. nodes: int64 [N, 5], buckets: int32 [6 * 4096, 2], marks:
+    deliveries that are due (`queue`). keys: int32 [keys, 2], key_marks: uint64, chains of nodes in
+    place of the heap where keys are few. ends: int64 [2, N], the tick's ends of rests and windows,
+    and scratch, as counts: int64 [256]. nodes: int64 [N, 5], buckets: int32 [6 * 4096, 2], marks:
     uint64 [6, 65], turn: int64 [4], what is due later (`ring`). spike_record: int64 [R, 7],
     spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
     recorded since the caller last took it out.
@@ -155,6 +159,7 @@ class State(NamedTuple):
     lows: NDArray[Any] | float
     rests_until: NDArray[np.int64]
     window_end: NDArray[np.int64]
+    open_windows: NDArray[np.uint64]
     tallies: NDArray[np.int64]
     digests: NDArray[np.uint64]
     mute: NDArray[np.uint8]
@@ -166,6 +171,8 @@ class State(NamedTuple):
     fifo: NDArray[np.int64]
     ends: NDArray[np.int64]
     counts: NDArray[np.int64]
+    keys: NDArray[np.int32]
+    key_marks: NDArray[np.uint64]
     nodes: NDArray[np.int64]
     buckets: NDArray[np.int32]
     marks: NDArray[np.uint64]

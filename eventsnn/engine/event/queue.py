@@ -2,10 +2,11 @@
 
 What is due later waits in a ring (`ring`), whatever its key. When the clock comes to a tick, its
 deliveries go on: those with key 0 into a FIFO, which is in order by itself, those with real keys
-into an array heap. What is put in for the tick that is due goes there at once. The next delivery is
-the heap's where its key is below 0, else the FIFO's, else the heap's. Then come the tick's ends of
-rests and windows, which were sorted by neuron when the clock came to them, and after each of them
-the deliveries that it has brought. Input events stand in a list of their own.
+into an array heap. Halves have few keys (`order.halves`), so in place of the heap each key has a
+chain of nodes, first in first out. What is put in for the tick that is due goes there at once. The
+next delivery is the heap's where its key is below 0, else the FIFO's, else the heap's. Then come
+the tick's ends of rests and windows, which were sorted by neuron when the clock came to them, and
+after each of them the deliveries that it has brought. Input events stand in a list of their own.
 
 Under the order `random` the FIFO is the list of its tick (semantics, section 12): of the m
 deliveries in it any is the next, and the last comes into its place.
@@ -27,6 +28,7 @@ from eventsnn.engine.event.layout import DELIVERY, NUMBER_BIT
 from eventsnn.engine.event.ring import NEVER, free, insert, next_in_ring
 from eventsnn.engine.hashing import place_of, spike_hash
 from eventsnn.engine.jit import inner_kernel
+from eventsnn.engine.vectors import lowest_bit
 
 KEY, NUMBER, WHAT, SPIKE = range(4)  # columns of the heap
 F_WHAT, F_SPIKE = range(2)  # of the FIFO
@@ -84,15 +86,18 @@ class QueueArrays(NamedTuple):
     marks: NDArray[np.uint64]
     turn: NDArray[np.int64]
     counts: NDArray[np.int64]
+    keys: NDArray[np.int32]
+    key_marks: NDArray[np.uint64]
 
     def __repr__(self) -> str:
         return f"<QueueArrays: room for {len(self.fifo):,} events>"
 
 
-def queue_arrays(capacity: int) -> QueueArrays:
+def queue_arrays(capacity: int, few: int = 0) -> QueueArrays:
     """Arrays of an empty queue; most are not filled, as most is seldom used.
 
-    capacity: how many events each may hold, a power of two.
+    capacity: how many events each may hold, a power of two. few: the largest key where there are
+    few (0: there may be any).
     """
     return QueueArrays(
         heap=np.empty((capacity, 4), np.int64),
@@ -103,6 +108,8 @@ def queue_arrays(capacity: int) -> QueueArrays:
         marks=np.zeros((ring.LAPS, ring.SUMMARY + 1), np.uint64),
         turn=np.zeros(4, np.int64),
         counts=np.zeros(256, np.int64),
+        keys=np.zeros((few + 1 if few else 0, 2), np.int32),
+        key_marks=np.zeros((few >> 6) + 1, np.uint64),
     )
 
 
@@ -142,8 +149,46 @@ def put_now(state, key, what, spike):
     """Puts in a delivery that is due at once. key, what, spike: of the event."""
     if key == 0:
         append(state.fifo, state.at, what, spike)
+    elif state.keys.shape[0] > 0:
+        chain(state, key, what, spike)
     else:
         push(state, key, what, spike)
+
+
+@inner_kernel
+def chain(state, key, what, spike):
+    """Puts a delivery that is due at once at the end of its key's chain.
+
+    key: from 1, one of the few. what, spike: of the event.
+    """
+    keys = state.keys
+    node = ring.new_node(state, 0, key, what, spike)
+    state.nodes[node - 1, ring.NEXT] = 0
+    if keys[key, ring.FIRST] == 0:
+        keys[key, ring.FIRST] = node
+        state.key_marks[key >> 6] |= np.uint64(1) << np.uint64(key & 63)
+    else:
+        state.nodes[keys[key, ring.LAST] - 1, ring.NEXT] = node
+    keys[key, ring.LAST] = node
+    state.at[HEAP] += 1
+
+
+@inner_kernel
+def unchain(state):
+    """Removes the first delivery of the lowest key; returns its (what, spike)."""
+    keys, nodes = state.keys, state.nodes
+    word = 0
+    while state.key_marks[word] == 0:
+        word += 1
+    key = word * 64 + lowest_bit(state.key_marks[word])
+    node = np.int64(keys[key, ring.FIRST])
+    what, spike = nodes[node - 1, ring.WHAT], nodes[node - 1, ring.SPIKE]
+    behind = free(state, node)
+    keys[key, ring.FIRST] = behind
+    if behind == 0:
+        state.key_marks[word] &= ~(np.uint64(1) << np.uint64(key & 63))
+    state.at[HEAP] -= 1
+    return what, spike
 
 
 @inner_kernel
@@ -195,8 +240,10 @@ def come_to(state, moment):
     nodes = state.nodes
     while node > 0:
         i = node - 1
-        put_now(state, nodes[i, ring.KEY], nodes[i, ring.WHAT], nodes[i, ring.SPIKE])
+        key, what, spike = nodes[i, ring.KEY], nodes[i, ring.WHAT], nodes[i, ring.SPIKE]
         node = free(state, node)
+        state.turn[ring.LINKED] -= 1
+        put_now(state, key, what, spike)
 
 
 @inner_kernel
@@ -215,6 +262,7 @@ def gather_ends(state, node):
         ends[0, size] = what
         size += 1
         node = free(state, node)
+        state.turn[ring.LINKED] -= 1
     at[END_ROW], at[END_HEAD], at[END_TAIL] = 0, 0, size
     if not falls:
         return
@@ -266,7 +314,8 @@ def deal(ends, row, counts, size, low, shift):
 def take(rules, state):
     """Removes the next event and returns its (what, spike); there is one. rules: Rules."""
     at, fifo, heap = state.at, state.fifo, state.heap
-    if at[FIFO_HEAD] < at[FIFO_TAIL] and (at[HEAP] == 0 or heap[0, KEY] > 0):
+    few = state.keys.shape[0] > 0  # from 1
+    if at[FIFO_HEAD] < at[FIFO_TAIL] and (at[HEAP] == 0 or few or heap[0, KEY] > 0):
         if rules.uniform:
             return take_any(fifo, at, rules.seed, rules.image)
         i = at[FIFO_HEAD] & (fifo.shape[0] - 1)
@@ -275,7 +324,7 @@ def take(rules, state):
             at[FIFO_HEAD] = at[FIFO_TAIL] = 0  # the same few rows again, which are in cache
         return fifo[i, F_WHAT], fifo[i, F_SPIKE]
     if at[HEAP] > 0:
-        return pop(heap, at)
+        return unchain(state) if few else pop(heap, at)
     what = state.ends[at[END_ROW], at[END_HEAD]]
     at[END_HEAD] += 1
     if at[END_HEAD] == at[END_TAIL]:
@@ -345,13 +394,13 @@ def waiting(state: Any) -> NDArray[np.int64]:
     """`what` of all events that wait, in no order; int64 [W]."""
     at = state.at
     places = np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) & (len(state.fifo) - 1)
-    later = state.nodes[: state.turn[ring.USED], ring.WHAT]
+    linked = state.nodes[: state.turn[ring.USED], ring.WHAT]
     return np.concatenate(
         [
-            state.heap[: at[HEAP], WHAT],
+            state.heap[: 0 if len(state.keys) else at[HEAP], WHAT],
             state.fifo[places, F_WHAT],
             state.ends[at[END_ROW], at[END_HEAD] : at[END_TAIL]],
-            later[later != ring.NOTHING],
+            linked[linked != ring.NOTHING],
         ]
     )
 
@@ -362,6 +411,7 @@ def relist(state: Any, key_of: Callable[[int, int, int], int]) -> Any:
     key_of: (what, spike, key) -> key.
     """
     at, nodes = state.at, state.nodes
+    state = _unchained(state)
     for i in range(state.turn[ring.USED]):
         what, spike = nodes[i, ring.WHAT].item(), nodes[i, ring.SPIKE].item()
         if what != ring.NOTHING and what & 3 == DELIVERY:
@@ -381,6 +431,28 @@ def relist(state: Any, key_of: Callable[[int, int, int], int]) -> Any:
     # what is sorted is a heap
     state.heap[: len(due)] = due[np.lexsort((due[:, NUMBER], due[:, KEY]))]
     return state
+
+
+def _unchained(state: Any) -> Any:
+    """A state without chains by key: what is due stands in its heap."""
+    at, nodes = state.at, state.nodes
+    if not len(state.keys):
+        return state
+    rows = []
+    for key, (node, _) in enumerate(state.keys.tolist()):
+        while node:
+            what, spike, behind = nodes[node - 1, [ring.WHAT, ring.SPIKE, ring.NEXT]].tolist()
+            rows.append((key, at[PUT], what, spike))
+            at[PUT] += 1
+            nodes[node - 1, ring.WHAT] = ring.NOTHING
+            nodes[node - 1, ring.NEXT] = state.turn[ring.FREE]
+            state.turn[ring.FREE] = node
+            node = behind
+    while len(state.heap) < len(rows):
+        state = state._replace(heap=longer(state.heap, 0))
+    if rows:
+        state.heap[: len(rows)] = rows  # in order, so it is a heap
+    return state._replace(keys=np.zeros((0, 2), np.int32))
 
 
 def longer(rows: NDArray[np.int64], used: int) -> NDArray[np.int64]:

@@ -37,6 +37,13 @@ def insert(state, moment, key, what, spike):
 
     moment: when it is due, not before the position. key, what, spike: of the event.
     """
+    state.turn[LINKED] += 1
+    link(state, new_node(state, moment, key, what, spike), moment)
+
+
+@inner_kernel
+def new_node(state, moment, key, what, spike):
+    """A node that holds an event, in no bucket yet; its number. Parameters as in `insert`."""
     nodes, turn = state.nodes, state.turn
     node = turn[FREE]
     if node > 0:
@@ -48,8 +55,7 @@ def insert(state, moment, key, what, spike):
     nodes[node - 1, KEY] = key
     nodes[node - 1, WHAT] = what
     nodes[node - 1, SPIKE] = spike
-    turn[LINKED] += 1
-    link(state, node, moment)
+    return node
 
 
 @inner_kernel
@@ -125,11 +131,10 @@ def next_in_ring(state, bound):
 
 @inner_kernel
 def free(state, node):
-    """Frees a node that is in no bucket any more; returns the one behind it."""
+    """Frees a node that is in no chain any more; returns the one behind it."""
     nodes, turn = state.nodes, state.turn
     behind = nodes[node - 1, NEXT]
     nodes[node - 1, WHAT] = NOTHING
     nodes[node - 1, NEXT] = turn[FREE]
     turn[FREE] = node
-    turn[LINKED] -= 1
     return behind
