@@ -138,7 +138,7 @@ class Waiting(NamedTuple):
     at: NDArray[np.int64]
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]
-    nodes: NDArray[np.int64]
+    chunks: NDArray[np.int64]
     ends: NDArray[np.int64]
     buckets: NDArray[np.int32]
     marks: NDArray[np.uint64]

@@ -33,10 +33,11 @@ from eventsnn.engine.event.queue import (
     UNKEPT,
     longer,
     longer_fifo,
+    longer_ring,
     queue_arrays,
     waiting,
 )
-from eventsnn.engine.event.ring import LINKED, USED
+from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.jit import specialised
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import is_dynamic, own_at_first
@@ -245,11 +246,8 @@ class EventRun:
             self.state = self.state._replace(heap=longer(self.state.heap, at[HEAP]))
         while len(self.state.fifo) - due < needed:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
-        while len(self.state.nodes) - at[HEAP] < needed:
-            nodes = longer(self.state.nodes, self.state.turn[USED])
-            ends = np.empty((2, len(nodes)), np.int64)
-            ends[:, : self.state.ends.shape[1]] = self.state.ends
-            self.state = self.state._replace(nodes=nodes, ends=ends)
+        while self.state.ends.shape[1] - at[HEAP] < needed:
+            self.state = longer_ring(self.state, rules.few_keys)
 
     def hand_over(self) -> None:
         """Gives what was recorded to the sink and empties the buffers."""

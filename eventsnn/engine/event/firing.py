@@ -77,7 +77,7 @@ def has_room(rules, state, spikes, events):
     return (
         state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed + later
         and state.heap.shape[0] - at[HEAP] >= needed + later
-        and state.nodes.shape[0] - at[HEAP] >= needed + later
+        and state.ends.shape[1] - at[HEAP] >= needed + later
     )
 
 

@@ -139,10 +139,10 @@ class State(NamedTuple):
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
     its start, input's number, sign. input_first: int64 [T + 1], where those of a step begin. found:
     int64, scratch: which potentials left the band. heap: int64 [N, 4], fifo: int64 [N, 2], the
-    deliveries that are due (`queue`). keys: int32 [keys, 2], key_marks: uint64, chains of nodes in
-    place of the heap where keys are few. ends: int64 [2, N], the tick's ends of rests and windows,
-    and scratch, as counts: int64 [256]. nodes: int64 [N, 5], buckets: int32 [6 * 4096, 2], marks:
-    uint64 [6, 65], turn: int64 [4], what is due later (`ring`). spike_record: int64 [R, 7],
+    deliveries that are due (`queue`). keys: int32 [keys, 2], key_marks: uint64, chains in place
+    of the heap where keys are few. ends: int64 [2, N], the tick's ends of rests and windows,
+    and scratch, as counts: int64 [256]. chunks: int64 [C, 8, 4], buckets: int32 [6 * 4096, 2],
+    marks: uint64 [6, 65], turn: int64 [4], what is due later (`ring`). spike_record: int64 [R, 7],
     spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
     recorded since the caller last took it out.
 
@@ -173,7 +173,7 @@ class State(NamedTuple):
     counts: NDArray[np.int64]
     keys: NDArray[np.int32]
     key_marks: NDArray[np.uint64]
-    nodes: NDArray[np.int64]
+    chunks: NDArray[np.int64]
     buckets: NDArray[np.int32]
     marks: NDArray[np.uint64]
     turn: NDArray[np.int64]

@@ -3,7 +3,7 @@
 What is due later waits in a ring (`ring`), whatever its key. When the clock comes to a tick, its
 deliveries go on: those with key 0 into a FIFO, which is in order by itself, those with real keys
 into an array heap. Halves have few keys (`order.halves`), so in place of the heap each key has a
-chain of nodes, first in first out. What is put in for the tick that is due goes there at once. The
+chain, first in first out. What is put in for the tick that is due goes there at once. The
 next delivery is the heap's where its key is below 0, else the FIFO's, else the heap's. Then come
 the tick's ends of rests and windows, which were sorted by neuron when the clock came to them, and
 after each of them the deliveries that it has brought. Input events stand in a list of their own.
@@ -80,7 +80,7 @@ class QueueArrays(NamedTuple):
 
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]
-    nodes: NDArray[np.int64]
+    chunks: NDArray[np.int64]
     ends: NDArray[np.int64]
     buckets: NDArray[np.int32]
     marks: NDArray[np.uint64]
@@ -102,7 +102,7 @@ def queue_arrays(capacity: int, few: int = 0) -> QueueArrays:
     return QueueArrays(
         heap=np.empty((capacity, 4), np.int64),
         fifo=np.empty((capacity, 2), np.int64),
-        nodes=np.empty((capacity, 5), np.int64),
+        chunks=np.empty((ring.chunks_for(capacity, few), ring.ROWS, 4), np.int64),
         ends=np.empty((2, capacity), np.int64),
         buckets=np.zeros((ring.LAPS * ring.BUCKETS, 2), np.int32),
         marks=np.zeros((ring.LAPS, ring.SUMMARY + 1), np.uint64),
@@ -161,32 +161,28 @@ def chain(state, key, what, spike):
 
     key: from 1, one of the few. what, spike: of the event.
     """
-    keys = state.keys
-    node = ring.new_node(state, 0, key, what, spike)
-    state.nodes[node - 1, ring.NEXT] = 0
-    if keys[key, ring.FIRST] == 0:
-        keys[key, ring.FIRST] = node
+    if ring.append_to(state, state.keys, key, 0, key, what, spike):
         state.key_marks[key >> 6] |= np.uint64(1) << np.uint64(key & 63)
-    else:
-        state.nodes[keys[key, ring.LAST] - 1, ring.NEXT] = node
-    keys[key, ring.LAST] = node
     state.at[HEAP] += 1
 
 
 @inner_kernel
 def unchain(state):
     """Removes the first delivery of the lowest key; returns its (what, spike)."""
-    keys, nodes = state.keys, state.nodes
     word = 0
     while state.key_marks[word] == 0:
         word += 1
     key = word * 64 + lowest_bit(state.key_marks[word])
-    node = np.int64(keys[key, ring.FIRST])
-    what, spike = nodes[node - 1, ring.WHAT], nodes[node - 1, ring.SPIKE]
-    behind = free(state, node)
-    keys[key, ring.FIRST] = behind
-    if behind == 0:
-        state.key_marks[word] &= ~(np.uint64(1) << np.uint64(key & 63))
+    chunk = np.int64(state.keys[key, ring.FIRST])
+    events = state.chunks[chunk - 1]
+    i = events[0, ring.GONE] + 1
+    what, spike = events[i, ring.WHAT], events[i, ring.SPIKE]
+    events[0, ring.GONE] = i
+    if i == events[0, ring.COUNT]:
+        behind = free(state, chunk)
+        state.keys[key, ring.FIRST] = behind
+        if behind == 0:
+            state.key_marks[word] &= ~(np.uint64(1) << np.uint64(key & 63))
     state.at[HEAP] -= 1
     return what, spike
 
@@ -233,36 +229,41 @@ def come_to(state, moment):
     at[NOW] = moment >> 1
     if next_in_ring(state, moment) != moment:
         return
-    node = ring.chain_of(state, 0, moment & (ring.BUCKETS - 1))
+    chunk = ring.chain_of(state, 0, moment & (ring.BUCKETS - 1))
     if moment & 1:
-        gather_ends(state, node)
+        gather_ends(state, chunk)
         return
-    nodes = state.nodes
-    while node > 0:
-        i = node - 1
-        key, what, spike = nodes[i, ring.KEY], nodes[i, ring.WHAT], nodes[i, ring.SPIKE]
-        node = free(state, node)
-        state.turn[ring.LINKED] -= 1
-        put_now(state, key, what, spike)
+    while chunk > 0:
+        events = state.chunks[chunk - 1]
+        count = events[0, ring.COUNT]
+        for i in range(1, count + 1):
+            put_now(state, events[i, ring.KEY], events[i, ring.WHAT], events[i, ring.SPIKE])
+        state.turn[ring.LINKED] -= count
+        chunk = free(state, chunk)
 
 
 @inner_kernel
-def gather_ends(state, node):
+def gather_ends(state, chunk):
     """Lists the ends of rests and windows of one moment by neuron, of one as they were put in.
 
-    node: the first of their chain.
+    chunk: the first of their chain.
     """
     at, ends = state.at, state.ends
     size, low, high, falls = 0, NEVER, 0, False
-    while node > 0:
-        what = state.nodes[node - 1, ring.WHAT]
-        number = what >> NUMBER_BIT
-        falls |= size > 0 and number < ends[0, size - 1] >> NUMBER_BIT
-        low, high = min(low, number), max(high, number)
-        ends[0, size] = what
-        size += 1
-        node = free(state, node)
-        state.turn[ring.LINKED] -= 1
+    before = -1
+    while chunk > 0:
+        events = state.chunks[chunk - 1]
+        count = events[0, ring.COUNT]
+        for i in range(1, count + 1):
+            what = events[i, ring.WHAT]
+            number = what >> NUMBER_BIT
+            falls |= number < before
+            before = number
+            low, high = min(low, number), max(high, number)
+            ends[0, size] = what
+            size += 1
+        state.turn[ring.LINKED] -= count
+        chunk = free(state, chunk)
     at[END_ROW], at[END_HEAD], at[END_TAIL] = 0, 0, size
     if not falls:
         return
@@ -394,13 +395,15 @@ def waiting(state: Any) -> NDArray[np.int64]:
     """`what` of all events that wait, in no order; int64 [W]."""
     at = state.at
     places = np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) & (len(state.fifo) - 1)
-    linked = state.nodes[: state.turn[ring.USED], ring.WHAT]
+    chunks = state.chunks[: state.turn[ring.USED]]
+    rows = np.arange(1, ring.ROWS)
+    there = (rows > chunks[:, :1, ring.GONE]) & (rows <= chunks[:, :1, ring.COUNT])
     return np.concatenate(
         [
             state.heap[: 0 if len(state.keys) else at[HEAP], WHAT],
             state.fifo[places, F_WHAT],
             state.ends[at[END_ROW], at[END_HEAD] : at[END_TAIL]],
-            linked[linked != ring.NOTHING],
+            chunks[:, 1:, ring.WHAT][there],
         ]
     )
 
@@ -410,12 +413,13 @@ def relist(state: Any, key_of: Callable[[int, int, int], int]) -> Any:
 
     key_of: (what, spike, key) -> key.
     """
-    at, nodes = state.at, state.nodes
+    at = state.at
     state = _unchained(state)
-    for i in range(state.turn[ring.USED]):
-        what, spike = nodes[i, ring.WHAT].item(), nodes[i, ring.SPIKE].item()
-        if what != ring.NOTHING and what & 3 == DELIVERY:
-            nodes[i, ring.KEY] = key_of(what, spike, nodes[i, ring.KEY].item())
+    for chunk in state.chunks[: state.turn[ring.USED]]:
+        for row in chunk[1 : chunk[0, ring.COUNT] + 1]:
+            if row[ring.WHAT] & 3 == DELIVERY:
+                what, spike, key = row[[ring.WHAT, ring.SPIKE, ring.KEY]].tolist()
+                row[ring.KEY] = key_of(what, spike, key)
     places = np.arange(at[FIFO_HEAD], at[FIFO_TAIL]) & (len(state.fifo) - 1)
     due = np.zeros((len(places), 4), np.int64)
     due[:, NUMBER] = at[PUT] + np.arange(len(places))
@@ -435,19 +439,20 @@ def relist(state: Any, key_of: Callable[[int, int, int], int]) -> Any:
 
 def _unchained(state: Any) -> Any:
     """A state without chains by key: what is due stands in its heap."""
-    at, nodes = state.at, state.nodes
+    at, turn = state.at, state.turn
     if not len(state.keys):
         return state
-    rows = []
-    for key, (node, _) in enumerate(state.keys.tolist()):
-        while node:
-            what, spike, behind = nodes[node - 1, [ring.WHAT, ring.SPIKE, ring.NEXT]].tolist()
-            rows.append((key, at[PUT], what, spike))
-            at[PUT] += 1
-            nodes[node - 1, ring.WHAT] = ring.NOTHING
-            nodes[node - 1, ring.NEXT] = state.turn[ring.FREE]
-            state.turn[ring.FREE] = node
-            node = behind
+    rows: list[tuple[Any, ...]] = []
+    for key, chunk in enumerate(state.keys[:, ring.FIRST].tolist()):
+        while chunk:
+            events = state.chunks[chunk - 1]
+            for row in events[events[0, ring.GONE] + 1 : events[0, ring.COUNT] + 1]:
+                rows.append((key, at[PUT] + len(rows), row[ring.WHAT], row[ring.SPIKE]))
+            behind = int(events[0, ring.BEHIND])
+            events[0, [ring.BEHIND, ring.COUNT]] = turn[ring.FREE], 0
+            turn[ring.FREE] = chunk
+            chunk = behind
+    at[PUT] += len(rows)
     while len(state.heap) < len(rows):
         state = state._replace(heap=longer(state.heap, 0))
     if rows:
@@ -463,6 +468,16 @@ def longer(rows: NDArray[np.int64], used: int) -> NDArray[np.int64]:
     found = np.empty((2 * len(rows), rows.shape[1]), np.int64)
     found[:used] = rows[:used]
     return found
+
+
+def longer_ring(state: Any, few: int) -> Any:
+    """A state with room for twice as many events in the ring. few: as in `queue_arrays`."""
+    capacity, used = 2 * state.ends.shape[1], state.turn[ring.USED]
+    chunks = np.empty((ring.chunks_for(capacity, few), *state.chunks.shape[1:]), np.int64)
+    chunks[:used] = state.chunks[:used]
+    ends = np.empty((2, capacity), np.int64)
+    ends[:, : capacity // 2] = state.ends
+    return state._replace(chunks=chunks, ends=ends)
 
 
 def longer_fifo(fifo: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:

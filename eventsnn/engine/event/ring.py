@@ -4,11 +4,13 @@ A moment is 2 * tick + phase (deliveries 0 before ends of rests and windows 1). 
 bucket for each of 4,096 moments. What is due later stands in further laps, whose buckets are 4,096
 times as long: the lap is the place of the highest digit, to base 4,096, in which a moment differs
 from the ring's position. When the position comes to such a bucket, it is dealt out to the laps
-before it, in its order; so of one moment what was put in first stays first (hashed hierarchical
-timing wheels, Varghese and Lauck 1987, with laps for their wheels). A bit for each bucket that has
-anything finds the next one. Buckets are chains of nodes, so memory follows the events that wait.
+before it, in its order; so of one moment what was put in first stays first (hierarchical timing
+wheels, Varghese and Lauck 1987). A bit for each bucket that has anything finds the next one.
 
-In all functions: state: has nodes, buckets, marks and turn, as in `layout.State`.
+Buckets are chains of chunks with room for seven events each, so memory follows the events that
+wait, and a long bucket is read in a row.
+
+In all functions: state: has chunks, buckets, marks and turn, as in `layout.State`.
 """
 
 from __future__ import annotations
@@ -22,13 +24,24 @@ DIGIT = 12  # bits
 BUCKETS = 2**DIGIT
 LAPS = 6  # 63 bits
 NEVER = 2**63 - 1
-# columns of nodes: what is due when, and the number of the node behind it (from 1; 0: none)
-MOMENT, KEY, WHAT, SPIKE, NEXT = range(5)
-FIRST, LAST = range(2)  # columns of buckets: numbers of nodes, 0 where there are none
+# a chunk: its row 0 has the number of the chunk behind it (from 1; 0: none), how many events were
+# put into it, and how many of these are gone; the others an event each
+ROWS = 8
+BEHIND, COUNT, GONE = range(3)
+MOMENT, KEY, WHAT, SPIKE = range(4)
+FIRST, LAST = range(2)  # columns of chains: numbers of chunks, the first 0 where there are none
 SUMMARY = BUCKETS // 64  # the word of `marks` that has a bit for each other word of its lap
-# the ring's scalars: its position, the first free node, nodes that were ever used, nodes that wait
+# the ring's scalars: its position, the first free chunk, chunks that were ever used, events in it
 POSITION, FREE, USED, LINKED = range(4)
-NOTHING = -1  # `what` of a node that is free
+
+
+def chunks_for(events: int, chains: int) -> int:
+    """How many chunks hold so many events, whatever their moments are.
+
+    events: how many. chains: besides the ring's buckets. Each chain but the empty ones has a chunk
+    that is not full; one more is read while its events go elsewhere.
+    """
+    return min(events, events // (ROWS - 1) + LAPS * BUCKETS + chains) + 2
 
 
 @inner_kernel
@@ -38,45 +51,65 @@ def insert(state, moment, key, what, spike):
     moment: when it is due, not before the position. key, what, spike: of the event.
     """
     state.turn[LINKED] += 1
-    link(state, new_node(state, moment, key, what, spike), moment)
+    link(state, moment, key, what, spike)
 
 
 @inner_kernel
-def new_node(state, moment, key, what, spike):
-    """A node that holds an event, in no bucket yet; its number. Parameters as in `insert`."""
-    nodes, turn = state.nodes, state.turn
-    node = turn[FREE]
-    if node > 0:
-        turn[FREE] = nodes[node - 1, NEXT]
-    else:
-        turn[USED] += 1
-        node = turn[USED]
-    nodes[node - 1, MOMENT] = moment
-    nodes[node - 1, KEY] = key
-    nodes[node - 1, WHAT] = what
-    nodes[node - 1, SPIKE] = spike
-    return node
-
-
-@inner_kernel
-def link(state, node, moment):
-    """Puts a node at the end of the bucket of its moment."""
-    nodes, buckets = state.nodes, state.buckets
+def link(state, moment, key, what, spike):
+    """Puts an event at the end of the bucket of its moment; parameters as in `insert`."""
     ahead = moment ^ state.turn[POSITION]
     lap = shift = 0
     while ahead >> shift >= BUCKETS:
         lap += 1
         shift += DIGIT
     digit = (moment >> shift) & (BUCKETS - 1)
-    place = lap * BUCKETS + digit
-    nodes[node - 1, NEXT] = 0
-    if buckets[place, FIRST] == 0:
-        buckets[place, FIRST] = node
+    if append_to(state, state.buckets, lap * BUCKETS + digit, moment, key, what, spike):
         state.marks[lap, digit >> 6] |= np.uint64(1) << np.uint64(digit & 63)
         state.marks[lap, SUMMARY] |= np.uint64(1) << np.uint64(digit >> 6)
-    else:
-        nodes[buckets[place, LAST] - 1, NEXT] = node
-    buckets[place, LAST] = node
+
+
+@inner_kernel
+def append_to(state, chains, place, moment, key, what, spike):
+    """Puts an event at the end of a chain; returns whether it is the first there.
+
+    chains: int32 [chains, 2]. place: which. moment, key, what, spike: of the event.
+    """
+    chunks, turn = state.chunks, state.turn
+    last = np.int64(chains[place, LAST])
+    empty = chains[place, FIRST] == 0
+    if empty or chunks[last - 1, 0, COUNT] == ROWS - 1:
+        chunk = turn[FREE]
+        if chunk > 0:
+            turn[FREE] = chunks[chunk - 1, 0, BEHIND]
+        else:
+            turn[USED] += 1
+            chunk = turn[USED]
+        chunks[chunk - 1, 0, BEHIND] = chunks[chunk - 1, 0, COUNT] = 0
+        chunks[chunk - 1, 0, GONE] = 0
+        if empty:
+            chains[place, FIRST] = chunk
+        else:
+            chunks[last - 1, 0, BEHIND] = chunk
+        chains[place, LAST] = chunk
+        last = chunk
+    i = chunks[last - 1, 0, COUNT] + 1
+    chunks[last - 1, 0, COUNT] = i
+    chunks[last - 1, i, MOMENT] = moment
+    chunks[last - 1, i, KEY] = key
+    chunks[last - 1, i, WHAT] = what
+    chunks[last - 1, i, SPIKE] = spike
+    return empty
+
+
+@inner_kernel
+def free(state, chunk):
+    """Frees a chunk that is in no chain any more; returns the one behind it."""
+    chunks, turn = state.chunks, state.turn
+    behind = chunks[chunk - 1, 0, BEHIND]
+    chunks[chunk - 1, 0, COUNT] = 0
+    chunks[chunk - 1, 0, BEHIND] = turn[FREE]
+    turn[FREE] = chunk
+    return behind
 
 
 @inner_kernel
@@ -88,14 +121,14 @@ def first_of(marks, lap):
 
 @inner_kernel
 def chain_of(state, lap, digit):
-    """Empties a bucket; returns its first node."""
+    """Empties a bucket; returns the first chunk of its chain."""
     place, word = lap * BUCKETS + digit, digit >> 6
-    node = state.buckets[place, FIRST]
+    chunk = np.int64(state.buckets[place, FIRST])
     state.buckets[place, FIRST] = 0
     state.marks[lap, word] &= ~(np.uint64(1) << np.uint64(digit & 63))
     if state.marks[lap, word] == 0:
         state.marks[lap, SUMMARY] &= ~(np.uint64(1) << np.uint64(word))
-    return node
+    return chunk
 
 
 @inner_kernel
@@ -104,7 +137,7 @@ def next_in_ring(state, bound):
 
     The position comes no further than the bound, so whatever is due behind it can still be put in.
     """
-    turn, marks = state.turn, state.marks
+    turn, marks, chunks = state.turn, state.marks, state.chunks
     if turn[LINKED] == 0:
         return NEVER
     while True:
@@ -115,26 +148,15 @@ def next_in_ring(state, bound):
         while marks[lap, SUMMARY] == 0:
             lap += 1
         shift = lap * DIGIT
-        digit = first_of(marks, lap)
-        # the highest lap has no digits above its own
+        # digits above the bucket's own stay as they are
         above = (turn[POSITION] >> shift) & ~(BUCKETS - 1)
-        begins = (above | digit) << shift
+        begins = (above | first_of(marks, lap)) << shift
         if begins > bound:
             return NEVER
         turn[POSITION] = begins
-        node = chain_of(state, lap, digit)
-        while node > 0:
-            behind = state.nodes[node - 1, NEXT]
-            link(state, node, state.nodes[node - 1, MOMENT])
-            node = behind
-
-
-@inner_kernel
-def free(state, node):
-    """Frees a node that is in no chain any more; returns the one behind it."""
-    nodes, turn = state.nodes, state.turn
-    behind = nodes[node - 1, NEXT]
-    nodes[node - 1, WHAT] = NOTHING
-    nodes[node - 1, NEXT] = turn[FREE]
-    turn[FREE] = node
-    return behind
+        chunk = chain_of(state, lap, (begins >> shift) & (BUCKETS - 1))
+        while chunk > 0:
+            events = chunks[chunk - 1]
+            for i in range(1, events[0, COUNT] + 1):
+                link(state, events[i, MOMENT], events[i, KEY], events[i, WHAT], events[i, SPIKE])
+            chunk = free(state, chunk)
