@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from eventsnn import neurons as neurons
     from eventsnn import readers as readers
     from eventsnn import statistics as statistics
+    from eventsnn import sweep as sweep
     from eventsnn import trace as trace
     from eventsnn.ann.graph import Graph, Node, Preprocessing
     from eventsnn.data.images import Images, load_images
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
     from eventsnn.studies import surgery as surgery
+    from eventsnn.studies import timing as timing
     from eventsnn.studies.diagnosis.diagnosing import diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.report import Diagnosis
@@ -174,10 +176,10 @@ _NAMES = {
 _MODULES = {
     name: f"{room}.{name}" if room else name
     for room, names in {
-        "": "ann data detection export neurons readers statistics trace",
+        "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism certified cost equivalence errors surgery",
+        "studies": "asynchronism certified cost equivalence errors surgery timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

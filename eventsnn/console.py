@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import errno
 import io
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from difflib import get_close_matches
 from threading import Timer, main_thread
 from types import TracebackType
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
+from eventsnn.command_line import Parser as Parser
 from eventsnn.exceptions import InputError, one_line
 
 STOPPED = 130  # 128 + SIGINT, as shells have it
 AGAIN = 0.01  # seconds until a Ctrl-C that was lost is raised once more
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are InputErrors, with the nearest option there is."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises InputError for what argparse found; message: in its words."""
-        found = message.removeprefix("unrecognized arguments: ")
-        names = re.findall(r"(?<!\S)-[^\s=]*", found)
-        near = get_close_matches(names[0], self._option_string_actions, 1, 0.7) if names else []
-        told = near and near[0] != names[0].rstrip(":,")  # or else what follows it is wrong
-        do = f"did you mean {near[0]}?" if told else f"see {self.prog} --help"
-        raise InputError("command line", "what --help lists", found, do)
 
 
 def explain(error: OSError) -> InputError:

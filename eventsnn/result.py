@@ -378,6 +378,8 @@ def simulate(
     barrier: bool = Time.barrier,
     refractory: float = Time.refractory,
     window: float = Time.window,
+    spread: int = Time.spread,
+    group: int = Time.group,
     jitter: str = Time.jitter,
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
@@ -439,6 +441,11 @@ def simulate(
     barrier: whether the queue is emptied before the next step's drive arrives.
     refractory: the time after a spike in which a neuron cannot fire, in steps.
     window: how long a neuron collects arrivals before it is evaluated, in steps.
+    spread: in how many equal parts, evenly over the step, a step's drive comes (semantics, section
+        12); it divides the ticks of a step, 1 to 2^20. 1: it comes whole, at the step's beginning.
+    group: how many of the deliveries that are due together only charge before the neurons and pool
+        units that they reached are evaluated, each once (semantics, section 12), 1 to 2^31 - 1. 1:
+        each arrival is evaluated.
     jitter: for order "jitter", the delay of each spike: "uniform:X" (0 to X steps) or
         "exponential:X" (mean X steps).
     delays: in steps: one number, {(source, target): number} by layers' names, or one array
@@ -446,8 +453,9 @@ def simulate(
     max_events: events of one image before it is an error; None: 8 for each neuron and step (64
         with windows or refractory periods), at least a million.
     ticks: whole parts of a step in which times are counted, 1 to 2^20; the refractory period, the
-        window, delays and jitter's bound must be whole in them. None: the fewest that do, from
-        1,024. A float is the fraction of smallest denominator that rounds to it.
+        window, delays and jitter's bound must be whole in them, and `spread` divide them. None:
+        the fewest that do, from 1,024. A float is the fraction of smallest denominator that rounds
+        to it.
 
     **How it runs**; none of these changes a result
 
@@ -483,6 +491,8 @@ def simulate(
         barrier=barrier,
         refractory=refractory,
         window=window,
+        spread=spread,
+        group=group,
         jitter=jitter,
         delays=delays,
         max_events=max_events,

@@ -66,7 +66,16 @@ DEFAULTS_BEFORE = {"tau": 4, "initial": 0.5}
 # what orders are called in ids: `priority` was `random` before, and its runs' ids stay, too
 ORDERS_IN_IDS = {"priority": "random", "random": "random, uniform"}
 # what earlier versions did not have: it is in an id only where it is given
-NEW = ("ticks", "readout_from", "pixel_range", "time_scale", "polarity", "sensor")
+NEW = (
+    "ticks",
+    "readout_from",
+    "pixel_range",
+    "time_scale",
+    "polarity",
+    "sensor",
+    "spread",
+    "group",
+)
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -81,6 +90,8 @@ EVENT_ONLY = (
     "delay",
     "refractory",
     "window",
+    "spread",
+    "group",
     "free_running",
     "max_events",
     "ticks",
@@ -278,6 +289,8 @@ class Settings:
     delay: float | None = taken(Time, "delays", kind=float, low=0, high=2**16, **ASYNCHRONOUS)
     refractory: float = taken(Time, "refractory", **ASYNCHRONOUS)
     window: float = taken(Time, "window", **ASYNCHRONOUS)
+    spread: int = taken(Time, "spread", **ASYNCHRONOUS)
+    group: int = taken(Time, "group", **ASYNCHRONOUS)
     free_running: bool = taken(
         Time,
         "barrier",
@@ -549,6 +562,8 @@ class Settings:
             barrier=not self.free_running,
             refractory=self.refractory,
             window=self.window,
+            spread=self.spread,
+            group=self.group,
             jitter=self.jitter,
             delays=self.delay,
             max_events=self.max_events,

@@ -36,6 +36,7 @@ COMMANDS = {
         "eventsnn.run", "convert a network, simulate it, and report what became of it", RUN
     ),
     "inspect": Command("eventsnn.inspect", "what a network's file is, and how it converts", RUN),
+    "sweep": Command("eventsnn.commands.sweep", "many runs on many cores, into one store", RUN),
     "train": Command(
         "eventsnn.train.command", "train a network for conversion (needs PyTorch)", RUN
     ),

@@ -5,7 +5,10 @@ It is one deterministic sum a neuron, whatever the machine or the batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from eventsnn.engine.hashing import spike_hash
 from eventsnn.engine.jit import kernel
@@ -55,3 +58,37 @@ def rate_spikes(x, largest, seed, image, step, out):
             ) >> np.uint64(11)
             fires = bits * 2.0**-53 * largest < abs(x[site, c])
             out[site, c] = 0 if not fires else 1 if x[site, c] > 0 else -1
+
+
+class Shares:
+    """The drive of one step in parts, one after the other (semantics, section 12).
+
+    Part j is floor((j + 1) D / n) - floor(j D / n); in floating point D / n.
+
+    drive: D, the arithmetic's dtype [neurons]. count: n, from 1. finer: bits that are 0 in each
+    number, see `Arithmetic`.
+    """
+
+    def __init__(self, drive: NDArray[Any], count: int, finer: int = 0) -> None:
+        self.count = count
+        self.finer = finer
+        self.exact = drive.dtype.kind == "i"
+        if not self.exact:
+            self.each: NDArray[Any] = drive / drive.dtype.type(count)
+            return
+        # D = each n + rest, so a part is `each`, or one more where the rests so far reach n
+        self.each, rest = np.divmod(drive >> finer, drive.dtype.type(count))
+        self.rest = rest.astype(np.int32)
+        self.left = np.zeros_like(self.rest)
+
+    def next(self) -> NDArray[Any]:
+        """The next part, the arithmetic's dtype [neurons]."""
+        if not self.exact:
+            return self.each
+        left = self.left + self.rest
+        full = left >= self.count
+        self.left = np.where(full, left - self.count, left)
+        return (self.each + full) << self.finer
+
+    def __repr__(self) -> str:
+        return f"<Shares: {self.count} parts of the drive of {len(self.each):,} neurons>"

@@ -166,9 +166,9 @@ def check(simulation: Simulation, target: str = "generic") -> None:
         found = f"SRP's first stage of {simulation.srp} steps"
         raise InputError("NIR", "one stage", found, "leave ⟦srp⟧ out")
     time = simulation.time
-    if simulation.engine.asynchronous and (time.refractory or time.window):
-        expected = "neurons without refractory periods and windows, which it does not have"
-        found = f"refractory {time.refractory:g}, window {time.window:g}"
+    if simulation.engine.asynchronous and (time.refractory or time.window or time.group > 1):
+        expected = "neurons without refractory periods, windows and groups, which it does not have"
+        found = f"refractory {time.refractory:g}, window {time.window:g}, group {time.group}"
         raise InputError("NIR", expected, found, "leave them out")
 
 

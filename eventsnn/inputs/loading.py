@@ -52,6 +52,16 @@ def load_inputs(settings: Settings, any_range: bool = False) -> tuple[Graph, Ima
     where the output is a map. Raises InputError for files that cannot be read,
     and for images that do not fit the network.
     """
+    graph = load_graph(settings)
+    images, notes = load_part(graph, settings, settings.limit, any_range=any_range)
+    return graph, images, notes
+
+
+def load_graph(settings: Settings) -> Graph:
+    """The network that the settings name, with its preprocessing; as events see it for recordings.
+
+    settings: of the run. Raises InputError for a file that cannot be read.
+    """
     with advice(f"{EXPORT_AGAIN}, or give another --net"):
         graph = with_preprocessing(
             load(settings.net, settings.arch, output=settings.output),
@@ -61,10 +71,24 @@ def load_inputs(settings: Settings, any_range: bool = False) -> tuple[Graph, Ima
             None if settings.input_channels is None else settings.input_channels == "reversed",
         )
     with advice("repair the data, or give another --data"):
-        if of_events(settings):
-            graph = without_preprocessing(graph, settings)
+        return without_preprocessing(graph, settings) if of_events(settings) else graph
+
+
+def load_part(
+    graph: Graph,
+    settings: Settings,
+    limit: int | None,
+    offset: int = 0,
+    any_range: bool = False,
+) -> tuple[Images, list[str]]:
+    """Some of the images that the settings name, as the network takes them, and what to say.
+
+    graph: of `load_graph`. settings: of the run. limit: how many at most (None: to the end).
+    offset: the position of the first. any_range, what is said and raised: as in `load_inputs`.
+    """
+    with advice("repair the data, or give another --data"):
         data, origin = data_of(graph, settings)
-        images = _load(graph, settings, settings.split, settings.limit)
+        images = _load(graph, settings, settings.split, limit, offset)
         images, named = as_classes(graph, images)
         images, flattened = (images, "") if of_events(settings) else as_vectors(graph, images)
         told = ""
@@ -86,7 +110,7 @@ def load_inputs(settings: Settings, any_range: bool = False) -> tuple[Graph, Ima
         told,
         "" if of_events(settings) else misfit(graph.preprocessing, images.pixels),
     )
-    return graph, images, [note for note in notes if note]
+    return images, [note for note in notes if note]
 
 
 def _load(

@@ -118,6 +118,9 @@ def _order(simulation: Simulation) -> dict[str, str]:
     for option in ("refractory", "window"):
         if getattr(time, option):
             parts[option] = f"{float(getattr(time, option)):g}"
+    for option in ("spread", "group"):
+        if getattr(time, option) > 1:
+            parts[option] = str(getattr(time, option))
     if not time.barrier:
         parts["barrier"] = "none"
     return parts

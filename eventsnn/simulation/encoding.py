@@ -695,6 +695,6 @@ def even_parts(total: NDArray[Any], count: int, finer: int = 0) -> NDArray[Any]:
     """
     if total.dtype.kind == "f":
         return np.repeat((total / total.dtype.type(count))[None], count, axis=0)
-    whole = total.astype(np.int64) >> finer
-    sums = np.arange(count + 1, dtype=np.int64)[:, None] * whole // count
-    return (np.diff(sums, axis=0) << finer).astype(total.dtype)
+    whole, rest = np.divmod(total.astype(np.int64) >> finer, count)
+    sums = np.arange(count + 1, dtype=np.int64)[:, None] * rest // count
+    return ((whole + np.diff(sums, axis=0)) << finer).astype(total.dtype)

@@ -25,6 +25,7 @@ from eventsnn.simulation.time import delays_of, describe_delays, describe_order,
 
 MAX_EVENTS = 2**31 - 1  # so that 32 bits hold a neuron's spikes
 MAX_EVENTS_IN_WORDS = "8 for each neuron and step (64 with windows or refractory periods)"
+MAX_PARTS = 2**24  # of the drive, in all steps: how many the memory of a run holds
 PLENTY = 10**6  # events that any image may take
 
 
@@ -59,6 +60,7 @@ class Event(Engine):
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
+        _check_parts(prepared)
         dtype = prepared.arithmetic.dtype
         # some images may be run again in 64 bits
         self.result_dtype = np.dtype(np.int64) if dtype.kind == "i" else dtype
@@ -128,6 +130,7 @@ class Event(Engine):
             raise Overflow(f"drive of more than {bounds.margin} at once")
         time, network = prepared.time, prepared.network
         each = 64 if time.window or time.refractory else 8
+        each *= time.spread if time.window else 1
         plenty = max(PLENTY, each * network.neurons * prepared.steps)
         delay_kind = self.delay_kind if order is None else int(self.delay_kind == 1)
         policy = order or self.order
@@ -152,6 +155,8 @@ class Event(Engine):
             few_keys=2 * len(network.layers) if is_kind(policy, HALVES) else 0,
             uniform=int(uniform),
             seed=policy.seed if uniform else 0,
+            spread=time.spread,
+            group=time.group,
         )
         delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
@@ -173,6 +178,7 @@ class Event(Engine):
             names=[layer.name for layer in network.layers],
             depths=prepared.depths if prepared.stages > 1 else (),
             leaks=leaks(prepared.neuron),
+            finer=prepared.arithmetic.finer,
         )
 
     def image(
@@ -247,11 +253,22 @@ class Event(Engine):
             "barrier": time.barrier,
             "refractory_steps": time.refractory,
             "window_steps": time.window,
+            "spread": time.spread,
+            "group": time.group,
             "delays": describe_delays(time.delays),
             "ticks_per_step": time.ticks,
             "rounded_down_to_ticks": "times of input events, drawn jitter",
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
+
+
+def _check_parts(prepared: Prepared) -> None:
+    """Raises InputError for more parts of the drive, in all steps, than a run keeps."""
+    steps = max(prepared.steps, prepared.srp)
+    if steps * prepared.time.spread > MAX_PARTS:
+        expected = f"at most {MAX_PARTS:,} parts in {steps:,} steps"
+        found = f"{prepared.time.spread:,} in each"
+        raise InputError(named("spread"), expected, found, "choose fewer, or fewer steps")
 
 
 def _fan_out(tables: layout.EventTables) -> int:

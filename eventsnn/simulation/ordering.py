@@ -98,11 +98,13 @@ def _event(simulation: Prepared) -> Iterator[Rule]:
         yield Rule(
             "input events",
             "Each comes at its time, rounded down to ticks: after its step's drive, and before the "
-            "spikes that are due at the same tick.",
+            "spikes that are due at the same tick." + _with_parts(simulation),
         )
     yield Rule("delivery", _delivery(simulation, order))
     yield Rule("evaluation", _evaluation(simulation, clocked))
     at_once = "It answers at once, whatever rests and windows neurons have."
+    if time.group > 1:
+        at_once = "It answers when a group that reached it is over."
     yield from _pools(simulation, IN_TURN if clocked else at_once)
     yield from _more(simulation)
     yield Rule("end of a step", _end(simulation, clocked))
@@ -135,7 +137,28 @@ def _drive_of_events(simulation: Prepared, clocked: bool) -> str:
         then = "it charges, and nobody is evaluated yet"
     elif simulation.time.window:
         then = "it charges, and opens the neuron's window"
-    return f"{_drive(simulation)} It comes at the beginning of each step: {how}; {then}."
+    when = "It comes at the beginning of each step"
+    if simulation.time.spread > 1:
+        when = _spread(simulation)
+    return f"{_drive(simulation)} {when}: {how}; {then}."
+
+
+def _with_parts(simulation: Prepared) -> str:
+    """What spread drive does to input events."""
+    if simulation.time.spread == 1:
+        return ""
+    return " It keeps its distance from the part of the drive in whose time it falls."
+
+
+def _spread(simulation: Prepared) -> str:
+    """When the parts of a drive come."""
+    n, time = simulation.time.spread, simulation.time
+    later = ", or at the tick of the last event taken if that is later" if time.barrier else ""
+    return (
+        f"A step is {n:,} short steps, each with a part of it, as equal as whole numbers allow: "
+        f"one comes {time.ticks // n:,} ticks after the one before{later}. A drive of 0 comes in "
+        "the first part alone. At each part"
+    )
 
 
 def _delivery(simulation: Prepared, order: Any) -> str:
@@ -229,6 +252,13 @@ def _evaluation(simulation: Prepared, clocked: bool) -> str:
             "the first arrival since its last evaluation; any evaluation closes the window. "
             + again
         )
+    if time.group > 1:
+        return (
+            f"Deliveries come in groups: of up to {time.group:,} that wait for the same tick when "
+            "the first is taken. A delivery only charges. When its group is over, each neuron and "
+            "pool unit that it reached is evaluated, in the order of layer and index; a neuron "
+            f"that rests waits for its rest's end. Drive evaluates at once. {again}"
+        )
     return f"An arrival charges a neuron and evaluates it at once. {again}"
 
 
@@ -290,10 +320,12 @@ def _end(simulation: Prepared, clocked: bool) -> str:
             f"Free running: a step begins every {simulation.time.ticks:,} ticks, whatever is under "
             "way. What is under way after the last step is never delivered."
         )
+    short = "" if simulation.time.spread == 1 else "short "
+    ticks = simulation.time.ticks // simulation.time.spread
     return (
-        "Barrier: the next step's drive waits until no spike and no open window is under way (ends "
-        f"of rests do not keep a step open). A step begins {simulation.time.ticks:,} ticks after "
-        "the one before it, or at the tick of the last event taken if that is later."
+        f"Barrier: the next {short}step's drive waits until no spike and no open window is under "
+        f"way (ends of rests do not keep a {short}step open). A {short}step begins {ticks:,} ticks "
+        "after the one before it, or at the tick of the last event taken if that is later."
     )
 
 

@@ -256,15 +256,26 @@ class Prepared:
         where = f"neuron {type(sample).__name__}"
         time, pools = self.time, any(layer.pools for layer in self.network.layers)
         if self.stages > 1 and self.srp:
-            raise InputError(where, "one stage of hearing before it fires", f"srp {self.srp}")
+            do = "leave out ⟦srp⟧"
+            raise InputError(where, "one stage of hearing before it fires", f"srp {self.srp}", do)
         if self.stages > 1 and self.readout_from:
             expected, found = "a result after every step", "one after the last"
             raise InputError(named("readout_from"), expected, found, f"{where} has no other")
         if self.stages > 1 and initial is not None and np.any(np.asarray(initial, object) != 0):
-            raise InputError(where, "v(0) = 0, as it has none of its own", f"initial {initial}")
+            expected, do = "v(0) = 0, as it has none of its own", "leave out ⟦initial⟧"
+            raise InputError(where, expected, f"initial {initial}", do)
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
-            raise InputError(where, expected, repr(time))
+            do = "leave out ⟦refractory⟧, ⟦window⟧ and ⟦barrier=False⟧"
+            raise InputError(where, expected, repr(time), do)
+        if self.stages > 1 and time.spread > 1:
+            found = named("spread", time.spread)
+            do = "leave it out: such neurons hear all of a step before they fire"
+            raise InputError(where, "a drive that comes once a step", found, do)
+        if self.stages > 1 and time.group > 1:
+            found = named("group", time.group)
+            do = "leave it out: such neurons hear all before they fire"
+            raise InputError(where, "no groups", found, do)
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")

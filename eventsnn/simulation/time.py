@@ -44,6 +44,7 @@ from eventsnn.values import as_array, shown
 MAX_STEPS = 2**16
 TICKS = 1024  # of a step, and those chosen are a multiple of them
 MOST_TICKS = 2**20
+MOST_GROUP = 2**31 - 1
 NUMBER = (int, float, np.integer, np.floating, Fraction)
 # orders that deliver a spike at the tick at which it was fired
 AT_ONCE = (
@@ -101,6 +102,12 @@ def _delays(time: Time, seed: int) -> Order:
 
 def _clocked(time: Time, seed: int) -> Order:
     """The policy of order "clocked"."""
+    if time.spread > 1:
+        found, do = named("order", "clocked"), "leave it out: there drive comes once a step"
+        raise InputError(named("spread"), "another order", found, do)
+    if time.group > 1:
+        found, do = named("order", "clocked"), "leave it out: there a step's deliveries only charge"
+        raise InputError(named("group"), "another order", found, do)
     if time.refractory or time.window or time.delays is not None:
         expected = "no refractory period, window or delays (a step is all three)"
         do = "choose another order, such as fifo"
@@ -356,14 +363,17 @@ class Time:
     order: a policy's name, a key of ORDERS, or a NamedTuple like those in `engine.event.order`.
     barrier: whether a step begins only when the queue of the one before is empty. refractory: how
     long a neuron rests after a spike; 0: not at all. window: how long a neuron collects charge
-    before it is evaluated; 0: each event is evaluated at once. jitter: "uniform:X" (0 to X steps)
-    or "exponential:X" (mean X steps), for order "jitter". delays: None, one number, {(source,
-    target): number} by layers' names, or one array for each spiking layer.
+    before it is evaluated; 0: each event is evaluated at once. spread: in how many parts, evenly
+    over the step, its drive comes; group: how many deliveries that are due together only charge
+    before all that they reached is evaluated (semantics, section 12). jitter: "uniform:X" (0 to X
+    steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one number,
+    {(source, target): number} by layers' names, or one array for each spiking layer.
 
     max_events: of one image; more are an error. None: 8 for each neuron and step, or 64 where
-    neurons have windows or refractory periods, whose ends are events too; at least a million. It is
-    never more than 2**31 - 1. ticks: whole parts of a step, in which all lengths given but a mean
-    must be whole. None: as few as that takes, a multiple of 1,024 and at most 2**20 (`resolved`).
+    neurons have windows or refractory periods, whose ends are events too (with a window `spread`
+    times as many); at least a million. It is never more than 2**31 - 1. ticks: whole parts of a
+    step, in which all lengths given but a mean must be whole, and which `spread` divides. None: as
+    few as that takes, a multiple of 1,024 and at most 2**20 (`resolved`).
     Times of input events and drawn jitter are rounded down to ticks.
     """
 
@@ -395,6 +405,24 @@ class Time:
         kind=float,
         low=0,
         high=MAX_STEPS,
+    )
+    spread: int = option(
+        1,
+        "in how many equal parts, evenly over the step, a step's drive comes; a divisor of the "
+        "ticks of a step",
+        "--engine event --spread 16",
+        kind=int,
+        low=1,
+        high=MOST_TICKS,
+    )
+    group: int = option(
+        1,
+        "how many of the deliveries that are due together only charge before the neurons that they "
+        "reach are evaluated; 1: none",
+        "--engine event --group 64",
+        kind=int,
+        low=1,
+        high=MOST_GROUP,
     )
     jitter: str = option(
         "uniform:0.5",
@@ -437,18 +465,30 @@ class Time:
             do = "leave it out: all arrives at once, so nothing is under way when a step begins"
             raise InputError(named("barrier", False), expected, "none of these", do)
 
+        if self.group > 1 and self.window:
+            found, do = named("window", f"{self.window:g}"), "leave one of the two out"
+            raise InputError(named("group"), "no window, as both say who is evaluated", found, do)
+
     def resolved(self) -> Time:
         """This time with a number of ticks, in which all lengths given are whole.
 
-        They are `ticks`, or the least common multiple of 1,024 and of the lengths' denominators.
-        Raises InputError, with the nearest lengths that can be had, for one that is not whole in
-        the ticks given, or would take more than MOST_TICKS.
+        They are `ticks`, or the least common multiple of 1,024, `spread` and the lengths'
+        denominators. Raises InputError, with the nearest lengths that can be had, for one that is
+        not whole in the ticks given, or would take more than MOST_TICKS; and for a spread likewise.
         """
         if self.ticks is not None:
+            if self.ticks % self.spread:
+                expected = f"a divisor of {self.ticks:,}, the ticks of a step"
+                do = f"choose other {named('ticks')}, or leave them out"
+                raise InputError(named("spread"), expected, f"{self.spread:,}", do)
             for where, steps in self._lengths():
                 self.in_ticks(steps, where)
             return self
-        ticks = TICKS
+        ticks = math.lcm(TICKS, self.spread)
+        if ticks > MOST_TICKS:
+            expected = f"a divisor of a multiple of {TICKS:,}, at most {MOST_TICKS:,} ticks"
+            do = f"choose another, or give {named('ticks')} that it divides"
+            raise InputError(named("spread"), expected, f"{self.spread:,}", do)
         for where, steps in self._lengths():
             check_length(steps, where)
             length = fraction_of(steps)
@@ -505,5 +545,5 @@ class Time:
         delays = "none" if self.delays is None else type(self.delays).__name__
         return (
             f"<Time: order {order}, barrier {self.barrier}, refractory {self.refractory}, "
-            f"window {self.window}, delays {delays}>"
+            f"window {self.window}, spread {self.spread}, group {self.group}, delays {delays}>"
         )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import Count, checked
 from eventsnn.data.accepting import GivenImages
+from eventsnn.engine.drive import Shares
 from eventsnn.engine.event.walk import Arrivals, walk
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import Layer, Network
@@ -33,6 +34,7 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import pearson, spearman
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
+from eventsnn.trace import short_steps
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
 from eventsnn.trace.trace import Trace, record
@@ -88,8 +90,8 @@ class Neurons:
     inversions_in_run, pairs_in_run: inversions and pairs over the whole run.
     fired: net spikes.
     ideal: what `arrived` is worth in any order (`trace.arrivals.worth`).
-    fewest, most: spikes over all orders in which every arrival stays in its step
-    (`trace.bounds.in_steps`); None where there are no bounds.
+    fewest, most: spikes over all orders in which every arrival stays in its step, or with spread
+    drive in its short step (`trace.bounds.in_steps`); None where there are no bounds.
     fewest_any, most_any: spikes over all orders of all arrivals (`trace.bounds.in_any`); None where
     there are no bounds.
     """
@@ -302,17 +304,17 @@ class _Heights:
         return self.potential - self.resting
 
     def drive(self, charge: NDArray[Any]) -> None:
-        """A step begins. charge: its drive, [neurons]."""
-        self.least = np.minimum(self.least, charge)
-        self.largest = np.maximum(self.largest, charge)
+        """A step, or a short step, begins. charge: its drive, [neurons]."""
+        np.minimum(self.least, charge, out=self.least)
+        np.maximum(self.largest, charge, out=self.largest)
         self.driven += np.maximum(charge, 0)
         self.potential += charge
         self.lowest = np.maximum(self.lowest, self.potential)
 
-    def arrive(self, here: Arrivals) -> None:
-        """A step ends. here: what came in it."""
-        self.highest = np.maximum(self.highest, self.potential + here.excitation)
-        self.potential += here.excitation + here.inhibition
+    def arrive(self, excitation: NDArray[np.int64], inhibition: NDArray[np.int64]) -> None:
+        """It ends. excitation, inhibition (at most 0): what came in it, [neurons]."""
+        self.highest = np.maximum(self.highest, self.potential + excitation)
+        self.potential += excitation + inhibition
         self.lowest = np.maximum(self.lowest, self.potential)
 
     def bounds(self, excitation: NDArray[np.int64], theta: int) -> dict[str, NDArray[np.int64]]:
@@ -337,15 +339,21 @@ def _walked(trace: Trace) -> dict[str, NDArray[Any]]:
     excitatory = np.zeros(size, np.int64)
     inhibitory = np.zeros(size, np.int64)
     heights, together = _Heights(simulation), is_clocked(simulation)
-    step, *deliveries = _deliveries(trace)
-    ends = np.searchsorted(step, np.arange(simulation.steps + 1))
+    short, *deliveries = _deliveries(trace)
+    ends = np.searchsorted(short, np.arange(simulation.steps * trace.spread + 1))
     for k in range(simulation.steps):
         charge = drive[min(k, len(drive) - 1)]
-        heights.drive(charge)
-        late = np.where(charge > 0, 0, found["late"] + np.minimum(charge, 0))
+        late = found["late"]
         here = _no_arrivals(late, heights)
-        walk(tables, *(column[ends[k] : ends[k + 1]] for column in deliveries), here)
-        heights.arrive(here)
+        shares = Shares(charge, trace.spread, simulation.arithmetic.finer)
+        for j in range(k * trace.spread, (k + 1) * trace.spread):
+            part = shares.next()
+            heights.drive(part)
+            here.late[:] = np.where(part > 0, 0, here.late + np.minimum(part, 0))
+            late = here.late.copy()
+            excitation, inhibition = here.excitation.copy(), here.inhibition.copy()
+            walk(tables, *(column[ends[j] : ends[j + 1]] for column in deliveries), here)
+            heights.arrive(here.excitation - excitation, here.inhibition - inhibition)
         if together:
             excited = (charge > 0) | (here.excitatory > 0)
             found["late"] = np.where(excited, 0, late + here.inhibition)
@@ -365,7 +373,10 @@ def _walked(trace: Trace) -> dict[str, NDArray[Any]]:
 
 
 def _no_arrivals(late: NDArray[np.int64], heights: _Heights) -> Arrivals:
-    """The `Arrivals` of a step in which drive alone has come, for `walk` to add to."""
+    """The `Arrivals` of a step in which nothing has come, for `walk` to add to.
+
+    late: of the steps before. heights: whose lowest and highest charges go on.
+    """
     size = len(late)
     return Arrivals(
         excitation=np.zeros(size, np.int64),
@@ -381,7 +392,7 @@ def _no_arrivals(late: NDArray[np.int64], heights: _Heights) -> Arrivals:
 
 
 def _deliveries(trace: Trace) -> tuple[NDArray[Any], ...]:
-    """The step of each delivery, and then what `walk` is given of it.
+    """The short step of each delivery, and then what `walk` is given of it.
 
     They are in their order, input events among them.
     """
@@ -397,7 +408,7 @@ def _deliveries(trace: Trace) -> tuple[NDArray[Any], ...]:
         numbers = np.concatenate([numbers, len(simulation.resting) + last[:, 2], [-1]])
         signs = np.concatenate([signs, last[:, 3], [0]]).astype(signs.dtype)
     return (
-        rows["step"],
+        short_steps.of_taken(trace, rows),
         numbers[rows["spike"]],
         signs[rows["spike"]],
         np.ascontiguousarray(rows["half"]),

@@ -5,7 +5,7 @@ It is what ST-BIF neurons come to once nothing fires any more (SpikeZIP Theorem 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from eventsnn.arguments import Natural, checked
 from eventsnn.exceptions import InputError
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
-from eventsnn.network.network import INPUT, Network
+from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.values import shaped, shown
 
@@ -100,17 +100,62 @@ def arrived(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> NDAr
     simulation: whose weights are taken. layer: its number. counts: net spikes of all layers,
     [N, neurons].
     """
-    network = simulation.network
-    if not 0 <= layer < len(network.layers):
-        raise InputError("layer", f"0 to {len(network.layers) - 1}", layer)
+    charge = np.zeros(_checked_shape(simulation, layer, counts), np.int64)
+    for p, blocks, spikes in _brought(simulation, layer, counts):
+        charge += _apply(p.map, blocks, spikes).reshape(charge.shape)
+    return charge
+
+
+@checked
+def excitation(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The charge above 0 that net spikes bring to one layer: int64 [N, its neurons].
+
+    It is added up projection by projection and spike by spike, so the rest of `arrived` is
+    inhibition. simulation: whose weights are taken. layer: its number. counts: net spikes of all
+    layers, [N, neurons], of one step, in which a neuron sends spikes of one sign.
+    """
+    charge = np.zeros(_checked_shape(simulation, layer, counts), np.int64)
+    for p, blocks, spikes in _brought(simulation, layer, counts):
+        for sign in (1, -1):
+            halves = np.maximum(sign * blocks, 0), np.maximum(sign * spikes, 0)
+            if halves[1].any():
+                charge += _apply(p.map, *halves).reshape(charge.shape)
+    return charge
+
+
+@checked
+def independent(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum of (w S)^2 over all net spikes that reach a neuron: float64 [N, the layer's neurons].
+
+    It is the mean square of the charge that they would bring if each neuron's count had either sign
+    with probability 1/2, independently. In squared charges of a spike. simulation: whose weights
+    are taken. layer: its number. counts: net spikes of all layers, [N, neurons].
+    """
+    found = np.zeros(_checked_shape(simulation, layer, counts))
+    one = float(simulation.arithmetic.one)
+    for p, blocks, spikes in _brought(simulation, layer, counts):
+        squares = replace(p.map, weights=np.square(blocks / one), factor=None)
+        found += squares(np.square(spikes.astype(np.float64))).reshape(found.shape)
+    return found
+
+
+def _checked_shape(simulation: Prepared, layer: int, counts: NDArray[np.int64]) -> tuple[int, int]:
+    """(N, neurons of the layer); raises InputError for other layers and other arrays."""
+    layers = simulation.network.layers
+    if not 0 <= layer < len(layers):
+        raise InputError("layer", f"0 to {len(layers) - 1}", layer)
     shaped("counts", counts, None, len(simulation.resting))
-    charge = np.zeros((len(counts), network.layers[layer].size), np.int64)
+    return len(counts), layers[layer].size
+
+
+def _brought(
+    simulation: Prepared, layer: int, counts: NDArray[np.int64]
+) -> Iterator[tuple[Projection, NDArray[Any], NDArray[np.int64]]]:
+    """Yields (projection, its blocks, net spikes by site) of all that spikes bring to a layer."""
+    network = simulation.network
     for p in network.into(layer):
         if p.source != INPUT:
-            spikes = _by_site(network, p.source, counts)
-            brought = _apply(p.map, simulation.blocks(p), spikes)
-            charge += brought.reshape(len(counts), -1)
-    return charge
+            yield p, simulation.blocks(p), _by_site(network, p.source, counts)
 
 
 def _by_site(network: Network, layer: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:

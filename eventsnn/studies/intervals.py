@@ -48,7 +48,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.interval import add_end
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, named
 from eventsnn.network import linear
 from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT
@@ -216,13 +216,16 @@ def check(simulation: Prepared) -> None:
             "a hard reset forgets how far above the threshold it was, "
             "and SRP's mask hangs on a potential: no bound is proven",
         )
-    if time.refractory or time.window:
+    if time.refractory or time.window or time.group > 1:
         raise InputError(
             "intervals",
             "neurons that answer every arrival at once",
-            f"refractory {time.refractory:g}, window {time.window:g}",
+            f"refractory {time.refractory:g}, window {time.window:g}, group {time.group}",
             "leave them out",
         )
+    if time.spread > 1:
+        expected, do = "a drive that comes once a step", "leave it out"
+        raise InputError("intervals", expected, named("spread", time.spread), do)
 
 
 def _is_proven(neuron: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,13 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from eventsnn.data.accepting import GivenImages
 from eventsnn.engine.clocked.driver import ClockedRun
+from eventsnn.exceptions import InputError
+from eventsnn.network.network import Network
 from eventsnn.neurons.contract import most
 from eventsnn.simulation.batch import Batch
-from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.studies import setting
 from eventsnn.studies.equivalence import arrived, staircases
-from eventsnn.studies.setting import all_drives, engine_of, top_of, tops_of
-from eventsnn.studies.trains import timed, train_of, with_train
+from eventsnn.studies.setting import (
+    CHUNK,
+    all_drives,
+    check_clocked,
+    check_levels,
+    engine_of,
+    top_of,
+    tops_of,
+)
+from eventsnn.studies.trains import TIMES, Drawn, timed, train_of, with_train
+from eventsnn.views.progress import following
 
 COUNTS = ("own", "ideal", "ann")
 
@@ -75,7 +89,8 @@ class Replacing:
         counts: of the layer's spikes, int64 [images, neurons]. times: one of TIMES.
         """
         replaced = partial(self._replace, layer, times)
-        after = list(self.pool.map(replaced, runs, self.drives, counts))
+        numbers = map(int, self.numbers)
+        after = list(self.pool.map(replaced, runs, self.drives, counts, numbers))
         self.bar.update(len(after))
         return after
 
@@ -86,11 +101,13 @@ class Replacing:
         run: ClockedRun,
         drive: NDArray[Any],
         counts: NDArray[np.int64],
+        number: int,
     ) -> ClockedRun:
-        """`replace` for one image."""
+        """`replace` for one image. number: the image's."""
         simulation = self.simulation
         own = train_of(simulation, run, layer)
-        train = timed(own, counts, times, int(most(simulation.neuron)))
+        drawn = Drawn(simulation.seed, number, layer)
+        train = timed(own, counts, times, int(most(simulation.neuron)), drawn)
         before = with_train(simulation, run, layer, train)
         engine = engine_of(simulation)
         return engine.run(drive, mute=before.mute, given=layer + 1, before=before)
@@ -111,3 +128,51 @@ class Replacing:
             arrays["potentials"] = np.stack([run.v for run in runs])
             arrays["masks"] = np.stack([run.mute == 0 for run in runs])
         return Batch(**arrays)
+
+
+def prepare(
+    network: Network,
+    images: GivenImages,
+    steps: int,
+    settings: dict[str, Any],
+    counts: str,
+    times: str,
+) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
+    """(Simulation, raw pixels, their numbers) for surgery.
+
+    network, images, steps, settings: as for `surgery.replace_layers`. counts, times: one of COUNTS
+    and of TIMES. Raises InputError where surgery makes no sense.
+    """
+    for name, value, allowed in (("counts", counts, COUNTS), ("times", times, TIMES)):
+        if value not in allowed:
+            raise InputError(name, f"one of {', '.join(allowed)}", repr(value))
+    check_clocked(settings.get("engine", "clocked"))
+    simulation, pixels, numbers = setting.prepare(
+        network, images, steps, settings, "surgery", reads=True
+    )
+    check_levels(simulation)
+    return simulation, pixels, numbers
+
+
+def chunks(
+    simulation: Simulation,
+    pixels: NDArray[Any],
+    numbers: NDArray[np.int64],
+    progress: bool | None,
+    replacements: int,
+) -> Iterator[Replacing]:
+    """Yield the `Replacing`s of some images each.
+
+    simulation: in clocked time. pixels: raw images [N, C, H, W]. numbers: theirs, [N]. progress:
+    whether a progress bar is shown. replacements: of each image, which the bar counts with its own
+    run.
+    """
+    size = max(1, min(16, CHUNK // len(simulation.resting)))
+    total = len(pixels) * (1 + replacements)
+    with (
+        following(total, "run", progress) as bar,
+        ThreadPoolExecutor(cores()) as pool,
+    ):
+        for start in range(0, len(pixels), size):
+            part = slice(start, start + size)
+            yield Replacing(simulation, pixels[part], numbers[part], start, pool, bar)

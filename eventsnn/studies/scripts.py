@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann import forward as ann
+from eventsnn.command_line import Parser
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
 from eventsnn.exceptions import InputError, in_flags
 from eventsnn.inputs.doubting import preprocessing_doubt
@@ -93,7 +94,7 @@ def options(
     words: the script's docstring. limit, out: what the two options are by default. without: names
     of fields that the script decides itself. several: whether it takes --seeds.
     """
-    parser = argparse.ArgumentParser(description=words, formatter_class=layout)
+    parser = Parser(description=words, formatter_class=layout)
     keys = (*SHARED, "simulation", "output")
     groups = {key: parser.add_argument_group(GROUPS[key]) for key in keys}
     for f in fields(Settings):
@@ -121,8 +122,8 @@ def run(
     study: the script's work. parser: its options. argv: its arguments (None: the command line's).
     Returns the exit status: 0, or 2 after one line for wrong input.
     """
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         args.settings = _settings(args)
         args.seed = args.settings.seed
         seeds.check(args)

@@ -15,6 +15,7 @@ levels as the SNN has steps (L := T, as for `errors.cases`).
 `even`   floor(n t / T + 1/2) have been sent after step t, as by a neuron with v(0) = theta / 2 at
          constant input.
 `first`  m in each step from the first on.
+`shuffled`  the kept ones, each neuron's steps permuted at random by `seed` (TPP).
 
 Only clocked time goes layer by layer, so only there a layer has an output before the next one has
 an input. Pools have no neurons to operate on; they pass on what they are given. SRP's masks are
@@ -25,7 +26,6 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,21 +41,15 @@ from eventsnn.network.network import Network
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
-from eventsnn.simulation.simulation import Simulation, cores
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import compare, p_words, wilson
-from eventsnn.studies.replacing import COUNTS, Replacing
-from eventsnn.studies.setting import (
-    CHUNK,
-    check_clocked,
-    check_levels,
-    check_names,
-    numbers_of,
-    prepare,
-)
-from eventsnn.studies.trains import TIMES
+from eventsnn.studies.replacing import COUNTS as COUNTS
+from eventsnn.studies.replacing import Replacing, chunks, prepare
+from eventsnn.studies.setting import check_names, numbers_of
+from eventsnn.studies.trains import TIMES as TIMES
+from eventsnn.studies.trains import Drawn as Drawn
 from eventsnn.studies.trains import timed as timed
 from eventsnn.studies.trains import train_of as train_of
-from eventsnn.views.progress import following
 from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 WAYS = ("", "alone ")  # what the columns of `Costs` begin with: one after the other, alone
@@ -103,12 +97,12 @@ def replace_layers(
     and fewer steps than it takes to send a threshold's worth of spikes.
     """
     given = accept(network.graph, images, labels)
-    simulation, pixels, numbers = _prepare(network, given.images, steps, settings, counts, times)
+    simulation, pixels, numbers = prepare(network, given.images, steps, settings, counts, times)
     targets = numbers_of(network)
     chosen = set(layers)
     check_names("layers", chosen, network, f"names of layers of neurons: {', '.join(targets)}")
     began, parts = clock.perf_counter(), []
-    for part in _chunks(simulation, pixels, numbers, progress, len(chosen)):
+    for part in chunks(simulation, pixels, numbers, progress, len(chosen)):
         runs = part.runs
         for name, i in targets.items():
             if name in chosen:
@@ -210,11 +204,11 @@ def costs(
         raise InputError(
             "counts", "'ideal' or 'ann'", "'own'", "own counts are not wrong; see replace_layers"
         )
-    simulation, pixels, numbers = _prepare(network, given.images, steps, settings, counts, "even")
+    simulation, pixels, numbers = prepare(network, given.images, steps, settings, counts, "even")
     replacements = 4 * len(numbers_of(network))
     sums: dict[Key, NDArray[np.float64]] = {}  # squared distances, wrong counts
     hits: dict[Key, list[NDArray[np.bool_]]] = {}
-    for part in _chunks(simulation, pixels, numbers, progress, replacements):
+    for part in chunks(simulation, pixels, numbers, progress, replacements):
         right = given.labels[part.start : part.start + len(part.pixels)]
         for key, its, found in _scored(part, right, counts):
             sums[key] = sums.get(key, 0) + found
@@ -293,40 +287,3 @@ def _score(right: NDArray[np.bool_], square: float, classes: int) -> dict[str, A
         "high": high,
         "square": float(square / (images * classes)),
     }
-
-
-def _prepare(
-    network: Network,
-    images: GivenImages,
-    steps: int,
-    settings: dict[str, Any],
-    counts: str,
-    times: str,
-) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
-    """(Simulation, raw pixels, their numbers); raises InputError where surgery makes no sense."""
-    for name, value, allowed in (("counts", counts, COUNTS), ("times", times, TIMES)):
-        if value not in allowed:
-            raise InputError(name, f"one of {', '.join(allowed)}", repr(value))
-    check_clocked(settings.get("engine", "clocked"))
-    simulation, pixels, numbers = prepare(network, images, steps, settings, "surgery", reads=True)
-    check_levels(simulation)
-    return simulation, pixels, numbers
-
-
-def _chunks(
-    simulation: Simulation,
-    pixels: NDArray[Any],
-    numbers: NDArray[np.int64],
-    progress: bool | None,
-    replacements: int,
-) -> Iterator[Replacing]:
-    """Yield `Replacing`s; replacements: of each image, which the bar counts with its own run."""
-    size = max(1, min(16, CHUNK // len(simulation.resting)))
-    total = len(pixels) * (1 + replacements)
-    with (
-        following(total, "run", progress) as bar,
-        ThreadPoolExecutor(cores()) as pool,
-    ):
-        for start in range(0, len(pixels), size):
-            part = slice(start, start + size)
-            yield Replacing(simulation, pixels[part], numbers[part], start, pool, bar)

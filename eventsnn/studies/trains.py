@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.clocked.driver import ClockedRun
-from eventsnn.engine.hashing import digests_of
+from eventsnn.engine.hashing import digests_of, splitmix64
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.studies.setting import engine_of
 
-TIMES = ("kept", "even", "first")
+TIMES = ("kept", "even", "first", "shuffled")
+
+
+class Drawn(NamedTuple):
+    """On what shuffled times depend, beside neuron and step.
+
+    seed: of the run. image: the image's number. layer: the layer's number, pools counted.
+    """
+
+    seed: int = 0
+    image: int = 0
+    layer: int = 0
+
+
+ONE = Drawn()
 
 
 def timed(
-    train: NDArray[np.int64], counts: NDArray[np.int64], times: str, most: int
+    train: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    times: str,
+    most: int,
+    drawn: Drawn = ONE,
 ) -> NDArray[np.int64]:
     """Spikes with given net counts at given times: int64 [T, neurons].
 
     train: what the neurons sent themselves, int64 [T, neurons]. counts: the net counts, int64
     [neurons]. times: one of TIMES (see `surgery`). most: the most spikes that a neuron sends in a
-    step.
+    step. drawn: on what "shuffled" depends.
     """
     steps = len(train)
     if times == "even":
@@ -29,7 +49,22 @@ def timed(
     if times == "first":
         left = [np.clip(abs(counts) - t * most, 0, most) for t in range(steps)]
         return np.stack([np.sign(counts) * spikes for spikes in left])
-    return _kept(train.copy(), counts - train.sum(axis=0), most)
+    kept = _kept(train.copy(), counts - train.sum(axis=0), most)
+    return _shuffled(kept, drawn) if times == "shuffled" else kept
+
+
+def _shuffled(train: NDArray[np.int64], drawn: Drawn) -> NDArray[np.int64]:
+    """`train` [T, neurons] with the steps of each neuron in the order of their hashes.
+
+    A step's hash is splitmix64 chained over seed, image, layer, neuron and step, from 1. Of equals
+    the earlier step is first (semantics, section 8).
+    """
+    mixed = splitmix64.py_func  # of arrays; Python's own numbers would not wrap around
+    steps, neurons = np.ogrid[1 : len(train) + 1, : train.shape[1]]
+    h = np.zeros((1, 1), np.uint64)
+    for part in (*drawn, neurons, steps):
+        h = mixed(h ^ np.asarray(part).astype(np.uint64))
+    return np.take_along_axis(train, np.argsort(h, axis=0, kind="stable"), axis=0)
 
 
 def _kept(train: NDArray[np.int64], missing: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -12,8 +12,10 @@ from eventsnn.engine.event.order import CLOCKED, is_kind
 from eventsnn.exceptions import InputError
 from eventsnn.network.network import INPUT, Projection
 from eventsnn.neurons.contract import emit, most, settle
+from eventsnn.simulation.encoding import even_parts
 from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace import short_steps
 from eventsnn.trace.trace import Trace
 
 
@@ -75,6 +77,19 @@ def _synapses(simulation: Simulation, number: int, p: Projection, neuron: int) -
     return Incoming(number, p.source, charge.reshape(-1), reached.reshape(-1))
 
 
+def drive_parts(trace: Trace, number: int) -> NDArray[Any]:
+    """The drive of one neuron by step and part, the arithmetic's dtype [T, n].
+
+    trace: the run. number: the neuron's, among all.
+    """
+    simulation, drive = trace.simulation, np.atleast_2d(trace.drive)
+    steps = np.minimum(np.arange(len(trace.starts)), len(drive) - 1)
+    whole = np.ascontiguousarray(drive[steps, number])
+    if trace.spread == 1:
+        return whole[:, None]
+    return np.ascontiguousarray(even_parts(whole, trace.spread, simulation.arithmetic.finer).T)
+
+
 def fired_by_itself(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.bool_]:
     """For each spike whether neither drive, an input event nor another spike fired it; bool [S].
 
@@ -89,7 +104,9 @@ def fired_by_itself(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.bool_]
     if not time.refractory:
         return np.zeros(len(spikes), bool)
     # without a window drive is evaluated as it arrives: nothing else fires by itself at that tick
-    return uncaused & (spikes["tick"] != trace.starts[spikes["step"]])
+    if trace.parts is None:
+        return uncaused & (spikes["tick"] != trace.starts[spikes["step"]])
+    return uncaused & ~short_steps.before_events(trace, spikes)
 
 
 def fired_by_input(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -103,9 +120,12 @@ def fired_by_input(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.bool_]:
     simulation = trace.simulation
     if not len(trace.input_deliveries) or is_clocked(simulation) or simulation.time.window:
         return found
+    driven = np.zeros(len(spikes), bool)
+    if trace.parts is not None:  # of a later part, after the event
+        driven = short_steps.before_events(trace, spikes)
     events = set(trace.input_deliveries[["step", "event"]].tolist())
     for i, (step, event, cause) in enumerate(spikes[["step", "event", "cause"]].tolist()):
-        found[i] = cause < 0 and (step, event) in events
+        found[i] = cause < 0 and (step, event) in events and not driven[i]
     return found
 
 

@@ -19,6 +19,7 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.neurons.contract import emit, is_soft_reset, settle
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace import short_steps
 from eventsnn.trace.arrivals import is_clocked, total
 from eventsnn.trace.observation import DRIVE, ITSELF, Observation
 from eventsnn.trace.trace import Trace
@@ -27,13 +28,13 @@ from eventsnn.values import not_empty
 
 @checked
 def has_bounds(simulation: Simulation) -> bool:
-    """Whether law 6 holds: soft-reset IF, without rests, evaluated at every arrival.
+    """Whether law 6 holds: soft-reset IF, without rests and groups, evaluated at every arrival.
 
     simulation: with the event engine. Raises InputError for another engine.
     """
     time = simulation.time
     return is_soft_reset(simulation.neuron) and not (
-        time.refractory or time.window or is_clocked(simulation)
+        time.refractory or time.window or time.group > 1 or is_clocked(simulation)
     )
 
 
@@ -203,31 +204,49 @@ def rerun(trace: Trace, seen: Observation, first: Literal[-1, 0, 1] = 0) -> list
     """The signs of the spikes that a neuron alone fires at its arrivals, in order.
 
     It is None where the trace does not tell. That is so with a window, a barrier and a rest that
-    ends at the very tick at which a step or the run ends: the rest may belong to it or not.
+    ends at the very tick at which a step or the run ends: the rest may belong to it or not. And it
+    is so with groups, which end by what arrives elsewhere.
 
     trace: the run. seen: the neuron's `Observation` in it. first: -1 or 1 puts the arrivals with
-    negative or positive charge at the beginning of their step, after its drive, and keeps all
-    others at their times; 0 keeps all times, which gives the recorded spikes.
+    negative or positive charge at the beginning of their step (with spread drive: of their short
+    step), after its drive, and keeps all others at their times; 0 keeps all times, which gives the
+    recorded spikes.
     """
+    if seen.simulation.time.group > 1:
+        return None
     rows = seen.arrivals[seen.arrivals["source"] != ITSELF]
     drives = rows["source"] == DRIVE
     moved = ~drives & (np.sign(rows["charge"]) == first) & (first != 0)
-    ticks = np.where(moved, trace.starts[rows["step"]], rows["tick"]).tolist()
+    short = rows["step"].astype(np.int64) * trace.spread + rows["part"]
+    begins = short_steps.begins(trace)
+    ticks = np.where(moved, begins[short], rows["tick"]).tolist()
     charges = rows["charge"].tolist() if rows["charge"].dtype.kind == "i" else list(rows["charge"])
     alone = Alone(seen.simulation, seen.layer, seen.v0)
     time = seen.simulation.time
     waits = bool(time.window and time.barrier)
-    for at in np.lexsort((~moved, ~drives, rows["step"])):
-        tick = ticks[at]
-        if drives[at] and rows["step"][at]:
+    ends = [*begins[1:].tolist(), trace.end]  # of the short steps, and so of the run
+    over = 0
+
+    def end(count: int) -> bool:
+        """The short steps before number `count` end; whether a rest ends at the very tick."""
+        for tick in ends[over:count]:
             if alone.once:
                 alone.evaluate(tick - 1)
             if waits:
                 alone.close()
                 if alone.rests_until == tick:
-                    return None
-        alone.wait(tick)
-        alone.arrive(charges[at], tick)
+                    return True
+            alone.wait(tick)
+        return False
+
+    for at in np.lexsort((~moved, ~drives, short)):
+        if end(int(short[at])):
+            return None
+        over = int(short[at])
+        alone.wait(ticks[at])
+        alone.arrive(charges[at], ticks[at])
+    if end(len(ends) - 1):
+        return None
     if alone.once:
         alone.evaluate(trace.end - 1)
     if waits:

@@ -71,6 +71,45 @@ def check_starts(where: Where, starts: NDArray[np.int64], about: dict[str, Any])
         refuse(end, f"a tick from {least:,} on, where the last step ends", about["end"])
 
 
+def check_parts(
+    where: Where, parts: NDArray[np.int64], starts: NDArray[np.int64], about: dict[str, Any]
+) -> None:
+    """Checks when the parts of each step's drive came. parts, starts, about: see `Trace`."""
+    ticks, steps = about["ticks_per_step"], len(starts)
+    count = len(parts) // steps
+    if count * steps != len(parts) or count < 2 or ticks % count:
+        expected = f"equally many rows for each of {steps:,} steps, that divide {ticks:,} ticks"
+        refuse(where("parts"), expected, f"{len(parts):,}")
+    within(where("parts"), parts, 0, MOST // 2)
+    each(where("parts"), parts[::count, 0] == starts, "ticks at which steps begin, as in starts")
+    short = ticks // count
+    lengths = np.diff(parts[:, 0], append=about["end"])
+    each(where("parts"), lengths >= short, f"parts of {short} ticks or more")
+    for column in (1, 2):
+        _rising(where("parts"), parts[:, column])
+
+
+def check_taken(
+    where: Where,
+    parts: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    deliveries: Columns,
+    spikes: Columns,
+) -> None:
+    """Checks parts against what was delivered and fired in a whole trace; all as in `Trace`."""
+    name, count = where("parts"), len(parts) // len(starts)
+    within(name, parts[:, 2], 0, len(spikes["seq"]))
+    each(name, parts[:1, 1:] == 0, "no event and no spike before the first")
+    for records, numbers, column, side in (
+        (deliveries, deliveries["event"], 1, "left"),
+        (spikes, spikes["seq"], 2, "right"),
+    ):
+        at = np.searchsorted(parts[:, column], numbers, side=side) - 1  # type: ignore[call-overload]
+        right = (records["step"] == at // count) & (records["tick"] >= parts[at, 0])
+        right &= records["event"] >= parts[at, 1]
+        each(name, right, "ticks, events and spikes at which the parts of a step came")
+
+
 def check_drive(where: Where, drive: NDArray[Any]) -> None:
     """Checks what arrives at the beginning of steps. drive: see `Trace`."""
     if not len(drive):
@@ -163,12 +202,13 @@ def check_deliveries(
     starts: NDArray[np.int64],
     end: int,
     inputs: NDArray[np.int64] | None,
+    group: int = 1,
 ) -> None:
     """Checks the deliveries of a whole trace.
 
     deliveries: the fields of `Trace.deliveries`, those of input events among them. spikes: the
     fields of `Trace.spikes`, all, by seq. starts: int64 [T]. end: of the run, a tick. inputs: see
-    `Trace`.
+    `Trace`. group: F of groups (semantics, section 12).
     """
 
     def name(column: str) -> str:
@@ -195,12 +235,38 @@ def check_deliveries(
     each(name("tick"), ~ours | (tick >= _at(spikes["tick"], spike)), "none before its spike")
     each(name("event"), ~ours | (event > _at(spikes["event"], spike)), "none before its spike")
     caused = np.flatnonzero(spikes["cause"] >= 0)
-    at = np.searchsorted(event, spikes["event"][caused])
-    arrives = _at(event, at) == spikes["event"][caused]
-    arrives &= _at(spike, at) == spikes["cause"][caused]
+    if group > 1:
+        arrives = _in_group(event, spike, spikes["event"][caused], spikes["cause"][caused], group)
+    else:
+        at = np.searchsorted(event, spikes["event"][caused])
+        arrives = _at(event, at) == spikes["event"][caused]
+        arrives &= _at(spike, at) == spikes["cause"][caused]
     if not arrives.all():
         found = f"none at spike {caused[np.argmin(arrives)]:,}"
         refuse(name("spike"), "a delivery of the cause at each spike", found)
+
+
+def _in_group(
+    event: NDArray[np.int64],
+    spike: NDArray[np.int64],
+    fired: NDArray[np.int64],
+    cause: NDArray[np.int64],
+    group: int,
+) -> NDArray[np.bool_]:
+    """For each of S spikes whether its cause was delivered in its group, the last F events.
+
+    event, spike: int64 [D], of deliveries. fired: int64 [S], the last event of the group. cause:
+    int64 [S], the spike's. group: F.
+    """
+    if not len(event):
+        return np.zeros(len(fired), bool)
+    place = spike * (len(event) + 1) + np.arange(len(event))
+    order = np.argsort(place)
+    upto = np.searchsorted(event, fired, side="right")
+    at = np.searchsorted(place[order], cause * (len(event) + 1) + upto, side="left") - 1
+    last = order[np.maximum(at, 0)]
+    found: NDArray[np.bool_] = (at >= 0) & (spike[last] == cause) & (event[last] > fired - group)
+    return found
 
 
 def _at(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
@@ -223,6 +289,9 @@ def check_fits(where: Where, trace: Trace, simulation: Simulation) -> None:
             refuse(f"{file}attribute {key}", "those of the network", trace.about[key])
     if simulation.stages == 1 and len(trace.starts) != simulation.steps:
         refuse(where("starts"), f"{simulation.steps} steps", len(trace.starts))
+    if trace.spread != simulation.time.spread:
+        expected = f"{simulation.time.spread:,} rows for each step"
+        refuse(where("parts"), expected, f"{trace.spread:,}" if trace.spread > 1 else "none")
     if trace.inputs is not None:
         if simulation.encoding.kind != "events":
             refuse(where("inputs"), "none with this encoding", f"{len(trace.inputs)} events")

@@ -26,6 +26,8 @@ IDLE = (
     "max_events",
     "rounded_down_to_ticks",
 )
+# what older files do not say, as it was then
+LATER = {"spread": 1, "group": 1}
 # words for what `deciding` has a hash of
 HASHED = ("thresholds", "initial_potential")
 DEEPEST = 4  # parts of parts of constants that are hashed
@@ -98,6 +100,9 @@ def check_same(about: dict[str, Any], path: str | Path, simulation: Simulation) 
     mine["ticks_per_step"] = simulation.time.ticks
     given = about.get("decides") or about.get("semantics", {})
     its = {key: value for key, value in given.items() if key not in IDLE}
+    for key in LATER:
+        if key in mine:
+            its.setdefault(key, LATER[key])
     its["ticks_per_step"] = about["ticks_per_step"]
     unlike = [key for key in its if mine.get(key) != its[key] and its[key] != UNTOLD]
     if unlike:

@@ -18,9 +18,10 @@ from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.linear import Grid
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.trace import bounds
+from eventsnn.trace import bounds, short_steps
 from eventsnn.trace.arrivals import (
     check_complete,
+    drive_parts,
     fired_by_input,
     fired_by_itself,
     incoming,
@@ -74,18 +75,21 @@ class Chain:
 
     links: from the spike back. root: what fired the last of them: "drive", "input" (an event of the
     input), or "itself" (the end of a step, a window or a refractory period). drive: the charge that
-    the root brought, in thresholds (0 for "itself").
+    the root brought, in thresholds (0 for "itself"). part: which part of a step's drive the root
+    is, from 0 (None where it comes whole, and for other roots).
     """
 
     links: tuple[Link, ...]
     root: str
     drive: float
+    part: int | None = None
 
     def __str__(self) -> str:
         step = self.links[-1].step + 1
         end = "an evaluation of its own: the end of a step, a window or a refractory period"
         if self.root == "drive":
-            end = f"the drive of step {step}, which brought {self.drive:+.4g}"
+            part = "" if self.part is None else f"part {self.part + 1} of "
+            end = f"{part}the drive of step {step}, which brought {self.drive:+.4g}"
         elif self.root == "input":
             end = f"an input event in step {step}, which brought {self.drive:+.4g}"
         return "\n  fired by ".join([*map(str, self.links), end])
@@ -117,7 +121,11 @@ def explain_spike(trace: Trace, seq: Annotated[int, OWN]) -> Chain:
         spike = trace.spikes[spike["cause"]]
         links.append(_link(trace, spike, fired, ones))
     root, drive = _root(trace, spike)
-    return Chain(tuple(links), root, drive / ones[spike["layer"]])
+    part = None
+    if root == "drive" and trace.spread > 1:
+        last = trace.spikes[spike["seq"] :][:1]
+        part = int(short_steps.of_spikes(trace, last)[0]) % trace.spread
+    return Chain(tuple(links), root, drive / ones[spike["layer"]], part)
 
 
 def _link(trace: Trace, spike: np.void, fired: np.void | None, ones: NDArray[np.float64]) -> Link:
@@ -166,9 +174,9 @@ def _root(trace: Trace, spike: np.void) -> tuple[str, int | float]:
         rows = observe(trace, layer, neuron).arrivals
         row = rows[(rows["event"] == spike["event"]) & (rows["source"] == EVENT)][0]
         return "input", row["charge"].item()
-    drive = np.atleast_2d(trace.drive)
-    number = trace.simulation.network.first[layer] + neuron
-    return "drive", drive[min(spike["step"], len(drive) - 1), number].item()
+    number = int(trace.simulation.network.first[layer]) + neuron
+    at = int(short_steps.of_spikes(trace, alone)[0])
+    return "drive", drive_parts(trace, number).reshape(-1)[at].item()
 
 
 @dataclass
@@ -261,8 +269,7 @@ def explain_neuron(
     if bounds.has_bounds(seen.simulation):
         v0 = seen.v0.item()
         theta = seen.simulation.arithmetic.one.item()
-        each = np.split(charge, np.flatnonzero(np.diff(rows["step"])) + 1)
-        in_steps = bounds.in_steps(v0, [(part[0].item(), part[1:]) for part in each], theta)
+        in_steps = bounds.in_steps(v0, list(_short_steps(seen, rows)), theta)
         in_any = bounds.in_any(v0, charge, theta)
     inhibited = bounds.rerun(trace, seen, -1)
     excited = bounds.rerun(trace, seen, 1)
@@ -282,6 +289,20 @@ def explain_neuron(
     )
 
 
+def _short_steps(
+    seen: Observation, rows: NDArray[np.void]
+) -> Iterator[tuple[int | float, NDArray[Any]]]:
+    """(drive, charges of all else that arrived) of each short step in which anything did.
+
+    rows: arrivals of whole steps, without those that bring no charge.
+    """
+    short = rows["step"].astype(np.int64) * seen.simulation.time.spread + rows["part"]
+    for each in np.split(rows, np.flatnonzero(np.diff(short)) + 1):
+        driven = each["source"][0] == DRIVE
+        drive = each["charge"][0].item() if driven else 0
+        yield drive, each["charge"][int(driven) :]
+
+
 def _steps(seen: Observation) -> list[dict[str, Any]]:
     """What arrived and happened, step by step, as in `Explanation.steps`."""
     ends = np.flatnonzero(np.diff(seen.arrivals["step"])) + 1
@@ -291,16 +312,21 @@ def _steps(seen: Observation) -> list[dict[str, Any]]:
 def _step(seen: Observation, rows: NDArray[np.void]) -> dict[str, Any]:
     """One step of `_steps`. rows: its arrivals; its drive is always there, and first."""
     simulation = seen.simulation
-    spikes = rows[1:]["charge"]
-    after = rows[1:][_after_excitation(simulation, rows[1:]) :]["charge"]
+    driven = rows["source"] == DRIVE
+    spikes = rows[~driven]["charge"]
+    after = rows[~driven][_after_excitation(simulation, rows[~driven]) :]["charge"]
     fewest = None
     most = None
     if bounds.has_bounds(simulation):
         theta = simulation.arithmetic.one.item()
-        ends = bounds.of_arrivals(rows["after"][0].item(), spikes, theta)
-        fewest, most = (int(rows["fired"][0]) + end for end in ends)
+        if simulation.time.spread == 1:
+            ends = bounds.of_arrivals(rows["after"][0].item(), spikes, theta)
+            fewest, most = (int(rows["fired"][0]) + end for end in ends)
+        else:
+            before = rows["before"][0].item()
+            fewest, most = bounds.in_steps(before, list(_short_steps(seen, rows)), theta)
     return {
-        "drive": rows["charge"][0].item(),
+        "drive": total(rows[driven]["charge"]),
         "excitation": total(spikes[spikes > 0]),
         "inhibition": total(spikes[spikes < 0]),
         "late": total(after[after < 0]),
@@ -342,10 +368,11 @@ def _sentences(e: Explanation) -> Iterator[str]:
         verdict = f": {abs(gap)} too {'many' if gap > 0 else 'few'}."
     yield f"{seen.name}, image {seen.image}: {seen.counts}{verdict}"
     yield _arrived(e)
+    short = "short " if seen.simulation.time.spread > 1 else ""
     if e.in_steps and e.in_any:
         yield (
             f"Any order of the same arrivals: {e.in_steps[0]} to {e.in_steps[1]} spikes where each "
-            f"stays in its step, {e.in_any[0]} to {e.in_any[1]} where none does."
+            f"stays in its {short}step, {e.in_any[0]} to {e.in_any[1]} where none does."
         )
     if len(e.late):
         yield from _late(e)
@@ -356,7 +383,7 @@ def _sentences(e: Explanation) -> Iterator[str]:
         yield f"It is evaluated once, at the end of each step: {effect}."
     elif e.inhibition_first is not None:
         yield (
-            f"Sorted in each step: {e.inhibition_first} with inhibition first, "
+            f"Sorted in each {short}step: {e.inhibition_first} with inhibition first, "
             f"{e.excitation_first} with excitation first."
         )
     if len(e.superfluous):

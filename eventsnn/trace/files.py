@@ -301,11 +301,14 @@ class TraceFile:
             "starts": run.starts,
             "mute": run.state.mute,
             "inputs": run.inputs,
+            "parts": run.parts,
         }
         numbers = simulation.arithmetic
         words = {"drive": (form.unit_of(numbers), form.drive_words(numbers)), **form.WORDS}
         for name, data in given.items():
             if name in ("mute", "inputs") and not data.any():
+                continue
+            if name == "parts" and run.rules.spread == 1:
                 continue
             dataset = self.file.create_dataset(name, data=data, compression="gzip", shuffle=True)
             dataset.attrs["unit"], dataset.attrs["description"] = words[name]

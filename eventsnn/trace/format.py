@@ -44,6 +44,11 @@ WORDS = {
         "",
         "input events: step, ticks after its start, input's number (channels last), sign",
     ),
+    "parts": (
+        "",
+        "with spread drive, of each part of each step's drive: the tick at which it came, the "
+        "events taken from the queue and the spikes fired before it",
+    ),
 }
 
 
@@ -60,8 +65,8 @@ def drive_words(arithmetic: Arithmetic) -> str:
     """What the drive of a file is. arithmetic: the simulation's."""
     unit = f"2^{arithmetic.readout_exponent - arithmetic.bits}"
     return (
-        "charge that arrives at every neuron at the beginning of each step, layer after layer; the "
-        f"readout's in {unit} of the ANN's output"
+        "charge that arrives at every neuron at the beginning of each step (with spread drive: in "
+        f"parts), layer after layer; the readout's in {unit} of the ANN's output"
     )
 
 

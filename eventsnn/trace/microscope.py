@@ -16,7 +16,14 @@ from eventsnn.exceptions import InputError
 from eventsnn.network.linear import Grid
 from eventsnn.network.network import INPUT, neuron_number
 from eventsnn.neurons.contract import check_declared
-from eventsnn.trace.arrivals import check_complete, fired_by_input, fired_by_itself, incoming
+from eventsnn.trace import short_steps
+from eventsnn.trace.arrivals import (
+    check_complete,
+    drive_parts,
+    fired_by_input,
+    fired_by_itself,
+    incoming,
+)
 from eventsnn.trace.drawing import plot
 from eventsnn.trace.observation import DRIVE, EVENT, ITSELF, Observation, arrival_type
 from eventsnn.trace.trace import Trace
@@ -49,17 +56,18 @@ def observe(
     itself = fired_by_itself(trace, own)
     uncharged = own[itself]
     uncharged = uncharged[np.unique(uncharged["event"], return_index=True)[1]]
-    rows = np.concatenate(
+    taken = np.concatenate(
         [
-            _drive_rows(trace, number),
             _delivered_rows(trace, layer, neuron),
             _input_rows(trace, layer, neuron),
             _rows(trace, uncharged, ITSELF),
         ]
     )
-    rows = rows[np.lexsort((rows["event"], rows["step"]))]
+    taken["part"] = short_steps.of_taken(trace, taken) - taken["step"] * trace.spread
+    rows = np.concatenate([_drive_rows(trace, number), taken])
+    rows = rows[np.lexsort((rows["event"], rows["part"], rows["step"]))]
     start = simulation.resting[number]
-    _rebuild(rows, start, own, itself | fired_by_input(trace, own))
+    _rebuild(trace, rows, start, own, itself | fired_by_input(trace, own))
     return Observation(simulation, layer, neuron, trace.number, start, rows, own)
 
 
@@ -86,7 +94,9 @@ def _rows(trace: Trace, records: NDArray[np.void], source: int) -> NDArray[np.vo
 
 
 def _drive_rows(trace: Trace, number: int) -> NDArray[np.void]:
-    """One arrival at the beginning of each step."""
+    """One arrival at the beginning of each step, or with spread drive one for each part."""
+    if trace.parts is not None:
+        return _part_rows(trace, trace.parts, number)
     steps = np.arange(trace.simulation.steps)
     drive = np.atleast_2d(trace.drive)
     rows = np.zeros(len(steps), arrival_type(trace.simulation.arithmetic.dtype))
@@ -102,6 +112,20 @@ def _drive_rows(trace: Trace, number: int) -> NDArray[np.void]:
             events = np.where(before < 0, 0, records["event"][before])
             rows["event"] = np.maximum(rows["event"], events)
     return rows
+
+
+def _part_rows(trace: Trace, parts: NDArray[np.int64], number: int) -> NDArray[np.void]:
+    """The parts of each step's drive; a drive of 0 comes in the first alone."""
+    charge = drive_parts(trace, number)
+    rows = np.zeros(charge.size, arrival_type(trace.simulation.arithmetic.dtype))
+    rows["step"], rows["part"] = np.divmod(np.arange(charge.size), trace.spread)
+    rows["tick"], rows["event"] = parts[:, short_steps.TICK], parts[:, short_steps.EVENTS]
+    rows["charge"] = charge.reshape(-1)
+    rows["source"] = DRIVE
+    rows["source_neuron"] = -1
+    rows["spike"] = -1
+    comes = np.repeat(charge.any(axis=1), trace.spread)
+    return rows[(rows["part"] == 0) | comes]
 
 
 def _delivered_rows(trace: Trace, layer: int, neuron: int) -> NDArray[np.void]:
@@ -150,7 +174,32 @@ def _input_rows(trace: Trace, layer: int, neuron: int) -> NDArray[np.void]:
     return rows[reached]
 
 
+def _events(
+    trace: Trace, rows: NDArray[np.void], own: NDArray[np.void]
+) -> NDArray[np.integer[Any]]:
+    """The events at whose arrivals spikes were fired: of a group the last that reached the neuron.
+
+    Parameters and errors: as for `_rebuild`.
+    """
+    events: NDArray[np.integer[Any]] = own["event"].copy()
+    if trace.simulation.time.group == 1:
+        return events
+    came = rows[rows["source"] >= 0]
+    caused = own["cause"] >= 0
+    at = np.searchsorted(came["event"], events[caused], side="right") - 1
+    right = at >= 0
+    if len(came):
+        right &= came["spike"][at] == own["cause"][caused]
+    if not right.all():
+        expected = "each spike's cause as the last of its group that reached the neuron"
+        raise InputError("trace", expected, "another", SAME_TRACE)
+    if len(came):
+        events[caused] = came["event"][at]
+    return events
+
+
 def _rebuild(
+    trace: Trace,
     rows: NDArray[np.void],
     potential: Any,
     own: NDArray[np.void],
@@ -158,20 +207,23 @@ def _rebuild(
 ) -> None:
     """Fills in potentials and spikes, arrival by arrival.
 
-    rows: the arrivals. potential: v(0). own: the neuron's spikes. undriven: bool, for each of them
-    whether its own evaluation or an input event fired it. Raises InputError where what was recorded
-    is not what comes out.
+    trace: the run. rows: the arrivals. potential: v(0). own: the neuron's spikes. undriven: bool,
+    for each of them whether its own evaluation or an input event fired it. Raises InputError where
+    what was recorded is not what comes out.
     """
     fired_at: dict[tuple[Any, Any], list[np.void]] = {}
-    for spike, without_drive in zip(own, undriven):
+    shorts = short_steps.of_spikes(trace, own).tolist()
+    events = _events(trace, rows, own)
+    for spike, short, event, without_drive in zip(own, shorts, events, undriven):
         driven = spike["cause"] < 0 and not without_drive
-        key = spike["step"], DRIVE if driven else spike["event"]
+        key = short, DRIVE if driven else event
         fired_at.setdefault(key, []).append(spike)
-    for row in rows:
+    shorts = (rows["step"].astype(np.int64) * trace.spread + rows["part"]).tolist()
+    for row, short in zip(rows, shorts):
         row["before"] = potential
         potential = potential + row["charge"]
         row["charged"] = potential
-        key = row["step"], DRIVE if row["source"] == DRIVE else row["event"]
+        key = short, DRIVE if row["source"] == DRIVE else row["event"]
         for spike in fired_at.pop(key, ()):
             if spike["v_before"] != potential:
                 expected = f"the potential {potential} that the arrivals give"

@@ -27,6 +27,7 @@ def arrival_type(potential: DTypeLike) -> np.dtype[np.void]:
             ("event", "i8"),
             ("tick", "i8"),
             ("step", "i4"),
+            ("part", "i4"),
             ("source", "i4"),
             ("source_neuron", "i8"),
             ("spike", "i8"),
@@ -48,7 +49,8 @@ class Observation:
     own, as in the trace.
 
     arrivals: structured [A], in the order of arrival. event: the queue's number; drive has the
-    largest recorded before it. tick; step, from 0. source: the layer, DRIVE, EVENT (an input
+    largest recorded before it. tick; step, and the part of its drive that came last, from 0
+    (semantics, section 12; 0 where it comes whole). source: the layer, DRIVE, EVENT (an input
     event), or ITSELF (an evaluation of the neuron's own that fired, with no charge). source_neuron:
     its number in that layer, or the input's; -1 where there is none. spike: its seq, -1 where no
     spike came. charge, and the potentials before, charged and after: in the arithmetic's numbers.
@@ -131,9 +133,11 @@ class Observation:
 
     def _row(self, arrival: np.void) -> dict[str, Any]:
         """An arrival as a row of `table`."""
+        part = {"part": int(arrival["part"]) + 1} if self.simulation.time.spread > 1 else {}
         return {
             "event": int(arrival["event"]),
             "step": int(arrival["step"]) + 1,
+            **part,
             "tick": int(arrival["tick"]),
             "source": self.source(arrival),
             "spike": int(arrival["spike"]),

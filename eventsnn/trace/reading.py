@@ -111,11 +111,16 @@ class _Reader:
             simulation = simulation.wider()
         starts = self.array("starts", self.item("starts"), ("i8",), (None,))
         checks.check_starts(self.where, starts, about)
-        mute, inputs = self.beside(about, starts)
+        mute, inputs, parts = self.beside(about, starts)
         spikes = self.spikes(about, drive.dtype, own, starts)
         deliveries = self.deliveries(bool(about["complete"]))
         if about["complete"]:
-            checks.check_deliveries(self.where, deliveries, spikes, starts, about["end"], inputs)
+            group = about.get("semantics", {}).get("group", 1)
+            group = group if type(group) is int and group > 0 else 1
+            end = about["end"]
+            checks.check_deliveries(self.where, deliveries, spikes, starts, end, inputs, group)
+            if parts is not None:
+                checks.check_taken(self.where, parts, starts, deliveries, spikes)
         trace = Trace(
             cast(Simulation, NoSimulation(self.path)) if simulation is None else simulation,
             drive,
@@ -128,6 +133,7 @@ class _Reader:
             mute=mute,
             inputs=inputs,
             about=about,
+            parts=parts,
         )
         if simulation is not None:
             checks.check_fits(self.where, trace, simulation)
@@ -227,17 +233,21 @@ class _Reader:
 
     def beside(
         self, about: dict[str, Any], starts: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64] | None]:
-        """(mute, inputs), each None where the file has none."""
+    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """(mute, inputs, parts), each None where the file has none."""
         mute = None
         inputs = None
+        parts = None
         if (found := self.item("mute")) is not None:
             mute = self.array("mute", found, ("u1",), (sum(about["neurons"]),))
             within(self.where("mute"), mute, 0, 1)
         if (found := self.item("inputs")) is not None:
             inputs = self.array("inputs", found, ("i8",), (None, 4))
             checks.check_inputs(self.where, inputs, len(starts), about["ticks_per_step"])
-        return mute, inputs
+        if (found := self.item("parts")) is not None:
+            parts = self.array("parts", found, ("i8",), (None, 3))
+            checks.check_parts(self.where, parts, starts, about)
+        return mute, inputs, parts
 
     def own_states(self) -> list[str]:
         """The names of the model's own states by the file's columns."""

@@ -203,7 +203,9 @@ class Trace:
     inputs: int64 [E, 4], input events (`encoding.events_of`; None: none). input_deliveries:
     structured, their deliveries, with spike = -2 - the event's place in `inputs`; what `deliveries`
     has of them goes there. about: what its file says of it, such as "layers", "ticks_per_step" and
-    "semantics"; {}: it is of no file.
+    "semantics"; {}: it is of no file. parts: int64 [n T, 3], with spread drive (None: without) of
+    each part of each step's drive the tick at which it came, the events taken and the spikes fired
+    before it.
     """
 
     simulation: Simulation
@@ -218,6 +220,7 @@ class Trace:
     inputs: NDArray[np.int64] | None = None
     input_deliveries: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, DELIVERY))
     about: dict[str, Any] = field(default_factory=dict, repr=False)
+    parts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         ours = self.deliveries["spike"] >= 0
@@ -242,6 +245,11 @@ class Trace:
     def ticks(self) -> int:
         """The ticks of a step."""
         return int(self.about["ticks_per_step"] if self.about else self.simulation.time.ticks)
+
+    @property
+    def spread(self) -> int:
+        """In how many parts the drive of a step came."""
+        return 1 if self.parts is None else len(self.parts) // len(self.starts)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -357,6 +365,7 @@ class Recorder:
             run.begins_at,
             mute=run.state.mute if run.state.mute.any() else None,
             inputs=run.inputs if len(run.inputs) else None,
+            parts=run.parts if run.rules.spread > 1 else None,
         )
 
     def __repr__(self) -> str:

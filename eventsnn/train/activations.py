@@ -158,11 +158,12 @@ class QRelu(nn.Module):
 
 
 class SlipRelu(nn.Module):
-    """SlipReLU (Jiang et al. 2023): a weighted sum of the clipped ReLU and of QCFS's steps.
+    """SlipReLU (Jiang et al., ICML 2023): a weighted sum of the clipped ReLU and of QCFS's steps.
 
-    slope clip(y, 0, lambda) + (1 - slope) lambda clip(floor(y L / lambda + 1/2) / L, 0, 1), with
-    the paper's shifts 0 and 1/2; backward, the floor counts as the identity. levels: L. slope: of
-    the continuous part, from 0 to 1. start: lambda's first value.
+    slope clip(y, 0, lambda) + (1 - slope) lambda clip(floor(y L / lambda + 1/2) / L, 0, 1): the
+    authors' form (HaiyanJiang/SNN_Conversion_unified, `MySlipReLU`) with the shifts 0 and 1/2;
+    backward, the floor counts as the identity, as there. levels: L. slope: of the continuous
+    part, from 0 to 1. start: lambda's first value.
     """
 
     def __init__(self, levels: int, start: float = 4.0, slope: float = 0.5) -> None:
@@ -191,11 +192,13 @@ class Rate(nn.Module):
 
 
 class RateNorm(nn.Module):
-    """RNL's rate-norm layer (Ding et al. 2021): clip(y / theta, 0, 1), theta = p r_max.
+    """RNL's rate-norm layer (Ding et al., IJCAI 2021): clip(y / theta, 0, 1), theta = p r_max.
 
-    p is trained, from 1; r_max is a running maximum of y, which no gradient reaches: after a
-    training batch r_max <- (1 - momentum) r_max + momentum max(y), the first batch sets it. The
-    output is a rate. momentum: of the running maximum.
+    p is trained, from 1, and free, where the authors' code (DingJianhao/OptSNNConvertion-RNL-RIL,
+    `SpikingNorm`) holds it between 0 and 1 by a sigmoid. r_max is a running maximum of y, which
+    no gradient reaches: after a training batch r_max <- (1 - momentum) r_max + momentum max(y);
+    the first batch sets it (there it begins at 1). The output is a rate. momentum: of the
+    running maximum.
     """
 
     def __init__(self, momentum: float = 0.1) -> None:

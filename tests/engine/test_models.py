@@ -399,10 +399,11 @@ def input_events(rng, shape, count=30, steps=STEPS):
 def test_input_events_are_the_twins(case, model):
     rng = np.random.default_rng(110)
     graph = pooled_graph(rng)
-    events = events_of(input_events(rng, graph.input_shape), graph.input_shape, STEPS, 1024)
     mine, others = CASES[case]
     if "delays" in mine:
         return
+    ticks = Time(**mine).resolved().ticks
+    events = events_of(input_events(rng, graph.input_shape), graph.input_shape, STEPS, ticks)
     encoding = Encoding(kind="events", unit=0.5)
     simulation = Simulation(
         convert(graph),

@@ -23,7 +23,7 @@ class Waiting(NamedTuple):
     chunks: NDArray[np.int64]
     ends: NDArray[np.int64]
     buckets: NDArray[np.int32]
-    marks: NDArray[np.uint64]
+    bucket_marks: NDArray[np.uint64]
     turn: NDArray[np.int64]
     counts: NDArray[np.int64]
     keys: NDArray[np.int32]

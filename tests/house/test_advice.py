@@ -20,7 +20,7 @@ from eventsnn.train import command
 PACKAGE = Path(eventsnn.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))]
-OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py")  # and of the room runs
+OF_COMMANDS = ("run.py", "inspect.py", "settings.py", "console.py", "command_line.py")  # and runs
 OF_REPORT = PACKAGE / "commands" / "report.py"
 OTHERS = {"--inputs-as-nchw", "--output"}  # tf2onnx's
 PLUGINS = {"hdf5plugin"}  # packages for what h5py lacks

@@ -12,7 +12,8 @@ import eventsnn
 PACKAGE = Path(eventsnn.__file__).parent
 # an arrow goes to a room on a lower floor, or on the same one
 FLOORS = (
-    ("arguments", "called", "exceptions", "interrupts", "options", "registry", "values", "version"),
+    ("arguments", "called", "command_line", "exceptions", "interrupts", "options", "registry")
+    + ("values", "version"),
     ("neurons", "data", "detection", "views", "ann", "files", "reference", "statistics"),
     ("preparing",),
     ("engine", "network", "readers", "doubts"),
@@ -25,7 +26,7 @@ FLOORS = (
     ("inputs",),
     ("studies",),
     ("runs",),
-    ("pages",),
+    ("pages", "sweep"),
     ("console",),
     ("run", "inspect", "train"),
     ("commands",),
@@ -204,7 +205,23 @@ def test_circles_are_found():
 
 
 @pytest.mark.parametrize(
-    "imported", ["pandas", "torch", "onnx", "neo", "xarray", "PIL", "anywidget", "argcomplete"]
+    "imported",
+    [
+        "pandas",
+        "torch",
+        "onnx",
+        "neo",
+        "xarray",
+        "PIL",
+        "anywidget",
+        "argcomplete",
+        "zarr",
+        "cloudpickle",
+        "distributed",
+        "dask",
+        "submitit",
+        "mpi4py",
+    ],
 )
 def test_extras_are_imported_where_they_are_used(imported):
     """A package that need not be installed is imported inside a function."""

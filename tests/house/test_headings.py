@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import eventsnn
-from eventsnn import asynchronism, certified, errors, surgery
+from eventsnn import asynchronism, certified, errors, surgery, timing
 from eventsnn.network.rules import RULES
 from eventsnn.neurons import MODELS
 from eventsnn.runs import report
@@ -64,6 +64,7 @@ def test_headings_of_results_are_explained(found):
         errors.decompose(network, images, **options).table(),
         errors.cases(network, images, **options).table(),
         surgery.costs(network, images, **options).table(),
+        timing.measure(network, images, **options).table(),
         asynchronism.measure(network, images, **options).table(),
         certified.certify(network, images, one_by_one=True, **options).table(),
         eventsnn.diagnose(network, images, **options).table(),

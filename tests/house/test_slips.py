@@ -48,6 +48,7 @@ from eventsnn import (
     statistics,
     surgery,
     tables,
+    timing,
     trace,
 )
 from eventsnn.exceptions import InputError
@@ -203,6 +204,9 @@ SLIPS = {
         (lambda: run(refractory="1"), "refractory: expected a number .*'1'"),
         (lambda: run(refractory=1), "refractory: expected engine='event'"),
         (lambda: run(window=-1), "window: expected a number from 0"),
+        (lambda: run(spread=4), "spread: expected engine='event'"),
+        (lambda: run(engine="event", spread=0), "spread: expected a whole number from 1"),
+        (lambda: run(engine="event", group=2, window=1.0), "group: expected no window"),
         (lambda: run(barrier="no"), "barrier: expected true or false, found 'no'"),
         (lambda: run(jitter="uniform:0.1"), "jitter: expected order='jitter'"),
         (lambda: run(engine="event", order="randm"), "order: expected one of fifo"),
@@ -398,6 +402,14 @@ SLIPS = {
         (lambda: certified.certify(network(), PIXELS, one_by_one=3), "one_by_one: expected True"),
         (lambda: certified.certify(network(), 5), "images: expected"),
     ],
+    "timing.measure": [
+        (lambda: timing.measure(network(), PIXELS, times="late"), "times: expected one of"),
+        (lambda: timing.measure(network(), PIXELS, engine="event"), "engine 'clocked'"),
+        (lambda: timing.measure(network(), PIXELS, look_at=0), "look_at: expected"),
+        (lambda: timing.measure(network(), PIXELS, labels=[0]), "labels"),
+        (lambda: timing.measure(graph(), PIXELS), "network: expected a Network"),
+        (lambda: timing.measure(network(), PIXELS, neuron="tpp"), "holds = False"),
+    ],
     "equivalence.quantised": [
         (lambda: equivalence.quantised(simulation(), PIXELS), "equivalence: expected st-bif"),
         (lambda: equivalence.quantised(network(), PIXELS), "simulation: expected"),
@@ -414,6 +426,16 @@ SLIPS = {
         (lambda: equivalence.arrived(simulation(), 9, totals()), "layer: expected .*found 9"),
         (lambda: equivalence.arrived(simulation(), "act", totals()), "layer: expected"),
         (lambda: equivalence.arrived(simulation(), 0, totals()[:, 1:]), "counts: expected"),
+    ],
+    "equivalence.excitation": [
+        (lambda: equivalence.excitation(simulation(), 9, totals()), "layer: expected .*found 9"),
+        (lambda: equivalence.excitation(simulation(), "act", totals()), "layer: expected"),
+        (lambda: equivalence.excitation(simulation(), 0, totals()[:, 1:]), "counts: expected"),
+    ],
+    "equivalence.independent": [
+        (lambda: equivalence.independent(simulation(), -1, totals()), "layer: expected"),
+        (lambda: equivalence.independent(network(), 0, totals()), "simulation: expected"),
+        (lambda: equivalence.independent(simulation(), 0, totals()[:, 1:]), "counts: expected"),
     ],
     "cost.macs": [
         (lambda: cost.macs(graph()), "network: expected a Network, found a Graph"),
@@ -531,6 +553,8 @@ SLIPS = {
         (lambda: eventsnn.Time(orders="fifo"), "did you mean order"),
         (lambda: eventsnn.Time(refractory="1"), "refractory: expected a number .*'1'"),
         (lambda: eventsnn.Time(window=-0.5), "window: expected a number from 0"),
+        (lambda: eventsnn.Time(spread="4"), "spread: expected a whole number"),
+        (lambda: eventsnn.Time(group=0), "group: expected a whole number from 1"),
         (lambda: eventsnn.Time(barrier=None), "barrier: expected true or false"),
         (lambda: eventsnn.Time(jitter=0.5, order="jitter"), "jitter: expected text"),
         (lambda: eventsnn.Time(order=3), "order: expected one of fifo"),
@@ -987,7 +1011,7 @@ errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic ne
 arithmetic.parts cost.by_image cost.spikezip_ann data.range_of neurons.made neurons.quanta
 neurons.random_bits neurons.stages_of
 plots.caption plots.result_figure plots.shown replay.first_difference replay.spread
-tables.check_rows tables.html_page
+tables.check_rows tables.html_page timing.heights
 """
 
 

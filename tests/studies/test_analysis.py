@@ -20,7 +20,7 @@ from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
 from eventsnn.simulation.conditions import conditions as conditions_of
-from eventsnn.studies import asynchronism, errors, surgery
+from eventsnn.studies import asynchronism, errors, surgery, timing
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
 
@@ -302,6 +302,9 @@ def test_arrival_order(tmp_path, capsys):
     [
         ("certified_accuracy", ["--neurons", "if-hard"]),
         ("layer_surgery", ["--neuron", "lif"]),
+        ("timing", ["--steps", "4,x"]),
+        ("timing", ["--look-at", "0"]),
+        ("timing", ["--neuron", "tpp"]),
         ("asynchronism", ["--layers", "act2,act9"]),
         ("asynchronism", ["--order", "x"]),
         ("arrival_order", ["--neurons", "y"]),
@@ -357,6 +360,38 @@ def test_layer_surgery(counts, tmp_path, capsys):
         and f"{counts} counts" in out
         and all(name in out for name in names)
     )
+
+
+@pytest.mark.slow
+def test_timing(tmp_path, capsys):
+    options = ["--limit", "6", "--steps", "2,3", "--look-at", "4", "--seeds", "2"]
+    tables = run("timing", tmp_path, *options)
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=6)
+    names = [layer.name for layer in network.spiking if not layer.pools]
+    rows, layers = tables["timing"], tables["layers"]
+    ways = ["kept", "even", "first", "shuffled", "tpp"]
+    assert [(row["T"], row["times"]) for row in rows] == [(t, way) for t in (2, 3) for way in ways]
+    assert [row["layer"] for row in layers] == 2 * 4 * names
+    for row in rows:
+        steps, way = int(row["T"]), row["times"]
+        seeds = range(2) if way in ("shuffled", "tpp") else range(1)
+        if way == "tpp":
+            runs = [network.run(images, steps=steps, neuron="tpp", seed=s) for s in seeds]
+        else:
+            given = dict(counts="own", times=way, steps=steps)
+            runs = [surgery.replace_layers(network, images, names, seed=s, **given) for s in seeds]
+        assert row["seeds"] == len(runs)
+        assert row["accuracy"] == pytest.approx(np.mean([each.accuracy() for each in runs]))
+        assert row["spikes"] == pytest.approx(np.mean([each.spikes.sum() / 6 for each in runs]))
+        reference = at(rows, T=steps, times="kept")["accuracy"]
+        if way in ("even", "first"):
+            assert row["gained"] - row["lost"] == pytest.approx(6 * (row["accuracy"] - reference))
+    seen = at(layers, T=3, times="even", layer=names[2])
+    found = timing.measure(network, images, times="even", steps=3, look_at=4)
+    for key in ("I", "II", "late", "overshoot", "apart", "coherence", "accuracy"):
+        assert seen[key] == pytest.approx(found.layers[2][key])
+    said = capsys.readouterr().out
+    assert "against kept times" in said and "overshoot" in said and names[-1] in said
 
 
 IMAGES = 12
@@ -733,6 +768,20 @@ def test_every_script_has_the_options_of_a_run(name, capsys):
     rule = [] if name == "neuron_thresholds" else ["thresholds", "percentile"]
     for option in ("net", "data", "dead", "seed", *rule, *SHARED.split()):
         assert f"--{option} " in said
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--step", "x", "--nets", "a"], "error: "),
+        (["--stepps", "3"], "did you mean --steps"),
+        (["--dead", "loud"], "found 'loud'"),
+    ],
+)
+def test_scripts_refuse_other_options_in_one_line(given, words, capsys):
+    assert script("srp_tau").main(given) == 2
+    said = capsys.readouterr()
+    assert words in said.err and said.err.count("\n") == 1 and said.out == ""
 
 
 def test_studies_see_what_a_run_sees(tmp_path):

@@ -2,6 +2,7 @@
 the naive twin; costs add up.
 """
 
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -25,7 +26,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.result import Simulation
 from eventsnn.statistics import wilson
-from eventsnn.studies import errors, setting, surgery
+from eventsnn.studies import errors, replacing, setting, surgery
 from eventsnn.studies.equivalence import arrived as arrived_at
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.trains import with_train
@@ -125,9 +126,23 @@ class Relay:
         return [(1 if p > 0 else -1, member) for member in range(1, abs(p) + 1)], 0
 
 
-def naive_train(own, count, times, most):
-    """The spikes of one neuron in each step, moved one by one."""
+def naive_hash(*numbers):
+    """splitmix64 chained over whole numbers."""
+    h = 0
+    for number in numbers:
+        h = twin.splitmix64(h ^ number)
+    return h
+
+
+def naive_train(own, count, times, most, drawn=(0, 0, 0, 0)):
+    """The spikes of one neuron in each step, moved one by one; drawn: (seed, image, layer,
+    neuron).
+    """
     steps, train = len(own), list(own)
+    if times == "shuffled":
+        kept = naive_train(own, count, "kept", most)
+        order = sorted((naive_hash(*drawn, t), t) for t in range(1, steps + 1))
+        return [kept[t - 1] for _, t in order]
     if times == "kept":
         while sum(train) > count:
             train[max(t for t in range(steps) if train[t] > 0)] -= 1
@@ -176,7 +191,10 @@ def naive(simulation, image, plan, mask, number=0):
             min(max((v + x) // one, 0), top) for v, x in zip(start[layer], outcome.arrived[layer])
         ]
         wanted = {"own": map(sum, own), "ideal": ideal, "ann": ann_counts[layer].tolist()}[counts]
-        trains = [naive_train(spikes, count, times, most) for spikes, count in zip(own, wanted)]
+        trains = [
+            naive_train(spikes, count, times, most, (simulation.seed, number, layer, neuron))
+            for neuron, (spikes, count) in enumerate(zip(own, wanted))
+        ]
         models[layer] = Relay()
         start[layer] = [0] * len(trains)
         mask[layer] = [True] * len(trains)
@@ -385,11 +403,41 @@ def test_times_are_those_of_spikes_moved_one_by_one(drawn):
     for times in surgery.TIMES:
         train = surgery.timed(np.array(own)[:, None], np.array([count]), times, most)[:, 0].tolist()
         assert train == naive_train(own, count, times, most)
-        assert sum(train) == count and max(train) <= most and min(np.cumsum(train)) >= 0
+        assert sum(train) == count and max(train) <= most
+        assert times == "shuffled" or min(np.cumsum(train)) >= 0
     assert (
         surgery.timed(np.array(own)[:, None], np.array([sum(own)]), "kept", most)[:, 0].tolist()
         == own
     )
+
+
+def test_every_permutation_of_steps_is_as_likely():
+    neurons = 12_000
+    steps = np.repeat(np.arange(4)[:, None], neurons, axis=1)
+    same = np.full(neurons, 6)
+    found = surgery.timed(steps, same, "shuffled", 3, surgery.Drawn(seed=7, image=2, layer=1))
+    seen = Counter(map(tuple, found.T.tolist()))
+    assert sum((count - neurons / 24) ** 2 for count in seen.values()) / (neurons / 24) < 44.2
+    assert len(seen) == 24, "44.2: chi-square of 23 degrees at 0.5 %"
+    for other in (surgery.Drawn(8, 2, 1), surgery.Drawn(7, 3, 1), surgery.Drawn(7, 2, 2)):
+        others = surgery.timed(steps, same, "shuffled", 3, other)
+        alike = (found == others).all(axis=0).mean()
+        assert 0.03 < alike < 0.055, "as many as of two draws: 1 in 24"
+
+
+def test_shuffled_times_depend_on_the_seed_and_on_the_image_alone():
+    network, pixels = network_of(13, images=3)
+    options = dict(counts="own", times="shuffled", steps=6, neurons=True)
+    names = list(targets_of(network))
+    found = surgery.replace_layers(network, pixels, names, seed=1, **options)
+    alone = surgery.replace_layers(network, pixels[:1], names, seed=1, **options)
+    assert np.array_equal(found.batch.digests[:1], alone.batch.digests)
+    other = surgery.replace_layers(network, pixels, names, seed=2, **options)
+    assert not np.array_equal(found.batch.digests, other.batch.digests)
+    plain = network.run(pixels, steps=6, neurons=True)
+    first = network.columns(0)
+    assert np.array_equal(found.batch.counts[:, first], plain.batch.counts[:, first])
+    assert not np.array_equal(found.batch.digests[:, 0], plain.batch.digests[:, 0])
 
 
 # --- costs ---
@@ -480,7 +528,7 @@ def test_chunks_do_not_matter(monkeypatch):
     network, pixels = network_of(12, images=5)
     labels = np.array([0, 1, 2, 3, 0])
     whole = surgery.costs(network, pixels, steps=5, srp=2, labels=labels)
-    monkeypatch.setattr(surgery, "CHUNK", 1)
+    monkeypatch.setattr(replacing, "CHUNK", 1)
     parts = surgery.costs(network, pixels, steps=5, srp=2, labels=labels)
     assert [whole.snn, whole.ann, *whole.layers] == [
         pytest.approx(each) for each in (parts.snn, parts.ann, *parts.layers)

@@ -540,6 +540,27 @@ def even_release(total, n):
     return [total / n] * n
 
 
+def spread_parts(drive, n, unit=1):
+    """A step's drive in n parts (§12): for each, of each layer a list, or None as in the drive.
+
+    In a list None is no arrival: a neuron whose drive is 0 hears it once, in the first part. Whole
+    numbers are released evenly, in units: part j is floor((j + 1) D / n) - floor(j D / n) of them.
+    """
+
+    def parts(charge):
+        if charge == 0:
+            return [charge] + [None] * (n - 1)
+        if isinstance(charge, int | np.integer):
+            return [unit * part for part in even_release(int(charge) // unit, n)]
+        return even_release(charge, n)
+
+    by_neuron = [None if row is None else [parts(charge) for charge in row] for row in drive]
+    return [
+        [None if row is None else [found[j] for found in row] for row in by_neuron]
+        for j in range(n)
+    ]
+
+
 class Ledger:
     """Potentials, memories and records of one run; the two ways of time only decide when to charge
     and to fire.
@@ -1070,6 +1091,9 @@ def run_async(
     ticks_per_step=TICKS_PER_STEP,
     mask=None,
     events=(),
+    spread=1,
+    unit=1,
+    group=1,
 ):
     """Asynchronous time (§5). `refractory`, `window` and delays are in ticks. mask[layer][neuron]:
     see `run_srp`.
@@ -1102,31 +1126,43 @@ def run_async(
     whose stage it is are evaluated, in topological order, neurons in index order, once each; their
     arrivals only charge. Under the order `clocked` that is at their turn at the step's end, as in
     clocked time.
+
+    Spread drive (§12): a step is `spread` short steps, each of which is what a step is above, with
+    a part of the step's drive, see `spread_parts`, and the input events of its own time. Whole
+    numbers are shared out in units of `unit`, which is 2**16 where there is a leak (§13).
+
+    Groups (§12): of `group` deliveries at most, which only charge; see `_Run.deliver`.
     """
     staged = any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model]))
     net.check(drive, steps, order is not clocked and not staged, events, ticks_per_step)
     turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
-    if turns is not None and (not barrier or refractory or window):
-        raise ValueError("TPP: expected a barrier, no refractory period and no window")
-    if order is clocked and (refractory or window or delays):
+    if turns is not None and (not barrier or refractory or window or spread > 1):
+        raise ValueError("TPP: expected a barrier, no refractory period, no window and no spread")
+    if order is clocked and (refractory or window or delays or spread > 1):
         raise ValueError(
-            "order clocked: expected no refractory period, window or delays; a step is all three"
+            "order clocked: expected no refractory period, window, delays or spread; "
+            "a step is all of them"
         )
+    if group > 1 and (window or order is clocked or turns is not None):
+        raise ValueError("group: expected no window, another order than clocked and one stage")
+    if spread < 1 or ticks_per_step % spread:
+        raise ValueError(f"spread: expected a divisor of {ticks_per_step} ticks, found {spread}")
     book = Ledger(net, v0, steps, model, mask, ticks_per_step, turns)
-    run = _Run(net, book, order, refractory, window, delays, max_events)
-    start = 0
+    run = _Run(net, book, order, refractory, window, delays, max_events, group)
+    start, short = 0, ticks_per_step // spread
     for step in range(steps):
-        end = start + ticks_per_step
-        run.begin_step(step, start, drive[step])
-        for place, (when, offset, number, sign) in enumerate(events):
-            if when == step:
-                run.put_input(start + offset, InputEvent(place, number, sign))
-        if order is clocked:
-            run.evaluate_all_at(end - 1)
-        while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
-            run.take()
+        for part, charges in enumerate(spread_parts(drive[step], spread, unit)):
+            end = start + short
+            run.begin_step(step, start, charges)
+            for place, (when, offset, number, sign) in enumerate(events):
+                if when == step and offset // short == part:
+                    run.put_input(start + offset % short, InputEvent(place, number, sign))
+            if order is clocked:
+                run.evaluate_all_at(end - 1)
+            while run.queue and (run.queue[0][0] < end or (barrier and run.is_under_way())):
+                run.take()
+            start = max(end, run.now) if barrier else end
         run.book.end_step()
-        start = max(end, run.now) if barrier else end
     outcome = run.book.outcome()
     left = run.left()
     outcome.deliveries = run.delivered + [_recorded(spike, parcel) for spike, parcel in left]
@@ -1140,7 +1176,7 @@ def run_async(
 class _Run:
     """The queue and what goes in and out of it."""
 
-    def __init__(self, net, book, order, refractory, window, delays, max_events):
+    def __init__(self, net, book, order, refractory, window, delays, max_events, group):
         self.net = net
         self.book = book
         self.order = order
@@ -1148,6 +1184,9 @@ class _Run:
         self.refractory = refractory
         self.window = window
         self.max_events = max_events
+        self.group = group
+        self.grouped = 0  # deliveries of the group that is under way
+        self.reached = {}  # by it: (layer, neuron or unit) -> seq of the last that did
         self.queue = []  # heap of (time, phase, key, sequence number, event)
         self.put = self.taken = 0
         self.lists = {}  # under `random`: tick -> the deliveries that wait for it
@@ -1167,7 +1206,8 @@ class _Run:
         for layer, charges in enumerate(drive):
             if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
-                    self.arrive(layer, i, _plain(charge), None)
+                    if charge is not None:
+                        self.arrive(layer, i, _plain(charge), None)
         if self.book.turns is not None and self.order is not clocked:
             for layer in self.book.turns[step]:
                 for i in range(self.net.layers[layer].size):
@@ -1185,10 +1225,17 @@ class _Run:
         if layer == self.net.readout or self.order is clocked or self.book.turns is not None:
             return
         if self.window == 0:
-            self.evaluate(layer, i, cause)
+            self.answer(layer, i, cause)
         elif self.window_end[layer][i] is None:
             self.window_end[layer][i] = self.now + self.window
             self.put_evaluation(self.now + self.window, layer, i, "window")
+
+    def answer(self, layer, i, cause):
+        """Evaluates at an arrival; one of a group waits for the group's end."""
+        if self.group > 1 and cause is not None:
+            self.reached[layer, i] = cause
+        else:
+            self.evaluate(layer, i, cause)
 
     def touch(self, layer, i):
         """§13: under the order `clocked` every touch counts as at the step's beginning."""
@@ -1349,7 +1396,21 @@ class _Run:
     def deliver(self, spike, parcel):
         """§5.3: projections in the list's order, targets in index order; each arrival is evaluated
         before the next.
+
+        Groups (§12): the delivery only charges. A group ends with its F-th delivery, or where what
+        is next in the queue is due later or is no delivery; then all that it reached is evaluated,
+        in the order of (layer, index). The cause is the last delivery that reached it.
         """
+        self.bring(spike, parcel)
+        self.grouped += 1
+        goes_on = bool(self.queue) and self.queue[0][:2] == (self.now, 0)
+        if self.group > 1 and (self.grouped == self.group or not goes_on):
+            reached, self.reached, self.grouped = self.reached, {}, 0
+            for layer, i in sorted(reached):
+                self.evaluate(layer, i, reached[layer, i])
+
+    def bring(self, spike, parcel):
+        """The charges of a delivery."""
         self.delivered.append(_recorded(spike, parcel))
         for k in parcel.projections:
             weights = self.book.weights[k]
@@ -1366,7 +1427,7 @@ class _Run:
                     if self.net.layers[target].pool:
                         self.book.count(target, i, (k, spike.neuron), spike.sign)
                         if self.order is not clocked:
-                            self.evaluate(target, i, spike.seq)
+                            self.answer(target, i, spike.seq)
                     else:
                         self.book.operations += 1
                         self.book.t_eq = self.step + 1

@@ -66,6 +66,56 @@ CASES = {
         {"order": "excitatory_first", "window": 0.5},
         {"order": twin.excitatory_first, "window": 512},
     ),
+    "spread, random": (
+        {"order": "random", "spread": 64},
+        {"order": twin.random(5, 3), "spread": 64},
+    ),
+    "spread of all ticks, inhibitory_first": (
+        {"order": "inhibitory_first", "spread": 32, "ticks": 32},
+        {"order": twin.inhibitory_first, "spread": 32, "ticks_per_step": 32},
+    ),
+    "spread, refractory": (
+        {"order": "lifo", "refractory": 0.375, "spread": 3},
+        {"order": twin.lifo, "refractory": 1152, "spread": 3, "ticks_per_step": 3072},
+    ),
+    "spread, jitter, refractory": (
+        {"order": "jitter", "jitter": "uniform:0.5", "refractory": 0.25, "spread": 8},
+        {"order": twin.jitter(5, 0, 512, 3), "refractory": 256, "spread": 8},
+    ),
+    "spread, window": (
+        {"order": "excitatory_first", "window": 0.25, "spread": 8},
+        {"order": twin.excitatory_first, "window": 256, "spread": 8},
+    ),
+    "spread, window, refractory, free": (
+        {
+            "order": "jitter",
+            "jitter": "uniform:1",
+            "window": 0.25,
+            "refractory": 0.5,
+            "barrier": False,
+            "spread": 16,
+        },
+        {
+            "order": twin.jitter(5, 0, 1024, 3),
+            "window": 256,
+            "refractory": 512,
+            "barrier": False,
+            "spread": 16,
+        },
+    ),
+    "group": ({"group": 5}, {"order": twin.fifo, "group": 5}),
+    "group, random, refractory": (
+        {"order": "random", "group": 7, "refractory": 0.25},
+        {"order": twin.random(5, 3), "group": 7, "refractory": 256},
+    ),
+    "group of all, inhibitory_first": (
+        {"order": "inhibitory_first", "group": 2**31 - 1},
+        {"order": twin.inhibitory_first, "group": 2**31 - 1},
+    ),
+    "group, spread, delays by neuron": (
+        {"order": "lifo", "group": 3, "delays": "by neuron", "barrier": False, "spread": 8},
+        {"order": twin.lifo, "group": 3, "barrier": False, "spread": 8},
+    ),
     "delays by projection": ({"order": "delays", "delays": "by projection"}, {"order": twin.fifo}),
     "delays by neuron": (
         {"order": "random", "delays": "by neuron", "barrier": False},
@@ -135,6 +185,7 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
         twin_start(simulation),
         STEPS,
         models(simulation) if models else MODELS[model],
+        unit=1 << simulation.arithmetic.finer,
         **others,
     )
     return simulation, run, recorder.records(), outcome

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.decay import factors_of
+from eventsnn.engine.drive import Shares
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.queue import (
@@ -23,12 +24,14 @@ from eventsnn.engine.event.queue import (
     HEAP,
     INPUT,
     INPUT_END,
+    INPUT_FROM,
     NOW,
     RECORDED,
     SCALARS,
     SPIKES,
     STAGE,
     STEP,
+    TAKEN,
     UNDER_WAY,
     UNKEPT,
     longer,
@@ -78,10 +81,13 @@ class Early(ArithmeticError):
 class EventRun:
     """One image in asynchronous time.
 
-    All that changes is in `state`, `begins_at` (the tick at which the next step begins, or the one
-    that the run is in), `starts` (int64 [T], those of the steps so far), `inside` (whether the
-    drive of its step has arrived) and `readout` (the arithmetic's dtype [T, classes]); `snapshot`
-    copies it.
+    A step is `rules.spread` short steps, a part of the drive each (semantics, section 12); without
+    spread drive it is one. All that changes is in `state`, `begins_at` (the tick at which the next
+    short step begins, or the one that the run is in), `starts` (int64 [T], of the steps so far, the
+    ticks at which they began), `parts` (int64 [n T, 3], of each short step the tick at which it
+    began, the events taken and the spikes fired before), `part` (the short step in its step),
+    `inside` (whether its drive has arrived), `shares` (of the step's drive) and `readout` (the
+    arithmetic's dtype [T, classes]); `snapshot` copies it.
 
     net: the network. neuron, order: NamedTuples, a model and a policy. rules: time's settings.
     delays: int64 ticks by projection or neuron (or empty). band: where nothing happens. drive: the
@@ -92,7 +98,7 @@ class EventRun:
     delivery_record) whenever records are handed over. names: the layers', for messages. depths: of
     each spiking layer, for a model with two stages: it fires in that stage, of `steps` steps
     (semantics, section 13); (): there are none. leaks: in a step, of the potential and of each own
-    state; (): nothing leaks.
+    state; (): nothing leaks. finer: bits that are 0 in each number of the drive.
     """
 
     def __init__(
@@ -115,6 +121,7 @@ class EventRun:
         names: Sequence[str] = (),
         depths: Sequence[int] = (),
         leaks: Sequence[float] = (),
+        finer: int = 0,
     ) -> None:
         self.advance, (neuron, order) = specialised(event.advance, neuron, order)
         self.constants = net, neuron, order, rules, delays, band
@@ -126,6 +133,7 @@ class EventRun:
         self.names = names
         self.depths = depths
         self.all_steps = steps * (max(depths) + 1) if depths else steps
+        self.finer = finer
         self.begins_at = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
         size = len(resting)
@@ -137,7 +145,10 @@ class EventRun:
         classes = size - net.layers[net.readout, layout.L_FIRST]
         self.readout = np.zeros((steps, classes), resting.dtype)
         self.starts = np.zeros(self.all_steps, np.int64)
+        self.parts = np.zeros((self.all_steps * rules.spread, 3), np.int64)
+        self.part = 0
         self.inside = False
+        self.shares: Shares | None = None
 
     @property
     def step_number(self) -> int:
@@ -151,6 +162,8 @@ class EventRun:
         other.state = layout.State._make(array.copy() for array in arrays)
         other.readout = self.readout.copy()
         other.starts = self.starts.copy()
+        other.parts = self.parts.copy()
+        other.shares = copy.copy(self.shares)
         other.sink = None
         return other
 
@@ -169,18 +182,54 @@ class EventRun:
         """
         at, step = self.state.at, self.step_number
         stage, in_stage = divmod(step, self.steps)
-        end = self.begins_at + self.ticks
-        if not self.inside:
-            self.starts[step] = at[NOW] = self.begins_at
-            at[BEGAN] = self.begins_at
-            if not stage:
-                at[INPUT], at[INPUT_END] = self.state.input_first[step : step + 2]
-                at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
-            if len(self.state.first_spike):
-                self.state.first_spike[in_stage] = at[SPIKES]
-            if step < self.drive_steps:
-                self._advance(layout.DRIVE, 0, self.drive[min(step, len(self.drive) - 1)])
-            self.inside = True
+        while self.part < self.rules.spread:
+            end = self.begins_at + self.ticks // self.rules.spread
+            if not self.inside:
+                self._begin_part(step, stage, in_stage)
+                self.inside = True
+            self._run_part(stage, end)
+            self.begins_at = max(end, int(at[NOW])) if self.rules.barrier else end
+            self.part += 1
+            self.inside = False
+        if step == self.all_steps - 1 or not self.depths:
+            self.readout[in_stage] = self.state.v[-self.readout.shape[1] :]
+        self.part = 0
+        at[STAGE], at[STEP] = divmod(step + 1, self.steps) if self.depths else (0, step + 1)
+        at[STAGE] *= self.steps
+
+    def _begin_part(self, step: int, stage: int, in_stage: int) -> None:
+        """A short step begins: its input events are to come, and its part of the drive arrives."""
+        at, state, begin = self.state.at, self.state, self.begins_at
+        at[NOW] = begin
+        number = step * self.rules.spread + self.part
+        self.parts[number] = begin, at[TAKEN], at[SPIKES]
+        if not self.part:
+            self.starts[step] = at[BEGAN] = begin
+            if len(state.first_spike):
+                state.first_spike[in_stage] = at[SPIKES]
+        if not stage:
+            at[INPUT_FROM] = begin - self.part * (self.ticks // self.rules.spread)
+            at[INPUT], at[INPUT_END] = state.input_first[number : number + 2]
+            at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
+        if step < self.drive_steps:
+            self._advance(layout.DRIVE, self.part, self._share(step))
+
+    def _share(self, step: int) -> NDArray[Any]:
+        """The part of a step's drive that the run is at; the arithmetic's dtype [neurons]."""
+        drive: NDArray[Any] = self.drive[min(step, len(self.drive) - 1)]
+        if self.rules.spread == 1:
+            return drive
+        if not self.part:
+            self.state.driven[:] = drive != 0
+            self.shares = Shares(drive, self.rules.spread, self.finer)
+        assert self.shares is not None
+        return self.shares.next()
+
+    def _run_part(self, stage: int, end: int) -> None:
+        """Runs what is left of a short step. stage: of its step. end: the tick before which its
+        events are due.
+        """
+        at = self.state.at
         if self.depths and not self.rules.clocked:
             for layer in self._firing(stage):
                 self._advance(layout.EVALUATE, layer)
@@ -192,12 +241,6 @@ class EventRun:
                 self._advance(layout.EVENTS, end)
         else:
             self._advance(layout.EVENTS, end)
-        if step == self.all_steps - 1 or not self.depths:
-            self.readout[in_stage] = self.state.v[-self.readout.shape[1] :]
-        self.begins_at = max(end, int(at[NOW])) if self.rules.barrier else end
-        at[STAGE], at[STEP] = divmod(step + 1, self.steps) if self.depths else (0, step + 1)
-        at[STAGE] *= self.steps
-        self.inside = False
 
     def _firing(self, stage: int) -> list[int]:
         """The layers whose turn it is in a stage, the pools behind them only in order clocked."""
@@ -308,6 +351,7 @@ def _first_state(
     dynamic = is_dynamic(type(neuron))
     has_when = hasattr(type(neuron), "when") and not rules.quiet
     own = own_at_first(neuron, size, dtype)
+    words = (size + 63) // 64 if rules.group > 1 else 0
     return layout.State(
         at=np.zeros(SCALARS, np.int64),
         v=v,
@@ -321,7 +365,10 @@ def _first_state(
         mute=mute,
         sums=np.zeros(net.sums, np.int64),
         inputs=np.ascontiguousarray(inputs[:, 1:]),
-        input_first=np.searchsorted(inputs[:, 0], np.arange(steps + 1)).astype(np.int64),
+        input_first=_first_inputs(inputs, steps, ticks, rules.spread),
+        driven=np.zeros(size if rules.spread > 1 else 0, np.uint8),
+        causes=np.zeros(size if rules.group > 1 else 0, np.int64),
+        marks=np.zeros(words + (words + 63) // 64, np.uint64),
         found=np.empty(2 * max(rules.most_targets, event.AT_ONCE), np.int64),
         **queue._asdict(),
         spike_record=np.empty((records, 7), np.int64),
@@ -333,3 +380,11 @@ def _first_state(
         factors=factors_of(leaks, ticks),
         first_spike=np.zeros(steps if dynamic else 0, np.int64),
     )
+
+
+def _first_inputs(
+    inputs: NDArray[np.int64], steps: int, ticks: int, spread: int
+) -> NDArray[np.int64]:
+    """Where the input events of each short step begin, int64 [n T + 1]; parameters as above."""
+    part = inputs[:, 0] * spread + inputs[:, 1] // (ticks // spread)
+    return np.searchsorted(part, np.arange(steps * spread + 1)).astype(np.int64)

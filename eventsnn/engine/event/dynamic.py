@@ -18,6 +18,7 @@ from eventsnn.engine.event.firing import (
     evaluate,
     fire,
     has_room,
+    mark,
     open_window,
     rests,
 )
@@ -229,6 +230,8 @@ def bring_each(
             if rules.window > 0:
                 if state.window_end[number] < 0:
                     open_window(rules, state, target, number)
+            elif rules.group > 1 and spike >= 0:
+                mark(state, number, cause)
             elif evaluate_dynamic(
                 net, neuron, order, rules, delays, band, state, target, number, cause
             ):

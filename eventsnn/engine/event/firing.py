@@ -48,6 +48,7 @@ from eventsnn.engine.event.queue import (
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
+    MEMBERS,
     NOW,
     RECORDED,
     SPIKES,
@@ -272,15 +273,18 @@ def follow(net, order, rules, delays, state, layer, number, pooled, cause):
     n = pooled - held
     if n == 0:
         return False
-    if not has_room(rules, state, abs(n), 1):
-        return True
-    sign = 1 if n > 0 else -1
+    sign, sent = np.int64(1 if n > 0 else -1), at[MEMBERS]
+    at[MEMBERS] = 0
     for member in range(1, abs(n) + 1):
+        if not has_room(rules, state, 1, 1):
+            at[MEMBERS] = sent + member - 1
+            return True
+        between = held + sign * member
         if rules.record:
-            state.spike_potentials[at[RECORDED], 0] = held + sign * (member - 1)
-            state.spike_potentials[at[RECORDED], 1] = held + sign * member
-        fire(net, order, rules, delays, state, layer, number, sign, member, cause)
-    state.v[number] = state.memory[number, NET] = pooled
+            state.spike_potentials[at[RECORDED], 0] = between - sign
+            state.spike_potentials[at[RECORDED], 1] = between
+        fire(net, order, rules, delays, state, layer, number, sign, sent + member, cause)
+        state.v[number] = state.memory[number, NET] = between
     return False
 
 
@@ -307,3 +311,15 @@ def open_window(rules, state, layer, number):
     state.open_windows[number >> 6] |= np.uint64(1) << np.uint64(number & 63)
     at[UNDER_WAY] += 1
     put_end(state, ends, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW)
+
+
+@inner_kernel
+def mark(state, number, cause):
+    """A delivery of a group reaches a neuron or pool unit, which is evaluated when the group ends.
+
+    Neurons that stay in the band may be left out.
+    """
+    state.causes[number] = cause
+    word, words = number >> 6, (state.causes.size + 63) >> 6
+    state.marks[word] |= np.uint64(1) << np.uint64(number & 63)
+    state.marks[words + (word >> 6)] |= np.uint64(1) << np.uint64(word & 63)

@@ -21,6 +21,7 @@ from eventsnn.engine.event.firing import (
     close_window,
     evaluate,
     follow,
+    mark,
     open_window,
     rests,
     room_for_one,
@@ -60,7 +61,7 @@ from eventsnn.engine.event.layout import (
     WINDOW,
 )
 from eventsnn.engine.event.queue import (
-    BEGAN,
+    CLOSING,
     COUNTED,
     CURSOR,
     DELIVERED,
@@ -72,6 +73,7 @@ from eventsnn.engine.event.queue import (
     EVENT_SPIKE,
     FIFO_HEAD,
     FIFO_TAIL,
+    GROUPED,
     HEAP,
     HELD,
     HELD_AT,
@@ -79,6 +81,7 @@ from eventsnn.engine.event.queue import (
     HELD_OUT,
     INPUT,
     INPUT_END,
+    INPUT_FROM,
     NOW,
     STAGE,
     STEP,
@@ -164,13 +167,15 @@ def bring_stretches(
         operations += added
         if rules.window > 0 and not silent:
             open_windows(net, rules, state, target, to, row, width, negative, half)
-    cause = max(spike, -1)
+    cause, grouped = max(spike, -1), rules.group > 1 and spike >= 0
     for pair in range(begin, pairs):
         first_outside, outside = state.found[2 * pair], np.uint64(state.found[2 * pair + 1])
         while outside:
             x = first_outside + lowest_bit(outside)
             overflow |= v[x] < band.floor or v[x] > band.ceiling
-            if not silent and rules.window == 0:
+            if grouped and not silent:
+                mark(state, x, cause)
+            elif not silent and rules.window == 0:
                 if evaluate(net, neuron, order, rules, delays, band, state, target, x, cause):
                     state.found[2 * pair + 1] = np.int64(outside)
                     at[HELD], at[HELD_AT], at[HELD_END] = 1, pair, pairs
@@ -253,21 +258,23 @@ def _bring(
     return chosen
 
 
-def add_drive(net, neuron, rules, state, layer, number, end, high, drive) -> Any:
+def add_drive(net, neuron, rules, state, layer, number, end, high, drive, part) -> Any:
     """Adds the drive of some neurons from `number` on; returns how many need no look.
 
     layer: theirs. end: the layer's. high: of the band. drive: the arithmetic's dtype [neurons].
+    part: which of the step's.
     """
 
 
 @overload(add_drive, jit_options=INNER)
-def _add_drive(net, neuron, rules, state, layer, number, end, high, drive):
-    def one(net, neuron, rules, state, layer, number, end, high, drive):
-        drive_one(net, rules, state, layer, number, drive)
+def _add_drive(net, neuron, rules, state, layer, number, end, high, drive, part):
+    def one(net, neuron, rules, state, layer, number, end, high, drive, part):
+        if hears(state, number, part):
+            drive_one(net, rules, state, layer, number, drive)
         state.at[DRIVEN] = number + 1
         return 0
 
-    def stretch(net, neuron, rules, state, layer, number, end, high, drive):
+    def stretch(net, neuron, rules, state, layer, number, end, high, drive, part):
         width = min(AT_ONCE, end - number)
         _, found = add_stretch(
             state.v, number, drive, number, width, 0, state.lows, high, state.found, 0
@@ -319,6 +326,9 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     net.first_stretch[first + 1] if rules.clocked == 0 else 0,
                 ):
                     x = net.stretches[run, R_TO] + c
+                    if rules.group > 1:
+                        mark(state, x, cause)
+                        continue
                     sign, count = np.int64(net.pool_signs[x]), state.sums[sum_at]
                     held, mine = sign * memory[x, NET], sign * count
                     rises = (sign > 0) == (negative == 0)
@@ -380,13 +390,22 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
 
 
 @inner_kernel
-def begin_step(net, neuron, order, rules, delays, band, state, drive):
+def hears(state, number, part):
+    """Whether a part of a step's drive arrives at a neuron: where the drive is 0 one does, the
+    first (semantics, section 12). number: the neuron's. part: which, from 0.
+    """
+    return part == 0 or state.driven[number] == 1
+
+
+@inner_kernel
+def begin_step(net, neuron, order, rules, delays, band, state, drive, part):
     """The drive of a step arrives: layers in order, neurons in index order (semantics, section 5).
 
     It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is
     looked at. Called again after FULL, it goes on where it was (at[CURSOR]).
 
-    drive: the arithmetic's dtype [neurons]. Returns DONE, FULL or OVERFLOW.
+    drive: the arithmetic's dtype [neurons], a part of the step's. part: which, from 0. Returns
+    DONE, FULL or OVERFLOW.
     """
     at = state.at
     v = state.v
@@ -399,10 +418,15 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive):
         number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
         while number < end:
             if number >= at[DRIVEN]:
-                skipped = add_drive(net, neuron, rules, state, layer, number, end, high, drive)
+                skipped = add_drive(
+                    net, neuron, rules, state, layer, number, end, high, drive, part
+                )
                 if skipped > 0:
                     number += skipped
                     continue
+            if not hears(state, number, part):
+                number += 1
+                continue
             if not room_for_one(rules, state):
                 at[CURSOR] = number
                 return FULL
@@ -438,7 +462,7 @@ def take_next(net, rules, state, end):
     at = state.at
     given, input_at = at[INPUT], NEVER
     if given < at[INPUT_END]:
-        input_at = 2 * (at[BEGAN] + state.inputs[given, 0])
+        input_at = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
     last = NEVER - 1 if rules.barrier and at[UNDER_WAY] > 0 else 2 * end - 1
     moment = min(input_at, next_moment(state, min(input_at, last)))
     if moment > last:
@@ -492,6 +516,41 @@ def pass_ends(rules, band, state, end):
 
 
 @inner_kernel
+def group_goes_on(rules, state):
+    """Whether the next event is one of the group that is under way (semantics, section 12)."""
+    at = state.at
+    if at[GROUPED] < 0 or at[GROUPED] == rules.group:
+        return False
+    return next_moment(state, 2 * at[NOW]) == 2 * at[NOW]
+
+
+@inner_kernel
+def evaluate_group(net, neuron, order, rules, delays, band, state):
+    """Evaluates all that a group reached, in the order of (layer, index).
+
+    Returns whether room is lacking: called again, it goes on.
+    """
+    marks = state.marks
+    words = (state.causes.size + 63) >> 6
+    for place in range(words, marks.size):
+        while marks[place]:
+            word = ((place - words) << 6) + lowest_bit(marks[place])
+            while marks[word]:
+                number = (word << 6) + lowest_bit(marks[word])
+                layer, cause = np.int64(net.layer_of[number]), state.causes[number]
+                if net.pools[layer] >= 0:
+                    pooled = window_extreme(net, state, layer, number)
+                    held = follow(net, order, rules, delays, state, layer, number, pooled, cause)
+                else:
+                    held = ask(net, neuron, order, rules, delays, band, state, layer, number, cause)
+                if held:
+                    return True
+                marks[word] &= marks[word] - np.uint64(1)
+            marks[place] &= marks[place] - np.uint64(1)
+    return False
+
+
+@inner_kernel
 def run_until(net, neuron, order, rules, delays, band, state, end):
     """Takes events from the queue that are due before a tick, and does what they say.
 
@@ -503,6 +562,11 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
     while True:
         fresh = at[HELD] == 0
         if fresh:
+            if at[GROUPED] != 0 and not group_goes_on(rules, state):
+                at[GROUPED] = CLOSING
+                if evaluate_group(net, neuron, order, rules, delays, band, state):
+                    return FULL
+                at[GROUPED] = 0
             code, taken = take_next(net, rules, state, end)
             if not taken:
                 return code
@@ -510,6 +574,8 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         if what & 3 == DELIVERY:
             if fresh:
                 at[UNDER_WAY] -= 1
+                if rules.group > 1 and spike >= 0:
+                    at[GROUPED] += 1
                 if rules.record:
                     record_delivery(state, what, spike)
             if deliver(net, neuron, order, rules, delays, band, state, what, spike):
@@ -572,14 +638,14 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
 def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
     """Does one task. One entry serves all, so that a model and an order are compiled once.
 
-    drive: the arithmetic's dtype [neurons], of the step. task: DRIVE (drive arrives), EVENTS (run
-    until tick `argument`) or EVALUATE (layer `argument`). argument: a number for the task. Returns
-    DONE, or a code: FULL asks for room, TOO_MANY is max_events, OVERFLOW a potential outside the
-    band.
+    drive: the arithmetic's dtype [neurons], a part of the step's. task: DRIVE (part `argument` of
+    the drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`). argument:
+    a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
+    OVERFLOW a potential outside the band.
     """
     come_to(state, 2 * state.at[NOW])
     if task == DRIVE:
-        return begin_step(net, neuron, order, rules, delays, band, state, drive)
+        return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
     if task == EVENTS:
         return run_until(net, neuron, order, rules, delays, band, state, argument)
     return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)

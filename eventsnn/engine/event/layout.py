@@ -87,8 +87,9 @@ class Rules(NamedTuple):
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
     and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
     that a parcel is never delivered, as in a replay. few_keys: the largest key where keys are few
-    (halves), else 0. uniform: 1 where of the deliveries that are
-    due any may be the next (order `random`), by draws of seed.
+    (halves), else 0. uniform: 1 where of the deliveries that are due any may be the next (order
+    `random`), by draws of seed. spread: the parts of a step's drive. group: how many deliveries
+    only charge before all that they reached is evaluated.
     """
 
     refractory: int
@@ -109,6 +110,8 @@ class Rules(NamedTuple):
     few_keys: int
     uniform: int
     seed: int
+    spread: int
+    group: int
 
 
 class Band(NamedTuple):
@@ -137,14 +140,17 @@ class State(NamedTuple):
     synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and order-free. mute:
     uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
-    its start, input's number, sign. input_first: int64 [T + 1], where those of a step begin. found:
-    int64, scratch: which potentials left the band. heap: int64 [N, 4], fifo: int64 [N, 2], the
-    deliveries that are due (`queue`). keys: int32 [keys, 2], key_marks: uint64, chains in place
-    of the heap where keys are few. ends: int64 [2, N], the tick's ends of rests and windows,
-    and scratch, as counts: int64 [256]. chunks: int64 [C, 8, 4], buckets: int32 [6 * 4096, 2],
-    marks: uint64 [6, 65], turn: int64 [4], what is due later (`ring`). spike_record: int64 [R, 7],
-    spike_potentials: the arithmetic's dtype [R, 2], delivery_record: int64 [R, 5]: what was
-    recorded since the caller last took it out.
+    its start, input's number, sign. input_first: int64 [n T + 1], where those of each of a step's n
+    parts begin. driven: uint8 [neurons], 1 where the step's drive is not 0; empty where it comes
+    whole. causes: int64 [neurons], the spike of the group's last delivery that reached a neuron or
+    pool unit, and marks: uint64, its bit among those that are to be evaluated; then one for each
+    64 of these; both are empty without groups. found: int64, scratch: which potentials left the
+    band. heap: int64 [N, 4], fifo: int64 [N, 2], the deliveries that are due (`queue`). keys: int32
+    [keys, 2], key_marks: uint64, chains in place of the heap where keys are few. ends: int64 [2,
+    N], the tick's ends of rests and windows, and scratch, as counts: int64 [256]. chunks: int64 [C,
+    8, 4], buckets: int32 [6 * 4096, 2], bucket_marks: uint64 [6, 65], turn: int64 [4], what is due
+    later (`ring`). spike_record: int64 [R, 7], spike_potentials: the arithmetic's dtype [R, 2],
+    delivery_record: int64 [R, 5]: what was recorded since the caller last took it out.
 
     Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
     empty): own: the arithmetic's dtype [neurons, K]. touched: int64 [neurons], the tick of a
@@ -166,6 +172,9 @@ class State(NamedTuple):
     sums: NDArray[np.int64]
     inputs: NDArray[np.int64]
     input_first: NDArray[np.int64]
+    driven: NDArray[np.uint8]
+    causes: NDArray[np.int64]
+    marks: NDArray[np.uint64]
     found: NDArray[np.int64]
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]
@@ -175,7 +184,7 @@ class State(NamedTuple):
     key_marks: NDArray[np.uint64]
     chunks: NDArray[np.int64]
     buckets: NDArray[np.int32]
-    marks: NDArray[np.uint64]
+    bucket_marks: NDArray[np.uint64]
     turn: NDArray[np.int64]
     spike_record: NDArray[np.int64]
     spike_potentials: NDArray[Any]

@@ -38,10 +38,12 @@ FEW = 24  # ends that are sorted one by one
 # deliveries that wait, neurons at which a task goes on and up to which drive was added, what a
 # model did against its contract, the tick at which the step began, the step's input events, the
 # steps before the stage that the step is in (0 without stages), the event that was taken last,
-# whether it lacks room to go on, and where it goes on then, and the events taken so far as `random`
-# counts them: without what had ended already, and without evaluations of order `clocked` or stages.
-# Of the ends of rests and windows at this tick: the row of `ends` that they stand in, and both ends
-# of what is left of them
+# whether it lacks room to go on, and where it goes on then, the events taken so far as `random`
+# counts them (without what had ended already, and without evaluations of order `clocked` or
+# stages), the tick from which times of input events count, the deliveries in the group that is
+# under way (0: none is, CLOSING: it is evaluated), and what a pool unit without room has sent. Of
+# the ends of rests and windows at this tick: the row of `ends` that they stand in, and both ends of
+# what is left of them
 (
     NOW,
     STEP,
@@ -68,11 +70,15 @@ FEW = 24  # ends that are sorted one by one
     HELD_AT,
     HELD_END,
     COUNTED,
+    INPUT_FROM,
+    GROUPED,
+    MEMBERS,
     END_ROW,
     END_HEAD,
     END_TAIL,
-) = range(28)
-SCALARS = 28
+) = range(31)
+SCALARS = 31
+CLOSING = -1
 
 
 class QueueArrays(NamedTuple):
@@ -83,7 +89,7 @@ class QueueArrays(NamedTuple):
     chunks: NDArray[np.int64]
     ends: NDArray[np.int64]
     buckets: NDArray[np.int32]
-    marks: NDArray[np.uint64]
+    bucket_marks: NDArray[np.uint64]
     turn: NDArray[np.int64]
     counts: NDArray[np.int64]
     keys: NDArray[np.int32]
@@ -105,7 +111,7 @@ def queue_arrays(capacity: int, few: int = 0) -> QueueArrays:
         chunks=np.empty((ring.chunks_for(capacity, few), ring.ROWS, 4), np.int64),
         ends=np.empty((2, capacity), np.int64),
         buckets=np.zeros((ring.LAPS * ring.BUCKETS, 2), np.int32),
-        marks=np.zeros((ring.LAPS, ring.SUMMARY + 1), np.uint64),
+        bucket_marks=np.zeros((ring.LAPS, ring.SUMMARY + 1), np.uint64),
         turn=np.zeros(4, np.int64),
         counts=np.zeros(256, np.int64),
         keys=np.zeros((few + 1 if few else 0, 2), np.int32),

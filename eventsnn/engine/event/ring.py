@@ -10,7 +10,7 @@ wheels, Varghese and Lauck 1987). A bit for each bucket that has anything finds 
 Buckets are chains of chunks with room for seven events each, so memory follows the events that
 wait, and a long bucket is read in a row.
 
-In all functions: state: has chunks, buckets, marks and turn, as in `layout.State`.
+In all functions: state: has chunks, buckets, bucket_marks and turn, as in `layout.State`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS = 8
 BEHIND, COUNT, GONE = range(3)
 MOMENT, KEY, WHAT, SPIKE = range(4)
 FIRST, LAST = range(2)  # columns of chains: numbers of chunks, the first 0 where there are none
-SUMMARY = BUCKETS // 64  # the word of `marks` that has a bit for each other word of its lap
+SUMMARY = BUCKETS // 64  # the word of `bucket_marks` that has a bit for each other word of its lap
 # the ring's scalars: its position, the first free chunk, chunks that were ever used, events in it
 POSITION, FREE, USED, LINKED = range(4)
 
@@ -64,8 +64,8 @@ def link(state, moment, key, what, spike):
         shift += DIGIT
     digit = (moment >> shift) & (BUCKETS - 1)
     if append_to(state, state.buckets, lap * BUCKETS + digit, moment, key, what, spike):
-        state.marks[lap, digit >> 6] |= np.uint64(1) << np.uint64(digit & 63)
-        state.marks[lap, SUMMARY] |= np.uint64(1) << np.uint64(digit >> 6)
+        state.bucket_marks[lap, digit >> 6] |= np.uint64(1) << np.uint64(digit & 63)
+        state.bucket_marks[lap, SUMMARY] |= np.uint64(1) << np.uint64(digit >> 6)
 
 
 @inner_kernel
@@ -125,9 +125,9 @@ def chain_of(state, lap, digit):
     place, word = lap * BUCKETS + digit, digit >> 6
     chunk = np.int64(state.buckets[place, FIRST])
     state.buckets[place, FIRST] = 0
-    state.marks[lap, word] &= ~(np.uint64(1) << np.uint64(digit & 63))
-    if state.marks[lap, word] == 0:
-        state.marks[lap, SUMMARY] &= ~(np.uint64(1) << np.uint64(word))
+    state.bucket_marks[lap, word] &= ~(np.uint64(1) << np.uint64(digit & 63))
+    if state.bucket_marks[lap, word] == 0:
+        state.bucket_marks[lap, SUMMARY] &= ~(np.uint64(1) << np.uint64(word))
     return chunk
 
 
@@ -137,7 +137,7 @@ def next_in_ring(state, bound):
 
     The position comes no further than the bound, so whatever is due behind it can still be put in.
     """
-    turn, marks, chunks = state.turn, state.marks, state.chunks
+    turn, marks, chunks = state.turn, state.bucket_marks, state.chunks
     if turn[LINKED] == 0:
         return NEVER
     while True:

@@ -1,0 +1,158 @@
+"""Who works on a store: a lease, which its holder renews and which expires.
+
+It needs no lock of the file system, which a cluster's may not have. Its age is told by the file
+system's own clock, so machines whose clocks differ agree. It is a courtesy: two drivers at once
+would write the same numbers to the same places.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from eventsnn.exceptions import InputError
+
+LASTS = 60.0  # seconds after which a lease that is not renewed counts no more
+RENEWED = 10.0  # seconds between renewals
+
+
+class Lease:
+    """A driver's claim to a store, held inside `with`.
+
+    folder: of the store. name: of the lease; drivers of different parts of a sweep have one each.
+    lasts, renewed: seconds, as LASTS and RENEWED. Raises InputError where another driver holds it.
+    """
+
+    def __init__(
+        self, folder: Path, name: str = "lease", lasts: float = LASTS, renewed: float = RENEWED
+    ) -> None:
+        self.path = folder / f"{name}.json"
+        self.lasts = lasts
+        self.renewed = renewed
+        self.token = uuid.uuid4().hex
+        self.taken_over: dict[str, Any] | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.path}>"
+
+    def __enter__(self) -> Lease:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        there = holder(self.path, self.lasts)
+        if there is not None:
+            since = f"{there['age']:.0f} s ago"
+            found = f"process {there['pid']} on {there['host']}, which last said so {since}"
+            do = f"wait for it, or end it: a lease counts for {self.lasts:.0f} s after that"
+            raise InputError(f"store {self.path.parent}", "no other driver at work", found, do)
+        self._write()
+        if _read(self.path).get("token") != self.token:  # another came at the same moment
+            raise InputError(
+                f"store {self.path.parent}", "no other driver at work", "one that came just now"
+            )
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        with suppress(OSError):
+            if _read(self.path).get("token") == self.token:
+                self.path.unlink()
+
+    def check(self) -> None:
+        """Raises InputError where another driver took the lease over, since it had expired."""
+        if self.taken_over is not None:
+            found = f"process {self.taken_over.get('pid')} on {self.taken_over.get('host')}"
+            do = "this one stops; what it wrote is whole, and the other goes on"
+            raise InputError(f"store {self.path.parent}", "this driver's lease", found, do)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self.renewed):
+            with suppress(OSError):
+                there = _read(self.path)
+                if there and there.get("token") != self.token:
+                    self.taken_over = there
+                    return
+                self._write()
+
+    def _write(self) -> None:
+        record = {
+            "token": self.token,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "began": _began(os.getpid()),
+        }
+        part = self.path.with_name(f".{self.path.name}.{self.token}")
+        part.write_text(json.dumps(record), "utf-8")
+        os.replace(part, self.path)
+
+
+def holder(path: Path, lasts: float = LASTS) -> dict[str, Any] | None:
+    """Who holds a lease, with its "age" in seconds; None where it is free.
+
+    path: of its file. lasts: seconds that it counts. A process of this machine that is gone holds
+    nothing.
+    """
+    there = _read(path)
+    if not there:
+        return None
+    age = age_of(path)
+    if age is None or age > lasts:
+        return None
+    if there.get("host") == platform.node() and there.get("began") is not None:
+        if _began(there.get("pid")) != there["began"]:
+            return None
+    return {**there, "age": max(0.0, age)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def age_of(path: Path) -> float | None:
+    """Seconds since a file was written, by the clock of its file system; None where it is gone.
+
+    path: of the file.
+    """
+    probe = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        then = path.stat().st_mtime
+        probe.touch()
+        return probe.stat().st_mtime - then
+    except FileNotFoundError:
+        return None
+    except OSError:  # a store that cannot be written
+        return time.time() - then
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _began(pid: Any) -> str | None:
+    """When a process of this machine began, as the system counts it; None where it is not told."""
+    try:
+        words = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except (OSError, ValueError, TypeError):
+        return None
+    return None if words[0] == "Z" else f"{boot} {words[19]}"

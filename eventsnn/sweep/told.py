@@ -1,0 +1,106 @@
+"""What a store holds, in words: how far it is, and what failed."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from eventsnn.arguments import named_fields
+from eventsnn.sweep.cells import ANN, cell_of
+from eventsnn.sweep.lease import holder
+from eventsnn.sweep.store import DONE, FAILED, Record, Store
+from eventsnn.views.tables import Table
+
+SHOWN = 5  # failures that are told one by one
+
+COLUMNS = {
+    "network": ("network", ""),
+    "runs": ("runs", ","),
+    "images": ("images", ","),
+    "steps": ("steps", ","),
+    "cells": ("cells", ","),
+    "done": ("done", ","),
+    "failed": ("failed", ","),
+    "missing": ("missing", ","),
+}
+
+
+@named_fields
+@dataclass(frozen=True)
+class Status:
+    """How far a store is; print it.
+
+    table: one row a network: runs, images, largest T, cells, and how many of them are done, failed
+    and missing. failures: (kind and message, how many cells) of each, the most frequent first.
+    drivers: of each driver at work, its host, pid and the age of its lease in seconds.
+    """
+
+    table: Table
+    failures: tuple[tuple[str, int], ...]
+    drivers: tuple[dict[str, Any], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all cells are done."""
+        return all(row["done"] == row["cells"] for row in self.table)
+
+    def __str__(self) -> str:
+        lines = [str(self.table)]
+        for words, count in self.failures[:SHOWN]:
+            lines.append(f"failed, {count:,} cell{'s' * (count != 1)}: {words}")
+        if len(self.failures) > SHOWN:
+            lines.append(f"and {len(self.failures) - SHOWN} more kinds of failures")
+        for driver in self.drivers:
+            lines.append(
+                f"a driver is at work: process {driver['pid']} on {driver['host']}, "
+                f"which said so {driver['age']:.0f} s ago"
+            )
+        return "\n".join(lines)
+
+
+def status(path: str | os.PathLike[str]) -> Status:
+    """How far a store is. path: of the store. Raises InputError for what is no store."""
+    store = Store(path)
+    record = store.record()
+    done, failed = store.files(DONE), store.files(FAILED)
+    rows, words = [], Counter[str]()
+    for name, group in record["groups"].items():
+        ids = cell_ids(group, name)
+        bad = [cell_id for cell_id in ids if cell_id in failed and cell_id not in done]
+        for cell_id in bad:
+            found = store.of_cell(cell_id, FAILED) or {}
+            words[f"{found.get('kind')}: {found.get('message')}"] += 1
+        good = sum(cell_id in done for cell_id in ids)
+        rows.append(
+            {
+                "network": name,
+                "runs": len(group["rows"]),
+                "images": group["count"],
+                "steps": group["steps"],
+                "cells": len(ids),
+                "done": good,
+                "failed": len(bad),
+                "missing": len(ids) - good - len(bad),
+            }
+        )
+    held = [holder(its) for its in sorted(store.path.glob("lease*.json"))]
+    drivers = tuple(its for its in held if its is not None)
+    title = f"Cells of {store.path}"
+    return Status(Table(rows, title, COLUMNS), tuple(words.most_common()), drivers)
+
+
+def cell_ids(group: Record, name: str) -> list[str]:
+    """The ids of all cells of a group, the ANN's first. group: of a store's record."""
+    parts = {(first, count): (first, count, digest) for first, count, digest in group["parts"]}
+    longest: dict[int, int] = {}
+    for first, count in parts:
+        longest[first] = max(count, longest.get(first, 0))
+    found = [
+        cell_of(name, ANN, parts[key], group["network"], {}).id for key in sorted(longest.items())
+    ]
+    for row in group["rows"]:
+        for first, count in row["spans"]:
+            found.append(cell_of(name, row["key"], parts[first, count], group["network"], {}).id)
+    return found
