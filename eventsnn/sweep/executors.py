@@ -172,22 +172,19 @@ def _processes(what: str, workers: int | None, store: Path) -> Pool:
 
 
 def _dask(what: str, workers: int | None, store: Path) -> Pool:
-    from eventsnn.sweep.on_dask import Dask
-
-    return Dask(what, workers)
+    pool: Pool = import_module("eventsnn.sweep.on_dask").Dask(what, workers)
+    return pool
 
 
 def _slurm(what: str, workers: int | None, store: Path) -> Pool:
-    from eventsnn.sweep.on_slurm import Slurm
-
-    return Slurm(what, workers, store)
+    pool: Pool = import_module("eventsnn.sweep.on_slurm").Slurm(what, workers, store)
+    return pool
 
 
 def _mpi(what: str, workers: int | None, store: Path) -> Pool:
     _alone("mpi", what)
-    from eventsnn.sweep.on_mpi import Mpi
-
-    return Mpi(workers)
+    pool: Pool = import_module("eventsnn.sweep.on_mpi").Mpi(workers)
+    return pool
 
 
 def _check(name: str, kind: Any) -> None:
@@ -220,7 +217,7 @@ def package(name: str, extra: str, executor: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        do = f"pip install eventsnn[sweep,{extra}]"
+        do = f"pip install {name}, or eventsnn with its extras sweep and {extra}"
         raise InputError(f"executor {executor}", f"the package {name}", "none", do) from None
 
 
