@@ -33,11 +33,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Graph, Images
-from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.result import simulate
 from eventsnn.studies import scripts, seeds
+from eventsnn.sweep import stored
 from eventsnn.views.tables import report_steps, write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
@@ -85,28 +83,33 @@ def options(name: str, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return chosen, settings
 
 
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --models. args: the options."""
+    found = []
+    for name in args.models.split(","):
+        chosen, settings = options(name, args.steps)
+        found.append(stored.Way(chosen, settings, seeds.seeds_of(args, settings)))
+    return found
+
+
 def measure(
-    args: argparse.Namespace, graph: Graph, images: Images, logits: NDArray[Any], name: str
+    args: argparse.Namespace, source: stored.Live | stored.Stored, name: str, way: stored.Way
 ) -> tuple[list[scripts.Row], Hits]:
     """(one row for each T, and "rest" for st-bif, of a model; the hits of each).
 
     A row has accuracy, loss, mean squared error and cost, and the best accuracy of all steps with
-    its T. args: the options. graph: the ANN. images: what is classified. logits: the ANN's, [N,
-    classes]. name: the model, as for --models.
+    its T. args: the options. source: what is run. name: the model, as for --models. way: how it is
+    run.
     """
-    steps = args.steps
-    chosen, settings = options(name, steps)
-    network = scripts.network_of(args, graph, images, **chosen)
-    runs = [
-        simulate(network, images, batch=4, seed=seed, progress=True, **settings)
-        for seed in seeds.seeds_of(args, settings)
-    ]
+    steps, settings = args.steps, way.options
+    logits = source.logits
+    runs = source.runs(way)
     last, rests = settings["steps"], settings.get("encoding") == "even"
     times = list(dict.fromkeys([*report_steps(steps), last]))
     rows = scripts.by_step(runs, times, args.seed)
     errors = scripts.squared_errors(runs, times, logits, args.seed)
     accuracies = [float(scripts.hits(runs, t).mean()) for t in range(1, last + 1)]
-    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
+    ann_accuracy = stored.right_of(source)
     for row in rows:
         row |= {
             "ann": ann_accuracy,
@@ -144,19 +147,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = "names as above, separated by commas"
     parser.add_argument("--models", default=models, help=words)
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, logits = scripts.given(args)
+    source = stored.source_of(args)
     rows: list[scripts.Row] = []
     right: Hits = {}
     models = args.models.split(",")
-    ways = [options(name, args.steps)[1] for name in models]
-    seeds.check_ways(args, ways, "for example --models if,if+rate")
+    of_models = dict(zip(models, ways(args)))
+    drawn = [way.options for way in of_models.values()]
+    seeds.check_ways(args, drawn, "for example --models if,if+rate")
     for name in scripts.each(models, "model"):
-        found, its = measure(args, graph, images, logits, name)
+        found, its = measure(args, source, name, of_models[name])
         rows += found
         right |= its
         scripts.paired(
@@ -167,7 +172,10 @@ def study(args: argparse.Namespace) -> None:
         )
         write_csv(args.out / "accuracy_latency.csv", rows)
     timed = [row for row in rows if row["T"] != "rest"]
-    ann_accuracy, title = rows[0]["ann"], scripts.title(graph, f"{len(images)} images")
+    ann_accuracy, title = (
+        rows[0]["ann"],
+        scripts.title(source.graph, f"{len(source.labels)} images"),
+    )
     figure = draw(scripts.grouped(timed, "model"), ann_accuracy, title)
     decided = scripts.words(rows)
     scripts.save(figure, args.out, "accuracy_latency", decided)
@@ -179,7 +187,7 @@ def study(args: argparse.Namespace) -> None:
         row["gained : lost"] = scripts.discordant(last[row["model"]])
     scripts.show(TITLE, shown, decided, FORMATS)
     print(f"\n{scripts.footnote(models[0], args.seed, args.seeds)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
+    print(f"ANN {ann_accuracy:.1%} on {len(source.labels)} images")
 
 
 if __name__ == "__main__":

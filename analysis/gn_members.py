@@ -26,12 +26,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network, statistics
+from eventsnn import Network, statistics
 from eventsnn.ann import forward as ann
 from eventsnn.neurons import GN
-from eventsnn.result import Result, simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
+from eventsnn.sweep import stored
 from eventsnn.views.tables import report_steps, write_csv
 
 CURVE_STEPS = 4  # GN Fig. 2
@@ -67,16 +67,29 @@ def curves(network: Network, members: Sequence[int]) -> list[scripts.Row]:
     return rows
 
 
-def measure(
-    network: Network, images: Images, logits: NDArray[Any], tau: int, steps: int, seed: int
-) -> tuple[list[scripts.Row], Result]:
-    """(one row for each T, what ran): accuracy and cost, and how the readout differs from the ANN.
+def way(args: argparse.Namespace, tau: int) -> stored.Way:
+    """How a group neuron is run. args: the options. tau: members."""
+    return stored.Way({}, {"neuron": "gn", "tau": tau, "steps": args.steps}, [args.seed])
 
-    network, images: what runs. logits: the ANN's, [N, classes]. tau: members. steps: the largest T.
-    seed: of everything random.
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --members. args: the options."""
+    return [way(args, tau) for tau in taus(args)]
+
+
+def taus(args: argparse.Namespace) -> list[int]:
+    """The numbers of members, 1 among them. args: the options."""
+    return sorted({1, *scripts.whole_numbers(args.members, "--members")})
+
+
+def measure(
+    result: Any, logits: NDArray[Any], tau: int, steps: int, seed: int
+) -> list[scripts.Row]:
+    """One row for each T: accuracy and cost, and how the readout differs from the ANN.
+
+    result: what ran. logits: the ANN's, [N, classes]. tau: members. steps: the largest T. seed: of
+    the bootstrap.
     """
-    options: dict[str, Any] = {"neuron": "gn", "tau": tau, "batch": 4, "seed": seed}
-    result = simulate(network, images, steps=steps, progress=True, **options)
     rows = scripts.by_step(result, report_steps(steps), seed)
     squares = scripts.squared_errors(result, report_steps(steps), logits, seed)
     for row in rows:
@@ -86,7 +99,7 @@ def measure(
             "mean error": float(error.mean()),
             "95 % of errors below": float(np.quantile(np.abs(error), 0.95)),
         }
-    return [{"tau": tau, **row} for row in rows], result
+    return [{"tau": tau, **row} for row in rows]
 
 
 def draw(
@@ -122,18 +135,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     words = "numbers of members (tau), separated by commas; 1, IF, is always there"
     parser.add_argument("--members", default="1,2,4,6,8", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    members = sorted({1, *scripts.whole_numbers(args.members, "--members")})
-    graph, images, logits = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
+    members = taus(args)
+    source = stored.source_of(args)
+    logits = source.logits
     rows: list[scripts.Row] = []
     right, squares = {}, {}
     for tau in scripts.each(members, "tau"):
-        found, result = measure(network, images, logits, tau, args.steps, args.seed)
+        (result,) = source.runs(way(args, tau))
+        found = measure(result, logits, tau, args.steps, args.seed)
         times = scripts.column(found, "T")
         right |= {(tau, t): scripts.hits(result, t) for t in times}
         squares |= {(tau, t): np.square(result.readout(t) - logits).mean(axis=1) for t in times}
@@ -147,10 +162,12 @@ def study(args: argparse.Namespace) -> None:
         rows += found
         scripts.paired(rows, right, lambda row: (row["tau"], row["T"]), lambda key: (1, key[1]))
         write_csv(args.out / "gn_members.csv", rows)
-    curve = curves(network, members)
+    curve = curves(source.network(), members)
     write_csv(args.out / "curve.csv", curve)
-    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
-    figure = draw(curve, rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
+    ann_accuracy = stored.right_of(source)
+    figure = draw(
+        curve, rows, ann_accuracy, scripts.title(source.graph, f"{len(source.labels)} images")
+    )
     decided = scripts.words(rows)
     scripts.save(figure, args.out, "gn_members", decided)
     accuracies = scripts.side_by_side(rows, "tau", scripts.interval)
@@ -165,7 +182,7 @@ def study(args: argparse.Namespace) -> None:
     heading = "Mean squared error of the readout, % of IF's [95 % interval], by members tau"
     scripts.show(heading, errors, decided)
     print()
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
+    print(f"ANN {ann_accuracy:.1%} on {len(source.labels)} images")
 
 
 def _of_plain(row: scripts.Row) -> str:

@@ -18,13 +18,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.result import simulate
 from eventsnn.studies import scripts
+from eventsnn.sweep import stored
 from eventsnn.views.tables import report_steps, write_csv
 
 TITLE = (
@@ -66,24 +64,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=32, help="the largest T")
     words = "lengths of the first stage, separated by commas; 0: without SRP"
     parser.add_argument("--taus", default="0,2,4,8,16", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
 
 
-def study(args: argparse.Namespace) -> None:
-    """Runs everything and writes the results. args: the options."""
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --taus. args: the options."""
     if not all(word.isdigit() for word in args.taus.split(",")):
         raise InputError(
             "--taus", "whole numbers separated by commas", args.taus, "for example --taus 0,4"
         )
-    graph, images, logits = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
-    classes = ann.classes_of(logits)
-    ann_accuracy = float(np.mean(classes == images.labels))
-    taus = [int(word) for word in args.taus.split(",")]
+    return [
+        stored.Way({}, {"steps": args.steps, "srp": int(word)}, [args.seed])
+        for word in args.taus.split(",")
+    ]
+
+
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    of_taus = {way.options["srp"]: way for way in ways(args)}
+    taus = list(of_taus)
+    source, out = stored.source_of(args), args.out
+    ann_accuracy = stored.right_of(source)
     rows: list[scripts.Row] = []
     right = {}
     for tau in scripts.each(taus, "tau"):
-        result = simulate(network, images, steps=args.steps, srp=tau, seed=args.seed, progress=True)
+        (result,) = source.runs(of_taus[tau])
         times = report_steps(args.steps)
         rows += [{"tau": tau, **row} for row in scripts.by_step(result, times, args.seed)]
         right |= {(tau, t): scripts.hits(result, t) for t in times}
@@ -91,11 +97,11 @@ def study(args: argparse.Namespace) -> None:
             rows, right, lambda row: (row["tau"], row["T"]), lambda key: (taus[0], key[1])
         )
         write_csv(out / "srp_tau.csv", rows)
-    figure = draw(rows, ann_accuracy, scripts.title(graph, f"{len(images)} images"))
+    figure = draw(rows, ann_accuracy, scripts.title(source.graph, f"{len(source.labels)} images"))
     scripts.save(figure, out, "srp_tau", scripts.words(rows))
     scripts.show(TITLE, scripts.compact(rows), scripts.words(rows), FORMATS)
     print(f"\n{scripts.footnote(f'tau = {taus[0]}', args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
+    print(f"ANN {ann_accuracy:.1%} on {len(source.labels)} images")
 
 
 if __name__ == "__main__":

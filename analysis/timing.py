@@ -88,11 +88,14 @@ def draw(
     figure = scripts.sheet(1, 6.4, max(4.2, 1.4 + 0.2 * len(names)))
     grid = figure.subplots(2, 2)
     scripts.draw_accuracy(grid[0, 0], lines, ann_accuracy)
+    times = [row["T"] for rows in lines.values() for row in rows]
+    grid[0, 0].set_xlim(min(times) / 1.3, max(times) * 1.3)
     panels = [("accuracy", "accuracy (%), up to this layer moved"), *PANELS]
     for axes, (key, label) in zip(grid.flat[1:], panels):
         _draw_layers(axes, layers, key)
         axes.set_ylabel(label, fontsize=9)
         scripts.layer_axis(axes, names)
+        axes.set_xlim(-0.5, len(names) - 0.5)  # the first layer has no coherence
     figure.suptitle(title, fontsize=10, parse_math=False)
     scripts.legend_below(figure, grid[0, 0])
     return figure

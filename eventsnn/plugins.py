@@ -67,6 +67,15 @@ def load_plugins(paths: str | None) -> None:
         _load(path)
 
 
+def forget_plugins(paths: str | None) -> None:
+    """Has files of Python run again when they are next needed. paths: as for `load_plugins`.
+
+    What they register then takes the place of what they registered before.
+    """
+    for path in paths.split(",") if paths else []:
+        sys.modules.pop(_module_of(path), None)
+
+
 def digest_of(paths: str | None) -> str:
     """Hexadecimal digits, equal for equal contents of files. paths: as for `load_plugins`."""
     digest = hashlib.sha256()
@@ -86,11 +95,15 @@ def _source(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def _module_of(path: str) -> str:
+    return "eventsnn_plugin_" + re.sub(r"\W", "_", Path(path).stem)
+
+
 def _load(path: str) -> None:
     where = f"plug-in {path!r}"
     _source(path)
     file = str(Path(path).resolve())
-    name = "eventsnn_plugin_" + re.sub(r"\W", "_", Path(path).stem)
+    name = _module_of(path)
     there = sys.modules.get(name)
     if there is not None:
         if there.__file__ == file:

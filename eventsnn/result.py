@@ -24,7 +24,7 @@ from eventsnn.network.linear import Grid
 from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
-from eventsnn.simulation.conditions import conditions
+from eventsnn.simulation.conditions import Conditions, conditions
 from eventsnn.simulation.encoding import Code, Encoding
 from eventsnn.simulation.event_inputs import accept_events, input_events
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
@@ -80,6 +80,11 @@ class Result:
     def network(self) -> Network:
         """The network that ran."""
         return self.simulation.network
+
+    @property
+    def conditions(self) -> Conditions:
+        """What decided it."""
+        return conditions(self.simulation)
 
     @property
     def spikes(self) -> NDArray[np.int64]:

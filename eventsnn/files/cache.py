@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import uuid
@@ -32,6 +33,11 @@ BEGINNING = b"eventsnn kernel 1\n"
 CHECKSUM = hashlib.sha256().digest_size
 OWNERS = hasattr(os, "getuid") and os.open in os.supports_dir_fd
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
+# file systems of several machines, as Linux names them
+NETWORK = frozenset(
+    "9p afs beegfs ceph cifs gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 orangefs panfs pvfs2 "
+    "smb3 smbfs virtiofs wekafs".split()
+)
 ANEW = "kernels are compiled in each run, which takes some seconds"
 
 
@@ -128,6 +134,48 @@ def save(folder: Path, name: str, content: bytes) -> None:
                 raise
     except OSError as error:
         _refuse(folder, error)
+
+
+def keep_here() -> None:
+    """Has this process keep its kernels in a folder for temporary files, where they stay."""
+    user = os.getuid() if OWNERS else "user"
+    os.environ[VARIABLE] = str(Path(tempfile.gettempdir()) / f"eventsnn-{user}-kernels")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies kernels that a folder lacks. source, target: of `folder_for`."""
+    try:
+        there = set(os.listdir(target))
+        names = [name for name in os.listdir(source) if name not in there]
+    except OSError as error:
+        _refuse(source, error)
+        return
+    for name in names:
+        content = load(source, name) if not name.endswith(".tmp") else None
+        if content is not None:
+            save(target, name, content)
+
+
+def on_network(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether a path is on a file system of several machines; False where nothing tells.
+
+    path: which need not be there. mounts: the system's list of file systems.
+    """
+    try:
+        lines = mounts.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    place, deepest, kind = path.resolve(), -1, ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        words = before.split()
+        if len(words) < 5 or not after:
+            continue
+        # blanks and the like are octal there
+        point = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), words[4]))
+        if (point == place or point in place.parents) and len(point.parts) >= deepest:
+            deepest, kind = len(point.parts), after.split()[0]
+    return kind in NETWORK or kind.startswith(("fuse.ssh", "fuse.gluster", "fuse.ceph"))
 
 
 class _Opener:

@@ -30,7 +30,6 @@ from eventsnn.network.rules import OPTIONS, RULES
 from eventsnn.option_texts import add_option, given_values, help_of, layout
 from eventsnn.result import Result
 from eventsnn.settings import GROUPS, Settings, option_in
-from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap, bootstraps, compare, wilson
 from eventsnn.studies import seeds
 from eventsnn.studies.drawing import LOOKS as LOOKS
@@ -124,7 +123,7 @@ def run(
     """
     try:
         args = parser.parse_args(argv)
-        args.settings = _settings(args)
+        args.settings = settings_of(args)
         args.seed = args.settings.seed
         seeds.check(args)
         out = args.out
@@ -182,8 +181,8 @@ class Heard(io.TextIOBase):
         self.stream.flush()
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    """The Settings of the options that scripts share with a run."""
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The Settings of the options that scripts share with a run. args: of `options`."""
     known = {f.name for f in fields(Settings) if option_in(f).group in SHARED} | set(BESIDE)
     shared = {name: value for name, value in vars(args).items() if name in known}
     return Settings(**given_values(argparse.Namespace(**shared)))
@@ -297,13 +296,13 @@ def by_step(runs: Runs, steps: Iterable[int], seed: int = 0) -> list[Row]:
         row = {"T": t, **accuracy(runs, t, seed)}
         for name in ("spikes", "operations"):
             row[name], row[f"{name} low"], row[f"{name} high"] = found[name, t][:3]
-        rows.append({**row, "conditions": conditions(result.simulation)})
+        rows.append({**row, "conditions": result.conditions})
     return rows
 
 
 def _each(runs: Runs) -> Sequence[Result]:
     """The runs, one or more."""
-    return [runs] if isinstance(runs, Result) else runs
+    return runs if isinstance(runs, Sequence) else [runs]
 
 
 def hits(runs: Runs, step: int | None = None) -> NDArray[np.bool_]:

@@ -54,7 +54,8 @@ def check(args: argparse.Namespace) -> None:
     """Raises InputError for --seeds without effect, and outside 1 to 1000. args: of a script."""
     if args.seeds != 1 and not args.offers_seeds:
         do = "leave it out: nothing here depends on a seed, or no ways are compared that do"
-        expected = "a script that compares ways that draw (arrival_order, accuracy_latency, timing)"
+        scripts = "(arrival_order, accuracy_latency) or times that are drawn (timing)"
+        expected = f"a script that compares ways that draw {scripts}"
         raise InputError(f"--seeds {args.seeds}", expected, "another one", do)
     if not 1 <= args.seeds <= MOST:
         raise InputError("--seeds", f"a number from 1 to {MOST}", args.seeds)

@@ -86,10 +86,10 @@ def needed() -> Any:
     try:
         import zarr
     except ImportError:
-        do = "pip install eventsnn[sweep], with Python 3.11 or later"
+        do = "install eventsnn's extra sweep, with Python 3.11 or later"
         raise InputError("a store", "the package zarr", "none", do) from None
     if int(zarr.__version__.partition(".")[0]) < 3:
-        do = "pip install 'zarr>=3', with Python 3.11 or later"
+        do = "install zarr 3, with Python 3.11 or later"
         raise InputError("a store", "zarr 3", zarr.__version__, do)
     return zarr
 
@@ -203,14 +203,17 @@ class Chunks:
         dims = variable.dims[1:] if row is not None else variable.dims
         sizes = array.shape[-len(dims) :]
         size = array.chunks[-len(dims)]
-        wanted = (min(size, sizes[0] - first), *sizes[1:])
+        # images of the chunk that are none of the cell's stay: a longer cell may have been there
+        wanted = (len(values), *sizes[1:])
         padded = np.full(wanted, variable.fill, variable.dtype)
         padded[tuple(map(slice, values.shape))] = values
-        here = slice(first, first + wanted[0])
+        here = slice(first, first + len(values))
         array[here if row is None else (row, here)] = padded
         place = ([] if row is None else [row]) + [first // size] + [0] * (len(dims) - 1)
-        for path in (self.folder / name).joinpath("c", *map(str, place)), self.folder / name:
+        path = (self.folder / name).joinpath("c", *map(str, place))
+        while path != self.folder:
             _on_disk(path)
+            path = path.parent
 
 
 def _on_disk(path: Path) -> None:

@@ -25,13 +25,18 @@ from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.cost import by_image
 from eventsnn.sweep.arrays import COSTS
-from eventsnn.sweep.cells import ANN, Cell
+from eventsnn.sweep.cells import ANN, Cell, row_of
 from eventsnn.sweep.sources import Part, Source, conversion_key, source_key
 
 KEPT = 2  # sources, networks and simulations that a worker keeps
 SILENT = Say(None, False)
+CHANGED = "put it back, or choose another --store"
 
 T = TypeVar("T")
+
+
+class Changed(InputError):
+    """What a cell is made of is not what it was when the sweep was planned."""
 
 
 class Computed(NamedTuple):
@@ -64,12 +69,23 @@ class Bench:
     def __repr__(self) -> str:
         return f"<Bench: {len(self._kept)} things kept>"
 
-    def compute(self, cell: Cell) -> Computed:
+    def compute(self, cell: Cell, origin: int = 0, own: str = "") -> Computed:
         """A cell's numbers, which depend on nothing but the cell.
 
-        Raises InputError where the network or the images are not those that the cell is of, and
-        what the run raises.
+        origin: the position of its group's first image. own: digits for what the run has of the
+        user's own (`cells.own_digest`). Raises Changed where the network, the images or what else
+        the run reads are not those that the cell is of, and what the run raises.
         """
+        kept = bool(self._kept)
+        try:
+            return self._compute(cell, origin, own)
+        except Changed:
+            if not kept:
+                raise
+            self._kept.clear()  # what was read for an earlier sweep may be old
+            return self._compute(cell, origin, own)
+
+    def _compute(self, cell: Cell, origin: int, own: str) -> Computed:
         began = time.perf_counter()
         settings = Settings(**cell.options)
         source, part = self._inputs(cell, settings)
@@ -81,6 +97,12 @@ class Bench:
             label = np.full(len(found), -1) if labels is None else labels
             arrays = {"ann": found, "label": label.astype(np.int64)}
             return Computed(arrays, time.perf_counter() - began, 0.0, {})
+        beside = self._keep(
+            "beside", conversion_key(cell.options), lambda: source.beside(settings, origin)
+        )
+        if row_of(cell.options, cell.network, *beside, own) != cell.row:
+            what = "the calibration images, thresholds, models and orders that the sweep began with"
+            raise Changed(settings.net, what, "others", CHANGED)
         simulation = self._simulation(cell, settings, source, part)
         images: Any = part.images.pixels
         if isinstance(part.images, EventImages):
@@ -106,8 +128,7 @@ class Bench:
             ("images", settings.data or settings.net, cell.images, part and part.digest),
         ):
             if wanted != now:
-                do = "put it back, or choose another --store"
-                raise InputError(path, f"the {what} that the sweep began with", "another", do)
+                raise Changed(path, f"the {what} that the sweep began with", "another", CHANGED)
         assert part is not None
         return source, part
 

@@ -13,7 +13,7 @@ from typing import Any
 from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.sweep import layout
-from eventsnn.sweep.cells import ANN, Cell, Own, own_things
+from eventsnn.sweep.cells import ANN, Cell, Own, own_digest, own_things
 from eventsnn.sweep.executors import Pool, pool_of
 from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import Plan
@@ -21,7 +21,8 @@ from eventsnn.sweep.planned import Planned
 from eventsnn.sweep.progress import Progress
 from eventsnn.sweep.reading import read_plan
 from eventsnn.sweep.store import DONE, FAILED, Record, Store, own_versions
-from eventsnn.sweep.working import Done, Task, pickled, work
+from eventsnn.sweep.surroundings import pickled, plugin_digest, process
+from eventsnn.sweep.working import Done, Task, work
 
 AHEAD = 2  # cells a worker that are handed out, so that none waits for the driver
 STRIKES = 3  # times that a worker may be lost with a cell alone before the cell has failed
@@ -131,6 +132,8 @@ class _Driver:
             for name, group in self.groups.items()
         }
         self.versions = own_versions()
+        self.digests = planned.own_digests
+        self.plugins: dict[str, str] = {}
         self.failures: list[str] = []
         self.done = 0
 
@@ -139,7 +142,8 @@ class _Driver:
         self.shown = shown
         self.pool = pool
         self.threads = pool.threads
-        self.things = pickled(self._own()) if pool.name != "serial" else None
+        whole = pool.name != "processes"  # which find the driver's own modules
+        self.things = pickled(self._own(), whole) if pool.name != "serial" else None
         waiting = iter(cells)
         suspects: deque[Cell] = deque()
         try:
@@ -223,10 +227,20 @@ class _Driver:
             self.groups[cell.group]["first"],
             os.getcwd(),
             self.versions,
+            process(),
             self.things,
+            "" if cell.row == ANN else own_digest(cell.options, self.digests),
+            self._plugin(cell.options.get("plugin")),
             self.threads,
         )
         return self.pool.submit(work, task)
+
+    def _plugin(self, paths: str | None) -> str:
+        """Digits for plug-ins as they were when the driver first met them."""
+        key = paths or ""
+        if key not in self.plugins:
+            self.plugins[key] = plugin_digest(paths)
+        return self.plugins[key]
 
     def _take(self, cell: Cell, future: Future[Any]) -> None:
         """Takes what a worker said of a cell. Raises what concerns more than the cell."""

@@ -11,14 +11,15 @@ from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import cores
 from eventsnn.sweep import layout
-from eventsnn.sweep.cells import ANN, Cell, cell_of, own_things
+from eventsnn.sweep.cells import ANN, Cell, cell_of, own_digest, own_things
 from eventsnn.sweep.driver import failed_cells, of_part
 from eventsnn.sweep.executors import Processes
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
 from eventsnn.sweep.reading import read_plan
 from eventsnn.sweep.store import DONE, Store, own_versions
-from eventsnn.sweep.working import Done, Task, pickled, work
+from eventsnn.sweep.surroundings import pickled, plugin_digest
+from eventsnn.sweep.working import Done, Task, work
 from eventsnn.views.progress import in_words
 
 IMAGES = 16  # at most, of a cell that is measured
@@ -137,8 +138,19 @@ def _measure(planned: Planned, cell: Cell, threads: int) -> Measured:
     assert part is not None
     some = (part.first, len(part.images), part.digest)
     few = cell_of(cell.group, cell.row, some, cell.network, cell.options)
-    things = pickled(list(own_things(cell.options)) if not cell.options.get("plugin") else [])
-    task = Task(few, None, 0, 0, os.getcwd(), own_versions(), things, threads)
+    plugin = cell.options.get("plugin")
+    task = Task(
+        few,
+        None,
+        0,
+        group.first,
+        os.getcwd(),
+        own_versions(),
+        things=pickled([] if plugin else list(own_things(cell.options)), whole=False),
+        own="" if cell.row == ANN else own_digest(cell.options, planned.own_digests),
+        plugin=plugin_digest(plugin),
+        threads=threads,
+    )
     pool = Processes(1)
     try:
         first: Done = pool.submit(work, task).result()

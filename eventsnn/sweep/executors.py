@@ -7,7 +7,10 @@ number of workers; what it needs is imported then.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import (
     BrokenExecutor,
@@ -123,9 +126,20 @@ class Processes(Pool):
 
 
 def begin_worker() -> None:
-    """What a worker's process does first: Ctrl-C is the driver's, which ends its workers."""
+    """What a worker's process does first: Ctrl-C is the driver's, which ends its workers.
+
+    Where the driver was killed the worker ends: nobody would tell it that there is no more to do.
+    """
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    driver = multiprocessing.parent_process()
+    while driver is not None and driver.is_alive() and os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 class Kind(NamedTuple):

@@ -12,11 +12,13 @@ from eventsnn.inputs.loading import calibration_pixels, converted
 from eventsnn.network.network import Network
 from eventsnn.settings import Settings
 from eventsnn.sweep import arrays
+from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import FIELDS
 from eventsnn.sweep.planned import Group, Planned
 from eventsnn.sweep.store import FORMAT, VERSION, Record, Store, own_versions
 
 OTHER = "choose another --store, or the plan that this one was made with"
+WAITS = 300.0  # seconds for another driver that lays out the same store
 MAX_NAMES = 1000  # of classes that a store's attributes hold
 
 
@@ -42,7 +44,7 @@ def fit(planned: Planned, store: Store) -> Record:
             group.name, number = f"{stem}-{number}", number + 1
         used.add(group.name)
     for group in planned.groups.values():
-        _add(group, record["groups"])
+        _add(group, record["groups"], planned.plan.axes)
     return record
 
 
@@ -64,7 +66,7 @@ def _check(group: Group, there: Record, store: Store) -> None:
             raise InputError(where, "the images that it was made with", "others", OTHER)
 
 
-def _add(group: Group, groups: dict[str, Record]) -> None:
+def _add(group: Group, groups: dict[str, Record], axes: Iterable[str]) -> None:
     """Adds a group's new runs and images to a record's groups."""
     new = {
         "key": group.key,
@@ -92,6 +94,7 @@ def _add(group: Group, groups: dict[str, Record]) -> None:
             row["spans"] = sorted({*map(tuple, row["spans"]), *spans})
     its["count"] = max(its["count"], group.count)
     optional = {name for options, _ in group.rows.values() for name in _optional(options)}
+    its["axes"] = list(dict.fromkeys([*its.get("axes", ()), *axes]))
     its["optional"] = sorted({*its["optional"], *optional})
 
 
@@ -110,7 +113,20 @@ def lay_out(planned: Planned, store: Store) -> Record:
     the store, and for a network that has no spiking form.
     """
     arrays.needed()
-    record = fit(planned, store)
+    fit(planned, store)
+    with Lease(store.path, ".layout", waits=WAITS):  # drivers of parts come at once
+        record = fit(planned, store)
+        if _text(record) != _text(store.read()):
+            _make(planned, store, record)
+    return record
+
+
+def _text(record: Record | None) -> str:
+    return json.dumps(record, sort_keys=True)
+
+
+def _make(planned: Planned, store: Store, record: Record) -> None:
+    """Makes what a record says, and writes it at last."""
     for group in planned.groups.values():
         its = record["groups"][group.name]
         if "layers" not in its:
@@ -136,9 +152,8 @@ def lay_out(planned: Planned, store: Store) -> Record:
         }
         where = (store.arrays, group.name)
         arrays.make(*where, sizes, its["size"], its["optional"], attributes)
-        arrays.put_coordinates(*where, coordinates(its, planned.plan.axes))
+        arrays.put_coordinates(*where, coordinates(its, its["axes"]))
     store.write(record)
-    return record
 
 
 def _network(group: Group) -> Network:

@@ -28,15 +28,22 @@ class Lease:
     """A driver's claim to a store, held inside `with`.
 
     folder: of the store. name: of the lease; drivers of different parts of a sweep have one each.
-    lasts, renewed: seconds, as LASTS and RENEWED. Raises InputError where another driver holds it.
+    lasts, renewed: seconds, as LASTS and RENEWED. waits: seconds for which it waits for another.
+    Raises InputError where another driver holds it.
     """
 
     def __init__(
-        self, folder: Path, name: str = "lease", lasts: float = LASTS, renewed: float = RENEWED
+        self,
+        folder: Path,
+        name: str = "lease",
+        lasts: float = LASTS,
+        renewed: float = RENEWED,
+        waits: float = 0.0,
     ) -> None:
         self.path = folder / f"{name}.json"
         self.lasts = lasts
         self.renewed = renewed
+        self.waits = waits
         self.token = uuid.uuid4().hex
         self.taken_over: dict[str, Any] | None = None
         self._ended = threading.Event()
@@ -47,20 +54,50 @@ class Lease:
 
     def __enter__(self) -> Lease:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        there = holder(self.path, self.lasts)
-        if there is not None:
-            since = f"{there['age']:.0f} s ago"
-            found = f"process {there['pid']} on {there['host']}, which last said so {since}"
-            do = f"wait for it, or end it: a lease counts for {self.lasts:.0f} s after that"
-            raise InputError(f"store {self.path.parent}", "no other driver at work", found, do)
-        self._write()
-        if _read(self.path).get("token") != self.token:  # another came at the same moment
-            raise InputError(
-                f"store {self.path.parent}", "no other driver at work", "one that came just now"
-            )
+        until = time.monotonic() + self.waits
+        while not self._claimed():
+            if time.monotonic() >= until:
+                self._refuse()
+            time.sleep(0.1)
         self._thread = threading.Thread(target=self._renew, daemon=True)
         self._thread.start()
         return self
+
+    def _refuse(self) -> None:
+        there = holder(self.path, self.lasts)
+        found = "one that came just now"
+        if there is not None:
+            since = f"{there['age']:.0f} s ago"
+            found = f"process {there['pid']} on {there['host']}, which last said so {since}"
+        do = f"wait for it, or end it: a lease counts for {self.lasts:.0f} s after that"
+        raise InputError(f"store {self.path.parent}", "no other driver at work", found, do)
+
+    def _claimed(self) -> bool:
+        """Whether the lease is this one's now: of several that come at once one gets it."""
+        if holder(self.path, self.lasts) is not None:
+            return False
+        self._put_away(_read(self.path).get("token"))
+        part = self._part()
+        try:
+            os.link(part, self.path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            os.replace(part, self.path)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+        return bool(_read(self.path).get("token") == self.token)
+
+    def _put_away(self, token: Any) -> None:
+        """Removes an expired lease, and no other that came meanwhile. token: of the expired one."""
+        away = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        with suppress(OSError):
+            os.rename(self.path, away)
+            if _read(away).get("token") != token:
+                with suppress(FileExistsError):
+                    os.link(away, self.path)
+            away.unlink()
 
     def __exit__(
         self,
@@ -89,9 +126,10 @@ class Lease:
                 if there and there.get("token") != self.token:
                     self.taken_over = there
                     return
-                self._write()
+                os.replace(self._part(), self.path)
 
-    def _write(self) -> None:
+    def _part(self) -> Path:
+        """A file with what the lease says, which is not there yet."""
         record = {
             "token": self.token,
             "host": platform.node(),
@@ -100,7 +138,7 @@ class Lease:
         }
         part = self.path.with_name(f".{self.path.name}.{self.token}")
         part.write_text(json.dumps(record), "utf-8")
-        os.replace(part, self.path)
+        return part
 
 
 def holder(path: Path, lasts: float = LASTS) -> dict[str, Any] | None:

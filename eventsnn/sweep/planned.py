@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eventsnn.exceptions import InputError
-from eventsnn.inputs.given import read_given
 from eventsnn.network.presets import preset
 from eventsnn.settings import Settings
 from eventsnn.sweep import cells
@@ -105,7 +104,7 @@ class Planned:
     plan: what to run. where: the plan, for messages. Raises InputError for what cannot be read, for
     a plan without runs, and for options that do not go together, as far as they are tried.
 
-    Attributes: groups: name -> Group.
+    Attributes: groups: name -> Group. own_digests: what `cells.own_digest` found.
     """
 
     def __init__(self, plan: Plan, where: str = "plan") -> None:
@@ -115,7 +114,7 @@ class Planned:
         self._groups: dict[str, Group] = {}
         self._sources: dict[str, Source] = {}
         self._found: dict[str, tuple[str, ...]] = {}
-        self._own: dict[str, str] = {}
+        self.own_digests: dict[str, str] = {}
         self._checked: set[str] = set()
         self._check()
         for run in plan.runs():
@@ -170,7 +169,10 @@ class Planned:
         row = cells.row_of(options, group.network, *more)
         spans = group.cut(run.span, self.where)
         if row in group.rows:
-            spans = tuple(sorted({*spans, *group.rows[row][1]}))
+            longest: dict[int, int] = {}
+            for first, count in (*spans, *group.rows[row][1]):
+                longest[first] = max(count, longest.get(first, 0))
+            spans = tuple(sorted(longest.items()))
         group.rows[row] = (options, spans)
 
     def _group(self, options: Options, span: Span) -> Group:
@@ -198,9 +200,5 @@ class Planned:
         key = json.dumps([group.key, decided])
         if key not in self._found:
             settings = self._settings(options)
-            given = read_given(settings.thresholds_file)
-            part = group.source.part(group.first, 1)
-            pixel_range = repr(part.images.pixel_range) if part else ""
-            calibration = group.source.calibration(settings)
-            self._found[key] = (calibration, given.sha256 if given else "", pixel_range)
-        return (*self._found[key], cells.own_digest(options, self._own))
+            self._found[key] = group.source.beside(settings, group.first)
+        return (*self._found[key], cells.own_digest(options, self.own_digests))

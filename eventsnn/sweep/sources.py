@@ -163,6 +163,17 @@ class Source:
         self._ended = len(images) < wanted
         return images
 
+    def beside(self, settings: Settings, first: int) -> tuple[str, str, str]:
+        """Hashes of what a run reads beside network and images, which its key holds.
+
+        settings: of the run. first: the position of its group's first image. Returns those of the
+        calibration images, of the file of thresholds, and the range of pixels; "" for none.
+        """
+        given = read_given(settings.thresholds_file)
+        part = self.part(first, 1)
+        pixel_range = repr(part.images.pixel_range) if part else ""
+        return self.calibration(settings), given.sha256 if given else "", pixel_range
+
     def calibration(self, settings: Settings) -> str:
         """A hash of the images on which thresholds are found, or "" where none are needed.
 

@@ -33,12 +33,12 @@ class Status:
     """How far a store is; print it.
 
     table: one row a network: runs, images, largest T, cells, and how many of them are done, failed
-    and missing. failures: (kind and message, how many cells) of each, the most frequent first.
-    drivers: of each driver at work, its host, pid and the age of its lease in seconds.
+    and missing. failures: (kind, how many cells, the message of one) of each, the most frequent
+    first. drivers: of each driver at work, its host, pid and the age of its lease in seconds.
     """
 
     table: Table
-    failures: tuple[tuple[str, int], ...]
+    failures: tuple[tuple[str, int, str], ...]
     drivers: tuple[dict[str, Any], ...]
 
     @property
@@ -48,8 +48,9 @@ class Status:
 
     def __str__(self) -> str:
         lines = [str(self.table)]
-        for words, count in self.failures[:SHOWN]:
-            lines.append(f"failed, {count:,} cell{'s' * (count != 1)}: {words}")
+        for kind, count, words in self.failures[:SHOWN]:
+            cells = f"{count:,} cell{'s' * (count != 1)}"
+            lines.append(f"failed, {cells}: {kind}{', such as' * (count > 1)}: {words}")
         if len(self.failures) > SHOWN:
             lines.append(f"and {len(self.failures) - SHOWN} more kinds of failures")
         for driver in self.drivers:
@@ -65,13 +66,16 @@ def status(path: str | os.PathLike[str]) -> Status:
     store = Store(path)
     record = store.record()
     done, failed = store.files(DONE), store.files(FAILED)
-    rows, words = [], Counter[str]()
+    rows, kinds = [], Counter[str]()
+    messages: dict[str, str] = {}
     for name, group in record["groups"].items():
         ids = cell_ids(group, name)
         bad = [cell_id for cell_id in ids if cell_id in failed and cell_id not in done]
         for cell_id in bad:
             found = store.of_cell(cell_id, FAILED) or {}
-            words[f"{found.get('kind')}: {found.get('message')}"] += 1
+            kind = str(found.get("kind", "unknown"))
+            kinds[kind] += 1
+            messages.setdefault(kind, str(found.get("message", "")))
         good = sum(cell_id in done for cell_id in ids)
         rows.append(
             {
@@ -88,7 +92,8 @@ def status(path: str | os.PathLike[str]) -> Status:
     held = [holder(its) for its in sorted(store.path.glob("lease*.json"))]
     drivers = tuple(its for its in held if its is not None)
     title = f"Cells of {store.path}"
-    return Status(Table(rows, title, COLUMNS), tuple(words.most_common()), drivers)
+    failures = tuple((kind, count, messages[kind]) for kind, count in kinds.most_common())
+    return Status(Table(rows, title, COLUMNS), failures, drivers)
 
 
 def cell_ids(group: Record, name: str) -> list[str]:

@@ -5,18 +5,18 @@ Whatever the executor, it calls `work` with a `Task`, which is small and can be 
 
 from __future__ import annotations
 
-import os
 import platform
+import threading
 import time
 import traceback
 from typing import Any, NamedTuple
 
 from eventsnn.exceptions import InputError, one_line
-from eventsnn.plugins import register
-from eventsnn.sweep.arrays import Chunks
-from eventsnn.sweep.cells import ANN, Cell, Own
+from eventsnn.sweep.arrays import Chunks, needed
+from eventsnn.sweep.cells import ANN, Cell
 from eventsnn.sweep.computing import Bench
 from eventsnn.sweep.store import KEPT, Store, own_versions
+from eventsnn.sweep.surroundings import SURROUNDINGS
 
 MOST = 4000  # characters of a traceback that are kept
 
@@ -26,8 +26,10 @@ class Task(NamedTuple):
 
     cell: which. store: the folder's absolute path, or None where nothing is written. row: the run's
     place in the store. origin: the position of the group's first image. folder: the driver's
-    current folder, in which relative paths are meant. versions: the driver's. things: what the user
-    registered in the driver's process, pickled. threads: of the cell (None: one a core).
+    current folder, in which relative paths are meant. versions: the driver's. driver: its process,
+    as `process` has it. things: what the user registered in the driver's process, pickled. own:
+    digits for what the run has of the user's own. plugin: digits for its plug-ins. threads: of the
+    cell (None: one a core).
     """
 
     cell: Cell
@@ -36,7 +38,10 @@ class Task(NamedTuple):
     origin: int
     folder: str
     versions: dict[str, str]
+    driver: str = ""
     things: bytes | None = None
+    own: str = ""
+    plugin: str = ""
     threads: int | None = None
 
 
@@ -58,18 +63,18 @@ class Done(NamedTuple):
 
 
 class _Worker:
-    """What this process keeps from one cell to the next."""
+    """What a thread keeps from one cell to the next."""
 
     def __init__(self) -> None:
         self.benches: dict[int | None, Bench] = {}
         self.chunks: dict[tuple[str, str], Chunks] = {}
-        self.versions = own_versions()
-        self.things: bytes | None = None
+        self.seen = 0
 
-    def bench(self, threads: int | None) -> Bench:
-        if threads not in self.benches:
-            self.benches = {threads: Bench(threads)}
-        return self.benches[threads]
+    def bench(self, task: Task, seen: int) -> Bench:
+        if task.threads not in self.benches or seen != self.seen:
+            self.benches = {task.threads: Bench(task.threads)}
+            self.seen = seen
+        return self.benches[task.threads]
 
     def chunks_for(self, task: Task, store: str) -> Chunks:
         cell = task.cell
@@ -80,32 +85,26 @@ class _Worker:
         return self.chunks[key]
 
 
-_WORKER: list[_Worker] = []
+_THREAD = threading.local()
 
 
 def work(task: Task) -> Done:
     """Computes a cell and writes it; what is wrong with it is said in `Done`, and not raised.
 
-    task: what to do. Raises InputError for a worker of another version of eventsnn, and OSError
-    where the disk refuses: both concern more than the cell.
+    task: what to do. Raises InputError for a worker of another version of eventsnn or without what
+    a store needs, and OSError where the disk refuses: both concern more than the cell.
     """
-    if not _WORKER:
-        _WORKER.append(_Worker())
-    worker = _WORKER[0]
-    check_versions(task, worker.versions)
-    if os.getcwd() != task.folder:
-        os.chdir(task.folder)
-    if task.things is not None and task.things != worker.things:
-        register_all(task.things)
-        worker.things = task.things
+    if not hasattr(_THREAD, "worker"):
+        _THREAD.worker = _Worker()
+    worker: _Worker = _THREAD.worker
+    check(task, own_versions())
     cell = task.cell
     began = time.perf_counter()
-    try:
-        found = worker.bench(task.threads).compute(cell)
-    except MemoryError as error:
-        return _failed(cell, error, time.perf_counter() - began)
-    except Exception as error:  # the cell's own, a model's of the user's among them
-        return _failed(cell, error, time.perf_counter() - began)
+    with SURROUNDINGS.of(task) as seen:
+        try:
+            found = worker.bench(task, seen).compute(cell, task.origin, task.own)
+        except Exception as error:  # the cell's own, a model's of the user's among them
+            return _failed(cell, error, time.perf_counter() - began)
     if task.store is not None:
         row = None if cell.row == ANN else task.row
         chunks = worker.chunks_for(task, task.store)
@@ -115,17 +114,18 @@ def work(task: Task) -> Done:
             "seconds": round(found.seconds, 6),
             "before": round(found.before, 6),
             "memory": memory(),
-            "versions": {**worker.versions, "host": platform.node()},
+            "versions": {**own_versions(), "host": platform.node()},
             "facts": found.facts,
         }
         Store(task.store).finish(cell, record)
     return Done(cell.id, cell.size, found.seconds, found.before, memory(), None, found.facts)
 
 
-def check_versions(task: Task, here: dict[str, str]) -> None:
-    """Raises InputError where the driver's eventsnn is another than this process's.
+def check(task: Task, here: dict[str, str]) -> None:
+    """Raises InputError for a process that cannot do as the driver's would.
 
-    task: of the driver. here: the versions of this process.
+    task: of the driver. here: the versions of this process. Its eventsnn must be the driver's, and
+    it must be able to write a store.
     """
     for name in KEPT:
         if task.versions.get(name) != here[name]:
@@ -133,37 +133,12 @@ def check_versions(task: Task, here: dict[str, str]) -> None:
             found = f"{here[name]} on {platform.node()}"
             do = "install the same eventsnn for the driver and for all workers"
             raise InputError(f"worker: {what}", task.versions.get(name), found, do)
-
-
-def register_all(things: bytes) -> None:
-    """Registers what the user registered in the driver's process. things: of `pickled`."""
-    import cloudpickle
-
-    for own in cloudpickle.loads(things):
-        register(own.kind, own.name, own.thing)
-
-
-def pickled(things: list[Own]) -> bytes | None:
-    """Things of the user's own for other processes, with their code; None where there are none.
-
-    things: those that the cells name. Raises InputError where the package for it is missing, and
-    for a thing that cannot be sent.
-    """
-    if not things:
-        return None
-    try:
-        import cloudpickle
-    except ImportError:
-        do = "pip install cloudpickle, or register it in a file and name that as plugin"
-        where = f"{things[0].kind} {things[0].name!r}"
-        raise InputError(where, "the package cloudpickle", "none", do) from None
-    try:
-        return bytes(cloudpickle.dumps(things))
-    except Exception as error:  # whatever a thing holds
-        words = one_line(f"{type(error).__name__}: {error}", 200)
-        names = ", ".join(f"{own.kind} {own.name!r}" for own in things)
-        do = "register it in a file and name that as plugin"
-        raise InputError(names, "things that can be sent to workers", words, do) from None
+    if task.store is not None:
+        try:
+            needed()
+        except InputError as error:
+            found = f"{error.found} on {platform.node()}"
+            raise InputError("worker", error.expected, found, error.do) from None
 
 
 def _failed(cell: Cell, error: BaseException, seconds: float) -> Done:

@@ -207,6 +207,8 @@ def test_tpp_tells_nothing_before_the_end():
         ({"barrier": False, "delays": 0.5}, "a barrier"),
         ({"srp": 2}, "one stage"),
         ({"initial": 0.5}, r"v\(0\) = 0"),
+        ({"spread": 2}, "once a step, found spread=2; leave it out"),
+        ({"group": 2}, "no groups, found group=2; leave it out"),
     ],
 )
 def test_what_tpp_refuses(options, match):

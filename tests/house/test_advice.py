@@ -11,6 +11,7 @@ import pytest
 
 import eventsnn
 from eventsnn import run
+from eventsnn.commands import sweep
 from eventsnn.commands.main import COMMANDS
 from eventsnn.exceptions import FLAGS
 from eventsnn.settings import Settings
@@ -65,6 +66,10 @@ def known_to(path):
         return of_scripts | added_in(path) | options_in(command.parser())
     if path.parent.name == "analysis":
         return of_scripts | added_in(path)
+    if path.parent.name == "sweep" or path.name == "sweep.py":
+        parsers = (sweep.parser(), sweep.status_parser(), sweep.export_parser())
+        of_sweeps = of_run.union(*map(options_in, parsers))
+        return of_sweeps | added_in(PACKAGE / "sweep" / "stored.py")
     if path.parent.name == "commands":
         its = [row.module for row in COMMANDS.values() if row.module.endswith(f".{path.stem}")]
         modules = map(import_module, its or [row.module for row in COMMANDS.values()])

@@ -13,7 +13,7 @@ from support.ways import CASES
 from support.worked import examples
 
 from eventsnn import InputError
-from eventsnn.engine.event.queue import HEAP, TAKEN
+from eventsnn.engine.event.queue import TAKEN, waiting
 from eventsnn.simulation.time import Time
 from eventsnn.trace.edits import edited, named
 from eventsnn.trace.microscope import DRIVE, observe
@@ -496,7 +496,7 @@ def test_a_run_goes_on_from_any_event(case):
         recorder = Recorder()
         stopped = run_at(run.trace, number, sink=recorder)
         copy = stopped.snapshot()
-        amid += stopped.inside and len(stopped.state.heap[: stopped.state.at[HEAP]]) > 1
+        amid += stopped.inside and len(waiting(stopped.state)) > 1
         assert stopped.state.at[TAKEN] == number - 1 and copy.inside == stopped.inside
         assert same_run(stopped.run(), run.run) and same_run(copy.run(), run.run)
         trace = recorder.trace(run.simulation, stopped, IMAGE)

@@ -1,0 +1,66 @@
+"""Scripts of analysis/ drawn from a store: the very tables that they simulate."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from support.sweeping import study
+
+import eventsnn
+
+pytest.importorskip("zarr")
+pytest.importorskip("xarray")
+
+from eventsnn.commands.sweep import main as sweep_main  # noqa: E402
+
+ANALYSIS = Path(eventsnn.__file__).parents[1] / "analysis"
+MORE = {
+    "accuracy_latency": ["--models", "if,if+srp,snm+dni,if+rate", "--seeds", "2"],
+    "srp_tau": ["--taus", "0,2"],
+    "gn_members": ["--members", "1,2"],
+}
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"stored_{name}", ANALYSIS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_a_script_draws_from_its_store_what_it_simulates(name, tmp_path, capsys):
+    given = study(tmp_path)
+    words = ["--net", given["net"], "--data", given["data"], "--steps", "4", *MORE[name]]
+    words += ["--limit", "10"]
+    main = script(name)
+    plan, store = str(tmp_path / "plan.toml"), str(tmp_path / "store")
+    assert main([*words, "--plan", plan]) == 0
+    capsys.readouterr()
+    assert main([*words, "--from", store, "--out", str(tmp_path / "none")]) == 2
+    assert "expected the store of a sweep, found nothing there" in capsys.readouterr().err
+    assert sweep_main([plan, "--store", store, "--executor", "serial", "--quiet"]) == 0
+    assert main([*words, "--out", str(tmp_path / "simulated")]) == 0
+    assert main([*words, "--from", store, "--out", str(tmp_path / "stored")]) == 0
+    tables = sorted(path.name for path in (tmp_path / "simulated").glob("*.csv"))
+    assert tables
+    for table in tables:
+        one, other = ((tmp_path / side / table).read_text() for side in ("simulated", "stored"))
+        assert one == other
+    capsys.readouterr()
+    more = [*words, "--from", store, "--out", str(tmp_path / "more"), "--seed", "7"]
+    assert main(more) == 2
+    assert "expected a run with" in capsys.readouterr().err
+
+
+def test_a_store_of_another_network_is_refused(tmp_path, capsys):
+    given = study(tmp_path)
+    words = ["--net", given["net"], "--data", given["data"], "--steps", "4", "--taus", "0"]
+    main = script("srp_tau")
+    plan, store = str(tmp_path / "plan.toml"), str(tmp_path / "store")
+    assert main([*words, "--plan", plan, "--limit", "5"]) == 0
+    assert sweep_main([plan, "--store", store, "--executor", "serial", "--quiet"]) == 0
+    out = ["--from", store, "--out", str(tmp_path / "out")]
+    assert main(["--net", "sample", *out]) == 2
+    assert "expected runs of sample, found" in capsys.readouterr().err
+    assert main([*words, *out, "--limit", "12"]) == 0  # as many as there are
