@@ -13,7 +13,7 @@ from support.ways import CASES
 from support.worked import examples
 
 from eventsnn import InputError
-from eventsnn.engine.event.queue import TAKEN, waiting
+from eventsnn.engine.event.queue import TAKEN, QueueArrays, waiting
 from eventsnn.simulation.time import Time
 from eventsnn.trace.edits import edited, named
 from eventsnn.trace.microscope import DRIVE, observe
@@ -44,7 +44,8 @@ HALVES = {
 
 def same_run(one, other):
     """Whether two runs are equal to the last array of their state, scratch and records apart."""
-    apart = "at", "found", "heap", "fifo", "spike_record", "spike_potentials", "delivery_record"
+    apart = "at", "found", "spike_record", "spike_potentials", "delivery_record"
+    apart += QueueArrays._fields
     kept = [name for name in one.state._fields if name not in apart]
     return np.array_equal(one.readout, other.readout) and all(
         np.array_equal(getattr(one.state, n), getattr(other.state, n)) for n in kept
