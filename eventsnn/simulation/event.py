@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
-from eventsnn.engine.event.order import CLOCKED, FIFO, RANDOM, REPLAY, is_kind
+from eventsnn.engine.event.order import CLOCKED, FIFO, HALVES, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
 from eventsnn.neurons.contract import is_dynamic, leaks, most
@@ -152,6 +152,7 @@ class Event(Engine):
             quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
             ticks=time.ticks,
             drops=int(is_kind(policy, REPLAY)),
+            few_keys=2 * len(network.layers) if is_kind(policy, HALVES) else 0,
             uniform=int(uniform),
             seed=policy.seed if uniform else 0,
             spread=time.spread,

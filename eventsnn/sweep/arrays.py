@@ -96,8 +96,12 @@ def needed() -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """In its block zarr does not warn of text, whose form its specification leaves open."""
+    """In its block zarr does not warn of text, whose form its specification leaves open.
+
+    Nor of the half of a file that a process left which was killed.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*partial is not recognized", category=Warning)
         warnings.filterwarnings("ignore", message=".*Zarr V3 specification", category=Warning)
         yield
 

@@ -11,7 +11,7 @@ all spikes of the list that are due at its tick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
-from eventsnn.engine.event.layout import DELIVERY, HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
-from eventsnn.engine.event.queue import HEAP, KEY, MOMENT, NUMBER, SPIKE, TAKEN, WHAT
+from eventsnn.engine.event.layout import HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
+from eventsnn.engine.event.queue import TAKEN, relist
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.prepared import Sink
@@ -244,8 +244,13 @@ def branch(
     if trace is not None:
         order = recorded_order(trace, edits)
         _check_future(run, trace, edits)
-        other.constants = (*run.constants[:2], order, *run.constants[3:])
-        _list_again(other.state, trace, edits)
+        net, neuron, _, rules, delays, band = run.constants
+        other.rules = rules._replace(
+            at_once=0, uniform=0, few_keys=0, drops=1, delay_kind=int(rules.delay_kind == 1)
+        )
+        # the list has all delays
+        other.constants = net, neuron, order, other.rules, np.zeros_like(delays), band
+        other.state = relist(other.state, _keys_in(trace, edits))
     return other
 
 
@@ -263,24 +268,21 @@ def _check_future(run: EventRun, trace: Trace, edits: Sequence[Edit]) -> None:
         raise InputError("edits", f"spikes {where}, where the run stands", f"spike {past[0]}")
 
 
-def _list_again(state: State, trace: Trace, edits: Sequence[Edit]) -> None:
-    """Gives the deliveries under way their places in the edited list.
+def _keys_in(trace: Trace, edits: Sequence[Edit]) -> Callable[[int, int, int], int]:
+    """(what, spike, key) -> the key of a delivery under way by its place in the edited list.
 
-    So they stand among those that come.
+    So it stands among those that come. What is not in the list keeps its key.
     """
-    heap = state.heap[: state.at[HEAP]]
     place, _ = edited(trace, edits)
-    listed = np.flatnonzero(np.isin(trace.deliveries["spike"], heap[:, SPIKE]))
-    keys = trace.deliveries[["spike", "half", "projection"]][listed].tolist()
-    places = dict(zip(keys, (place[listed] + 1).tolist()))
-    for i in np.flatnonzero(heap[:, WHAT] & 3 == DELIVERY):
-        what = heap[i, WHAT].item()
+    keys = trace.deliveries[["spike", "half", "projection"]].tolist()
+    places = dict(zip(keys, (place + 1).tolist()))
+
+    def key_of(what: int, spike: int, key: int) -> int:
         half = (what >> HALF_BIT) & 3
         projection = ((what >> PROJECTION_BIT) & PROJECTIONS) - 1
-        key = heap[i, SPIKE].item(), half, projection
-        heap[i, KEY] = places.get(key, heap[i, KEY])
-    # what is sorted is a heap
-    heap[:] = heap[np.lexsort((heap[:, NUMBER], heap[:, KEY], heap[:, MOMENT]))]
+        return places.get((spike, half, projection), key)
+
+    return key_of
 
 
 @checked

@@ -4,8 +4,9 @@
 
 Activity and width: a 3x3 convolution of 16x16 neurons, in which a given share of the source's
 neurons fires in every step (random weights). T and cores: the given network in clocked time. Queue:
-the time to put in and take out one event while so many wait, all due at once in the order of
-emission (the FIFO) or at times of their own (the heap). Median, lowest and highest of the repeats.
+the time to put in and take out one event while so many wait: all due at once in the order of
+emission (the FIFO), in any (the list of order `random`) or by keys of their own (the heap), or at
+times of their own (the ring), in processor time. Median, lowest and highest of the repeats.
 """
 
 from __future__ import annotations
@@ -13,13 +14,25 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
+from typing import NamedTuple
 
 import measuring
 import numpy as np
+from numpy.typing import NDArray
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
-from eventsnn.engine.event.queue import SCALARS, next_moment, put, queue_arrays, take
+from eventsnn.engine.event.queue import (
+    COUNTED,
+    NOW,
+    SCALARS,
+    come_to,
+    next_moment,
+    put,
+    queue_arrays,
+    take,
+)
+from eventsnn.engine.event.ring import NEVER
 from eventsnn.engine.jit import kernel
 from eventsnn.simulation.simulation import Simulation
 
@@ -119,12 +132,42 @@ def layer(channels, share, engine, steps):
     return Simulation(network, steps=steps, engine=engine, pixel_range=(0, 1)), image
 
 
+class Waiting(NamedTuple):
+    """An event queue by itself, with the fields that its kernels ask for."""
+
+    at: NDArray[np.int64]
+    heap: NDArray[np.int64]
+    fifo: NDArray[np.int64]
+    chunks: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    buckets: NDArray[np.int32]
+    bucket_marks: NDArray[np.uint64]
+    turn: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    keys: NDArray[np.int32]
+    key_marks: NDArray[np.uint64]
+    uniform: int = 0
+    seed: int = 0
+    image: int = 0
+
+
 def queue_lengths(args):
     """The queue's table."""
-    rows, due = [], np.random.default_rng(0).integers(1, 2**20, LENGTHS[-1] + MOVES)
-    for name, times in (("FIFO", np.zeros_like(due)), ("heap", due)):
+    random = np.random.default_rng(0)
+    later = random.integers(1, 2**20, LENGTHS[-1] + MOVES)
+    at_once = np.zeros_like(later)
+    keys = random.integers(1, 2**62, len(later))
+    ways = {
+        "FIFO": (at_once, at_once, 0),
+        "list of random": (at_once, at_once, 1),
+        "ring": (later, at_once, 0),
+        "heap": (at_once, keys, 0),
+    }
+    rows = []
+    for name, given in ways.items():
         for length in LENGTHS:
-            seconds = measuring.alternate({name: partial(moves, times, length)}, args.repeats)[name]
+            call = partial(moves, *given, length)
+            seconds = measuring.alternate({name: call}, args.repeats)[name]
             low, middle, high = 1e9 * np.quantile(seconds, (0, 0.5, 1)) / MOVES
             rows.append(
                 {
@@ -136,29 +179,34 @@ def queue_lengths(args):
     measuring.show("event: the queue", rows)
 
 
-def moves(times, waiting):
-    """Fill a queue with `waiting` events; returns the seconds that it takes to put in and take out
-    MOVES more, one by one.
+def moves(times, keys, uniform, waiting):
+    """Fill a queue with `waiting` events; returns the processor's seconds that it takes to put in
+    and take out MOVES more, one by one.
 
-    times: how many ticks after the one last taken each is due.
+    times: how many ticks after the one last taken each is due. keys: theirs. uniform: 1 for the
+    list of order `random`.
     """
-    heap, fifo = queue_arrays(1 << int(waiting + 1).bit_length())
-    at = np.zeros(SCALARS, np.int64)
-    put_and_take(heap, fifo, at, times[:waiting], False)
-    start = time.perf_counter()
-    put_and_take(heap, fifo, at, times[waiting : waiting + MOVES], True)
-    return time.perf_counter() - start
+    arrays = queue_arrays(1 << int(waiting + 1).bit_length())
+    queue = Waiting(np.zeros(SCALARS, np.int64), **arrays._asdict(), uniform=uniform)
+    put_and_take(queue, times[:waiting], keys[:waiting], False)
+    measured = slice(waiting, waiting + MOVES)
+    start = time.thread_time()
+    put_and_take(queue, times[measured], keys[measured], True)
+    return time.thread_time() - start
 
 
 @kernel
-def put_and_take(heap, fifo, at, times, taking):
+def put_and_take(queue, times, keys, taking):
     """Put in an event for each time, and take one out after each if `taking`."""
-    moment = 0
+    at = queue.at
     for i in range(times.size):
-        put(heap, fifo, at, moment + 2 * times[i], 0, i, i)
+        put(queue, 2 * (at[NOW] + times[i]), keys[i], i, i)
         if taking:
-            moment, from_fifo = next_moment(heap, fifo, at)
-            take(heap, fifo, at, from_fifo)
+            moment = next_moment(queue, NEVER - 1)
+            if moment > 2 * at[NOW]:
+                come_to(queue, moment)
+            take(queue, queue)
+            at[COUNTED] += 1
 
 
 if __name__ == "__main__":

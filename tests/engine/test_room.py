@@ -38,7 +38,7 @@ def scarce(monkeypatch):
         grow(run)
 
     monkeypatch.setattr(driver.EventRun, "_grow", grow_and_tell)
-    monkeypatch.setattr(driver, "queue_arrays", lambda capacity: queue.queue_arrays(2))
+    monkeypatch.setattr(driver, "queue_arrays", lambda capacity, few: queue.queue_arrays(2, few))
     monkeypatch.setattr(driver, "RECORDS", 1)
     return held
 

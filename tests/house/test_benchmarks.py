@@ -138,6 +138,24 @@ def test_the_scaling_tables_count_what_a_run_counts(monkeypatch, capsys):
         assert cells["ops an image"] == f"{told / 2:,.0f}"
 
 
+def test_the_tables_of_orders_count_what_a_run_counts(monkeypatch, capsys):
+    orders = importlib.import_module("orders")
+    few = {name: orders.ORDERS[name] for name in ("fifo", "random", "inhibitory_first")}
+    monkeypatch.setattr(orders, "ORDERS", few)
+    tables = run(monkeypatch, capsys, "orders", "--steps", "2", "--limit", "1")
+    assert list(tables) == ["event: orders, 1 images, T = 2, one core", "the charges alone"]
+    network, pixels = network_and(1)
+    for rows in tables.values():
+        assert list(rows) == list(few)
+        for name, (cells, told) in rows.items():
+            result = network.run(pixels, steps=2, engine="event", order=name)
+            assert told == result.operations.sum()
+            assert cells["spikes"] == f"{result.spikes.sum():,}"
+            halves = 1 + (name == "inhibitory_first")
+            assert cells["events a spike"] == f"{halves:.2f}"
+        assert rows["fifo"][0]["a spike, times fifo's"] == "1.00"
+
+
 def test_a_row_has_milliseconds_an_image_and_what_they_are_worth():
     row = importlib.import_module("measuring").row(
         "x", [3.0, 1.0, 2.0], [8.0, 4.0, 2.0], each=2, operations=5 * 10**9, more="m"
@@ -247,7 +265,7 @@ def test_all_benchmarks_run_in_turn(monkeypatch):
     every = importlib.import_module("all")
     ran = []
     status = {"event": 0}
-    for name in ("clocked", "event", "scaling"):
+    for name in ("clocked", "event", "orders", "scaling"):
         monkeypatch.setattr(
             getattr(every, name),
             "main",
@@ -255,10 +273,10 @@ def test_all_benchmarks_run_in_turn(monkeypatch):
         )
     options = ["--steps", "2,4"]
     assert every.main(options) == 0 and ran == [
-        (name, options) for name in ("clocked", "event", "scaling")
+        (name, options) for name in ("clocked", "event", "orders", "scaling")
     ]
     status["event"] = 2
-    assert every.main(options) == 2 and len(ran) == 5
+    assert every.main(options) == 2 and len(ran) == 6
 
 
 @pytest.mark.frameworks

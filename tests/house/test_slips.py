@@ -1051,7 +1051,7 @@ def test_the_annotations_of_checked_functions_can_be_read():
 @pytest.mark.parametrize(
     "slip, words",
     [
-        (lambda: eventsnn.Time(odrer="fifo"), "refractory, ticks, window, found 'odrer'"),
+        (lambda: eventsnn.Time(odrer="fifo"), "refractory, spread, ticks, window, found 'odrer'"),
         (lambda: trace.read_trace(3), r"help\(eventsnn\.trace\.read_trace\)"),
         (lambda: microscope.plot(seen(), path=3), r"help\(eventsnn\.trace\.drawing\.plot\)"),
         (

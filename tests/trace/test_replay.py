@@ -13,7 +13,7 @@ from support.ways import CASES
 from support.worked import examples
 
 from eventsnn import InputError
-from eventsnn.engine.event.queue import HEAP, TAKEN
+from eventsnn.engine.event.queue import TAKEN, QueueArrays, waiting
 from eventsnn.simulation.time import Time
 from eventsnn.trace.edits import edited, named
 from eventsnn.trace.microscope import DRIVE, observe
@@ -44,7 +44,8 @@ HALVES = {
 
 def same_run(one, other):
     """Whether two runs are equal to the last array of their state, scratch and records apart."""
-    apart = "at", "found", "heap", "fifo", "spike_record", "spike_potentials", "delivery_record"
+    apart = "at", "found", "spike_record", "spike_potentials", "delivery_record"
+    apart += QueueArrays._fields
     kept = [name for name in one.state._fields if name not in apart]
     return np.array_equal(one.readout, other.readout) and all(
         np.array_equal(getattr(one.state, n), getattr(other.state, n)) for n in kept
@@ -496,7 +497,7 @@ def test_a_run_goes_on_from_any_event(case):
         recorder = Recorder()
         stopped = run_at(run.trace, number, sink=recorder)
         copy = stopped.snapshot()
-        amid += stopped.inside and len(stopped.state.heap[: stopped.state.at[HEAP]]) > 1
+        amid += stopped.inside and len(waiting(stopped.state)) > 1
         assert stopped.state.at[TAKEN] == number - 1 and copy.inside == stopped.inside
         assert same_run(stopped.run(), run.run) and same_run(copy.run(), run.run)
         trace = recorder.trace(run.simulation, stopped, IMAGE)

@@ -19,7 +19,6 @@ from eventsnn.engine.event import layout
 from eventsnn.engine.event.queue import (
     BEGAN,
     DELIVERED,
-    F_WHAT,
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
@@ -35,11 +34,13 @@ from eventsnn.engine.event.queue import (
     TAKEN,
     UNDER_WAY,
     UNKEPT,
-    WHAT,
+    longer,
     longer_fifo,
-    longer_heap,
+    longer_ring,
     queue_arrays,
+    waiting,
 )
+from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.jit import specialised
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import is_dynamic, own_at_first
@@ -276,17 +277,20 @@ class EventRun:
 
     def _grow(self) -> None:
         """Make room in the queue for one more event to begin, and for one neuron to fire."""
-        at, rules = self.state.at, self.rules
+        at, rules, later = self.state.at, self.rules, self.state.turn[LINKED]
         needed = rules.most_spikes * rules.most_parcels + rules.most_targets + 1
-        waiting = at[HEAP] + at[FIFO_TAIL] - at[FIFO_HEAD]
+        due = at[FIFO_TAIL] - at[FIFO_HEAD]
         # half of it may be one neuron's, and yet it is to fire
-        if waiting + min(needed, MAX_WAITING // 2) > MAX_WAITING:
+        if later + at[HEAP] + due + min(needed, MAX_WAITING // 2) > MAX_WAITING:
             raise self._still_firing(f"more than {MAX_WAITING:,} events at once: firing multiplies")
+        # all that is due later may come to be due at one tick
+        needed += later
         while len(self.state.heap) - at[HEAP] < needed:
-            self.state = self.state._replace(heap=longer_heap(self.state.heap, at))
-        due = at[HEAP] if rules.uniform else 0  # what may come to be due at one tick
-        while len(self.state.fifo) - (at[FIFO_TAIL] - at[FIFO_HEAD]) < needed + due:
+            self.state = self.state._replace(heap=longer(self.state.heap, at[HEAP]))
+        while len(self.state.fifo) - due < needed:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
+        while self.state.ends.shape[1] - at[HEAP] < needed:
+            self.state = longer_ring(self.state, rules.few_keys)
 
     def hand_over(self) -> None:
         """Gives what was recorded to the sink and empties the buffers."""
@@ -303,25 +307,17 @@ class EventRun:
     def _still_firing(self, what: str) -> StillFiring:
         """The error with what is known of the queue. what: went wrong."""
         state, net = self.state, self.constants[0]
-        head, tail = state.at[FIFO_HEAD], state.at[FIFO_TAIL]
-        first, size = head % len(state.fifo), tail - head
-        unrolled = min(size, len(state.fifo) - first)
-        events = [
-            state.heap[: state.at[HEAP], WHAT],
-            state.fifo[first : first + unrolled, F_WHAT],
-            state.fifo[: size - unrolled, F_WHAT],
-        ]
+        found = waiting(state)
         firing: set[int] = set()
-        for part in events:
-            for start in range(0, len(part), RECORDS):  # not all at once: they can be millions
-                found = part[start : start + RECORDS] >> layout.LAYER_BIT & layout.LAYERS
-                firing.update(np.unique(found).tolist())
+        for start in range(0, len(found), RECORDS):  # not all at once: they can be millions
+            layers_of = found[start : start + RECORDS] >> layout.LAYER_BIT & layout.LAYERS
+            firing.update(np.unique(layers_of).tolist())
         # the input's events wait, but do not fire
         layers = sorted(layer for layer in firing if layer <= net.readout)
         names = ", ".join(self.names[layer] if self.names else str(layer) for layer in layers)
-        step, waiting = self.step_number + 1, sum(map(len, events))
-        message = f"{what} (step {step}, {waiting:,} events waiting; still firing: {names})"
-        return StillFiring(message, step, waiting, layers)
+        step, count = self.step_number + 1, len(found)
+        message = f"{what} (step {step}, {count:,} events waiting; still firing: {names})"
+        return StillFiring(message, step, count, layers)
 
     def __repr__(self) -> str:
         spikes = int(self.state.tallies[0].sum())
@@ -345,7 +341,7 @@ def _first_state(
     size, dtype = len(resting), resting.dtype
     records = rules.most_spikes + RECORDS if rules.record else 0
     at_once = 2 * (rules.most_spikes * rules.most_parcels + rules.most_targets + 1)
-    heap, fifo = queue_arrays(1 << int(max(1024, at_once)).bit_length())
+    queue = queue_arrays(1 << int(max(1024, at_once)).bit_length(), rules.few_keys)
     v = aligned(size, dtype)
     v[:] = resting
     lows: NDArray[Any] | float = band.floor
@@ -363,6 +359,7 @@ def _first_state(
         lows=lows,
         rests_until=np.zeros(size if rules.refractory else 0, np.int64),
         window_end=np.full(size if rules.window else 0, -1),
+        open_windows=np.zeros((size >> 6) + 1 if rules.window else 0, np.uint64),
         tallies=np.zeros((3, layers, steps), np.int64),
         digests=np.zeros((2, layers, steps), np.uint64),
         mute=mute,
@@ -373,8 +370,7 @@ def _first_state(
         causes=np.zeros(size if rules.group > 1 else 0, np.int64),
         marks=np.zeros(words + (words + 63) // 64, np.uint64),
         found=np.empty(2 * max(rules.most_targets, event.AT_ONCE), np.int64),
-        heap=heap,
-        fifo=fifo,
+        **queue._asdict(),
         spike_record=np.empty((records, 7), np.int64),
         spike_potentials=np.zeros((records, 2 + 2 * own.shape[1]), dtype),
         delivery_record=np.empty((records, 5), np.int64),

@@ -13,7 +13,15 @@ import numpy as np
 from numba.extending import overload
 
 from eventsnn.engine.decay import decay
-from eventsnn.engine.event.firing import evaluate, fire, has_room, mark, open_window, rests
+from eventsnn.engine.event.firing import (
+    close_window,
+    evaluate,
+    fire,
+    has_room,
+    mark,
+    open_window,
+    rests,
+)
 from eventsnn.engine.event.layout import (
     APPOINTED,
     L_FIRST,
@@ -35,9 +43,8 @@ from eventsnn.engine.event.queue import (
     NOW,
     RECORDED,
     STEP,
-    UNDER_WAY,
     UNKEPT,
-    put,
+    put_end,
 )
 from eventsnn.engine.jit import INNER, inner_kernel
 from eventsnn.neurons.contract import (
@@ -71,9 +78,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
         return False
-    if rules.window > 0 and state.window_end[number] >= 0:
-        state.window_end[number] = -1
-        at[UNDER_WAY] -= 1
+    close_window(rules, state, number)
     touch(rules, state, number)
     states = state.own.shape[1]
     step = at[STEP] + 1
@@ -123,7 +128,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends
             what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY
-            put(state.heap, state.fifo, at, 2 * ends + 1, number, what, -1)
+            put_end(state, ends, what)
             if state.due.size > 0:
                 state.due[number] = -1  # it is asked when its rest ends
             return False
@@ -146,7 +151,7 @@ def appoint(neuron, state, layer, number, here):
         at[UNKEPT] = NO_TICK
         return
     what = (number << NUMBER_BIT) | (layer << LAYER_BIT) | APPOINTED
-    put(state.heap, state.fifo, at, 2 * due + 1, number, what, -1)
+    put_end(state, due, what)
 
 
 def ask(net, neuron, order, rules, delays, band, state, layer, number, cause) -> Any:

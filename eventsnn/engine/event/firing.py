@@ -59,7 +59,9 @@ from eventsnn.engine.event.queue import (
     UNKEPT,
     append,
     put,
+    put_end,
 )
+from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.hashing import digest_of, splitmix64
 from eventsnn.engine.jit import inner_kernel
 from eventsnn.neurons.contract import emit, settle, tie
@@ -72,10 +74,12 @@ def has_room(rules, state, spikes, events):
     if rules.record and state.spike_record.shape[0] - at[RECORDED] < spikes:
         return False
     needed = spikes * rules.most_parcels + events
-    free = state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD])
-    if rules.uniform:
-        free -= at[HEAP]  # what may come to be due at one tick
-    return state.heap.shape[0] - at[HEAP] >= needed and free >= needed
+    later = state.turn[LINKED]  # which may all come to be due at one tick
+    return (
+        state.fifo.shape[0] - (at[FIFO_TAIL] - at[FIFO_HEAD]) >= needed + later
+        and state.heap.shape[0] - at[HEAP] >= needed + later
+        and state.ends.shape[1] - at[HEAP] >= needed + later
+    )
 
 
 @inner_kernel
@@ -127,9 +131,7 @@ def send(net, order, rules, delays, state, layer, number, sign, seq):
                 delay += delays[number]
             which = 0 if one_for_all else q + 1
             put(
-                state.heap,
-                state.fifo,
-                at,
+                state,
                 2 * (at[NOW] + delay),
                 key,
                 what | (half << HALF_BIT) | (which << PROJECTION_BIT),
@@ -143,6 +145,15 @@ def rests(rules, state, number):
     """Whether a neuron is in its refractory period."""
     # without refractory periods `rests_until` is empty
     return rules.refractory > 0 and state.at[NOW] < state.rests_until[number]
+
+
+@inner_kernel
+def close_window(rules, state, number):
+    """Closes a neuron's window, if one is open."""
+    if rules.window > 0 and state.window_end[number] >= 0:
+        state.window_end[number] = -1
+        state.open_windows[number >> 6] &= ~(np.uint64(1) << np.uint64(number & 63))
+        state.at[UNDER_WAY] -= 1
 
 
 def set_low(lows: Any, number: int, low: Any) -> None:
@@ -176,9 +187,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
     memory = state.memory
     if rests(rules, state, number):
         return False
-    if rules.window > 0 and state.window_end[number] >= 0:
-        state.window_end[number] = -1
-        at[UNDER_WAY] -= 1
+    close_window(rules, state, number)
     while True:
         if not has_room(rules, state, rules.most_spikes, 1):
             return True
@@ -206,15 +215,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
             state.rests_until[number] = ends
-            put(
-                state.heap,
-                state.fifo,
-                at,
-                2 * ends + 1,
-                number,
-                (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY,
-                -1,
-            )
+            put_end(state, ends, (number << NUMBER_BIT) | (layer << LAYER_BIT) | REFRACTORY)
             return False
 
 
@@ -307,16 +308,9 @@ def open_window(rules, state, layer, number):
     """
     at, ends = state.at, state.at[NOW] + rules.window
     state.window_end[number] = ends
+    state.open_windows[number >> 6] |= np.uint64(1) << np.uint64(number & 63)
     at[UNDER_WAY] += 1
-    put(
-        state.heap,
-        state.fifo,
-        at,
-        2 * ends + 1,
-        number,
-        (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW,
-        -1,
-    )
+    put_end(state, ends, (number << NUMBER_BIT) | (layer << LAYER_BIT) | WINDOW)
 
 
 @inner_kernel

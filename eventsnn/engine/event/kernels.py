@@ -18,10 +18,12 @@ from numba.extending import overload
 
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
 from eventsnn.engine.event.firing import (
+    close_window,
     evaluate,
     follow,
     mark,
     open_window,
+    rests,
     room_for_one,
     window_extreme,
 )
@@ -64,9 +66,15 @@ from eventsnn.engine.event.queue import (
     CURSOR,
     DELIVERED,
     DRIVEN,
+    END_HEAD,
+    END_ROW,
+    END_TAIL,
     EVENT,
     EVENT_SPIKE,
+    FIFO_HEAD,
+    FIFO_TAIL,
     GROUPED,
+    HEAP,
     HELD,
     HELD_AT,
     HELD_END,
@@ -79,11 +87,11 @@ from eventsnn.engine.event.queue import (
     STEP,
     TAKEN,
     UNDER_WAY,
-    gather,
+    come_to,
     next_moment,
     take,
-    take_any,
 )
+from eventsnn.engine.event.ring import NEVER
 from eventsnn.engine.event.walk import stretches_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import (
@@ -365,13 +373,20 @@ def open_windows(net, rules, state, target, to, row, width, negative, half):
     how many there are. negative: 1 for a negative spike. half: 0: all charges arrived, 1: those >=
     0, 2: those < 0.
     """
-    ends, first = np.int64(0), np.uint64(to)
-    for x in range(np.uint64(width)):
-        ends |= state.window_end[first + x]
-    for x in range(width if ends < 0 else 0):  # somewhere no window is open
-        charge = -net.weights[row + x] if negative else net.weights[row + x]
-        if state.window_end[to + x] < 0 and (half == 0 or (half == 1) == (charge >= 0)):
-            open_window(rules, state, target, to + x)
+    x, end = to, to + width
+    while x < end:
+        bit = x & 63
+        count = min(64 - bit, end - x)
+        mine = (~np.uint64(0) >> np.uint64(64 - count)) << np.uint64(bit)
+        closed = ~state.open_windows[x >> 6] & mine
+        while closed != 0:
+            number = (x >> 6) * 64 + lowest_bit(closed)
+            charge = net.weights[row + number - to]
+            charge = -charge if negative else charge
+            if half == 0 or (half == 1) == (charge >= 0):
+                open_window(rules, state, target, number)
+            closed &= closed - np.uint64(1)
+        x += count
 
 
 @inner_kernel
@@ -445,23 +460,20 @@ def take_next(net, rules, state, end):
     end: the tick. Returns (DONE, FULL or TOO_MANY, whether there was one).
     """
     at = state.at
-    moment, from_fifo = next_moment(state.heap, state.fifo, at)
-    given = at[INPUT]  # input events come before all that is due at the same tick
-    from_input = given < at[INPUT_END] and (
-        moment < 0 or 2 * (at[INPUT_FROM] + state.inputs[given, 0]) <= moment
-    )
-    if from_input:
-        moment = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
-    if moment < 0 or moment >> 1 >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+    given, input_at = at[INPUT], NEVER
+    if given < at[INPUT_END]:
+        input_at = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
+    last = NEVER - 1 if rules.barrier and at[UNDER_WAY] > 0 else 2 * end - 1
+    moment = min(input_at, next_moment(state, min(input_at, last)))
+    if moment > last:
         return DONE, False
     if not room_for_one(rules, state):
         return FULL, False
     if at[TAKEN] == rules.max_events:
         return TOO_MANY, False
-    at[NOW] = moment >> 1
-    if rules.uniform and not gather(state.heap, state.fifo, at):
-        return FULL, False
-    if from_input:
+    if moment > 2 * at[NOW] and at[END_HEAD] == at[END_TAIL]:
+        come_to(state, moment)
+    if input_at == moment:  # input events come before all that is due at the same tick
         at[EVENT] = (
             ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
             | ((net.readout + 1) << LAYER_BIT)
@@ -470,13 +482,37 @@ def take_next(net, rules, state, end):
         )
         at[EVENT_SPIKE] = -2 - given
         at[INPUT] += 1
-    elif rules.uniform and moment & 1 == 0:
-        at[EVENT], at[EVENT_SPIKE] = take_any(state.fifo, at, rules.seed, rules.image)
     else:
-        at[EVENT], at[EVENT_SPIKE] = take(state.heap, state.fifo, at, from_fifo)
+        at[EVENT], at[EVENT_SPIKE] = take(rules, state)
     at[TAKEN] += 1
     at[COUNTED] += 1
     return DONE, True
+
+
+@inner_kernel
+def pass_ends(rules, band, state, end):
+    """Takes ends of rests and windows of this tick, as long as their neurons cannot fire.
+
+    Nothing comes between them then. One has been taken at this tick, so the input events of the
+    tick are over. end: the tick before which events are due.
+    """
+    at, v = state.at, state.v
+    head, tail, row = at[END_HEAD], at[END_TAIL], at[END_ROW]
+    while head < tail and at[TAKEN] < rules.max_events:
+        if at[NOW] >= end and not (rules.barrier and at[UNDER_WAY] > 0):
+            break
+        what = state.ends[row, head]
+        number = what >> NUMBER_BIT
+        if is_valid(state, what & 3, number):
+            if not band.low < v[number] < band.high or rests(rules, state, number):
+                break
+            close_window(rules, state, number)
+            at[COUNTED] += 1
+        at[TAKEN] += 1
+        head += 1
+    if head == tail:
+        head = at[END_TAIL] = 0
+    at[END_HEAD] = head
 
 
 @inner_kernel
@@ -485,8 +521,7 @@ def group_goes_on(rules, state):
     at = state.at
     if at[GROUPED] < 0 or at[GROUPED] == rules.group:
         return False
-    moment, _ = next_moment(state.heap, state.fifo, at)
-    return moment == 2 * at[NOW]
+    return next_moment(state, 2 * at[NOW]) == 2 * at[NOW]
 
 
 @inner_kernel
@@ -553,6 +588,8 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                     at[HELD] = 1
             else:
                 at[COUNTED] -= 1
+            if at[FIFO_HEAD] == at[FIFO_TAIL] and at[HEAP] == 0 and at[HELD] == 0:
+                pass_ends(rules, band, state, end)
         if at[HELD]:
             return FULL
 
@@ -606,8 +643,7 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
     a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
     OVERFLOW a potential outside the band.
     """
-    if rules.uniform and not gather(state.heap, state.fifo, state.at):
-        return FULL
+    come_to(state, 2 * state.at[NOW])
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
     if task == EVENTS:

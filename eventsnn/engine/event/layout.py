@@ -86,9 +86,10 @@ class Rules(NamedTuple):
     where it is one delivery without delay and with key 0. max_events: how many may be
     taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
     and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
-    that a parcel is never delivered, as in a replay. uniform: 1 where of the deliveries that are
-    due any may be the next (order `random`), by draws of seed. spread: the parts of a step's drive.
-    group: how many deliveries only charge before all that they reached is evaluated.
+    that a parcel is never delivered, as in a replay. few_keys: the largest key where keys are few
+    (halves), else 0. uniform: 1 where of the deliveries that are due any may be the next (order
+    `random`), by draws of seed. spread: the parts of a step's drive. group: how many deliveries
+    only charge before all that they reached is evaluated.
     """
 
     refractory: int
@@ -106,6 +107,7 @@ class Rules(NamedTuple):
     quiet: int
     ticks: int
     drops: int
+    few_keys: int
     uniform: int
     seed: int
     spread: int
@@ -133,7 +135,8 @@ class State(NamedTuple):
     [neurons], at or below which a potential may fire or is near overflow: the band's low where net
     spikes are positive (not in order clocked), and else its floor; where nothing fires below the
     band, one number, the floor. rests_until, window_end: int64 [neurons], ticks (-1: no window is
-    open), empty where time has no refractory period or no window. tallies: int64 [3, L, T], spikes,
+    open), empty where time has no refractory period or no window. open_windows: uint64, a bit for
+    each neuron with an open window. tallies: int64 [3, L, T], spikes,
     synaptic operations and ties. digests: uint64 [2, L, T], order-sensitive and order-free. mute:
     uint8 [neurons], 1 where spikes are neither sent nor counted (SRP). sums: int64, what pool units
     were sent by each of their inputs, net. inputs: int64 [E, 3], input events by step: ticks after
@@ -142,9 +145,12 @@ class State(NamedTuple):
     whole. causes: int64 [neurons], the spike of the group's last delivery that reached a neuron or
     pool unit, and marks: uint64, its bit among those that are to be evaluated; then one for each
     64 of these; both are empty without groups. found: int64, scratch: which potentials left the
-    band. heap, fifo: the queue. spike_record: int64 [R, 7], spike_potentials: the arithmetic's
-    dtype [R, 2], delivery_record: int64 [R, 5]: what was recorded since the caller last took it
-    out.
+    band. heap: int64 [N, 4], fifo: int64 [N, 2], the deliveries that are due (`queue`). keys: int32
+    [keys, 2], key_marks: uint64, chains in place of the heap where keys are few. ends: int64 [2,
+    N], the tick's ends of rests and windows, and scratch, as counts: int64 [256]. chunks: int64 [C,
+    8, 4], buckets: int32 [6 * 4096, 2], bucket_marks: uint64 [6, 65], turn: int64 [4], what is due
+    later (`ring`). spike_record: int64 [R, 7], spike_potentials: the arithmetic's dtype [R, 2],
+    delivery_record: int64 [R, 5]: what was recorded since the caller last took it out.
 
     Of models with a leak, K states of their own and the like (`neurons.contract.is_dynamic`; else
     empty): own: the arithmetic's dtype [neurons, K]. touched: int64 [neurons], the tick of a
@@ -159,6 +165,7 @@ class State(NamedTuple):
     lows: NDArray[Any] | float
     rests_until: NDArray[np.int64]
     window_end: NDArray[np.int64]
+    open_windows: NDArray[np.uint64]
     tallies: NDArray[np.int64]
     digests: NDArray[np.uint64]
     mute: NDArray[np.uint8]
@@ -171,6 +178,14 @@ class State(NamedTuple):
     found: NDArray[np.int64]
     heap: NDArray[np.int64]
     fifo: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    keys: NDArray[np.int32]
+    key_marks: NDArray[np.uint64]
+    chunks: NDArray[np.int64]
+    buckets: NDArray[np.int32]
+    bucket_marks: NDArray[np.uint64]
+    turn: NDArray[np.int64]
     spike_record: NDArray[np.int64]
     spike_potentials: NDArray[Any]
     delivery_record: NDArray[np.int64]
