@@ -6,6 +6,7 @@ scheduler is no memory of ours: where it is lost the sweep ends, and the same co
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Future
@@ -111,8 +112,12 @@ class Dask(Pool):
 
     def close(self, now: bool = False) -> None:
         """See `Pool.close`. Workers of a cluster stay; what they have begun they end."""
+        log = logging.getLogger("distributed.client")
+        before = log.level
+        log.setLevel(logging.CRITICAL)  # a scheduler that is gone was told in one line
         with suppress(Exception):
             self.client.close(timeout=1 if now else WAITS)
         if self.cluster is not None:
             with suppress(Exception):
                 self.cluster.close(timeout=1 if now else WAITS)
+        log.setLevel(before)

@@ -134,10 +134,10 @@ def test_a_worker_reads_anew_what_changed_since_an_earlier_sweep(tmp_path):
 def test_a_file_of_thresholds_that_changed_after_planning_is_told(tmp_path):
     of_net = study(tmp_path)
     network = eventsnn.convert(eventsnn.load(of_net["net"]))
-    names = [layer.name for layer in network.layers if not layer.readout]
+    names = [layer.name for layer in network.layers[:-1]]
     path = tmp_path / "thresholds.json"
     path.write_text(str({name: 1.0 for name in names}).replace("'", '"'))
-    options = {**of_net, "thresholds_file": str(path)}
+    options = {**of_net, "thresholds": str(path)}
     planned = Planned(Plan(options=options, images={"size": 4, "count": 4}))
     cell = list(planned.cells())[-1]
     Bench(1).compute(cell)
