@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from eventsnn.arguments import named_fields
-from eventsnn.exceptions import InputError, one_line
+from eventsnn.arguments import OWN, Count, checked, named_fields
+from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.sweep import layout
 from eventsnn.sweep.cells import ANN, Cell, Own, own_digest, own_things
 from eventsnn.sweep.executors import Pool, pool_of
@@ -52,12 +52,13 @@ class Swept:
         return words
 
 
+@checked
 def sweep(
     plan: Plan | str | os.PathLike[str],
     store: str | os.PathLike[str],
     *,
-    executor: str | Executor | Pool = "processes",
-    workers: int | None = None,
+    executor: Annotated[str | Executor | Pool, OWN] = "processes",
+    workers: Count | None = None,
     retry_failed: bool = False,
     part: tuple[int, int] | None = None,
     progress: bool = True,
@@ -74,6 +75,7 @@ def sweep(
     plan that cannot be read or does not fit its store, for a store that another driver works on,
     and for workers that cannot be had; OSError where the disk refuses.
     """
+    check_part(part)
     where = "plan" if isinstance(plan, Plan) else one_line(os.fspath(plan))
     planned = Planned(plan if isinstance(plan, Plan) else read_plan(plan), where)
     its = Store(store)
@@ -110,6 +112,13 @@ def failed_cells(store: Store) -> set[str]:
         if record is not None and record.get("kind") != LOST:
             found.add(cell_id)
     return found
+
+
+def check_part(part: tuple[int, int] | None) -> None:
+    """Raises InputError for a part that there is not. part: (K, N), or None."""
+    if part is not None and not (len(part) == 2 and 1 <= part[0] <= part[1]):
+        expected = "two whole numbers K, N with K from 1 to N"
+        raise InputError(named("part"), expected, repr(tuple(part)), "for example part=(1, 4)")
 
 
 def of_part(cells: Iterable[Cell], part: tuple[int, int] | None) -> Iterator[Cell]:

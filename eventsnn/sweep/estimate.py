@@ -7,12 +7,12 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eventsnn.arguments import named_fields
+from eventsnn.arguments import Count, checked, named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import cores
 from eventsnn.sweep import layout
 from eventsnn.sweep.cells import ANN, Cell, cell_of, own_digest, own_things
-from eventsnn.sweep.driver import failed_cells, of_part
+from eventsnn.sweep.driver import check_part, failed_cells, of_part
 from eventsnn.sweep.executors import Processes
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
@@ -82,11 +82,12 @@ class Estimate:
         return "\n".join(lines)
 
 
+@checked
 def estimate(
     plan: Plan | str | os.PathLike[str],
     store: str | os.PathLike[str],
     *,
-    workers: int | None = None,
+    workers: Count | None = None,
     part: tuple[int, int] | None = None,
 ) -> Estimate:
     """What a sweep will take; nothing is written.
@@ -96,6 +97,7 @@ def estimate(
 
     plan, store, workers, part, and what is raised: as for `sweep`.
     """
+    check_part(part)
     planned = Planned(plan if isinstance(plan, Plan) else read_plan(plan), str(plan)[:200])
     its = Store(store)
     layout.fit(planned, its)

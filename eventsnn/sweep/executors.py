@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from concurrent.futures import (
 )
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from eventsnn.exceptions import InputError
@@ -90,6 +93,26 @@ class Given(Pool):
         return found
 
 
+class _Worker(SpawnProcess):
+    """A process that does not run the driver's script again, as spawned ones do.
+
+    So a script needs no `if __name__ == "__main__"`, and a study from standard input works.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802, the name is multiprocessing's
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Anew(SpawnContext):
+    Process = _Worker
+
+
 class Processes(Pool):
     """Processes of this machine. workers: how many (None: one a core).
 
@@ -104,8 +127,7 @@ class Processes(Pool):
         self.executor = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, context, initializer=begin_worker)
+        return ProcessPoolExecutor(self.workers, _Anew(), initializer=begin_worker)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """See `Pool.submit`."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.sweep import arrays
 from eventsnn.sweep.cells import ANN, cell_of
@@ -19,6 +20,7 @@ from eventsnn.views.tables import optional
 WITHIN = ("image", "step", "layer", "class", "cost")  # axes that are none of runs
 
 
+@checked
 def open(path: str | os.PathLike[str], network: str | None = None) -> Any:
     """The runs of one network of a store, as an xarray Dataset that reads when it is asked.
 
@@ -93,6 +95,7 @@ def done_of(group: Record, name: str, done: set[str]) -> NDArray[np.bool_]:
     return found
 
 
+@checked
 def cube(data: Any) -> Any:
     """A Dataset of `open` with an axis for each option that tells its runs apart, in place of run.
 

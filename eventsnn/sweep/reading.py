@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.settings import flag_of
 from eventsnn.sweep.plan import TABLES, Plan, check_table
@@ -21,6 +22,7 @@ LARGEST = 10**7  # bytes of a plan
 NAME = "plan"  # what a file of Python calls its plan
 
 
+@checked
 def read_plan(path: str | os.PathLike[str]) -> Plan:
     """The plan in a file.
 

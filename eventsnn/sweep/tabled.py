@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
 from eventsnn.ann.tops import MANY, TOP, in_top
+from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.statistics import wilson
 from eventsnn.sweep.opened import open as open_store
@@ -32,6 +33,7 @@ FORMATS = {
 }
 
 
+@checked
 def table(
     path: str | os.PathLike[str],
     steps: Sequence[int] | None = None,
@@ -63,6 +65,7 @@ def table(
     return Table([{key: row.get(key) for key in keys} for row in rows], TITLE, FORMATS)
 
 
+@checked
 def to_pandas(
     path: str | os.PathLike[str],
     steps: Sequence[int] | None = None,

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from eventsnn.arguments import named_fields
+from eventsnn.arguments import checked, named_fields
 from eventsnn.sweep.cells import ANN, cell_of
 from eventsnn.sweep.lease import holder
 from eventsnn.sweep.store import DONE, FAILED, Record, Store
@@ -61,6 +61,7 @@ class Status:
         return "\n".join(lines)
 
 
+@checked
 def status(path: str | os.PathLike[str]) -> Status:
     """How far a store is. path: of the store. Raises InputError for what is no store."""
     store = Store(path)

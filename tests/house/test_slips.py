@@ -47,6 +47,7 @@ from eventsnn import (
     simulate,
     statistics,
     surgery,
+    sweep,
     tables,
     timing,
     trace,
@@ -58,6 +59,7 @@ from eventsnn.trace import bounds
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 1, 4, 4)).astype(np.uint8)
+PLAN = sweep.Plan(options={"steps": 2}, images={"count": 4})
 LABELS = np.array([0, 1, 2])
 T = {"steps": 4}
 
@@ -401,6 +403,50 @@ SLIPS = {
         (lambda: certified.certify(network(), PIXELS, labels=5), "labels: expected"),
         (lambda: certified.certify(network(), PIXELS, one_by_one=3), "one_by_one: expected True"),
         (lambda: certified.certify(network(), 5), "images: expected"),
+    ],
+    "sweep.sweep": [
+        (lambda: sweep.sweep(3, "s"), "plan: expected a Plan or text or a path, found 3"),
+        (lambda: sweep.sweep("no.toml", "s"), "expected a plan in TOML"),
+        (lambda: sweep.sweep(PLAN, 3), "store: expected text or a path, found 3"),
+        (lambda: sweep.sweep(PLAN, "s", executor="cloud"), "executor: expected one of processes"),
+        (lambda: sweep.sweep(PLAN, "s", workers=0), "workers: expected a whole number"),
+        (lambda: sweep.sweep(PLAN, "s", part=(0, 2)), "part: expected two whole numbers"),
+    ],
+    "sweep.estimate": [
+        (lambda: sweep.estimate(3, "s"), "plan: expected a Plan or text or a path, found 3"),
+        (lambda: sweep.estimate("no.toml", "s"), "expected a plan in TOML"),
+        (lambda: sweep.estimate(PLAN, "s", part=(3, 2)), "part: expected two whole numbers"),
+        (lambda: sweep.estimate(PLAN, "s", workers=0), "workers: expected a whole number"),
+    ],
+    "sweep.open": [
+        (lambda: sweep.open(3), "path: expected text or a path, found 3"),
+        (lambda: sweep.open("no"), "expected"),
+        (lambda: sweep.open("no", network=3), "network: expected text"),
+    ],
+    "sweep.cube": [
+        (lambda: sweep.cube(3), "data: expected a Dataset of eventsnn.sweep.open, found 3"),
+        (lambda: sweep.cube(None), "data: expected a Dataset"),
+        (lambda: sweep.cube("store"), "data: expected a Dataset"),
+    ],
+    "sweep.read_plan": [
+        (lambda: sweep.read_plan(3), "path: expected text or a path, found 3"),
+        (lambda: sweep.read_plan("no.toml"), "no.toml: expected a plan in TOML"),
+        (lambda: sweep.read_plan("/"), "/: expected a plan in TOML"),
+    ],
+    "sweep.table": [
+        (lambda: sweep.table(3), "path: expected text or a path, found 3"),
+        (lambda: sweep.table("no"), "expected"),
+        (lambda: sweep.table("no", by="step"), "by: expected run or image, found 'step'"),
+    ],
+    "sweep.to_pandas": [
+        (lambda: sweep.to_pandas(3), "path: expected text or a path, found 3"),
+        (lambda: sweep.to_pandas("no"), "expected"),
+        (lambda: sweep.to_pandas("no", by="step"), "by: expected run or image, found 'step'"),
+    ],
+    "sweep.status": [
+        (lambda: sweep.status(3), "path: expected text or a path, found 3"),
+        (lambda: sweep.status("no"), "store no: expected the store of a sweep, found nothing"),
+        (lambda: sweep.status("/"), "expected the store of a sweep"),
     ],
     "timing.measure": [
         (lambda: timing.measure(network(), PIXELS, times="late"), "times: expected one of"),
