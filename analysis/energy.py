@@ -23,7 +23,6 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,13 +30,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network
+from eventsnn import Network
 from eventsnn.ann import forward as ann
-from eventsnn.result import simulate
-from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import cost, scripts
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
+from eventsnn.sweep import stored
 from eventsnn.views.tables import in_unit, report_steps, write_csv
 
 ENERGIES = {
@@ -65,25 +63,28 @@ COLUMNS = {
 }
 
 
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --neurons. args: the options."""
+    found = []
+    for neuron in args.neurons.split(","):
+        encoding = "even" if neuron == "st-bif" else "constant"
+        options = {"neuron": neuron, "encoding": encoding, "steps": args.steps}
+        found.append(stored.Way({}, options, [args.seed]))
+    return found
+
+
 def measure(
-    network: Network,
-    images: Images,
-    logits: NDArray[Any],
-    neuron: str,
-    steps: int,
-    seed: int,
+    source: stored.Live | stored.Stored, network: Network, neuron: str, way: stored.Way, seed: int
 ) -> tuple[list[scripts.Row], list[scripts.Row], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(one row for each T, one row for each layer, (neuron, T) -> hits) of a neuron model.
 
-    network, images: what runs. logits: the ANN's, [N, classes]. neuron: the model's name. steps:
-    the largest T. seed: of everything random.
+    source: what is run. network: its spiking network. neuron: the model's name. way: how it is run.
+    seed: of the bootstrap.
     """
-    encoding = "even" if neuron == "st-bif" else "constant"
-    options: dict[str, Any] = {"neuron": neuron, "encoding": encoding, "seed": seed}
-    options["progress"] = True
-    result = simulate(network, images, steps=steps, **options)
-    decided = conditions(result.simulation)
-    ann_right = np.asarray(ann.classes_of(logits) == images.labels, np.float64)
+    steps = way.options["steps"]
+    (result,) = source.runs(way)
+    decided = result.conditions
+    ann_right = np.asarray(ann.classes_of(source.logits) == source.labels, np.float64)
     rows, samples, right = [], {}, {}
     for t in report_steps(steps):
         spikes = result.spikes[:, :, :t].sum(axis=2).astype(np.float64)
@@ -187,19 +188,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=16, help="the largest T")
     words = "models, separated by commas: if, if-hard, snm, gn, st-bif"
     parser.add_argument("--neurons", default="if", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, logits = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
+    source = stored.source_of(args)
+    network, out = source.network(), args.out
     right: dict[tuple[str, int], NDArray[np.bool_]] = {}
     neurons = args.neurons.split(",")
     by_step: list[scripts.Row] = []
     by_layer: list[scripts.Row] = []
+    of_neurons = dict(zip(neurons, ways(args)))
     for neuron in scripts.each(neurons, "model"):
-        steps, layers, its = measure(network, images, logits, neuron, args.steps, args.seed)
+        steps, layers, its = measure(source, network, neuron, of_neurons[neuron], args.seed)
         right |= its
         by_step += steps
         by_layer += layers
@@ -208,7 +211,7 @@ def study(args: argparse.Namespace) -> None:
         )
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
-    figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
+    figure = draw(by_step, by_layer, scripts.title(source.graph, f"{len(source.labels)} images"))
     decided = scripts.words(by_step)
     scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]

@@ -17,6 +17,7 @@ ANALYSIS = Path(eventsnn.__file__).parents[1] / "analysis"
 MORE = {
     "accuracy_latency": ["--models", "if,if+srp,snm+dni,if+rate", "--seeds", "2"],
     "srp_tau": ["--taus", "0,2"],
+    "energy": ["--neurons", "if,snm"],
     "gn_members": ["--members", "1,2"],
 }
 
