@@ -33,7 +33,7 @@ from eventsnn import Images, Network, Result
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
 from eventsnn.result import simulate
-from eventsnn.simulation.conditions import conditions
+from eventsnn.simulation.conditions import together
 from eventsnn.studies import scripts, timing
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.studies.trains import TIMES
@@ -139,7 +139,7 @@ def study(args: argparse.Namespace) -> None:
             rows.append({"times": times, "seeds": len(runs), **row})
             right[times, steps] = scripts.hits(runs)
             if found:
-                under = {"T": steps, "conditions": conditions(found[0].simulation)}
+                under = {"T": steps, "conditions": together(each.conditions for each in found)}
                 samples = [each.samples for each in found]
                 its = with_intervals(found[0].layers, samples, args.seed)
                 layers += [{"times": times, **each, **under} for each in its]

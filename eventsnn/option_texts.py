@@ -56,7 +56,7 @@ def _read_file(path: str) -> dict[str, Any]:
         if path.endswith(".json"):
             summary = json.loads(text)
             given = summary.get("settings") if isinstance(summary, dict) else None
-            if isinstance(given, dict) and "format" not in summary:
+            if isinstance(given, dict) and summary.get("format", 1) == 1:
                 given = settings_now(given)
         else:
             given = tomllib.loads(text)

@@ -257,7 +257,7 @@ def _evaluation(simulation: Prepared, clocked: bool) -> str:
             f"Deliveries come in groups: of up to {time.group:,} that wait for the same tick when "
             "the first is taken. A delivery only charges. When its group is over, each neuron and "
             "pool unit that it reached is evaluated, in the order of layer and index; a neuron "
-            f"that rests waits for its rest's end. Drive evaluates at once. {again}"
+            f"that rests waits for its rest's end. Drive and input events evaluate at once. {again}"
         )
     return f"An arrival charges a neuron and evaluates it at once. {again}"
 

@@ -28,7 +28,7 @@ from eventsnn.engine.clocked.driver import ClockedRun
 from eventsnn.network.network import Network
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
-from eventsnn.simulation.conditions import conditions
+from eventsnn.simulation.conditions import Conditions, conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies.equivalence import arrived, excitation, independent
@@ -95,15 +95,23 @@ class Timing(ByLayer):
         """Rows to print: when spikes come, what arrives late, unevenness in percent, accuracy."""
         keys = SHOWN + ("accuracy",) * bool(self.hits)
         rows = [pick(row, keys) for row in self.layers]
-        words = f"{TITLE}\ntimes {self.times}; {conditions(self.simulation)}"
+        words = f"{TITLE}\ntimes {self.times}; {self.conditions}"
         return Table(rows, words, FORMATS)
+
+    @property
+    def conditions(self) -> Conditions:
+        """What decides the numbers; shuffled times depend on the seed, too."""
+        parts = conditions(self.simulation).parts
+        if self.times == "shuffled":
+            parts = {**parts, "seed": str(self.simulation.seed)}
+        return Conditions(parts)
 
     def __repr__(self) -> str:
         uneven = np.mean([row["I"] for row in self.layers])
         overshoot = np.mean([row["overshoot"] for row in self.layers])
         return (
             f"<Timing of {len(self.layers)} layers on {self.looked_at} images, times {self.times}, "
-            f"{conditions(self.simulation)}: unevenness error I in {uneven:.2f} % of neurons, "
+            f"{self.conditions}: unevenness error I in {uneven:.2f} % of neurons, "
             f"overshoot {overshoot:.3f} spikes, means of layers>"
         )
 

@@ -314,7 +314,9 @@ def _step(seen: Observation, rows: NDArray[np.void]) -> dict[str, Any]:
     simulation = seen.simulation
     driven = rows["source"] == DRIVE
     spikes = rows[~driven]["charge"]
-    after = rows[~driven][_after_excitation(simulation, rows[~driven]) :]["charge"]
+    # at once, drive is first and counts for nothing here; spread, a part may come after spikes
+    heard = rows[~driven] if simulation.time.spread == 1 else rows
+    after = heard[_after_excitation(simulation, heard) :]["charge"]
     fewest = None
     most = None
     if bounds.has_bounds(simulation):

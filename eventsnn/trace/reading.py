@@ -21,6 +21,7 @@ from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.renamed import settings_now
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import MOST_GROUP
 from eventsnn.trace import checks
 from eventsnn.trace.checks import Columns
 from eventsnn.trace.deciding import check_same
@@ -116,7 +117,7 @@ class _Reader:
         deliveries = self.deliveries(bool(about["complete"]))
         if about["complete"]:
             group = about.get("semantics", {}).get("group", 1)
-            group = group if type(group) is int and group > 0 else 1
+            group = group if type(group) is int and 0 < group <= MOST_GROUP else 1
             end = about["end"]
             checks.check_deliveries(self.where, deliveries, spikes, starts, end, inputs, group)
             if parts is not None:

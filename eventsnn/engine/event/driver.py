@@ -386,5 +386,7 @@ def _first_inputs(
     inputs: NDArray[np.int64], steps: int, ticks: int, spread: int
 ) -> NDArray[np.int64]:
     """Where the input events of each short step begin, int64 [n T + 1]; parameters as above."""
+    if not len(inputs):
+        return np.zeros(steps * spread + 1, np.int64)
     part = inputs[:, 0] * spread + inputs[:, 1] // (ticks // spread)
     return np.searchsorted(part, np.arange(steps * spread + 1)).astype(np.int64)
