@@ -76,6 +76,8 @@ def sweep(
     and for workers that cannot be had; OSError where the disk refuses.
     """
     check_part(part)
+    if isinstance(executor, str):
+        EXECUTORS.find(executor.partition(":")[0], "executor")  # before a store is made
     where = "plan" if isinstance(plan, Plan) else one_line(os.fspath(plan))
     planned = Planned(plan if isinstance(plan, Plan) else read_plan(plan), where)
     its = Store(store)

@@ -239,7 +239,8 @@ def package(name: str, extra: str, executor: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        do = f"pip install {name}, or eventsnn with its extras sweep and {extra}"
+        package = name.partition(".")[0]
+        do = f"pip install {package}, or eventsnn with its extras sweep and {extra}"
         raise InputError(f"executor {executor}", f"the package {name}", "none", do) from None
 
 

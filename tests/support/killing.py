@@ -1,202 +1,212 @@
-"""Sweeps killed at random moments, and what is in their stores then.
+"""Runs of the command that are killed (SIGKILL) at one of their file-system operations.
 
-    python -m support.killing FOLDER WHOM MOMENTS SEED
-
-It forks drivers of a small sweep, so that a driver is at work at once, and kills WHOM with SIGKILL:
-"driver", "worker", "all" (both at once), or "call": the driver, in the midst of a call by which it
-puts something on the disk. It prints what it did, as JSON, and what was wrong.
+Files are opened for writing in Python's own `_pyio`, so that every write is a call of os.write; the
+functions of `os` that change anything below one folder are counted. Processes are copies (fork) of
+one that has all kernels loaded.
 """
 
+import _pyio
+import builtins
+import io
 import json
 import os
-import random
 import shutil
 import signal
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
-from support.sweeping import arrays, differing, study
 
-from eventsnn.sweep import Plan, sweep, working
-from eventsnn.sweep.executors import Processes
-from eventsnn.sweep.store import Store
-
-LAST = 10**9  # a call that nobody gets to
+CHANGING = ("open", "write", "ftruncate", "truncate", "fsync", "replace", "rename", "link")
+CHANGING += ("symlink", "unlink", "remove", "mkdir", "rmdir", "utime", "chmod")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+SECONDS = 120  # that a run may take
 
 
-class Forked(Processes):
-    """Processes that are forked, and so at work at once."""
+class Count:
+    """Counts what changes something below a folder, and kills this process at one of these.
 
-    def _made(self):
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        from eventsnn.sweep.executors import begin_worker
-
-        context = multiprocessing.get_context("fork")
-        return ProcessPoolExecutor(self.workers, context, initializer=begin_worker)
-
-
-def plan_in(folder):
-    """A small sweep: 3 runs and the ANN on 12 images, 12 cells; one run fails in two cells."""
-    return Plan(
-        options={**study(folder), "engine": "event"},
-        images={"size": 4},
-        points=[{"order": "fifo"}, {"order": "random"}, {"max_events": 1}],
-    )
-
-
-def fork(function, *arguments):
-    """The pid of a child that calls a function and ends: with status 0 where it returned."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        os.setpgid(0, 0)
-        vars(working._THREAD).clear()  # whose threads are not in the child
-        function(*arguments)
-        status = 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def drive(plan, store, workers):
-    sweep(plan, store, executor=Forked(workers) if workers else "serial", progress=False)
-
-
-def drive_up_to(plan, store, call):
-    """Drives, and dies in the midst of the call-th call that puts something on the disk.
-
-    Where it lives on, it writes how many there were into a file beside the store.
+    folder: of the run. at: the number of the operation that is the last; 0: none. torn: whether a
+    write that is the last writes half.
     """
-    count = 0
-    replace, fsync = os.replace, os.fsync
 
-    def dying(real, cut):
-        def called(*given, **more):
-            nonlocal count
-            count += 1
-            if count == call:
-                if cut and Path(given[0]).is_file():
-                    os.truncate(given[0], os.path.getsize(given[0]) // 2)
+    def __init__(self, folder, at=0, torn=False):
+        self.folder, self.at, self.torn = str(folder), at, torn
+        self.seen, self.handles, self.kinds = 0, set(), []
+
+    def patch(self):
+        plain = io.open
+
+        def opened(file, mode="r", *more, **options):
+            if isinstance(file, int) or not set(mode) & set("wax+"):
+                return plain(file, mode, *more, **options)
+            return _pyio.open(file, mode, *more, **options)
+
+        builtins.open = io.open = opened
+        for name in CHANGING:
+            setattr(os, name, self._counting(name, getattr(os, name)))
+
+    def _counting(self, name, function):
+        def call(*given, **options):
+            if not self._is_ours(name, given, options):
+                return function(*given, **options)
+            last = self.seen + 1 == self.at
+            if last and self.torn and name == "write":
+                data = memoryview(given[1]).cast("B")
+                function(given[0], data[: len(data) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(*given, **more)
+            result = function(*given, **options)  # what is refused changes nothing
+            self.seen += 1
+            self.kinds.append(name)
+            if name == "open":
+                self.handles.add(result)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
 
-        return called
+        return call
 
-    os.replace, os.fsync = dying(replace, True), dying(fsync, False)
-    sweep(plan, store, executor="serial", progress=False)
-    store.with_suffix(".calls").write_text(str(count))
-
-
-def children(pid):
-    """The processes that a process began."""
-    try:
-        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [int(word) for word in words]
+    def _is_ours(self, name, given, options):
+        where = given[0] if given else options.get("path", options.get("src"))
+        if isinstance(where, int):
+            return where in self.handles
+        below = os.path.abspath(os.fsdecode(where)).startswith(self.folder)
+        if name == "open":
+            flags = given[1] if len(given) > 1 else options.get("flags", 0)
+            below = below and bool(flags & WRITES)
+        # a folder's handle stands for one of ours: others are not opened here
+        return below or options.get("dir_fd") is not None
 
 
-def torn(reference, store):
-    """Arrays with numbers of a cell that counts as done and are not those of the reference."""
-    if Store(store).read() is None:
-        return []
-    there, wanted = arrays(store)["net"], reference["net"]
-    done = there["done"]
-    found = [] if not (done & ~wanted["done"]).any() else ["a cell that fails is done"]
-    for name, values in there.items():
-        if values.shape[:2] == done.shape and name != "done":
-            if not np.array_equal(
-                values[done], wanted[name][done], equal_nan=values.dtype == float
-            ):
-                found.append(name)
+def run(arguments, folder, at=0, torn=False):
+    """Runs the command in a copy of this process; its exit status, negative for a signal."""
+    pid = os.fork()
+    if pid == 0:
+        status = 70
+        try:
+            os.chdir(folder)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            count = Count(folder, at, torn)
+            count.patch()
+            from eventsnn.run import main
+
+            status = main(arguments)
+            if at < 0:
+                Path(folder).with_name("kinds.json").write_text(json.dumps(count.kinds))
+        finally:
+            os._exit(status)
+    until = time.monotonic() + SECONDS
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def contents(folder):
+    """{path: content} of all below a folder, but for what a run says of its time."""
+    import h5py
+
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_dir():
+            found[name] = "a folder"
+        elif path.suffix == ".h5":
+            found[name] = {}
+            with h5py.File(path) as file:
+                read = found[name]
+                file.visititems(lambda key, item, read=read: _read(read, key, item))
+        elif path.name == "summary.json":
+            summary = json.loads(path.read_text())
+            kept = ("id", "snn_accuracy", "spikes_per_image", "cost_per_image", "images")
+            found[name] = {key: summary.get(key) for key in kept}
+        else:
+            found[name] = path.read_bytes() if path.suffix == ".csv" else "there"
     return found
 
 
-def status_of(pid):
-    """The status of a child, which is waited for."""
-    return os.waitpid(pid, 0)[1]
+def _read(found, key, item):
+    if hasattr(item, "shape") and "seconds" not in key:
+        found[key] = repr(np.asarray(item[()]).tolist())
 
 
-def kill(whom, pid, rng):
-    """Kills a driver, one of its workers, or all of them; returns how many were there."""
-    workers = children(pid)
-    if whom == "worker":
-        victims = rng.sample(workers, min(1, len(workers)))
-    else:
-        victims = [pid] + (workers if whom == "all" else [])
-    for victim in victims:
-        os.kill(victim, signal.SIGKILL)
-    return len(victims)
+def campaign(arguments, home, points=None, before=None):
+    """Kills a run at each of its operations (or at some), and runs the same command to its end.
+
+    arguments: of the command, which leaves its results in `r`. home: an empty folder. points: at
+    which, as places in a list of all; None: all. before: a folder of earlier results, or None.
+    Returns {"operations": how many there are, "tried": kills, "differ": [what went wrong]}.
+    """
+    whole = Path(home) / "whole"
+    work = Path(home) / "work"
+    fresh(whole, before)
+    assert run(arguments, str(whole), at=-1) == 0
+    expected = contents(whole)
+    kinds = json.loads((Path(home) / "kinds.json").read_text())
+    every = [(n, False) for n in range(1, len(kinds) + 1)]
+    every += [(n, True) for n, kind in enumerate(kinds, 1) if kind == "write"]
+    chosen = every if points is None else [every[int(len(every) * point)] for point in points]
+    differ = []
+    for at, torn in chosen:
+        fresh(work, before)
+        where = f"operation {at} of {len(kinds)}, {kinds[at - 1]}{', half' * torn}"
+        killed = run(arguments, str(work), at=at, torn=torn)
+        if killed != -signal.SIGKILL:
+            differ.append(f"{where}: not killed, but {killed}")
+            continue
+        status = run(arguments, str(work))
+        if status != 0:
+            differ.append(f"{where}: then exit status {status}")
+            continue
+        found = contents(work)
+        names = {name for name in found.keys() ^ expected.keys()}
+        for name in found.keys() & expected.keys():
+            one, other = found[name], expected[name]
+            if one != other and isinstance(one, dict):
+                names |= {
+                    f"{name} {key}"
+                    for key in one.keys() | other.keys()
+                    if one.get(key) != other.get(key)
+                }
+            elif one != other:
+                names.add(name)
+        if names:
+            differ.append(f"{where}: {', '.join(sorted(names))}")
+    return {"operations": len(kinds), "tried": len(chosen), "differ": differ}
 
 
-def at_moments(plan, folder, whom, moments, rng):
-    """(kills, sweeps that ended, what was wrong) of kills at random moments."""
-    reference, wanted = folder / "reference", arrays(folder / "reference")
-    workers = 0 if whom == "driver" else 2
-    began = time.monotonic()
-    wrong = [
-        f"status {status}"
-        for status in [status_of(fork(drive, plan, folder / "whole", workers))]
-        if status
-    ]
-    lasts = time.monotonic() - began
-    kills = ended = 0
-    while kills < moments:
-        store, status = folder / f"store{ended}", 1
-        while status:
-            pid = fork(drive, plan, store, workers)
-            time.sleep(rng.uniform(0, lasts))
-            kills += kill(whom, pid, rng) > 0
-            status = status_of(pid)
-            wrong += torn(wanted, store)
-            if status not in (0, signal.SIGKILL):
-                return kills, ended, [*wrong, f"status {status}"]
-        ended += 1
-        wrong += differing(reference, store)
-        shutil.rmtree(store)
-    return kills, ended, wrong
+def fresh(folder, before):
+    """An empty folder, or one with earlier results in `r`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if before is not None:
+        shutil.copytree(before, folder / "r")
 
 
-def at_calls(plan, folder, moments, rng):
-    """(kills, sweeps that ended, what was wrong) of kills in the midst of calls."""
-    reference, wanted = folder / "reference", arrays(folder / "reference")
-    wrong = [] if status_of(fork(drive_up_to, plan, folder / "whole", LAST)) == 0 else ["status"]
-    count = int((folder / "whole.calls").read_text())
-    calls = rng.sample(range(1, count + 1), min(moments, count))
-    for call in calls:
-        store = folder / f"store{call}"
-        if status_of(fork(drive_up_to, plan, store, call)) != signal.SIGKILL:
-            wrong.append(f"call {call} was not killed")
-        wrong += torn(wanted, store)
-        if status_of(fork(drive, plan, store, 0)) != 0:
-            wrong.append(f"call {call}: the same command does not go on")
-        wrong += differing(reference, store)
-        shutil.rmtree(store)
-    return len(calls), len(calls), wrong
+def warm(arguments, folder):
+    """Loads, and compiles where it must, all that the command needs."""
+    from eventsnn.run import main
 
-
-def main(folder, whom, moments, seed):
-    rng, plan = random.Random(seed), plan_in(folder)
-    found = sweep(plan, folder / "reference", executor="serial", progress=False)
-    assert (found.done, found.failed) == (9, 3), found
-    if whom == "call":
-        told = at_calls(plan, folder, moments, rng)
-    else:
-        told = at_moments(plan, folder, whom, moments, rng)
-    print(json.dumps(dict(zip(("kills", "ended", "wrong"), told))))
+    os.chdir(folder)
+    assert main([*arguments, "--out", "warm"]) == 0
+    shutil.rmtree(os.path.join(folder, "warm"))
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("error")
-    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    told = json.loads(sys.argv[1])
+    home = Path(told["home"])
+    warm(told["arguments"], told["home"])
+    if told.get("before"):
+        other = [*told["arguments"], *told["before"], "--out", str(home / "before")]
+        from eventsnn.run import main
+
+        assert main(other) == 0
+        told["before"] = home / "before"
+    arguments = [*told["arguments"], "--out", "r"]
+    arguments += ["--overwrite"] * bool(told.get("before"))
+    print(json.dumps(campaign(arguments, home, told.get("points"), told.get("before"))))

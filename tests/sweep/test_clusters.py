@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.killing import children, plan_in, torn
+from support.killing_sweeps import children, plan_in, torn
 from support.sweeping import arrays, differing
 
 from eventsnn.exceptions import InputError

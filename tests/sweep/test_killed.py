@@ -19,7 +19,7 @@ from eventsnn.exceptions import InputError
 pytest.importorskip("zarr")
 pytest.importorskip("xarray")
 
-from support import killing  # noqa: E402
+from support import killing_sweeps as killing  # noqa: E402
 
 from eventsnn.sweep import driver, sweep  # noqa: E402
 from eventsnn.sweep.lease import Lease, holder  # noqa: E402
@@ -50,7 +50,15 @@ def test_a_driver_killed_in_the_midst_of_a_call_loses_nothing(reference):
     "whom, moments", [("driver", 40), ("all", 30), ("worker", 30), ("call", 60)]
 )
 def test_a_sweep_killed_at_random_moments_loses_nothing(tmp_path, whom, moments):
-    command = [sys.executable, "-m", "support.killing", str(tmp_path), whom, str(moments), "7"]
+    command = [
+        sys.executable,
+        "-m",
+        "support.killing_sweeps",
+        str(tmp_path),
+        whom,
+        str(moments),
+        "7",
+    ]
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
