@@ -14,7 +14,7 @@ from eventsnn.arguments import OWN, Count, checked, named_fields
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.sweep import layout
 from eventsnn.sweep.cells import ANN, Cell, Own, own_digest, own_things
-from eventsnn.sweep.executors import Pool, pool_of
+from eventsnn.sweep.executors import EXECUTORS, Pool, pool_of
 from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
