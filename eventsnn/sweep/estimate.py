@@ -118,8 +118,8 @@ def estimate(
             if cell.row != ANN:
                 ends.setdefault("first", cell)
                 ends["last"] = cell
-    count = workers or cores()
     left = cells - there - failed
+    count = max(1, min(workers or cores(), left))
     found = (cells, runs, there, failed, left, images, count)
     chosen = list({cell.row: cell for cell in ends.values()}.values())
     if not chosen:

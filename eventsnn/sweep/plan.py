@@ -13,8 +13,9 @@ from typing import Any
 
 from eventsnn import neurons
 from eventsnn.arguments import named_fields
-from eventsnn.exceptions import InputError
+from eventsnn.exceptions import InputError, one_line
 from eventsnn.options import LISTS
+from eventsnn.plugins import load_plugins, registry_of
 from eventsnn.settings import Settings, option_in
 from eventsnn.values import shown
 
@@ -188,7 +189,7 @@ class Plan:
         """Every run once: of those that differ in T alone the one with the largest.
 
         A run to the largest T answers all smaller ones, unless its neurons give a result after the
-        last step only.
+        last step only, or its encoding is the user's own, and may depend on T.
         """
         longest: dict[int, int] = {}
         for run in self.combinations():
@@ -204,7 +205,9 @@ class Plan:
 def _key(run: Run) -> int:
     """128 bits that tell runs apart, without T where the largest T answers for all."""
     text = run.key
-    if stages(run.options.get("neuron", Settings.neuron)) > 1:
+    encoding = str(run.options.get("encoding", "")).partition(":")[0]
+    own = encoding and encoding not in registry_of("encoding").own  # its shares may depend on T
+    if own or stages(run.options.get("neuron", Settings.neuron)) > 1:
         text += str(run.steps)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
@@ -225,7 +228,12 @@ def stages(neuron: str) -> int:
 def meets(options: Options, condition: Condition) -> bool:
     """Whether options meet a condition, as `Plan` has it. options: of a run, without defaults."""
     if callable(condition):
-        return bool(condition(dict(options)))
+        try:
+            return bool(condition(dict(options)))
+        except Exception as error:  # whatever a user's function does
+            words = one_line(f"{type(error).__name__}: {error}", 200)
+            do = "a run has the options alone that the plan gives it: run.get(name, default)"
+            raise InputError("condition", "a function of a run's options", words, do) from None
     for name, wanted in condition.items():
         value = options.get(name, FIELDS[name].default)
         if value not in (wanted if isinstance(wanted, list) else [wanted]):
@@ -304,6 +312,8 @@ def _value(where: str, name: str, given: Any) -> Any:
 def _options(where: str, given: Any) -> Options:
     check_table(where, given)
     named = {_name(where, key): value for key, value in given.items()}
+    if isinstance(named.get("plugin"), str):
+        load_plugins(named["plugin"])  # the names of what it registers are values, too
     return {name: _value(where, name, value) for name, value in named.items()}
 
 

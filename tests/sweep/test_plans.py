@@ -3,11 +3,13 @@
 import itertools
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from support.sweeping import study
 
 from eventsnn.exceptions import InputError
+from eventsnn.plugins import forget_plugins, registry_of
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
 from eventsnn.sweep.reading import read_plan, set_options
@@ -218,3 +220,35 @@ def test_ten_thousand_cells_are_planned_fast_and_in_little_memory(tmp_path):
         pass
     assert tracemalloc.get_traced_memory()[1] < 100_000
     tracemalloc.stop()
+
+
+EXTEND = Path(__file__).parents[2] / "examples" / "extend"
+
+
+@pytest.fixture
+def forgotten():
+    """What a plug-in registers is forgotten again."""
+    yield
+    forget_plugins(f"{EXTEND / 'model.py'},{EXTEND / 'encoding.py'}")
+    for kind, name in (("model", "eager"), ("encoding", "fading")):
+        registry = registry_of(kind)
+        if name in registry.loaded():
+            registry.remove(name)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_plan_names_what_its_plugin_registers():
+    plan = Plan(options={"plugin": str(EXTEND / "model.py")}, grid={"neuron": ["if", "eager"]})
+    assert [run.options["neuron"] for run in plan.runs()] == ["if", "eager"]
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_an_encoding_of_ones_own_is_run_for_each_t():
+    options = {"plugin": str(EXTEND / "encoding.py"), "encoding": "fading"}
+    assert [run.steps for run in Plan(options=options, grid={"steps": [4, 8]}).runs()] == [4, 8]
+
+
+def test_a_condition_that_raises_is_told_in_a_line():
+    plan = Plan(skip=[lambda run: run["seed"]])
+    with pytest.raises(InputError, match="condition: expected a function of a run's options"):
+        list(plan.runs())
