@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,9 @@ def started(plan, store, *more):
     """A process that runs a plan."""
     words = [sys.executable, "-m", "eventsnn", "sweep", plan, "--store", store, *more]
     pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=os.environ)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a job in the background has not
+    more_of = {"text": True, "env": os.environ, "preexec_fn": heard}
+    return subprocess.Popen(words, stdout=pipe, stderr=pipe, **more_of)
 
 
 def wait_for(found, process):
