@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +59,8 @@ class Result:
     images: as given, or flattened. labels: int64 [N]; None without, and for an output that is a
     map. seconds: the simulation's wall time. note: how images were flattened, and how their pixels
     do not fit the preprocessing, or "". traces: what was recorded so far, by the image's place.
+    beside: of its `conditions`, what no option of the simulation says, as that layers were
+    replaced.
     """
 
     simulation: Simulation
@@ -68,6 +70,7 @@ class Result:
     seconds: float
     note: str = ""
     traces: dict[int, tuple[EventRun, Trace]] = field(default_factory=dict, repr=False)
+    beside: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if is_map(self.network.graph):
@@ -84,7 +87,7 @@ class Result:
     @property
     def conditions(self) -> Conditions:
         """What decided it."""
-        return conditions(self.simulation)
+        return Conditions({**conditions(self.simulation).parts, **self.beside})
 
     @property
     def spikes(self) -> NDArray[np.int64]:
@@ -198,7 +201,7 @@ class Result:
             for layer, (name, rate) in zip(self.network.spiking, rates)
         ]
         title = f"{self.network.graph.meta.get('arch', 'network')}, {len(self):,} images"
-        return result_figure(rows, layers, title, conditions(self.simulation))
+        return result_figure(rows, layers, title, self.conditions)
 
     def _layer(self, layer: str | int) -> int:
         """A layer's number. layer: its name or number."""
@@ -314,7 +317,7 @@ class Result:
             row["operations"] = float(self.operations[:, :, :t].sum() / len(self))
             rows.append(row)
         title = f"After T steps, {len(self):,} images; spikes and synaptic operations: of an image"
-        return Table(rows, f"{title}, up to T\n{conditions(self.simulation)}")
+        return Table(rows, f"{title}, up to T\n{self.conditions}")
 
     def to_pandas(self) -> Any:
         """`table` as a DataFrame, one row for each of the report steps; needs pandas."""
@@ -350,7 +353,7 @@ class Result:
         operations = self.operations.sum() / len(self) / 1e6
         return (
             f"<Result: {len(self)} images{accuracy}, {spikes:,.0f} spikes and {operations:,.1f} M "
-            f"synaptic operations an image; {conditions(self.simulation)}; "
+            f"synaptic operations an image; {self.conditions}; "
             f"{self.simulation.arithmetic}{f'; {one_line(self.note)}' if self.note else ''}>"
         )
 

@@ -116,7 +116,13 @@ def _run(given: argparse.Namespace) -> int:
     store = given.store or f"runs/{Path(given.plan).stem}"
     if given.dry_run:
         from eventsnn.sweep.estimate import estimate
+        from eventsnn.sweep.executors import EXECUTORS
 
+        EXECUTORS.find(given.executor.partition(":")[0], "--executor")
+        for name in ("retry_failed", "quiet"):
+            if getattr(given, name):
+                where = f"--{name.replace('_', '-')}"
+                raise InputError(where, "no --dry-run", "both", "leave out one of them")
         print(printable(str(estimate(plan, store, workers=workers, part=part))))
         return 0
     say = (lambda words: None) if given.quiet else print

@@ -35,6 +35,16 @@ from eventsnn.views.progress import following
 COUNTS = ("own", "ideal", "ann")
 
 
+def words_of(simulation: Simulation, counts: str, times: str) -> dict[str, str]:
+    """What a run with replaced layers has beside its simulation's conditions.
+
+    counts, times: of the replaced layers, of COUNTS and TIMES. Shuffled times are drawn, so they
+    depend on the seed.
+    """
+    found = {"counts": counts, "times": times}
+    return found | {"seed": str(simulation.seed)} if times == "shuffled" else found
+
+
 class Replacing:
     """Some images as the network runs, and as it runs with layers replaced.
 

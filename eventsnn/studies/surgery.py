@@ -44,7 +44,7 @@ from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import compare, p_words, wilson
 from eventsnn.studies.replacing import COUNTS as COUNTS
-from eventsnn.studies.replacing import Replacing, chunks, prepare
+from eventsnn.studies.replacing import Replacing, chunks, prepare, words_of
 from eventsnn.studies.setting import check_names, numbers_of
 from eventsnn.studies.trains import TIMES as TIMES
 from eventsnn.studies.trains import Drawn as Drawn
@@ -110,7 +110,8 @@ def replace_layers(
         parts.append(part.batch(runs, neurons))
     seconds = clock.perf_counter() - began
     batch = Batch.join(parts)
-    return Result(simulation, batch, given.images, given.labels, seconds, given.note)
+    beside = words_of(simulation, counts, times) if chosen else {}
+    return Result(simulation, batch, given.images, given.labels, seconds, given.note, beside=beside)
 
 
 @dataclass(repr=False)

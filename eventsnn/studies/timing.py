@@ -28,11 +28,11 @@ from eventsnn.engine.clocked.driver import ClockedRun
 from eventsnn.network.network import Network
 from eventsnn.result import Result
 from eventsnn.simulation.batch import Batch
-from eventsnn.simulation.conditions import Conditions, conditions
+from eventsnn.simulation.conditions import Conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies.equivalence import arrived, excitation, independent
-from eventsnn.studies.replacing import Replacing, chunks, prepare
+from eventsnn.studies.replacing import Replacing, chunks, prepare, words_of
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import CHUNK, neuron_layers, numbers_of, pick, top_of
 from eventsnn.studies.trains import train_of
@@ -95,22 +95,18 @@ class Timing(ByLayer):
         """Rows to print: when spikes come, what arrives late, unevenness in percent, accuracy."""
         keys = SHOWN + ("accuracy",) * bool(self.hits)
         rows = [pick(row, keys) for row in self.layers]
-        words = f"{TITLE}\ntimes {self.times}; {self.conditions}"
-        return Table(rows, words, FORMATS)
+        return Table(rows, f"{TITLE}\n{self.conditions}", FORMATS)
 
     @property
     def conditions(self) -> Conditions:
-        """What decides the numbers; shuffled times depend on the seed, too."""
-        parts = conditions(self.simulation).parts
-        if self.times == "shuffled":
-            parts = {**parts, "seed": str(self.simulation.seed)}
-        return Conditions(parts)
+        """What decides the numbers: those of `result`."""
+        return self.result.conditions
 
     def __repr__(self) -> str:
         uneven = np.mean([row["I"] for row in self.layers])
         overshoot = np.mean([row["overshoot"] for row in self.layers])
         return (
-            f"<Timing of {len(self.layers)} layers on {self.looked_at} images, times {self.times}, "
+            f"<Timing of {len(self.layers)} layers on {self.looked_at} images, "
             f"{self.conditions}: unevenness error I in {uneven:.2f} % of neurons, "
             f"overshoot {overshoot:.3f} spikes, means of layers>"
         )
@@ -155,7 +151,10 @@ def measure(
         parts.append(part.batch(runs, neurons=False))
     seconds = clock.perf_counter() - began
     batch = Batch.join(parts)
-    result = Result(simulation, batch, given.images, given.labels, seconds, given.note)
+    beside = words_of(simulation, "own", times)
+    result = Result(
+        simulation, batch, given.images, given.labels, seconds, given.note, beside=beside
+    )
     right = {name: np.concatenate(its) for name, its in hits.items()}
     samples = looked.samples()
     rows = []

@@ -144,6 +144,9 @@ def make(
                 compressors=[zarr.codecs.ZstdCodec(**CODEC)],
                 attributes={"unit": variable.unit, "description": variable.words},
             )
+    for path in (hierarchy, hierarchy / group, *(hierarchy / group).glob("*/")):
+        _on_disk(path / "zarr.json")
+        _on_disk(path)
 
 
 def put_coordinates(

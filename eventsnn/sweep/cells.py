@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from eventsnn.plugins import REGISTRIES, digest_of, registry_of
+from eventsnn.sweep.made_of import digest_of_thing
 from eventsnn.version import VERSION
 
 DIGITS = 32  # hexadecimal, of an id: 128 bits
@@ -65,10 +64,20 @@ def row_of(options: Mapping[str, Any], network: str, *more: str) -> str:
     return hashed("run", dict(options), network, more, VERSION)
 
 
-def cell_of(group: str, row: str, part: Sequence[Any], network: str, options: Options) -> Cell:
-    """A cell. part: (first, count, digest) of its images; the others as in `Cell`."""
+def cell_of(
+    group: str,
+    row: str,
+    part: Sequence[Any],
+    network: str,
+    options: Options,
+    version: str = VERSION,
+) -> Cell:
+    """A cell. part: (first, count, digest) of its images; the others as in `Cell`.
+
+    version: of the eventsnn that computes it, or did; a run's key knows its own.
+    """
     first, size, images = part
-    decided = (row, network, VERSION) if row == ANN else (row,)
+    decided = (row, network, version) if row == ANN else (row,)
     cell_id = hashed(*decided, images, first, size)
     return Cell(cell_id, group, row, first, size, images, network, options)
 
@@ -82,15 +91,8 @@ class Own(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digits for its source, or for its pickle where it has none."""
-        kind = self.thing if isinstance(self.thing, type) else type(self.thing)
-        named = self.thing if hasattr(self.thing, "__qualname__") else kind
-        named = getattr(named, "__wrapped__", named)
-        try:
-            text = inspect.getsource(named).encode()
-        except (OSError, TypeError):
-            text = pickle.dumps(self.thing)
-        return hashlib.sha256(text).hexdigest()
+        """Hexadecimal digits for what it is made of."""
+        return digest_of_thing(self.thing)
 
 
 def own_things(options: Mapping[str, Any]) -> Iterator[Own]:

@@ -15,7 +15,7 @@ from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.sweep import layout
 from eventsnn.sweep.cells import ANN, Cell, Own, own_digest, own_things
 from eventsnn.sweep.executors import EXECUTORS, Pool, pool_of
-from eventsnn.sweep.lease import Lease
+from eventsnn.sweep.lease import LASTS, RENEWED, Lease, name_of, others_at_work, refuse
 from eventsnn.sweep.plan import Plan
 from eventsnn.sweep.planned import Planned
 from eventsnn.sweep.progress import Progress
@@ -81,15 +81,19 @@ def sweep(
     where = "plan" if isinstance(plan, Plan) else one_line(os.fspath(plan))
     planned = Planned(plan if isinstance(plan, Plan) else read_plan(plan), where)
     its = Store(store)
-    name = "lease" if part is None else f"lease-{part[0]}-of-{part[1]}"
     its.read()  # a folder with anything else in it gets no lease
-    with Lease(its.path, name) as lease:
+    # a job of an array that was killed is begun again at once, elsewhere: its lease runs out
+    waits = 0.0 if part is None else LASTS + RENEWED
+    with Lease(its.path, name_of(part), waits=waits) as lease:
+        there = others_at_work(its.path, part)
+        if there is not None:
+            refuse(its.path, there)
         record = layout.lay_out(planned, its)
-        if retry_failed:
-            its.forget_failures()
         done = its.files(DONE)
-        failed = failed_cells(its)
         mine = [cell for cell in of_part(planned.cells(), part) if cell.id not in done]
+        if retry_failed:
+            its.forget_failures({cell.id for cell in mine})
+        failed = failed_cells(its)
         cells = len(planned) if part is None else sum(1 for _ in of_part(planned.cells(), part))
         left = [cell for cell in mine if cell.id not in failed]
         driver = _Driver(its, record, lease, planned)

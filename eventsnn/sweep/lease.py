@@ -16,12 +16,13 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from eventsnn.exceptions import InputError
 
 LASTS = 60.0  # seconds after which a lease that is not renewed counts no more
 RENEWED = 10.0  # seconds between renewals
+LEASE = "lease"  # the name of a driver's that works on all of a store
 
 
 class Lease:
@@ -35,7 +36,7 @@ class Lease:
     def __init__(
         self,
         folder: Path,
-        name: str = "lease",
+        name: str = LEASE,
         lasts: float = LASTS,
         renewed: float = RENEWED,
         waits: float = 0.0,
@@ -57,20 +58,11 @@ class Lease:
         until = time.monotonic() + self.waits
         while not self._claimed():
             if time.monotonic() >= until:
-                self._refuse()
+                refuse(self.path.parent, holder(self.path, self.lasts), self.lasts)
             time.sleep(0.1)
         self._thread = threading.Thread(target=self._renew, daemon=True)
         self._thread.start()
         return self
-
-    def _refuse(self) -> None:
-        there = holder(self.path, self.lasts)
-        found = "one that came just now"
-        if there is not None:
-            since = f"{there['age']:.0f} s ago"
-            found = f"process {there['pid']} on {there['host']}, which last said so {since}"
-        do = f"wait for it, or end it: a lease counts for {self.lasts:.0f} s after that"
-        raise InputError(f"store {self.path.parent}", "no other driver at work", found, do)
 
     def _claimed(self) -> bool:
         """Whether the lease is this one's now: of several that come at once one gets it."""
@@ -139,6 +131,35 @@ class Lease:
         part = self.path.with_name(f".{self.path.name}.{self.token}")
         part.write_text(json.dumps(record), "utf-8")
         return part
+
+
+def others_at_work(folder: Path, part: tuple[int, int] | None) -> dict[str, Any] | None:
+    """Who works on a store in another way: on all of it, or on parts that are cut otherwise.
+
+    folder: of the store. part: (K, N) of this driver, or None for all. Parts of one N share a store
+    without a word.
+    """
+    for path in sorted(folder.glob("lease*.json")):
+        its = path.stem == LEASE if part is None else path.stem.endswith(f"-of-{part[1]}")
+        there = None if its else holder(path)
+        if there is not None:
+            return there
+    return None
+
+
+def name_of(part: tuple[int, int] | None) -> str:
+    """The name of a driver's lease. part: as for `others_at_work`."""
+    return LEASE if part is None else f"{LEASE}-{part[0]}-of-{part[1]}"
+
+
+def refuse(folder: Path, there: dict[str, Any] | None, lasts: float = LASTS) -> NoReturn:
+    """Raises InputError for a store that another driver works on. there: of `holder`."""
+    found = "one that came just now"
+    if there is not None:
+        since = f"{there['age']:.0f} s ago"
+        found = f"process {there['pid']} on {there['host']}, which last said so {since}"
+    do = f"wait for it, or end it: a lease counts for {lasts:.0f} s after that"
+    raise InputError(f"store {folder}", "no other driver at work", found, do)
 
 
 def holder(path: Path, lasts: float = LASTS) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.sweep import arrays
-from eventsnn.sweep.cells import ANN, cell_of
+from eventsnn.sweep.cells import cell_of
 from eventsnn.sweep.store import DONE, Record, Store
 from eventsnn.values import shown
 from eventsnn.views.tables import optional
@@ -30,8 +30,8 @@ def open(path: str | os.PathLike[str], network: str | None = None) -> Any:
     tell runs apart, T (`steps`), `key`, and `settings`, all options of the run in JSON. The
     variables are those of `arrays.VARIABLES`, with "unit" and "description". `done` [run, image]
     says what is there: elsewhere readout and costs are NaN, and all else is 0; so
-    `data.where(data.done)` leaves out what is not. A run of fewer steps than others is NaN, or 0,
-    after its last.
+    `data.readout.where(data.done)` leaves out what is not. A run of fewer steps than others is NaN,
+    or 0, after its last.
 
     Raises InputError for what is no store, for a network that it does not have, and where the
     packages zarr or xarray are missing.
@@ -95,18 +95,30 @@ def done_of(group: Record, name: str, done: set[str]) -> NDArray[np.bool_]:
     return found
 
 
+def _told(values: NDArray[Any]) -> NDArray[Any]:
+    """An option's values: text where some are NaN, which is not equal to itself."""
+    if values.dtype.kind != "f" or not np.isnan(values).any():
+        return values
+    return np.array(["none" if np.isnan(value) else f"{value:g}" for value in values])
+
+
 @checked
 def cube(data: Any) -> Any:
     """A Dataset of `open` with an axis for each option that tells its runs apart, in place of run.
 
-    data: the Dataset, or some runs of it, as `data.isel(run=data.order == "fifo")`. Raises
-    InputError where the runs are no cube: where combinations are missing, or runs differ in more.
+    data: the Dataset, or some runs of it, as `data.isel(run=data.order == "fifo")`. An option that
+    some of these runs do not set is text, with "none" where it is not set.
+
+    Raises InputError where the runs are no cube: where combinations are missing, or runs differ in
+    more.
     """
     if "run" not in getattr(data, "dims", ()):
         raise InputError("data", "a Dataset of eventsnn.sweep.open", shown(data))
     names = [key for key in data.coords if data[key].dims == ("run",)]
     names = [key for key in names if key not in ("run", "key", "settings")]
-    values = {key: list(dict.fromkeys(data[key].values.tolist())) for key in names}
+    chosen = {key: _told(data[key].values) for key in names}
+    data = data.assign_coords({key: ("run", its) for key, its in chosen.items()})
+    values = {key: list(dict.fromkeys(its.tolist())) for key, its in chosen.items()}
     axes = [key for key in names if len(values[key]) > 1]
     count = math.prod(len(values[key]) for key in axes)
     if not axes or count != data.sizes["run"]:
@@ -123,13 +135,3 @@ def cube(data: Any) -> Any:
     pivoted = flat.drop_vars("run").set_index(run=axes).unstack("run")
     order = {key: values[key] for key in axes}
     return pivoted.reindex(order).transpose(*axes, ...).assign_coords(constant)
-
-
-def ann_done(group: Record, name: str, done: set[str]) -> bool:
-    """Whether all cells of a group's ANN are done. Parameters as for `done_of`."""
-    longest: dict[int, tuple[int, int, str]] = {}
-    for first, count, digest in group["parts"]:
-        if first not in longest or count > longest[first][1]:
-            longest[first] = (first, count, digest)
-    cells = (cell_of(name, ANN, part, group["network"], {}) for part in longest.values())
-    return all(cell.id in done for cell in cells)

@@ -204,12 +204,19 @@ class Plan:
 
 def _key(run: Run) -> int:
     """128 bits that tell runs apart, without T where the largest T answers for all."""
-    text = run.key
-    encoding = str(run.options.get("encoding", "")).partition(":")[0]
-    own = encoding and encoding not in registry_of("encoding").own  # its shares may depend on T
-    if own or stages(run.options.get("neuron", Settings.neuron)) > 1:
-        text += str(run.steps)
+    text = run.key if answers_shorter(run.options) else f"{run.key}{run.steps}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+
+
+def answers_shorter(options: Options) -> bool:
+    """Whether a run to T gives a result for every smaller T, too.
+
+    options: of the run. It does not where neurons have a result after the last step only, and where
+    the encoding is the user's own: its shares may depend on T.
+    """
+    encoding = str(options.get("encoding", "")).partition(":")[0]
+    own = bool(encoding) and encoding not in registry_of("encoding").own
+    return not own and stages(options.get("neuron", Settings.neuron)) == 1
 
 
 _STAGES: dict[str, int] = {}

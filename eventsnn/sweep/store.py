@@ -118,9 +118,12 @@ class Store:
         """Keeps why a cell failed. record: of its error."""
         write_json(self._file(cell.id, FAILED), record)
 
-    def forget_failures(self) -> int:
-        """Forgets all failures, so that they are tried again; returns how many there were."""
-        failed = self.files(FAILED)
+    def forget_failures(self, ids: set[str]) -> int:
+        """Forgets failures, so that they are tried again; returns how many there were.
+
+        ids: of the cells whose failures are meant.
+        """
+        failed = self.files(FAILED) & ids
         for cell_id in failed:
             with suppress(FileNotFoundError):
                 self._file(cell_id, FAILED).unlink()

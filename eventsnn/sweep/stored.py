@@ -26,7 +26,7 @@ from eventsnn.simulation.conditions import Conditions
 from eventsnn.studies import scripts
 from eventsnn.sweep.cells import cell_of
 from eventsnn.sweep.opened import open as open_store
-from eventsnn.sweep.plan import BESIDE, INSTEAD
+from eventsnn.sweep.plan import BESIDE, INSTEAD, answers_shorter
 from eventsnn.sweep.store import FAILED, Store
 
 SIZE = 100  # images of a cell of a script's plan
@@ -236,6 +236,8 @@ class Stored:
         """How many images there are."""
         there = int(self.record["groups"][self._group]["count"])
         asked = self.args.settings.limit
+        if asked is not None and asked > there:
+            print(f"{self.where}: {there:,} images of the {asked:,} asked for", file=sys.stderr)
         return there if asked is None else min(there, int(asked))
 
     @cached_property
@@ -289,10 +291,10 @@ class Stored:
         wanted = options_of(self.args.settings, way, seed)
         group = self.record["groups"][self._group]
         steps = int(wanted.pop("steps", Settings.steps))
-        for place, row in enumerate(group["rows"]):
-            its = dict(row["options"])
+        rows = [(place, row, dict(row["options"])) for place, row in enumerate(group["rows"])]
+        for place, row, its in rows:
             last = int(its.pop("steps", Settings.steps))
-            if last >= steps and _same(its, wanted):
+            if _same(its, wanted) and (last == steps or last > steps and begins_alike(its)):
                 return self._read(place, row, steps, count)
         words = ", ".join(f"{key}={value}" for key, value in {**wanted, "steps": steps}.items())
         self._lacks(f"a run with {words}")
@@ -357,6 +359,15 @@ class Stored:
 def source_of(args: argparse.Namespace) -> Live | Stored:
     """What a script runs on: a store, where --from names one. args: its options."""
     return Stored(args) if args.store is not None else Live(args)
+
+
+def begins_alike(options: dict[str, Any]) -> bool:
+    """Whether the first steps of a run are those of a shorter one, to the last bit.
+
+    options: of the run. In fixed point only with fraction bits of its own, since T decides them.
+    """
+    bits = options.get("arithmetic", "fixed") != "fixed" or "fraction_bits" in options
+    return bits and answers_shorter(options)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,7 @@ def status(path: str | os.PathLike[str]) -> Status:
     rows, kinds = [], Counter[str]()
     messages: dict[str, str] = {}
     for name, group in record["groups"].items():
-        ids = cell_ids(group, name)
+        ids = cell_ids(group, name, record["versions"]["eventsnn"])
         bad = [cell_id for cell_id in ids if cell_id in failed and cell_id not in done]
         for cell_id in bad:
             found = store.of_cell(cell_id, FAILED) or {}
@@ -97,16 +98,23 @@ def status(path: str | os.PathLike[str]) -> Status:
     return Status(Table(rows, title, COLUMNS), failures, drivers)
 
 
-def cell_ids(group: Record, name: str) -> list[str]:
-    """The ids of all cells of a group, the ANN's first. group: of a store's record."""
+def cell_ids(group: Record, name: str, version: str) -> list[str]:
+    """The ids of all cells of a group, the ANN's first; of a cell that grew, of the longer one.
+
+    group: of a store's record. name: its own. version: of the eventsnn that made the store.
+    """
     parts = {(first, count): (first, count, digest) for first, count, digest in group["parts"]}
-    longest: dict[int, int] = {}
-    for first, count in parts:
-        longest[first] = max(count, longest.get(first, 0))
-    found = [
-        cell_of(name, ANN, parts[key], group["network"], {}).id for key in sorted(longest.items())
-    ]
-    for row in group["rows"]:
-        for first, count in row["spans"]:
-            found.append(cell_of(name, row["key"], parts[first, count], group["network"], {}).id)
+    found = []
+    for row, spans in [(ANN, parts), *((its["key"], its["spans"]) for its in group["rows"])]:
+        for key in _longest(spans):
+            its = cell_of(name, row, parts[key], group["network"], {}, version)
+            found.append(its.id)
     return found
+
+
+def _longest(spans: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    """The longest (first, count) of each first, in order. spans: all."""
+    found: dict[int, int] = {}
+    for first, count in spans:
+        found[first] = max(count, found.get(first, 0))
+    return sorted(found.items())

@@ -189,8 +189,9 @@ class Explanation:
     clocked time those of one step come together.
 
     steps: a dict for each step: drive, excitation, inhibition, late (inhibition after the step's
-    last excitatory arrival), fired, fewest and most. The last two are over all orders of the spikes
-    that arrived in the step, after its drive, from the potential the run had then (law 6).
+    last excitatory arrival, drive among both), fired, fewest and most. The last two are over all
+    orders of the spikes that arrived in the step, after its drive, from the potential the run had
+    then (law 6).
 
     in_steps: (fewest, most) over the whole run, over all orders in which every arrival stays in its
     step and drive comes first in it; both ends can be reached. in_any: (fewest, most) over all
@@ -314,9 +315,7 @@ def _step(seen: Observation, rows: NDArray[np.void]) -> dict[str, Any]:
     simulation = seen.simulation
     driven = rows["source"] == DRIVE
     spikes = rows[~driven]["charge"]
-    # at once, drive is first and counts for nothing here; spread, a part may come after spikes
-    heard = rows[~driven] if simulation.time.spread == 1 else rows
-    after = heard[_after_excitation(simulation, heard) :]["charge"]
+    after = rows[_after_excitation(simulation, rows) :]["charge"]
     fewest = None
     most = None
     if bounds.has_bounds(simulation):

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import namedtuple
 from functools import partial
-from typing import NamedTuple
 
 import measuring
 import numpy as np
-from numpy.typing import NDArray
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
@@ -26,6 +25,7 @@ from eventsnn.engine.event.queue import (
     COUNTED,
     NOW,
     SCALARS,
+    QueueArrays,
     come_to,
     next_moment,
     put,
@@ -132,23 +132,10 @@ def layer(channels, share, engine, steps):
     return Simulation(network, steps=steps, engine=engine, pixel_range=(0, 1)), image
 
 
-class Waiting(NamedTuple):
-    """An event queue by itself, with the fields that its kernels ask for."""
-
-    at: NDArray[np.int64]
-    heap: NDArray[np.int64]
-    fifo: NDArray[np.int64]
-    chunks: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    buckets: NDArray[np.int32]
-    bucket_marks: NDArray[np.uint64]
-    turn: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    keys: NDArray[np.int32]
-    key_marks: NDArray[np.uint64]
-    uniform: int = 0
-    seed: int = 0
-    image: int = 0
+# an event queue by itself, with the fields that its kernels ask for
+Waiting = namedtuple(
+    "Waiting", ("at", *QueueArrays._fields, "uniform", "seed", "image"), defaults=(0, 0, 0)
+)
 
 
 def queue_lengths(args):

@@ -3,34 +3,19 @@ neuron.
 """
 
 import heapq
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from eventsnn.engine.event import queue, ring
 from eventsnn.engine.event.layout import DELIVERY, NUMBER_BIT, WINDOW
 from eventsnn.engine.jit import kernel
 
-
-class Waiting(NamedTuple):
-    """A queue by itself, with the fields that its kernels ask for."""
-
-    at: NDArray[np.int64]
-    heap: NDArray[np.int64]
-    fifo: NDArray[np.int64]
-    chunks: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    buckets: NDArray[np.int32]
-    bucket_marks: NDArray[np.uint64]
-    turn: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    keys: NDArray[np.int32]
-    key_marks: NDArray[np.uint64]
-    uniform: int = 0
-    seed: int = 0
-    image: int = 0
+# an event queue by itself, with the fields that its kernels ask for
+Waiting = namedtuple(
+    "Waiting", ("at", *queue.QueueArrays._fields, "uniform", "seed", "image"), defaults=(0, 0, 0)
+)
 
 
 @kernel

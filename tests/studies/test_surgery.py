@@ -433,6 +433,8 @@ def test_shuffled_times_depend_on_the_seed_and_on_the_image_alone():
     alone = surgery.replace_layers(network, pixels[:1], names, seed=1, **options)
     assert np.array_equal(found.batch.digests[:1], alone.batch.digests)
     other = surgery.replace_layers(network, pixels, names, seed=2, **options)
+    assert str(found.conditions).endswith("; counts own; times shuffled; seed 1")
+    assert str(other.conditions).endswith("; seed 2") and "seed 1" in str(found.table().title)
     assert not np.array_equal(found.batch.digests, other.batch.digests)
     plain = network.run(pixels, steps=6, neurons=True)
     first = network.columns(0)

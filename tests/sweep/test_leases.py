@@ -7,7 +7,7 @@ import time
 import pytest
 
 from eventsnn.exceptions import InputError
-from eventsnn.sweep.lease import Lease, holder
+from eventsnn.sweep.lease import Lease, holder, name_of, others_at_work
 from eventsnn.sweep.progress import Progress
 from eventsnn.sweep.working import Done
 
@@ -62,6 +62,23 @@ def test_a_driver_of_this_machine_that_is_gone_holds_nothing(tmp_path):
     assert holder(path)["host"] == "elsewhere"
     path.write_text("half a fi")
     assert holder(path) is None
+
+
+@pytest.mark.parametrize(
+    "held, part, free",
+    [
+        (None, (1, 2), False),
+        ((1, 2), None, False),
+        ((1, 2), (1, 3), False),
+        ((1, 2), (2, 2), True),
+        (None, None, True),  # one of its own kind: `Lease` itself tells of it
+    ],
+)
+def test_drivers_of_all_and_of_parts_see_each_other(tmp_path, held, part, free):
+    with Lease(tmp_path, name_of(held)):
+        there = others_at_work(tmp_path, part)
+        assert (there is None) == free and (free or there["pid"] == os.getpid())
+    assert others_at_work(tmp_path, part) is None
 
 
 def test_without_a_terminal_progress_is_a_line_a_minute(capsys):

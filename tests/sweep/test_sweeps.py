@@ -16,6 +16,8 @@ pytest.importorskip("xarray")
 
 from eventsnn.sweep import Plan, cube, status, sweep, table  # noqa: E402
 from eventsnn.sweep import open as open_store  # noqa: E402
+from eventsnn.sweep.cells import cell_of  # noqa: E402
+from eventsnn.sweep.store import FAILED, Store  # noqa: E402
 
 ORDERS = {
     "options": {"engine": "event"},
@@ -106,6 +108,42 @@ def test_runs_pivot_to_a_cube_where_they_are_one(orders):
     assert fifo.sizes["neuron"] == 2 and fifo.order == "fifo"
     with pytest.raises(InputError, match="expected a Dataset of eventsnn.sweep.open"):
         cube(3)
+
+
+def test_an_option_that_some_runs_do_not_set_is_an_axis_of_text(tmp_path):
+    its = plan(tmp_path, points=[{}, {"initial": 0.25}], grid={"neuron": ["if", "snm"]})
+    sweep(its, tmp_path / "store", executor="serial", progress=False)
+    data = open_store(tmp_path / "store")
+    (name,) = {key for key in data.coords if data[key].dims == ("run",)} - {
+        *("run", "key", "settings", "neuron", "steps")
+    }
+    found = cube(data)
+    assert {found.sizes[name], found.sizes["neuron"]} == {2}
+    assert len(set(found[name].values.tolist())) == 2
+
+
+def test_a_store_whose_last_cell_grew_is_whole(tmp_path):
+    for count in (8, 12):
+        its = plan(tmp_path, images={"size": 5, "count": count})
+        sweep(its, tmp_path / "store", executor="serial", progress=False)
+    (row,) = status(tmp_path / "store").table
+    assert row["missing"] == 0 and row["done"] == row["cells"] == 6
+
+
+def test_a_store_of_another_version_is_read(orders, tmp_path, monkeypatch):
+    its, store = orders
+    before = list(table(store)), list(status(store).table)
+    monkeypatch.setattr(cell_of, "__defaults__", ("0.0.9",))
+    assert (list(table(store)), list(status(store).table)) == before
+
+
+def test_failures_of_other_parts_are_kept(tmp_path):
+    store = Store(tmp_path)
+    for cell in ("a" * 32, "b" * 32):
+        store._file(cell, FAILED).parent.mkdir(parents=True)
+        store._file(cell, FAILED).write_text("{}")
+    assert store.forget_failures({"a" * 32, "c" * 32}) == 1
+    assert store.files(FAILED) == {"b" * 32}
 
 
 def test_a_table_has_accuracy_and_cost_of_each_run(orders):

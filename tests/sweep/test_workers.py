@@ -192,8 +192,8 @@ def test_cells_of_other_surroundings_wait(tmp_path):
 MOUNTS = """\
 21 1 8:1 / / rw - ext4 /dev/sda1 rw
 22 21 0:40 / /home rw,relatime shared:1 - nfs4 server:/home rw
-23 22 8:2 / /home/scratch\\040disk rw - xfs /dev/sdb rw
-24 21 0:50 / /work rw - lustre mgs:/work rw
+23 22 8:2 / /home/fast\\040disk rw - xfs /dev/sdb rw
+24 21 0:50 / /scratch rw - lustre mgs:/scratch rw
 """
 
 
@@ -202,7 +202,13 @@ def test_a_file_system_of_several_machines_is_known(tmp_path):
     mounts.write_text(MOUNTS)
     found = {
         path: cache.on_network(Path(path), mounts)
-        for path in ("/home/me/.cache", "/home/scratch disk/me", "/var/cache", "/work/me", "/works")
+        for path in (
+            "/home/me/.cache",
+            "/home/fast disk/me",
+            "/var/cache",
+            "/scratch/me",
+            "/scratches",
+        )
     }
     assert list(found.values()) == [True, False, False, True, False]
     assert not cache.on_network(Path("/home"), tmp_path / "nowhere")

@@ -232,6 +232,22 @@ def test_inhibition_in_time_acts_during_the_rest():
     assert e.superfluous["tick"].tolist() == [300]
 
 
+@pytest.mark.parametrize("case", ["random", "spread, random"])
+def test_what_is_late_in_a_step_came_after_its_last_excitation_drive_among_it(case):
+    late = 0
+    for seed in (530, 531):
+        run = traced(seed, case, "if")
+        for layer, neuron in run.neurons(every=2, readout=False):
+            e = explain_neuron(run.trace, layer, neuron)
+            rows = e.observation.arrivals[e.observation.arrivals["source"] != ITSELF]
+            for step, told in zip(np.unique(rows["step"]), e.steps, strict=True):
+                charges = rows["charge"][rows["step"] == step].tolist()
+                last = max((i for i, c in enumerate(charges) if c > 0), default=-1)
+                assert told["late"] == sum(c for c in charges[last + 1 :] if c < 0)
+                late += told["late"] < 0
+    assert late > 10
+
+
 @pytest.mark.parametrize("model", ["if", "snm"])
 @pytest.mark.parametrize("case", ["random", "free-running", "refractory, random", "clocked"])
 def test_what_arrived_adds_up(case, model):
