@@ -142,7 +142,7 @@ def test_a_second_driver_is_told_and_harmless_anyway(reference, tmp_path, monkey
     with Lease(store):
         with pytest.raises(InputError, match="no other driver at work, found process"):
             sweep(plan, store, executor="serial", progress=False)
-    monkeypatch.setattr(driver, "Lease", lambda *given: nullcontext(Lease(store)))
+    monkeypatch.setattr(driver, "Lease", lambda *given, **named: nullcontext(Lease(store)))
     wrong = []
 
     def drive():
