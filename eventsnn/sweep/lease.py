@@ -7,6 +7,7 @@ would write the same numbers to the same places.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -66,30 +67,46 @@ class Lease:
 
     def _claimed(self) -> bool:
         """Whether the lease is this one's now: of several that come at once one gets it."""
-        if holder(self.path, self.lasts) is not None:
-            return False
-        self._put_away(_read(self.path).get("token"))
         part = self._part()
         try:
             os.link(part, self.path)
+            return True
         except FileExistsError:
-            return False
+            before = _read(self.path).get("token")
+            return holder(self.path, self.lasts) is None and self._took_over(part, before)
         except OSError:  # a file system without links
+            if holder(self.path, self.lasts) is not None:
+                return False
             os.replace(part, self.path)
+            return bool(_read(self.path).get("token") == self.token)
         finally:
             with suppress(FileNotFoundError):
                 part.unlink()
-        return bool(_read(self.path).get("token") == self.token)
 
-    def _put_away(self, token: Any) -> None:
-        """Removes an expired lease, and no other that came meanwhile. token: of the expired one."""
-        away = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
-        with suppress(OSError):
-            os.rename(self.path, away)
-            if _read(away).get("token") != token:
-                with suppress(FileExistsError):
-                    os.link(away, self.path)
-            away.unlink()
+    def _took_over(self, part: Path, token: Any) -> bool:
+        """Whether this one follows a lease that has expired: who follows it is claimed first.
+
+        part: as of `_part`. token: of the expired lease, read before it was seen to be expired. It
+        lies there until its follower's replaces it, so none comes between.
+        """
+        name = hashlib.sha256(str(token).encode()).hexdigest()[:32]
+        claim = self.path.with_name(f".{self.path.name}.after.{name}")
+        age = age_of(claim) if claim.exists() else None
+        if age is not None and age > self.lasts:  # its maker was killed in the midst of this
+            with suppress(FileNotFoundError):
+                claim.unlink()
+        try:
+            os.link(part, claim)
+        except FileExistsError:
+            return False
+        try:
+            if not self.path.exists() or _read(self.path).get("token") != token:
+                return False
+            os.replace(part, self.path)
+            return True
+        finally:
+            with suppress(FileNotFoundError):
+                claim.unlink()
 
     def __exit__(
         self,

@@ -85,8 +85,14 @@ def test_what_a_killed_driver_left_half_written_is_no_cell(reference, tmp_path):
     assert differing(folder / "reference", tmp_path / "store") == []
 
 
-def test_of_drivers_that_come_at_once_one_gets_the_lease(tmp_path):
+@pytest.mark.parametrize("expired", [False, True])
+def test_of_drivers_that_come_at_once_one_gets_the_lease(tmp_path, expired):
     got, refused, all_there = [], [], threading.Barrier(6)
+    if expired:
+        with Lease(tmp_path) as before:
+            os.replace(before._part(), tmp_path / "kept")
+        os.replace(tmp_path / "kept", tmp_path / "lease.json")
+        os.utime(tmp_path / "lease.json", (1.0, 1.0))
 
     def come():
         all_there.wait()
@@ -109,7 +115,7 @@ def test_of_drivers_that_come_at_once_one_gets_the_lease(tmp_path):
         thread.join()
     assert (len(got), len(refused)) == (1, 5)
     assert "expected no other driver at work, found" in refused[0]
-    assert not (tmp_path / "lease.json").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lease_that_expired_is_taken_over_and_its_holder_told(tmp_path):
