@@ -12,7 +12,8 @@ fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, F
 order: what layers make themselves of the spikes they are sent, with L := T. Orders that draw
 (random, jitter) are run with --seeds N seeds. Writes
 arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
-cases.png (each also as SVG).
+cases.png (each also as SVG). With --from STORE the first two tables and their pictures come from a
+store; the last two need single neurons, which a store does not have, and are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from eventsnn import Images, Network, statistics
-from eventsnn.exceptions import PotentialsTooLarge, TooManyEvents
+from eventsnn.inputs.loading import load_graph
 from eventsnn.result import simulate
 from eventsnn.simulation.conditions import Conditions, conditions, together
 from eventsnn.simulation.simulation import Simulation
@@ -40,6 +41,8 @@ from eventsnn.simulation.time import Time
 from eventsnn.studies import errors, scripts, seeds
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
+from eventsnn.sweep import stored
+from eventsnn.sweep.stored import EXPLOSIONS
 from eventsnn.views.plots import BLUE, CASES, ORANGE
 from eventsnn.views.progress import following
 from eventsnn.views.tables import write_csv
@@ -55,7 +58,6 @@ ORDERS: dict[str, dict[str, Any]] = {
     "inhibitory first, 1 spike a step": {"order": "inhibitory_first", "refractory": 1.0},
     "excitatory first, 1 spike a step": {"order": "excitatory_first", "refractory": 1.0},
 }
-EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
 # means of images, with the ends of their intervals
 MEANS = [f"{name}{end}" for name in ("spikes", "operations") for end in ("", " low", " high")]
 MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
@@ -83,43 +85,54 @@ FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlat
 
 
 def decided(network: Network, steps: int, neuron: str, *, seed: int = 0, **time: Any) -> Conditions:
-    """What decides a result, be it that firing explodes; parameters as for `measure`."""
+    """What decides a result, be it that firing explodes; parameters as for `way`."""
     how = Time(**time)
     return conditions(
         Simulation(network, steps=steps, engine="event", neuron=neuron, seed=seed, time=how)
     )
 
 
-def measure(
+def way(
     network: Network,
-    images: Images,
     steps: int,
     neuron: str,
-    label: str,
     drawn: Sequence[int],
     most: int = MOST,
     **time: Any,
+) -> stored.Way:
+    """How one model is run under one order.
+
+    network: what runs. steps: T. neuron: the model's name. drawn: the seeds. most: events for each
+    neuron and step, beyond which firing counts as exploding. time: the order's options.
+    """
+    options = {**limit(most * network.neurons * steps, time), **time}
+    return stored.Way({}, {"engine": "event", "steps": steps, "neuron": neuron, **options}, drawn)
+
+
+def measure(
+    source: stored.Live | stored.Stored,
+    network: Network,
+    images: int,
+    way: stored.Way,
+    label: str,
 ) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
     """(one row: accuracy with its interval, spikes and operations per image; the hits).
 
     An order under which firing explodes, with any seed, has no accuracy (NaN), no hits, and spikes
-    without end. network, images: what runs. steps: T. neuron: the model's name. label: the order's.
-    drawn: the seeds, one or more; the first is that of the bootstrap, too. most: events for each
-    neuron and step, beyond which firing counts as exploding. time: the order's options.
+    without end. source: of the runs. network: what runs. images: how many, at most. way: how; the
+    first seed is that of the bootstrap, too. label: the order's.
     """
-    row = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
-    row["images"] = len(images)
-    options = {"neuron": neuron, **limit(most * network.neurons * steps, time), **time}
+    steps, seed = way.options["steps"], way.seeds[0]
+    row = {"neuron": way.options["neuron"], "order": label, "seeds": len(way.seeds), "T": steps}
+    row["images"] = min(images, len(source.images))
     try:
-        runs = [
-            simulate(network, images, steps=steps, engine="event", seed=seed, **options)
-            for seed in drawn
-        ]
+        runs = source.runs(way, images, progress=False)
     except EXPLOSIONS:
         row |= dict.fromkeys(scripts.SHARE, float("nan"))
         row |= dict.fromkeys(MEANS, float("inf"))
-        return row | {"conditions": decided(network, steps, neuron, seed=drawn[0], **time)}, None
-    (found,) = scripts.by_step(runs, [steps], drawn[0])
+        options = {k: v for k, v in way.options.items() if k not in ("engine", "max_events")}
+        return row | {"conditions": decided(network, seed=seed, **options)}, None
+    (found,) = scripts.by_step(runs, [steps], seed)
     return row | found, scripts.hits(runs)
 
 
@@ -142,8 +155,8 @@ def cases(
 ) -> list[scripts.Row]:
     """One row a layer: neurons with unevenness error I in percent, by case, with intervals.
 
-    There are none where firing explodes. network, images, steps, neuron, label, drawn, time: as for
-    `measure`.
+    There are none where firing explodes. images: what runs. label: the order's. network, steps,
+    neuron, drawn, time: as for `way`.
     """
     of_order = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
     of_order["images"] = len(images)
@@ -266,6 +279,8 @@ def draw_cases(means: list[scripts.Row], title: str) -> Figure:
         axes.set_title(neuron.upper(), fontsize=10)
         axes.set_xlabel("neurons with error I (%)")
         scripts.plain(axes, "x")
+    most = max(row["error I"] for row in means) if means else 0
+    panels[0].set_xlim(0, 1.05 * max(most, 1))  # the words above stand at 0.3
     scripts.legend_below(figure, figure.axes[0])
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
@@ -303,85 +318,108 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--neurons", default="if,snm", help="models, separated by commas")
     windows = ",".join(map(str, WINDOWS))
     add("--windows", default=windows, help="integration windows in steps")
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --neurons, order and window. args: the options."""
+    network = stored.network_of(args, load_graph(args.settings))
+    return [way for _, _, way in [*of_orders(args, network), *of_windows(args, network)]]
+
+
+def of_orders(args: argparse.Namespace, network: Network) -> list[tuple[str, str, stored.Way]]:
+    """(model, label, way) of each order. args: the options. network: what runs."""
+    found = []
+    for neuron in args.neurons.split(","):
+        for label, time in ORDERS.items():
+            drawn = seeds.seeds_of(args, {"neuron": neuron, **time})
+            found.append((neuron, label, way(network, args.steps, neuron, drawn, **time)))
+    return found
+
+
+def of_windows(args: argparse.Namespace, network: Network) -> list[tuple[str, float, stored.Way]]:
+    """(model, window, way) of each window. args: the options. network: what runs."""
+    found = []
+    for neuron in args.neurons.split(","):
+        for window in map(float, args.windows.split(",")):
+            time = {**JITTER, "window": window}
+            drawn = seeds.seeds_of(args, JITTER)
+            found.append((neuron, window, way(network, args.steps, neuron, drawn, 64, **time)))
+    return found
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
-    steps, out = args.steps, args.out
-    neurons = args.neurons.split(",")
-    windows = [float(word) for word in args.windows.split(",")]
-    few, counted = _first(images, args.window_limit), _first(images, args.case_limit)
+    source = stored.source_of(args)
+    network = source.network()
+    steps, out, seed = args.steps, args.out, args.seed
+    simulated = isinstance(source, stored.Live)
+    counted = source.some(args.case_limit) if simulated else None
+    orders, windows = of_orders(args, network), of_windows(args, network)
     rows: list[scripts.Row] = []
     curve: list[scripts.Row] = []
     right: dict[Any, NDArray[np.bool_]] = {}
-    of_windows: dict[Any, NDArray[np.bool_]] = {}
-    seed = args.seed
+    in_windows: dict[Any, NDArray[np.bool_]] = {}
     found: list[scripts.Row] = []
-    total = len(neurons) * (2 * len(ORDERS) + len(windows))
-    with following(total, "run", True) as bar:
-        for neuron in neurons:
-            for label, time in ORDERS.items():
-                drawn = seeds.seeds_of(args, {"neuron": neuron, **time})
-                row, hits = measure(network, images, steps, neuron, label, drawn, **time)
-                rows.append(row)
-                if hits is not None:
-                    right[neuron, label] = hits
-                scripts.paired(
-                    rows,
-                    right,
-                    lambda row: (row["neuron"], row["order"]),
-                    lambda key: (key[0], "clocked"),
-                )
-                write_csv(out / "arrival_order.csv", rows)
-                bar.update()
-                found += cases(network, counted, steps, neuron, label, drawn, **time)
+    with following(len(orders) * (2 if simulated else 1) + len(windows), "run", True) as bar:
+        for neuron, label, how in orders:
+            row, hits = measure(source, network, len(source.images), how, label)
+            rows.append(row)
+            if hits is not None:
+                right[neuron, label] = hits
+            scripts.paired(
+                rows,
+                right,
+                lambda row: (row["neuron"], row["order"]),
+                lambda key: (key[0], "clocked"),
+            )
+            write_csv(out / "arrival_order.csv", rows)
+            bar.update()
+            if counted is not None:
+                time = ORDERS[label]
+                found += cases(network, counted, steps, neuron, label, how.seeds, **time)
                 write_csv(out / "cases.csv", found)
                 bar.update()
-        for neuron in neurons:
-            for window in windows:
-                drawn = seeds.seeds_of(args, JITTER)
-                jitter = {**JITTER, "window": window}
-                row, hits = measure(network, few, steps, neuron, "jitter", drawn, 64, **jitter)
-                curve.append({**row, "window": window})
-                clocked_hits = right.get((neuron, "clocked"))
-                if hits is not None and clocked_hits is not None:
-                    of_windows[neuron, window] = hits
-                    of_windows[neuron, None] = clocked_hits[: len(few)]
-                scripts.paired(
-                    curve,
-                    of_windows,
-                    lambda row: (row["neuron"], row["window"]),
-                    lambda key: (key[0], None),
-                )
-                write_csv(out / "window.csv", curve)
-                bar.update()
-    layers = by_layer(network, _first(images, 16), steps, seed)
-    write_csv(out / "layers.csv", layers)
+        for neuron, window, how in windows:
+            row, hits = measure(source, network, args.window_limit, how, "jitter")
+            curve.append({**row, "window": window})
+            clocked_hits = right.get((neuron, "clocked"))
+            if hits is not None and clocked_hits is not None:
+                in_windows[neuron, window] = hits
+                in_windows[neuron, None] = clocked_hits[: row["images"]]
+            scripts.paired(
+                curve,
+                in_windows,
+                lambda row: (row["neuron"], row["window"]),
+                lambda key: (key[0], None),
+            )
+            write_csv(out / "window.csv", curve)
+            bar.update()
     clocked = {row["neuron"]: row["accuracy"] for row in scripts.only(rows, order="clocked")}
-    means = in_all(found)
-    title, some, those = (
-        scripts.title(graph, f"T = {steps}", f"{len(part)} images")
-        for part in (images, few, counted)
-    )
-    some += f" (dashed: clocked, {len(images)} images)"
-    scripts.save(draw_orders(rows, title), out, "arrival_order", scripts.words(rows))
+
+    def title(count: int) -> str:
+        return scripts.title(source.graph, f"T = {steps}", f"{count} images")
+
+    some = f"{title(curve[0]['images'])} (dashed: clocked, {len(source.images)} images)"
+    whole = draw_orders(rows, title(len(source.images)))
+    scripts.save(whole, out, "arrival_order", scripts.words(rows))
     scripts.save(draw_windows(curve, clocked, some), out, "window", scripts.words(curve))
-    scripts.save(draw_cases(means, those), out, "cases", scripts.words(means))
     footnote = scripts.footnote("clocked time", seed, args.seeds)
     for heading, table in ((BY_ORDER, rows), (BY_WINDOW, curve)):
         scripts.show(heading, scripts.compact(table), scripts.words(table), FORMATS)
         print(f"{footnote}\n")
+    if counted is None:
+        print("left out: layers and error cases, which need single neurons (run without --from)")
+        return
+    layers = by_layer(network, source.some(16), steps, seed)
+    write_csv(out / "layers.csv", layers)
+    means = in_all(found)
+    figure = draw_cases(means, title(len(counted)))
+    scripts.save(figure, out, "cases", scripts.words(means))
     for heading, table in ((BY_LAYER, layers), (BY_CASE, means)):
         scripts.show(heading, scripts.bare(table), scripts.words(table), FORMATS)
         print()
-
-
-def _first(images: Images, count: int) -> Images:
-    """At most `count` of the images."""
-    return images.take(np.arange(min(count, len(images))))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Fig. 7), and accuracy of IF neurons against T (DNISNM Fig. 7) with 95 % interval
 conversion loss (TCL Fig. 6) and the first T within a point of the ANN. Writes both as PNG and SVG,
 accuracy.csv, thresholds.csv (with the share of positive inputs above each threshold) and
 neurons.csv (how the neurons' largest activations on training and on test images correlate, layer by
-layer).
+layer). With --from STORE accuracy comes from a store; thresholds and activations are found anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from eventsnn import Graph, Images, Layer, Network
+from eventsnn import Graph, Layer, Network
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.inputs.loading import load_calibration
+from eventsnn.inputs.loading import load_calibration, load_graph
 from eventsnn.network.thresholds import needs_calibration
-from eventsnn.result import simulate
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
+from eventsnn.sweep import stored
 from eventsnn.views import plots
 from eventsnn.views.tables import report_steps, write_csv
 
@@ -74,22 +75,36 @@ def settings(rule: str) -> dict[str, Any]:
         ) from None
 
 
-def converted(args: argparse.Namespace, graph: Graph, images: Images, rule: str) -> Network | None:
-    """The network with a rule's thresholds, or None after a line that says why there is none.
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --rules that the network has. args: the options."""
+    graph = load_graph(args.settings)
+    rules = dict.fromkeys(args.rules.split(","))
+    possible = [rule for rule in rules if has(graph, rule, partial(stored.network_of, args, graph))]
+    return [way(args, rule) for rule in possible]
 
-    args: the options. graph: the ANN. images: those to classify. rule: of --rules.
+
+def way(args: argparse.Namespace, rule: str) -> stored.Way:
+    """How the network is run with a rule's thresholds. args: the options."""
+    return stored.Way(settings(rule), {"steps": args.steps}, [args.seed])
+
+
+def has(graph: Graph, rule: str, convert: Callable[..., Network]) -> bool:
+    """Whether a network has a rule's thresholds; where it has not, a line says why.
+
+    graph: the ANN. rule: of --rules. convert: converts it, with options of the conversion.
     """
-    chosen: dict[str, Any] = settings(rule)
+    chosen = settings(rule)
     why: object = "no layer brings thresholds of its own"
-    try:
-        if rule != "own" or not needs_calibration(graph, "auto"):
-            return scripts.network_of(args, graph, images, **chosen)
-    except InputError as error:
-        if rule != "dni":
-            raise
-        why = error
-    print(f"left out: {rule} ({why})")
-    return None
+    if rule == "own" and needs_calibration(graph, "auto"):
+        print(f"left out: {rule} ({why})")
+        return False
+    if rule == "dni":
+        try:
+            convert(**chosen)
+        except InputError as error:
+            print(f"left out: {rule} ({error})")
+            return False
+    return True
 
 
 def activations(graph: Graph, layers: Sequence[Layer], pixels: NDArray[Any]) -> Activations:
@@ -224,7 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rules", default="max,99.9,99,own,dni", help=words)
     words = "layers to show, separated by commas (default: one a third of the way, and the last)"
     parser.add_argument("--layers", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
 
 
 def study(args: argparse.Namespace) -> None:
@@ -232,20 +248,20 @@ def study(args: argparse.Namespace) -> None:
     rules, out = list(dict.fromkeys(args.rules.split(","))), args.out
     for rule in rules:
         settings(rule)
-    graph, images, logits = scripts.given(args)
+    source = stored.source_of(args)
+    graph = load_graph(args.settings)
     calibration = load_calibration(graph, args.settings)
-    classes = ann.classes_of(logits)
-    ann_accuracy = float(np.mean(classes == images.labels))
+    ann_accuracy = stored.right_of(source)
     rows: list[scripts.Row] = []
     right: dict[tuple[Any, int], NDArray[np.bool_]] = {}
     thetas: Thetas = {}
     network = None
     for rule in scripts.each(rules, "rule"):
-        if (found := converted(args, graph, images, rule)) is None:
+        if not has(graph, rule, source.network):
             continue
-        network = found
+        network = source.network(**settings(rule))
         thetas[rule] = {layer.name: layer.theta for layer in neuron_layers(network).values()}
-        more, its = measure(network, images, rule, args.steps, ann_accuracy, args.seed)
+        more, its = measure(source, way(args, rule), rule, ann_accuracy)
         rows += more
         right |= its
         first = next(iter(thetas))
@@ -261,7 +277,7 @@ def study(args: argparse.Namespace) -> None:
         raise InputError("--rules", words, args.rules, "max and percentiles always do")
     layers = list(neuron_layers(network).values())
     shown = _chosen(args.layers, [layer.name for layer in layers])
-    seen = calibration.pixels, images.pixels[: len(calibration)]
+    seen = calibration.pixels, source.some(len(calibration)).pixels
     train, test = (activations(network.graph, layers, pixels) for pixels in seen)
     norms = describe(layers, thetas, train)
     write_csv(out / "thresholds.csv", norms)
@@ -269,7 +285,7 @@ def study(args: argparse.Namespace) -> None:
     title = scripts.title(graph, f"{len(seen[0])} training and {len(seen[1])} test images")
     figure = draw_distributions(shown, thetas, train, test, title)
     scripts.save(figure, out, "neuron_thresholds", "")
-    title = scripts.title(graph, "IF neurons", f"{len(images)} images")
+    title = scripts.title(graph, "IF neurons", f"{len(source.labels)} images")
     decided = scripts.words(rows)
     scripts.save(draw_latency(rows, norms, ann_accuracy, title), out, "latency", decided)
     table = scripts.side_by_side(rows, "rule", scripts.interval)
@@ -285,19 +301,20 @@ def study(args: argparse.Namespace) -> None:
     )
     scripts.show(heading, table, decided, {loss: (loss, ".1%")})
     print(f"\n{scripts.footnote(next(iter(thetas)), args.seed)}")
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
+    print(f"ANN {ann_accuracy:.1%} on {len(source.labels)} images")
 
 
 def measure(
-    network: Network, images: Images, rule: str, steps: int, ann_accuracy: float, seed: int
+    source: stored.Live | stored.Stored, way: stored.Way, rule: str, ann_accuracy: float
 ) -> tuple[list[scripts.Row], dict[tuple[Any, int], NDArray[np.bool_]]]:
     """(one row for each T of a rule: accuracy, cost, conversion loss; (rule, T) -> hits).
 
-    network: with the rule's thresholds. images: with labels. rule: its name. steps: the largest T.
-    ann_accuracy: the ANN's. seed: of everything random.
+    source: of the run. way: how the network is run. rule: its name. ann_accuracy: the ANN's.
     """
-    result = simulate(network, images, steps=steps, seed=seed, progress=True)
-    near = [t for t in range(1, steps + 1) if result.accuracy(t) >= ann_accuracy - 0.01]
+    steps, (seed,) = way.options["steps"], way.seeds
+    (result,) = source.runs(way)
+    shares = [scripts.hits(result, t).mean() for t in range(1, steps + 1)]
+    near = [t for t, share in enumerate(shares, 1) if share >= ann_accuracy - 0.01]
     rows = []
     for row in scripts.by_step(result, report_steps(steps), seed):
         loss = ann_accuracy - row["accuracy"]

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
-from eventsnn.exceptions import InputError
+from eventsnn.ann.graph import Graph
+from eventsnn.data.images import Images
+from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents
 from eventsnn.files.writing import new_file
+from eventsnn.inputs.loading import load_graph, load_part
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
 from eventsnn.settings import Settings, option_in
@@ -32,6 +35,7 @@ from eventsnn.sweep.store import FAILED, Store
 SIZE = 100  # images of a cell of a script's plan
 # options of `simulate` that Settings spells in another way
 SPELT = {"delays": ("delay", lambda value: value), "barrier": ("free_running", lambda on: not on)}
+EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
 GROUPS = ("input", "conversion", "simulation", "asynchronous")
 
 
@@ -191,11 +195,18 @@ class Live:
             }
         return self._networks[key]
 
-    def runs(self, way: Way, images: int | None = None) -> list[Any]:
-        """The `Result` of each seed. way: what is run. images: of how many, at most."""
+    def some(self, count: int) -> Images:
+        """At most `count` of the images."""
+        return self.images.take(np.arange(min(count, len(self.images))))
+
+    def runs(self, way: Way, images: int | None = None, progress: bool = True) -> list[Any]:
+        """The `Result` of each seed.
+
+        way: what is run. images: of how many, at most. progress: whether each run has a bar.
+        """
         network = self.network(**way.changes)
-        some = self.images if images is None else self.images[:images]
-        options = {"progress": True, **way.options}
+        some = self.images if images is None else self.some(images)
+        options = {"progress": progress, **way.options}
         return [simulate(network, some, seed=seed, **options) for seed in way.seeds]
 
 
@@ -266,23 +277,30 @@ class Stored:
         """What a title says of the ANN."""
         return SimpleNamespace(meta={"arch": self.record["groups"][self._group]["arch"]})
 
+    @cached_property
+    def _loaded(self) -> Any:
+        """The ANN itself, which a store does not have."""
+        return load_graph(self.args.settings)
+
     def network(self, **changes: Any) -> Network:
         """The spiking network, converted anew. changes: options of the conversion."""
-        from eventsnn.inputs.loading import load_graph, load_part
+        return network_of(self.args, self._loaded, **changes)
 
-        settings = self.args.settings
-        graph = load_graph(settings)
-        images, _ = load_part(graph, settings, 1)
-        return scripts.network_of(self.args, graph, images, **changes)
+    def some(self, count: int) -> Images:
+        """At most `count` of the images, read anew: a store has no pixels."""
+        images, _ = load_part(self._loaded, self.args.settings, min(count, self.count))
+        return images
 
     def _lacks(self, what: str) -> None:
         do = f"run its plan: --plan FILE writes it, eventsnn sweep FILE --store {self.args.store}"
         raise InputError(self.where, what, "none", do)
 
-    def runs(self, way: Way, images: int | None = None) -> list[Any]:
-        """A `StoredRun` for each seed. way: what is run. images: of how many, at most.
+    def runs(self, way: Way, images: int | None = None, progress: bool = True) -> list[Any]:
+        """A `StoredRun` for each seed.
 
-        Raises InputError where the store does not have it, or where it failed.
+        way: what is run. images: of how many, at most. progress: has no effect, as nothing is run.
+        Raises InputError where the store does not have it, or where it failed: of the kinds in
+        EXPLOSIONS where firing exploded.
         """
         count = self.count if images is None else min(images, self.count)
         return [self._run(way, seed, count) for seed in way.seeds]
@@ -352,8 +370,22 @@ class Stored:
             found = self.store.of_cell(cell_id, FAILED)
             if found is not None:
                 words = f"{found.get('kind')}: {found.get('message')}"
+                if found.get("kind") == TooManyEvents.__name__:
+                    raise TooManyEvents(words, 0, 0, ())
+                if found.get("kind") == PotentialsTooLarge.__name__:
+                    raise PotentialsTooLarge(words)
                 do = f"see eventsnn sweep status {self.args.store}"
                 raise InputError(self.where, "runs that ended well", words, do)
+
+
+def network_of(args: argparse.Namespace, graph: Graph, **changes: Any) -> Network:
+    """The spiking network of a script, without its images but for the first.
+
+    args: the options. graph: the ANN. changes: options of the conversion. Raises InputError for
+    what does not convert so.
+    """
+    images, _ = load_part(graph, args.settings, 1)
+    return scripts.network_of(args, graph, images, **changes)
 
 
 def source_of(args: argparse.Namespace) -> Live | Stored:

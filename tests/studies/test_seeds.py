@@ -16,6 +16,7 @@ from eventsnn.neurons import LIF
 from eventsnn.readers import write_native
 from eventsnn.studies import scripts
 from eventsnn.studies.seeds import draws, seeds_of
+from eventsnn.sweep import stored
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
 
@@ -115,7 +116,13 @@ def test_arrival_order_with_seeds():
     """An order that draws is a mean of its seeds; its error cases are, too."""
     graph, images = dots(4)
     snn, study = eventsnn.convert(graph), script("arrival_order")
-    row, hits = study.measure(snn, images, 2, "snm", "random", (1, 2), order="random")
+
+    class Given(stored.Live):
+        def __init__(self):
+            self.images, self.network = images, lambda: snn
+
+    way = study.way(snn, 2, "snm", (1, 2), order="random")
+    row, hits = study.measure(Given(), snn, len(images), way, "random")
     options = {"steps": 2, "engine": "event", "neuron": "snm", "order": "random"}
     runs = [eventsnn.simulate(snn, images, seed=seed, **options) for seed in (1, 2)]
     assert np.array_equal(hits, [run.predictions() == images.labels for run in runs])
