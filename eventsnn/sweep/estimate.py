@@ -52,9 +52,9 @@ class Estimate:
     """What a sweep will take; print it.
 
     cells: of the plan. runs: combinations of options. there: cells that are done. failed: those
-    that failed. left: those to run. images: of these. workers: that share them. measured: two cells
-    of them, or those that there are. seconds: of all that is left, with so many workers; None where
-    nothing is left. memory: bytes of all workers; None likewise.
+    that failed. left: those to run. images: that are left to simulate. workers: that share them.
+    measured: two cells of them, or those that there are. seconds: of all simulations that are left,
+    with so many workers; None where nothing is left. memory: bytes of all workers; None likewise.
     """
 
     cells: int
@@ -113,9 +113,9 @@ def estimate(
         elif cell.id in bad:
             failed += 1
         else:
-            images += cell.size
-            rows.add((cell.group, cell.row))
             if cell.row != ANN:
+                images += cell.size
+                rows.add((cell.group, cell.row))
                 ends.setdefault("first", cell)
                 ends["last"] = cell
     left = cells - there - failed
