@@ -5,13 +5,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from support.killing_sweeps import children, plan_in, torn
+from support.killing_clusters import ROOT, command, descendants, start, write_plan
+from support.killing_sweeps import plan_in, torn
 from support.sweeping import arrays, differing
 
 from eventsnn.exceptions import InputError
@@ -22,7 +21,6 @@ pytest.importorskip("xarray")
 from eventsnn.sweep import sweep  # noqa: E402
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("default")]
-ROOT = Path(__file__).parents[2]
 
 
 def needs(package):
@@ -41,32 +39,8 @@ def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clusters")
     plan = plan_in(folder)
     sweep(plan, folder / "reference", executor="serial", progress=False)
-    (folder / "plan.toml").write_text(
-        f"""images = {{size = 4}}
-points = [{{order = "fifo"}}, {{order = "random"}}, {{max_events = 1}}]
-[options]
-net = "{plan.options["net"]}"
-data = "{plan.options["data"]}"
-steps = 4
-engine = "event"
-"""
-    )
+    write_plan(plan, folder)
     return folder, plan
-
-
-def start(*words, **more):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, **more)
-
-
-def command(folder, store, executor, *more):
-    words = (str(folder / "plan.toml"), "--store", str(store), "--executor", executor, "--quiet")
-    return (sys.executable, "-m", "eventsnn", "sweep", *words, *more)
-
-
-def descendants(pid):
-    found = children(pid)
-    return found + [other for one in found for other in descendants(one)]
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
