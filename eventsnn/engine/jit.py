@@ -25,6 +25,7 @@ from numba.core.errors import NumbaError
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
+from eventsnn.engine.inlining import InnerCompiler
 from eventsnn.exceptions import InputError
 from eventsnn.files import cache as care
 from eventsnn.interrupts import heeding
@@ -35,6 +36,7 @@ INNER_OPTIONS: dict[str, Any] = {
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
+    "pipeline_class": InnerCompiler,
 }
 # of numba's `overload`, for functions that are chosen by type and inlined like inner kernels
 INNER: Any = {"nogil": True, "error_model": "numpy", **INNER_OPTIONS}
@@ -77,8 +79,8 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
 
     It is always inlined into its callers, cached with them, and has no reference counts. A call
     would copy every array of every NamedTuple, and would cost more than the work of a short row;
-    reference counts would, too. It has no entry from Python or C either: such an entry, which takes
-    tables and state apart, doubles the time of compiling.
+    reference counts would, too. It has no entry from Python or C either, and no machine code of its
+    own (`inlining`): an entry, which takes tables and state apart, doubles the time of compiling.
 
     function: what numba can compile. Returns the kernel, which raises TypeError when Python calls
     it.
