@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import is_map
 from eventsnn.engine.event import layout
-from eventsnn.engine.event.cores import Cores
+from eventsnn.engine.event.cores import MOST_TICKS, Cores
 from eventsnn.engine.event.driver import Crowded, Early, EventRun, Overflow, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, HALVES, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
@@ -92,6 +92,10 @@ class Event(Engine):
         if not targets:
             do = "choose a network with an activation, or another order"
             raise InputError("order 'cores'", "a layer that fires", "none to serve", do)
+        longest = order.fixed + order.each * _fan_out(self.tables)
+        if longest > MOST_TICKS:
+            expected, do = "services of at most 2^50 ticks", "choose a shorter one, or fewer ticks"
+            raise InputError(named("service"), expected, f"up to {longest:,}", do)
         first = np.searchsorted(targets, np.arange(len(network.layers) + 1)).astype(np.int64)
         classes = 0 if is_map(network.graph) else network.readout.size
         return order._replace(first=first, classes=classes)

@@ -51,6 +51,7 @@ FREE = -1
 FIRST, ROOM, HEAD, TAIL, COMING = range(5)  # of queues
 MOST_WAITING = 2**22  # events under way at once: more end the run
 AT_FIRST = 16  # rows of a queue
+MOST_TICKS = 2**50  # at which a service may end
 
 
 class Cores(NamedTuple):

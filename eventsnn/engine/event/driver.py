@@ -303,7 +303,9 @@ class EventRun:
                 dtype, step = self.state.v.dtype, self.step_number + 1
                 raise Overflow(f"a potential left the safe range of {dtype} in step {step}")
             elif code == layout.CROWDED:
-                raise self._crowded()
+                raise self._crowded(f"more than {self.constants[2].most:,} events under way")
+            elif code == layout.LATE:
+                raise self._crowded("a service would end after 2^50 ticks")
             else:
                 limit = f"max_events = {self.rules.max_events:,}"
                 raise self._still_firing(f"the queue did not empty within {limit}")
@@ -363,8 +365,8 @@ class EventRun:
         message = f"{what} (step {step}, {count:,} events waiting; still firing: {names})"
         return StillFiring(message, step, count, layers)
 
-    def _crowded(self) -> Crowded:
-        """The error that names the busiest core."""
+    def _crowded(self, what: str) -> Crowded:
+        """The error that names the busiest core. what: went wrong."""
         net, order, at = self.constants[0], self.constants[2], self.state.at
         found = served(net, self.state, int(at[NOW]), order.classes)
         busiest = int(np.argmax(found.busy))
@@ -372,7 +374,7 @@ class EventRun:
         step, count = self.step_number + 1, int(found.waiting.sum())
         share = found.busy[busiest] / max(1, int(at[NOW]))
         message = (
-            f"more than {order.most:,} events under way (step {step}); the busiest core is {name}: "
+            f"{what} (step {step}); the busiest core is {name}: "
             f"{share:.0%} of the time in service, {found.waiting[busiest]:,} of {count:,} events "
             "on their way to it"
         )

@@ -695,7 +695,7 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
     drive: the arithmetic's dtype [neurons], a part of the step's. task: DRIVE (part `argument` of
     the drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`). argument:
     a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
-    OVERFLOW a potential outside the band.
+    OVERFLOW a potential outside the band; CROWDED and LATE are cores that are too slow.
     """
     arrive_at(net, order, state, 2 * state.at[NOW])
     if task == DRIVE:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DONE, FULL, TOO_MANY, OVERFLOW, CROWDED = range(5)
+DONE, FULL, TOO_MANY, OVERFLOW, CROWDED, LATE = range(6)
 # what a model or an order may do against its contract: to fire more at once than `most` says, or by
 # itself at a tick that is not after now; to deliver before now
 OVER_MOST, NO_TICK, EARLY = 1, 2, 3

@@ -19,6 +19,7 @@ from eventsnn.engine.event.cores import (
     COMING,
     ENDS,
     FREE,
+    MOST_TICKS,
     SPIKE,
     WAITING,
     WHAT,
@@ -33,6 +34,7 @@ from eventsnn.engine.event.layout import (
     FULL,
     L_CHANNELS,
     L_FIRST,
+    LATE,
     LAYER_BIT,
     LAYERS,
     NUMBER_BIT,
@@ -125,8 +127,8 @@ def next_at_cores(state, bound):
 def take_from_cores(net, order, rules, state, end):
     """`kernels.take_next` for cores: goes on until a service, a rest or an input event is over.
 
-    end: the tick before which events are due. Returns (DONE, FULL, TOO_MANY or CROWDED, whether
-    there was one).
+    end: the tick before which events are due. Returns (DONE, FULL, TOO_MANY, CROWDED or LATE,
+    whether there was one).
     """
     at = state.at
     while True:
@@ -163,6 +165,8 @@ def take_from_cores(net, order, rules, state, end):
         target = first_ready(state)
         if target >= 0:
             begin_service(net, order, rules, state, target)
+            if state.core[target, ENDS] > MOST_TICKS:
+                return LATE, False
             at[COUNTED] += 1
             continue
         if at[END_HEAD] == at[END_TAIL]:
