@@ -522,8 +522,8 @@ def simulate(
         each arrival is evaluated.
     jitter: for order "jitter", the delay of each spike: "uniform:X" (0 to X steps) or
         "exponential:X" (mean X steps).
-    service: for order "cores" (semantics, section 12), what a core is busy for with an event, (a, b)
-        in steps: a, and b more for each weight that the event touches.
+    service: for order "cores" (semantics, section 12), (a, b) in steps: a core is busy for a with
+        an event, and for b more with each weight that the event touches.
     latency: for order "cores", the time from a spike to its arrival at a core, in steps.
     arbitration: for order "cores", which of the events that wait a core takes next: "fifo", "index"
         (the lowest layer and neuron), "round_robin" (of each source layer in turn) or "random".
@@ -532,9 +532,9 @@ def simulate(
     max_events: events of one image before it is an error; None: 8 for each neuron and step (64
         with windows or refractory periods), at least a million.
     ticks: whole parts of a step in which times are counted, 1 to 2^20; the refractory period, the
-        window, delays, the times of cores and jitter's bound must be whole in them, and `spread` divide them. None:
-        the fewest that do, from 1,024. A float is the fraction of smallest denominator that rounds
-        to it.
+        window, delays, times of cores and jitter's bound must be whole in them, and `spread` divide
+        them. None: the fewest that do, from 1,024. A float is the fraction of smallest denominator
+        that rounds to it.
 
     **How it runs**; none of these changes a result
 

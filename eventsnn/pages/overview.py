@@ -213,7 +213,7 @@ def layers(results: Results) -> list[Element]:
         "Layers. Threshold: in units of the ANN's activation. Rate: spikes per neuron and step. "
         "Spikes, operations into the layer and exact ties: mean of an image."
     )
-    columns = LAYERS
+    columns: tuple[Column, ...] = LAYERS
     if "busy" in results.layers[-1]:
         columns += CORES
         caption += (

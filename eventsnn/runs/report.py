@@ -44,8 +44,8 @@ MEANING = {
     "what a final Softmax is of), over images and classes, by T",
     "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still "
     "moving in step T is not at rest",
-    "cores": "of order cores: when a run ended, what the busiest core did and each image's latency, "
-    "the tick from whose end on the readout's class is what it is at last; in ticks; in layers.csv "
+    "cores": "of order cores: when a run ended, what the busiest core did, and images' latency, "
+    "the tick from whose end on the readout's class is what it is at last, in ticks; in layers.csv "
     "busy: share of a run's ticks in service, queue and longest: events that wait at once at most, "
     "mean and largest of images, undelivered: events on their way when a run ends",
     "stage_one": "what SRP's first stage cost; the other figures leave it out, but for "

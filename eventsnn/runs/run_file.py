@@ -119,7 +119,7 @@ class Totals:
         for name in ("busy", "longest_queue", "undelivered", "ended", "latency"):
             if (its := getattr(batch, name)) is not None:
                 self.served.setdefault(name, []).append(its)
-        if batch.changes is not None:
+        if batch.changes is not None and batch.changes.shape[1]:
             self.served.setdefault("changes", []).append(_flat(start, batch.changes))
         self.seconds += seconds
 
@@ -129,10 +129,10 @@ def _flat(start: int, changes: NDArray[np.int64]) -> NDArray[np.int64]:
 
     changes: int64 [N, C, 2]; what an image has again is left out.
     """
-    image, row = np.indices(changes.shape[:2])
-    new = np.ones(image.shape, bool)
+    new = np.ones(changes.shape[:2], bool)
     new[:, 1:] = changes[:, 1:, 0] != changes[:, :-1, 0]
-    return np.concatenate([(start + image)[new][:, None], changes[new]], axis=1)
+    image = start + np.nonzero(new)[0]
+    return np.concatenate([image[:, None], changes[new]], axis=1)
 
 
 def _by_place(values: NDArray[Any], channels: int) -> NDArray[np.int64]:

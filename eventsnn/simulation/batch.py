@@ -14,7 +14,6 @@ from eventsnn.engine.event.core_arrays import Served
 from eventsnn.simulation.prepared import Outcome
 from eventsnn.values import not_empty
 
-
 # what it has of cores
 OF_CORES = ("busy", "longest_queue", "undelivered", "ended", "changes")
 
@@ -148,8 +147,8 @@ class Batch:
 
     @property
     def latency(self) -> NDArray[np.int64] | None:
-        """Each image's latency in ticks, int64 [N]: from the end of that tick on the readout's class
-        is what it is at last (semantics, section 12). None under other orders, and of a map.
+        """Each image's latency in ticks, int64 [N]: from the end of that tick on the class is what
+        it is at last (semantics, section 12). None under other orders, and of a map.
         """
         if self.changes is None or not self.changes.shape[1]:
             return None

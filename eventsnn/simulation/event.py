@@ -292,7 +292,6 @@ class Event(Engine):
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
 
-
     def _describe_cores(self) -> dict[str, Any]:
         """What `describe` says of cores; nothing of other orders."""
         time = self.prepared.time

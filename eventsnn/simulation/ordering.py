@@ -49,8 +49,8 @@ CHOSEN = {
     "fifo": "the event that came first, of equals the one that was fired first",
     "index": "the event of the lowest source layer, in it of the lowest neuron, of that the first",
     "round_robin": "the first event of the next of its source layers for which one waits, in turn",
-    "random": "any of the m that wait, each with probability 1/m, by a hash of (seed {seed}, image, "
-    "number of events taken before)",
+    "random": "any of the m that wait, each with probability 1/m, by a hash of (seed {seed}, "
+    "image, number of events taken before)",
 }
 
 
@@ -204,15 +204,16 @@ def _cores(simulation: Prepared) -> str:
     time = simulation.time
     a, b = (time.in_ticks(steps, "service") for steps in time.service)
     late = time.in_ticks(time.latency, "latency")
+    chosen = CHOSEN[time.arbitration].format(seed=simulation.seed)
     arrives = f"{late:,} ticks later" if late else "at the tick at which it is fired"
     return (
-        "Each target layer, the readout and pool layers among them, is a core. A spike is one event "
-        f"for each target layer, and arrives in the queue of its core {arrives}. A free core takes "
-        f"{CHOSEN[time.arbitration].format(seed=simulation.seed)}, and is busy for {a:,} ticks and "
+        "Each target layer, the readout and pool layers among them, is a core. A spike is one "
+        f"event for each target layer, and arrives in the queue of its core {arrives}. A free core "
+        f"takes {chosen}, and is busy for {a:,} ticks and "
         f"{b:,} more for each weight that the event touches (none for a pool). When the service "
-        "ends the charge is delivered, to the targets in index order. Within a tick a service ends, "
-        "or else an arrival queues, or else a free core chooses, of equals the lowest layer; then "
-        "again. Drive, input events and ends of rests take no core's time."
+        "ends the charge is delivered, to the targets in index order. Within a tick a service "
+        "ends, or else an arrival queues, or else a free core chooses, of equals the lowest layer; "
+        "then again. Drive, input events and ends of rests take no core's time."
     )
 
 

@@ -454,8 +454,8 @@ class Time:
     )
     service: tuple[float, ...] = option(
         (0.0, 0.0),
-        "order cores: what a core is busy for with an event, in steps: A, and B more for each weight "
-        "that the event touches",
+        "A,B, order cores: a core is busy for A steps with an event, and for B more with each "
+        "weight that the event touches",
         "--engine event --order cores --service 0.01,0.001953125",
         kind="numbers",
         low=0,

@@ -224,9 +224,7 @@ def run_cores(
         raise ValueError("cores: expected models of one stage")
     net.check(drive, steps, True, events, ticks_per_step)
     book = Ledger(net, v0, steps, model, mask, ticks_per_step)
-    run = _Cores(
-        net, book, refractory, max_events, service, latency, arbitration, (seed, image)
-    )
+    run = _Cores(net, book, refractory, max_events, service, latency, arbitration, (seed, image))
     start, short = 0, ticks_per_step // spread
     for step in range(steps):
         for part, charges in enumerate(spread_parts(drive[step], spread, unit)):

@@ -89,5 +89,7 @@ def test_a_replay_stops_and_goes_on_but_cores_do_not_change_their_order():
     run = begin(simulation, drive)
     run.run_step()
     assert np.array_equal(branch(run).run().state.digests, whole.state.digests)
-    with pytest.raises(InputError, match="branch: expected a run in a recorded order, found .*cores"):
+    with pytest.raises(
+        InputError, match="branch: expected a run in a recorded order, found .*cores"
+    ):
         branch(run, trace)

@@ -11,7 +11,6 @@ from eventsnn.engine.event import cores, layout, ring
 from eventsnn.engine.event.cores import COMING, ENDS, FIRST, FREE, HEAD, ROOM, TAIL, Cores
 from eventsnn.engine.event.queue import CHANGED, F_WHAT, HEARD
 
-OF_CORES = ("core", "queues", "at_cores", "services", "ready", "classes", "uncounted")
 CHANGES = 64  # rows of the record of classes at first
 
 
@@ -42,9 +41,16 @@ def core_arrays(net: layout.EventTables, order: Any, dtype: np.dtype[Any]) -> di
     net: the network. order: a policy. dtype: the arithmetic's.
     """
     if not isinstance(order, Cores):
-        shapes = ((0, 7), (0, 5), (0, 2), (0,), (0,), (0, 2), (0,))
-        kinds = [np.int64] * 4 + [np.uint64, np.int64, dtype]
-        return {name: np.zeros(*each) for name, *each in zip(OF_CORES, shapes, kinds)}
+        none = np.zeros(0, np.int64)
+        return {
+            "core": none.reshape(0, 7),
+            "queues": none.reshape(0, 5),
+            "at_cores": none.reshape(0, 2),
+            "services": none,
+            "ready": none.astype(np.uint64),
+            "classes": none.reshape(0, 2),
+            "uncounted": none.astype(dtype),
+        }
     layers = net.readout + 1
     core = np.zeros((layers, 7), np.int64)
     core[:, ENDS], core[:, cores.LAST] = FREE, -1

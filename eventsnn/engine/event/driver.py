@@ -369,7 +369,8 @@ class EventRun:
         """The error that names the busiest core. what: went wrong."""
         net, order, at = self.constants[0], self.constants[2], self.state.at
         found = served(net, self.state, int(at[NOW]), order.classes)
-        busiest = int(np.argmax(found.busy))
+        # of equals the one for which most waits, as before anything was served
+        busiest = int(np.lexsort((found.waiting, found.busy))[-1])
         name = self.names[busiest] if self.names else str(busiest)
         step, count = self.step_number + 1, int(found.waiting.sum())
         share = found.busy[busiest] / max(1, int(at[NOW]))
