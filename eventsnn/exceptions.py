@@ -128,6 +128,21 @@ class TooManyEvents(InputError):
         return type(self), (self.found, self.step, self.waiting, self.layers)
 
 
+class CoresTooSlow(TooManyEvents):
+    """Events come faster than cores serve them (order cores); `layers` names the busiest core's.
+
+    step, waiting: as in `TooManyEvents`.
+    """
+
+    def __init__(self, found: object, step: int, waiting: int, layers: tuple[str, ...]) -> None:
+        do = "choose a shorter ⟦service⟧, fewer steps, or leave out ⟦barrier=False⟧"
+        expected = "cores that keep up with what comes"
+        InputError.__init__(self, "order 'cores'", expected, found, do)
+        self.step = step
+        self.waiting = waiting
+        self.layers = layers
+
+
 class PotentialsTooLarge(InputError):
     """A potential left the numbers that 64 bits hold: firing explodes, or F is too large."""
 

@@ -102,7 +102,8 @@ def help_of(f: Field[Any], default: Any = None) -> str:
     f: the field. default: its default, where it is not the field's own.
     """
     known, default = option_in(f), f.default if default is None else default
-    words = f" (default: {default})" if default not in (None, (), False, MISSING) else ""
+    told = ",".join(f"{x:g}" for x in default) if isinstance(default, tuple) else default
+    words = f" (default: {told})" if default not in (None, (), False, MISSING) else ""
     return f"{known.words}{words}\ne.g. {known.example}".replace("%", "%%")
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import by_neuron, classes_of, is_map, logits
 from eventsnn.ann.pixels import misfit
 from eventsnn.ann.tops import MANY, TOP, in_top
-from eventsnn.arguments import OWN, Count, checked, checked_by, named_fields
+from eventsnn.arguments import OWN, Count, Natural, checked, checked_by, named_fields
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.data.ranges import range_of
 from eventsnn.doubts import DoubtfulAccuracy, doubt_of
@@ -25,6 +25,7 @@ from eventsnn.network.network import Network
 from eventsnn.network.presets import with_preset
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import Conditions, conditions
+from eventsnn.simulation.cores import core_rows
 from eventsnn.simulation.encoding import Code, Encoding
 from eventsnn.simulation.event_inputs import accept_events, input_events
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
@@ -36,7 +37,7 @@ from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace, record
 from eventsnn.views.named import Named
 from eventsnn.views.progress import following
-from eventsnn.views.tables import Table, dataset, html_page, optional, report_steps
+from eventsnn.views.tables import CORES, Table, dataset, html_page, optional, report_steps
 
 if TYPE_CHECKING:  # what draws is imported where it is used
     from matplotlib.figure import Figure
@@ -148,6 +149,68 @@ class Result:
                 raise InputError("top", expected, top, "choose fewer")
             return float(np.mean(in_top(readout, self.labels, top)))
         return float(np.mean(predictions == self.labels))
+
+    @property
+    def latency(self) -> NDArray[np.int64]:
+        """Order "cores": the tick from whose end on an image's class is what it is at last, int64
+        [N] (semantics, section 12). Raises InputError under another order, and of a map.
+        """
+        found = self._served().latency
+        if found is None:
+            raise InputError("latency", "an output of classes", "a map", "see undelivered, cores()")
+        return found
+
+    @checked
+    def predictions_by(self, tick: Natural) -> NDArray[np.int64]:
+        """Order "cores": the readout's class at the end of a tick, int64 [N].
+
+        tick: from 0, the beginning of an image. Before the steps that count (`readout_from`) and
+        after an image's end it is the first, and the last. Raises InputError as `latency` does.
+        """
+        changes = self._served().changes
+        assert changes is not None
+        if not changes.shape[1]:
+            raise InputError("predictions_by", "an output of classes", "a map", "take readout()")
+        at = np.maximum((changes[:, :, 0] <= tick).sum(axis=1) - 1, 0)
+        return changes[np.arange(len(changes)), at, 1]
+
+    @checked
+    def accuracy_by(self, tick: Natural) -> float:
+        """Order "cores": the share of images whose class at the end of a tick is as labelled.
+
+        tick: the deadline, from 0. Raises InputError without labels, and as `predictions_by` does.
+        """
+        found = self.predictions_by(tick)
+        if self.labels is None:
+            do = "run on labelled Images, or pass labels="
+            raise InputError("accuracy_by", "images with labels", "none", do)
+        return float(np.mean(found == self.labels))
+
+    @checked
+    def cores(self) -> Table:
+        """Order "cores": one row for each layer's core that is ever asked, the readout's last.
+
+        `busy`: the share of a run's ticks in which it is in service, the mean of images. `queue`:
+        the most events that wait for it at once, the mean of images, and `longest` of all images.
+        `undelivered`: the mean of the events that are on their way to it when a run ends. Raises
+        InputError under another order.
+        """
+        rows = core_rows(self.network, self._served())
+        title = (
+            "Cores; busy: share of the ticks of a run in which it is in service, mean of images; "
+            "queue: events that wait at once at most, mean of images, longest: of all images; "
+            "undelivered: events on their way when a run ends, mean of images"
+        )
+        return Table(rows, f"{title}\n{self.conditions}", CORES)
+
+    def _served(self) -> Batch:
+        """The batch, of order "cores". Raises InputError under another order."""
+        if self.batch.busy is None:
+            order = str(self.simulation.time.order)
+            do = "simulate with that order"
+            found = named("order", order) if self.simulation.engine.asynchronous else "clocked time"
+            raise InputError("cores", named("order", "cores"), found, do)
+        return self.batch
 
     @checked
     def rates(self) -> Named:
@@ -389,6 +452,9 @@ def simulate(
     spread: int = Time.spread,
     group: int = Time.group,
     jitter: str = Time.jitter,
+    service: tuple[float, ...] = Time.service,
+    latency: float = Time.latency,
+    arbitration: str = Time.arbitration,
     delays: Any = Time.delays,
     max_events: int | None = Time.max_events,
     ticks: int | None = Time.ticks,
@@ -444,8 +510,8 @@ def simulate(
     engine: "clocked", all neurons once a step; or "event", spike by spike from a queue. The
         options that follow are for "event".
     order: in which order spikes that are due together arrive: "fifo", "lifo", "index", "random",
-        "priority", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked", or a
-        policy of one's own (`eventsnn.engine.event.order`).
+        "priority", "excitatory_first", "inhibitory_first", "jitter", "delays", "clocked", "cores",
+        or a policy of one's own (`eventsnn.engine.event.order`).
     barrier: whether the queue is emptied before the next step's drive arrives.
     refractory: the time after a spike in which a neuron cannot fire, in steps.
     window: how long a neuron collects arrivals before it is evaluated, in steps.
@@ -456,14 +522,19 @@ def simulate(
         each arrival is evaluated.
     jitter: for order "jitter", the delay of each spike: "uniform:X" (0 to X steps) or
         "exponential:X" (mean X steps).
+    service: for order "cores" (semantics, section 12), (a, b) in steps: a core is busy for a with
+        an event, and for b more with each weight that the event touches.
+    latency: for order "cores", the time from a spike to its arrival at a core, in steps.
+    arbitration: for order "cores", which of the events that wait a core takes next: "fifo", "index"
+        (the lowest layer and neuron), "round_robin" (of each source layer in turn) or "random".
     delays: in steps: one number, {(source, target): number} by layers' names, or one array
         [neurons] for each spiking layer; None: there are none.
     max_events: events of one image before it is an error; None: 8 for each neuron and step (64
         with windows or refractory periods), at least a million.
     ticks: whole parts of a step in which times are counted, 1 to 2^20; the refractory period, the
-        window, delays and jitter's bound must be whole in them, and `spread` divide them. None:
-        the fewest that do, from 1,024. A float is the fraction of smallest denominator that rounds
-        to it.
+        window, delays, times of cores and jitter's bound must be whole in them, and `spread` divide
+        them. None: the fewest that do, from 1,024. A float is the fraction of smallest denominator
+        that rounds to it.
 
     **How it runs**; none of these changes a result
 
@@ -502,6 +573,9 @@ def simulate(
         spread=spread,
         group=group,
         jitter=jitter,
+        service=service,
+        latency=latency,
+        arbitration=arbitration,
         delays=delays,
         max_events=max_events,
         ticks=ticks,

@@ -26,7 +26,7 @@ from eventsnn.plugins import load_plugins
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import ENGINES
 from eventsnn.simulation.specification import Specification
-from eventsnn.simulation.time import ORDERS, Time
+from eventsnn.simulation.time import OF_CORES, ORDERS, Time
 
 GROUPS = {
     "input": "what to run",
@@ -75,6 +75,9 @@ NEW = (
     "sensor",
     "spread",
     "group",
+    "service",
+    "latency",
+    "arbitration",
 )
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
@@ -83,7 +86,10 @@ EVENT_DETAILS = (
     ("trace_neurons", "trace", ("spikes",)),
     ("trace_steps", "trace", ("spikes",)),
 )
-NEEDS = (("jitter", "order", ("jitter",)),)
+NEEDS = (
+    ("jitter", "order", ("jitter",)),
+    *((name, "order", ("cores",)) for name in OF_CORES),
+)
 EVENT_ONLY = (
     "order",
     "jitter",
@@ -92,6 +98,7 @@ EVENT_ONLY = (
     "window",
     "spread",
     "group",
+    *OF_CORES,
     "free_running",
     "max_events",
     "ticks",
@@ -291,6 +298,9 @@ class Settings:
     window: float = taken(Time, "window", **ASYNCHRONOUS)
     spread: int = taken(Time, "spread", **ASYNCHRONOUS)
     group: int = taken(Time, "group", **ASYNCHRONOUS)
+    service: tuple[float, ...] = taken(Time, "service", **ASYNCHRONOUS)
+    latency: float = taken(Time, "latency", **ASYNCHRONOUS)
+    arbitration: str = taken(Time, "arbitration", **ASYNCHRONOUS)
     free_running: bool = taken(
         Time,
         "barrier",
@@ -566,6 +576,9 @@ class Settings:
             group=self.group,
             jitter=self.jitter,
             delays=self.delay,
+            service=self.service,
+            latency=self.latency,
+            arbitration=self.arbitration,
             max_events=self.max_events,
             ticks=self.ticks,
         )

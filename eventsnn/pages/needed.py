@@ -41,7 +41,9 @@ SUMMARY = {
 OPTIONAL = {
     "equilibrium": ("mean_t_eq", "largest_t_eq", "images_not_at_rest"),
     "stage_one": ("steps", "spikes_per_image", OPERATIONS),
+    "cores": ("ticks_per_step", "mean_end", "busy_of_busiest", "undelivered_per_image"),
 }
+CORES = ("busy", "queue", "longest", "undelivered")
 LABELLED = ("accuracy", "accuracy_low", "accuracy_high", "only_snn_right", "only_ann_right")
 ACCURACY = ("T", "agreement_with_ann", "readout_mse", "spikes_per_image", OPERATIONS)
 LAYERS = ("neurons", "theta", "rate", "spikes_per_image", OPERATIONS, "ties_per_image")
@@ -66,6 +68,10 @@ def check(results: Results) -> None:
         if key in summary:
             _check(f"{where}: {key}", summary[key], "a group")
             _numbers(f"{where}: {key}", summary[key], names)
+    if "cores" in summary:
+        _check(f"{where}: cores/busiest", summary["cores"].get("busiest"), TEXT)
+        told = [key for key in ("mean_latency", "largest_latency") if key in summary["cores"]]
+        _numbers(f"{where}: cores", summary["cores"], told)
     ends = summary["data"]["pixel_range"]
     _numbers(f"{where}: data/pixel_range", dict(enumerate(ends)), (0, 1))
     labels = summary["ann_accuracy"] is not None
@@ -79,7 +85,7 @@ def check(results: Results) -> None:
     if steps != sorted(set(steps)) or not 1 <= steps[0] <= steps[-1] <= results.settings["steps"]:
         raise InputError(f"{results.folder}: accuracy.csv", "T in ascending order", steps, DO)
     for row in results.layers:
-        _numbers(f"{results.folder}: layers.csv", row, LAYERS)
+        _numbers(f"{results.folder}: layers.csv", row, (*LAYERS, *CORES * ("busy" in row)))
         for key in ("layer", "activation", "shape"):
             _check(f"{results.folder}: layers.csv: {key}", row.get(key), TEXT)
 

@@ -16,6 +16,7 @@ from eventsnn.pages.markup import (
 from eventsnn.pages.pictures import picture
 from eventsnn.runs.report import CHANGED, OPERATIONS
 from eventsnn.runs.results import Results
+from eventsnn.runs.served import cores_in_words
 from eventsnn.statistics import p_words, wilson
 from eventsnn.views import plots
 from eventsnn.views.tables import in_unit
@@ -45,6 +46,12 @@ LAYERS = (
     Column("spikes_per_image", "spikes", ",.0f"),
     Column(OPERATIONS, "operations", ",.0f"),
     Column("ties_per_image", "ties", ",.2f"),
+)
+CORES = (
+    Column("busy", "busy", ".1%"),
+    Column("queue", "queue", ",.1f"),
+    Column("longest", "longest", ","),
+    Column("undelivered", "undelivered", ",.1f"),
 )
 NO_LABELS = "There are no labels, so there is no accuracy: what is compared is the ANN."
 # costs in words, and the unit of each
@@ -148,6 +155,9 @@ def _after(found: dict[str, Any]) -> list[str]:
             f"SRP's first stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
             f"and {stage[OPERATIONS]:,.0f} operations an image more."
         )
+    if "cores" in found:
+        words = cores_in_words(found["cores"])
+        told.append(f"{words[0].upper()}{words[1:]}.")
     return told
 
 
@@ -203,7 +213,15 @@ def layers(results: Results) -> list[Element]:
         "Layers. Threshold: in units of the ANN's activation. Rate: spikes per neuron and step. "
         "Spikes, operations into the layer and exact ties: mean of an image."
     )
-    parts = [table("layers-table", caption, rows, LAYERS)]
+    columns: tuple[Column, ...] = LAYERS
+    if "busy" in results.layers[-1]:
+        columns += CORES
+        caption += (
+            " Busy: share of the ticks in which the layer's core is in service. Queue, longest: "
+            "events that wait for it at once at most, mean and largest of images. Undelivered: on "
+            "their way when a run ends."
+        )
+    parts = [table("layers-table", caption, rows, columns)]
     if spiking:
         most = max(spiking, key=lambda row: row["rate"])
         least = min(spiking, key=lambda row: row["rate"])

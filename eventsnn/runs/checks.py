@@ -61,6 +61,14 @@ def check_run(
         read("images/label", WHOLE, images, low=-MOST)
     if item(file, "stage_one") is not None:
         read("stage_one", COUNT, 2, count)
+    if item(file, "cores") is not None:
+        for name in ("busy", "longest_queue", "undelivered"):
+            read(f"cores/{name}", COUNT, images, count)
+        read("cores/ended", COUNT, images)
+        if item(file, "cores/latency") is not None:  # of an output of classes
+            read("cores/latency", COUNT, images)
+            changes = read("cores/changes", COUNT, None, 3)
+            within(where("cores/changes"), changes[:, 0], 0, images - 1)
     for name in ("digests", "order_digests"):
         found = item(file, name)
         if found is not None:

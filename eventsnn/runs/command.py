@@ -18,7 +18,7 @@ def command_of(values: Mapping[str, Any]) -> list[str]:
     for f in fields(Settings):
         value = values.get(f.name, f.default)
         if isinstance(value, (list, tuple)):
-            value = ",".join(map(str, value))
+            value = "" if tuple(value) == f.default else ",".join(map(str, value))
         if value is None or value is False or value in ("", f.default):
             continue
         flag = option_of(f)

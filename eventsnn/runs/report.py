@@ -16,6 +16,7 @@ from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.run_file import Found, Totals
+from eventsnn.runs.served import cores_in_words, of_cores, of_layer
 from eventsnn.settings import Settings
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation, cores
@@ -43,6 +44,10 @@ MEANING = {
     "what a final Softmax is of), over images and classes, by T",
     "equilibrium": "T_eq, the last step in which a neuron fired or charge arrived; an image still "
     "moving in step T is not at rest",
+    "cores": "of order cores: when a run ended, what the busiest core did, and images' latency, "
+    "the tick from whose end on the readout's class is what it is at last, in ticks; in layers.csv "
+    "busy: share of a run's ticks in service, queue and longest: events that wait at once at most, "
+    "mean and largest of images, undelivered: events on their way when a run ends",
     "stage_one": "what SRP's first stage cost; the other figures leave it out, but for "
     "cost_per_image",
     "spikes_per_image": "spikes of all neurons in all steps, mean over images",
@@ -173,6 +178,7 @@ def _summary(
         "seconds_simulation": totals.seconds,
         "cost_per_image": costs(network, spikes, operations),
         **after_stages(simulation, totals, count),
+        **of_cores(simulation, totals),
         "neurons": network.neurons,
         "layers": len(network.spiking),
         "arithmetic": simulation.arithmetic.kind,
@@ -223,6 +229,8 @@ def layer_rows(simulation: Simulation, totals: Totals, count: int) -> list[Row]:
             OPERATIONS: float(totals.operations[i].sum() / count),
             "ties_per_image": float(totals.ties[i] / count),
         }
+        if totals.served:
+            row |= of_layer(totals, i)
         rows.append(row)
     return rows
 
@@ -305,6 +313,7 @@ def print_tables(
     heading, form = tables.COLUMNS["agreement"]
     columns = {
         **tables.COLUMNS,
+        **tables.CORES,
         "agreement_with_ann": (heading + as_loaded, form),
         CHANGED[0]: ("as the changed ANN", form),
         "spikes_per_image": ("spikes", ",.0f"),
@@ -344,6 +353,8 @@ def print_tables(
             f"\nequilibrium: T_eq {rest['mean_t_eq']:.1f} on average, {rest['largest_t_eq']} at "
             f"most{moving}"
         )
+    if "cores" in summary:
+        say(f"\n{cores_in_words(summary['cores'])}")
     say(_energy(summary["cost_per_image"]))
     ends = ""
     if labelled:
@@ -368,6 +379,9 @@ def _shown_layers(layers: Sequence[Row], factor: float) -> list[Row]:
     for row in (*layers[:-1], {**layers[-1], **silent}):
         shown = {**row, OPERATIONS: row[OPERATIONS] * factor}
         del shown["ties_per_image"]
+        shown.pop("longest", None)
+        if not any(row.get("undelivered") for row in layers):
+            shown.pop("undelivered", None)
         rows.append(shown)
     return rows
 

@@ -84,6 +84,19 @@ class Results:
         return {name: self.read(name) for name in COUNTS if name in self.contents()}
 
     @property
+    def cores(self) -> dict[str, NDArray[np.int64]]:
+        """Name -> array of what the cores did under order "cores"; {} under another.
+
+        busy, longest_queue, undelivered: int64 [image, layer], ticks, events and events. ended:
+        int64 [image], ticks. Of an output of classes also latency: int64 [image], ticks, and
+        changes: int64 [change, 3], image, tick and class, each time when the class changed. Raises
+        InputError as `counts` does.
+        """
+        of = "cores/"
+        names = [name for name in self.contents() if name.startswith(of)]
+        return {name.removeprefix(of): self.read(name) for name in names}
+
+    @property
     def digests(self) -> NDArray[np.uint64] | None:
         """Hashes of the spikes, uint64 [image, layer, step] (semantics, section 17).
 

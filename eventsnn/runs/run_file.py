@@ -56,7 +56,8 @@ class Totals:
     stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
     squared_errors: float64 [A, N, len(steps)], of the readout against the ANNs' logits, sums over
     classes. in_top: bool [N, len(steps)], whether the label is among the five first; None without
-    labels. seconds: wall time.
+    labels. seconds: wall time. served: of order "cores" the name of each of `batch.OF_CORES` and
+    the latency's -> its arrays, batch by batch; {} of others.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Totals:
         self.t_eq = np.zeros(count, np.int64)
         self.agreed = np.zeros((compared, count, len(steps)))
         self.squared_errors = np.zeros((compared, count, len(steps)))
+        self.served: dict[str, list[NDArray[Any]]] = {}
         self.labels = labels
         self.in_top = None if labels is None else np.zeros((count, len(steps)), bool)
         self.seconds = 0.0
@@ -114,7 +116,23 @@ class Totals:
         self.t_eq[here] = batch.t_eq
         if batch.stage_one is not None:
             self.stage_one += batch.stage_one.sum(axis=0)
+        for name in ("busy", "longest_queue", "undelivered", "ended", "latency"):
+            if (its := getattr(batch, name)) is not None:
+                self.served.setdefault(name, []).append(its)
+        if batch.changes is not None and batch.changes.shape[1]:
+            self.served.setdefault("changes", []).append(_flat(start, batch.changes))
         self.seconds += seconds
+
+
+def _flat(start: int, changes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Changes of class as rows (image, tick, class), int64 [R, 3]. start: the first image's place.
+
+    changes: int64 [N, C, 2]; what an image has again is left out.
+    """
+    new = np.ones(changes.shape[:2], bool)
+    new[:, 1:] = changes[:, 1:, 0] != changes[:, :-1, 0]
+    image = start + np.nonzero(new)[0]
+    return np.concatenate([image[:, None], changes[new]], axis=1)
 
 
 def _by_place(values: NDArray[Any], channels: int) -> NDArray[np.int64]:
@@ -177,6 +195,7 @@ def write_hdf5(
                     hashes[name][here] = values
             totals.add(start, batch, seconds, simulation, found)
         _put_totals(file, totals, keep != "none", simulation.srp > 0)
+        _put_served(file, totals)
     return totals
 
 
@@ -281,3 +300,38 @@ def _put_totals(file: h5py.File, totals: Totals, counts: bool, stages: bool) -> 
         _put(file, "stage_one", "spikes, synaptic operations", meaning, totals.stage_one)
     meaning = "[layer]: evaluations in which a potential met the threshold exactly, sum over images"
     _put(file, "ties", "evaluations", meaning, totals.ties)
+
+
+# of order cores: name in run.h5 -> (name in Totals, unit, description)
+SERVED = {
+    "cores/busy": ("busy", "ticks", "[image, layer]: in which the layer's core was in service"),
+    "cores/longest_queue": (
+        "longest_queue",
+        "events",
+        "[image, layer]: that waited for the layer's core at once, at most",
+    ),
+    "cores/undelivered": (
+        "undelivered",
+        "events",
+        "[image, layer]: on their way to the layer's core when the run ended",
+    ),
+    "cores/ended": ("ended", "ticks", "[image]: the tick at which the run ended"),
+    "cores/latency": (
+        "latency",
+        "ticks",
+        "[image]: the tick from whose end on the readout's class is what it is at last",
+    ),
+    "cores/changes": (
+        "changes",
+        "1, ticks, 1",
+        "[change, (image, tick, class)]: place in the run, and the readout's class at the end of "
+        "each tick in which it became another",
+    ),
+}
+
+
+def _put_served(file: h5py.File, totals: Totals) -> None:
+    """What the cores did, under order cores."""
+    for path, (name, unit, meaning) in SERVED.items():
+        if name in totals.served:
+            _put(file, path, unit, meaning, np.concatenate(totals.served[name]))

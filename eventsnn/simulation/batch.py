@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from eventsnn.arguments import checked, named_fields
+from eventsnn.engine.event.core_arrays import Served
 from eventsnn.simulation.prepared import Outcome
 from eventsnn.values import not_empty
+
+# what it has of cores
+OF_CORES = ("busy", "longest_queue", "undelivered", "ended", "changes")
 
 
 @named_fields
@@ -30,6 +34,13 @@ class Batch:
     clocked engine. stage_one: int64 [N, 2, L], spikes and operations of SRP's first stage; None
     without one.
 
+    Of order "cores" (semantics, section 12), else None: busy: int64 [N, L], ticks in which each
+    layer's core was in service. longest_queue: int64 [N, L], events that waited for it at once at
+    most. undelivered: int64 [N, L], events on their way to it when the run ended. ended: int64 [N],
+    the tick at which it did. changes: int64 [N, C, 2], (tick, class): the readout's class at the
+    end of each tick in which it became another; an image with fewer has its last again. Of an
+    output that is a map C is 0.
+
     The last three are None unless asked for. Neurons stand in them layer after layer, readout
     included. counts: int64 [N, neurons], net spikes that were sent. potentials: `result_dtype` [N,
     neurons], v(T). masks: bool [N, neurons], which may send (SRP).
@@ -43,6 +54,11 @@ class Batch:
     digests: NDArray[np.uint64] | None = None
     order_digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
+    busy: NDArray[np.int64] | None = None
+    longest_queue: NDArray[np.int64] | None = None
+    undelivered: NDArray[np.int64] | None = None
+    ended: NDArray[np.int64] | None = None
+    changes: NDArray[np.int64] | None = None
     counts: NDArray[np.int64] | None = None
     potentials: NDArray[Any] | None = None
     masks: NDArray[np.bool_] | None = None
@@ -56,6 +72,7 @@ class Batch:
         "digests",
         "order_digests",
         "stage_one",
+        *OF_CORES,
         "counts",
         "potentials",
         "masks",
@@ -103,12 +120,39 @@ class Batch:
                 if getattr(self, name) is None:
                     setattr(self, name, np.zeros(self.spikes.shape, np.uint64))
                 getattr(self, name)[i] = its
+        if found.served is not None:
+            self._keep_served(i, found.served)
         if self.counts is not None:
             self.counts[i] = np.where(found.mute, 0, found.s)
         if self.potentials is not None:
             self.potentials[i] = found.v
         if self.masks is not None:
             self.masks[i] = found.mute == 0
+
+    def _keep_served(self, i: int, found: Served) -> None:
+        """Writes down what the cores of image i did."""
+        count, layers, _ = self.spikes.shape
+        if self.busy is None:
+            for name in ("busy", "longest_queue", "undelivered"):
+                setattr(self, name, np.zeros((count, layers), np.int64))
+            self.ended = np.zeros(count, np.int64)
+            self.changes = np.zeros((count, 0, 2), np.int64)
+        assert self.longest_queue is not None and self.undelivered is not None
+        assert self.busy is not None and self.ended is not None and self.changes is not None
+        self.busy[i], self.longest_queue[i] = found.busy, found.longest_queue
+        self.undelivered[i], self.ended[i] = found.waiting, found.end
+        most = max(self.changes.shape[1], len(found.classes))
+        self.changes = in_rows(self.changes, most)
+        self.changes[i] = in_rows(found.classes[None], most)[0]
+
+    @property
+    def latency(self) -> NDArray[np.int64] | None:
+        """Each image's latency in ticks, int64 [N]: from the end of that tick on the class is what
+        it is at last (semantics, section 12). None under other orders, and of a map.
+        """
+        if self.changes is None or not self.changes.shape[1]:
+            return None
+        return self.changes[:, -1, 0]
 
     @classmethod
     @checked
@@ -118,9 +162,22 @@ class Batch:
         joined: dict[str, Any] = {}
         for name in cls.ARRAYS:
             parts = [getattr(batch, name) for batch in batches]
+            if name == "changes" and parts[0] is not None:
+                parts = [in_rows(part, max(each.shape[1] for each in parts)) for part in parts]
             joined[name] = None if parts[0] is None else np.concatenate(parts)
         return cls(**joined)
 
     def __repr__(self) -> str:
         count, layers, steps = self.spikes.shape
         return f"<Batch of {count:,} images: {layers} layers, {steps} steps>"
+
+
+def in_rows(changes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Changes of class with so many rows an image, the last again and again; int64 [N, count, 2].
+
+    changes: int64 [N, C, 2] with C of `count` or fewer.
+    """
+    missing = count - changes.shape[1]
+    if not missing or not changes.shape[1]:
+        return np.zeros((len(changes), count, 2), np.int64) if missing else changes
+    return np.concatenate([changes, np.repeat(changes[:, -1:], missing, axis=1)], axis=1)

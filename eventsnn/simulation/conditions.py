@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from eventsnn.engine.event.cores import ANY, Cores
 from eventsnn.engine.event.order import EXPONENTIAL, PRIORITY, RANDOM, UNIFORM, Order
 from eventsnn.simulation.simulation import Simulation, in_words
 from eventsnn.simulation.time import describe_delays
@@ -91,6 +92,8 @@ def is_random(simulation: Simulation) -> bool:
     order: Any = getattr(simulation.engine, "order", None)
     if isinstance(order, Order):
         drawn = order.kind in RANDOM_ORDERS
+    elif isinstance(order, Cores):
+        drawn = order.arbitration == ANY
     else:
         drawn = _is_given_the_seed(order)
     sends = simulation.encoding.code.spiking and simulation.encoding.kind != "events"
@@ -112,6 +115,11 @@ def _order(simulation: Simulation) -> dict[str, str]:
     parts = {"order": order if isinstance(order, str) else type(order).__name__}
     if time.order == "jitter":
         parts["jitter"] = time.jitter
+    if time.order == "cores":
+        a, b = time.service
+        parts["service"] = " + ".join((f"{float(a):g}", f"{float(b):g} a weight"))
+        parts["latency"] = f"{float(time.latency):g}"
+        parts["arbitration"] = time.arbitration
     if time.delays is not None:
         delays = describe_delays(time.delays)
         parts["delays"] = delays if isinstance(delays, str) else "by projection"

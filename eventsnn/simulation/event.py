@@ -12,11 +12,20 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.ann.forward import is_map
 from eventsnn.engine.event import layout
-from eventsnn.engine.event.driver import Early, EventRun, Overflow, StillFiring, Unkept
+from eventsnn.engine.event.cores import MOST_TICKS, Cores
+from eventsnn.engine.event.driver import Crowded, Early, EventRun, Overflow, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, HALVES, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
-from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents, named
+from eventsnn.exceptions import (
+    CoresTooSlow,
+    InputError,
+    PotentialsTooLarge,
+    TooManyEvents,
+    named,
+)
+from eventsnn.network.network import INPUT
 from eventsnn.neurons.contract import is_dynamic, leaks, most
 from eventsnn.simulation.arithmetic import DECAYING
 from eventsnn.simulation.compile import build_events
@@ -68,9 +77,28 @@ class Event(Engine):
         self.tables = build_events(prepared.network, prepared.blocks, dtype, inputs)
         self.order = policy_of(prepared.time, prepared.seed)
         self.delay_kind, self.delays = delays_of(prepared.time, prepared.network)
+        if isinstance(self.order, Cores):
+            self.order = self._with_cores(self.order)
+            # as a list of deliveries such a run has one for each target layer
+            self.delay_kind, self.delays = 1, np.zeros(len(self.tables.projections), np.int64)
         self.bounds = self._bounds()
         self.fits = self.bounds.fits
         self._wide: Prepared | None = None
+
+    def _with_cores(self, order: Cores) -> Cores:
+        """The policy with what it knows of the network, which has something to serve."""
+        network = self.prepared.network
+        targets = [p.target for p in network.projections if p.source != INPUT]
+        if not targets:
+            do = "choose a network with an activation, or another order"
+            raise InputError("order 'cores'", "a layer that fires", "none to serve", do)
+        longest = order.fixed + order.each * _fan_out(self.tables)
+        if longest > MOST_TICKS:
+            expected, do = "services of at most 2^50 ticks", "choose a shorter one, or fewer ticks"
+            raise InputError(named("service"), expected, f"up to {longest:,}", do)
+        first = np.searchsorted(targets, np.arange(len(network.layers) + 1)).astype(np.int64)
+        classes = 0 if is_map(network.graph) else network.readout.size
+        return order._replace(first=first, classes=classes)
 
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
@@ -179,6 +207,7 @@ class Event(Engine):
             depths=prepared.depths if prepared.stages > 1 else (),
             leaks=leaks(prepared.neuron),
             finer=prepared.arithmetic.finer,
+            counts_from=0 if steps and steps != prepared.steps else prepared.readout_from,
         )
 
     def image(
@@ -242,6 +271,7 @@ class Event(Engine):
             state.digests[1],
             state.digests[0],
             under_way=int(state.at[UNDER_WAY]),
+            served=run.served,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -256,9 +286,21 @@ class Event(Engine):
             "spread": time.spread,
             "group": time.group,
             "delays": describe_delays(time.delays),
+            **self._describe_cores(),
             "ticks_per_step": time.ticks,
             "rounded_down_to_ticks": "times of input events, drawn jitter",
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
+        }
+
+    def _describe_cores(self) -> dict[str, Any]:
+        """What `describe` says of cores; nothing of other orders."""
+        time = self.prepared.time
+        if not isinstance(self.order, Cores):
+            return {}
+        return {
+            "service_steps": [float(steps) for steps in time.service],
+            "latency_steps": float(time.latency),
+            "arbitration": time.arbitration,
         }
 
 
@@ -299,14 +341,15 @@ def engine_of(simulation: Prepared) -> Event:
 def plain_errors(prepared: Prepared) -> Iterator[None]:
     """In its block, what the event kernel cannot go on from becomes what a caller can mend.
 
-    prepared: the simulation, which names its layers. Raises TooManyEvents for StillFiring and
-    PotentialsTooLarge for Overflow.
+    prepared: the simulation, which names its layers. Raises TooManyEvents for StillFiring (of
+    cores CoresTooSlow) and PotentialsTooLarge for Overflow.
     """
     try:
         yield
     except StillFiring as error:
         names = tuple(prepared.network.layers[i].name for i in error.layers)
-        raise TooManyEvents(str(error), error.step, error.waiting, names) from None
+        kind = CoresTooSlow if isinstance(error, Crowded) else TooManyEvents
+        raise kind(str(error), error.step, error.waiting, names) from None
     except Overflow as error:
         raise PotentialsTooLarge(error) from None
     except Early as error:

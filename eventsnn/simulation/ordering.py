@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from eventsnn.engine.event.cores import Cores
 from eventsnn.engine.event.order import (
     CLOCKED,
     EXCITATORY,
@@ -41,6 +42,15 @@ DUE = {
     "{seed}, image, spike) first.",
     UNIFORM: "in the order in which they were fired.",
     EXPONENTIAL: "in the order in which they were fired.",
+}
+
+# which of the events that wait a core takes, by the arbitration
+CHOSEN = {
+    "fifo": "the event that came first, of equals the one that was fired first",
+    "index": "the event of the lowest source layer, in it of the lowest neuron, of that the first",
+    "round_robin": "the first event of the next of its source layers for which one waits, in turn",
+    "random": "any of the m that wait, each with probability 1/m, by a hash of (seed {seed}, "
+    "image, number of events taken before)",
 }
 
 
@@ -100,7 +110,10 @@ def _event(simulation: Prepared) -> Iterator[Rule]:
             "Each comes at its time, rounded down to ticks: after its step's drive, and before the "
             "spikes that are due at the same tick." + _with_parts(simulation),
         )
-    yield Rule("delivery", _delivery(simulation, order))
+    if isinstance(order, Cores):
+        yield Rule("cores", _cores(simulation))
+    else:
+        yield Rule("delivery", _delivery(simulation, order))
     yield Rule("evaluation", _evaluation(simulation, clocked))
     at_once = "It answers at once, whatever rests and windows neurons have."
     if time.group > 1:
@@ -184,6 +197,24 @@ def _delivery(simulation: Prepared, order: Any) -> str:
         parts.append(f"Spikes that are due at one tick come {due}")
     parts.append("A spike reaches its targets in index order.")
     return " ".join(parts)
+
+
+def _cores(simulation: Prepared) -> str:
+    """How spikes wait for cores, and which is served next."""
+    time = simulation.time
+    a, b = (time.in_ticks(steps, "service") for steps in time.service)
+    late = time.in_ticks(time.latency, "latency")
+    chosen = CHOSEN[time.arbitration].format(seed=simulation.seed)
+    arrives = f"{late:,} ticks later" if late else "at the tick at which it is fired"
+    return (
+        "Each target layer, the readout and pool layers among them, is a core. A spike is one "
+        f"event for each target layer, and arrives in the queue of its core {arrives}. A free core "
+        f"takes {chosen}, and is busy for {a:,} ticks and "
+        f"{b:,} more for each weight that the event touches (none for a pool). When the service "
+        "ends the charge is delivered, to the targets in index order. Within a tick a service "
+        "ends, or else an arrival queues, or else a free core chooses, of equals the lowest layer; "
+        "then again. Drive, input events and ends of rests take no core's time."
+    )
 
 
 def _delay(simulation: Prepared, order: Any) -> str:
@@ -321,10 +352,13 @@ def _end(simulation: Prepared, clocked: bool) -> str:
             "way. What is under way after the last step is never delivered."
         )
     short = "" if simulation.time.spread == 1 else "short "
+    waits = "no spike and no open window is under way"
+    if simulation.time.order == "cores":
+        waits = "all cores rest and no spike is under way"
     ticks = simulation.time.ticks // simulation.time.spread
     return (
-        f"Barrier: the next {short}step's drive waits until no spike and no open window is under "
-        f"way (ends of rests do not keep a {short}step open). A {short}step begins {ticks:,} ticks "
+        f"Barrier: the next {short}step's drive waits until {waits} "
+        f"(ends of rests do not keep a {short}step open). A {short}step begins {ticks:,} ticks "
         "after the one before it, or at the tick of the last event taken if that is later."
     )
 

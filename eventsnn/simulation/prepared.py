@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eventsnn import neurons
 from eventsnn.arguments import Count, checked
+from eventsnn.engine.event.core_arrays import Served
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.neurons.contract import leaks, own_states, stages_of, worth
@@ -46,7 +47,8 @@ class Outcome:
     than was asked where potentials needed 64 bits. digests, order_digests: uint64 [L, T], hashes of
     the spikes (semantics, section 17), or None. stage_one: int64 [2, L], spikes and operations of
     SRP's first stage, or None. under_way: how many spikes and open windows wait after the last
-    step, without a barrier.
+    step, without a barrier. served: of order "cores" what its cores did (of SRP's second stage
+    alone), or None.
     """
 
     readout: NDArray[Any]
@@ -63,6 +65,7 @@ class Outcome:
     order_digests: NDArray[np.uint64] | None = None
     stage_one: NDArray[np.int64] | None = None
     under_way: int = 0
+    served: Served | None = None
 
     def __repr__(self) -> str:
         layers, steps = self.spikes.shape
@@ -276,6 +279,9 @@ class Prepared:
             found = named("group", time.group)
             do = "leave it out: such neurons hear all before they fire"
             raise InputError(where, "no groups", found, do)
+        if self.stages > 1 and time.order == "cores":
+            do = "choose another order: such neurons hear all before they fire"
+            raise InputError(where, "no cores", named("order", "cores"), do)
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")

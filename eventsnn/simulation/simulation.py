@@ -74,7 +74,7 @@ def _check_no_order(time: Time, engine: str) -> None:
     for f in fields(Time):
         value = getattr(time, f.name)
         default = value in (None, TICKS) if f.name == "ticks" else value is f.default
-        if not (default or (isinstance(f.default, (str, float)) and value == f.default)):
+        if not (default or (isinstance(f.default, (str, float, tuple)) and value == f.default)):
             do = "only the event engine has an order of arrival: leave it out, or choose that one"
             found = named("engine", engine)
             raise InputError(named(f.name), named("engine", "event"), found, do)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import checked, checked_fields
+from eventsnn.engine.event.cores import ARBITRATIONS, Cores
 from eventsnn.engine.event.order import (
     CLOCKED,
     EXCITATORY,
@@ -56,6 +57,9 @@ AT_ONCE = (
     "excitatory_first",
     "inhibitory_first",
 )
+OF_CORES = ("service", "latency", "arbitration")  # options of order cores
+# what goes with no cores, and its value where it is left out
+WITHOUT_CORES = (("delays", None), ("window", 0), ("group", 1))
 MOST_JITTER = 2**31 - 2  # ticks: what the kernel multiplies 32 random bits by
 
 Delays = float | dict[tuple[str, str], float] | Sequence[NDArray[Any]] | None
@@ -120,6 +124,13 @@ def _clocked(time: Time, seed: int) -> Order:
         found = named("order", "clocked")
         raise InputError(named("barrier", False), "another order", found, do)
     return Order(CLOCKED, seed=seed)
+
+
+def _cores(time: Time, seed: int) -> Cores:
+    """The policy of order "cores", whose times are whole ticks."""
+    fixed, each = (time.in_ticks(steps, named("service")) for steps in time.service)
+    latency = time.in_ticks(time.latency, named("latency"))
+    return Cores(ARBITRATIONS.index(time.arbitration), fixed, each, latency, seed)
 
 
 def _jitter(time: Time, seed: int) -> Order:
@@ -196,6 +207,8 @@ def try_policy(policy: Any) -> None:
 
 def describe_order(time: Time, order: Any) -> str:
     """A policy in words, for the results' provenance. order: what `policy_of(time, …)` returned."""
+    if isinstance(order, Cores):
+        return "cores"
     if not isinstance(order, Order):
         words = (type(order).__doc__ or "").strip().splitlines()
         return f"{type(order).__name__}: {words[0]}" if words else type(order).__name__
@@ -349,6 +362,7 @@ ORDERS: Registry[Any] = Registry(
         "jitter": _jitter,
         "delays": _delays,
         "clocked": _clocked,
+        "cores": _cores,
     },
     check_policy,
 )
@@ -367,7 +381,10 @@ class Time:
     over the step, its drive comes; group: how many deliveries that are due together only charge
     before all that they reached is evaluated (semantics, section 12). jitter: "uniform:X" (0 to X
     steps) or "exponential:X" (mean X steps), for order "jitter". delays: None, one number,
-    {(source, target): number} by layers' names, or one array for each spiking layer.
+    {(source, target): number} by layers' names, or one array for each spiking layer. service: (a,
+    b), what each core is busy for with an event and with each weight that the event touches;
+    latency: of the way to a core; arbitration: which of the events that wait a core takes; all for
+    order "cores" (semantics, section 12).
 
     max_events: of one image; more are an error. None: 8 for each neuron and step, or 64 where
     neurons have windows or refractory periods, whose ends are events too (with a window `spread`
@@ -435,6 +452,30 @@ class Time:
         "--engine event --order delays --delay 0.25",
         kind=None,
     )
+    service: tuple[float, ...] = option(
+        (0.0, 0.0),
+        "A,B, order cores: a core is busy for A steps with an event, and for B more with each "
+        "weight that the event touches",
+        "--engine event --order cores --service 0.01,0.001953125",
+        kind="numbers",
+        low=0,
+        high=MAX_STEPS,
+    )
+    latency: float = option(
+        0.0,
+        "order cores: the time from a spike to its arrival at a core, in steps",
+        "--engine event --order cores --latency 0.25",
+        kind=float,
+        low=0,
+        high=MAX_STEPS,
+    )
+    arbitration: str = option(
+        "fifo",
+        "order cores: which of the events that wait a core takes next: the first that came; the "
+        "lowest layer and neuron; of each source layer in turn; or any",
+        "--engine event --order cores --arbitration round_robin",
+        choices=ARBITRATIONS,
+    )
     max_events: int | None = option(
         None,
         "events of one image before it is an error; default: 8 for each neuron and step",
@@ -460,14 +501,41 @@ class Time:
         if self.jitter != type(self).jitter and self.order != "jitter":
             do = f"for example {named('order', 'jitter')}"
             raise InputError("jitter", named("order", "jitter"), named("order", self.order), do)
-        if not self.barrier and self.order in AT_ONCE and self.delays is None and not self.window:
+        self._check_cores()
+        at_once = self.order in AT_ONCE or (self.order == "cores" and not self._takes_time())
+        if not self.barrier and at_once and self.delays is None and not self.window:
             expected = f"{named('delays')}, {named('window')} or {named('order', 'jitter')}"
+            if self.order == "cores":
+                expected = f"{named('service')} or {named('latency')} above 0"
             do = "leave it out: all arrives at once, so nothing is under way when a step begins"
             raise InputError(named("barrier", False), expected, "none of these", do)
 
         if self.group > 1 and self.window:
             found, do = named("window", f"{self.window:g}"), "leave one of the two out"
             raise InputError(named("group"), "no window, as both say who is evaluated", found, do)
+
+    def _takes_time(self) -> bool:
+        """Whether cores, or the ways to them, take any time."""
+        return bool(any(self.service) or self.latency)
+
+    def _check_cores(self) -> None:
+        """Raises InputError for options of cores without them, and for those that go with none."""
+        if len(self.service) != 2:
+            expected, found = "two numbers, for an event and for a weight", f"{len(self.service)}"
+            raise InputError(named("service"), expected, found, "for example 0.01,0.001953125")
+        if self.order != "cores":
+            for name in OF_CORES:
+                if getattr(self, name) != getattr(type(self), name):
+                    do = f"for example {named('order', 'cores')}"
+                    order = self.order if isinstance(self.order, str) else type(self.order).__name__
+                    raise InputError(
+                        named(name), named("order", "cores"), named("order", order), do
+                    )
+            return
+        for name, without in WITHOUT_CORES:
+            if getattr(self, name) != without:
+                found, do = named("order", "cores"), "leave one of the two out"
+                raise InputError(named(name), "another order", found, do)
 
     def resolved(self) -> Time:
         """This time with a number of ticks, in which all lengths given are whole.
@@ -504,6 +572,9 @@ class Time:
         """(what it is, steps) of every length given that must be whole ticks."""
         yield named("refractory"), self.refractory
         yield named("window"), self.window
+        for steps in self.service:
+            yield named("service"), steps
+        yield named("latency"), self.latency
         if self.order == "jitter":
             kind, steps = _jitter_of(self.jitter)
             if kind == "uniform":

@@ -263,7 +263,11 @@ def accuracy(runs: Runs, step: int, seed: int = 0) -> Row:
     The interval of one run is Wilson's, that of several seeds a bootstrap's. runs: with labels.
     step: after how many steps. seed: of the bootstrap.
     """
-    right = hits(runs, step)
+    return share_of_hits(hits(runs, step), seed)
+
+
+def share_of_hits(right: NDArray[np.bool_], seed: int = 0) -> Row:
+    """As `accuracy`. right: which images are right, bool [N], or [seeds, N]. seed: as there."""
     images = right.shape[-1]
     if right.ndim == 1:
         count = int(right.sum())

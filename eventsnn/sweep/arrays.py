@@ -73,12 +73,24 @@ VARIABLES = {
     "stage_one_operations": Variable(
         (RUN, IMAGE, LAYER), "int64", 0, "synaptic operations", "of SRP's first stage"
     ),
+    "busy": Variable((RUN, IMAGE, LAYER), "int64", 0, "ticks", "in which the core was in service"),
+    "longest_queue": Variable(
+        (RUN, IMAGE, LAYER), "int64", 0, "events", "that waited for the core at once, at most"
+    ),
+    "undelivered": Variable(
+        (RUN, IMAGE, LAYER), "int64", 0, "events", "on their way to the core when the run ended"
+    ),
+    "ended": Variable((RUN, IMAGE), "int64", 0, "ticks", "when the run ended, under order cores"),
+    "latency": Variable(
+        (RUN, IMAGE), "int64", -1, "ticks", "when the class came to stay; -1: it has none"
+    ),
     "ann": Variable(
         (IMAGE, CLASS), "float32", np.nan, "ANN output", "the ANN's, in front of a final Softmax"
     ),
     "label": Variable((IMAGE,), "int64", -1, "1", "class; -1: none"),
 }
-OPTIONAL = ("order_digests", "stage_one_spikes", "stage_one_operations")
+OF_CORES = ("busy", "longest_queue", "undelivered", "ended", "latency")
+OPTIONAL = ("order_digests", "stage_one_spikes", "stage_one_operations", *OF_CORES)
 
 
 def needed() -> Any:

@@ -24,7 +24,7 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.cost import by_image
-from eventsnn.sweep.arrays import COSTS
+from eventsnn.sweep.arrays import COSTS, OF_CORES
 from eventsnn.sweep.cells import ANN, Cell, row_of
 from eventsnn.sweep.sources import Part, Source, conversion_key, source_key
 
@@ -186,6 +186,9 @@ def arrays_of(simulation: Simulation, batch: Batch) -> dict[str, NDArray[Any]]:
         values = getattr(batch, name)
         if values is not None:
             found[name] = values.swapaxes(1, 2)
+    for name in OF_CORES:
+        if (values := getattr(batch, name)) is not None:
+            found[name] = values
     if batch.stage_one is not None:
         found["stage_one_spikes"] = batch.stage_one[:, 0]
         found["stage_one_operations"] = batch.stage_one[:, 1]

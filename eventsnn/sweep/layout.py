@@ -104,6 +104,8 @@ def _optional(options: Mapping[str, Any]) -> Iterable[str]:
         yield from ("stage_one_spikes", "stage_one_operations")
     if options.get("engine", Settings.engine) != "clocked":
         yield "order_digests"
+    if options.get("order") == "cores":
+        yield from arrays.OF_CORES
 
 
 def lay_out(planned: Planned, store: Store) -> Record:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import OWN, Natural, checked
+from eventsnn.engine.event.cores import Cores
 from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
 from eventsnn.engine.event.layout import HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.queue import TAKEN, relist
@@ -233,11 +234,15 @@ def branch(
     run: stopped between two steps or by `run_at`. trace: go on in this trace's order, by which the
     run has come so far (None: in the run's own). edits: of the trace, of spikes that are yet to be
     fired. sink: gets what is recorded from here on (None: nothing is). Raises InputError for a sink
-    where the run has none, and for an edit that cannot be or comes too late.
+    where the run has none, for an edit that cannot be or comes too late, and for a trace where the
+    run is one under order cores, whose queues no list decides.
     """
     if sink is not None and not run.rules.record:
         expected = "a run with a sink, to go on recording"
         raise InputError("branch", expected, "one without", "give it a sink from the start")
+    if trace is not None and isinstance(run.constants[2], Cores):
+        do = "stop the trace's own run: run_at(trace, event)"
+        raise InputError("branch", "a run in a recorded order", "one under order cores", do)
     run.hand_over()
     other = run.snapshot()
     other.sink = sink

@@ -33,6 +33,12 @@ COLUMNS = {
     "operations": ("operations", ",.0f"),
     "sources": ("charge from", ""),
 }
+CORES = {
+    "busy": ("busy", ".1%"),
+    "queue": ("queue", ",.1f"),
+    "longest": ("longest", ","),
+    "undelivered": ("undelivered", ",.1f"),
+}
 # characters of a name in a text table
 WIDEST = 34
 LINE = 100  # letters of a title above a text table

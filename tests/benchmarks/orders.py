@@ -45,6 +45,10 @@ ORDERS = {
     "window 0.25": {"window": 0.25},
     "jitter 0.5, window 0.25": {"order": "jitter", "jitter": "uniform:0.5", "window": 0.25},
     "clocked": {"order": "clocked"},
+    "cores": {"order": "cores"},
+    "cores, by weight": {"order": "cores", "service": (0.0, 1 / 1024), "latency": 0.25},
+    "cores, index": {"order": "cores", "service": (0.0, 1 / 1024), "arbitration": "index"},
+    "cores, random": {"order": "cores", "service": (0.0, 1 / 1024), "arbitration": "random"},
 }
 
 

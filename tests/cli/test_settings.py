@@ -44,6 +44,9 @@ OTHER = {
     "window": 0.5,
     "spread": 16,
     "group": 64,
+    "service": (0.5, 0.25),
+    "latency": 0.5,
+    "arbitration": "index",
     "free_running": True,
     "max_events": 9,
     "ticks": 1000,
@@ -92,6 +95,10 @@ NEEDED = {
     "nir_for": {"export": "nir"},
     "jitter": {"engine": "event", "order": "jitter"},
     "free_running": {"engine": "event", "order": "jitter"},
+    **{
+        name: {"engine": "event", "order": "cores"}
+        for name in ("service", "latency", "arbitration")
+    },
     **{
         f"trace_{name}": {"engine": "event", "trace": "spikes"}
         for name in ("images", "layers", "neurons", "steps")
@@ -271,6 +278,10 @@ BAD = [
     ("window", float("nan"), "number"),
     ("spread", 0, "from 1"),
     ("group", -1, "from 1"),
+    ("service", (0.5,), "two numbers"),
+    ("service", (0.5, -1.0), "from 0"),
+    ("latency", -0.5, "from 0"),
+    ("arbitration", "best", "fifo, index, round_robin, random"),
     ("ticks", 2**21, "from 1"),
     ("free_running", 1, "true or false"),
     ("max_events", 0, "from 1"),

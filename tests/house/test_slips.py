@@ -211,6 +211,16 @@ SLIPS = {
         (lambda: run(engine="event", group=2, window=1.0), "group: expected no window"),
         (lambda: run(barrier="no"), "barrier: expected true or false, found 'no'"),
         (lambda: run(jitter="uniform:0.1"), "jitter: expected order='jitter'"),
+        (lambda: run(engine="event", latency=0.5), "latency: expected order='cores'"),
+        (lambda: run(engine="event", order="cores", service=0.5), "service: expected numbers"),
+        (
+            lambda: run(engine="event", order="cores", service=(1, 2, 3)),
+            "service: expected two numbers, for an event and for a weight, found 3",
+        ),
+        (
+            lambda: run(engine="event", order="cores", arbitration="lifo"),
+            "arbitration: expected one of fifo, index, round_robin, random, found 'lifo'",
+        ),
         (lambda: run(engine="event", order="randm"), "order: expected one of fifo"),
         (lambda: run(engine="event", order=3), "order: expected one of fifo.*found 3"),
         (lambda: run(engine="event", order="jitter", jitter=0.5), "jitter: expected text.*0.5"),
@@ -604,6 +614,9 @@ SLIPS = {
         (lambda: eventsnn.Time(barrier=None), "barrier: expected true or false"),
         (lambda: eventsnn.Time(jitter=0.5, order="jitter"), "jitter: expected text"),
         (lambda: eventsnn.Time(order=3), "order: expected one of fifo"),
+        (lambda: eventsnn.Time(service=(0, 1)), "service: expected order='cores'"),
+        (lambda: eventsnn.Time(order="cores", latency="1"), "latency: expected a number"),
+        (lambda: eventsnn.Time(order="cores", delays=0.5), "delays: expected another order"),
         (lambda: eventsnn.Time(order="jiter"), "order: expected one of fifo"),
         (lambda: eventsnn.Time(delays="a"), "delays: expected"),
         (lambda: eventsnn.Time(delays=-1), "delays: expected"),
@@ -1097,7 +1110,10 @@ def test_the_annotations_of_checked_functions_can_be_read():
 @pytest.mark.parametrize(
     "slip, words",
     [
-        (lambda: eventsnn.Time(odrer="fifo"), "refractory, spread, ticks, window, found 'odrer'"),
+        (
+            lambda: eventsnn.Time(odrer="fifo"),
+            "refractory, service, spread, ticks, window, found 'odrer'",
+        ),
         (lambda: trace.read_trace(3), r"help\(eventsnn\.trace\.read_trace\)"),
         (lambda: microscope.plot(seen(), path=3), r"help\(eventsnn\.trace\.drawing\.plot\)"),
         (

@@ -305,6 +305,11 @@ def test_arrival_order(tmp_path, capsys):
         ("timing", ["--steps", "4,x"]),
         ("timing", ["--look-at", "0"]),
         ("timing", ["--neuron", "tpp"]),
+        ("cores", ["--neuron", "tpp"]),
+        ("cores", ["--arbitrations", "fifo,lifo"]),
+        ("cores", ["--deadlines", "1,x"]),
+        ("cores", ["--service", "0.1"]),
+        ("cores", ["--free-running", "--service", "0,0"]),
         ("asynchronism", ["--layers", "act2,act9"]),
         ("asynchronism", ["--order", "x"]),
         ("arrival_order", ["--neurons", "y"]),
@@ -392,6 +397,32 @@ def test_timing(tmp_path, capsys):
         assert seen[key] == pytest.approx(found.layers[2][key])
     said = capsys.readouterr().out
     assert "against kept times" in said and "overshoot" in said and names[-1] in said
+
+
+@pytest.mark.slow
+def test_cores(tmp_path, capsys):
+    options = ["--limit", "6", "--steps", "2", "--seeds", "2", "--arbitrations", "fifo,random"]
+    times = ["--service", "0,0.0009765625", "--latency", "0.5"]
+    tables = run("cores", tmp_path, *options, *times)
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=6)
+    rows, layers = tables["cores"], tables["layers"]
+    given = dict(steps=2, engine="event", order="cores", service=(0, 1 / 1024), latency=0.5)
+    deadlines = [row["deadline"] for row in rows if row["arbitration"] == "fifo"]
+    assert np.diff(np.log2(deadlines)).tolist() == [1] * (len(deadlines) - 1)
+    for way, seeds in (("fifo", [0]), ("random", [0, 1])):
+        runs = [network.run(images, arbitration=way, seed=seed, **given) for seed in seeds]
+        assert deadlines[-1] >= max(each.batch.ended.max() for each in runs)
+        for row in (its for its in rows if its["arbitration"] == way):
+            right = [each.accuracy_by(int(row["deadline"])) for each in runs]
+            assert row["seeds"] == len(runs) and row["accuracy"] == pytest.approx(np.mean(right))
+            assert row["latency"] == pytest.approx(np.mean([each.latency for each in runs]))
+        assert row["accuracy"] == pytest.approx(np.mean([each.accuracy() for each in runs]))
+        for row in (its for its in layers if its["arbitration"] == way):
+            cores = [at(each.cores(), layer=row["layer"]) for each in runs]
+            assert row["busy"] == pytest.approx(np.mean([core["busy"] for core in cores]))
+            assert row["longest"] == max(core["longest"] for core in cores)
+    said = capsys.readouterr().out
+    assert "against fifo" in said and "undelivered" in said and "busy" in said
 
 
 IMAGES = 12

@@ -16,12 +16,23 @@ from eventsnn.engine.decay import factors_of
 from eventsnn.engine.drive import Shares
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
+from eventsnn.engine.event.core_arrays import (
+    Served,
+    core_arrays,
+    grown,
+    served,
+    waiting_at_cores,
+    with_classes,
+)
+from eventsnn.engine.event.cores import Cores
 from eventsnn.engine.event.queue import (
     BEGAN,
+    CHANGED,
     DELIVERED,
     FIFO_HEAD,
     FIFO_TAIL,
     HEAP,
+    HEARD,
     INPUT,
     INPUT_END,
     INPUT_FROM,
@@ -64,6 +75,13 @@ class StillFiring(RuntimeError):
         self.step = step
         self.waiting = waiting
         self.layers = layers
+
+
+class Crowded(StillFiring):
+    """Events come faster than cores serve them.
+
+    message, step, waiting: as in `StillFiring`. layers: the number of the busiest core's layer.
+    """
 
 
 class Overflow(ArithmeticError):
@@ -122,6 +140,7 @@ class EventRun:
         depths: Sequence[int] = (),
         leaks: Sequence[float] = (),
         finer: int = 0,
+        counts_from: int = 0,
     ) -> None:
         self.advance, (neuron, order) = specialised(event.advance, neuron, order)
         self.constants = net, neuron, order, rules, delays, band
@@ -134,13 +153,14 @@ class EventRun:
         self.depths = depths
         self.all_steps = steps * (max(depths) + 1) if depths else steps
         self.finer = finer
+        self.counts_from = counts_from
         self.begins_at = 0
         self.drive_steps = steps if drive_steps is None else drive_steps
         size = len(resting)
         mute = np.zeros(size, np.uint8) if mute is None else mute
         self.inputs = np.zeros((0, 4), np.int64) if inputs is None else inputs
         self.state = _first_state(
-            net, neuron, rules, band, resting, steps, mute, self.inputs, leaks, ticks
+            net, neuron, order, rules, band, resting, steps, mute, self.inputs, leaks, ticks
         )
         classes = size - net.layers[net.readout, layout.L_FIRST]
         self.readout = np.zeros((steps, classes), resting.dtype)
@@ -154,6 +174,14 @@ class EventRun:
     def step_number(self) -> int:
         """Steps that are over, those of all stages."""
         return int(self.state.at[STEP] + self.state.at[STAGE])
+
+    @property
+    def served(self) -> Served | None:
+        """What it says of its cores so far; None under another order."""
+        net, order = self.constants[0], self.constants[2]
+        if not isinstance(order, Cores):
+            return None
+        return served(net, self.state, self.begins_at, order.classes)
 
     def snapshot(self) -> EventRun:
         """A copy that can run on by itself, without a sink."""
@@ -201,6 +229,8 @@ class EventRun:
         """A short step begins: its input events are to come, and its part of the drive arrives."""
         at, state, begin = self.state.at, self.state, self.begins_at
         at[NOW] = begin
+        if isinstance(self.constants[2], Cores):
+            self._keep_classes(step, begin)
         number = step * self.rules.spread + self.part
         self.parts[number] = begin, at[TAKEN], at[SPIKES]
         if not self.part:
@@ -213,6 +243,14 @@ class EventRun:
             at[UNDER_WAY] += at[INPUT_END] - at[INPUT]
         if step < self.drive_steps:
             self._advance(layout.DRIVE, self.part, self._share(step))
+
+    def _keep_classes(self, step: int, begin: int) -> None:
+        """Makes room for the readout's classes; they begin with the first step that counts."""
+        self.state = with_classes(self.state)
+        at, uncounted = self.state.at, self.state.uncounted
+        if step == self.counts_from and not self.part:
+            at[CHANGED], at[HEARD] = 0, begin
+            uncounted[:] = self.readout[step - 1, : len(uncounted)] if step else 0
 
     def _share(self, step: int) -> NDArray[Any]:
         """The part of a step's drive that the run is at; the arithmetic's dtype [neurons]."""
@@ -264,6 +302,10 @@ class EventRun:
             elif code == layout.OVERFLOW:
                 dtype, step = self.state.v.dtype, self.step_number + 1
                 raise Overflow(f"a potential left the safe range of {dtype} in step {step}")
+            elif code == layout.CROWDED:
+                raise self._crowded(f"more than {self.constants[2].most:,} events under way")
+            elif code == layout.LATE:
+                raise self._crowded("a service would end after 2^50 ticks")
             else:
                 limit = f"max_events = {self.rules.max_events:,}"
                 raise self._still_firing(f"the queue did not empty within {limit}")
@@ -291,6 +333,8 @@ class EventRun:
             self.state = self.state._replace(fifo=longer_fifo(self.state.fifo, at))
         while self.state.ends.shape[1] - at[HEAP] < needed:
             self.state = longer_ring(self.state, rules.few_keys)
+        if len(self.state.queues):
+            self.state = grown(self.state, rules.most_spikes)
 
     def hand_over(self) -> None:
         """Gives what was recorded to the sink and empties the buffers."""
@@ -308,6 +352,8 @@ class EventRun:
         """The error with what is known of the queue. what: went wrong."""
         state, net = self.state, self.constants[0]
         found = waiting(state)
+        if len(state.queues):
+            found = np.concatenate([found, waiting_at_cores(state)])
         firing: set[int] = set()
         for start in range(0, len(found), RECORDS):  # not all at once: they can be millions
             layers_of = found[start : start + RECORDS] >> layout.LAYER_BIT & layout.LAYERS
@@ -319,6 +365,22 @@ class EventRun:
         message = f"{what} (step {step}, {count:,} events waiting; still firing: {names})"
         return StillFiring(message, step, count, layers)
 
+    def _crowded(self, what: str) -> Crowded:
+        """The error that names the busiest core. what: went wrong."""
+        net, order, at = self.constants[0], self.constants[2], self.state.at
+        found = served(net, self.state, int(at[NOW]), order.classes)
+        # of equals the one for which most waits, as before anything was served
+        busiest = int(np.lexsort((found.waiting, found.busy))[-1])
+        name = self.names[busiest] if self.names else str(busiest)
+        step, count = self.step_number + 1, int(found.waiting.sum())
+        share = found.busy[busiest] / max(1, int(at[NOW]))
+        message = (
+            f"{what} (step {step}); the busiest core is {name}: "
+            f"{share:.0%} of the time in service, {found.waiting[busiest]:,} of {count:,} events "
+            "on their way to it"
+        )
+        return Crowded(message, step, count, [busiest])
+
     def __repr__(self) -> str:
         spikes = int(self.state.tallies[0].sum())
         return f"<EventRun: {self.step_number} of {self.all_steps} steps, {spikes:,} spikes>"
@@ -327,6 +389,7 @@ class EventRun:
 def _first_state(
     net: layout.EventTables,
     neuron: Any,
+    order: Any,
     rules: layout.Rules,
     band: layout.Band,
     resting: NDArray[Any],
@@ -379,6 +442,7 @@ def _first_state(
         due=np.full(size if has_when else 0, -1),
         factors=factors_of(leaks, ticks),
         first_spike=np.zeros(steps if dynamic else 0, np.int64),
+        **core_arrays(net, order, dtype),
     )
 
 

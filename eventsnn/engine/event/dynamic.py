@@ -17,10 +17,10 @@ from eventsnn.engine.event.firing import (
     close_window,
     evaluate,
     fire,
-    has_room,
     mark,
     open_window,
     rests,
+    room_to_fire,
 )
 from eventsnn.engine.event.layout import (
     APPOINTED,
@@ -93,7 +93,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
         rules.image,
     )
     while True:
-        if not has_room(rules, state, rules.most_spikes, 1):
+        if not room_to_fire(net, order, rules, state, layer, rules.most_spikes):
             return True
         p, net_spikes = v[number], np.int64(memory[number, NET])
         if rules.record:

@@ -18,6 +18,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
+from eventsnn.engine.event.cores import Cores, has_queues, send_to_cores
 from eventsnn.engine.event.layout import (
     DELIVERY,
     EARLY,
@@ -63,7 +64,7 @@ from eventsnn.engine.event.queue import (
 )
 from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.hashing import digest_of, splitmix64
-from eventsnn.engine.jit import inner_kernel
+from eventsnn.engine.jit import INNER, inner_kernel
 from eventsnn.neurons.contract import emit, settle, tie
 
 
@@ -90,8 +91,41 @@ def room_for_one(rules, state):
     return has_room(rules, state, rules.most_spikes, rules.most_targets + 1)
 
 
+def room_to_fire(net, order, rules, state, layer, spikes) -> Any:
+    """Whether the buffers take what a neuron fires at once, and the end of its rest.
+
+    spikes: how many it fires at most.
+    """
+
+
+@overload(room_to_fire, jit_options=INNER)
+def _room_to_fire(net, order, rules, state, layer, spikes):
+    def at_cores(net, order, rules, state, layer, spikes):
+        return has_room(rules, state, spikes, 1) and has_queues(net, order, state, layer, spikes)
+
+    def at_once(net, order, rules, state, layer, spikes):
+        return has_room(rules, state, spikes, 1)
+
+    return at_cores if order.instance_class is Cores else at_once
+
+
+def send(net, order, rules, delays, state, layer, number, sign, seq) -> Any:
+    """Sends a spike, to cores or by `send_parcels`. seq: its place in the order of emission."""
+
+
+@overload(send, jit_options=INNER)
+def _send(net, order, rules, delays, state, layer, number, sign, seq):
+    def to_cores(net, order, rules, delays, state, layer, number, sign, seq):
+        send_to_cores(net, order, state, layer, number, sign, seq)
+
+    def at_once(net, order, rules, delays, state, layer, number, sign, seq):
+        send_parcels(net, order, rules, delays, state, layer, number, sign, seq)
+
+    return to_cores if order.instance_class is Cores else at_once
+
+
 @inner_kernel
-def send(net, order, rules, delays, state, layer, number, sign, seq):
+def send_parcels(net, order, rules, delays, state, layer, number, sign, seq):
     """Puts a spike's parcels into the queue: one, or one for each projection and half.
 
     (Semantics, section 5.) seq: the spike's place in the order of emission.
@@ -189,7 +223,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
         return False
     close_window(rules, state, number)
     while True:
-        if not has_room(rules, state, rules.most_spikes, 1):
+        if not room_to_fire(net, order, rules, state, layer, rules.most_spikes):
             return True
         p, net_spikes = v[number], np.int64(memory[number, NET])
         state.tallies[2, layer, at[STEP]] += tie(neuron, layer, p, net_spikes)
@@ -276,7 +310,7 @@ def follow(net, order, rules, delays, state, layer, number, pooled, cause):
     sign, sent = np.int64(1 if n > 0 else -1), at[MEMBERS]
     at[MEMBERS] = 0
     for member in range(1, abs(n) + 1):
-        if not has_room(rules, state, 1, 1):
+        if not room_to_fire(net, order, rules, state, layer, 1):
             at[MEMBERS] = sent + member - 1
             return True
         between = held + sign * member

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
+from eventsnn.engine.event.cores import Cores
 from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
 from eventsnn.engine.event.firing import (
     close_window,
@@ -92,6 +93,13 @@ from eventsnn.engine.event.queue import (
     take,
 )
 from eventsnn.engine.event.ring import NEVER
+from eventsnn.engine.event.serving import (
+    come_to_cores,
+    ends_now,
+    first_ready,
+    hear,
+    take_from_cores,
+)
 from eventsnn.engine.event.walk import stretches_of
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
 from eventsnn.engine.vectors import (
@@ -489,6 +497,52 @@ def take_next(net, rules, state, end):
     return DONE, True
 
 
+def next_event(net, order, rules, state, end) -> Any:
+    """Takes the next event, of cores or by `take_next`. end, and what is returned: as there."""
+
+
+@overload(next_event, jit_options=INNER)
+def _next_event(net, order, rules, state, end):
+    def at_cores(net, order, rules, state, end):
+        return take_from_cores(net, order, rules, state, end)
+
+    def at_once(net, order, rules, state, end):
+        return take_next(net, rules, state, end)
+
+    return at_cores if order.instance_class is Cores else at_once
+
+
+def arrive_at(net, order, state, moment) -> Any:
+    """The clock goes on to a moment, for cores or by `come_to`."""
+
+
+@overload(arrive_at, jit_options=INNER)
+def _arrive_at(net, order, state, moment):
+    def at_cores(net, order, state, moment):
+        come_to_cores(net, order, state, moment)
+        hear(net, order, state)
+
+    def at_once(net, order, state, moment):
+        come_to(state, moment)
+
+    return at_cores if order.instance_class is Cores else at_once
+
+
+def nothing_due(order, state) -> Any:
+    """Whether of this tick only ends of rests and windows are left."""
+
+
+@overload(nothing_due, jit_options=INNER)
+def _nothing_due(order, state):
+    def at_cores(order, state):
+        return first_ready(state) < 0 and not ends_now(state)
+
+    def at_once(order, state):
+        return state.at[FIFO_HEAD] == state.at[FIFO_TAIL] and state.at[HEAP] == 0
+
+    return at_cores if order.instance_class is Cores else at_once
+
+
 @inner_kernel
 def pass_ends(rules, band, state, end):
     """Takes ends of rests and windows of this tick, as long as their neurons cannot fire.
@@ -567,7 +621,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                 if evaluate_group(net, neuron, order, rules, delays, band, state):
                     return FULL
                 at[GROUPED] = 0
-            code, taken = take_next(net, rules, state, end)
+            code, taken = next_event(net, order, rules, state, end)
             if not taken:
                 return code
         what, spike = at[EVENT], at[EVENT_SPIKE]
@@ -588,7 +642,7 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                     at[HELD] = 1
             else:
                 at[COUNTED] -= 1
-            if at[FIFO_HEAD] == at[FIFO_TAIL] and at[HEAP] == 0 and at[HELD] == 0:
+            if nothing_due(order, state) and at[HELD] == 0:
                 pass_ends(rules, band, state, end)
         if at[HELD]:
             return FULL
@@ -641,9 +695,9 @@ def advance(net, neuron, order, rules, delays, band, state, drive, task, argumen
     drive: the arithmetic's dtype [neurons], a part of the step's. task: DRIVE (part `argument` of
     the drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`). argument:
     a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
-    OVERFLOW a potential outside the band.
+    OVERFLOW a potential outside the band; CROWDED and LATE are cores that are too slow.
     """
-    come_to(state, 2 * state.at[NOW])
+    arrive_at(net, order, state, 2 * state.at[NOW])
     if task == DRIVE:
         return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
     if task == EVENTS:

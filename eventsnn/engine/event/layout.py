@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DONE, FULL, TOO_MANY, OVERFLOW = range(4)
+DONE, FULL, TOO_MANY, OVERFLOW, CROWDED, LATE = range(6)
 # what a model or an order may do against its contract: to fire more at once than `most` says, or by
 # itself at a tick that is not after now; to deliver before now
 OVER_MOST, NO_TICK, EARLY = 1, 2, 3
@@ -157,6 +157,12 @@ class State(NamedTuple):
     neuron's last touch. due: int64 [neurons], when it would fire by itself (-1: never). factors:
     int64 [1 + K, ticks + 1], what decay by so many ticks multiplies by, times 2^30. first_spike:
     int64 [T], the first spike's place in the order of emission, of each step that has begun.
+
+    Of order `cores` (else empty; `cores` has the columns): core: int64 [L, 7], each layer's core.
+    queues: int64 [K, 5], where each queue stands in at_cores: int64 [P, 2], what waits. services:
+    int64 [L], a heap of the cores in service, by tick and layer. ready: uint64, a bit for each free
+    core for which something waits. classes: int64 [C, 2], tick and class of the readout where that
+    changed. uncounted: the arithmetic's dtype [classes], what does not count of the readout.
     """
 
     at: NDArray[np.int64]
@@ -194,6 +200,13 @@ class State(NamedTuple):
     due: NDArray[np.int64]
     factors: NDArray[np.int64]
     first_spike: NDArray[np.int64]
+    core: NDArray[np.int64]
+    queues: NDArray[np.int64]
+    at_cores: NDArray[np.int64]
+    services: NDArray[np.int64]
+    ready: NDArray[np.uint64]
+    classes: NDArray[np.int64]
+    uncounted: NDArray[Any]
 
     def __repr__(self) -> str:
         _, layers, steps = self.tallies.shape

@@ -76,8 +76,11 @@ FEW = 24  # ends that are sorted one by one
     END_ROW,
     END_HEAD,
     END_TAIL,
-) = range(31)
-SCALARS = 31
+    SERVING,
+    HEARD,
+    CHANGED,
+) = range(34)
+SCALARS = 34
 CLOSING = -1
 
 
