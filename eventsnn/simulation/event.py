@@ -5,6 +5,7 @@ See semantics, section 5.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
@@ -66,11 +67,31 @@ class Event(Engine):
         self.result_dtype = np.dtype(np.int64) if dtype.kind == "i" else dtype
         inputs = prepared.encoding.kind == "events"
         self.tables = build_events(prepared.network, prepared.blocks, dtype, inputs)
-        self.order = policy_of(prepared.time, prepared.seed)
+        self.order = policy_of(prepared.time, prepared.order_seed)
         self.delay_kind, self.delays = delays_of(prepared.time, prepared.network)
         self.bounds = self._bounds()
         self.fits = self.bounds.fits
         self._wide: Prepared | None = None
+
+    def reordered(self, prepared: Prepared) -> Event:
+        """This engine for the same simulation with another seed of its order or of its input.
+
+        The network is not compiled again. prepared: that simulation.
+        """
+        other = copy.copy(self)
+        other.prepared = prepared
+        other.order = policy_of(prepared.time, prepared.order_seed)
+        if self._wide is not None:
+            other._wide = _reordered(self._wide, prepared)
+        return other
+
+    def share_wider(self, other: Event) -> None:
+        """Keeps the simulation in 64 bits that another seed's engine has made, if it has.
+
+        other: what `reordered` returned, after it ran.
+        """
+        if self._wide is None:
+            self._wide = other._wide
 
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
@@ -260,6 +281,14 @@ class Event(Engine):
             "rounded_down_to_ticks": "times of input events, drawn jitter",
             "max_events": time.max_events or MAX_EVENTS_IN_WORDS,
         }
+
+
+def _reordered(wide: Prepared, prepared: Prepared) -> Prepared:
+    """A simulation in 64 bits with the seeds of another one. wide: that it is made of."""
+    other = copy.copy(wide)
+    other.seed, other.order_seed = prepared.seed, prepared.order_seed
+    other.engine = engine_of(wide).reordered(other)
+    return other
 
 
 def _check_parts(prepared: Prepared) -> None:
