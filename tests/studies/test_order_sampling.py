@@ -69,10 +69,12 @@ def test_encoding_seeds_and_orders_are_seeds_of_their_own():
 
 def test_a_reordered_simulation_in_64_bits_keeps_its_seeds():
     """What overflows in 32 bits is run again in 64, in the same order and with the same input."""
-    ran = simulate(network(), pixels(), engine="event", order="random", steps=3, seed=3)
+    both = {"engine": "event", "order": "random", "steps": 5, "fraction_bits": 20}
+    ran = simulate(network(), pixels(), seed=3, **both)
     simulation = ran.simulation
     expected = [simulation.reordered(s).run(pixels()).readout for s in (3, 4)]
     assert not np.array_equal(*expected)
+    assert simulation.arithmetic.dtype == np.int32
     bounds = simulation.engine.bounds
     floor = np.int32(-(2**simulation.arithmetic.fraction_bits) // 4)
     simulation.engine.bounds = bounds._replace(band=bounds.band._replace(floor=floor))
