@@ -258,7 +258,7 @@ def measure(
     bits: list[int | None] = _fractions(fractions, settings)
     if orders < FEWEST:
         raise InputError("orders", f"{FEWEST} or more", orders)
-    if encoding_kind(settings) == "events":
+    if _encoding_of(settings) == "events":
         do = "choose an encoding of pixels"
         raise InputError("encoding", "images", named("encoding", "events"), do)
     settings = {"engine": "event", "order": "random"} | settings
@@ -287,7 +287,7 @@ def measure(
     return OrderSampling(simulations[0], whole, numbers, given.labels, inputs, exact, order_seeds)
 
 
-def encoding_kind(settings: dict[str, Any]) -> Any:
+def _encoding_of(settings: dict[str, Any]) -> Any:
     """The name of the encoding that settings give, or None."""
     given = settings.get("encoding")
     return getattr(given, "kind", given)

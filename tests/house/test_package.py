@@ -22,8 +22,8 @@ trace train verifying views
 """
 MODULES = """
 ann arithmetic asynchronism certified cost data detection edits encoding equivalence errors explain
-export microscope neurons order_sampling plots presets readers replay statistics surgery sweep tables
-timing trace
+export microscope neurons order_sampling plots presets readers replay statistics surgery sweep
+tables timing trace
 """
 
 

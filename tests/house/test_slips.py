@@ -37,6 +37,7 @@ from eventsnn import (
     microscope,
     neurons,
     open_results,
+    order_sampling,
     plots,
     presets,
     readers,
@@ -447,6 +448,15 @@ SLIPS = {
         (lambda: sweep.status(3), "path: expected text or a path, found 3"),
         (lambda: sweep.status("no"), "store no: expected the store of a sweep, found nothing"),
         (lambda: sweep.status("/"), "expected the store of a sweep"),
+    ],
+    "order_sampling.measure": [
+        (lambda: order_sampling.measure(network(), PIXELS, orders=1), "orders: expected 2 or more"),
+        (lambda: order_sampling.measure(network(), PIXELS, order="fifo"), "an order that draws"),
+        (lambda: order_sampling.measure(network(), PIXELS, encoding_seeds=2), "encoding_seeds"),
+        (lambda: order_sampling.measure(network(), PIXELS, labels=[0]), "labels"),
+        (lambda: order_sampling.measure(graph(), PIXELS), "network: expected a Network"),
+        (lambda: order_sampling.measure(network(), PIXELS, fractions=[]), "fractions: expected"),
+        (lambda: order_sampling.measure(network(), PIXELS, kept=3), "kept: expected"),
     ],
     "timing.measure": [
         (lambda: timing.measure(network(), PIXELS, times="late"), "times: expected one of"),
