@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from eventsnn.simulation.simulation import Simulation
     from eventsnn.simulation.time import Time
     from eventsnn.studies import asynchronism as asynchronism
+    from eventsnn.studies import budgets as budgets
     from eventsnn.studies import certified as certified
     from eventsnn.studies import cost as cost
     from eventsnn.studies import equivalence as equivalence
@@ -180,7 +181,8 @@ _MODULES = {
         "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism certified cost equivalence errors order_sampling surgery timing",
+        "studies": "asynchronism budgets certified cost equivalence errors order_sampling surgery "
+        "timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

@@ -17,6 +17,7 @@ from eventsnn import (
     ann,
     arithmetic,
     asynchronism,
+    budgets,
     certified,
     convert,
     cost,
@@ -448,6 +449,13 @@ SLIPS = {
         (lambda: sweep.status(3), "path: expected text or a path, found 3"),
         (lambda: sweep.status("no"), "store no: expected the store of a sweep, found nothing"),
         (lambda: sweep.status("/"), "expected the store of a sweep"),
+    ],
+    "budgets.certify": [
+        (lambda: budgets.certify(network(), PIXELS, moved=[-1]), "moved: expected numbers"),
+        (lambda: budgets.certify(network(), PIXELS, last=2), "last: expected at most the 1 layers"),
+        (lambda: budgets.certify(network(), PIXELS, neuron="snm"), "take no spike back"),
+        (lambda: budgets.certify(network(), PIXELS, moved=1), "moved: expected"),
+        (lambda: budgets.certify(graph(), PIXELS), "network: expected a Network"),
     ],
     "order_sampling.measure": [
         (lambda: order_sampling.measure(network(), PIXELS, orders=1), "orders: expected 2 or more"),

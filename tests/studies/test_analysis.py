@@ -20,7 +20,7 @@ from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
 from eventsnn.simulation.conditions import conditions as conditions_of
-from eventsnn.studies import asynchronism, drawn, errors, order_sampling, surgery, timing
+from eventsnn.studies import asynchronism, budgets, drawn, errors, order_sampling, surgery, timing
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
 
@@ -305,6 +305,10 @@ def test_arrival_order(tmp_path, capsys):
         ("timing", ["--steps", "4,x"]),
         ("timing", ["--look-at", "0"]),
         ("timing", ["--neuron", "tpp"]),
+        ("order_budgets", ["--neuron", "snm"]),
+        ("order_budgets", ["--free", "9"]),
+        ("order_budgets", ["--moved", "0"]),
+        ("order_budgets", ["--moved", "1,1"]),
         ("order_sampling", ["--neurons", "tpp"]),
         ("order_sampling", ["--order", "fifo"]),
         ("order_sampling", ["--orders", "1"]),
@@ -436,6 +440,22 @@ def test_order_sampling(tmp_path, capsys, monkeypatch):
     assert jobs and {len(job.orders) for job in jobs} == {2}, "those of the split alone"
     assert script("order_sampling").main([*options, "--orders", "5", "--out", str(out)]) == 2
     assert "orders 6" in capsys.readouterr().err
+
+
+def test_order_budgets(tmp_path, capsys):
+    options = ["--limit", "2", "--steps", "2", "--free", "1,2", "--moved", "1,50"]
+    tables = run("order_budgets", tmp_path, *options)
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=2)
+    rows = tables["order_budgets"]
+    assert [(row["free"], row["moved"]) for row in rows] == [(1, 1), (1, 50), (2, 1), (2, 50)]
+    for last in (1, 2):
+        found = budgets.certify(network, images, moved=[1, 50], last=last, steps=2)
+        for k, m in enumerate((1, 50)):
+            row = at(rows, free=last, moved=m)
+            assert row["certified"] == np.mean(found.classes[k] >= 0)
+            mine = [its["least"] for its in tables["images"] if its["free"] == last]
+            assert mine[2 * k : 2 * k + 2] == pytest.approx(found.least[k].tolist())
+    assert "whose class no moved spikes can change" in capsys.readouterr().out
 
 
 def scripted(rows, key):
