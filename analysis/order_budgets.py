@@ -1,6 +1,6 @@
 """Images whose class no few moved spikes can change, against how many may be moved.
 
-    python analysis/order_budgets.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --moved 1,10,100
+    python analysis/order_budgets.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --moved 1,10
 
 The last layers (--free, one row each) run asynchronously under fifo, those before are clocked. In
 each step up to m deliveries into each free layer may stand anywhere in their step, as whole spikes,

@@ -124,8 +124,8 @@ def certify(
     of each step into each free layer that may stand elsewhere in the step than in the order in
     which the layer before emitted them in that very run; 0: the run itself. last: how many layers,
     the last ones, are free, and run under `fifo`; those before are clocked, and their spikes are
-    sent in the order of neurons. steps: T. progress: whether a progress bar is shown. settings: of `Simulation`
-    and `Time`, as for `certified.certify`.
+    sent in the order of neurons. steps: T. progress: whether a progress bar is shown. settings: of
+    `Simulation` and `Time`, as for `certified.certify`.
 
     Raises InputError for neurons that take spikes back, for free layers that hear more than the one
     layer before them or pool, for more weights than are held as one matrix, and for what
