@@ -1071,7 +1071,8 @@ def test_slips_end_in_a_line_that_says_what_is_wrong(tmp_path, monkeypatch):
 INSIDE = """
 arithmetic.factors edits.named edits.nth_of edits.numbers_of encoding.add_inputs encoding.bias_of
 encoding.by_site encoding.check_code encoding.drive_of encoding.even_parts encoding.spikes_of_events
-certified.matrix_of certified.readout_of errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
+certified.matrix_of certified.readout_of
+errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
 arithmetic.parts cost.by_image cost.spikezip_ann data.range_of neurons.made neurons.quanta
 neurons.random_bits neurons.stages_of
 plots.caption plots.result_figure plots.shown replay.first_difference replay.spread
