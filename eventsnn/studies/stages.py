@@ -35,9 +35,10 @@ e(D): of the neuron that is on its way, b(e) counts where w > 0 and a(e - 1) whe
 the two is 0. And by the end of stage e the height base + w+ . a(e) + w- . b(e) - beta was reached
 or passed: let N be all emitted by then; some D has all of N that is not in C and, but for C,
 nothing else. Without beta the lower height of stage 0 is that of the drive's answer, when D is
-empty, and one more stage, E + 1, is the end of the step, when D is everything. The largest of the
-upper heights so far, and of the lower ones, rounded down, are the box [A(e), B(e)] of the target's
-counts by the end of stage e.
+empty, and one more stage, E + 1, is the end of the step, when D is everything. No height is above
+base + w+ . b(E) + w- . a(0), as no moment has less than was there before the step, or more than is
+there after it. The largest of the upper heights so far, and of the lower ones, rounded down, are
+the box [A(e), B(e)] of the target's counts by the end of stage e.
 
 Stages of the target. In stage e its counts are between A(e - 1) and B(e). One neuron after the
 other first gets its B(e), and then its A(e): so there is one neuron at a time that changes
@@ -127,6 +128,9 @@ def answered(
         lowest = _path(base, plus, minus, its.fewest, its.most, its, its.up_fewest, its.up_most)
         end = lowest[-1:].copy()
         highest = np.concatenate([highest, highest[-1:]]) + beta
+        _, most_sent = its.last()
+        # all excitation of the step and no inhibition is more than any moment has
+        highest = np.minimum(highest, base + most_sent @ plus + its.fewest @ minus)
         lowest[1:] -= beta
         lowest = np.concatenate([lowest, end])
         tops: Whole = np.maximum(top, np.maximum.accumulate(highest, axis=0))
