@@ -125,7 +125,7 @@ def parser_of(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found = []
-    with mock.patch.object(scripts, "run", lambda study, parser, argv: found.append(parser)):
+    with mock.patch.object(scripts, "run", lambda study, parser, *_, **__: found.append(parser)):
         module.main([])
     return found[0]
 

@@ -58,10 +58,12 @@ if TYPE_CHECKING:
     from eventsnn.simulation.simulation import Simulation
     from eventsnn.simulation.time import Time
     from eventsnn.studies import asynchronism as asynchronism
+    from eventsnn.studies import budgets as budgets
     from eventsnn.studies import certified as certified
     from eventsnn.studies import cost as cost
     from eventsnn.studies import equivalence as equivalence
     from eventsnn.studies import errors as errors
+    from eventsnn.studies import order_sampling as order_sampling
     from eventsnn.studies import surgery as surgery
     from eventsnn.studies import timing as timing
     from eventsnn.studies.diagnosis.diagnosing import diagnose
@@ -179,7 +181,8 @@ _MODULES = {
         "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism certified cost equivalence errors surgery timing",
+        "studies": "asynchronism budgets certified cost equivalence errors order_sampling surgery "
+        "timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

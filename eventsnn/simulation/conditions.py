@@ -89,15 +89,18 @@ def is_random(simulation: Simulation) -> bool:
 
     Of a policy, an encoding or a model of the user's own it is so where it is given the seed.
     """
+    sends = simulation.encoding.code.spiking and simulation.encoding.kind != "events"
+    return draws_order(simulation) or sends or _is_given_the_seed(simulation.neuron)
+
+
+def draws_order(simulation: Simulation) -> bool:
+    """Whether the order of arrival of a simulation depends on its seed; see `is_random`."""
     order: Any = getattr(simulation.engine, "order", None)
     if isinstance(order, Order):
-        drawn = order.kind in RANDOM_ORDERS
-    elif isinstance(order, Cores):
-        drawn = order.arbitration == ANY
-    else:
-        drawn = _is_given_the_seed(order)
-    sends = simulation.encoding.code.spiking and simulation.encoding.kind != "events"
-    return drawn or sends or _is_given_the_seed(simulation.neuron)
+        return order.kind in RANDOM_ORDERS
+    if isinstance(order, Cores):
+        return order.arbitration == ANY
+    return _is_given_the_seed(order)
 
 
 def _is_given_the_seed(given: Any) -> bool:

@@ -5,6 +5,7 @@ See semantics, section 5.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
@@ -75,15 +76,19 @@ class Event(Engine):
         self.result_dtype = np.dtype(np.int64) if dtype.kind == "i" else dtype
         inputs = prepared.encoding.kind == "events"
         self.tables = build_events(prepared.network, prepared.blocks, dtype, inputs)
-        self.order = policy_of(prepared.time, prepared.seed)
+        self.order = self._policy()
         self.delay_kind, self.delays = delays_of(prepared.time, prepared.network)
         if isinstance(self.order, Cores):
-            self.order = self._with_cores(self.order)
             # as a list of deliveries such a run has one for each target layer
             self.delay_kind, self.delays = 1, np.zeros(len(self.tables.projections), np.int64)
         self.bounds = self._bounds()
         self.fits = self.bounds.fits
         self._wide: Prepared | None = None
+
+    def _policy(self) -> Any:
+        """The order's policy, with its seed and what it needs to know of the network."""
+        order = policy_of(self.prepared.time, self.prepared.order_seed)
+        return self._with_cores(order) if isinstance(order, Cores) else order
 
     def _with_cores(self, order: Cores) -> Cores:
         """The policy with what it knows of the network, which has something to serve."""
@@ -99,6 +104,26 @@ class Event(Engine):
         first = np.searchsorted(targets, np.arange(len(network.layers) + 1)).astype(np.int64)
         classes = 0 if is_map(network.graph) else network.readout.size
         return order._replace(first=first, classes=classes)
+
+    def reordered(self, prepared: Prepared) -> Event:
+        """This engine for the same simulation with another seed of its order or of its input.
+
+        The network is not compiled again. prepared: that simulation.
+        """
+        other = copy.copy(self)
+        other.prepared = prepared
+        other.order = other._policy()
+        if self._wide is not None:
+            other._wide = _reordered(self._wide, prepared)
+        return other
+
+    def share_wider(self, other: Event) -> None:
+        """Keeps the simulation in 64 bits that another seed's engine has made, if it has.
+
+        other: what `reordered` returned, after it ran.
+        """
+        if self._wide is None:
+            self._wide = other._wide
 
     def _bounds(self) -> Bounds:
         prepared, tables = self.prepared, self.tables
@@ -302,6 +327,14 @@ class Event(Engine):
             "latency_steps": float(time.latency),
             "arbitration": time.arbitration,
         }
+
+
+def _reordered(wide: Prepared, prepared: Prepared) -> Prepared:
+    """A simulation in 64 bits with the seeds of another one. wide: that it is made of."""
+    other = copy.copy(wide)
+    other.seed, other.order_seed = prepared.seed, prepared.order_seed
+    other.engine = engine_of(wide).reordered(other)
+    return other
 
 
 def _check_parts(prepared: Prepared) -> None:

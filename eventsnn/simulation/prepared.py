@@ -179,7 +179,8 @@ class Prepared:
     neuron: the model's NamedTuple, in the arithmetic's numbers. bias: the arithmetic's dtype
     [neurons], what arrives whatever the image is. resting: likewise, v(0). drive_steps: steps in
     which drive arrives. input_unit: what one spike of the input stands for. stages: 1, or 2 where
-    neurons hear everything before they fire.
+    neurons hear everything before they fire. seed: of the input and of neurons; order_seed: of the
+    order, the same unless `Simulation.reordered` gave another.
     """
 
     engine: Engine
@@ -197,7 +198,7 @@ class Prepared:
         self.network = network
         self.specification = specification
         self.steps = steps = specification.steps
-        self.seed = specification.seed
+        self.seed = self.order_seed = specification.seed
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
         self.readout_from = specification.readout_from

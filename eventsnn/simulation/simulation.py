@@ -184,6 +184,21 @@ class Simulation(Prepared):
         other._prepare()
         return other
 
+    def reordered(self, order_seed: int, seed: int | None = None) -> Simulation:
+        """The same simulation with another seed of its order, which takes next to no time.
+
+        order_seed: of what a random order draws. seed: of the input (None: as it is). Raises
+        InputError for another engine than "event".
+        """
+        if not isinstance(self.engine, Event):
+            found = named("engine", self.engine.name)
+            raise InputError("reordered", named("engine", "event"), found)
+        other = copy.copy(self)
+        other.order_seed = order_seed
+        other.seed = self.seed if seed is None else seed
+        other.engine = self.engine.reordered(other)
+        return other
+
     def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:
         """Runs one step of an image, so that all kernels are compiled.
 

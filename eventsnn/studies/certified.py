@@ -16,7 +16,7 @@ from eventsnn.ann.forward import classes_of, is_map
 from eventsnn.arguments import Count, checked
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.exceptions import InputError, one_line
-from eventsnn.network.network import INPUT, Network
+from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
@@ -318,32 +318,51 @@ def _of_widths(parts: Sequence[Widths]) -> dict[str, float]:
     }
 
 
+def readout_of(simulation: Prepared) -> dict[int, NDArray[np.int64]]:
+    """Layer number -> its weights to the readout as one matrix, int64 [neurons, classes].
+
+    simulation: whose numbers they are in. Raises InputError for an output that is a map, and for
+    too many weights.
+    """
+    network = simulation.network
+    if is_map(network.graph):
+        found = f"a map of {'x'.join(map(str, network.readout.grid))}"
+        do = "certify networks that classify"
+        raise InputError("readout", "an output of classes", found, do)
+    weights: dict[int, NDArray[np.int64]] = {}
+    for p in network.into(len(network.layers) - 1):
+        if p.source == INPUT:
+            continue
+        size, classes = network.layers[p.source].size, network.readout.size
+        if size * classes > MAX_DENSE:
+            raise InputError(
+                "readout",
+                f"at most {MAX_DENSE:,} weights as one matrix",
+                f"{size:,} x {classes:,}",
+                "certify networks that classify",
+            )
+        weights[p.source] = matrix_of(simulation, p)
+    return weights
+
+
+def matrix_of(simulation: Prepared, projection: Projection) -> NDArray[np.int64]:
+    """A projection's weights as one matrix, int64 [source neurons, neurons].
+
+    simulation: whose numbers they are in.
+    """
+    blocks = simulation.blocks(projection).astype(np.float64)  # whole numbers below 2^53
+    whole = replace(projection.map, weights=blocks, factor=None)
+    return whole.dense().astype(np.int64)
+
+
 class _Readout:
     """Which class has the largest readout, whatever the counts are inside their intervals."""
 
     def __init__(self, simulation: Prepared) -> None:
         network = simulation.network
-        if is_map(network.graph):
-            found = f"a map of {'x'.join(map(str, network.readout.grid))}"
-            do = "certify networks that classify"
-            raise InputError("readout", "an output of classes", found, do)
         self.layer = len(network.layers) - 1
         self.size = network.readout.size
-        self.weights: dict[int, NDArray[np.int64]] = {}
-        for p in network.into(self.layer):
-            if p.source == INPUT:
-                continue
-            size, classes = network.layers[p.source].size, network.readout.size
-            if size * classes > MAX_DENSE:
-                raise InputError(
-                    "readout",
-                    f"at most {MAX_DENSE:,} weights as one matrix",
-                    f"{size:,} x {classes:,}",
-                    "certify networks that classify",
-                )
-            blocks = simulation.blocks(p).astype(np.float64)  # whole numbers below 2^53
-            whole = replace(p.map, weights=blocks, factor=None)
-            self.weights[p.source] = whole.dense().astype(np.int64)
+        self.weights = readout_of(simulation)
 
     def classes(
         self, images: Images, sent: dict[int, Spikes], given_up: NDArray[np.bool_]

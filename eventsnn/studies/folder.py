@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class StudyFolder:
     """
 
     def __init__(self, out: Path, command: Record, overwrite: bool) -> None:
-        self.given = out
+        self.given, self.overwrite = out, overwrite
         self.command: Record = json.loads(json.dumps(command))
         self.out = out.resolve()
         self.partial = self.out.with_name(self.out.name + ".partial")
@@ -59,15 +59,18 @@ class StudyFolder:
         return f"<StudyFolder {self.out}>"
 
     @contextmanager
-    def at_work(self) -> Iterator[Path]:
-        """An empty folder for the study's files inside the block; `finish` moves it to its place.
+    def at_work(self, goes_on: Collection[str] = ()) -> Iterator[Path]:
+        """A folder for the study's files inside the block; `finish` moves it to its place.
 
-        Where the block ends before, its files stay for the user to see, and the folder goes if it
-        has none. Raises OSError where the disk refuses.
+        It is empty, but for files with which this very command, killed before, goes on. Where the
+        block ends before, its files stay for the user to see, and the folder goes if it has none.
+        goes_on: ends of their names. Raises OSError where the disk refuses.
         """
         made = [path for path in (self.partial, *self.partial.parents) if not path.exists()]
+        kept = goes_on if self.is_own(self.partial) and not self.overwrite else ()
         for name in _names(self.partial):
-            (self.partial / name).unlink()
+            if not name.endswith(tuple(kept)):
+                (self.partial / name).unlink()
         self.partial.mkdir(parents=True, exist_ok=True)
         self._write(self.command)
         try:
@@ -133,6 +136,10 @@ class StudyFolder:
         temporary = self.partial / "study.tmp"
         temporary.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         os.replace(temporary, self.partial / RECORD)
+
+    def is_own(self, folder: Path) -> bool:
+        """Whether a folder is what this very command left. folder: the study's, or another."""
+        return self._is_own(self._record(folder))
 
     def _is_own(self, record: Record) -> bool:
         """Whether a record is of this very command."""

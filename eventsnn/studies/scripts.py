@@ -112,6 +112,7 @@ def run(
     study: Callable[[argparse.Namespace], None],
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
+    goes_on: Collection[str] = (),
 ) -> int:
     """Calls study(args), where args.settings are the `Settings` and args.out is where files go.
 
@@ -119,7 +120,8 @@ def run(
     said again, and what another one left is not replaced without --overwrite.
 
     study: the script's work. parser: its options. argv: its arguments (None: the command line's).
-    Returns the exit status: 0, or 2 after one line for wrong input.
+    goes_on: ends of names of files in args.out that stay where the same command was killed, for
+    the study to go on with. Returns the exit status: 0, or 2 after one line for wrong input.
     """
     try:
         args = parser.parse_args(argv)
@@ -132,7 +134,11 @@ def run(
             print("finished already, by the same command; --overwrite makes it again\n")
             print(folder.printed, end="")
             return 0
-        with folder.at_work() as args.out, Heard(sys.stdout) as heard, redirect_stdout(heard):
+        with (
+            folder.at_work(goes_on) as args.out,
+            Heard(sys.stdout) as heard,
+            redirect_stdout(heard),
+        ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DoubtfulAccuracy)  # `given` says it, once
                 study(args)

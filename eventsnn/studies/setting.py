@@ -46,21 +46,32 @@ def exact(
     free running: every spike has to arrive in its step; for a model that changes between arrivals;
     for a network without neurons; and for a readout that begins later, where it is not read.
     """
+    simulation, pixels, numbers = simulated(network, images, where, steps=steps, **settings)
+    check_exact(simulation, where, reads)
+    if rounded := rounding_doubt(simulation):
+        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
+    return simulation, pixels, numbers
+
+
+def simulated(
+    network: Network, images: GivenImages, where: str, *, steps: int, **settings: Any
+) -> tuple[Simulation, NDArray[Any], NDArray[np.int64]]:
+    """(Simulation, raw pixels, their numbers) for a study of any arithmetic.
+
+    network, images, where, steps, settings: as for `exact`. Raises InputError for options that
+    there are not, for images that do not fit, and for a network without neurons.
+    """
     check_options(f"a study of {where}", settings, OPTIONS)
     if not network.spiking:
         do = "choose ⟦readout=fires⟧ in the conversion, which puts neurons at the output"
         raise InputError(where, "a network with neurons", "a readout that hears drive alone", do)
     given = accept(network.graph, images, labelled=False)
-    pixels = given.pixels
     of_time = {f.name: settings.pop(f.name) for f in fields(Time) if f.name in settings}
-    time = Time(**of_time)
     declared = settings.pop("pixel_range", None) or getattr(images, "pixel_range", None)
-    ends = range_of(network.graph, pixels, declared).ends
+    ends = range_of(network.graph, given.pixels, declared).ends
+    time = Time(**of_time)
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
-    check_exact(simulation, where, reads)
-    if rounded := rounding_doubt(simulation):
-        warnings.warn(f"{where}: {in_python(rounded)}", RoundedWeights, stacklevel=3)
-    return simulation, pixels, given.numbers
+    return simulation, given.pixels, given.numbers
 
 
 def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import eventsnn
-from eventsnn import asynchronism, certified, errors, surgery, timing
+from eventsnn import asynchronism, budgets, certified, errors, order_sampling, surgery, timing
 from eventsnn.network.rules import RULES
 from eventsnn.neurons import MODELS
 from eventsnn.runs import report
@@ -65,7 +65,10 @@ def test_headings_of_results_are_explained(found):
         errors.cases(network, images, **options).table(),
         surgery.costs(network, images, **options).table(),
         timing.measure(network, images, **options).table(),
+        (sampled := order_sampling.measure(network, images, orders=2, **options)).table(),
+        sampled.components(resamples=10),
         asynchronism.measure(network, images, **options).table(),
+        budgets.certify(network, images, **options).table(),
         certified.certify(network, images, one_by_one=True, **options).table(),
         eventsnn.diagnose(network, images, **options).table(),
     ]

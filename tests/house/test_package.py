@@ -21,8 +21,9 @@ network neurons nir notebook onnx pages readers reference runs sample simulation
 trace train verifying views
 """
 MODULES = """
-ann arithmetic asynchronism certified cost data detection edits encoding equivalence errors explain
-export microscope neurons plots presets readers replay statistics surgery sweep tables timing trace
+ann arithmetic asynchronism budgets certified cost data detection edits encoding equivalence errors
+explain export microscope neurons order_sampling plots presets readers replay statistics surgery
+sweep tables timing trace
 """
 
 

@@ -17,6 +17,7 @@ from eventsnn import (
     ann,
     arithmetic,
     asynchronism,
+    budgets,
     certified,
     convert,
     cost,
@@ -37,6 +38,7 @@ from eventsnn import (
     microscope,
     neurons,
     open_results,
+    order_sampling,
     plots,
     presets,
     readers,
@@ -457,6 +459,22 @@ SLIPS = {
         (lambda: sweep.status(3), "path: expected text or a path, found 3"),
         (lambda: sweep.status("no"), "store no: expected the store of a sweep, found nothing"),
         (lambda: sweep.status("/"), "expected the store of a sweep"),
+    ],
+    "budgets.certify": [
+        (lambda: budgets.certify(network(), PIXELS, moved=[-1]), "moved: expected numbers"),
+        (lambda: budgets.certify(network(), PIXELS, last=2), "last: expected at most the 1 layers"),
+        (lambda: budgets.certify(network(), PIXELS, neuron="snm"), "take no spike back"),
+        (lambda: budgets.certify(network(), PIXELS, moved=1), "moved: expected"),
+        (lambda: budgets.certify(graph(), PIXELS), "network: expected a Network"),
+    ],
+    "order_sampling.measure": [
+        (lambda: order_sampling.measure(network(), PIXELS, orders=1), "orders: expected 2 or more"),
+        (lambda: order_sampling.measure(network(), PIXELS, order="fifo"), "an order that draws"),
+        (lambda: order_sampling.measure(network(), PIXELS, encoding_seeds=2), "encoding_seeds"),
+        (lambda: order_sampling.measure(network(), PIXELS, labels=[0]), "labels"),
+        (lambda: order_sampling.measure(graph(), PIXELS), "network: expected a Network"),
+        (lambda: order_sampling.measure(network(), PIXELS, fractions=[]), "fractions: expected"),
+        (lambda: order_sampling.measure(network(), PIXELS, kept=3), "kept: expected"),
     ],
     "timing.measure": [
         (lambda: timing.measure(network(), PIXELS, times="late"), "times: expected one of"),
@@ -1066,6 +1084,7 @@ def test_slips_end_in_a_line_that_says_what_is_wrong(tmp_path, monkeypatch):
 INSIDE = """
 arithmetic.factors edits.named edits.nth_of edits.numbers_of encoding.add_inputs encoding.bias_of
 encoding.by_site encoding.check_code encoding.drive_of encoding.even_parts encoding.spikes_of_events
+certified.matrix_of certified.readout_of
 errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
 arithmetic.parts cost.by_image cost.spikezip_ann data.range_of neurons.made neurons.quanta
 neurons.random_bits neurons.stages_of

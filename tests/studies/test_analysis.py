@@ -20,7 +20,7 @@ from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
 from eventsnn.simulation.conditions import conditions as conditions_of
-from eventsnn.studies import asynchronism, errors, surgery, timing
+from eventsnn.studies import asynchronism, budgets, drawn, errors, order_sampling, surgery, timing
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
 
@@ -310,6 +310,16 @@ def test_arrival_order(tmp_path, capsys):
         ("cores", ["--deadlines", "1,x"]),
         ("cores", ["--service", "0.1"]),
         ("cores", ["--free-running", "--service", "0,0"]),
+        ("order_budgets", ["--neuron", "snm"]),
+        ("order_budgets", ["--free", "9"]),
+        ("order_budgets", ["--moved", "0"]),
+        ("order_budgets", ["--moved", "1,1"]),
+        ("order_sampling", ["--neurons", "tpp"]),
+        ("order_sampling", ["--order", "fifo"]),
+        ("order_sampling", ["--orders", "1"]),
+        ("order_sampling", ["--split-orders", "1"]),
+        ("order_sampling", ["--fractions", "8,x"]),
+        ("order_sampling", ["--certify", "-1"]),
         ("asynchronism", ["--layers", "act2,act9"]),
         ("asynchronism", ["--order", "x"]),
         ("arrival_order", ["--neurons", "y"]),
@@ -423,6 +433,65 @@ def test_cores(tmp_path, capsys):
             assert row["longest"] == max(core["longest"] for core in cores)
     said = capsys.readouterr().out
     assert "against fifo" in said and "undelivered" in said and "busy" in said
+
+
+def test_order_sampling(tmp_path, capsys, monkeypatch):
+    options = ["--limit", "3", "--steps", "2", "--neurons", "snm", "--certify", "2"]
+    options += ["--orders", "6", "--split-orders", "2", "--encoding-seeds", "2"]
+    options += ["--fractions", "20,18"]
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    tables = run("order_sampling", whole, *options)
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=3)
+    found = order_sampling.measure(network, images, orders=6, steps=2, neuron="snm")
+    for row, its in zip(tables["order_sampling"], found.rows(), strict=True):
+        assert [row[key] for key in ("class", "P", "least")] == [
+            pytest.approx(its[key]) for key in ("class", "P", "least")
+        ]
+    assert scripted(tables["order_sampling"], "certified") == ["no", "no", "-"]
+    split = at(tables["components"], encoding="rate", of="orders")
+    assert split["df"] == 3 * 2 * 2 and split["F"] == "20 18"
+    assert len(tables["snm-orders"]) == 18 and len(tables["snm-split"]) == 3 * 2 * 2 * 2
+    said = capsys.readouterr().out
+    assert "Miller-Madow" not in said and "entropy" in said and "encoding seeds x F" in said
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(order_sampling.OrderSampling, "rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            script("order_sampling").main([*options, "--out", str(out)])
+    kept = out.with_name("killed.partial") / "snm-orders.csv"
+    assert kept.read_text() == (whole / "snm-orders.csv").read_text()
+    jobs = []
+    with monkeypatch.context() as patched:
+        real = drawn._run
+        patched.setattr(drawn, "_run", lambda job, image: jobs.append(job) or real(job, image))
+        assert run("order_sampling", out, *options) == tables
+    assert jobs and {len(job.orders) for job in jobs} == {2}, "those of the split alone"
+    assert script("order_sampling").main([*options, "--orders", "5", "--out", str(out)]) == 2
+    assert "orders 6" in capsys.readouterr().err
+
+
+def test_order_budgets(tmp_path, capsys):
+    options = ["--limit", "2", "--steps", "2", "--free", "1,2", "--moved", "1,50"]
+    tables = run("order_budgets", tmp_path, *options)
+    network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=2)
+    rows = tables["order_budgets"]
+    assert [(row["free"], row["moved"]) for row in rows] == [(1, 1), (1, 50), (2, 1), (2, 50)]
+    for last in (1, 2):
+        found = budgets.certify(network, images, moved=[1, 50], last=last, steps=2)
+        for k, m in enumerate((1, 50)):
+            row = at(rows, free=last, moved=m)
+            assert row["certified"] == np.mean(found.classes[k] >= 0)
+            mine = [its["least"] for its in tables["images"] if its["free"] == last]
+            assert mine[2 * k : 2 * k + 2] == pytest.approx(found.least[k].tolist())
+    assert "whose class no moved spikes can change" in capsys.readouterr().out
+
+
+def scripted(rows, key):
+    """A column."""
+    return [row[key] for row in rows]
 
 
 IMAGES = 12
