@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from eventsnn.simulation.rounding import RoundedWeights
     from eventsnn.simulation.simulation import Simulation
     from eventsnn.simulation.time import Time
+    from eventsnn.studies import adversary as adversary
     from eventsnn.studies import asynchronism as asynchronism
     from eventsnn.studies import certified as certified
     from eventsnn.studies import cost as cost
@@ -179,7 +180,7 @@ _MODULES = {
         "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism certified cost equivalence errors surgery timing",
+        "studies": "adversary asynchronism certified cost equivalence errors surgery timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

@@ -70,6 +70,20 @@ def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
     trace: a complete one. edits: one after the other. Raises InputError for an edit that cannot be.
     """
     engine = engine_of(trace.simulation)
+    place, tick = edited(trace, edits)
+    slot, order = listed(trace)
+    kept = tick != DROPPED
+    order.delay[slot[kept]] = (tick - trace.spikes["tick"][trace.deliveries["spike"]])[kept]
+    order.key[slot[kept]] = place[kept] + 1
+    return order
+
+
+def listed(trace: Trace) -> tuple[NDArray[np.int64], Order]:
+    """(where each delivery of a trace stands in a list, int64 [D]; a list that delivers nothing).
+
+    The list is a policy. trace: a complete one.
+    """
+    engine = engine_of(trace.simulation)
     net = engine.tables
     halves = engine.order.halves
     parcels = np.diff(net.out_first)
@@ -81,16 +95,11 @@ def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
     numbers = numbers_of(trace, spikes)
     fired = np.bincount(numbers, minlength=len(net.layer_of))
     first = np.append(0, np.cumsum(fired * parcels[net.layer_of]))
-    place, tick = edited(trace, edits)
+    slots = first[numbers] + nth_of(numbers) * parcels[spikes["layer"]]
+    slot = slots[trace.deliveries["spike"]] + _part(trace, halves)
     delay = np.full(first[-1], DROPPED)
     key = np.ones(first[-1], np.int64)
-    of = trace.deliveries["spike"]
-    slots = first[numbers] + nth_of(numbers) * parcels[spikes["layer"]]
-    slot = slots[of] + _part(trace, halves)
-    kept = tick != DROPPED
-    delay[slot[kept]] = (tick - spikes["tick"][of])[kept]
-    key[slot[kept]] = place[kept] + 1
-    return replay_order(first, parcels, delay, key, halves)
+    return slot, replay_order(first, parcels, delay, key, halves)
 
 
 def numbers_of(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.int64]:
