@@ -69,7 +69,6 @@ def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
 
     trace: a complete one. edits: one after the other. Raises InputError for an edit that cannot be.
     """
-    engine = engine_of(trace.simulation)
     place, tick = edited(trace, edits)
     slot, order = listed(trace)
     kept = tick != DROPPED

@@ -2,7 +2,7 @@
 least edit by trying all, and laws that no attack breaks.
 """
 
-from itertools import combinations, permutations
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -21,9 +21,8 @@ from support.retimed import retimed
 from eventsnn import InputError, adversary, certified, convert
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
-from eventsnn.studies.adversary.attacks import Adversary
 from eventsnn.studies.adversary.base import NONE, Base, Moves
-from eventsnn.studies.adversary.budgets import NOTHING, Budget, inversions, longest_rise
+from eventsnn.studies.adversary.budgets import NOTHING, inversions, longest_rise
 from eventsnn.studies.adversary.kinds import KINDS
 from eventsnn.trace.edits import Delay, Drop, Move, Swap, edited
 from eventsnn.trace.replay import replay

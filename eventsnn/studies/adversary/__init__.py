@@ -7,8 +7,6 @@ found.replay(0)
 
 from eventsnn.studies.adversary.attacking import attack
 from eventsnn.studies.adversary.attacks import Adversary, Attack
-from eventsnn.studies.adversary.budgets import Budget, inversions, longest_rise, of_edits
-from eventsnn.studies.adversary.budgets import of_order as of_order
-from eventsnn.studies.adversary.budgets import of_times as of_times
+from eventsnn.studies.adversary.budgets import Budget, of_edits, of_order, of_times
 
 __all__ = ["Adversary", "Attack", "Budget", "attack", "of_edits", "of_order", "of_times"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time as clock
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,24 +13,26 @@ from eventsnn.ann.forward import is_map
 from eventsnn.arguments import OWN, Count, Natural, checked
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.engine.event.driver import EventRun
+from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import Network
+from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.adversary.attacks import Adversary, Attack
 from eventsnn.studies.adversary.base import NONE, STUDY, Base, check
 from eventsnn.studies.adversary.budgets import of_edits
 from eventsnn.studies.adversary.gains import Gains
 from eventsnn.studies.adversary.kinds import KINDS
+from eventsnn.studies.adversary.saved import Found, Saved
 from eventsnn.studies.adversary.search import Limit, Search, random_needs
 from eventsnn.studies.setting import exact
 from eventsnn.trace.arrivals import is_clocked
 from eventsnn.trace.replay import replay
+from eventsnn.trace.trace import record
 from eventsnn.values import shown
 from eventsnn.views.progress import following
 
 DRAWS = 3
-Kept = Callable[[Attack, bool], None]
-Known = Callable[[int], tuple[Attack, bool] | None]
 
 
 @checked
@@ -48,8 +49,7 @@ def attack(
     labels: GivenLabels = None,
     seed: Natural = 0,
     progress: bool | None = None,
-    kept: Annotated[Kept | None, OWN] = None,
-    known: Annotated[Known | None, OWN] = None,
+    save: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Adversary:
     """The least edits found that flip the class of images, as an `Adversary`.
@@ -61,16 +61,15 @@ def attack(
     network: that runs. images, labels: as for `eventsnn.simulate`; without labels the class of the
     base run is the right one. kind: "times", deliveries that come later, or "order", deliveries
     that change places among those of one tick. within: of times, the most steps under order
-    clocked, and else ticks (None: 1). seconds, replays: when the search on one image ends; without
-    the first it is the same on every machine (float("inf")). draws: of random edits, for
-    comparison. steps: T. seed: of what is drawn. progress: whether a bar is shown. kept: called
-    with each attack and whether it ended at rest. known: asked for what was found before, by an
-    image's number. settings: of `Simulation` and `Time`; order is clocked by default, with one tick
-    a step.
+    clocked, and else ticks (None: 1). seconds, replays: when the search on one image ends; with
+    seconds=float("inf") it is the same on every machine. draws: of random edits, for comparison.
+    steps: T. seed: of what is drawn. progress: whether a bar is shown. save: a folder in which each
+    attack is a file of edits; what stands there of the same attack is replayed, and not sought
+    again. settings: of `Simulation` and `Time`; order is clocked by default, with one tick a step.
 
     Raises InputError for what cannot be attacked: a model that does not conserve charge or has more
     than a potential, SRP, an order that delivers spikes in parts, groups, spread drive, floating
-    point, the order of arrival under order clocked, and where no image is right.
+    point, the order of arrival under order clocked; and where no image is right.
     """
     _check_budgets(kind, within, seconds)
     given = accept(network.graph, images, labels)
@@ -82,24 +81,25 @@ def attack(
     check(simulation)
     if kind == "order" and is_clocked(simulation):
         do = f"choose {named('kind', 'times')}, or an order without a clock"
-        found = "order clocked, where it has no effect"
-        raise InputError(named("kind", kind), "an order of arrival that counts", found, do)
-    attacker = _Attacker(simulation, kind, within, Limit(seconds, replays), draws, seed)
-    found: list[tuple[Attack, bool]] = []
+        words = "order clocked, where it has no effect"
+        raise InputError(named("kind", kind), "an order of arrival that counts", words, do)
+    attacker = _Attacker(simulation, kind, within, Limit(float(seconds), replays), draws, seed)
+    saved = Saved(save, attacker.name, attacker.command)
+    found: list[Found] = []
     with following(len(pixels), "image", progress) as bar:
         for place, number in enumerate(numbers.tolist()):
             label = None if given.labels is None else int(given.labels[place])
-            one = known(number) if known is not None else None
-            if one is None:
-                one = attacker.one(pixels[place], number, place, label)
-                if one is not None and kept is not None:
-                    kept(*one)
+            one = saved.known(number)
+            if one is not None:
+                attacker.confirm(one[0], pixels[place])
+            elif (one := attacker.one(pixels[place], number, place, label)) is not None:
+                saved.keep(one)
             if one is not None:
                 found.append(one)
             bar.update(1)
     if not found:
-        do = "choose other settings, or more images"
-        raise InputError(STUDY, "images that the base run has right", f"none of {len(pixels)}", do)
+        expected, do = "images that the base run has right", "choose other settings, or more images"
+        raise InputError(STUDY, expected, f"none of {len(pixels)}", do)
     attacks, resting = zip(*found)
     return Adversary(simulation, kind, [*attacks], len(pixels), pixels, seed, [*resting])
 
@@ -145,10 +145,31 @@ class _Attacker:
         self.kind, self.within = kind, within
         self.limit, self.draws, self.seed = limit, draws, seed
         self.gains = Gains(simulation)
+        said = conditions(simulation)
+        self.name = f"{said.parts['neuron']}-{said.parts['order']}-{kind}"
+        self.command = {
+            "network": simulation.network.graph.hash,
+            "run": str(said),
+            "kind": kind,
+            "within": within,
+            "seconds": str(limit.seconds),
+            "replays": limit.replays,
+            "draws": draws,
+            "seed": seed,
+        }
 
-    def one(
-        self, pixels: NDArray[Any], number: int, place: int, label: int | None
-    ) -> tuple[Attack, bool] | None:
+    def confirm(self, attack: Attack, pixels: NDArray[Any]) -> None:
+        """Replays an attack that was found before.
+
+        Raises InputError where it does not do what it says. attack: it. pixels: of the image.
+        """
+        _, trace = record(self.simulation, pixels, attack.image)
+        found = replay(trace.simulation, trace, pixels, attack.edits).predictions
+        if found != (attack.right, attack.predicted):
+            expected = f"edits by which image {attack.image} becomes {attack.predicted}"
+            raise InputError(STUDY, expected, f"{found[0]}, which becomes {found[1]}")
+
+    def one(self, pixels: NDArray[Any], number: int, place: int, label: int | None) -> Found | None:
         """(the `Attack`, whether it ended at rest); None where the base run is wrong.
 
         pixels, number, place, label: of the image; label None: none is wrong.
@@ -161,7 +182,7 @@ class _Attacker:
         rng = np.random.default_rng([self.seed, number])
         drawn = random_needs(base, kind, self.draws, rng, self.limit)
         flipping = [moves for moves, flips in drawn if flips]
-        least = min(flipping, key=lambda moves: moves.count, default=None)
+        least = min(flipping, key=lambda moves: moves.size, default=None)
         search = Search(base, kind, self.gains, self.limit, rng, least)
         moves = search.run() or NONE
         edits = kind.edits(moves)
@@ -193,7 +214,5 @@ class _Attacker:
 
 def _rests(run: EventRun) -> bool:
     """Whether a finished run ended at rest: nothing fired in its last step, or is under way."""
-    from eventsnn.engine.event.queue import UNDER_WAY
-
     spikes = run.state.tallies[0]
     return not spikes[:, -1].any() and not run.state.at[UNDER_WAY]

@@ -22,10 +22,11 @@ from eventsnn.views.tables import COLUMNS, Table
 
 NAMES = {"b0": "B0", "b1": "B1", "binf": "B-inf"}
 TITLE = (
-    "Images (%) whose class edits of arrivals flip, and the least found that do, medians with 95 % "
-    "intervals; B0: deliveries moved, B1: {unit} in all, B-inf: {unit} at most; random: edits drawn "
-    "at random; an image that does not flip counts as if all that can be moved were"
+    "Images (%) whose class edits of arrivals flip, and the least found that do, medians with 95 "
+    "% intervals; B0: deliveries moved, B1: {unit} in all, B-inf: {unit} at most; random: edits "
+    "drawn at random; an image that does not flip counts as if all that can be moved were"
 )
+LINES = ("adversary", "random")
 UNITS = {"times": "ticks", "order": "places"}
 FORMATS = COLUMNS | {
     f"{name}{end}": (f"{name}{end}", ".1%")
@@ -138,7 +139,7 @@ class Adversary:
         mine = [getattr(each.budget, name) for each in self.attacks if each.flips]
         drawn = [budget for each in self.attacks for budget, flips in each.random if flips]
         its = [getattr(budget, name) for budget in drawn]
-        return {"adversary": np.sort(np.float64(mine)), "random": np.sort(np.float64(its))}
+        return {name: np.sort(np.array(x, float)) for name, x in zip(LINES, (mine, its))}
 
     @checked
     def replay(self, number: Natural = 0) -> Replayed:

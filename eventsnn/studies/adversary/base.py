@@ -1,4 +1,4 @@
-"""A base run that is attacked: one image's recorded deliveries, replayed with some of them moved."""
+"""A base run that is attacked: one image's recorded deliveries, replayed with some moved."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Moves(NamedTuple):
 
     def with_(self, others: Moves) -> Moves:
         """These and others."""
-        return Moves(*map(np.concatenate, zip(self, others)))
+        return Moves(np.append(self.rows, others.rows), np.append(self.to, others.to))
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many there are."""
         return len(self.rows)
 

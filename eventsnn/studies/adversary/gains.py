@@ -103,14 +103,16 @@ class Gains:
         p, net = steps.p[:, here], steps.net[:, here]
         if not is_clocked(self.simulation):
             return (steps.sent[:, here] > 0).astype(SINGLE)
-        low, high = (None if end is None else float(end) / self.one for end in neuron.band())
+        low, high = neuron.band()
+        slopes = np.zeros(p.shape, SINGLE)
+        for k in range(int(most(neuron))):
+            slopes += self._tent(p - SINGLE(high / self.one) - k)
         limits = getattr(neuron, "limits", None)
-        slopes = sum(self._tent(p - high - k) for k in range(int(most(neuron))))
         if limits is not None:
-            slopes = np.where(net < limits[i], slopes, 0)
+            slopes *= net < limits[i]
         if low is not None:
-            slopes = slopes + np.where(net > 0, self._tent(p - low), 0)
-        return np.asarray(slopes, SINGLE)
+            slopes += (net > 0) * self._tent(p - SINGLE(low / self.one))
+        return slopes
 
     def _tent(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         width = SINGLE(self.width)

@@ -59,8 +59,6 @@ class Search:
     def run(self) -> Moves | None:
         """The fewest moves that were found to flip the class; None where none were."""
         with suppress(_Over):
-            if self.least is not None:
-                self._shrink()
             self._at_once()
             self._start_elsewhere()
             if self.least is not None:
@@ -71,7 +69,7 @@ class Search:
         """As many of the best moves as it takes, for each of the nearest rivals."""
         for rival in self.base.recorded.rivals(self.base.predicted)[:RIVALS]:
             ranked = self._ranked(NONE, rival)
-            self.least_first(ranked, self.least.count if self.least else ranked.count + 1)
+            self.least_first(ranked, self.least.size if self.least else ranked.size + 1)
         if self.least is not None:
             self._shrink()
 
@@ -92,9 +90,9 @@ class Search:
         """
         count = 1
         while not self._flips(ranked.some(slice(count))):
-            if count >= min(below - 1, ranked.count):
+            if count >= min(below - 1, ranked.size):
                 return None
-            count = min(2 * count, below - 1, ranked.count)
+            count = min(2 * count, below - 1, ranked.size)
         low = count // 2
         while count - low > 1:
             middle = (low + count) // 2
@@ -107,14 +105,14 @@ class Search:
     def _refine(self) -> None:
         """Climbs by ever smaller steps, then from parts of what was found, until time is over."""
         assert self.least is not None
-        batch = self.least.count
+        batch = self.least.size
         while batch > 1:
-            batch = max(1, min(batch, self.least.count) // 4)
+            batch = max(1, min(batch, self.least.size) // 4)
             self._climb(batch, NONE)
-        while self.least.count > 1:
-            kept = int(self.rng.integers(self.least.count))
-            some = self.rng.permutation(self.least.count)[:kept]
-            self._climb(max(1, (self.least.count - kept) // 8), self.least.some(np.sort(some)))
+        while self.least.size > 1:
+            kept = int(self.rng.integers(self.least.size))
+            some = self.rng.permutation(self.least.size)[:kept]
+            self._climb(max(1, (self.least.size - kept) // 8), self.least.some(np.sort(some)))
 
     def _climb(self, batch: int, moves: Moves) -> None:
         """Makes moves, the best first, until they flip, or are as many as those known to.
@@ -123,10 +121,10 @@ class Search:
         """
         found = self._outcome(moves)
         right, stalls = self.base.predicted, 0
-        while stalls < STALLS and (self.least is None or moves.count + 1 < self.least.count):
+        while stalls < STALLS and (self.least is None or moves.size + 1 < self.least.size):
             rival = found.rivals(right)[stalls % 2 if len(found.readout) > 2 else 0]
             ranked = self._ranked(moves, rival)
-            if not ranked.count:
+            if not ranked.size:
                 return
             if batch <= SINGLE_STEPS:
                 ranked = self._measured(moves, ranked.some(slice(MEASURED)))
@@ -149,7 +147,7 @@ class Search:
         right = self.base.predicted
         margins = [
             self._outcome(moves.with_(ranked.some(slice(i, i + 1)))).margin(right)
-            for i in range(ranked.count)
+            for i in range(ranked.size)
         ]
         return ranked.some(np.argsort(margins, kind="stable"))
 
@@ -157,11 +155,11 @@ class Search:
         """Takes moves away while the rest flips: first many at once, at last one by one."""
         assert self.least is not None
         moves = self.least
-        size = max(1, moves.count // 2)
+        size = max(1, moves.size // 2)
         while True:
             start = 0
-            while start < moves.count and moves.count > 1:
-                kept = np.ones(moves.count, bool)
+            while start < moves.size and moves.size > 1:
+                kept = np.ones(moves.size, bool)
                 kept[start : start + size] = False
                 if kept.any() and self._flips(moves.some(kept)):
                     moves = moves.some(kept)
@@ -169,7 +167,7 @@ class Search:
                     start += size
             if size == 1:
                 return
-            size = max(1, min(size // 2, moves.count // 2))
+            size = max(1, min(size // 2, moves.size // 2))
 
     def _ranked(self, moves: Moves, rival: int) -> Moves:
         """The moves that may bring up a rival beside others, without these."""
@@ -197,7 +195,7 @@ class Search:
             return self.base.recorded
         found = self.base.outcome(run)
         flips = found.predicted != self.base.predicted
-        if flips and (self.least is None or moves.count < self.least.count):
+        if flips and (self.least is None or moves.size < self.least.size):
             self.least = moves
         return found
 
@@ -214,7 +212,7 @@ def random_needs(
         search = _Random(base, kind, limit)
         drawn = kind.drawn(rng)
         with suppress(_Over):
-            search.least_first(drawn, drawn.count + 1)
+            search.least_first(drawn, drawn.size + 1)
         least = search.least
         found.append((drawn, False) if least is None else (least, True))
     return found
