@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eventsnn.arguments import Natural, checked
 from eventsnn.exceptions import InputError
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap
@@ -40,7 +42,7 @@ def save_edits(
         name = type(edit).__name__
         if not isinstance(edit, tuple) or name not in NAMES:
             raise InputError("edits", f"{', '.join(NAMES)}", shown(edit))
-        listed.append([name, *(int(x) if x == int(x) and name != "Delay" else x for x in edit)])
+        listed.append([name, *(x.item() if isinstance(x, np.generic) else x for x in edit)])
     content = {"format": FORMAT, "version": VERSION, "image": int(image), "about": about or {}}
     text = json.dumps(content | {"edits": listed}) + "\n"
     temporary = Path(f"{os.fspath(path)}.tmp")

@@ -24,7 +24,7 @@ from eventsnn.simulation.time import Time
 from eventsnn.studies.adversary.base import NONE, Base, Moves
 from eventsnn.studies.adversary.budgets import NOTHING, inversions, longest_rise
 from eventsnn.studies.adversary.kinds import KINDS
-from eventsnn.trace.edits import Delay, Drop, Move, Swap, edited
+from eventsnn.trace.edits import Delay, Drop, Move, edited
 from eventsnn.trace.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
@@ -121,7 +121,6 @@ def test_what_no_attack_may_do_is_refused():
     for edits, words in (
         ([Drop(last)], "every spike delivered, found a Drop"),
         ([Move(int(caused["seq"]), int(caused["cause"]))], "behind its cause, spike"),
-        ([Swap(int(caused["cause"]), int(caused["seq"]))], "behind its cause, spike"),
     ):
         with pytest.raises(InputError, match=words):
             adversary.of_edits(trace, edits)

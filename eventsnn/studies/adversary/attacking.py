@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time as clock
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -27,8 +28,9 @@ from eventsnn.studies.adversary.saved import Found, Saved
 from eventsnn.studies.adversary.search import Limit, Search, random_needs
 from eventsnn.studies.setting import exact
 from eventsnn.trace.arrivals import is_clocked
-from eventsnn.trace.replay import replay
-from eventsnn.trace.trace import record
+from eventsnn.trace.edits import Edit, recorded_order
+from eventsnn.trace.replay import play
+from eventsnn.trace.trace import Trace
 from eventsnn.values import shown
 from eventsnn.views.progress import following
 
@@ -163,8 +165,9 @@ class _Attacker:
 
         Raises InputError where it does not do what it says. attack: it. pixels: of the image.
         """
-        _, trace = record(self.simulation, pixels, attack.image)
-        found = replay(trace.simulation, trace, pixels, attack.edits).predictions
+        base = Base(self.simulation, pixels, attack.image)
+        run = _replayed(base.trace, attack.edits)
+        found = base.predicted, base.outcome(run).predicted
         if found != (attack.right, attack.predicted):
             expected = f"edits by which image {attack.image} becomes {attack.predicted}"
             raise InputError(STUDY, expected, f"{found[0]}, which becomes {found[1]}")
@@ -191,12 +194,12 @@ class _Attacker:
         budget = random[0][0]  # of all that can be moved, where none flips
         if edits:
             # the claim: the edits alone, replayed as anyone replays them
-            replayed = replay(base.trace.simulation, base.trace, pixels, edits)
-            predicted = replayed.predictions[1]
+            run = _replayed(base.trace, edits)
+            predicted = base.outcome(run).predicted
             assert predicted != base.predicted, "a search found what a replay does not confirm"
             order, times = of_edits(base.trace, edits)
             budget = times if self.kind == "times" else order
-            rests = rests and _rests(replayed.run)
+            rests = rests and _rests(run)
         found = Attack(
             image=number,
             place=place,
@@ -210,6 +213,13 @@ class _Attacker:
             seconds=clock.perf_counter() - began,
         )
         return found, rests
+
+
+def _replayed(trace: Trace, edits: Sequence[Edit]) -> EventRun:
+    """The finished replay of edits, as `trace.replay` makes it. trace: of the base run."""
+    order = recorded_order(trace, edits)
+    run, _ = play(trace.simulation, trace.drive, trace.number, order, trace.mute)
+    return run
 
 
 def _rests(run: EventRun) -> bool:

@@ -154,7 +154,9 @@ def _check(
         expected = f"deliveries before the run ends, at tick {trace.end:,}"
         raise InputError("edits", expected, f"spike {spike} at tick {when:,}", do)
     brought = arrival_of_cause(trace)[rows]
-    caused, its = rows[brought >= 0], brought[brought >= 0]
+    # where the cause is moved as well, its spike comes when it is fired
+    stays = (brought >= 0) & ~np.isin(brought, rows)
+    caused, its = rows[stays], brought[stays]
     early = (tick[caused] == tick[its]) & (place[caused] < place[its])
     early |= tick[caused] < tick[its]
     if early.any():

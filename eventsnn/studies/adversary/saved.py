@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ class Saved:
         path = self.path(attack.image)
         if path is None:
             return
-        about = asdict(attack) | {"rests": rests, "command": self.command}
-        del about["edits"]
+        about = {f.name: getattr(attack, f.name) for f in fields(Attack) if f.name != "edits"}
+        about |= {"rests": rests, "command": self.command}
         save_edits(path, attack.edits, image=attack.image, about=about)
 
     def known(self, image: int) -> Found | None:
