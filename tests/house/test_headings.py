@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import eventsnn
-from eventsnn import asynchronism, certified, errors, surgery, timing
+from eventsnn import adversary, asynchronism, certified, errors, surgery, timing
 from eventsnn.network.rules import RULES
 from eventsnn.neurons import MODELS
 from eventsnn.runs import report
@@ -67,6 +67,7 @@ def test_headings_of_results_are_explained(found):
         timing.measure(network, images, **options).table(),
         asynchronism.measure(network, images, **options).table(),
         certified.certify(network, images, one_by_one=True, **options).table(),
+        adversary.attack(network, images, replays=2, draws=1, **options).table(),
         eventsnn.diagnose(network, images, **options).table(),
     ]
     for table in every:
