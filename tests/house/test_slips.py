@@ -411,7 +411,7 @@ SLIPS = {
             "within: expected kind='times'",
         ),
         (lambda: adversary.attack(network(), PIXELS, engine="clocked"), "engine='event'"),
-        (lambda: adversary.attack(network(), PIXELS, neuron="if-hard"), "IFHard.*conserves"),
+        (lambda: adversary.attack(network(), PIXELS, neuron="if-hard"), "HardIF.*conserves"),
         (lambda: adversary.attack(network(), PIXELS, neuron="lif"), "holds = False"),
         (lambda: adversary.attack(network(), PIXELS, srp=2), "srp|SRP"),
         (lambda: adversary.attack(network(), PIXELS, arithmetic="float64"), "fixed point"),

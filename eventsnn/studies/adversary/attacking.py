@@ -64,7 +64,8 @@ def attack(
     base run is the right one. kind: "times", deliveries that come later, or "order", deliveries
     that change places among those of one tick. within: of times, the most steps under order
     clocked, and else ticks (None: 1). seconds, replays: when the search on one image ends; with
-    seconds=float("inf") it is the same on every machine. draws: of random edits, for comparison.
+    seconds=float("inf") it is the same on every machine. draws: of random edits, for comparison,
+    which take as long as they take.
     steps: T. seed: of what is drawn. progress: whether a bar is shown. save: a folder in which each
     attack is a file of edits; what stands there of the same attack is replayed, and not sought
     again. settings: of `Simulation` and `Time`; order is clocked by default, with one tick a step.
@@ -183,7 +184,7 @@ class _Attacker:
             return None
         kind = KINDS[self.kind](base, self.within)
         rng = np.random.default_rng([self.seed, number])
-        drawn = random_needs(base, kind, self.draws, rng, self.limit)
+        drawn = random_needs(base, kind, self.draws, rng)
         flipping = [moves for moves, flips in drawn if flips]
         least = min(flipping, key=lambda moves: moves.size, default=None)
         search = Search(base, kind, self.gains, self.limit, rng, least)
