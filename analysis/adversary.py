@@ -117,7 +117,7 @@ def draw(found: Sequence[tuple[str, str, Adversary]], title: str) -> Figure:
     every = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, lines) in zip(every, panels.items()):
         _draw_lines(axes, lines)
-        axes.set(xscale="log", xlabel="deliveries moved, B0", ylabel=PICTURE, ylim=(0, 100))
+        axes.set(xscale="log", xlabel="deliveries moved, B0", ylabel=PICTURE, ylim=(-2, 102))
         axes.set_title(name, fontsize=10)
         scripts.plain(axes)
     for style, name in (("-", "adversary"), ("--", "random edits")):

@@ -25,6 +25,7 @@ from eventsnn.studies.adversary.base import NONE, Base, Moves
 from eventsnn.studies.adversary.budgets import NOTHING, inversions, longest_rise
 from eventsnn.studies.adversary.kinds import KINDS
 from eventsnn.trace.edits import Delay, Drop, Move, edited
+from eventsnn.trace.microscope import observe
 from eventsnn.trace.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
@@ -167,6 +168,10 @@ def test_a_clocked_run_with_later_spikes_is_the_naive_twins(model, make):
             its = again.trace.spikes[["layer", "neuron", "step", "sign"]].tolist()
             assert sorted(its) == sorted(spikes)
             assert np.array_equal(again.run.readout, readout)
+            first = base.simulation.network.first
+            for layer, neuron in ((0, 0), (1, 2)):
+                seen = observe(again.trace, layer, neuron)
+                assert seen.end == again.run.state.v[first[layer] + neuron]
             changed += bool(again.spread)
     assert changed
 
