@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from eventsnn.simulation.rounding import RoundedWeights
     from eventsnn.simulation.simulation import Simulation
     from eventsnn.simulation.time import Time
+    from eventsnn.studies import adversary as adversary
     from eventsnn.studies import asynchronism as asynchronism
     from eventsnn.studies import budgets as budgets
     from eventsnn.studies import certified as certified
@@ -181,8 +182,8 @@ _MODULES = {
         "": "ann data detection export neurons readers statistics sweep trace",
         "network": "presets",
         "simulation": "arithmetic encoding",
-        "studies": "asynchronism budgets certified cost equivalence errors order_sampling surgery "
-        "timing",
+        "studies": "adversary asynchronism budgets certified cost equivalence errors "
+        "order_sampling surgery timing",
         "trace": "edits explain microscope replay",
         "views": "plots tables",
     }.items()

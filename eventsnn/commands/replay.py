@@ -3,11 +3,13 @@
     %(prog)s RUN --image 3 --swap 1204 1207
     %(prog)s RUN --image 3 --drop act1:17:2 --layer act2 --neuron 5
     %(prog)s RUN --image 3 --move act1:17:2 act1:9:1 --delay 1300 0.5
+    %(prog)s RUN --edits attacks/if-clocked-times-3.json
 
 Edits change when spikes are delivered, and nothing else; they are made in the order in which they
 are given, as often as wanted. What follows from them by the network's own rules is printed: the
 first spike that differs, spikes gained, lost and moved by layer, the neuron that --layer and
---neuron name, the readout, the class.
+--neuron name, the readout, the class. --edits reads them from a file, as attacks leave it
+(analysis/adversary.py --save); it says which image they are of.
 
 A SPIKE is its seq in the trace, as `explain` prints it, or LAYER:NEURON:NTH, the neuron's NTH spike
 from 1; a neuron is its number, C/Y/X (channel, row, column), or iINDEX in a flat vector.
@@ -37,6 +39,7 @@ from eventsnn.network.network import neuron_number
 from eventsnn.plugins import load_plugins
 from eventsnn.runs.again import again
 from eventsnn.settings import place_of
+from eventsnn.trace.edit_files import read_edits
 from eventsnn.trace.edits import Delay, Drop, Edit, Move, Swap
 from eventsnn.trace.replay import Replayed, replay
 from eventsnn.trace.trace import Trace
@@ -84,6 +87,8 @@ def parser() -> Parser:
             default=[],
             help=words,
         )
+    words = "a file of edits, made before the others: eventsnn.trace.edit_files.save_edits"
+    edits.add_argument("--edits", metavar="FILE", dest="edits_file", help=words)
     asking.add_neuron(result.add_argument_group("the neuron that is told of"))
     return result
 
@@ -98,9 +103,16 @@ def _replay(argv: Sequence[str] | None) -> int:
     load_plugins(args.plugin)
     run = again(args.run)
     numbers = sorted(run.results.traces) or run.images.indices.tolist()
+    of_file: tuple[Edit, ...] = ()
+    if args.edits_file is not None:
+        its_image, of_file, _ = read_edits(args.edits_file)
+        if args.image not in (None, str(its_image)):
+            do = "leave it out"
+            raise InputError("--image", f"{its_image}, which the edits are of", args.image, do)
+        args.image = str(its_image)
     image = asking.image_of(args.image, numbers)
     trace = run.trace(image)
-    edits = [_edit(trace, option, words) for option, words in args.edits]
+    edits = [*of_file, *(_edit(trace, option, words) for option, words in args.edits)]
     named = args.layer is not None or args.neuron is not None
     if named and args.neuron is None:
         raise InputError("--layer", "--neuron beside it", "none", "for example --neuron 17")

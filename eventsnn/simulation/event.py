@@ -189,11 +189,13 @@ class Event(Engine):
         policy = order or self.order
         at_once = is_kind(policy, FIFO, CLOCKED, RANDOM) and not delay_kind
         uniform = is_kind(policy, RANDOM)
+        clocked, replayed = is_kind(self.order, CLOCKED), is_kind(policy, REPLAY)
         rules = layout.Rules(
             refractory=time.in_ticks(time.refractory, "refractory"),
             window=time.in_ticks(time.window, "window"),
-            barrier=int(time.barrier),
-            clocked=int(is_kind(self.order, CLOCKED)),
+            # the clock waits for no delivery that an edit moved (semantics, section 5)
+            barrier=int(time.barrier and not (clocked and replayed)),
+            clocked=int(clocked),
             record=int(sink is not None),
             delay_kind=delay_kind,
             most_spikes=most(prepared.neuron),
@@ -202,9 +204,9 @@ class Event(Engine):
             at_once=int(at_once),
             max_events=min(time.max_events or plenty, MAX_EVENTS),
             image=number,
-            quiet=int(is_kind(self.order, CLOCKED) or prepared.stages > 1),
+            quiet=int(clocked or prepared.stages > 1),
             ticks=time.ticks,
-            drops=int(is_kind(policy, REPLAY)),
+            drops=int(replayed),
             few_keys=2 * len(network.layers) if is_kind(policy, HALVES) else 0,
             uniform=int(uniform),
             seed=policy.seed if uniform else 0,

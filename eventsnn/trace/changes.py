@@ -96,14 +96,17 @@ def unheeded(trace: Trace, found: Trace, edits: Sequence[Edit]) -> list[str]:
     trace: of the recorded run. found: of the edited one. edits: of which it is the run. Raises
     InputError for an edit that cannot be.
     """
-    notes = []
+    notes: list[str] = []
     place, tick = edited(trace, edits)
-    numbers = numbers_of(trace, trace.spikes), numbers_of(found, found.spikes)
+    if not any(isinstance(edit, (Swap, Move)) for edit in edits):
+        return notes
+    wanted_at = _wanted(trace, place, tick)
+    came_at = _delivered(trace, found)
     for edit in edits:
         if not isinstance(edit, (Swap, Move)):
             continue
-        wanted = [_wanted(trace, seq, place, tick) for seq in named(edit)]
-        came = [_delivered(found, *numbers, seq) for seq in named(edit)]
+        wanted = [wanted_at.get(seq) for seq in named(edit)]
+        came = [came_at.get(seq) for seq in named(edit)]
         if None in wanted:
             continue
         if None in came:
@@ -122,23 +125,32 @@ def _rises(pair: Sequence[Any]) -> bool:
 
 
 def _wanted(
-    trace: Trace, seq: int, place: NDArray[np.int64], tick: NDArray[np.int64]
-) -> tuple[int, int] | None:
-    """(tick, place) of a spike's first delivery in the edited list; None if it is dropped."""
-    rows = np.flatnonzero((trace.deliveries["spike"] == seq) & (tick >= 0))
-    return min(((int(tick[i]), int(place[i])) for i in rows), default=None)
+    trace: Trace, place: NDArray[np.int64], tick: NDArray[np.int64]
+) -> dict[int, tuple[int, int]]:
+    """(tick, place) of each spike's first delivery in the edited list, but for dropped ones."""
+    of = trace.deliveries["spike"]
+    first: dict[int, tuple[int, int]] = {}
+    for i in np.lexsort((place, tick)).tolist():
+        if tick[i] >= 0:
+            first.setdefault(int(of[i]), (int(tick[i]), int(place[i])))
+    return first
 
 
-def _delivered(
-    found: Trace, mine: NDArray[np.int64], its: NDArray[np.int64], seq: int
-) -> int | None:
-    """Where in another run's deliveries a spike of a trace comes first; None: nowhere.
+def _delivered(trace: Trace, found: Trace) -> dict[int, int]:
+    """Where in another run's deliveries each spike of a trace comes first, where it does.
 
-    found: the other run. mine, its: int64 [S], the neurons of the spikes of the trace and of it.
+    found: the other run.
     """
-    same = np.flatnonzero(its == mine[seq])
-    nth = int((mine[:seq] == mine[seq]).sum())
-    if nth >= len(same):
-        return None
-    rows = np.flatnonzero(found.deliveries["spike"] == same[nth])
-    return int(rows[0]) if len(rows) else None
+    names = []
+    for each in (trace, found):
+        numbers = numbers_of(each, each.spikes)
+        names.append(list(zip(numbers.tolist(), nth_of(numbers).tolist())))
+    first: dict[int, int] = {}
+    for row, seq in enumerate(found.deliveries["spike"].tolist()):
+        first.setdefault(seq, row)
+    its = {name: seq for seq, name in enumerate(names[1])}
+    return {
+        seq: first[its[name]]
+        for seq, name in enumerate(names[0])
+        if name in its and its[name] in first
+    }

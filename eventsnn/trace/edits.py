@@ -69,6 +69,19 @@ def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
 
     trace: a complete one. edits: one after the other. Raises InputError for an edit that cannot be.
     """
+    place, tick = edited(trace, edits)
+    slot, order = listed(trace)
+    kept = tick != DROPPED
+    order.delay[slot[kept]] = (tick - trace.spikes["tick"][trace.deliveries["spike"]])[kept]
+    order.key[slot[kept]] = place[kept] + 1
+    return order
+
+
+def listed(trace: Trace) -> tuple[NDArray[np.int64], Order]:
+    """(where each delivery of a trace stands in a list, int64 [D]; a list that delivers nothing).
+
+    The list is a policy. trace: a complete one.
+    """
     engine = engine_of(trace.simulation)
     net = engine.tables
     halves = engine.order.halves
@@ -81,16 +94,11 @@ def recorded_order(trace: Trace, edits: Sequence[Edit] = ()) -> Order:
     numbers = numbers_of(trace, spikes)
     fired = np.bincount(numbers, minlength=len(net.layer_of))
     first = np.append(0, np.cumsum(fired * parcels[net.layer_of]))
-    place, tick = edited(trace, edits)
+    slots = first[numbers] + nth_of(numbers) * parcels[spikes["layer"]]
+    slot = slots[trace.deliveries["spike"]] + _part(trace, halves)
     delay = np.full(first[-1], DROPPED)
     key = np.ones(first[-1], np.int64)
-    of = trace.deliveries["spike"]
-    slots = first[numbers] + nth_of(numbers) * parcels[spikes["layer"]]
-    slot = slots[of] + _part(trace, halves)
-    kept = tick != DROPPED
-    delay[slot[kept]] = (tick - spikes["tick"][of])[kept]
-    key[slot[kept]] = place[kept] + 1
-    return replay_order(first, parcels, delay, key, halves)
+    return slot, replay_order(first, parcels, delay, key, halves)
 
 
 def numbers_of(trace: Trace, spikes: NDArray[np.void]) -> NDArray[np.int64]:
@@ -144,18 +152,86 @@ def edited(trace: Trace, edits: Sequence[Edit]) -> tuple[NDArray[np.int64], NDAr
     emitted = trace.spikes["tick"][trace.deliveries["spike"]]
     place = np.arange(len(emitted))
     tick = trace.deliveries["tick"].copy()
-    for edit in edits:
-        at = place.astype(np.float64)
-        _carry_out(trace, edit, place, tick, at)
-        if isinstance(edit, (Swap, Move)):
-            place[np.lexsort((place, at))] = np.arange(len(emitted))
+    given = list(edits)
+    while given:
+        some = _alike(given)
+        del given[: len(some)]
+        if len(some) > 1:
+            _carry_out_alike(trace, some, place, tick)
+        else:
+            at = place.astype(np.float64)
+            _carry_out(trace, some[0], place, tick, at)
+            if isinstance(some[0], (Swap, Move)):
+                place[np.lexsort((place, at))] = np.arange(len(emitted))
         early = np.flatnonzero((tick != DROPPED) & (tick < emitted))
         if len(early):
             first = early[0]
             spike = trace.deliveries["spike"][first]
+            edit = next((each for each in some if spike in named(each)), some[-1])
             when = f"that is not before it is fired, at tick {emitted[first]}"
             raise InputError(str(edit), f"a place for spike {spike} {when}", f"tick {tick[first]}")
     return place, tick
+
+
+def _alike(edits: Sequence[Edit]) -> list[Edit]:
+    """The first edits that can be carried out at once, one or more.
+
+    They are Delays; or Moves, of which none moves what another names.
+    """
+    kind = type(edits[0])
+    if kind not in (Delay, Move):
+        return list(edits[:1])
+    moved: set[Any] = set()
+    targets: set[Any] = set()
+    some: list[Edit] = []
+    for edit in edits:
+        if not isinstance(edit, kind) or not all(
+            isinstance(x, (int, np.integer)) for x in edit[:1]
+        ):
+            break
+        if isinstance(edit, Move):
+            own = edit.seq in moved or edit.seq in targets or edit.before in moved
+            if own or edit.seq == edit.before or not isinstance(edit.before, (int, np.integer)):
+                break
+            moved.add(edit.seq)
+            targets.add(edit.before)
+        some.append(edit)
+    return some or list(edits[:1])
+
+
+def _carry_out_alike(
+    trace: Trace, edits: Sequence[Edit], place: NDArray[np.int64], tick: NDArray[np.int64]
+) -> None:
+    """Writes what `_alike` edits change into `place` and `tick`, as one after the other would."""
+    of = trace.deliveries["spike"]
+    order = np.lexsort((place, of))
+    order = order[tick[order] != DROPPED]
+    begins = np.searchsorted(of[order], np.arange(len(trace.spikes) + 1))
+    at = place.astype(np.float64)
+    before: dict[int, list[NDArray[np.int64]]] = {}
+    for edit in edits:
+        for seq in named(edit):
+            if not 0 <= seq < len(trace.spikes) or begins[seq] == begins[seq + 1]:
+                _rows(trace, edit, seq, place, tick)  # says why not
+        rows = order[begins[edit[0]] : begins[edit[0] + 1]]
+        if isinstance(edit, Delay):
+            tick[rows] += _later(trace, edit)
+        elif isinstance(edit, Move):
+            before.setdefault(order[begins[edit.before]], []).append(rows)
+    for target, moved in before.items():
+        rows = np.concatenate(moved)
+        at[rows] = place[target] - np.linspace(1, 0, len(rows) + 2)[1:-1]
+        tick[rows] = tick[target]
+    if before:
+        place[np.lexsort((place, at))] = np.arange(len(place))
+
+
+def _later(trace: Trace, edit: Delay) -> int:
+    """By how many ticks an edit delays. Raises InputError for none."""
+    later = trace.simulation.time.nearest_tick(edit.steps, f"{edit}: steps")
+    if not later:
+        raise InputError(str(edit), "a delay of a tick or more", f"{edit.steps} steps")
+    return later
 
 
 def _carry_out(
@@ -173,10 +249,7 @@ def _carry_out(
         tick[_rows(trace, edit, edit.seq, place, tick)] = DROPPED
     elif isinstance(edit, Delay):
         rows = _rows(trace, edit, edit.seq, place, tick)
-        later = trace.simulation.time.nearest_tick(edit.steps, f"{edit}: steps")
-        if not later:
-            raise InputError(str(edit), "a delay of a tick or more", f"{edit.steps} steps")
-        tick[rows] += later
+        tick[rows] += _later(trace, edit)
     elif isinstance(edit, Move):
         rows = _rows(trace, edit, edit.seq, place, tick)
         target = _rows(trace, edit, edit.before, place, tick)[0]

@@ -251,7 +251,12 @@ def branch(
         _check_future(run, trace, edits)
         net, neuron, _, rules, delays, band = run.constants
         other.rules = rules._replace(
-            at_once=0, uniform=0, few_keys=0, drops=1, delay_kind=int(rules.delay_kind == 1)
+            at_once=0,
+            uniform=0,
+            few_keys=0,
+            drops=1,
+            delay_kind=int(rules.delay_kind == 1),
+            barrier=int(rules.barrier and not rules.clocked),
         )
         # the list has all delays
         other.constants = net, neuron, order, other.rules, np.zeros_like(delays), band

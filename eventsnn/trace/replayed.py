@@ -17,6 +17,7 @@ from eventsnn.trace.edits import Edit
 from eventsnn.trace.trace import Trace
 
 SHOWN = 8  # steps named in a line
+MANY = 32  # edits named in a line
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Replayed:
         return int(before), int(after)
 
     def __str__(self) -> str:
-        edits = ", ".join(map(str, self.edits)) or "nothing"
+        more = len(self.edits) - MANY
+        shown = [*map(str, self.edits[:MANY]), *([f"and {more:,} more"] if more > 0 else [])]
+        edits = ", ".join(shown) or "nothing"
         lines = [f"Image {self.trace.number}, edited: {edits}.", *self.notes]
         if self.first is None:
             lines.append("Every spike is the same.")

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 import eventsnn
-from eventsnn import asynchronism, budgets, certified, errors, order_sampling, surgery, timing
+from eventsnn import (
+    adversary,
+    asynchronism,
+    budgets,
+    certified,
+    errors,
+    order_sampling,
+    surgery,
+    timing,
+)
 from eventsnn.network.rules import RULES
 from eventsnn.neurons import MODELS
 from eventsnn.runs import report
@@ -70,6 +79,7 @@ def test_headings_of_results_are_explained(found):
         asynchronism.measure(network, images, **options).table(),
         budgets.certify(network, images, **options).table(),
         certified.certify(network, images, one_by_one=True, **options).table(),
+        adversary.attack(network, images, replays=2, draws=1, **options).table(),
         eventsnn.diagnose(network, images, **options).table(),
     ]
     for table in every:

@@ -16,14 +16,14 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-ann clocked commands data detection diagnosis engine event eventsnn export files inputs keras
-network neurons nir notebook onnx pages readers reference runs sample simulation studies sweep torch
-trace train verifying views
+adversary ann clocked commands data detection diagnosis engine event eventsnn export files inputs
+keras network neurons nir notebook onnx pages readers reference runs sample simulation studies sweep
+torch trace train verifying views
 """
 MODULES = """
-ann arithmetic asynchronism budgets certified cost data detection edits encoding equivalence errors
-explain export microscope neurons order_sampling plots presets readers replay statistics surgery
-sweep tables timing trace
+adversary ann arithmetic asynchronism budgets certified cost data detection edits encoding
+equivalence errors explain export microscope neurons order_sampling plots presets readers replay
+statistics surgery sweep tables timing trace
 """
 
 

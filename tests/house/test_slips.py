@@ -14,6 +14,7 @@ from support.networks import Builder
 
 import eventsnn
 from eventsnn import (
+    adversary,
     ann,
     arithmetic,
     asynchronism,
@@ -406,6 +407,48 @@ SLIPS = {
         (lambda: asynchronism.of_trace(result()), "trace: expected a Trace, found a Result"),
         (lambda: asynchronism.of_trace("trace-0.h5"), "trace: expected a Trace.*read_trace"),
         (lambda: asynchronism.of_trace(), "argument trace"),
+    ],
+    "adversary.attack": [
+        (lambda: adversary.attack(network()), "argument images, found none"),
+        (lambda: adversary.attack(network(), PIXELS, kind="swap"), "kind: expected one of order"),
+        (lambda: adversary.attack(network(), PIXELS, kind=3), "kind: expected one of .*found 3"),
+        (lambda: adversary.attack(network(), PIXELS, kind="order"), "order clocked, where it has"),
+        (lambda: adversary.attack(network(), PIXELS, seconds=0), "seconds: expected .* above 0"),
+        (lambda: adversary.attack(network(), PIXELS, seconds="60"), "seconds: .*'60'"),
+        (lambda: adversary.attack(network(), PIXELS, replays=0), "replays: expected"),
+        (lambda: adversary.attack(network(), PIXELS, draws=0), "draws: expected"),
+        (lambda: adversary.attack(network(), PIXELS, within=0), "within: expected"),
+        (
+            lambda: adversary.attack(network(), PIXELS, kind="order", order="fifo", within=2),
+            "within: expected kind='times'",
+        ),
+        (lambda: adversary.attack(network(), PIXELS, engine="clocked"), "engine='event'"),
+        (lambda: adversary.attack(network(), PIXELS, neuron="if-hard"), "HardIF.*conserves"),
+        (lambda: adversary.attack(network(), PIXELS, neuron="lif"), "holds = False"),
+        (lambda: adversary.attack(network(), PIXELS, srp=2), "srp|SRP"),
+        (lambda: adversary.attack(network(), PIXELS, arithmetic="float64"), "fixed point"),
+        (
+            lambda: adversary.attack(network(), PIXELS, order="inhibitory_first"),
+            "delivers each spike once, whole",
+        ),
+        (lambda: adversary.attack(network(), PIXELS, order="fifo", group=4), "no groups"),
+        (lambda: adversary.attack(network(), PIXELS, budget=4), "budget"),
+    ],
+    "adversary.of_edits": [
+        (lambda: adversary.of_edits(result(), []), "trace: expected a Trace"),
+        (lambda: adversary.of_edits(recorded(), 3), "edits: expected"),
+        (lambda: adversary.of_edits(recorded(), [3]), "edits: expected Swap"),
+        (lambda: adversary.of_edits(recorded(), [eventsnn.Drop(0)]), "every spike delivered"),
+    ],
+    "adversary.of_order": [
+        (lambda: adversary.of_order("abc"), "place: expected"),
+        (lambda: adversary.of_order(np.array([0, 0])), "each place from 0 to 1 once"),
+        (lambda: adversary.of_order(np.zeros((2, 2), np.int64)), "place: expected"),
+    ],
+    "adversary.of_times": [
+        (lambda: adversary.of_times([1.5], [2]), "old: expected"),
+        (lambda: adversary.of_times(np.arange(2), np.arange(3)), "new: expected"),
+        (lambda: adversary.of_times(np.arange(2)), "argument new"),
     ],
     "certified.certify": [
         (lambda: certified.certify(network(), PIXELS, free="qcfs1"), "free: expected a list"),
@@ -1082,14 +1125,13 @@ def test_slips_end_in_a_line_that_says_what_is_wrong(tmp_path, monkeypatch):
 
 # what only eventsnn itself calls, with arrays of its own making
 INSIDE = """
-arithmetic.factors edits.named edits.nth_of edits.numbers_of encoding.add_inputs encoding.bias_of
-encoding.by_site encoding.check_code encoding.drive_of encoding.even_parts encoding.spikes_of_events
-certified.matrix_of certified.readout_of
-errors.classify errors.contradicts microscope.arrival_type neurons.is_dynamic neurons.levels
-arithmetic.parts cost.by_image cost.spikezip_ann data.range_of neurons.made neurons.quanta
-neurons.random_bits neurons.stages_of
-plots.caption plots.result_figure plots.shown replay.first_difference replay.spread
-tables.check_rows tables.html_page timing.heights
+arithmetic.factors arithmetic.parts certified.matrix_of certified.readout_of cost.by_image
+cost.spikezip_ann data.range_of edits.listed edits.named edits.nth_of edits.numbers_of
+encoding.add_inputs encoding.bias_of encoding.by_site encoding.check_code encoding.drive_of
+encoding.even_parts encoding.spikes_of_events errors.classify errors.contradicts
+microscope.arrival_type neurons.is_dynamic neurons.levels neurons.made neurons.quanta
+neurons.random_bits neurons.stages_of plots.caption plots.result_figure plots.shown
+replay.first_difference replay.spread tables.check_rows tables.html_page timing.heights
 """
 
 

@@ -1,0 +1,220 @@
+"""The least edit of the order of arrival that flips a class, beside edits drawn at random.
+
+    python analysis/adversary.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --steps 8
+
+An attack moves deliveries of spikes in a run that has an image right, and drops and adds none. In
+the clocked run deliveries come --within steps later at most (kind times). In the best of --orders
+without a clock, if it has 70 % of the images right, deliveries change places among those that are
+due together (kind order), and come later than these (kind times). For each image a search that is
+guided by the margin's derivatives and confirmed by replays has --seconds (`eventsnn.adversary`).
+ST-BIF, whose class at rest no order changes, runs --rest-steps. Beside each least edit stand
+--draws draws of random edits, each with as many as it takes. --save FOLDER keeps every attack as a
+file of edits, which `eventsnn replay RUN --edits FILE` runs again; the same command goes on there.
+Writes adversary.csv (a row for each model and kind), images.csv (for each image), adversary.png and
+adversary.svg.
+"""
+
+from __future__ import annotations
+
+from eventsnn.console import begin
+
+if __name__ == "__main__":
+    begin()
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from eventsnn import Images, Network
+from eventsnn.exceptions import InputError, TooManyEvents
+from eventsnn.neurons import MODELS
+from eventsnn.options import parsed
+from eventsnn.result import simulate
+from eventsnn.studies import scripts
+from eventsnn.studies.adversary import Adversary, attack
+from eventsnn.studies.adversary.attacks import FORMATS, NAMES, TITLE, UNITS
+from eventsnn.views.tables import write_csv
+
+WELL_ABOVE = 0.7  # of the images that a base without a clock has right
+CLOCKED = "clocked"
+PICTURE = "images flipped (%)"
+FORMATS = FORMATS | {"accuracy": ("accuracy", ".1%"), "at rest": ("at rest", ".0%")}
+FORMATS |= {"B0": ("B0", ""), "random B0": ("random B0", "")}
+FORMATS |= {"replays": ("replays", ",.0f")}
+
+
+def bases(
+    args: argparse.Namespace, network: Network, images: Images, neuron: str
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yields (options of the base run, kind of edits) of one model.
+
+    args: the options. network, images: what runs. neuron: the model.
+    """
+    _, model, _ = parsed(MODELS, neuron, "neuron")
+    rests = bool(getattr(model, "confluent", False))
+    options: dict[str, Any] = {"neuron": neuron, "steps": args.rest_steps if rests else args.steps}
+    if rests:
+        options["encoding"] = "even"
+    yield options | {"order": CLOCKED, "within": args.within}, "times"
+    if rests:
+        return
+    found = {}
+    for order in filter(None, args.orders.split(",")):
+        way = {**options, "order": order, "seed": args.seed}
+        try:
+            found[order] = simulate(network, images, engine="event", progress=True, **way)
+        except TooManyEvents:
+            print(f"note: {neuron}, order {order}: firing multiplies", file=sys.stderr)
+    right = {order: float(scripts.hits(result).mean()) for order, result in found.items()}
+    if not right:
+        return
+    best = max(right, key=lambda order: right[order])
+    if right[best] < WELL_ABOVE:
+        said = ", ".join(f"{order} {share:.0%}" for order, share in right.items())
+        print(f"note: {neuron}: no order without a clock has {WELL_ABOVE:.0%} ({said})")
+        return
+    for kind in ("order", "times"):
+        yield options | {"order": best}, kind
+
+
+def row_of(found: Adversary, neuron: str, order: str) -> scripts.Row:
+    """A row of the table. found: the attacks. neuron, order: of the base runs."""
+    row = {"neuron": neuron, "order": order, "accuracy": len(found.attacks) / found.images}
+    row |= found.row() | {"at rest": float(np.mean(found.resting))}
+    return {**row, "conditions": found.conditions}
+
+
+def images_of(found: Adversary, neuron: str, order: str) -> list[scripts.Row]:
+    """A row for each attacked image; parameters as in `row_of`."""
+    rows = []
+    for each in found.attacks:
+        row: scripts.Row = {"neuron": neuron, "order": order, "kind": found.kind}
+        row |= {"image": each.image, "class": each.right, "becomes": each.predicted}
+        row |= {"flipped": each.flips, "movable": each.movable}
+        for name, words in NAMES.items():
+            row |= {words: getattr(each.budget, name), f"random {words}": each.random_median(name)}
+        row |= {"random flipped": sum(flips for _, flips in each.random)}
+        rows.append(row | {"replays": each.replays, "seconds": round(each.seconds, 1)})
+    return rows
+
+
+def draw(found: Sequence[tuple[str, str, Adversary]], title: str) -> Figure:
+    """The share of images flipped against B0, adversary and random, a panel a base and kind.
+
+    found: (neuron, order, attacks). title: of the picture.
+    """
+    panels: dict[str, list[tuple[str, Adversary]]] = {}
+    for neuron, order, each in found:
+        where = "clocked run" if order == CLOCKED else "run without a clock"
+        panels.setdefault(f"{where}, edited {each.kind}", []).append((neuron, each))
+    figure = scripts.sheet(max(2, len(panels)), 4.0)
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, lines) in zip(every, panels.items()):
+        _draw_lines(axes, lines)
+        axes.set(xscale="log", xlabel="deliveries moved, B0", ylabel=PICTURE, ylim=(-2, 102))
+        axes.set_title(name, fontsize=10)
+        scripts.plain(axes)
+    for style, name in (("-", "adversary"), ("--", "random edits")):
+        every[0].plot([], [], color="0.4", ls=style, label=name)
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    scripts.legend_below(figure, every[0])
+    return figure
+
+
+def _draw_lines(axes: Axes, lines: Sequence[tuple[str, Adversary]]) -> None:
+    """The curves of one panel. lines: (neuron, attacks)."""
+    most = max(max(attack.movable for attack in each.attacks) for _, each in lines)
+    for (colour, _), (neuron, each) in zip(scripts.LOOKS, lines):
+        curves = each.curves()
+        draws = sum(len(attack.random) for attack in each.attacks)
+        for name, style, count in (("adversary", "-", len(each.attacks)), ("random", "--", draws)):
+            x, y = _stairs(curves[name], count, most)
+            label = neuron.upper() if name == "adversary" else None
+            look = {"color": colour, "ls": style, "lw": 1.6, "label": label, "clip_on": False}
+            axes.step(x, 100 * y, where="post", **look)
+    axes.set_xlim(0.9, most)
+
+
+def _stairs(
+    values: NDArray[np.float64], count: int, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(x, y): the share of `count` that values up to x are. most: where the line ends."""
+    x = np.concatenate([[0.9], values, [most]])
+    y = np.arange(len(values) + 1) / count
+    return x, np.append(y, y[-1])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
+    parser = scripts.options(__doc__, limit=20, out="runs/adversary")
+    parser.add_argument("--steps", type=int, default=8, help="T, the number of time steps")
+    words = "T of models that come to rest (st-bif), so long that they do"
+    parser.add_argument("--rest-steps", type=int, default=32, metavar="T", help=words)
+    words = "models, separated by commas: if, snm, gn:4, st-bif"
+    parser.add_argument("--neurons", default="if,snm,gn:4,st-bif", help=words)
+    words = "orders without a clock that are tried, separated by commas"
+    parser.add_argument("--orders", default="fifo,random", help=words)
+    words = "how many steps later deliveries of a clocked run come at most"
+    parser.add_argument("--within", type=int, default=1, metavar="STEPS", help=words)
+    words = "how long the search on one image goes on"
+    parser.add_argument("--seconds", type=float, default=60.0, help=words)
+    words = "how many replays an image takes at most"
+    parser.add_argument("--replays", type=int, metavar="N", help=words)
+    words = "how often random edits are drawn"
+    parser.add_argument("--draws", type=int, default=3, metavar="N", help=words)
+    words = "a folder for the attacks as files of edits; what stands there is not sought again"
+    parser.add_argument("--save", metavar="FOLDER", help=words)
+    return scripts.run(study, parser, argv)
+
+
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    for name in ("steps", "rest_steps", "within", "draws"):
+        if getattr(args, name) < 1:
+            where = f"--{name.replace('_', '-')}"
+            raise InputError(where, "a whole number from 1", getattr(args, name))
+    if args.replays is not None and args.replays < 1:
+        raise InputError("--replays", "a whole number from 1", args.replays)
+    graph, images, _ = scripts.given(args)
+    network = scripts.network_of(args, graph, images)
+    rows: list[scripts.Row] = []
+    each_image: list[scripts.Row] = []
+    every: list[tuple[str, str, Adversary]] = []
+    common = {name: getattr(args, name) for name in ("seconds", "replays", "draws", "seed", "save")}
+    for neuron in args.neurons.split(","):
+        for options, kind in bases(args, network, images, neuron):
+            found = attack(network, images, kind=kind, progress=True, **common, **options)
+            every.append((neuron, options["order"], found))
+            rows.append(row_of(found, neuron, options["order"]))
+            each_image += images_of(found, neuron, options["order"])
+            write_csv(args.out / "adversary.csv", rows)
+            write_csv(args.out / "images.csv", each_image)
+    figure = draw(every, scripts.title(graph, f"{len(images)} images"))
+    decided = scripts.words(rows)
+    scripts.save(figure, args.out, "adversary", decided)
+    for kind, unit in UNITS.items():
+        if mine := scripts.only(rows, kind=kind):
+            shown = scripts.bare([_shown(row) for row in mine])
+            scripts.show(TITLE.format(unit=unit), shown, decided, FORMATS)
+            print()
+    kept = "" if args.save is None else f"; every attack is a file in {args.save}"
+    print(f"each least edit was confirmed by a replay{kept}")
+
+
+def _shown(row: scripts.Row) -> scripts.Row:
+    """What is printed of a row: its intervals of B0 alone."""
+    shown = {key: value for key, value in row.items() if key != "kind"}
+    for name in ("B0", "random B0"):
+        ends = (f"{row[f'{name} {end}']:,.0f}" for end in ("low", "high"))
+        shown[name] = f"{row[name]:,.0f} [{' to '.join(ends)}]"
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
