@@ -135,7 +135,7 @@ class CoresTooSlow(TooManyEvents):
     """
 
     def __init__(self, found: object, step: int, waiting: int, layers: tuple[str, ...]) -> None:
-        do = "choose a shorter ⟦service⟧, fewer steps, or leave out ⟦barrier=False⟧"
+        do = "choose a shorter ⟦service⟧ or a ⟦refractory⟧ period, or leave out ⟦barrier=False⟧"
         expected = "cores that keep up with what comes"
         InputError.__init__(self, "order 'cores'", expected, found, do)
         self.step = step

@@ -278,7 +278,6 @@ BAD = [
     ("window", float("nan"), "number"),
     ("spread", 0, "from 1"),
     ("group", -1, "from 1"),
-    ("service", (0.5,), "two numbers"),
     ("service", (0.5, -1.0), "from 0"),
     ("latency", -0.5, "from 0"),
     ("arbitration", "best", "fifo, index, round_robin, random"),

@@ -12,6 +12,9 @@ from eventsnn import InputError
 from eventsnn.run import main
 from eventsnn.runs.command import command_of
 from eventsnn.settings import Settings
+from eventsnn.sweep import layout
+from eventsnn.sweep.arrays import OF_CORES, VARIABLES
+from eventsnn.sweep.computing import arrays_of
 
 TIMES = ["--service", "0.0009765625,0.0009765625", "--latency", "0.25", "--arbitration", "random"]
 RUN = ["--engine", "event", "--order", "cores", *TIMES, "--limit", "3", "--steps", "2"]
@@ -128,3 +131,13 @@ def test_free_running_says_what_was_on_its_way(tmp_path, capsys):
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["cores"]["undelivered_per_image"] > 0
     assert summary["cores"]["mean_end"] == 2048
+
+
+def test_a_store_of_a_sweep_keeps_them(run):
+    *_, result = run
+    found = arrays_of(result.simulation, result.batch)
+    for name in OF_CORES:
+        assert np.array_equal(found[name], getattr(result.batch, name)) and name in VARIABLES
+    kept = set(layout._optional({"engine": "event", "order": "cores"}))
+    assert kept == {"order_digests", *OF_CORES}
+    assert not kept & set(layout._optional({"engine": "clocked"}))
