@@ -52,11 +52,10 @@ def draw(rows: list[scripts.Row], title: str) -> Figure:
         margins.plot(places, scripts.column(mine, "least"), **look)
     shares.set(ylabel="certified images (%)", ylim=(0, 102))
     margins.axhline(0, color="0.4", ls="--", lw=1)
-    margins.set_yscale("symlog", linthresh=10)
     margins.set(ylabel="smallest margin proven, median")
     for axes in (shares, margins):
         axes.set_xticks(places, [f"{m:,}" for m in moved])
-        axes.set_xlabel("deliveries moved in each step and layer")
+        axes.set_xlabel("moved in each step and layer")
         scripts.plain(axes)
     figure.suptitle(title, fontsize=10, parse_math=False)
     scripts.legend_below(figure)
