@@ -65,7 +65,9 @@ def known_to(path):
     if path.name == "training_figures.py":  # it trains by the options of eventsnn.train
         return of_scripts | added_in(path) | options_in(command.parser())
     if path.parent.name == "analysis":
-        return of_scripts | added_in(path)
+        reads_stores = "stored.add_options" in path.read_text()
+        of_stores = added_in(PACKAGE / "sweep" / "stored.py") if reads_stores else set()
+        return of_scripts | added_in(path) | of_stores
     if path.parent.name == "sweep" or path.name == "sweep.py":
         parsers = (sweep.parser(), sweep.status_parser(), sweep.export_parser())
         of_sweeps = of_run.union(*map(options_in, parsers))

@@ -44,6 +44,7 @@ SAID = {
     "jitter": "0 to 512 ticks (0.5 steps), all equally likely",
     "delays": "its neuron's delay (0.25 steps)",
     "clocked": "in the order in which it was fired",
+    "cores": "takes the event that came first, of equals the one that was fired first",
 }
 
 
@@ -51,7 +52,7 @@ def test_every_order_is_told():
     assert SAID.keys() == set(ORDERS)
     for order, words in SAID.items():
         time = Time(order=order, delays=0.25 if order == "delays" else None)
-        assert words in words_of(time)["delivery"], order
+        assert words in words_of(time)["cores" if order == "cores" else "delivery"], order
 
 
 # of these the spike that is taken is the one with the smallest of all that wait
