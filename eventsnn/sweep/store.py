@@ -15,6 +15,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,13 @@ class Store:
 
 def own_versions() -> dict[str, str]:
     """Name -> version of what computes here, with that of eventsnn's own code."""
-    return {**versions(), "sources": hash_of_sources()[:16]}
+    return {**versions(), "sources": _sources()}
+
+
+@cache
+def _sources() -> str:
+    """A hash of eventsnn's own code, as it was when this process first asked."""
+    return hash_of_sources()[:16]
 
 
 def write_json(path: Path, record: Record) -> None:

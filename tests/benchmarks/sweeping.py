@@ -54,14 +54,20 @@ def study(args):
         ways["dask"] = lambda: swept(plan, "dask", args.cores)
     title = f"{len(cells)} cells on {args.cores} workers"
     show(title, measured(ways, args.repeats))
+    overhead(args, options)
 
+
+def overhead(args, options):
+    """Measure and print the second table. options: of the runs."""
+    options = {**options, "order": "random"}
     found = Bench(cores())
+    plan = Plan(options=options, images={"count": args.size, "size": args.size})
+    cells = list(Planned(plan).cells())
     found.compute(cells[-1])
     each = found.compute(cells[-1]).seconds / cells[-1].size
     size = max(1, math.ceil(args.seconds / each))
     images = {"count": min(args.limit, size * CELLS), "size": min(size, args.limit)}
     seeds = math.ceil(CELLS * images["size"] / images["count"])
-    options["order"] = "random"
     plan = Plan(options=options, images=images, grid={"seed": list(range(seeds))})
     cells = list(Planned(plan).cells())
     ways = {
