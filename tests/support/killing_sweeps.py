@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +99,12 @@ def drive_up_to(plan, store, call):
 
 
 def children(pid):
-    """The processes that a process began."""
-    try:
-        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [int(word) for word in words]
+    """The processes that a process began, in whichever thread."""
+    found = []
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
 
 
 def torn(reference, store):
