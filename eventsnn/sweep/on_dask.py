@@ -42,15 +42,7 @@ class Dask(Pool):
         self.cluster: Any = None
         if not address:
             self._threads = max(1, cores() // (workers or cores()))
-            self.cluster = distributed.LocalCluster(
-                n_workers=workers or cores(),
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=None,
-                dashboard_address=None,
-                silence_logs=50,  # of workers that are started anew, which is no news
-            )
-            self.client = distributed.Client(self.cluster)
+            self._start(distributed, workers or cores())
         else:
             if workers is not None:
                 raise InputError(
@@ -60,6 +52,23 @@ class Dask(Pool):
             self.client = self._reached(distributed, address)
         self.executor = self.client.get_executor(pure=False)
         self._counted = (-COUNTED, 1)
+
+    def _start(self, distributed: Any, workers: int) -> None:
+        """Starts processes of this machine. Raises InputError where one ends as it starts."""
+        try:
+            self.cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=None,
+                dashboard_address=None,
+                silence_logs=50,  # of workers that are started anew, which is no news
+            )
+            self.client = distributed.Client(self.cluster)
+        except Exception as error:  # a worker was killed, or there is no memory for it
+            found = one_line(f"{type(error).__name__}: {error}", 200)
+            do = "give the same command again, or fewer workers"
+            raise InputError(self.where, "workers that start", found, do) from None
 
     def _reached(self, distributed: Any, address: str) -> Any:
         """A client of a cluster. Raises InputError where there is none, or no worker of it."""

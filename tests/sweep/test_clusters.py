@@ -158,3 +158,15 @@ def test_a_scheduler_that_is_not_there_is_told(reference, tmp_path, monkeypatch)
     monkeypatch.setattr(on_dask, "WAITS", 1.0)
     with pytest.raises(InputError, match="executor dask:tcp://127.0.0.1:9: expected a scheduler"):
         on_dask.Dask("tcp://127.0.0.1:9")
+
+
+@needs("distributed")
+def test_a_worker_of_dask_that_ends_as_it_starts_is_told(reference, tmp_path, monkeypatch):
+    import distributed
+
+    def fails(**_):
+        raise RuntimeError("Nanny failed to start worker process")
+
+    monkeypatch.setattr(distributed, "LocalCluster", fails)
+    with pytest.raises(InputError, match="expected workers that start, found RuntimeError: Nanny"):
+        sweep(reference[1], tmp_path / "store", executor="dask", progress=False)
