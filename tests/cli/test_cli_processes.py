@@ -93,18 +93,16 @@ def test_readers_that_stop_reading_do_not_stop_a_run(here, files):
     assert sorted(os.listdir(here / "a")) == sorted(FILES)
 
 
+def command_on(files):
+    """The command that runs the network of a folder on its images."""
+    given = ("--net", files / "net.h5", "--data", files / "data.npz")
+    return [sys.executable, "-m", "eventsnn.run", *given]
+
+
 def test_a_terminal_that_lacks_letters_is_no_obstacle(here, files):
     """The tables hold dashes that ASCII has not, and names in files may hold anything."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "eventsnn.run",
-            "--net",
-            files / "net.h5",
-            "--data",
-            files / "data.npz",
-        ],
+        command_on(files),
         cwd=here,
         env={**environment(), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
@@ -120,15 +118,7 @@ def test_a_terminal_that_lacks_letters_is_no_obstacle(here, files):
 def test_a_full_standard_output_is_an_error(here, files):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "eventsnn.run",
-                "--net",
-                files / "net.h5",
-                "--data",
-                files / "data.npz",
-            ],
+            command_on(files),
             cwd=here,
             env=environment(),
             stdout=full,
