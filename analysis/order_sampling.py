@@ -63,17 +63,7 @@ def sample(
     args: argparse.Namespace, network: Network, images: Images, neuron: str
 ) -> order_sampling.OrderSampling:
     """All orders of one neuron model; args: the options."""
-    return order_sampling.measure(
-        network,
-        images,
-        orders=args.orders,
-        steps=args.steps,
-        neuron=neuron,
-        order=args.order,
-        seed=args.seed,
-        kept=args.out / _of(neuron, KEPT[0]),
-        progress=True,
-    )
+    return _measured(args, network, images, neuron, KEPT[0], orders=args.orders)
 
 
 def split(
@@ -84,20 +74,17 @@ def split(
     fractions: Sequence[int],
 ) -> order_sampling.OrderSampling:
     """The crossed and nested runs of one neuron model. fractions: numbers F."""
-    return order_sampling.measure(
-        network,
-        images,
-        orders=args.split_orders,
-        encoding_seeds=args.encoding_seeds,
-        fractions=fractions,
-        encoding=DRAWN,
-        steps=args.steps,
-        neuron=neuron,
-        order=args.order,
-        seed=args.seed,
-        kept=args.out / _of(neuron, KEPT[1]),
-        progress=True,
-    )
+    more = {"encoding_seeds": args.encoding_seeds, "fractions": fractions, "encoding": DRAWN}
+    return _measured(args, network, images, neuron, KEPT[1], orders=args.split_orders, **more)
+
+
+def _measured(
+    args: argparse.Namespace, network: Network, images: Images, neuron: str, kept: str, **more: Any
+) -> order_sampling.OrderSampling:
+    """Runs of one neuron model. kept: the file of finished orders. more: of `measure`."""
+    its = {"steps": args.steps, "neuron": neuron, "order": args.order, "seed": args.seed}
+    path = args.out / _of(neuron, kept)
+    return order_sampling.measure(network, images, **its, **more, kept=path, progress=True)
 
 
 def _of(neuron: str, name: str) -> str:
