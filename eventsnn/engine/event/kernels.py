@@ -28,6 +28,7 @@ from eventsnn.engine.event.firing import (
     room_for_one,
     window_extreme,
 )
+from eventsnn.engine.event.given import input_moment, take_input
 from eventsnn.engine.event.layout import (
     D_EVENT,
     D_PART,
@@ -80,9 +81,6 @@ from eventsnn.engine.event.queue import (
     HELD_AT,
     HELD_END,
     HELD_OUT,
-    INPUT,
-    INPUT_END,
-    INPUT_FROM,
     NOW,
     STAGE,
     STEP,
@@ -468,9 +466,7 @@ def take_next(net, rules, state, end):
     end: the tick. Returns (DONE, FULL or TOO_MANY, whether there was one).
     """
     at = state.at
-    given, input_at = at[INPUT], NEVER
-    if given < at[INPUT_END]:
-        input_at = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
+    input_at = input_moment(state)
     last = NEVER - 1 if rules.barrier and at[UNDER_WAY] > 0 else 2 * end - 1
     moment = min(input_at, next_moment(state, min(input_at, last)))
     if moment > last:
@@ -481,15 +477,8 @@ def take_next(net, rules, state, end):
         return TOO_MANY, False
     if moment > 2 * at[NOW] and at[END_HEAD] == at[END_TAIL]:
         come_to(state, moment)
-    if input_at == moment:  # input events come before all that is due at the same tick
-        at[EVENT] = (
-            ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
-            | ((net.readout + 1) << LAYER_BIT)
-            | ((1 if state.inputs[given, 2] < 0 else 0) << SIGN_BIT)
-            | DELIVERY
-        )
-        at[EVENT_SPIKE] = -2 - given
-        at[INPUT] += 1
+    if input_at == moment:
+        take_input(net, state)
     else:
         at[EVENT], at[EVENT_SPIKE] = take(rules, state)
     at[TAKEN] += 1

@@ -27,9 +27,9 @@ from eventsnn.engine.event.cores import (
     queue_of,
     queue_up,
 )
+from eventsnn.engine.event.given import input_moment, take_input
 from eventsnn.engine.event.layout import (
     CROWDED,
-    DELIVERY,
     DONE,
     FULL,
     L_CHANNELS,
@@ -41,7 +41,6 @@ from eventsnn.engine.event.layout import (
     PROJECTION_BIT,
     PROJECTIONS,
     R_WIDTH,
-    SIGN_BIT,
     TOO_MANY,
 )
 from eventsnn.engine.event.queue import (
@@ -56,7 +55,6 @@ from eventsnn.engine.event.queue import (
     HEARD,
     INPUT,
     INPUT_END,
-    INPUT_FROM,
     NOW,
     RECORDED,
     SERVING,
@@ -132,30 +130,21 @@ def take_from_cores(net, order, rules, state, end):
     """
     at = state.at
     while True:
-        given, input_at = at[INPUT], NEVER
-        if given < at[INPUT_END]:
-            input_at = 2 * (at[INPUT_FROM] + state.inputs[given, 0])
+        input_at = input_moment(state)
         last = NEVER - 1 if rules.barrier and at[UNDER_WAY] > 0 else 2 * end - 1
         moment = min(input_at, next_at_cores(state, min(input_at, last)))
         if moment > last:
             return DONE, False
         if not has_rows(rules, state):
             return FULL, False
-        if at[UNDER_WAY] - (at[INPUT_END] - given) > order.most:
+        if at[UNDER_WAY] - (at[INPUT_END] - at[INPUT]) > order.most:
             return CROWDED, False
         if at[TAKEN] == rules.max_events:
             return TOO_MANY, False
         if moment > 2 * at[NOW] and at[END_HEAD] == at[END_TAIL]:
             come_to_cores(net, order, state, moment)
         if input_at == moment:
-            at[EVENT] = (
-                ((state.v.size + state.inputs[given, 1]) << NUMBER_BIT)
-                | ((net.readout + 1) << LAYER_BIT)
-                | ((1 if state.inputs[given, 2] < 0 else 0) << SIGN_BIT)
-                | DELIVERY
-            )
-            at[EVENT_SPIKE] = -2 - given
-            at[INPUT] += 1
+            take_input(net, state)
             at[COUNTED] += 1
             hear(net, order, state)
             break
