@@ -112,21 +112,21 @@ def way(
 def measure(
     source: stored.Live | stored.Stored,
     network: Network,
-    images: int,
     way: stored.Way,
     label: str,
 ) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
     """(one row: accuracy with its interval, spikes and operations per image; the hits).
 
     An order under which firing explodes, with any seed, has no accuracy (NaN), no hits, and spikes
-    without end. source: of the runs. network: what runs. images: how many, at most. way: how; the
-    first seed is that of the bootstrap, too. label: the order's.
+    without end. source: of the runs. network: what runs. way: how; the first seed is that of the
+    bootstrap, too. label: the order's.
     """
     steps, seed = way.options["steps"], way.seeds[0]
     row = {"neuron": way.options["neuron"], "order": label, "seeds": len(way.seeds), "T": steps}
-    row["images"] = min(images, len(source.images))
+    whole = len(source.images)
+    row["images"] = whole if way.images is None else min(way.images, whole)
     try:
-        runs = source.runs(way, images, progress=False)
+        runs = source.runs(way, progress=False)
     except EXPLOSIONS:
         row |= dict.fromkeys(scripts.SHARE, float("nan"))
         row |= dict.fromkeys(MEANS, float("inf"))
@@ -345,7 +345,8 @@ def of_windows(args: argparse.Namespace, network: Network) -> list[tuple[str, fl
         for window in map(float, args.windows.split(",")):
             time = {**JITTER, "window": window}
             drawn = seeds.seeds_of(args, JITTER)
-            found.append((neuron, window, way(network, args.steps, neuron, drawn, 64, **time)))
+            how = way(network, args.steps, neuron, drawn, 64, **time)
+            found.append((neuron, window, how._replace(images=args.window_limit)))
     return found
 
 
@@ -364,7 +365,7 @@ def study(args: argparse.Namespace) -> None:
     found: list[scripts.Row] = []
     with following(len(orders) * (2 if simulated else 1) + len(windows), "run", True) as bar:
         for neuron, label, how in orders:
-            row, hits = measure(source, network, len(source.images), how, label)
+            row, hits = measure(source, network, how, label)
             rows.append(row)
             if hits is not None:
                 right[neuron, label] = hits
@@ -382,7 +383,7 @@ def study(args: argparse.Namespace) -> None:
                 write_csv(out / "cases.csv", found)
                 bar.update()
         for neuron, window, how in windows:
-            row, hits = measure(source, network, args.window_limit, how, "jitter")
+            row, hits = measure(source, network, how, "jitter")
             curve.append({**row, "window": window})
             clocked_hits = right.get((neuron, "clocked"))
             if hits is not None and clocked_hits is not None:

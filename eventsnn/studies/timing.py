@@ -36,7 +36,7 @@ from eventsnn.studies.replacing import Replacing, chunks, prepare, words_of
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import CHUNK, neuron_layers, numbers_of, pick, top_of
 from eventsnn.studies.trains import train_of
-from eventsnn.studies.unevenness import CASES, Counted, recomputed_spikes
+from eventsnn.studies.unevenness import CASES, Counted, recomputed_spikes, samples_of
 from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 TITLE = (
@@ -250,7 +250,7 @@ class _Looked:
             found[layer.name, "step"] = Sample(sums["steps"], sums["spikes"])
             for name in ARRIVALS:
                 found[layer.name, name] = Sample(sums[name])
-            for column, counted in self.counted[i].samples().items():
+            for column, counted in samples_of(self.counted[i].arrays()["cases"], layer).items():
                 found[layer.name, column] = counted
             squares = sums["squares"] / int(self.simulation.quanta[i]) ** 2
             found[layer.name, "bias"] = Sample(sums["bias"])
