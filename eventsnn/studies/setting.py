@@ -19,6 +19,7 @@ from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared, most
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
+from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import ENGINES, Simulation
@@ -75,6 +76,31 @@ def simulated(
     time = Time(**of_time)
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
     return simulation, given.pixels, given.numbers
+
+
+def changed(
+    simulation: Simulation,
+    encoding: str | Encoding | None = None,
+    engine: str | None = None,
+    time: Time | None = None,
+    **changes: Any,
+) -> Simulation:
+    """A simulation of the same network and pixels with other options.
+
+    simulation: that is changed. encoding, engine, time: others (None: its own). changes: to its
+    specification.
+    """
+    engine = engine or simulation.engine.name
+    if ENGINES.find(engine, "engine").asynchronous:
+        time = time or simulation.time
+    return Simulation(
+        simulation.network,
+        engine=engine,
+        time=time,
+        encoding=simulation.encoding if encoding is None else encoding,
+        pixel_range=simulation.pixel_range,
+        **{**vars(simulation.specification), **changes},
+    )
 
 
 def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None:

@@ -26,6 +26,7 @@ from eventsnn.runs.pipeline import prepare
 from eventsnn.settings import Settings, option_in
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import Conditions
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
 from eventsnn.sweep import studies
 from eventsnn.sweep.cells import cell_of
@@ -250,10 +251,8 @@ class Stored:
         """A study's result, made of what was kept of its images."""
         study = studies.study_of(row["options"])
         assert study is not None
-        settings = studies.settings_of(row["options"])
-        one = self.some(1)
-        ends = range_of(self._loaded, one, settings.pixel_range or None)
-        simulation = prepare(self.network(**way.changes), ends, settings, one)
+        network = self.network(**way.changes)
+        simulation = prepared(studies.settings_of(row["options"]), network, self.some(1))
         arrays = {name: data[name].values for name in study.variables if name in data}
         own = studies.own(row["options"])
         labels = self.labels[: data.sizes["image"]]
@@ -313,6 +312,26 @@ class Stored:
                     raise PotentialsTooLarge(words)
                 do = f"see eventsnn sweep status {self.args.store}"
                 raise InputError(self.where, "runs that ended well", words, do)
+
+
+def prepared(settings: Settings, network: Network, images: Images) -> Simulation:
+    """The simulation of a run. settings: its own. network: that runs. images: some, for their range
+    of pixels.
+    """
+    ends = range_of(network.graph, images, settings.pixel_range or None)
+    return prepare(network, ends, settings, images)
+
+
+def simulation_of(args: argparse.Namespace, way: Way) -> Simulation:
+    """The simulation of a way's first seed, for what a script's plan depends on.
+
+    args: the options. way: of the script. Raises InputError for what cannot be simulated.
+    """
+    graph = load_graph(args.settings)
+    options = options_of(args.settings, way, way.seeds[0])
+    images, _ = load_part(graph, args.settings, 1)
+    network = network_of(args, graph, **way.changes)
+    return prepared(studies.settings_of(options), network, images)
 
 
 def network_of(args: argparse.Namespace, graph: Graph, **changes: Any) -> Network:

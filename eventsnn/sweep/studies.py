@@ -12,12 +12,23 @@ from eventsnn.exceptions import InputError
 from eventsnn.options import option
 from eventsnn.settings import Settings
 from eventsnn.studies.by_image import Study, Variable
+from eventsnn.studies.trains import TIMES
 from eventsnn.sweep import arrays
 
 # name in a plan -> where the Study stands
 PLACES = {
     "cases": "cases:OF_CASES",
     "parts": "errors:OF_PARTS",
+    "surgery": "surgery:OF_COSTS",
+    "timing": "timing:OF_TIMING",
+    "asynchronism": "asynchronism:OF_ASYNCHRONISM",
+    "parting": "parting:OF_PARTING",
+    "rest": "at_rest:OF_REST",
+    "distances": "at_rest:OF_DISTANCES",
+    "certificate": "certified:OF_CERTIFICATE",
+    "budgets": "budgets:OF_BUDGETS",
+    "orders": "order_sampling:OF_ORDERS",
+    "deadlines": "deadlines:OF_DEADLINES",
 }
 
 Options = Mapping[str, Any]
@@ -40,6 +51,74 @@ class StudyOptions:
         "the ANN's levels: as many as there are steps, or its own",
         "--set levels=own",
         choices=("steps", "own"),
+        group="study",
+    )
+
+    counts: str = option(
+        "ideal",
+        "right counts: those of the ideal staircase, or the ANN's",
+        "--set counts=ann",
+        choices=("ideal", "ann"),
+        group="study",
+    )
+    times: str = option(
+        "shuffled",
+        "when spikes are sent, as for timing.measure",
+        "--set times=even",
+        choices=TIMES,
+        group="study",
+    )
+    look_at: int | None = option(
+        None,
+        "images, from the first of the plan's on, of which it is asked what arrived at each layer",
+        "--set look_at=50",
+        kind=int,
+        low=1,
+        group="study",
+    )
+    one_by_one: bool = option(
+        False,
+        "certify with each layer's order free alone, too, and with that of all up to each",
+        "--set one_by_one=true",
+        kind=bool,
+        group="study",
+    )
+    moved: tuple[int, ...] = option(
+        (1,),
+        "deliveries of each step into each free layer that may stand elsewhere",
+        "--set moved=1,10",
+        kind="steps",
+        low=0,
+        group="study",
+    )
+    last: int = option(
+        2,
+        "how many layers, the last ones, are free",
+        "--set last=1",
+        kind=int,
+        low=1,
+        group="study",
+    )
+    orders: int = option(
+        100, "orders of each image", "--set orders=20", kind=int, low=2, group="study"
+    )
+    encoding_seeds: int = option(
+        1, "seeds of the input", "--set encoding_seeds=4", kind=int, low=1, group="study"
+    )
+    fractions: tuple[int, ...] | None = option(
+        None,
+        "numbers of fraction bits",
+        "--set fractions=16,14",
+        kind="steps",
+        low=1,
+        group="study",
+    )
+    deadlines: tuple[int, ...] | None = option(
+        None,
+        "ticks at whose end the class is read; default: powers of two",
+        "--set deadlines=1000,2000",
+        kind="steps",
+        low=0,
         group="study",
     )
 

@@ -36,7 +36,7 @@ class Way(NamedTuple):
     images: int | None = None
 
 
-Ways = Callable[[argparse.Namespace], Iterable[Way]]
+Ways = Callable[[argparse.Namespace], Iterable[Way] | dict[str, Way]]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,8 @@ def run(
         args = parser.parse_args(argv)
         args.settings = scripts.settings_of(args)
         args.seed = args.settings.seed
-        text = toml_of(args.settings, ways(args), size)
+        its = ways(args)
+        text = toml_of(args.settings, its.values() if isinstance(its, dict) else its, size)
         with new_file(args.plan) as file:
             file.write(text.encode())
     except InputError as error:

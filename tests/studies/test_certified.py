@@ -29,7 +29,7 @@ from eventsnn.neurons.contract import emit, settle
 from eventsnn.result import simulate
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies import certified, intervals
+from eventsnn.studies import certified, intervals, to_readout
 from eventsnn.studies.certified import certify
 
 MODELS = {"if": {}, "snm": {}, "gn": dict(tau=3), "st-bif": {}}
@@ -595,6 +595,6 @@ def test_what_is_refused():
 
 def test_a_readout_too_large_for_a_matrix_is_refused(monkeypatch):
     network, pixels = network_of(6, "quantised", 2)
-    monkeypatch.setattr(certified, "MAX_DENSE", 5)
+    monkeypatch.setattr(to_readout, "MAX_DENSE", 5)
     with pytest.raises(InputError, match="matrix"):
         certify(network, pixels, steps=2)

@@ -23,6 +23,17 @@ IMAGES = 7
 SCRIPTS = {
     "error_cases": (["--steps", "4", "--srp", "2"], ()),
     "error_parts": (["--steps", "4", "--neurons", "if,snm"], ()),
+    "asynchronism": (["--steps", "3"], ()),
+    "equivalence": (["--steps", "32"], ()),
+    "certified_accuracy": (["--steps", "3"], ()),
+    "order_budgets": (["--steps", "3", "--moved", "1,3"], ("seconds",)),
+    "order_sampling": (
+        ["--steps", "3", "--orders", "4", "--split-orders", "2", "--certify", "3"],
+        (),
+    ),
+    "cores": (["--steps", "2"], ()),
+    "layer_surgery": (["--steps", "4"], ()),
+    "timing": (["--steps", "2,4", "--look-at", "5", "--seeds", "2"], ()),
 }
 
 
@@ -51,9 +62,13 @@ def script(name):
 
 
 def tables(folder, times):
-    """name of a table -> its rows, without columns that are times."""
+    """name of a table -> its rows, without columns that are times; not what a study keeps for
+    itself, to go on with (orders).
+    """
     found = {}
     for path in sorted(folder.glob("*.csv")):
+        if path.name.endswith(("-orders.csv", "-split.csv")):
+            continue
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         found[path.name] = [{k: x for k, x in row.items() if k not in times} for row in rows]
