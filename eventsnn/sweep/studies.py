@@ -29,6 +29,7 @@ PLACES = {
     "budgets": "budgets:OF_BUDGETS",
     "orders": "order_sampling:OF_ORDERS",
     "deadlines": "deadlines:OF_DEADLINES",
+    "attacks": "adversary.by_image:OF_ATTACKS",
 }
 
 Options = Mapping[str, Any]
@@ -121,6 +122,21 @@ class StudyOptions:
         low=0,
         group="study",
     )
+    kind: str = option(
+        "times", "what is edited", "--set kind=order", choices=("times", "order"), group="study"
+    )
+    within: int | None = option(
+        None,
+        "of times, how many steps (order clocked) or ticks later deliveries come at most",
+        "--set within=2",
+        kind=int,
+        low=1,
+        group="study",
+    )
+    replays: int | None = option(
+        None, "replays of an image at most", "--set replays=500", kind=int, low=1, group="study"
+    )
+    draws: int = option(3, "of random edits", "--set draws=1", kind=int, low=1, group="study")
 
 
 FIELDS = {f.name: f for f in fields(StudyOptions)}

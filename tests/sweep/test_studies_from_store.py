@@ -23,6 +23,10 @@ IMAGES = 7
 SCRIPTS = {
     "error_cases": (["--steps", "4", "--srp", "2"], ()),
     "error_parts": (["--steps", "4", "--neurons", "if,snm"], ()),
+    "adversary": (
+        "--steps 2 --neurons if --orders fifo --seconds inf --replays 12 --draws 2".split(),
+        ("seconds",),
+    ),
     "asynchronism": (["--steps", "3"], ()),
     "equivalence": (["--steps", "32"], ()),
     "certified_accuracy": (["--steps", "3"], ()),
