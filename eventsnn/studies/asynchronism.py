@@ -137,11 +137,11 @@ def measure(
     """
     settings = {"engine": "event", **settings}
     simulation, pixels, numbers = prepare(network, images, steps, settings)
-    arrays = measure_asynchronism(simulation, Given(pixels, numbers), progress)
-    return asynchronism_of(simulation, arrays)
+    arrays = _measure_asynchronism(simulation, Given(pixels, numbers), progress)
+    return _asynchronism_of(simulation, arrays)
 
 
-def measure_asynchronism(
+def _measure_asynchronism(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -168,7 +168,7 @@ def measure_asynchronism(
     return joined(found)
 
 
-def asynchronism_of(
+def _asynchronism_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None = None,
@@ -176,7 +176,7 @@ def asynchronism_of(
 ) -> Asynchronism:
     """The `Asynchronism` of what neurons heard and fired.
 
-    simulation: that ran. arrays: of `measure_asynchronism`. labels, numbers: have no effect.
+    simulation: that ran. arrays: of `_measure_asynchronism`. labels, numbers: have no effect.
     """
     bounded = has_bounds(simulation)
     kept = {name: its for name, its in arrays.items() if bounded or name not in BOUNDS}
@@ -417,8 +417,8 @@ def _of_some(values: NDArray[Any], chosen: NDArray[np.bool_]) -> Sample:
 BOUNDS = ("fewest", "most", "fewest_any", "most_any")
 OF_ASYNCHRONISM = Study(
     measure,
-    measure_asynchronism,
-    asynchronism_of,
+    _measure_asynchronism,
+    _asynchronism_of,
     {
         f.name: Variable(
             (IMAGE, "neuron"),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eventsnn.data.accepting import GivenImages
 from eventsnn.exceptions import one_line
 from eventsnn.network.network import Network
+from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import Conditions, conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.by_image import (
@@ -92,11 +93,14 @@ def measure_rest(
     """
     check_exact(simulation, "equivalence")
     pixels, found = given.pixels, []
-    how: dict[str, Any] = {"numbers": given.numbers, "neurons": True, "workers": workers}
     with following(len(pixels), "image", progress) as bar:
-        # neurons answer each other for long: a batch of its own for each image
-        for start, batch in simulation.stream(pixels, batch=1, **how):
-            counts, readout = quantised(simulation, pixels[start : start + 1])
+        for start in range(0, len(pixels), BATCH):
+            some = slice(start, start + BATCH)
+            how: dict[str, Any] = {"numbers": given.numbers[some], "workers": workers}
+            # images take unlike times to come to rest: threads take one after the other
+            parts = simulation.stream(pixels[some], batch=1, neurons=True, **how)
+            batch = Batch.join([its for _, its in parts])
+            counts, readout = quantised(simulation, pixels[some])
             its = {
                 "neurons": np.count_nonzero(batch.counts != counts, axis=1),
                 "outputs": np.count_nonzero(batch.readout[:, -1] != readout, axis=1),
@@ -106,7 +110,7 @@ def measure_rest(
                 "operations": batch.operations.sum(axis=(1, 2)),
             }
             found.append(its)
-            bar.update()
+            bar.update(len(batch.t_eq))
     return joined(found)
 
 

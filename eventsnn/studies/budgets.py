@@ -139,11 +139,11 @@ def certify(
         raise InputError("moved", "numbers of deliveries from 0, one or more", list(moved))
     simulation, pixels, numbers = exact(network, given.images, "budgets", steps=steps, **settings)
     options: dict[str, Any] = {"moved": moved, "last": last}
-    arrays = measure_budgets(simulation, Given(pixels, numbers), progress, **options)
-    return budgets_of(simulation, arrays, given.labels, **options)
+    arrays = _measure_budgets(simulation, Given(pixels, numbers), progress, **options)
+    return _budgets_of(simulation, arrays, given.labels, **options)
 
 
-def measure_budgets(
+def _measure_budgets(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -183,7 +183,7 @@ def measure_budgets(
     return {"predicted": np.array(predicted), **arrays}
 
 
-def budgets_of(
+def _budgets_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None = None,
@@ -194,7 +194,7 @@ def budgets_of(
 ) -> Budgets:
     """The `Budgets` of what was found out of each image.
 
-    simulation: of the numbers. arrays: of `measure_budgets`. labels: int64 [N], or None. numbers:
+    simulation: of the numbers. arrays: of `_measure_budgets`. labels: int64 [N], or None. numbers:
     have no effect. moved, last: as for `certify`.
     """
     least, widths, seconds = (arrays[name].T for name in NUMBERS)
@@ -315,8 +315,8 @@ def _dense(simulation: Prepared, i: int) -> Whole:
 
 OF_BUDGETS = Study(
     certify,
-    measure_budgets,
-    budgets_of,
+    _measure_budgets,
+    _budgets_of,
     {
         "predicted": Variable((IMAGE,), "int64", -1, "1", "the class with none moved"),
         "classes": Variable((IMAGE, "budget"), "int64", -1, "1", "the same; -1: not certain"),

@@ -172,7 +172,7 @@ def certify(
     return replace(found, neurons=kept)
 
 
-def measure_certificate(
+def _measure_certificate(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -189,7 +189,7 @@ def measure_certificate(
     return _measured(simulation, given, progress, workers, one_by_one, chosen)[0]
 
 
-def certificate_of(
+def _certificate_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None = None,
@@ -199,7 +199,7 @@ def certificate_of(
 ) -> Certificate:
     """The `Certificate` of what was found out of each image, all layers free.
 
-    simulation: that ran. arrays: of `measure_certificate`. labels: int64 [N], or None. numbers:
+    simulation: that ran. arrays: of `_measure_certificate`. labels: int64 [N], or None. numbers:
     have no effect. one_by_one: as for `certify`.
     """
     chosen = list(neuron_layers(simulation.network))
@@ -365,8 +365,8 @@ def _of_widths(widths: NDArray[np.int64], neurons: int) -> dict[str, float]:
 
 OF_CERTIFICATE = Study(
     certify,
-    measure_certificate,
-    certificate_of,
+    _measure_certificate,
+    _certificate_of,
     {
         "predicted": Variable((IMAGE, STEP), "int64", -1, "1", "the run's class after each step"),
         "classes": Variable(

@@ -165,10 +165,10 @@ def decompose(
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     check_names("keep", set(keep), network, "names of spiking layers")
     arrays, kept = _measured(simulation, Given(pixels, numbers), progress, None, keep)
-    return replace(parts_of(simulation, arrays), neurons=kept)
+    return replace(_parts_of(simulation, arrays), neurons=kept)
 
 
-def measure_parts(
+def _measure_parts(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -218,7 +218,7 @@ def _measured(
     return arrays, {name: kept[name] for name in keep}
 
 
-def parts_of(
+def _parts_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None = None,
@@ -226,7 +226,7 @@ def parts_of(
 ) -> Errors:
     """The `Errors` of what was added up in each image.
 
-    simulation: that ran. arrays: of `measure_parts`. labels, numbers: have no effect.
+    simulation: that ran. arrays: of `_measure_parts`. labels, numbers: have no effect.
     """
     layers = list(neuron_layers(simulation.network).values())
     size = sum(layer.size for layer in layers)
@@ -360,8 +360,8 @@ def _relative(total: float, whole: float) -> float:
 
 OF_PARTS = Study(
     decompose,
-    measure_parts,
-    parts_of,
+    _measure_parts,
+    _parts_of,
     {
         "sums": Variable(
             (IMAGE, LAYER, "sum"), "float64", np.nan, "as the activation", "over a layer's neurons"

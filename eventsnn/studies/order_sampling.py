@@ -82,11 +82,11 @@ def measure(
     of: dict[str, Any] = {"orders": orders, "encoding_seeds": encoding_seeds}
     of["fractions"] = None if fractions is None else list(fractions)
     its = Given(pixels, numbers)
-    arrays = measure_orders(simulation, its, progress, workers, **of, kept=kept)
-    return orders_of(simulation, arrays, given.labels, numbers, **of)
+    arrays = _measure_orders(simulation, its, progress, workers, **of, kept=kept)
+    return _orders_of(simulation, arrays, given.labels, numbers, **of)
 
 
-def measure_orders(
+def _measure_orders(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -121,7 +121,7 @@ def measure_orders(
     return {"readouts": whole}
 
 
-def orders_of(
+def _orders_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None,
@@ -133,7 +133,7 @@ def orders_of(
 ) -> OrderSampling:
     """The `OrderSampling` of the readouts of each image.
 
-    simulation: that ran. arrays: of `measure_orders`. labels: int64 [N], or None. numbers: int64
+    simulation: that ran. arrays: of `_measure_orders`. labels: int64 [N], or None. numbers: int64
     [N], the images'. orders, encoding_seeds, fractions: as for `measure`.
     """
     count = 1 if fractions is None else len(fractions)
@@ -225,8 +225,8 @@ def _jobs(
 
 OF_ORDERS = Study(
     measure,
-    measure_orders,
-    orders_of,
+    _measure_orders,
+    _orders_of,
     {
         "readouts": Variable(
             (IMAGE, "encoding_seed", "fraction", "order_number", CLASS),

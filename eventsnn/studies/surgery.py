@@ -207,11 +207,11 @@ def costs(
             "counts", "'ideal' or 'ann'", "'own'", "own counts are not wrong; see replace_layers"
         )
     simulation, pixels, numbers = prepare(network, given.images, steps, settings, counts, "even")
-    arrays = measure_costs(simulation, Given(pixels, numbers), progress, counts=counts)
-    return costs_of(simulation, arrays, given.labels, counts=counts)
+    arrays = _measure_costs(simulation, Given(pixels, numbers), progress, counts=counts)
+    return _costs_of(simulation, arrays, given.labels, counts=counts)
 
 
-def measure_costs(
+def _measure_costs(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -236,7 +236,7 @@ def measure_costs(
     return joined(found)
 
 
-def costs_of(
+def _costs_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None,
@@ -246,10 +246,10 @@ def costs_of(
 ) -> Costs:
     """The `Costs` of what was measured of each image.
 
-    simulation: that ran. arrays: of `measure_costs`. labels: int64 [N]. numbers: have no effect.
+    simulation: that ran. arrays: of `_measure_costs`. labels: int64 [N]. numbers: have no effect.
     counts: as for `costs`. Raises InputError for images without labels.
     """
-    network, keys = simulation.network, keys_of(simulation.network)
+    network, keys = simulation.network, _keys_of(simulation.network)
     if labels is None:
         do = "give labelled Images, or pass labels="
         raise InputError("images", "images with labels", "none", do)
@@ -267,7 +267,7 @@ def costs_of(
     return Costs(simulation, images, counts, scores["snn"], scores["ann"], rows)
 
 
-def keys_of(network: Network) -> list[Key]:
+def _keys_of(network: Network) -> list[Key]:
     """All that is compared, in order: the ANN, the network as it runs, and every replacement."""
     names = numbers_of(network)
     return [
@@ -278,7 +278,7 @@ def keys_of(network: Network) -> list[Key]:
 
 
 def _scored(part: Replacing, counts: str) -> Iterator[Arrays]:
-    """Yields of each of `keys_of` the class, the squared distance from the ANN's logits and the
+    """Yields of each of `_keys_of` the class, the squared distance from the ANN's logits and the
     wrong counts of some images, [n] each.
     """
     simulation = part.simulation
@@ -295,7 +295,7 @@ def _scored(part: Replacing, counts: str) -> Iterator[Arrays]:
 def _all_replaced(
     part: Replacing, counts: str
 ) -> Iterator[tuple[list[ClockedRun], NDArray[np.int64]]]:
-    """Yield (runs, neurons whose count was wrong [n]) of every replacement, as in `keys_of`.
+    """Yield (runs, neurons whose count was wrong [n]) of every replacement, as in `_keys_of`.
 
     First the network as it runs, then each layer after those before it, then each alone.
     """
@@ -346,8 +346,8 @@ def _score(right: NDArray[np.bool_], square: float, classes: int) -> dict[str, A
 
 OF_COSTS = Study(
     costs,
-    measure_costs,
-    costs_of,
+    _measure_costs,
+    _costs_of,
     {
         "classes": Variable((IMAGE, "replaced"), "int64", -1, "1", "the class after the last step"),
         "squares": Variable(
@@ -362,7 +362,7 @@ OF_COSTS = Study(
     lambda simulation, **options: {
         "replaced": [
             key if isinstance(key, str) else f"{key[0]}{key[1]} {key[2]}"
-            for key in keys_of(simulation.network)
+            for key in _keys_of(simulation.network)
         ]
     },
     ("counts",),

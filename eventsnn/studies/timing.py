@@ -146,14 +146,14 @@ def measure(
     simulation, pixels, numbers = prepare(network, given.images, steps, settings, "own", times)
     began = clock.perf_counter()
     options: dict[str, Any] = {"times": times, "look_at": look_at}
-    arrays = measure_timing(simulation, Given(pixels, numbers), progress, **options)
-    found = timing_of(simulation, arrays, given.labels, **options)
+    arrays = _measure_timing(simulation, Given(pixels, numbers), progress, **options)
+    found = _timing_of(simulation, arrays, given.labels, **options)
     seconds = clock.perf_counter() - began
     result = replace(found.result, images=given.images, seconds=seconds, note=given.note)
     return replace(found, result=result)
 
 
-def measure_timing(
+def _measure_timing(
     simulation: Simulation,
     given: Given,
     progress: bool | None = False,
@@ -197,7 +197,7 @@ def measure_timing(
     return found
 
 
-def timing_of(
+def _timing_of(
     simulation: Simulation,
     arrays: Arrays,
     labels: NDArray[np.int64] | None = None,
@@ -208,7 +208,7 @@ def timing_of(
 ) -> Timing:
     """The `Timing` of what was seen in each image; its result has no images.
 
-    simulation: that ran. arrays: of `measure_timing`. labels: int64 [N], or None. numbers: have no
+    simulation: that ran. arrays: of `_measure_timing`. labels: int64 [N], or None. numbers: have no
     effect. times, look_at: as for `measure`.
     """
     kept = {name: arrays[name] for name in OF_RUNS if name in arrays}
@@ -244,8 +244,8 @@ def _classes(simulation: Simulation, runs: Sequence[ClockedRun]) -> NDArray[np.i
 
 OF_TIMING = Study(
     measure,
-    measure_timing,
-    timing_of,
+    _measure_timing,
+    _timing_of,
     {
         "readout": Variable(
             (IMAGE, STEP, CLASS), "int64", 0, "2^-F charges of a spike", "charge after each step"

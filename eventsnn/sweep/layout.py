@@ -230,6 +230,7 @@ def varied(rows: list[Record], axes: Iterable[str], taken: Collection[str]) -> d
     chosen = [
         name for name in FIELDS if name in {*axes, "steps"} or (name in names and len(rows) > 1)
     ]
+    chosen = [name for name in chosen if name not in studies.FIELDS or name in names]
     found = {}
     for name in chosen:
         values = [row["options"].get(name, FIELDS[name].default) for row in rows]
