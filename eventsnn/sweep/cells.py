@@ -71,6 +71,7 @@ def cell_of(
     network: str,
     options: Options,
     version: str = VERSION,
+    *,
     of: str = "",
 ) -> Cell:
     """A cell. part: (first, count, digest) of its images; the others as in `Cell`.

@@ -108,7 +108,7 @@ def cell_ids(group: Record, name: str, version: str) -> list[str]:
     of = group["key"] if "study" in group else ""
     for row, spans in [(ANN, parts), *((its["key"], its["spans"]) for its in group["rows"])]:
         for key in _longest(spans):
-            its = cell_of(name, row, parts[key], group["network"], {}, version, of)
+            its = cell_of(name, row, parts[key], group["network"], {}, version, of=of)
             found.append(its.id)
     return found
 
