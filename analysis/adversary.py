@@ -24,21 +24,19 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network
 from eventsnn.exceptions import InputError, TooManyEvents
 from eventsnn.neurons import MODELS
 from eventsnn.options import parsed
-from eventsnn.result import simulate
 from eventsnn.studies import scripts
-from eventsnn.studies.adversary import Adversary, attack
+from eventsnn.studies.adversary import Adversary
 from eventsnn.studies.adversary.attacks import FORMATS, NAMES, TITLE, UNITS
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 WELL_ABOVE = 0.7  # of the images that a base without a clock has right
@@ -49,29 +47,69 @@ FORMATS |= {"B0": ("B0", ""), "random B0": ("random B0", "")}
 FORMATS |= {"replays": ("replays", ",.0f")}
 
 
-def bases(
-    args: argparse.Namespace, network: Network, images: Images, neuron: str
-) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yields (options of the base run, kind of edits) of one model.
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What a plan has: the orders without a clock, and the attacks on all of them.
 
-    args: the options. network, images: what runs. neuron: the model.
+    args: the options. Raises InputError where a search would end by a clock.
     """
+    if args.seconds != float("inf") or args.save is not None:
+        found = f"--seconds {args.seconds:g}" if args.save is None else "--save"
+        expected = "--seconds inf, without --save: a store's numbers depend on no clock"
+        raise InputError("--plan, --from", expected, found, "for example --replays 500")
+    every = []
+    for neuron in args.neurons.split(","):
+        every.append(attacks(args, neuron, CLOCKED, "times"))
+        if not rests(neuron):
+            for order in orders_of(args):
+                every.append(base(args, neuron, order))
+                every += [attacks(args, neuron, order, kind) for kind in ("order", "times")]
+    return every
+
+
+def rests(neuron: str) -> bool:
+    """Whether a model comes to rest, so that no order changes its class. neuron: the model."""
     _, model, _ = parsed(MODELS, neuron, "neuron")
-    rests = bool(getattr(model, "confluent", False))
-    options: dict[str, Any] = {"neuron": neuron, "steps": args.rest_steps if rests else args.steps}
-    if rests:
-        options["encoding"] = "even"
-    yield options | {"order": CLOCKED, "within": args.within}, "times"
-    if rests:
+    return bool(getattr(model, "confluent", False))
+
+
+def orders_of(args: argparse.Namespace) -> list[str]:
+    """The orders without a clock. args: the options."""
+    return [*filter(None, args.orders.split(","))]
+
+
+def base(args: argparse.Namespace, neuron: str, order: str) -> stored.Way:
+    """A run without a clock. args: the options. neuron: the model."""
+    options = {"engine": "event", "neuron": neuron, "steps": args.steps, "order": order}
+    return stored.Way({}, options, [args.seed])
+
+
+def attacks(args: argparse.Namespace, neuron: str, order: str, kind: str) -> stored.Way:
+    """Attacks on one kind of base run. args: the options. neuron: the model. kind: of edits."""
+    options = {"study": "attacks", **base(args, neuron, order).options, "kind": kind}
+    options |= {"draws": args.draws, "replays": args.replays}
+    if order == CLOCKED:
+        options |= {"within": args.within, "ticks": 1}
+    if rests(neuron):
+        options |= {"encoding": "even", "steps": args.rest_steps}
+    return stored.Way({}, options, [args.seed])
+
+
+def bases(
+    args: argparse.Namespace, source: stored.Live | stored.Stored, neuron: str
+) -> Iterator[stored.Way]:
+    """Yields the attacks on one model.
+
+    args: the options. source: of the runs. neuron: the model.
+    """
+    yield attacks(args, neuron, CLOCKED, "times")
+    if rests(neuron):
         return
-    found = {}
-    for order in filter(None, args.orders.split(",")):
-        way = {**options, "order": order, "seed": args.seed}
+    right = {}
+    for order in orders_of(args):
         try:
-            found[order] = simulate(network, images, engine="event", progress=True, **way)
+            right[order] = float(scripts.hits(source.runs(base(args, neuron, order))).mean())
         except TooManyEvents:
             print(f"note: {neuron}, order {order}: firing multiplies", file=sys.stderr)
-    right = {order: float(scripts.hits(result).mean()) for order, result in found.items()}
     if not right:
         return
     best = max(right, key=lambda order: right[order])
@@ -80,7 +118,7 @@ def bases(
         print(f"note: {neuron}: no order without a clock has {WELL_ABOVE:.0%} ({said})")
         return
     for kind in ("order", "times"):
-        yield options | {"order": best}, kind
+        yield attacks(args, neuron, best, kind)
 
 
 def row_of(found: Adversary, neuron: str, order: str) -> scripts.Row:
@@ -170,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--draws", type=int, default=3, metavar="N", help=words)
     words = "a folder for the attacks as files of edits; what stands there is not sought again"
     parser.add_argument("--save", metavar="FOLDER", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=4)
 
 
 def study(args: argparse.Namespace) -> None:
@@ -181,21 +220,23 @@ def study(args: argparse.Namespace) -> None:
             raise InputError(where, "a whole number from 1", getattr(args, name))
     if args.replays is not None and args.replays < 1:
         raise InputError("--replays", "a whole number from 1", args.replays)
-    graph, images, _ = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
+    if args.store is not None:
+        ways(args)
+    source = stored.source_of(args)
     rows: list[scripts.Row] = []
     each_image: list[scripts.Row] = []
     every: list[tuple[str, str, Adversary]] = []
-    common = {name: getattr(args, name) for name in ("seconds", "replays", "draws", "seed", "save")}
+    beside = {"seconds": args.seconds, "save": args.save}
     for neuron in args.neurons.split(","):
-        for options, kind in bases(args, network, images, neuron):
-            found = attack(network, images, kind=kind, progress=True, **common, **options)
-            every.append((neuron, options["order"], found))
-            rows.append(row_of(found, neuron, options["order"]))
-            each_image += images_of(found, neuron, options["order"])
+        for way in bases(args, source, neuron):
+            (found,) = source.runs(way, **beside)
+            order = way.options["order"]
+            every.append((neuron, order, found))
+            rows.append(row_of(found, neuron, order))
+            each_image += images_of(found, neuron, order)
             write_csv(args.out / "adversary.csv", rows)
             write_csv(args.out / "images.csv", each_image)
-    figure = draw(every, scripts.title(graph, f"{len(images)} images"))
+    figure = draw(every, scripts.title(source.graph, f"{len(source.images)} images"))
     decided = scripts.words(rows)
     scripts.save(figure, args.out, "adversary", decided)
     for kind, unit in UNITS.items():

@@ -12,8 +12,7 @@ fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, F
 order: what layers make themselves of the spikes they are sent, with L := T. Orders that draw
 (random, jitter) are run with --seeds N seeds. Writes
 arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
-cases.png (each also as SVG). With --from STORE the first two tables and their pictures come from a
-store; the last two need single neurons, which a store does not have, and are left out.
+cases.png (each also as SVG).
 """
 
 from __future__ import annotations
@@ -32,14 +31,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network, statistics
+from eventsnn import Network
 from eventsnn.inputs.loading import load_graph
-from eventsnn.result import simulate
 from eventsnn.simulation.conditions import Conditions, conditions, together
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
-from eventsnn.studies import errors, scripts, seeds
-from eventsnn.studies.sampled import Sample, with_intervals
+from eventsnn.studies import scripts, seeds
+from eventsnn.studies.sampled import with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.sweep import stored
 from eventsnn.sweep.stored import EXPLOSIONS
@@ -64,7 +62,7 @@ MOST = 4  # events for each neuron and step, beyond which firing counts as explo
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
 JITTER = {"order": "jitter", "jitter": "uniform:1"}
-LAYER_MEANS = ("rate clocked", "rate fifo", "fired more than worth")
+PARTED = 16  # images of the third table
 
 BY_ORDER = (
     "Accuracy with its 95 % interval, low to high, after T steps by order of arrival; spikes "
@@ -112,21 +110,21 @@ def way(
 def measure(
     source: stored.Live | stored.Stored,
     network: Network,
-    images: int,
     way: stored.Way,
     label: str,
 ) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
     """(one row: accuracy with its interval, spikes and operations per image; the hits).
 
     An order under which firing explodes, with any seed, has no accuracy (NaN), no hits, and spikes
-    without end. source: of the runs. network: what runs. images: how many, at most. way: how; the
-    first seed is that of the bootstrap, too. label: the order's.
+    without end. source: of the runs. network: what runs. way: how; the first seed is that of the
+    bootstrap, too. label: the order's.
     """
     steps, seed = way.options["steps"], way.seeds[0]
     row = {"neuron": way.options["neuron"], "order": label, "seeds": len(way.seeds), "T": steps}
-    row["images"] = min(images, len(source.images))
+    whole = len(source.images)
+    row["images"] = whole if way.images is None else min(way.images, whole)
     try:
-        runs = source.runs(way, images, progress=False)
+        runs = source.runs(way, progress=False)
     except EXPLOSIONS:
         row |= dict.fromkeys(scripts.SHARE, float("nan"))
         row |= dict.fromkeys(MEANS, float("inf"))
@@ -144,32 +142,20 @@ def limit(most: int, time: Mapping[str, Any]) -> dict[str, int]:
     return {} if time.get("order") == "clocked" else {"max_events": most}
 
 
-def cases(
-    network: Network,
-    images: Images,
-    steps: int,
-    neuron: str,
-    label: str,
-    drawn: Sequence[int],
-    **time: Any,
-) -> list[scripts.Row]:
+def cases(source: stored.Live | stored.Stored, way: stored.Way, label: str) -> list[scripts.Row]:
     """One row a layer: neurons with unevenness error I in percent, by case, with intervals.
 
-    There are none where firing explodes. images: what runs. label: the order's. network, steps,
-    neuron, drawn, time: as for `way`.
+    There are none where firing explodes. source: of the study. way: how the model is run under the
+    order. label: the order's.
     """
-    of_order = {"neuron": neuron, "order": label, "seeds": len(drawn), "T": steps}
-    of_order["images"] = len(images)
-    options = {"neuron": neuron, **limit(MOST * network.neurons * steps, time), **time}
     try:
-        found = [
-            errors.cases(network, images, steps=steps, engine="event", seed=seed, **options)
-            for seed in drawn
-        ]
+        found = source.runs(counted(way), progress=False)
     except EXPLOSIONS:
         return []
+    of_order = {"neuron": way.options["neuron"], "order": label, "seeds": len(way.seeds)}
+    of_order |= {"T": way.options["steps"], "images": found[0].images}
     rows = []
-    for its in with_intervals(found[0].layers, [each.samples for each in found], drawn[0]):
+    for its in with_intervals(found[0].layers, [each.samples for each in found], way.seeds[0]):
         row = {**of_order, "layer": its["layer"], "neurons": its["neurons"]}
         for end in ("", " low", " high"):
             row |= {f"case {k}{end}": its[f"I case {k}{end}"] for k in CASES}
@@ -177,6 +163,11 @@ def cases(
         row["conditions"] = conditions(found[0].simulation)
         rows.append(row)
     return rows
+
+
+def counted(way: stored.Way) -> stored.Way:
+    """The same way, whose error cases are counted."""
+    return way._replace(options={**way.options, "study": "cases"})
 
 
 def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
@@ -194,31 +185,6 @@ def in_all(rows: list[scripts.Row]) -> list[scripts.Row]:
             {"neuron": neuron, "order": order, **dict(zip(keys, shares.tolist())), **under}
         )
     return means
-
-
-def by_layer(network: Network, images: Images, steps: int, seed: int) -> list[scripts.Row]:
-    """One row a layer: how IF neurons under fifo part from clocked time, means with intervals.
-
-    network, images: what runs. steps: T. seed: of everything random.
-    """
-    clocked, fifo = (
-        simulate(network, images, steps=steps, engine="event", order=order, seed=seed, neurons=True)
-        for order in ("clocked", "fifo")
-    )
-    both = together(conditions(result.simulation) for result in (clocked, fifo))
-    heights = fifo.batch.potentials / fifo.simulation.arithmetic.one + fifo.batch.counts
-    all_worth = np.maximum(np.floor(heights), 0)
-    rows, samples = [], {}
-    for i, layer in enumerate(network.spiking):
-        here = network.columns(i)
-        a, b = clocked.batch.counts[:, here], fifo.batch.counts[:, here]
-        row = {"layer": layer.name}
-        for name, values in zip(LAYER_MEANS, (a / steps, b / steps, b > all_worth[:, here])):
-            row[name] = float(values.mean())
-            samples[layer.name, name] = Sample(values.mean(axis=1))
-        row["correlation"] = statistics.pearson(a.ravel(), b.ravel())
-        rows.append(row | {"conditions": both})
-    return with_intervals(rows, [samples], seed)
 
 
 def draw_orders(rows: list[scripts.Row], title: str) -> Figure:
@@ -325,7 +291,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def ways(args: argparse.Namespace) -> list[stored.Way]:
     """What is run: a way for each of --neurons, order and window. args: the options."""
     network = stored.network_of(args, load_graph(args.settings))
-    return [way for _, _, way in [*of_orders(args, network), *of_windows(args, network)]]
+    orders = [way for _, _, way in of_orders(args, network)]
+    windows = [way for _, _, way in of_windows(args, network)]
+    cases = [counted(way)._replace(images=args.case_limit) for way in orders]
+    return [*orders, *windows, *cases, parted(args)]
+
+
+def parted(args: argparse.Namespace) -> stored.Way:
+    """How IF neurons under fifo part from clocked time. args: the options."""
+    options = {"study": "parting", "engine": "event", "order": "fifo", "steps": args.steps}
+    return stored.Way({}, options, [args.seed], PARTED)
 
 
 def of_orders(args: argparse.Namespace, network: Network) -> list[tuple[str, str, stored.Way]]:
@@ -345,7 +320,8 @@ def of_windows(args: argparse.Namespace, network: Network) -> list[tuple[str, fl
         for window in map(float, args.windows.split(",")):
             time = {**JITTER, "window": window}
             drawn = seeds.seeds_of(args, JITTER)
-            found.append((neuron, window, way(network, args.steps, neuron, drawn, 64, **time)))
+            how = way(network, args.steps, neuron, drawn, 64, **time)
+            found.append((neuron, window, how._replace(images=args.window_limit)))
     return found
 
 
@@ -354,17 +330,15 @@ def study(args: argparse.Namespace) -> None:
     source = stored.source_of(args)
     network = source.network()
     steps, out, seed = args.steps, args.out, args.seed
-    simulated = isinstance(source, stored.Live)
-    counted = source.some(args.case_limit) if simulated else None
     orders, windows = of_orders(args, network), of_windows(args, network)
     rows: list[scripts.Row] = []
     curve: list[scripts.Row] = []
     right: dict[Any, NDArray[np.bool_]] = {}
     in_windows: dict[Any, NDArray[np.bool_]] = {}
     found: list[scripts.Row] = []
-    with following(len(orders) * (2 if simulated else 1) + len(windows), "run", True) as bar:
+    with following(2 * len(orders) + len(windows), "run", True) as bar:
         for neuron, label, how in orders:
-            row, hits = measure(source, network, len(source.images), how, label)
+            row, hits = measure(source, network, how, label)
             rows.append(row)
             if hits is not None:
                 right[neuron, label] = hits
@@ -376,13 +350,11 @@ def study(args: argparse.Namespace) -> None:
             )
             write_csv(out / "arrival_order.csv", rows)
             bar.update()
-            if counted is not None:
-                time = ORDERS[label]
-                found += cases(network, counted, steps, neuron, label, how.seeds, **time)
-                write_csv(out / "cases.csv", found)
-                bar.update()
+            found += cases(source, how._replace(images=args.case_limit), label)
+            write_csv(out / "cases.csv", found)
+            bar.update()
         for neuron, window, how in windows:
-            row, hits = measure(source, network, args.window_limit, how, "jitter")
+            row, hits = measure(source, network, how, "jitter")
             curve.append({**row, "window": window})
             clocked_hits = right.get((neuron, "clocked"))
             if hits is not None and clocked_hits is not None:
@@ -409,13 +381,11 @@ def study(args: argparse.Namespace) -> None:
     for heading, table in ((BY_ORDER, rows), (BY_WINDOW, curve)):
         scripts.show(heading, scripts.compact(table), scripts.words(table), FORMATS)
         print(f"{footnote}\n")
-    if counted is None:
-        print("left out: layers and error cases, which need single neurons (run without --from)")
-        return
-    layers = by_layer(network, source.some(16), steps, seed)
+    (part,) = source.runs(parted(args))
+    layers = part.rows(seed)
     write_csv(out / "layers.csv", layers)
     means = in_all(found)
-    figure = draw_cases(means, title(len(counted)))
+    figure = draw_cases(means, title(min(args.case_limit, len(source.images))))
     scripts.save(figure, out, "cases", scripts.words(means))
     for heading, table in ((BY_LAYER, layers), (BY_CASE, means)):
         scripts.show(heading, scripts.bare(table), scripts.words(table), FORMATS)

@@ -43,9 +43,10 @@ from eventsnn.neurons import IF, SNM
 from eventsnn.neurons.contract import emit, settle
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
-from eventsnn.studies import asynchronism, scripts
+from eventsnn.studies import scripts
 from eventsnn.studies.asynchronism import Asynchronism, Neurons
 from eventsnn.studies.sampled import with_intervals
+from eventsnn.sweep import stored
 from eventsnn.trace.microscope import DRIVE, ITSELF, Observation, observe
 from eventsnn.trace.trace import record
 from eventsnn.views.plots import BLUE, ORANGE, shown
@@ -244,16 +245,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--neuron", default="if", help="neuron model")
     words = f"layers to draw, separated by commas (default: {SHOWN} of all)"
     parser.add_argument("--layers", default="", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=4)
+
+
+def ways(args: argparse.Namespace) -> dict[str, stored.Way]:
+    """Title of a panel of mapping.png -> what is studied; the order asked for is the last.
+
+    args: the options.
+    """
+    options = {"study": "asynchronism", "engine": "event", "steps": args.steps}
+    options["neuron"] = args.neuron
+    clocked = {**options, "order": "clocked"}
+    every = {
+        "(a) clocked, v(0) = 0": {**clocked, "initial": 0.0},
+        "(b) clocked, v(0) = θ/2": {**clocked, "initial": 0.5},
+        f"(c) {args.order}, v(0) = θ/2": {**options, "order": args.order},
+    }
+    return {words: stored.Way({}, its, [args.seed]) for words, its in every.items()}
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
-    options = {"steps": args.steps, "neuron": args.neuron, "progress": True}
-    options["seed"] = args.seed
-    found = asynchronism.measure(network, images, order=args.order, **options)
+    source, out = stored.source_of(args), args.out
+    every = ways(args)
+    *clocked, last = every
+    (found,) = source.runs(every[last])
     decided = conditions(found.simulation)
     layers = [
         {**row, "conditions": decided}
@@ -261,23 +278,20 @@ def study(args: argparse.Namespace) -> None:
     ]
     write_csv(out / "asynchronism.csv", layers)
     chosen = _chosen(args.layers, scripts.column(found.layers, "layer"))
-    title = scripts.title(graph, f"{len(images)} images")
+    title = scripts.title(source.graph, f"{len(source.images)} images")
     scripts.save(draw(found, chosen, title), out, "asynchronism", str(decided))
     print(found.table())
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
     layer = max(found.layers, key=lambda row: row["fired more"])["layer"]
-    results = {}
-    for words, initial in (("(a) clocked, v(0) = 0", 0.0), ("(b) clocked, v(0) = θ/2", 0.5)):
-        clocked = {"order": "clocked", "initial": initial, **options}
-        results[words] = asynchronism.measure(network, images, **clocked)
-    results[f"(c) {args.order}, v(0) = θ/2"] = found
+    results = {words: source.runs(every[words])[0] for words in clocked}
+    results[last] = found
     rows = [
         {"panel": label, "layer": layer, **row, "conditions": conditions(measured.simulation)}
         for label, measured in results.items()
         for row in mapping(measured, layer)
     ]
     write_csv(out / "mapping.csv", rows)
-    title = scripts.title(graph, f"{len(images)} images")
+    title = scripts.title(source.graph, f"{len(source.images)} images")
     scripts.save(draw_mapping(results, layer, title), out, "mapping", scripts.words(rows))
     if (place := worst(found.neurons[layer])) is None:
         print(
@@ -285,7 +299,8 @@ def study(args: argparse.Namespace) -> None:
         )
     else:
         image, neuron = place
-        pixels, number = images.pixels[image], int(images.indices[image])
+        some = source.some(image + 1)
+        pixels, number = some.pixels[image], int(some.indices[image])
         seen = observe(record(found.simulation, pixels, number)[1], layer, neuron)
         title = f"{seen.name}, image {seen.image}"
         scripts.save(draw_neuron(seen, title), out, "neuron", str(decided))

@@ -32,13 +32,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network, statistics
+from eventsnn import statistics
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import share
 from eventsnn.studies import scripts
-from eventsnn.studies.certified import certify
 from eventsnn.studies.intervals import LIMIT
 from eventsnn.studies.setting import pick
+from eventsnn.sweep import stored
 from eventsnn.views.tables import report_steps, write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
@@ -62,22 +62,26 @@ FORMATS = {key: (key, ".1%") for key in SHARES}
 FORMATS |= {"neurons": ("neurons", ","), "widest": ("widest", ",")}
 
 
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is certified: a way for each of --neurons. args: the options."""
+    found = []
+    for neuron in args.neurons.split(","):
+        encoding = "even" if neuron == "st-bif" else "constant"
+        options = {"study": "certificate", "neuron": neuron, "encoding": encoding}
+        options |= {"steps": args.steps, "one_by_one": not args.whole}
+        found.append(stored.Way({}, options, [args.seed]))
+    return found
+
+
 def measure(
-    network: Network, images: Images, neuron: str, steps: int, whole: bool, seed: int
+    source: stored.Live | stored.Stored, way: stored.Way
 ) -> tuple[list[list[scripts.Row]], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(rows by T, by layer, and by layer and T of a neuron model; (neuron, T) -> certified).
 
-    network, images: what runs. neuron: the model's name. steps: the largest T. whole: there are no
-    rows of the third kind. seed: of everything random.
+    source: of the certificates. way: which. There are no rows of the third kind with --whole.
     """
-    encoding = "even" if neuron == "st-bif" else "constant"
-    options: dict[str, Any] = {
-        "neuron": neuron,
-        "encoding": encoding,
-        "seed": seed,
-        "progress": True,
-    }
-    found = certify(network, images, steps=steps, one_by_one=not whole, **options)
+    neuron, steps = way.options["neuron"], way.options["steps"]
+    (found,) = source.runs(way)
     depth = []
     if found.alone is not None and found.up_to is not None:
         for t in report_steps(steps):
@@ -85,7 +89,7 @@ def measure(
                 shares = share("alone", alone[:, t - 1]) | share("up to", up_to[:, t - 1])
                 depth.append({"T": t, "layer": row["layer"], **shares})
     by_layer = [{"T": steps} | row for row in found.layers]
-    of_model = {"neuron": neuron, "images": len(images)}
+    of_model = {"neuron": neuron, "images": len(found.classes)}
     under = {"conditions": conditions(found.simulation)}
     tables = []
     for rows in (found.table(), by_layer, depth):
@@ -164,17 +168,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--neurons", default="if,snm", help=words)
     words = "the whole network only, not layer by layer"
     parser.add_argument("--whole", action="store_true", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=20)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
+    source = stored.source_of(args)
     tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
     neurons, certified = args.neurons.split(","), {}
-    for neuron in neurons:
-        found, its = measure(network, images, neuron, args.steps, args.whole, args.seed)
+    for way in ways(args):
+        found, its = measure(source, way)
         certified |= its
         for (name, rows), more in zip(tables.items(), found):
             rows += more
@@ -188,7 +192,7 @@ def study(args: argparse.Namespace) -> None:
             if rows:
                 write_csv(args.out / f"{name}.csv", rows)
     by_step, by_layer, _ = tables.values()
-    figure = draw(by_step, by_layer, scripts.title(graph, f"{len(images)} images"))
+    figure = draw(by_step, by_layer, scripts.title(source.graph, f"{len(source.images)} images"))
     decided = scripts.words(by_step)
     scripts.save(figure, args.out, "certified_accuracy", decided)
     scripts.show(BY_STEP, scripts.compact(_shown(by_step, "images")), decided, FORMATS)

@@ -30,17 +30,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network, Result
-from eventsnn.ann import forward as ann
 from eventsnn.engine.event.cores import ARBITRATIONS
 from eventsnn.exceptions import InputError
 from eventsnn.option_texts import add_option, given_values, help_of
-from eventsnn.result import simulate
 from eventsnn.settings import Settings
 from eventsnn.simulation.conditions import together
 from eventsnn.statistics import bootstraps
 from eventsnn.studies import scripts
+from eventsnn.studies.deadlines import Deadlines
 from eventsnn.studies.sampled import Sample, with_intervals
+from eventsnn.sweep import stored
 from eventsnn.views.tables import CORES, write_csv
 
 # options of a run that it takes, too
@@ -69,34 +68,37 @@ def asked(args: argparse.Namespace) -> Settings:
     return Settings(engine="event", order="cores", **values)
 
 
-def measure(
-    args: argparse.Namespace, network: Network, images: Images, settings: Settings, way: str
-) -> list[Result]:
-    """The runs of one arbitration, one for each seed.
-
-    args: the options. network: that runs. images: what is classified. settings: of the run. way:
-    the arbitration.
-    """
-    seeds = range(args.seed, args.seed + (args.seeds if way == "random" else 1))
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each of --arbitrations. args: the options."""
+    names = list(dict.fromkeys(args.arbitrations.split(",")))
+    unknown = [name for name in names if name not in ARBITRATIONS]
+    if unknown:
+        expected = f"names among {', '.join(ARBITRATIONS)}"
+        raise InputError("--arbitrations", expected, repr(unknown[0]))
+    settings = asked(args)
     time = settings.time
     options: dict[str, Any] = {
+        "study": "deadlines",
+        "deadlines": None if args.deadlines is None else tuple(deadlines_of(args.deadlines, ())),
         "steps": settings.steps,
         "neuron": settings.neuron,
         "engine": "event",
         "order": "cores",
-        "arbitration": way,
         "service": time.service,
         "latency": time.latency,
         "refractory": time.refractory,
         "barrier": time.barrier,
         "max_events": time.max_events,
         "ticks": time.ticks,
-        "progress": True,
     }
-    return [simulate(network, images, seed=seed, **options) for seed in seeds]
+    found = []
+    for name in names:
+        drawn = range(args.seed, args.seed + (args.seeds if name == "random" else 1))
+        found.append(stored.Way({}, {**options, "arbitration": name}, drawn))
+    return found
 
 
-def deadlines_of(words: str | None, runs: Sequence[Result]) -> list[int]:
+def deadlines_of(words: str | None, runs: Sequence[Deadlines]) -> list[int]:
     """The deadlines, in ticks, rising.
 
     words: of --deadlines; None: powers of two, from the first change of any class to the last end
@@ -106,17 +108,15 @@ def deadlines_of(words: str | None, runs: Sequence[Result]) -> list[int]:
         return sorted(set(scripts.whole_numbers(words, "--deadlines")))
     first, last = [], 1
     for run in runs:
-        changes, ended = run.batch.changes, run.batch.ended
-        assert changes is not None and ended is not None
-        later = changes[:, :, 0][changes[:, :, 0] > 0]
+        later = run.changed[run.changed > 0]
         first += [int(later.min())] if later.size else []
-        last = max(last, int(ended.max()))
+        last = max(last, int(run.ended.max()))
     lowest = int(math.log2(min(first, default=1)))
     return [2**k for k in range(lowest, max(lowest, math.ceil(math.log2(last))) + 1)]
 
 
 def by_deadline(
-    way: str, runs: Sequence[Result], deadlines: Sequence[int], seed: int
+    way: str, runs: Sequence[Deadlines], deadlines: Sequence[int], seed: int
 ) -> tuple[list[scripts.Row], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(one row for each deadline; (way, deadline) -> which images are right, [N] or [seeds, N]).
 
@@ -124,9 +124,8 @@ def by_deadline(
     """
     columns: dict[str, list[NDArray[Any]]] = {"latency": [], "end": []}
     for run in runs:
-        assert run.batch.ended is not None
         columns["latency"].append(run.latency)
-        columns["end"].append(run.batch.ended)
+        columns["end"].append(run.ended)
     found = bootstraps(columns, seed=seed)
     means: scripts.Row = {}
     for name in columns:
@@ -143,22 +142,19 @@ def by_deadline(
     return rows, right
 
 
-def by_core(way: str, runs: Sequence[Result], seed: int) -> list[scripts.Row]:
+def by_core(way: str, runs: Sequence[Deadlines], seed: int) -> list[scripts.Row]:
     """One row for each core, with bootstrap intervals; parameters as for `by_deadline`."""
     samples = []
-    names = [layer.name for layer in runs[0].network.layers]
+    names = [layer.name for layer in runs[0].simulation.network.layers]
     rows = [dict(row) for row in runs[0].cores()]
     for run in runs:
-        batch = run.batch
-        assert batch.busy is not None and batch.ended is not None
-        assert batch.longest_queue is not None and batch.undelivered is not None
         its: dict[tuple[Any, str], Sample] = {}
         for row in rows:
             i = names.index(row["layer"])
-            its[row["layer"], "busy"] = Sample(batch.busy[:, i] / np.maximum(batch.ended, 1))
-            its[row["layer"], "queue"] = Sample(batch.longest_queue[:, i])
-            its[row["layer"], "undelivered"] = Sample(batch.undelivered[:, i])
-            row["longest"] = max(row["longest"], int(batch.longest_queue[:, i].max()))
+            its[row["layer"], "busy"] = Sample(run.busy[:, i] / np.maximum(run.ended, 1))
+            its[row["layer"], "queue"] = Sample(run.longest_queue[:, i])
+            its[row["layer"], "undelivered"] = Sample(run.undelivered[:, i])
+            row["longest"] = max(row["longest"], int(run.longest_queue[:, i].max()))
         samples.append(its)
     under = {"conditions": together(run.conditions for run in runs)}
     return [
@@ -229,21 +225,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--arbitrations", default=",".join(ARBITRATIONS), help=words)
     words = "deadlines in ticks, separated by commas; default: powers of two that cover the runs"
     parser.add_argument("--deadlines", metavar="N,N,…", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=20)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    settings = asked(args)
-    ways = list(dict.fromkeys(args.arbitrations.split(",")))
-    unknown = [way for way in ways if way not in ARBITRATIONS]
-    if unknown:
-        expected = f"names among {', '.join(ARBITRATIONS)}"
-        raise InputError("--arbitrations", expected, repr(unknown[0]))
-    deadlines_of(args.deadlines, ())
-    graph, images, logits = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
-    runs = {way: measure(args, network, images, settings, way) for way in scripts.each(ways, "way")}
+    every = ways(args)
+    source = stored.source_of(args)
+    runs = {way.options["arbitration"]: source.runs(way) for way in scripts.each(every, "way")}
     deadlines = deadlines_of(args.deadlines, [run for its in runs.values() for run in its])
     rows: list[scripts.Row] = []
     layers: list[scripts.Row] = []
@@ -257,13 +247,14 @@ def study(args: argparse.Namespace) -> None:
         rows,
         right,
         lambda row: (row["arbitration"], row["deadline"]),
-        lambda key: (ways[0], key[1]),
+        lambda key: (next(iter(runs)), key[1]),
     )
     write_csv(args.out / "cores.csv", rows)
     write_csv(args.out / "layers.csv", layers)
-    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
+    ann_accuracy = stored.right_of(source)
+    images = len(source.images)
     ticks = next(iter(runs.values()))[0].simulation.time.ticks
-    title = scripts.title(graph, f"{len(images)} images", f"a step is {ticks:,} ticks")
+    title = scripts.title(source.graph, f"{images} images", f"a step is {ticks:,} ticks")
     figure = draw(
         scripts.grouped(rows, "arbitration"),
         scripts.grouped(layers, "arbitration"),
@@ -273,7 +264,7 @@ def study(args: argparse.Namespace) -> None:
     decided = scripts.words(rows)
     scripts.save(figure, args.out, "cores", decided)
     show(rows, layers, decided, args)
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images; a step is {ticks:,} ticks")
+    print(f"ANN {ann_accuracy:.1%} on {images} images; a step is {ticks:,} ticks")
 
 
 def show(

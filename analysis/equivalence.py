@@ -25,27 +25,25 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from eventsnn import Images, Network
-from eventsnn.data.ranges import range_of
-from eventsnn.exceptions import InputError, one_line
-from eventsnn.result import simulate
+from eventsnn import Images
+from eventsnn.exceptions import InputError
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import scripts
+from eventsnn.studies.at_rest import MODELS, REST, AtRest, model_at, of_layers, shown
 from eventsnn.studies.equivalence import quantised
 from eventsnn.studies.sampled import Sample, with_intervals
-from eventsnn.studies.setting import neuron_layers
-from eventsnn.views.progress import following
+from eventsnn.studies.setting import neuron_layers, numbers_of
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 ORDERS: dict[str, dict[str, Any]] = {
@@ -54,13 +52,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "random, 1 spike a step": dict(engine="event", order="random", refractory=1.0),
     "inhibitory first": dict(engine="event", order="inhibitory_first"),
 }
-MODELS: dict[str, dict[str, Any]] = {
-    "ST-BIF": {"neuron": "st-bif", "encoding": "even"},
-    "IF": {"neuron": "if", "encoding": "constant"},
-}
-SHOWN = 1, 2, 3, 4, 6, 8, 12, 16, 24, 32  # T at which layers are compared
 MAPS = 1, 2, 4, 8, 16, 32  # T of the small pictures
-BATCH = 10
 MEANS = ("mean squared distance to the float ANN", "mean T_eq", "spikes", "operations")
 TITLE = (
     "The spiking network at rest beside the quantised ANN, neuron by neuron; T_eq: steps "
@@ -75,113 +67,57 @@ FORMATS = {
 }
 
 
-def measure(
-    network: Network,
-    images: Images,
-    steps: int,
-    outputs: NDArray[Any],
-    label: str,
-    bar: tqdm[Any],
-    **time: Any,
-) -> tuple[scripts.Row, list[int]]:
-    """(the row of one order of arrival, its means with intervals; T_eq of each image).
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is studied: the network at rest under each order, then its layers. args: the options."""
+    common = {**REST, "steps": args.steps}
+    every = [{"study": "rest", **time} for time in ORDERS.values()]
+    every.append({"study": "distances"})
+    return [stored.Way({}, {**its, **common}, [args.seed]) for its in every]
 
-    A row has differing neurons and outputs, T_eq, spikes and operations per image, and the distance
-    to the ANN's float output. network, images: what runs. steps: enough to come to rest. outputs:
-    the ANN's logits, [N, classes]. label: the order's name. bar: counts images. time: the order's
-    options, and the seed.
+
+def row_of(found: AtRest, logits: NDArray[Any], label: str, seed: int) -> scripts.Row:
+    """The row of one order of arrival, its means with intervals.
+
+    It has differing neurons and outputs, T_eq, spikes and operations per image, and the distance
+    to the ANN's float output. found: of the order. logits: the ANN's, [N, classes]. label: the
+    order's name. seed: of the bootstrap.
     """
-    differing = wrong = 0
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in MEANS}
-    options = {"neuron": "st-bif", "encoding": "even", "neurons": True, "batch": 1, **time}
-    for first in range(0, len(images), BATCH):
-        part = images.take(np.arange(first, min(first + BATCH, len(images))))
-        result = simulate(network, part, steps=steps, **options)
-        counts, readout = quantised(result.simulation, part.pixels)
-        differing += int((result.batch.counts != counts).sum())
-        wrong += int((result.batch.readout[:, -1] != readout).sum())
-        distances = np.square(result.readout() - outputs[first : first + len(part)]).mean(axis=1)
-        t_eq = result.batch.t_eq
-        spikes, operations = (x.sum(axis=(1, 2)) for x in (result.spikes, result.operations))
-        for name, values in zip(MEANS, (distances, t_eq, spikes, operations)):
-            parts[name].append(values)
-        bar.update(len(part))
-    samples = {(label, name): Sample(np.concatenate(each)) for name, each in parts.items()}
+    distances = np.square(found.readout - logits).mean(axis=1)
+    columns = (distances, found.t_eq, found.spikes, found.operations)
+    samples = {(label, name): Sample(values) for name, values in zip(MEANS, columns)}
     row = {
         "order": label,
-        "images": len(images),
-        "neurons": network.neurons,
-        "differing neurons": differing,
-        "differing outputs": wrong,
+        "images": len(distances),
+        "neurons": found.simulation.network.neurons,
+        "differing neurons": int(found.neurons.sum()),
+        "differing outputs": int(found.outputs.sum()),
         **{name: sample.mean for (_, name), sample in samples.items()},
-        "conditions": conditions(result.simulation),
+        "conditions": conditions(found.simulation),
+        "largest T_eq": int(found.t_eq.max()),
     }
-    at_rest = samples[label, "mean T_eq"].values.tolist()
-    row["largest T_eq"] = max(at_rest)
-    (full,) = with_intervals([row], [samples], time["seed"], lambda row: row["order"])
-    return full, at_rest
+    (full,) = with_intervals([row], [samples], seed, lambda row: row["order"])
+    return full
 
 
-def of_layers(
-    network: Network, names: Collection[str], counts: NDArray[np.int64], units: NDArray[Any]
-) -> dict[str, NDArray[np.float64]]:
-    """layer -> what its neurons fired, in thresholds, float64 [N, neurons].
+def maps_of(
+    simulation: Simulation, images: Images, name: str
+) -> dict[tuple[str, int], NDArray[np.float64]]:
+    """What one layer fired of the first image: (model, T) or ("ANN", steps) -> [neurons].
 
-    network: whose layers. names: of the layers. counts: net spikes [N, all neurons]. units: spikes
-    that each layer's threshold is worth, [layers].
+    All are in thresholds. simulation: of the quantised ANN. images: the first of them is run.
+    name: of the layer.
     """
-    return {
-        layer.name: counts[:, network.columns(i)] / units[i]
-        for i, layer in enumerate(network.layers)
-        if layer.name in names
-    }
-
-
-def compare(
-    network: Network, images: Images, names: Sequence[str], steps: int, seed: int = 0
-) -> tuple[list[scripts.Row], dict[tuple[str, int], NDArray[np.float64]]]:
-    """(rows, maps): L1 distances to the quantised ANN, and what one layer fired of image 0.
-
-    A row has a model's and layer's distance at one T, in thresholds. maps: (model, T) or ("ANN",
-    steps) -> [neurons] of the first of names, in thresholds. network, images: what runs. names: of
-    the layers. steps: enough to come to rest. seed: of the bootstrap.
-    """
-    ends = range_of(network.graph, images).ends
-    rows: list[scripts.Row] = []
-    samples: dict[tuple[Any, str], Sample] = {}
-    rest = Simulation(network, steps=steps, pixel_range=ends, **MODELS["ST-BIF"])
-    ann_values = []
-    for first in range(0, len(images), BATCH):
-        counts, _ = quantised(rest, images.pixels[first : first + BATCH])
-        ann_values.append(of_layers(network, names, counts, rest.quanta))
-    norms = {}
-    for name in names:
-        norms[name] = np.concatenate([values[name].sum(axis=1) for values in ann_values])
-    maps = {("ANN", steps): ann_values[0][names[0]][0]}
-    for model, settings in MODELS.items():
-        for t in (t for t in SHOWN if t <= steps):
-            simulation = Simulation(network, steps=t, pixel_range=ends, **settings)
-            units = simulation.quanta * (t if simulation.encoding.divides else 1)
-            distances: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
-            parts = simulation.stream(
-                images.pixels, numbers=images.indices, batch=BATCH, neurons=True
-            )
-            for first, batch in parts:
-                values = of_layers(network, names, batch.counts, units)
-                for name in names:
-                    there = ann_values[first // BATCH][name]
-                    distances[name].append(np.abs(values[name] - there).sum(axis=1))
-                if first == 0:
-                    maps[model, t] = values[names[0]][0]
-            for name, each in distances.items():
-                what, apart = f"{model}, {one_line(name, 24)}", np.concatenate(each)
-                row = {"what": what, "T": t, "images": len(images), "L1": float(apart.mean())}
-                row["relative"] = float(apart.sum() / norms[name].sum()) if norms[name].any() else 0
-                row["conditions"] = conditions(simulation)
-                rows.append(row)
-                samples[(what, t), "L1"] = Sample(apart)
-                samples[(what, t), "relative"] = Sample(apart, norms[name])
-    return with_intervals(rows, [samples], seed, lambda row: (row["what"], row["T"])), maps
+    place = list(numbers_of(simulation.network)).index(name)
+    first, number = images.pixels[:1], images.indices[:1]
+    counts, _ = quantised(simulation, first)
+    maps = {("ANN", simulation.steps): of_layers(simulation, counts)[place][0]}
+    for model in MODELS:
+        for t in (t for t in MAPS if t in shown(simulation)):
+            its = model_at(simulation, model, t)
+            found = its.run(first, numbers=number, neurons=True).counts
+            assert found is not None
+            maps[model, t] = of_layers(its, found)[place][0]
+    return maps
 
 
 def draw(
@@ -193,8 +129,8 @@ def draw(
 ) -> Figure:
     """Feature maps over T above; below L1 distances against T, and how many images are at rest.
 
-    maps, rows: of `compare`. grid: (C, H, W) of the layer of maps. rests: order -> T_eq of each
-    image. title: of the picture.
+    maps: of `maps_of`. rows: of `Distances`. grid: (C, H, W) of the layer of maps. rests: order ->
+    T_eq of each image. title: of the picture.
     """
     figure = scripts.sheet(2, 6.0, 0.6)
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1])
@@ -267,46 +203,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=128, help=words)
     words = "layer whose feature maps are shown (default: one a quarter of the way)"
     parser.add_argument("--layer", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=20)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the tables and the picture. args: the options."""
-    graph, images, outputs = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
+    source, out = stored.source_of(args), args.out
+    network = source.network()
     layers = {layer.name: layer for layer in neuron_layers(network).values()}
     layer = args.layer or list(layers)[len(layers) // 4]
     if layer not in layers:
         raise InputError("--layer", f"one of {', '.join(layers)}", repr(layer))
     rows, rests = [], {}
-    with following(len(ORDERS) * len(images), "image", True) as bar:
-        for label, time in ORDERS.items():
-            row, rests[label] = measure(
-                network, images, args.steps, outputs, label, bar, seed=args.seed, **time
-            )
-            rows.append(row)
-            write_csv(out / "equivalence.csv", rows)
+    *of_orders, last = ways(args)
+    for label, way in scripts.each(list(zip(ORDERS, of_orders)), "order"):
+        (found,) = source.runs(way)
+        rests[label] = found.t_eq.tolist()
+        rows.append(row_of(found, source.logits, label, args.seed))
+        write_csv(out / "equivalence.csv", rows)
     of_images = [
-        {"order": label, "image": int(i), "T_eq": t}
+        {"order": label, "image": i, "T_eq": t}
         for label, found in rests.items()
-        for i, t in zip(images.indices, found)
+        for i, t in enumerate(found)
     ]
     write_csv(out / "t_eq.csv", of_images)
     names = list(dict.fromkeys((layer, list(layers)[-1])))
-    distances, maps = compare(network, images, names, args.steps, args.seed)
+    (measured,) = source.runs(last)
+    distances = measured.rows(names, args.seed)
+    maps = maps_of(measured.simulation, source.some(1), layer)
     write_csv(out / "distance.csv", distances)
-    title = scripts.title(network.graph, f"{len(images)} images")
+    title = scripts.title(source.graph, f"{len(source.images)} images")
     title += f"; above: {layer} of the first, channels added up"
     decided, compared = scripts.words(rows), scripts.words(distances)
     figure = draw(maps, layers[layer].grid, distances, rests, title)
     scripts.save(figure, out, "equivalence", scripts.words([*rows, *distances]))
-    shown = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
+    apart = scripts.side_by_side(distances, "what", lambda row: f"{row['relative']:.1%}")
     scripts.show(TITLE, scripts.bare(rows), decided, FORMATS)
     heading = (
         "L1 distance of a layer's output from the quantised ANN's, % of its norm, after T steps"
     )
     print()
-    scripts.show(heading, shown, compared)
+    scripts.show(heading, apart, compared)
     print()
     print(f"in the CSV files: {bootstrap_words(seed=args.seed)}")
 

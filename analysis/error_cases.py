@@ -28,6 +28,7 @@ from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
 from eventsnn.studies.error_pictures import cases_figure
 from eventsnn.studies.sampled import with_intervals
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 
@@ -39,21 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--srp", type=int, default=4, help=words)
     words = "the ANN's levels: T (L := T), or its own"
     parser.add_argument("--levels", default="steps", choices=errors.LEVELS, help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is studied: the network without SRP, and with it. args: the options."""
+    options = {"study": "cases", "steps": args.steps, "levels": args.levels}
+    return [
+        stored.Way({}, {**options, "srp": tau}, [args.seed]) for tau in dict.fromkeys((0, args.srp))
+    ]
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
+    source, out = stored.source_of(args), args.out
     results = {}
-    options = {"steps": args.steps, "levels": args.levels, "progress": True, "seed": args.seed}
     drawn: dict[str, list[scripts.Row]] = {}
     rows: list[scripts.Row] = []
     theorem: list[scripts.Row] = []
-    for tau in dict.fromkeys((0, args.srp)):
+    for way in ways(args):
+        tau = way.options["srp"]
         name = f"SRP (τ = {tau})" if tau else "without SRP"
-        found = results[name] = errors.cases(network, images, srp=tau, **options)
+        (found,) = source.runs(way)
+        results[name] = found
         under = {"conditions": conditions(found.simulation)}
         drawn[name] = with_intervals(found.layers, [found.samples], args.seed)
         rows += [{"strategy": name, **row, **under} for row in drawn[name]]
@@ -61,7 +71,7 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "error_cases.csv", rows)
         write_csv(out / "theorem.csv", theorem)
     levels = "L := T" if args.levels == "steps" else "own L"
-    title = scripts.title(graph, f"T = {args.steps}", levels, f"{len(images)} images")
+    title = scripts.title(source.graph, f"T = {args.steps}", levels, f"{len(source.images)} images")
     scripts.save(cases_figure(drawn, title), out, "error_cases", scripts.words(rows))
     for name, found in results.items():
         print(f"{name}\n{found.table()}")

@@ -26,9 +26,10 @@ from collections.abc import Sequence
 from eventsnn.exceptions import one_line
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
-from eventsnn.studies import errors, scripts
+from eventsnn.studies import scripts
 from eventsnn.studies.error_pictures import parts_figure
 from eventsnn.studies.sampled import with_intervals
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
@@ -40,19 +41,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=8, help="T")
     words = "models, separated by commas: if, if-hard, snm, gn (4 members), st-bif"
     parser.add_argument("--neurons", default="if,snm", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv)
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is studied: a way for each of --neurons. args: the options."""
+    found = []
+    for neuron in dict.fromkeys(args.neurons.split(",")):
+        time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
+        options = {"study": "parts", "neuron": neuron, **time}
+        found.append(stored.Way({}, options, [args.seed]))
+    return found
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network = scripts.network_of(args, graph, images)
+    source = stored.source_of(args)
     results, all_rows = {}, []
-    models = list(dict.fromkeys(args.neurons.split(",")))
-    for neuron in scripts.each(models, "model"):
-        time = {"steps": REST, "encoding": "even"} if neuron == "st-bif" else {"steps": args.steps}
-        shown = {"progress": True, "seed": args.seed}
-        found = errors.decompose(network, images, neuron=neuron, **shown, **time)
+    for way in scripts.each(ways(args), "model"):
+        (found,) = source.runs(way)
+        neuron = way.options["neuron"]
         results[neuron] = with_intervals(found.layers, [found.samples], args.seed)
         under = {"conditions": conditions(found.simulation)}
         all_rows += [{"neuron": neuron, **row, **under} for row in results[neuron]]
@@ -60,7 +69,7 @@ def study(args: argparse.Namespace) -> None:
         print(f"{neuron.upper()}: the error grows most at {one_line(found.jump)}")
         print(f"{found.table()}\n")
     drawn = {name.upper(): rows for name, rows in results.items()}
-    title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
+    title = scripts.title(source.graph, f"T = {args.steps}", f"{len(source.images)} images")
     scripts.save(parts_figure(drawn, title), args.out, "error_parts", scripts.words(all_rows))
     print(f"in the CSV: {bootstrap_words(seed=args.seed)}")
 

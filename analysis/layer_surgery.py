@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 from eventsnn import statistics
 from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import scripts, surgery
+from eventsnn.sweep import stored
 from eventsnn.views.plots import BLUE, ORANGE
 from eventsnn.views.tables import write_csv
 
@@ -96,25 +97,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = "right counts: the ideal staircase's, or the ANN's"
     parser.add_argument("--counts", default="ideal", choices=("ideal", "ann"), help=words)
     parser.add_argument("--neuron", default="if", help="neuron model, as for eventsnn.run")
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=20)
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is studied. args: the options."""
+    options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
+    return [stored.Way({}, {"study": "surgery", **options}, [args.seed])]
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    graph, images, _ = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
-    options = {"counts": args.counts, "steps": args.steps, "neuron": args.neuron}
-    options["seed"] = args.seed
-    found = surgery.costs(network, images, progress=True, **options)
+    source, out = stored.source_of(args), args.out
+    (found,) = source.runs(*ways(args))
     decided = conditions(found.simulation)
     under = {"conditions": decided}
     write_csv(out / "layer_surgery.csv", [{**row, **under} for row in found.layers])
     none = dict.fromkeys(scripts.PAIRED)
-    ways = ({"network": "SNN", **found.snn, **none}, {"network": "ANN", **found.ann})
-    whole = [{**row, **under} for row in ways]
+    both = ({"network": "SNN", **found.snn, **none}, {"network": "ANN", **found.ann})
+    whole = [{**row, **under} for row in both]
     write_csv(out / "whole.csv", whole)
-    how = (args.neuron, f"T = {args.steps}", f"{args.counts} counts", f"{len(images)} images")
-    scripts.save(draw(found, scripts.title(graph, *how)), out, "layer_surgery", str(decided))
+    how = (args.neuron, f"T = {args.steps}", f"{args.counts} counts", f"{found.images} images")
+    scripts.save(draw(found, scripts.title(source.graph, *how)), out, "layer_surgery", str(decided))
     print(found.table())
     print(statistics.footnote("the network as it runs"))
     for name, score in (("as it runs", found.snn), ("ANN", found.ann)):

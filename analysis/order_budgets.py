@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import budgets, scripts
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 
@@ -72,42 +73,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--free", default="1,2", metavar="N,N,…", help=words)
     words = "deliveries moved in each step and layer, separated by commas"
     add("--moved", default="1,10,100", metavar="m,m,…", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=10)
 
 
-def study(args: argparse.Namespace) -> None:
-    """Runs everything and writes the results. args: the options."""
-    moved = scripts.whole_numbers(args.moved, "--moved")
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is certified: a way for each of --free. args: the options."""
+    moved = tuple(scripts.whole_numbers(args.moved, "--moved"))
     free = scripts.whole_numbers(args.free, "--free")
     for name, given in (("--moved", moved), ("--free", free)):
         if len(set(given)) < len(given):
             raise InputError(name, "numbers, each once", given)
-    graph, images, _ = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
+    options = {"study": "budgets", "steps": args.steps, "neuron": args.neuron, "moved": moved}
+    return [stored.Way({}, {**options, "last": last}, [args.seed]) for last in free]
+
+
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    every = ways(args)
+    source, out = stored.source_of(args), args.out
     rows: list[scripts.Row] = []
     margins: list[scripts.Row] = []
-    for last in free:
-        found = budgets.certify(
-            network,
-            images,
-            moved=moved,
-            last=last,
-            steps=args.steps,
-            neuron=args.neuron,
-            seed=args.seed,
-            progress=True,
-        )
+    for way in every:
+        (found,) = source.runs(way)
+        last = way.options["last"]
         under = {"conditions": conditions(found.simulation)}
         rows += [{**row, **under} for row in found.rows()]
-        for m, its in zip(moved, found.least):
-            for image, least in zip(images.indices.tolist(), its.tolist()):
+        for m, its in zip(found.moved, found.least):
+            for image, least in enumerate(its.tolist()):
                 margins.append({"free": last, "moved": m, "image": image, "least": least, **under})
         write_csv(out / "order_budgets.csv", rows)
         write_csv(out / "images.csv", margins)
-    title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
+    title = scripts.title(source.graph, f"T = {args.steps}", f"{len(source.images)} images")
     decided = scripts.words(rows)
     scripts.save(draw(rows, title), out, "order_budgets", decided)
-    heading = f"{budgets.TITLE}, {len(images):,} images"
+    heading = f"{budgets.TITLE}, {len(source.images):,} images"
     scripts.show(heading, scripts.bare(rows), decided, budgets.FORMATS)
 
 

@@ -12,7 +12,7 @@ and, on other runs with input spikes drawn (encoding rate), between images, --en
 fraction bits F and orders, in a crossed and nested design (Searle, Casella and McCulloch 1992).
 Writes order_sampling.csv (by image), summary.csv, components.csv, order_sampling.png and
 order_sampling.svg; and for each neuron model, as if-orders.csv and if-split.csv, the readouts of
-all orders, with which the same command goes on after it was killed.
+all orders, with which the same command goes on after it was killed (not with --from).
 """
 
 from __future__ import annotations
@@ -32,13 +32,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from eventsnn import Images, Network
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words, share
-from eventsnn.studies import order_sampling, scripts
-from eventsnn.studies.certified import certify
+from eventsnn.studies import intervals, order_sampling, scripts
 from eventsnn.studies.setting import pick
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 KEPT = ("orders.csv", "split.csv")  # ends of names: one file for each neuron model
@@ -59,32 +58,50 @@ SHARES = ("stable", "one class", "certified", "right", "stable and right", "P", 
 FORMATS = order_sampling.FORMATS | {key: (key, ".1%") for key in SHARES}
 
 
-def sample(
-    args: argparse.Namespace, network: Network, images: Images, neuron: str
-) -> order_sampling.OrderSampling:
-    """All orders of one neuron model; args: the options."""
-    return _measured(args, network, images, neuron, KEPT[0], orders=args.orders)
+def sample(args: argparse.Namespace, neuron: str) -> stored.Way:
+    """All orders of one neuron model. args: the options."""
+    return _way(args, neuron, orders=args.orders)
 
 
-def split(
-    args: argparse.Namespace,
-    network: Network,
-    images: Images,
-    neuron: str,
-    fractions: Sequence[int],
-) -> order_sampling.OrderSampling:
-    """The crossed and nested runs of one neuron model. fractions: numbers F."""
+def split(args: argparse.Namespace, neuron: str, most: int) -> stored.Way:
+    """The crossed and nested runs of one neuron model.
+
+    args: the options. most: the number F that a run of `sample` takes.
+    """
+    fractions = (most, most - 2, most - 4)
+    if args.fractions is not None:
+        fractions = tuple(scripts.whole_numbers(args.fractions, "--fractions"))
     more = {"encoding_seeds": args.encoding_seeds, "fractions": fractions, "encoding": DRAWN}
-    return _measured(args, network, images, neuron, KEPT[1], orders=args.split_orders, **more)
+    return _way(args, neuron, orders=args.split_orders, **more)
 
 
-def _measured(
-    args: argparse.Namespace, network: Network, images: Images, neuron: str, kept: str, **more: Any
-) -> order_sampling.OrderSampling:
-    """Runs of one neuron model. kept: the file of finished orders. more: of `measure`."""
-    its = {"steps": args.steps, "neuron": neuron, "order": args.order, "seed": args.seed}
-    path = args.out / _of(neuron, kept)
-    return order_sampling.measure(network, images, **its, **more, kept=path, progress=True)
+def certificate(args: argparse.Namespace, neuron: str) -> stored.Way:
+    """The certificates of the first images. args: the options. neuron: the model."""
+    options = {"study": "certificate", "steps": args.steps, "neuron": neuron}
+    return stored.Way({}, options, [args.seed], args.certify)
+
+
+def _way(args: argparse.Namespace, neuron: str, **more: Any) -> stored.Way:
+    options = {"study": "orders", "engine": "event", "order": args.order, "steps": args.steps}
+    return stored.Way({}, {**options, "neuron": neuron, **more}, [args.seed])
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is sampled and certified. args: the options."""
+    check(args)
+    found = []
+    for neuron in args.neurons.split(","):
+        found.append(sample(args, neuron))
+        if args.certify:
+            try:
+                intervals.check(stored.simulation_of(args, certificate(args, neuron)))
+                found.append(certificate(args, neuron))
+            except InputError as error:
+                print(f"note: no certificates: {error.flags}", file=sys.stderr)
+        if args.split_orders:
+            simulation = stored.simulation_of(args, sample(args, neuron))
+            found.append(split(args, neuron, int(simulation.arithmetic.fraction_bits)))
+    return found
 
 
 def _of(neuron: str, name: str) -> str:
@@ -103,14 +120,13 @@ def split_rows(
 
 
 def certified(
-    args: argparse.Namespace, network: Network, images: Images, neuron: str
+    args: argparse.Namespace, source: stored.Live | stored.Stored, neuron: str
 ) -> list[bool]:
     """Of the first images, whether no order can change the class; [] for a model without proof."""
-    some = images.take(np.arange(min(args.certify, len(images))))
-    if not len(some):
+    if not args.certify:
         return []
     try:
-        found = certify(network, some, steps=args.steps, neuron=neuron, progress=True)
+        (found,) = source.runs(certificate(args, neuron))
     except InputError as error:
         print(f"note: no certificates: {error.flags}", file=sys.stderr)
         return []
@@ -192,31 +208,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--fractions", default=None, metavar="F,F,…", help=words)
     words = "images, from the first on, that are certified beside; 0: none"
     add("--certify", type=int, default=20, metavar="N", help=words)
-    return scripts.run(study, parser, argv, goes_on=KEPT)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=10, goes_on=KEPT)
 
 
-def study(args: argparse.Namespace) -> None:
-    """Runs everything and writes the results. args: the options."""
-    neurons = args.neurons.split(",")
-    fractions = None
+def check(args: argparse.Namespace) -> None:
+    """Raises InputError for numbers that are not allowed. args: the options."""
     if args.fractions is not None:
-        fractions = scripts.whole_numbers(args.fractions, "--fractions")
+        scripts.whole_numbers(args.fractions, "--fractions")
     for name, least in (("--certify", args.certify), ("--split-orders", args.split_orders)):
         if least < 0:
             raise InputError(name, "a number from 0", least)
     if args.split_orders == 1:
         raise InputError("--split-orders", "2 or more, or 0 for no split", 1)
-    graph, images, _ = scripts.given(args)
-    if len(images) < 2:
-        raise InputError("--limit", "2 images or more, whose margins vary", len(images))
-    network, out = scripts.network_of(args, graph, images), args.out
+
+
+def study(args: argparse.Namespace) -> None:
+    """Runs everything and writes the results. args: the options."""
+    neurons = args.neurons.split(",")
+    check(args)
+    source, out = stored.source_of(args), args.out
+    if len(source.images) < 2:
+        raise InputError("--limit", "2 images or more, whose margins vary", len(source.images))
     rows: list[scripts.Row] = []
     summary: list[scripts.Row] = []
     parts: list[scripts.Row] = []
     for neuron in neurons:
-        found = sample(args, network, images, neuron)
-        proven = certified(args, network, images, neuron)
-        words = ["yes" if its else "no" for its in proven] + ["-"] * (len(images) - len(proven))
+        (found,) = source.runs(sample(args, neuron), kept=out / _of(neuron, KEPT[0]))
+        proven = certified(args, source, neuron)
+        left = len(source.images) - len(proven)
+        words = ["yes" if its else "no" for its in proven] + ["-"] * left
         under = {"conditions": conditions(found.simulation)}
         for row, its in zip(found.rows(), words):
             rows.append({"neuron": neuron, **row, "certified": its, **under})
@@ -225,14 +246,13 @@ def study(args: argparse.Namespace) -> None:
         summary.append({"neuron": neuron, **row, **under})
         parts += split_rows(found, neuron, STEADY, args.seed)
         if args.split_orders:
-            most = found.fractions[0]
-            its = fractions or [most, most - 2, most - 4]
-            drawn = split(args, network, images, neuron, its)
+            way = split(args, neuron, found.fractions[0])
+            (drawn,) = source.runs(way, kept=out / _of(neuron, KEPT[1]))
             parts += split_rows(drawn, neuron, DRAWN, args.seed)
         write_csv(out / "order_sampling.csv", rows)
         write_csv(out / "summary.csv", summary)
         write_csv(out / "components.csv", parts)
-    title = scripts.title(graph, f"T = {args.steps}", f"{len(images)} images")
+    title = scripts.title(source.graph, f"T = {args.steps}", f"{len(source.images)} images")
     figure = draw(rows, parts, neurons, f"{title}, {args.orders} orders of each")
     decided = scripts.words(summary)
     scripts.save(figure, out, "order_sampling", decided)

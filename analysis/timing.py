@@ -29,14 +29,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eventsnn import Images, Network, Result
-from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
-from eventsnn.result import simulate
 from eventsnn.simulation.conditions import together
 from eventsnn.studies import scripts, timing
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.studies.trains import TIMES
+from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 TPP = "tpp"
@@ -55,22 +53,6 @@ PANELS = (
     ("I", "unevenness error I (% of neurons)"),
     ("coherence", "coherence of errors"),
 )
-
-
-def measure(
-    args: argparse.Namespace, network: Network, images: Images, steps: int, times: str
-) -> tuple[list[Result], list[timing.Timing]]:
-    """(the runs of one way, one for each seed; what was seen in its layers, none of TPP's).
-
-    args: the options. network: that runs. images: what is classified. steps: T. times: the way.
-    """
-    seeds = range(args.seed, args.seed + (args.seeds if times in DRAWING else 1))
-    options: dict[str, Any] = {"steps": steps, "progress": True}
-    if times == TPP:
-        return [simulate(network, images, neuron=TPP, seed=s, **options) for s in seeds], []
-    options |= {"times": times, "neuron": args.neuron, "look_at": args.look_at}
-    found = [timing.measure(network, images, seed=s, **options) for s in seeds]
-    return [each.result for each in found], found
 
 
 def draw(
@@ -118,7 +100,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--neuron", default="if", help=words)
     words = "images, from the first on, of which it is asked what arrived at each layer"
     parser.add_argument("--look-at", type=int, default=50, metavar="N", help=words)
-    return scripts.run(study, parser, argv)
+    stored.add_options(parser)
+    return stored.run(study, parser, ways, argv, size=20)
+
+
+def ways(args: argparse.Namespace) -> list[stored.Way]:
+    """What is run: a way for each T and each of the times, TPP last. args: the options."""
+    found = []
+    for steps in scripts.whole_numbers(args.steps, "--steps"):
+        for times in (*TIMES, TPP):
+            options: dict[str, Any] = {"steps": steps, "neuron": TPP}
+            if times != TPP:
+                options |= {"neuron": args.neuron, "study": "timing", "times": times}
+                options["look_at"] = args.look_at
+            drawn = range(args.seed, args.seed + (args.seeds if times in DRAWING else 1))
+            found.append(stored.Way({}, options, drawn))
+    return found
 
 
 def study(args: argparse.Namespace) -> None:
@@ -126,42 +123,43 @@ def study(args: argparse.Namespace) -> None:
     every = scripts.whole_numbers(args.steps, "--steps")
     if args.look_at < 1:
         raise InputError("--look-at", "a number of images from 1", args.look_at)
-    graph, images, logits = scripts.given(args)
-    network, out = scripts.network_of(args, graph, images), args.out
+    source, out = stored.source_of(args), args.out
     rows: list[scripts.Row] = []
     layers: list[scripts.Row] = []
     right: dict[tuple[str, int], NDArray[np.bool_]] = {}
-    for steps in every:
-        for times in scripts.each((*TIMES, TPP), "way"):
-            runs, found = measure(args, network, images, steps, times)
-            (row,) = scripts.by_step(runs, [steps], args.seed)
-            row |= scripts.squared_errors(runs, [steps], logits, args.seed)[steps]
-            rows.append({"times": times, "seeds": len(runs), **row})
-            right[times, steps] = scripts.hits(runs)
-            if found:
-                under = {"T": steps, "conditions": together(each.conditions for each in found)}
-                samples = [each.samples for each in found]
-                its = with_intervals(found[0].layers, samples, args.seed)
-                layers += [{"times": times, **each, **under} for each in its]
-            scripts.paired(
-                rows, right, lambda row: (row["times"], row["T"]), lambda key: (TIMES[0], key[1])
-            )
-            write_csv(out / "timing.csv", rows)
-            if layers:
-                write_csv(out / "layers.csv", layers)
+    for way in scripts.each(ways(args), "way"):
+        steps, times = way.options["steps"], way.options.get("times", TPP)
+        found = source.runs(way)
+        runs = found if times == TPP else [each.result for each in found]
+        (row,) = scripts.by_step(runs, [steps], args.seed)
+        row |= scripts.squared_errors(runs, [steps], source.logits, args.seed)[steps]
+        rows.append({"times": times, "seeds": len(runs), **row})
+        right[times, steps] = scripts.hits(runs)
+        if times != TPP:
+            under = {"T": steps, "conditions": together(each.conditions for each in found)}
+            samples = [each.samples for each in found]
+            its = with_intervals(found[0].layers, samples, args.seed)
+            layers += [{"times": times, **each, **under} for each in its]
+        scripts.paired(
+            rows, right, lambda row: (row["times"], row["T"]), lambda key: (TIMES[0], key[1])
+        )
+        write_csv(out / "timing.csv", rows)
+        if layers:
+            write_csv(out / "layers.csv", layers)
     last = scripts.only(layers, T=every[-1])
-    ann_accuracy = float(np.mean(ann.classes_of(logits) == images.labels))
-    how = (args.neuron, f"{len(images)} images", f"layers at T = {every[-1]}")
+    ann_accuracy = stored.right_of(source)
+    images = len(source.images)
+    how = (args.neuron, f"{images} images", f"layers at T = {every[-1]}")
     figure = draw(
         scripts.grouped(rows, "times"),
         scripts.grouped(last, "times"),
         ann_accuracy,
-        scripts.title(graph, *how),
+        scripts.title(source.graph, *how),
     )
     decided = scripts.words(rows)
     scripts.save(figure, out, "timing", decided)
     show(rows, last, decided, args)
-    print(f"ANN {ann_accuracy:.1%} on {len(images)} images")
+    print(f"ANN {ann_accuracy:.1%} on {images} images")
 
 
 def show(

@@ -17,7 +17,7 @@ from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors
 from eventsnn.studies.error_pictures import cases_figure, parts_figure
 from eventsnn.studies.sampled import with_intervals
-from eventsnn.studies.unevenness import CASES
+from eventsnn.studies.unevenness import CASES, Cases
 from eventsnn.views.plots import CASES as MEANING
 
 PARTS = (
@@ -46,7 +46,7 @@ class Study(NamedTuple):
     """A run's errors. parts: from `errors.decompose`. cases: from `errors.cases`."""
 
     parts: errors.Errors
-    cases: errors.Cases
+    cases: Cases
 
 
 def study(made: Again, count: int, progress: bool | None) -> Study:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from eventsnn.network.network import INPUT, Network
-from eventsnn.simulation.batch import Batch
 
 KEYS = ("busy", "queue", "longest", "undelivered")
 
 
-def core_rows(network: Network, batch: Batch) -> list[dict[str, Any]]:
+def core_rows(network: Network, batch: Any) -> list[dict[str, Any]]:
     """One row for each layer that other layers project to: its name, and KEYS.
 
     network: that ran. batch: what it gave under order "cores". busy: the mean share of a run's
@@ -27,7 +26,7 @@ def core_rows(network: Network, batch: Batch) -> list[dict[str, Any]]:
     ]
 
 
-def of_core(batch: Batch, layer: int) -> dict[str, Any]:
+def of_core(batch: Any, layer: int) -> dict[str, Any]:
     """KEYS of one core. batch: of a run under order "cores". layer: its layer's number."""
     assert batch.busy is not None and batch.ended is not None
     assert batch.longest_queue is not None and batch.undelivered is not None

@@ -197,6 +197,7 @@ class Prepared:
     ) -> None:
         self.network = network
         self.specification = specification
+        self.pixel_range = pixel_range
         self.steps = steps = specification.steps
         self.seed = self.order_seed = specification.seed
         self.srp = specification.srp

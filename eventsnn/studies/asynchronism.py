@@ -13,7 +13,6 @@ that inversions foretell the error is for the correlations to confirm or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -32,8 +31,10 @@ from eventsnn.simulation.event import engine_of
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import pearson, spearman
+from eventsnn.studies.by_image import IMAGE, Arrays, Given, Study, Variable, joined
+from eventsnn.studies.heard import Neurons as Neurons
 from eventsnn.studies.sampled import Sample, Samples
-from eventsnn.studies.setting import neuron_layers, pick, plain_row, prepare
+from eventsnn.studies.setting import check_averages, neuron_layers, pick, plain_row, prepare
 from eventsnn.trace import short_steps
 from eventsnn.trace.arrivals import check_complete, is_clocked, worth
 from eventsnn.trace.bounds import has_bounds
@@ -71,102 +72,6 @@ SHOWN = (
     "place",
     "inverted",
 )
-
-
-@dataclass(repr=False)
-class Neurons:
-    """One layer's neurons: arrays [images, neurons], or [neurons] of one trace.
-
-    They are int64 unless it is said otherwise; charges are in the arithmetic's numbers.
-
-    arrived: x, all charge, drive too.
-    excitation, inhibition (<= 0): what spikes (and input events) brought.
-    late: W s_n2 (<= 0), the inhibition after the last excitatory arrival, drive being an arrival,
-    too (DNISNM eq. 16). In clocked time a step's charges come together.
-    inversions: pairs of an excitatory and a later inhibitory arrival in the same step, by spikes.
-    pairs: all pairs of one of each in the same step.
-    product, products: float64, the same two, each pair counted by the product of its charges'
-    sizes.
-    inversions_in_run, pairs_in_run: inversions and pairs over the whole run.
-    fired: net spikes.
-    ideal: what `arrived` is worth in any order (`trace.arrivals.worth`).
-    fewest, most: spikes over all orders in which every arrival stays in its step, or with spread
-    drive in its short step (`trace.bounds.in_steps`); None where there are no bounds.
-    fewest_any, most_any: spikes over all orders of all arrivals (`trace.bounds.in_any`); None where
-    there are no bounds.
-    """
-
-    arrived: NDArray[np.int64]
-    excitation: NDArray[np.int64]
-    inhibition: NDArray[np.int64]
-    late: NDArray[np.int64]
-    inversions: NDArray[np.int64]
-    pairs: NDArray[np.int64]
-    product: NDArray[np.float64]
-    products: NDArray[np.float64]
-    inversions_in_run: NDArray[np.int64]
-    pairs_in_run: NDArray[np.int64]
-    fired: NDArray[np.int64]
-    ideal: NDArray[np.int64]
-    fewest: NDArray[np.int64] | None = None
-    most: NDArray[np.int64] | None = None
-    fewest_any: NDArray[np.int64] | None = None
-    most_any: NDArray[np.int64] | None = None
-
-    @property
-    def x_valid(self) -> NDArray[np.int64]:
-        """x + |W s_n2|, in the arithmetic's numbers (DNISNM eq. 17)."""
-        return self.arrived - self.late
-
-    @property
-    def error(self) -> NDArray[np.int64]:
-        """Spikes beyond what the charge is worth: unevenness that the order of arrival made."""
-        return self.fired - self.ideal
-
-    @property
-    def inverted(self) -> NDArray[np.float64]:
-        """The share of pairs in a step that are inversions.
-
-        It is 1 where all inhibition came last, and NaN where there are no pairs.
-        """
-        return _ratio(self.inversions, self.pairs)
-
-    @property
-    def weighted(self) -> NDArray[np.float64]:
-        """As `inverted`, each pair counted by the product of its charges' sizes."""
-        return _ratio(self.product, self.products)
-
-    @property
-    def inverted_in_run(self) -> NDArray[np.float64]:
-        """As `inverted`, over the whole run."""
-        return _ratio(self.inversions_in_run, self.pairs_in_run)
-
-    @property
-    def width(self) -> NDArray[np.int64] | None:
-        """most - fewest. None where there are no bounds."""
-        return _difference(self.most, self.fewest)
-
-    @property
-    def width_any(self) -> NDArray[np.int64] | None:
-        """most_any - fewest_any. None where there are no bounds."""
-        return _difference(self.most_any, self.fewest_any)
-
-    @property
-    def place(self) -> NDArray[np.float64] | None:
-        """Where `fired` fell between `fewest` (0) and `most` (1).
-
-        It is NaN where the two are equal. None where there are no bounds.
-        """
-        return _place(self.fired, self.fewest, self.most)
-
-    @property
-    def place_any(self) -> NDArray[np.float64] | None:
-        """Where `fired` fell between `fewest_any` (0) and `most_any` (1); see `place`."""
-        return _place(self.fired, self.fewest_any, self.most_any)
-
-    def __repr__(self) -> str:
-        bounds = "without bounds" if self.most is None else "with bounds"
-        return f"<Neurons: {' x '.join(map(str, self.fired.shape))}, {bounds}>"
 
 
 @dataclass(repr=False)
@@ -232,22 +137,60 @@ def measure(
     """
     settings = {"engine": "event", **settings}
     simulation, pixels, numbers = prepare(network, images, steps, settings)
-    found = []
-    with following(len(pixels), "image", progress) as shown:
-        for image, number in zip(pixels, numbers):
-            found.append(of_trace(record(simulation, image, int(number))[1]))
+    arrays = _measure_asynchronism(simulation, Given(pixels, numbers), progress)
+    return _asynchronism_of(simulation, arrays)
+
+
+def _measure_asynchronism(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+) -> Arrays:
+    """What the neurons of each image heard and fired: the arrays of OF_ASYNCHRONISM.
+
+    simulation: that is recorded. given: the images. progress: changes no number. workers: has no
+    effect, as images are recorded one after the other. Raises InputError for a simulation that
+    `measure` refuses.
+    """
+    check_averages(simulation)
+    found: list[Arrays] = []
+    with following(len(given.pixels), "image", progress) as shown:
+        for image, number in zip(given.pixels, given.numbers):
+            layers = of_trace(record(simulation, image, int(number))[1])
+            its = {}
+            for f in fields(Neurons):
+                parts = [getattr(each, f.name) for each in layers.values()]
+                if parts[0] is not None:
+                    its[f.name] = np.concatenate(parts)[None]
+            found.append(its)
             shown.update()
-    neurons = {}
-    for name in found[0]:
-        neurons[name] = _stacked([each[name] for each in found])
+    return joined(found)
+
+
+def _asynchronism_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+) -> Asynchronism:
+    """The `Asynchronism` of what neurons heard and fired.
+
+    simulation: that ran. arrays: of `_measure_asynchronism`. labels, numbers: have no effect.
+    """
+    bounded = has_bounds(simulation)
+    kept = {name: its for name, its in arrays.items() if bounded or name not in BOUNDS}
     thresholds = simulation.arithmetic.one.item() * simulation.quanta
-    rows = []
+    neurons, rows, start = {}, [], 0
     samples: dict[tuple[Any, str], Sample] = {}
-    for i, layer in neuron_layers(network).items():
-        its = _samples(neurons[layer.name], thresholds[i])
-        rows.append(_summary(layer, neurons[layer.name], its))
+    for i, layer in neuron_layers(simulation.network).items():
+        here = slice(start, start + layer.size)
+        start += layer.size
+        mine = neurons[layer.name] = Neurons(**{name: its[:, here] for name, its in kept.items()})
+        its = _samples(mine, thresholds[i])
+        rows.append(_summary(layer, mine, its))
         samples |= {(layer.name, column): each for column, each in its.items()}
-    return Asynchronism(simulation, len(pixels), rows, neurons, samples)
+    return Asynchronism(simulation, len(arrays["fired"]), rows, neurons, samples)
 
 
 @checked
@@ -416,34 +359,6 @@ def _deliveries(trace: Trace) -> tuple[NDArray[Any], ...]:
     )
 
 
-def _stacked(images: Sequence[Neurons]) -> Neurons:
-    """One `Neurons` of several images' [neurons]."""
-    stacked: dict[str, Any] = {}
-    for f in fields(Neurons):
-        column = [getattr(each, f.name) for each in images]
-        stacked[f.name] = None if column[0] is None else np.stack(column)
-    return Neurons(**stacked)
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """part / whole as float64; NaN where whole is 0."""
-    none = np.full(np.shape(whole), np.nan)
-    return np.divide(part, whole, out=none, where=np.not_equal(whole, 0))
-
-
-def _difference(
-    most: NDArray[np.int64] | None, fewest: NDArray[np.int64] | None
-) -> NDArray[np.int64] | None:
-    return None if most is None or fewest is None else most - fewest
-
-
-def _place(
-    fired: NDArray[np.int64], fewest: NDArray[np.int64] | None, most: NDArray[np.int64] | None
-) -> NDArray[np.float64] | None:
-    """Where `fired` is between `fewest` (0) and `most` (1); NaN where they are equal."""
-    return None if most is None or fewest is None else _ratio(fired - fewest, most - fewest)
-
-
 def _samples(neurons: Neurons, theta: float) -> dict[str, Sample]:
     """Column of a row -> what its mean is of. theta: a threshold in the arithmetic's numbers."""
     late = -neurons.late / theta
@@ -497,3 +412,24 @@ def _of_all(values: NDArray[Any]) -> Sample:
 def _of_some(values: NDArray[Any], chosen: NDArray[np.bool_]) -> Sample:
     """A mean over the chosen neurons of all images. values, chosen: [images, neurons]."""
     return Sample(np.where(chosen, values, 0.0).sum(axis=1), chosen.sum(axis=1))
+
+
+BOUNDS = ("fewest", "most", "fewest_any", "most_any")
+OF_ASYNCHRONISM = Study(
+    measure,
+    _measure_asynchronism,
+    _asynchronism_of,
+    {
+        f.name: Variable(
+            (IMAGE, "neuron"),
+            "float64" if f.name in ("product", "products") else "int64",
+            0,
+            "as asynchronism.Neurons says",
+            f"{f.name} of asynchronism.Neurons, layer after layer",
+        )
+        for f in fields(Neurons)
+    },
+    lambda simulation: {
+        "neuron": sum(layer.size for layer in neuron_layers(simulation.network).values())
+    },
+)

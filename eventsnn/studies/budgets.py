@@ -28,13 +28,16 @@ from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies import intervals, stages
-from eventsnn.studies.certified import MAX_DENSE, matrix_of, readout_of
+from eventsnn.studies.by_image import IMAGE, Arrays, Given, Study, Variable
 from eventsnn.studies.intervals import LIMIT
-from eventsnn.studies.setting import exact
+from eventsnn.studies.setting import check_exact, exact
 from eventsnn.studies.stages import TooMany, Whole
+from eventsnn.studies.to_readout import MAX_DENSE, matrix_of, readout_of
 from eventsnn.views.progress import following
 from eventsnn.views.tables import Table
 
+# what is found out of an image and budget beside its class
+NUMBERS = ("least", "widths", "seconds")
 TITLE = (
     "Images (%) after T steps whose class no moved spikes can change, 95 % intervals; moved: of "
     "the deliveries into each free layer in each step; free: the last layers; least: the smallest "
@@ -135,36 +138,76 @@ def certify(
     if not moved or min(moved) < 0:
         raise InputError("moved", "numbers of deliveries from 0, one or more", list(moved))
     simulation, pixels, numbers = exact(network, given.images, "budgets", steps=steps, **settings)
+    options: dict[str, Any] = {"moved": moved, "last": last}
+    arrays = _measure_budgets(simulation, Given(pixels, numbers), progress, **options)
+    return _budgets_of(simulation, arrays, given.labels, **options)
+
+
+def _measure_budgets(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+    *,
+    moved: Sequence[int],
+    last: int,
+) -> Arrays:
+    """What `certify` finds out of each image and budget: the arrays of OF_BUDGETS.
+
+    simulation: of the numbers. given: the images. progress, workers: change no number. moved, last:
+    as for `certify`. Raises InputError for a simulation that `certify` refuses.
+    """
+    check_exact(simulation, "budgets")
     intervals.check(simulation)
     if simulation.neuron.signed:
         model = type(simulation.neuron).__name__
         expected, do = "neurons that take no spike back", "choose if or gn"
         raise InputError("budgets", expected, model, do)
-    layers = len(network.spiking)
+    layers = len(simulation.network.spiking)
     if last > layers:
         raise InputError("last", f"at most the {layers} layers that there are", last)
     chain, weights = _Chain(simulation, layers - last), intervals.weights_of(simulation)
-    columns: list[list[tuple[int, float, float, float]]] = [[] for _ in moved]
+    pixels, numbers = given.pixels, given.numbers
+    found = []
     predicted = []
     with following(len(pixels), "image", progress) as bar:
         for i in range(len(pixels)):
             one = slice(i, i + 1)
             its = _Image(chain, intervals.Images(simulation, pixels[one], numbers[one], weights))
             predicted.append(its.predicted)
-            for column, m in zip(columns, moved):
-                column.append(its.certain(m))
+            found.append([its.certain(m) for m in moved])
             bar.update()
-    found = np.array(columns)
+    columns = np.array(found)
+    arrays = {name: columns[..., k] for k, name in enumerate(("classes", *NUMBERS))}
+    arrays["classes"] = arrays["classes"].astype(np.int64)
+    return {"predicted": np.array(predicted), **arrays}
+
+
+def _budgets_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+    *,
+    moved: Sequence[int],
+    last: int,
+) -> Budgets:
+    """The `Budgets` of what was found out of each image.
+
+    simulation: of the numbers. arrays: of `_measure_budgets`. labels: int64 [N], or None. numbers:
+    have no effect. moved, last: as for `certify`.
+    """
+    least, widths, seconds = (arrays[name].T for name in NUMBERS)
     return Budgets(
         simulation,
         moved=list(moved),
         last=last,
-        predicted=np.array(predicted),
-        classes=found[..., 0].astype(np.int64),
-        least=found[..., 1],
-        widths=found[..., 2],
-        labels=given.labels,
-        seconds=found[..., 3].mean(axis=1),
+        predicted=arrays["predicted"],
+        classes=arrays["classes"].T,
+        least=least,
+        widths=widths,
+        labels=labels,
+        seconds=seconds.mean(axis=1),
     )
 
 
@@ -268,3 +311,24 @@ def _dense(simulation: Prepared, i: int) -> Whole:
         expected = f"at most {MAX_DENSE:,} weights as one matrix"
         raise InputError(f"free layer {layer.name!r}", expected, found, "choose fewer free layers")
     return matrix_of(simulation, before[0])
+
+
+OF_BUDGETS = Study(
+    certify,
+    _measure_budgets,
+    _budgets_of,
+    {
+        "predicted": Variable((IMAGE,), "int64", -1, "1", "the class with none moved"),
+        "classes": Variable((IMAGE, "budget"), "int64", -1, "1", "the same; -1: not certain"),
+        "least": Variable(
+            (IMAGE, "budget"), "float64", np.nan, "ANN output", "the smallest margin proven"
+        ),
+        "widths": Variable(
+            (IMAGE, "budget"), "float64", np.nan, "spikes", "of the last layer's intervals, mean"
+        ),
+        "seconds": Variable((IMAGE, "budget"), "float64", np.nan, "s", "that it took"),
+    },
+    lambda simulation, moved, **options: {"budget": [*moved]},
+    ("moved", "last"),
+    ("moved",),
+)

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann.forward import classes_of, is_map
+from eventsnn.ann.forward import classes_of
 from eventsnn.arguments import Count, checked
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
 from eventsnn.exceptions import InputError, one_line
-from eventsnn.network.network import INPUT, Network, Projection
+from eventsnn.network.network import Network
 from eventsnn.simulation.conditions import conditions
-from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
 from eventsnn.studies import intervals
+from eventsnn.studies.by_image import IMAGE, LAYER, STEP, Arrays, Given, Study, Variable, joined
 from eventsnn.studies.intervals import Images, Spikes
-from eventsnn.studies.setting import check_names, exact, neuron_layers
+from eventsnn.studies.setting import check_exact, check_names, exact, neuron_layers
+from eventsnn.studies.to_readout import Readout
 from eventsnn.views.progress import following
 from eventsnn.views.tables import COLUMNS, ByLayer, Table, dataset, report_steps
 
@@ -33,10 +34,9 @@ FORMATS = COLUMNS | {
     f"{name}{end}": (f"{name}{end}", ".1%") for name in SHARES for end in ("", " low", " high")
 }
 CHUNK = 2**22  # neurons, times steps and images, that are held at a time
-MAX_DENSE = 2**25  # weights to the readout, as one matrix
 
-# of a layer's intervals after the last step: sum of widths, the widest, those of width 0, all
-Widths = tuple[int, int, int, int]
+# of a layer's intervals after the last step: sum of widths, the widest, those of width 0
+WIDTHS = ("sum", "widest", "exact")
 
 
 @dataclass(repr=False)
@@ -126,22 +126,6 @@ class Certificate(ByLayer):
         )
 
 
-@dataclass(repr=False)
-class _Part:
-    """What is found out about some images; fields as in `Certificate`, but for `widths`.
-
-    widths, alone_widths: of each layer of neurons, as its row and its `alone width` need them.
-    """
-
-    classes: NDArray[np.int64]
-    given_up: NDArray[np.bool_]
-    widths: list[Widths]
-    neurons: dict[str, dict[str, NDArray[np.int64]]]
-    alone: NDArray[np.bool_] | None = None
-    up_to: NDArray[np.bool_] | None = None
-    alone_widths: list[Widths] | None = None
-
-
 @checked
 def certify(
     network: Network,
@@ -177,55 +161,110 @@ def certify(
     """
     given = accept(network.graph, images, labels)
     simulation, pixels, numbers = exact(network, given.images, "intervals", steps=steps, **settings)
-    intervals.check(simulation)
     named = None if free is None else set(free)
     check_names("free", named or set(), network, "names of spiking layers")
     check_names("keep", set(keep), network, "names of spiking layers")
-    layers = neuron_layers(network)
-    chosen = [i for i, layer in layers.items() if named is None or layer.name in named]
-    weights, readout = intervals.weights_of(simulation), _Readout(simulation)
-    size = max(1, CHUNK // (steps * len(simulation.resting)))
-    predicted, parts = [], []
+    chosen = [i for i, its in neuron_layers(network).items() if named is None or its.name in named]
+    arrays, kept = _measured(
+        simulation, Given(pixels, numbers), progress, None, one_by_one, chosen, keep
+    )
+    found = _found(simulation, arrays, given.labels, one_by_one, chosen)
+    return replace(found, neurons=kept)
+
+
+def _measure_certificate(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+    *,
+    one_by_one: bool,
+) -> Arrays:
+    """What `certify` finds out of each image, all layers free: the arrays of OF_CERTIFICATE.
+
+    simulation: that runs. given: the images. progress, workers: change no number. one_by_one: as
+    for `certify`. Raises InputError for a simulation that `certify` refuses.
+    """
+    chosen = list(neuron_layers(simulation.network))
+    return _measured(simulation, given, progress, workers, one_by_one, chosen)[0]
+
+
+def _certificate_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+    *,
+    one_by_one: bool,
+) -> Certificate:
+    """The `Certificate` of what was found out of each image, all layers free.
+
+    simulation: that ran. arrays: of `_measure_certificate`. labels: int64 [N], or None. numbers:
+    have no effect. one_by_one: as for `certify`.
+    """
+    chosen = list(neuron_layers(simulation.network))
+    return _found(simulation, arrays, labels, one_by_one, chosen)
+
+
+def _measured(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None,
+    workers: int | None,
+    one_by_one: bool,
+    chosen: Sequence[int],
+    keep: Sequence[str] = (),
+) -> tuple[Arrays, dict[str, dict[str, NDArray[np.int64]]]]:
+    """(the arrays of OF_CERTIFICATE, `Certificate.neurons`). chosen: the free layers."""
+    check_exact(simulation, "intervals")
+    intervals.check(simulation)
+    weights, readout = intervals.weights_of(simulation), Readout(simulation)
+    size = max(1, CHUNK // (simulation.steps * len(simulation.resting)))
+    pixels, numbers = given.pixels, given.numbers
+    parts = []
     with following(len(pixels), "image", progress) as bar:
-        for start, batch in simulation.stream(pixels, numbers=numbers, batch=size):
+        how: dict[str, Any] = {"numbers": numbers, "batch": size, "workers": workers}
+        for start, batch in simulation.stream(pixels, **how):
             some = slice(start, start + size)
             these = Images(simulation, pixels[some], numbers[some], weights)
-            parts.append(_certify_some(these, readout, chosen, keep, one_by_one))
-            predicted.append(classes_of(batch.readout))
+            found, kept = _certify_some(these, readout, chosen, keep, one_by_one)
+            parts.append(({"predicted": classes_of(batch.readout), **found}, kept))
             bar.update(len(batch.readout))
-    alone = _joined(part.alone for part in parts)
-    up_to = _joined(part.up_to for part in parts)
+    neurons = {}
+    for name in keep:
+        ends = [kept[name] for _, kept in parts]
+        neurons[name] = {key: np.concatenate([each[key] for each in ends]) for key in ends[0]}
+    return joined([found for found, _ in parts]), neurons
+
+
+def _found(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None,
+    one_by_one: bool,
+    chosen: Sequence[int],
+) -> Certificate:
+    """The `Certificate` of the arrays of OF_CERTIFICATE. chosen: the free layers."""
+    alone = up_to = None
+    if one_by_one:
+        alone, up_to = (arrays[name].astype(bool).swapaxes(0, 1) for name in ("alone", "up_to"))
     return Certificate(
         simulation,
-        predicted=np.concatenate(predicted),
-        classes=np.concatenate([part.classes for part in parts]),
-        given_up=np.concatenate([part.given_up for part in parts]),
-        labels=given.labels,
-        layers=_rows(network, chosen, parts, alone, up_to),
+        predicted=arrays["predicted"],
+        classes=arrays["classes"],
+        given_up=arrays["given_up"].astype(bool),
+        labels=labels,
+        layers=_rows(simulation.network, chosen, arrays, alone, up_to),
         alone=alone,
         up_to=up_to,
-        neurons={name: _kept(name, parts) for name in keep},
+        neurons={},
     )
-
-
-def _joined(arrays: Iterable[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
-    """[L, n, T] of all parts as [L, N, T]; None where there are none."""
-    given = [array for array in arrays if array is not None]
-    return np.concatenate(given, axis=1) if given else None
-
-
-def _kept(name: str, parts: Sequence[_Part]) -> dict[str, NDArray[np.int64]]:
-    """The ends of one layer's intervals, of all parts."""
-    ends = [part.neurons[name] for part in parts]
-    fewest = np.concatenate([each["fewest"] for each in ends])
-    most = np.concatenate([each["most"] for each in ends])
-    return {"fewest": fewest, "most": most}
 
 
 def _rows(
     network: Network,
     chosen: Sequence[int],
-    parts: Sequence[_Part],
+    arrays: Arrays,
     alone: NDArray[np.bool_] | None,
     up_to: NDArray[np.bool_] | None,
 ) -> list[dict[str, Any]]:
@@ -233,20 +272,19 @@ def _rows(
     rows = []
     for n, (i, layer) in enumerate(neuron_layers(network).items()):
         row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size, "free": i in chosen}
-        row |= _of_widths([part.widths[n] for part in parts])
+        row |= _of_widths(arrays["widths"][:, n], layer.size)
         if alone is not None and up_to is not None:
             row |= share("alone", alone[n, :, -1])
             row |= share("up to", up_to[n, :, -1])
-            widths = [part.alone_widths[n] for part in parts if part.alone_widths is not None]
-            row["alone width"] = _of_widths(widths)["mean width"]
+            row["alone width"] = _of_widths(arrays["alone_widths"][:, n], layer.size)["mean width"]
         rows.append(row)
     return rows
 
 
 def _certify_some(
-    images: Images, readout: _Readout, chosen: Sequence[int], keep: Sequence[str], one_by_one: bool
-) -> _Part:
-    """The `_Part` of these images; chosen: the free layers."""
+    images: Images, readout: Readout, chosen: Sequence[int], keep: Sequence[str], one_by_one: bool
+) -> tuple[Arrays, dict[str, dict[str, NDArray[np.int64]]]]:
+    """(arrays of OF_CERTIFICATE, intervals of layers to keep) of these images; chosen: the free."""
     sent, given_up = _propagate(images, chosen)
     layers = neuron_layers(images.network)
     kept = {
@@ -254,10 +292,13 @@ def _certify_some(
         for i, layer in layers.items()
         if layer.name in keep
     }
-    classes = readout.classes(images, sent, given_up[-1])
-    part = _Part(classes, given_up[-1], [_widths(sent[i]) for i in layers], kept)
+    found: Arrays = {
+        "classes": readout.classes(images, sent, given_up[-1]),
+        "given_up": given_up[-1],
+        "widths": np.stack([_widths(sent[i]) for i in layers], axis=1),
+    }
     if not one_by_one:
-        return part
+        return found, kept
     clocked, none_given_up = _propagate(images, [])
     alone = []
     up_to = []
@@ -268,10 +309,8 @@ def _certify_some(
         widths.append(_widths(this[i]))
         before, lost = _propagate(images, [j for j in chosen if j <= i], i + 1, sent, given_up)
         up_to.append(readout.classes(images, before, lost[-1]) >= 0)
-    part.alone = np.array(alone)
-    part.up_to = np.array(up_to)
-    part.alone_widths = widths
-    return part
+    found |= {"alone": np.stack(alone, axis=1), "up_to": np.stack(up_to, axis=1)}
+    return found | {"alone_widths": np.stack(widths, axis=1)}, kept
 
 
 def _propagate(
@@ -294,112 +333,59 @@ def _propagate(
             any_order.add(i)
         if i < first:
             continue
-        if lost and lost[-1].all():
+        gone: NDArray[np.bool_] = np.zeros(len(images.drive[0]), bool)
+        if lost:
+            gone = np.all(lost[-1], axis=1)
+        if gone.all():
             found[i] = images.anything(i)
             lost.append(lost[-1])
         else:
-            found[i], here = images.layer(i, found, i in any_order)
+            its, here = images.layer(i, found, i in any_order)
+            found[i] = intervals.without(its, gone)
             lost.append(here | lost[-1] if lost else here)
     return found, lost
 
 
-def _widths(spikes: Spikes) -> Widths:
+def _widths(spikes: Spikes) -> NDArray[np.int64]:
+    """Of each image's intervals after the last step those of WIDTHS, int64 [N, WIDTHS]."""
     width = spikes.most[:, -1] - spikes.fewest[:, -1]
-    return int(width.sum()), int(width.max()), int((width == 0).sum()), width.size
+    return np.stack([width.sum(axis=1), width.max(axis=1), (width == 0).sum(axis=1)], axis=1)
 
 
-def _of_widths(parts: Sequence[Widths]) -> dict[str, float]:
-    """The columns of a layer's row, from the widths of all parts."""
-    total, widest, exactly, count = np.array(parts).T
+def _of_widths(widths: NDArray[np.int64], neurons: int) -> dict[str, float]:
+    """The columns of a layer's row. widths: of its images, [N, WIDTHS]."""
+    total, widest, exactly = widths.T
+    count = neurons * len(widths)
     return {
-        "mean width": float(total.sum() / count.sum()),
+        "mean width": float(total.sum() / count),
         "widest": int(widest.max()),
-        "exact": float(exactly.sum() / count.sum()),
+        "exact": float(exactly.sum() / count),
     }
 
 
-def readout_of(simulation: Prepared) -> dict[int, NDArray[np.int64]]:
-    """Layer number -> its weights to the readout as one matrix, int64 [neurons, classes].
-
-    simulation: whose numbers they are in. Raises InputError for an output that is a map, and for
-    too many weights.
-    """
-    network = simulation.network
-    if is_map(network.graph):
-        found = f"a map of {'x'.join(map(str, network.readout.grid))}"
-        do = "certify networks that classify"
-        raise InputError("readout", "an output of classes", found, do)
-    weights: dict[int, NDArray[np.int64]] = {}
-    for p in network.into(len(network.layers) - 1):
-        if p.source == INPUT:
-            continue
-        size, classes = network.layers[p.source].size, network.readout.size
-        if size * classes > MAX_DENSE:
-            raise InputError(
-                "readout",
-                f"at most {MAX_DENSE:,} weights as one matrix",
-                f"{size:,} x {classes:,}",
-                "certify networks that classify",
-            )
-        weights[p.source] = matrix_of(simulation, p)
-    return weights
-
-
-def matrix_of(simulation: Prepared, projection: Projection) -> NDArray[np.int64]:
-    """A projection's weights as one matrix, int64 [source neurons, neurons].
-
-    simulation: whose numbers they are in.
-    """
-    blocks = simulation.blocks(projection).astype(np.float64)  # whole numbers below 2^53
-    whole = replace(projection.map, weights=blocks, factor=None)
-    return whole.dense().astype(np.int64)
-
-
-class _Readout:
-    """Which class has the largest readout, whatever the counts are inside their intervals."""
-
-    def __init__(self, simulation: Prepared) -> None:
-        network = simulation.network
-        self.layer = len(network.layers) - 1
-        self.size = network.readout.size
-        self.weights = readout_of(simulation)
-
-    def classes(
-        self, images: Images, sent: dict[int, Spikes], given_up: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """The class after each step, -1 where it is not certain: int64 [N, T].
-
-        images: the ones meant. sent: layer number -> `Spikes`. given_up: bool [N, T], where no
-        interval is known.
-        """
-        if self.size == 1:
-            return self._signs(images, sent, given_up)
-        # if any class is certain, it is that of any counts
-        best = images.charge(self.layer, sent, "fewest", "fewest").argmax(axis=2)
-        drive = np.cumsum(images.drive[self.layer], axis=1)
-        for c in np.unique(best):
-            at = best == c
-            least = drive[at][:, [c]] - drive[at]
-            for source, weights in self.weights.items():
-                fewest, most = sent[source].fewest[at], sent[source].most[at]
-                intervals.add_dense(weights[:, [c]] - weights, fewest, most, least)
-            ahead = least >= (np.arange(least.shape[1]) < c)  # of equals the first wins
-            best[at] = np.where(ahead.all(axis=1) & ~given_up[at], c, -1)
-        return best
-
-    def _signs(
-        self, images: Images, sent: dict[int, Spikes], given_up: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """`classes` of one output, which is 1 where the charge is above 0, else 0."""
-        drive = np.cumsum(images.drive[self.layer], axis=1)
-        ends = []
-        for sign in (1, -1):
-            least = (sign * drive).reshape(-1, 1)
-            for source, weights in self.weights.items():
-                counts = (sent[source].fewest, sent[source].most)
-                fewest, most = (its.reshape(-1, len(weights)) for its in counts)
-                intervals.add_dense(sign * weights, fewest, most, least)
-            ends.append(sign * least.reshape(given_up.shape))
-        lowest, highest = ends
-        found = np.where(lowest > 0, 1, np.where(highest <= 0, 0, -1))
-        return np.where(given_up, -1, found)
+OF_CERTIFICATE = Study(
+    certify,
+    _measure_certificate,
+    _certificate_of,
+    {
+        "predicted": Variable((IMAGE, STEP), "int64", -1, "1", "the run's class after each step"),
+        "classes": Variable(
+            (IMAGE, STEP), "int64", -1, "1", "the class in every order; -1: not certain"
+        ),
+        "given_up": Variable((IMAGE, STEP), "bool", False, "1", "whether an interval was too wide"),
+        "widths": Variable(
+            (IMAGE, LAYER, "width"), "int64", 0, "spikes; exact: neurons", "after the last step"
+        ),
+        "alone": Variable(
+            (IMAGE, LAYER, STEP), "bool", False, "1", "certain, order free in this layer alone"
+        ),
+        "up_to": Variable(
+            (IMAGE, LAYER, STEP), "bool", False, "1", "certain, order free in all up to this layer"
+        ),
+        "alone_widths": Variable(
+            (IMAGE, LAYER, "width"), "int64", 0, "spikes; exact: neurons", "of this layer alone"
+        ),
+    },
+    lambda simulation, **options: {"width": [*WIDTHS]},
+    ("one_by_one",),
+)

@@ -14,8 +14,8 @@ masks do to potentials.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,19 +26,21 @@ from eventsnn.arguments import Count, checked
 from eventsnn.data.accepting import GivenImages
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.network.network import Layer, Network
-from eventsnn.neurons.contract import is_soft_reset
-from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.by_image import IMAGE, LAYER, Arrays, Given, Study, Variable
+from eventsnn.studies.cases import LEVELS as LEVELS
+from eventsnn.studies.cases import cases as cases
 from eventsnn.studies.equivalence import arrived
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import (
-    CHUNK,
     activation_of,
-    all_drives,
     by_neuron,
+    check_averages,
     check_names,
+    chunks,
     neuron_layers,
+    neurons_of,
     pick,
     plain_row,
     prepare,
@@ -46,15 +48,18 @@ from eventsnn.studies.setting import (
     top_of,
 )
 from eventsnn.studies.unevenness import CASES as CASES
-from eventsnn.studies.unevenness import LEVELS, Cases, Counted, own_spikes, recomputed_spikes
 from eventsnn.studies.unevenness import TOLERANCE as TOLERANCE
 from eventsnn.studies.unevenness import classify as classify
 from eventsnn.studies.unevenness import contradicts as contradicts
 from eventsnn.values import shaped
-from eventsnn.views.progress import following
 from eventsnn.views.tables import COLUMNS, ByLayer, Table, dataset
 
 PARTS = ("clipping", "quantisation", "unevenness", "inherited")
+# what is added up over a layer's neurons in each image
+SUMS = (
+    *("ann square", "saturated", "total mean", "total square"),
+    *(f"{part} {kind}" for part in PARTS for kind in ("mean", "square", "total")),
+)
 TITLE = (
     "Each layer's error, mean square of SNN less ANN over that of the ANN (%), and its parts' "
     "shares; dead: neurons that never fire, or are 0 in the ANN; saturated: at the threshold "
@@ -159,6 +164,34 @@ def decompose(
     """
     simulation, pixels, numbers = prepare(network, images, steps, settings)
     check_names("keep", set(keep), network, "names of spiking layers")
+    arrays, kept = _measured(simulation, Given(pixels, numbers), progress, None, keep)
+    return replace(_parts_of(simulation, arrays), neurons=kept)
+
+
+def _measure_parts(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+) -> Arrays:
+    """What `decompose` adds up in each image: the arrays of OF_PARTS.
+
+    simulation: that runs. given: the images. progress, workers: change no number. Raises InputError
+    for a simulation that `decompose` refuses.
+    """
+    return _measured(simulation, given, progress, workers)[0]
+
+
+def _measured(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None,
+    workers: int | None,
+    keep: Sequence[str] = (),
+) -> tuple[Arrays, dict[str, dict[str, NDArray[np.float64]]]]:
+    """(the arrays of OF_PARTS, `Errors.neurons` of the layers to keep)."""
+    check_averages(simulation)
+    network = simulation.network
     graph = network.graph
     measured = {
         i: _Measured(layer, top_of(simulation, i), layer.name in keep)
@@ -167,22 +200,46 @@ def decompose(
     pairs = [(its.layer.name, its.input) for its in measured.values()]
     names = tuple(dict.fromkeys(name for pair in pairs for name in pair))
     one = simulation.arithmetic.one.item()
-    for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
+    fired = []
+    for part, batch, totals in chunks(simulation, given, progress, workers):
         values = ann.forward(
             graph, graph.preprocessing(part, np.float64), keep=names, dtype=np.float64
         )
-        counts, _, _ = _neurons_of(batch)
+        counts, _, _ = neurons_of(batch)
+        here_fired = []
         for i, its in measured.items():
             here = network.columns(i)
             ideal = (totals[:, here] + arrived(simulation, i, counts)) // one
-            its.add(values, counts[:, here], ideal, simulation.initial[i])
-    rows = [its.row() for its in measured.values()]
-    kept = {its.layer.name: its for its in measured.values() if its.kept is not None}
-    arrays = {name: kept[name].arrays() for name in keep}
+            here_fired.append(its.add(values, counts[:, here], ideal, simulation.initial[i]))
+        fired.append(np.packbits(np.concatenate(here_fired, axis=2), axis=2))
+    sums = [np.stack(its.summed(), axis=1) for its in measured.values()]
+    arrays: Arrays = {"sums": np.stack(sums, axis=1), "fired": np.concatenate(fired)}
+    kept = {its.layer.name: its.arrays() for its in measured.values() if its.kept is not None}
+    return arrays, {name: kept[name] for name in keep}
+
+
+def _parts_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+) -> Errors:
+    """The `Errors` of what was added up in each image.
+
+    simulation: that ran. arrays: of `_measure_parts`. labels, numbers: have no effect.
+    """
+    layers = list(neuron_layers(simulation.network).values())
+    size = sum(layer.size for layer in layers)
+    any_image = np.bitwise_or.reduce(arrays["fired"], axis=0)
+    fired = np.unpackbits(any_image, axis=1, count=size).astype(bool)
+    rows, start = [], 0
     samples: dict[tuple[Any, str], Sample] = {}
-    for its in measured.values():
-        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
-    return Errors(simulation, len(pixels), rows, arrays, samples)
+    for k, layer in enumerate(layers):
+        its = _samples_of(arrays["sums"][:, k], layer.size)
+        rows.append(_row_of(layer, its, fired[:, start : start + layer.size]))
+        samples |= {(layer.name, column): each for column, each in its.items()}
+        start += layer.size
+    return Errors(simulation, len(arrays["sums"]), rows, {}, samples)
 
 
 @checked
@@ -229,7 +286,6 @@ class _Measured:
         self.layer, self.top = layer, top
         self.input = activation_of(layer).inputs[0]
         self.sums: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
-        self.fired = np.zeros((2, layer.size), bool)  # on any image, in the SNN and in the ANN
         self.kept: defaultdict[str, list[NDArray[np.float64]]] | None = None
         if keep:
             self.kept = defaultdict(list)
@@ -240,8 +296,11 @@ class _Measured:
         spikes: NDArray[np.int64],
         ideal: NDArray[np.int64],
         initial: NDArray[np.float64],
-    ) -> None:
-        """Adds some images. values: of the ANN's nodes; spikes, ideal, initial: as in `split`."""
+    ) -> NDArray[np.bool_]:
+        """Adds some images. values: of the ANN's nodes; spikes, ideal, initial: as in `split`.
+
+        Returns which neurons fired, and which were above 0 in the ANN, bool [N, 2, neurons].
+        """
         layer = self.layer
         a, y = (by_neuron(values[name], layer) for name in (layer.name, self.input))
         theta = theta_of(layer)
@@ -252,35 +311,44 @@ class _Measured:
             found[f"{name} total"] = errors * parts["total"]
             if self.kept is not None:
                 self.kept[name].append(errors)
-        for name, numbers in found.items():
-            self.sums[name].append(numbers.sum(axis=1))
-        self.fired |= np.stack([spikes.any(axis=0), a.any(axis=0)])
+        for name in SUMS:
+            self.sums[name].append(np.ascontiguousarray(found[name]).sum(axis=1))
+        return np.stack([spikes != 0, a != 0], axis=1)
 
-    def samples(self) -> dict[str, Sample]:
-        """What the row's means are of, in its order; all but those of dead neurons."""
-        sums = {name: np.concatenate(parts) / self.layer.size for name, parts in self.sums.items()}
-        total = sums["total square"]
-        found = {name: Sample(sums[name]) for name in ("ann square", "total mean", "total square")}
-        found["error"] = Sample(total, sums["ann square"])
-        for part in PARTS:
-            for name in (f"{part} mean", f"{part} square"):
-                found[name] = Sample(sums[name])
-            found[f"{part} share"] = Sample(sums[f"{part} total"], total)
-        return found | {"saturated": Sample(sums["saturated"])}
-
-    def row(self) -> dict[str, Any]:
-        """The layer's row of `Errors.layers`."""
-        row = {"layer": self.layer.name, "neurons": self.layer.size, "theta": self.layer.scale}
-        for name, sample in self.samples().items():
-            if name == "saturated":
-                row["dead"], row["ann dead"] = 1 - self.fired.mean(axis=1)
-            over = 1 if sample.divisor is None else sample.divisor.mean()
-            row[name] = _relative(sample.values.mean(), over)
-        return plain_row(row)
+    def summed(self) -> list[NDArray[np.float64]]:
+        """The sums over neurons of all images, [N] of each of SUMS."""
+        return [np.concatenate(self.sums[name]).astype(np.float64) for name in SUMS]
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """What was kept, of all images."""
         return {name: np.concatenate(chunks) for name, chunks in (self.kept or {}).items()}
+
+
+def _samples_of(sums: NDArray[np.float64], size: int) -> dict[str, Sample]:
+    """What a row's means are of, in its order; all but those of dead neurons.
+
+    sums: of one layer, [N, SUMS]. size: its neurons.
+    """
+    of = dict(zip(SUMS, (sums / size).T))
+    total = of["total square"]
+    found = {name: Sample(of[name]) for name in ("ann square", "total mean", "total square")}
+    found["error"] = Sample(total, of["ann square"])
+    for part in PARTS:
+        for name in (f"{part} mean", f"{part} square"):
+            found[name] = Sample(of[name])
+        found[f"{part} share"] = Sample(of[f"{part} total"], total)
+    return found | {"saturated": Sample(of["saturated"])}
+
+
+def _row_of(layer: Layer, samples: dict[str, Sample], fired: NDArray[np.bool_]) -> dict[str, Any]:
+    """The layer's row of `Errors.layers`. fired: on any image, SNN and ANN, [2, neurons]."""
+    row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size, "theta": layer.scale}
+    for name, sample in samples.items():
+        if name == "saturated":
+            row["dead"], row["ann dead"] = 1 - fired.mean(axis=1)
+        over = 1 if sample.divisor is None else sample.divisor.mean()
+        row[name] = _relative(sample.values.mean(), over)
+    return plain_row(row)
 
 
 def _relative(total: float, whole: float) -> float:
@@ -290,80 +358,26 @@ def _relative(total: float, whole: float) -> float:
     return float("inf") if total else 0.0
 
 
-@checked
-def cases(
-    network: Network,
-    images: GivenImages,
-    *,
-    steps: Count = 8,
-    levels: str = "steps",
-    progress: bool | None = None,
-    **settings: Any,
-) -> Cases:
-    """The `Cases` of unevenness error I and II (SRP Def. 1 and 2), and Theorem 1 on every neuron.
-
-    phi is the SNN's output. a is QCFS (SRP eq. 7) with lambda = theta and as many levels as the SNN
-    has steps (L := T), at the SNN's own average input for I; for II in the whole ANN, so
-    requantised. Both are whole numbers of spikes, and are compared as such.
-
-    `Cases.theorem` counts, for error I, neurons by the sign of the residual potential v(T) and
-    their case (`v < 0, case 1`, …, `none`: phi = a). The theorem says: if a = 0, phi > a only where
-    v(T) < 0; if a > 0, phi > a exactly where v(T) < 0. `conditions hold` are the neurons of clocked
-    soft-reset IF with L = T, v(0) = theta / 2, not silenced by SRP; `counterexamples` those of them
-    that contradict (there are none); `exceptions` those that contradict among the others.
-
-    network: that runs. images: as for `eventsnn.simulate`. steps: T. levels: one of
-    LEVELS; "own" keeps every activation as it is, and a is compared in spikes with a tolerance of
-    1e-9 of one. progress: whether a progress bar is shown. settings: as for `decompose`; srp=4
-    gives SRP. Raises InputError for other levels, and for what `decompose` refuses.
-    """
-    if levels not in LEVELS:
-        raise InputError("levels", f"one of {', '.join(LEVELS)}", repr(levels))
-    simulation, pixels, numbers = prepare(network, images, steps, settings)
-    layers = neuron_layers(network)
-    counted = {i: Counted(layer, top_of(simulation, i)) for i, layer in layers.items()}
-    theorem_applies = (
-        levels == "steps"
-        and not simulation.engine.asynchronous
-        and is_soft_reset(simulation.neuron)
-        and simulation.encoding.divides
-    )
-    resting, one = simulation.resting, simulation.arithmetic.one.item()
-    for part, batch, totals in _chunks(simulation, pixels, numbers, progress):
-        counts, potentials, masks = _neurons_of(batch)
-        drive = totals - resting
-        ann_spikes = own_spikes(simulation, part, drive, levels)
-        for i, its in counted.items():
-            here = network.columns(i)
-            charge = drive[:, here] + arrived(simulation, i, counts)
-            recomputed = recomputed_spikes(its.layer, charge, one, its.top, levels)
-            conditions = masks[:, here] & (2 * resting[here] == one) & theorem_applies
-            its.add(counts[:, here], recomputed, ann_spikes[i], potentials[:, here], conditions)
-    shares = [its.shares() for its in counted.values()]
-    theorem = [its.theorem() for its in counted.values()]
-    samples: dict[tuple[Any, str], Sample] = {}
-    for its in counted.values():
-        samples |= {(its.layer.name, column): each for column, each in its.samples().items()}
-    return Cases(simulation, len(pixels), levels, shares, theorem, samples)
+OF_PARTS = Study(
+    decompose,
+    _measure_parts,
+    _parts_of,
+    {
+        "sums": Variable(
+            (IMAGE, LAYER, "sum"), "float64", np.nan, "as the activation", "over a layer's neurons"
+        ),
+        "fired": Variable(
+            (IMAGE, "net", "byte"),
+            "uint8",
+            0,
+            "neurons, a bit each",
+            "whether above 0, layer after layer, the first in the highest bit",
+        ),
+    },
+    lambda simulation: {"sum": [*SUMS], "net": ["SNN", "ANN"], "byte": _bytes(simulation)},
+)
 
 
-def _chunks(
-    simulation: Simulation, pixels: NDArray[Any], numbers: NDArray[np.int64], progress: bool | None
-) -> Iterator[tuple[NDArray[Any], Batch, NDArray[np.int64]]]:
-    """Yield (pixels, their `Batch`, v(0) and all drive, int64 [n, neurons]) of some images each."""
-    size = max(1, min(16, CHUNK // len(simulation.resting)))
-    with following(len(pixels), "image", progress) as bar:
-        for start, batch in simulation.stream(pixels, numbers=numbers, batch=size, neurons=True):
-            some = slice(start, start + size)
-            part = pixels[some]
-            yield part, batch, simulation.resting + all_drives(simulation, part, numbers[some])
-            bar.update(len(part))
-
-
-def _neurons_of(batch: Batch) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
-    """(net spikes, v(T), which may send) of a batch that was run with its neurons."""
-    counts = batch.counts
-    potentials = batch.potentials
-    masks = batch.masks
-    assert counts is not None and potentials is not None and masks is not None
-    return counts, potentials, masks
+def _bytes(simulation: Simulation) -> int:
+    """How many bytes have a bit for each neuron."""
+    return -(-sum(layer.size for layer in neuron_layers(simulation.network).values()) // 8)

@@ -314,6 +314,18 @@ def _spikes(fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool) -> 
     return Spikes(fewest, most, lowest, highest)
 
 
+def without(spikes: Spikes, gone: NDArray[np.bool_]) -> Spikes:
+    """`Spikes` of which some images may be anything, as in `Images.anything`.
+
+    spikes: of one layer. gone: which images were given up throughout, bool [N].
+    """
+    if not gone.any():
+        return spikes
+    where = gone[:, None, None]
+    fewest, most = np.where(where, 0, spikes.fewest), np.where(where, LIMIT, spikes.most)
+    return Spikes(fewest, most, spikes.lowest, spikes.highest)
+
+
 def _before(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The counts one step earlier."""
     return np.concatenate([np.zeros_like(counts[:, :1]), counts[:, :-1]], axis=1)

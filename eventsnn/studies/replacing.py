@@ -164,24 +164,32 @@ def prepare(
     return simulation, pixels, numbers
 
 
+def check_replaced(simulation: Simulation) -> None:
+    """Raises InputError for a simulation that `prepare` would not make."""
+    check_clocked(simulation.engine.name)
+    setting.check_averages(simulation, "surgery", reads=True)
+    check_levels(simulation)
+
+
 def chunks(
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
     progress: bool | None,
     replacements: int,
+    workers: int | None = None,
 ) -> Iterator[Replacing]:
     """Yield the `Replacing`s of some images each.
 
     simulation: in clocked time. pixels: raw images [N, C, H, W]. numbers: theirs, [N]. progress:
     whether a progress bar is shown. replacements: of each image, which the bar counts with its own
-    run.
+    run. workers: threads (None: one for each core).
     """
     size = max(1, min(16, CHUNK // len(simulation.resting)))
     total = len(pixels) * (1 + replacements)
     with (
         following(total, "run", progress) as bar,
-        ThreadPoolExecutor(cores()) as pool,
+        ThreadPoolExecutor(workers or cores()) as pool,
     ):
         for start in range(0, len(pixels), size):
             part = slice(start, start + size)

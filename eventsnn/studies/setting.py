@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from inspect import signature
 from typing import Any, cast
@@ -17,11 +17,15 @@ from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, check_options, in_python, named
 from eventsnn.network.network import Layer, Network
 from eventsnn.neurons.contract import check_declared, most
+from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
+from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.rounding import RoundedWeights, rounding_doubt
 from eventsnn.simulation.simulation import ENGINES, Simulation
 from eventsnn.simulation.time import Time
+from eventsnn.studies.by_image import Given
+from eventsnn.views.progress import following
 
 OPTIONS = {*signature(Simulation).parameters, *(f.name for f in fields(Time))} - {"time"}
 CHUNK = 2**22  # neurons, times images, that are held at a time
@@ -74,6 +78,31 @@ def simulated(
     return simulation, given.pixels, given.numbers
 
 
+def changed(
+    simulation: Simulation,
+    encoding: str | Encoding | None = None,
+    engine: str | None = None,
+    time: Time | None = None,
+    **changes: Any,
+) -> Simulation:
+    """A simulation of the same network and pixels with other options.
+
+    simulation: that is changed. encoding, engine, time: others (None: its own). changes: to its
+    specification.
+    """
+    engine = engine or simulation.engine.name
+    if ENGINES.find(engine, "engine").asynchronous:
+        time = time or simulation.time
+    return Simulation(
+        simulation.network,
+        engine=engine,
+        time=time,
+        encoding=simulation.encoding if encoding is None else encoding,
+        pixel_range=simulation.pixel_range,
+        **{**vars(simulation.specification), **changes},
+    )
+
+
 def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None:
     """Raises InputError, naming `where`, for a simulation that no study in whole numbers takes.
 
@@ -112,6 +141,15 @@ def prepare(
     )
     simulation.encoding.check_model(simulation.neuron)
     return simulation, pixels, numbers
+
+
+def check_averages(simulation: Simulation, where: str = "errors", reads: bool = False) -> None:
+    """Raises InputError, naming `where`, for a simulation that `prepare` would not make.
+
+    reads: as for `exact`.
+    """
+    check_exact(simulation, where, reads)
+    simulation.encoding.check_model(simulation.neuron)
 
 
 def check_clocked(engine: str) -> None:
@@ -194,6 +232,36 @@ def top_of(simulation: Prepared, i: int) -> int:
 def tops_of(simulation: Prepared) -> list[int]:
     """`top_of` every layer of a simulation, readout included."""
     return [top_of(simulation, i) for i in range(len(simulation.network.layers))]
+
+
+def chunks(
+    simulation: Simulation, given: Given, progress: bool | None, workers: int | None
+) -> Iterator[tuple[NDArray[Any], Batch, NDArray[np.int64]]]:
+    """Yield (pixels, their `Batch`, v(0) and all drive, int64 [n, neurons]) of some images each.
+
+    simulation: that runs. given: the images. progress: whether a bar is shown. workers: threads.
+    """
+    size = max(1, min(16, CHUNK // len(simulation.resting)))
+    pixels, numbers = given.pixels, given.numbers
+    how: dict[str, Any] = {"numbers": numbers, "batch": size, "neurons": True, "workers": workers}
+    with following(len(pixels), "image", progress) as bar:
+        for start, batch in simulation.stream(pixels, **how):
+            some = slice(start, start + size)
+            part = pixels[some]
+            yield part, batch, simulation.resting + all_drives(simulation, part, numbers[some])
+            bar.update(len(part))
+
+
+def neurons_of(batch: Batch) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
+    """(net spikes, v(T), which may send) of a batch that was run with its neurons.
+
+    batch: of `chunks`.
+    """
+    counts = batch.counts
+    potentials = batch.potentials
+    masks = batch.masks
+    assert counts is not None and potentials is not None and masks is not None
+    return counts, potentials, masks
 
 
 def check_levels(simulation: Simulation) -> None:

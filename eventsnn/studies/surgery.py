@@ -43,8 +43,9 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import compare, p_words, wilson
+from eventsnn.studies.by_image import IMAGE, Arrays, Given, Study, Variable, joined
 from eventsnn.studies.replacing import COUNTS as COUNTS
-from eventsnn.studies.replacing import Replacing, chunks, prepare, words_of
+from eventsnn.studies.replacing import Replacing, check_replaced, chunks, prepare, words_of
 from eventsnn.studies.setting import check_names, numbers_of
 from eventsnn.studies.trains import TIMES as TIMES
 from eventsnn.studies.trains import Drawn as Drawn
@@ -206,54 +207,107 @@ def costs(
             "counts", "'ideal' or 'ann'", "'own'", "own counts are not wrong; see replace_layers"
         )
     simulation, pixels, numbers = prepare(network, given.images, steps, settings, counts, "even")
-    replacements = 4 * len(numbers_of(network))
-    sums: dict[Key, NDArray[np.float64]] = {}  # squared distances, wrong counts
-    hits: dict[Key, list[NDArray[np.bool_]]] = {}
-    for part in chunks(simulation, pixels, numbers, progress, replacements):
-        right = given.labels[part.start : part.start + len(part.pixels)]
-        for key, its, found in _scored(part, right, counts):
-            sums[key] = sums.get(key, 0) + found
-            hits.setdefault(key, []).append(its)
+    arrays = _measure_costs(simulation, Given(pixels, numbers), progress, counts=counts)
+    return _costs_of(simulation, arrays, given.labels, counts=counts)
+
+
+def _measure_costs(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+    *,
+    counts: str,
+) -> Arrays:
+    """What `costs` measures of each image and replacement: the arrays of OF_COSTS.
+
+    simulation: in clocked time. given: the images. progress, workers: change no number. counts: as
+    for `costs`. Raises InputError for a simulation that `costs` refuses.
+    """
+    check_replaced(simulation)
+    replacements = 4 * len(numbers_of(simulation.network))
+    found = []
+    pixels, numbers = given.pixels, given.numbers
+    for part in chunks(simulation, pixels, numbers, progress, replacements, workers):
+        scored = [*_scored(part, counts)]
+        found.append(
+            {name: np.stack([each[name] for each in scored], axis=1) for name in scored[0]}
+        )
+    return joined(found)
+
+
+def _costs_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None,
+    numbers: NDArray[np.int64] | None = None,
+    *,
+    counts: str,
+) -> Costs:
+    """The `Costs` of what was measured of each image.
+
+    simulation: that ran. arrays: of `_measure_costs`. labels: int64 [N]. numbers: have no effect.
+    counts: as for `costs`. Raises InputError for images without labels.
+    """
+    network, keys = simulation.network, _keys_of(simulation.network)
+    if labels is None:
+        do = "give labelled Images, or pass labels="
+        raise InputError("images", "images with labels", "none", do)
+    right = {key: arrays["classes"][:, k] == labels for k, key in enumerate(keys)}
+    sums = {key: arrays["squares"][:, k].sum() for k, key in enumerate(keys)}
     classes = network.readout.size
-    right_of = {key: np.concatenate(parts) for key, parts in hits.items()}
-    scores = {key: _score(right_of[key], found[0], classes) for key, found in sums.items()}
+    scores = {key: _score(right[key], sums[key], classes) for key in keys}
     for key, pair in compare(
-        {key: (its, right_of["snn"]) for key, its in right_of.items() if key != "snn"}
+        {key: (its, right["snn"]) for key, its in right.items() if key != "snn"}
     ).items():
         scores[key] |= {"gained": pair.gained, "lost": pair.lost, "p": pair.p, "p Holm": pair.holm}
-    wrong = {key: found[1] for key, found in sums.items()}
-    rows = _rows(network, scores, wrong, len(pixels))
-    return Costs(simulation, len(pixels), counts, scores["snn"], scores["ann"], rows)
+    wrong = {key: float(arrays["wrong"][:, k].sum()) for k, key in enumerate(keys)}
+    images = len(labels)
+    rows = _rows(network, scores, wrong, images)
+    return Costs(simulation, images, counts, scores["snn"], scores["ann"], rows)
 
 
-def _scored(
-    part: Replacing, labels: NDArray[np.int64], counts: str
-) -> Iterator[tuple[Key, NDArray[np.bool_], NDArray[np.float64]]]:
-    """Yields (key, hits, [squared distance from the ANN's logits, wrong counts]) of some images."""
+def _keys_of(network: Network) -> list[Key]:
+    """All that is compared, in order: the ANN, the network as it runs, and every replacement."""
+    names = numbers_of(network)
+    return [
+        "ann",
+        "snn",
+        *((way, name, stage) for way in WAYS for name in names for stage in STAGES),
+    ]
+
+
+def _scored(part: Replacing, counts: str) -> Iterator[Arrays]:
+    """Yields of each of `_keys_of` the class, the squared distance from the ANN's logits and the
+    wrong counts of some images, [n] each.
+    """
     simulation = part.simulation
     network = simulation.network
     outputs = ann.by_neuron(ann.logits(network.graph, part.pixels))
-    yield "ann", ann.classes_of(outputs) == labels, np.zeros(2)
-    for key, runs, wrong in _all_replaced(part, counts):
+    none = np.zeros(len(outputs))
+    yield {"classes": ann.classes_of(outputs), "squares": none, "wrong": none.astype(np.int64)}
+    for runs, wrong in _all_replaced(part, counts):
         charge = np.stack([simulation.counted(run.readout)[-1] for run in runs])
-        square = np.square(simulation.output(charge, simulation.steps) - outputs).sum()
-        yield key, ann.classes_of(charge) == labels, np.array([square, wrong], np.float64)
+        square = np.square(simulation.output(charge, simulation.steps) - outputs).sum(axis=1)
+        yield {"classes": ann.classes_of(charge), "squares": square, "wrong": wrong}
 
 
-def _all_replaced(part: Replacing, counts: str) -> Iterator[tuple[Key, list[ClockedRun], int]]:
-    """Yield (key, runs, neurons whose count was wrong) of every replacement.
+def _all_replaced(
+    part: Replacing, counts: str
+) -> Iterator[tuple[list[ClockedRun], NDArray[np.int64]]]:
+    """Yield (runs, neurons whose count was wrong [n]) of every replacement, as in `_keys_of`.
 
     First the network as it runs, then each layer after those before it, then each alone.
     """
-    yield "snn", part.runs, 0
+    yield part.runs, np.zeros(len(part.runs), np.int64)
     for way in WAYS:
         before = part.runs
-        for name, i in numbers_of(part.simulation.network).items():
+        for i in numbers_of(part.simulation.network).values():
             wanted = part.counts(before, i, counts)
-            wrong = int((wanted != part.counts(before, i, "own")).sum())
-            yield (way, name, "counts"), part.replace(before, i, wanted, "kept"), wrong
+            wrong = np.count_nonzero(wanted != part.counts(before, i, "own"), axis=1)
+            yield part.replace(before, i, wanted, "kept"), wrong
             after = part.replace(before, i, wanted, "even")
-            yield (way, name, "times"), after, wrong
+            yield after, wrong
             before = after if way == "" else before
 
 
@@ -288,3 +342,28 @@ def _score(right: NDArray[np.bool_], square: float, classes: int) -> dict[str, A
         "high": high,
         "square": float(square / (images * classes)),
     }
+
+
+OF_COSTS = Study(
+    costs,
+    _measure_costs,
+    _costs_of,
+    {
+        "classes": Variable((IMAGE, "replaced"), "int64", -1, "1", "the class after the last step"),
+        "squares": Variable(
+            (IMAGE, "replaced"),
+            "float64",
+            np.nan,
+            "ANN output, squared",
+            "distance of the readout from the ANN's logits, squared and summed up",
+        ),
+        "wrong": Variable((IMAGE, "replaced"), "int64", 0, "neurons", "whose count was replaced"),
+    },
+    lambda simulation, **options: {
+        "replaced": [
+            key if isinstance(key, str) else f"{key[0]}{key[1]} {key[2]}"
+            for key in _keys_of(simulation.network)
+        ]
+    },
+    ("counts",),
+)

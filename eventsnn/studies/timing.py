@@ -13,9 +13,8 @@ the accuracy here is why: what of a layer's input came when, and what the layer 
 from __future__ import annotations
 
 import time as clock
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,23 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import Conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
-from eventsnn.studies.equivalence import arrived, excitation, independent
-from eventsnn.studies.replacing import Replacing, chunks, prepare, words_of
+from eventsnn.studies.by_image import (
+    CLASS,
+    IMAGE,
+    LAYER,
+    STEP,
+    Arrays,
+    Given,
+    Study,
+    Variable,
+    joined,
+)
+from eventsnn.studies.looked import ARRIVALS, LOOKED, Looked, looked_samples
+from eventsnn.studies.looked import heights as heights
+from eventsnn.studies.replacing import check_replaced, chunks, prepare, words_of
 from eventsnn.studies.sampled import Sample, Samples
-from eventsnn.studies.setting import CHUNK, neuron_layers, numbers_of, pick, top_of
-from eventsnn.studies.trains import train_of
-from eventsnn.studies.unevenness import CASES, Counted, recomputed_spikes
+from eventsnn.studies.setting import neuron_layers, numbers_of, pick
+from eventsnn.studies.unevenness import AXES, CASES
 from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 TITLE = (
@@ -46,7 +56,8 @@ TITLE = (
     "case; bias: spikes less the ANN's, apart: mean squared charge less the ANN's, in thresholds, "
     "coherence: by what it is more than of independent signs; accuracy: layers up to this moved"
 )
-ARRIVALS = ("late", "overshoot")
+OF_RUNS = ("readout", "spikes", "operations", "ties", "t_eq", "digests", "stage_one")
+BY_STEP = ("spikes", "operations", "digests")
 AGAINST = ("bias", "apart", "coherence")  # of the ANN
 SHOWN = ("layer", "neurons", "step", *ARRIVALS, "I", *(f"I case {k}" for k in CASES), "II")
 SHOWN += AGAINST
@@ -132,37 +143,96 @@ def measure(
     settings: as for `surgery.replace_layers`. Raises InputError for what that refuses.
     """
     given = accept(network.graph, images, labels)
-    moves = times != "kept"
     simulation, pixels, numbers = prepare(network, given.images, steps, settings, "own", times)
-    layers = numbers_of(network)
-    count = len(pixels) if look_at is None else min(look_at, len(pixels))
-    looked = _Looked(simulation)
-    hits: defaultdict[str, list[NDArray[np.bool_]]] = defaultdict(list)
-    began, parts = clock.perf_counter(), []
-    for part in chunks(simulation, pixels, numbers, progress, len(layers) * moves):
+    began = clock.perf_counter()
+    options: dict[str, Any] = {"times": times, "look_at": look_at}
+    arrays = _measure_timing(simulation, Given(pixels, numbers), progress, **options)
+    found = _timing_of(simulation, arrays, given.labels, **options)
+    seconds = clock.perf_counter() - began
+    result = replace(found.result, images=given.images, seconds=seconds, note=given.note)
+    return replace(found, result=result)
+
+
+def _measure_timing(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+    *,
+    times: str,
+    look_at: int | None,
+) -> Arrays:
+    """What `measure` sees in each image: the arrays of OF_TIMING.
+
+    simulation: in clocked time. given: the images. progress, workers: change no number. times,
+    look_at: as for `measure`. Raises InputError for a simulation that `measure` refuses.
+    """
+    check_replaced(simulation)
+    layers = numbers_of(simulation.network)
+    moves = times != "kept"
+    looked = Looked(simulation)
+    classes: list[NDArray[np.int64]] = []
+    seen: list[Arrays] = []
+    parts = []
+    pixels, numbers = given.pixels, given.numbers
+    replaced = len(layers) * moves
+    for part in chunks(simulation, pixels, numbers, progress, replaced, workers):
         runs = part.runs
-        for name, i in layers.items():
+        of_layers = []
+        for i in layers.values():
             if moves:
                 runs = part.replace(runs, i, part.counts(runs, i, "own"), times)
-            if given.labels is not None:
-                its = given.labels[part.start : part.start + len(runs)]
-                hits[name].append(_classes(simulation, runs) == its)
-        looked.add(part, runs[: max(0, count - part.start)])
+            of_layers.append(_classes(simulation, runs))
+        classes.append(np.stack(of_layers, axis=1))
+        place = given.first + part.start
+        count = len(runs) if look_at is None else min(len(runs), max(0, look_at - place))
+        seen.append(looked.at(part, runs[:count]))
         parts.append(part.batch(runs, neurons=False))
-    seconds = clock.perf_counter() - began
     batch = Batch.join(parts)
+    found = {"classes": np.concatenate(classes), **joined(seen)}
+    for name in OF_RUNS:
+        values = getattr(batch, name)
+        if values is not None:
+            found[name] = values.swapaxes(1, 2) if name in BY_STEP else values
+    return found
+
+
+def _timing_of(
+    simulation: Simulation,
+    arrays: Arrays,
+    labels: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64] | None = None,
+    *,
+    times: str,
+    look_at: int | None,
+) -> Timing:
+    """The `Timing` of what was seen in each image; its result has no images.
+
+    simulation: that ran. arrays: of `_measure_timing`. labels: int64 [N], or None. numbers: have no
+    effect. times, look_at: as for `measure`.
+    """
+    kept = {name: arrays[name] for name in OF_RUNS if name in arrays}
+    if not simulation.srp:
+        kept.pop("stage_one", None)
+    turned = {name: its.swapaxes(1, 2) for name, its in kept.items() if name in BY_STEP}
+    batch = Batch(**{**kept, **turned})
     beside = words_of(simulation, "own", times)
-    result = Result(
-        simulation, batch, given.images, given.labels, seconds, given.note, beside=beside
-    )
-    right = {name: np.concatenate(its) for name, its in hits.items()}
-    samples = looked.samples()
+    result = Result(simulation, batch, None, labels, 0.0, beside=beside)
+    count = len(batch.readout) if look_at is None else min(look_at, len(batch.readout))
+    layers = neuron_layers(simulation.network)
+    samples: dict[tuple[Any, str], Sample] = {}
+    right = {}
     rows = []
-    for name, i in layers.items():
-        row: dict[str, Any] = {"layer": name, "neurons": network.layers[i].size}
-        row |= {column: its.mean for (layer, column), its in samples.items() if layer == name}
+    for k, (i, layer) in enumerate(layers.items()):
+        cases, looked = arrays["cases"][:count, k], arrays["looked"][:count, k]
+        its = looked_samples(cases, looked, layer, int(simulation.quanta[i]))
+        samples |= {(layer.name, column): each for column, each in its.items()}
+        row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size}
+        row |= {column: each.mean for column, each in its.items()}
         ends = ("accuracy", "accuracy low", "accuracy high")
-        row |= share("accuracy", right[name]) if right else dict.fromkeys(ends)
+        if result.labels is not None:
+            right[layer.name] = arrays["classes"][:, k] == result.labels
+        row |= share("accuracy", right[layer.name]) if right else dict.fromkeys(ends)
         rows.append(row)
     return Timing(simulation, times, result, count, rows, samples, right)
 
@@ -172,123 +242,42 @@ def _classes(simulation: Simulation, runs: Sequence[ClockedRun]) -> NDArray[np.i
     return ann.classes_of(np.stack([simulation.counted(run.readout)[-1] for run in runs]))
 
 
-class _Looked:
-    """What arrived at each layer of neurons, and what the layer made of it, image by image.
-
-    simulation: in clocked time.
-    """
-
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.layers = neuron_layers(simulation.network)
-        self.counted = {
-            i: Counted(layer, top_of(simulation, i)) for i, layer in self.layers.items()
-        }
-        self.sums: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
-
-    def add(self, part: Replacing, runs: Sequence[ClockedRun]) -> None:
-        """Looks at some images. part: theirs and others. runs: of the first of them, as moved."""
-        if not runs:
-            return
-        simulation = self.simulation
-        one = simulation.arithmetic.one.item()
-        sent = np.stack([run.sent for run in runs])
-        given, ann_sent = part.given[: len(runs)], part.ann[: len(runs)]
-        nothing = np.zeros(sent.shape, np.int64)
-        for i, its in self.counted.items():
-            here = simulation.network.columns(i)
-            charge = given[:, here] + arrived(simulation, i, sent)
-            recomputed = recomputed_spikes(its.layer, charge, one, its.top, "steps")
-            theorem = nothing[:, here], nothing[:, here] > 0  # which is not asked about here
-            its.add(sent[:, here], recomputed, ann_sent[:, here], *theorem)
-            self._add_distance(i, sent - ann_sent)
-        # trains of all steps are as many arrays as there are steps
-        size = max(1, CHUNK // (simulation.steps * len(simulation.resting)))
-        for start in range(0, len(runs), size):
-            some = slice(start, start + size)
-            self._add_arrivals(runs[some], part.drives[: len(runs)][some])
-
-    def _add_distance(self, i: int, wrong: NDArray[np.int64]) -> None:
-        """Adds up `bias`, `apart` and `coherence` of layer number i.
-
-        wrong: spikes of all layers less the ANN's, int64 [n, neurons].
-        """
-        simulation, here = self.simulation, self.simulation.network.columns(i)
-        apart = np.square(arrived(simulation, i, wrong) / float(simulation.arithmetic.one))
-        of_signs = independent(simulation, i, wrong)
-        self.sums[i, "bias"] += wrong[:, here].mean(axis=1).tolist()
-        self.sums[i, "squares"] += apart.mean(axis=1).tolist()
-        self.sums[i, "of signs"] += of_signs.mean(axis=1).tolist()
-
-    def _add_arrivals(self, runs: Sequence[ClockedRun], drives: Sequence[NDArray[Any]]) -> None:
-        """Adds up `step`, `late` and `overshoot` of some images. drives: theirs, by step."""
-        simulation, steps = self.simulation, self.simulation.steps
-        trains = np.stack([_trains(simulation, run) for run in runs])
-        flat = trains.reshape(-1, trains.shape[-1])
-        times = np.arange(1, steps + 1)
-        for i in self.layers:
-            here = simulation.network.columns(i)
-            rows = [drive[np.minimum(times - 1, len(drive) - 1)][:, here] for drive in drives]
-            drive = np.stack(rows).astype(np.int64)
-            came = [brought(simulation, i, flat) for brought in (excitation, arrived)]
-            excited, both = (charge.reshape(drive.shape) for charge in came)
-            late, highest, last = heights(drive, excited, both - excited, simulation.resting[here])
-            one, top = simulation.arithmetic.one.item(), top_of(simulation, i)
-            most, worth = (np.clip(height // one, 0, top) for height in (highest, last))
-            theta = one * int(simulation.quanta[i])
-            self.sums[i, "late"] += (late.mean(axis=1) / theta).tolist()
-            self.sums[i, "overshoot"] += (most - worth).mean(axis=1).tolist()
-            spikes = abs(trains[:, :, here]).sum(axis=2)
-            self.sums[i, "steps"] += (spikes @ times).tolist()
-            self.sums[i, "spikes"] += spikes.sum(axis=1).tolist()
-
-    def samples(self) -> dict[tuple[Any, str], Sample]:
-        """`Timing.samples`."""
-        found: dict[tuple[Any, str], Sample] = {}
-        for i, layer in self.layers.items():
-            sums = {name: np.array(its) for (number, name), its in self.sums.items() if number == i}
-            found[layer.name, "step"] = Sample(sums["steps"], sums["spikes"])
-            for name in ARRIVALS:
-                found[layer.name, name] = Sample(sums[name])
-            for column, counted in self.counted[i].samples().items():
-                found[layer.name, column] = counted
-            squares = sums["squares"] / int(self.simulation.quanta[i]) ** 2
-            found[layer.name, "bias"] = Sample(sums["bias"])
-            found[layer.name, "apart"] = Sample(squares)
-            found[layer.name, "coherence"] = Sample(sums["squares"], sums["of signs"])
-        return found
-
-
-def heights(
-    drive: NDArray[np.int64],
-    excited: NDArray[np.int64],
-    inhibited: NDArray[np.int64],
-    resting: NDArray[Any],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(late inhibition, largest sum, last sum), int64 [n, neurons], in the arithmetic's numbers.
-
-    Late inhibition, from 0, came in steps after the last one with an excitatory arrival, drive
-    being an arrival, too. The sums are v(0) and all charge so far, after each step.
-
-    drive, excited, inhibited (<= 0): the charge of each step, int64 [n, T, neurons]. resting: v(0),
-    [neurons].
-    """
-    late = np.zeros(drive[:, 0].shape, np.int64)
-    height = late + resting
-    highest = np.full(late.shape, np.iinfo(np.int64).min)
-    for t in range(drive.shape[1]):
-        negative = np.minimum(drive[:, t], 0) + inhibited[:, t]
-        quiet = (drive[:, t] <= 0) & (excited[:, t] == 0)
-        late = np.where(quiet, late - negative, 0)
-        height = height + drive[:, t] + excited[:, t] + inhibited[:, t]
-        highest = np.maximum(highest, height)
-    return late, highest, height
-
-
-def _trains(simulation: Simulation, run: ClockedRun) -> NDArray[np.int64]:
-    """What all neurons and pool units sent in each step, int64 [T, all neurons]; the readout 0."""
-    network = simulation.network
-    sent = np.zeros((simulation.steps, len(simulation.resting)), np.int64)
-    for i in range(len(network.spiking)):
-        sent[:, network.columns(i)] = train_of(simulation, run, i)
-    return sent
+OF_TIMING = Study(
+    measure,
+    _measure_timing,
+    _timing_of,
+    {
+        "readout": Variable(
+            (IMAGE, STEP, CLASS), "int64", 0, "2^-F charges of a spike", "charge after each step"
+        ),
+        "spikes": Variable((IMAGE, STEP, "target"), "int64", 0, "spikes", "of either sign"),
+        "operations": Variable(
+            (IMAGE, STEP, "target"), "int64", 0, "synaptic operations", "by target layer"
+        ),
+        "digests": Variable(
+            (IMAGE, STEP, "target"), "uint64", 0, "64-bit hash", "hash of the spikes"
+        ),
+        "ties": Variable((IMAGE, "target"), "int64", 0, "evaluations", "that met a threshold"),
+        "t_eq": Variable((IMAGE,), "int64", 0, "steps", "last step in which anything moved"),
+        "stage_one": Variable(
+            (IMAGE, "counted", "target"), "int64", 0, "as named", "of SRP's first stage"
+        ),
+        "classes": Variable(
+            (IMAGE, LAYER), "int64", -1, "1", "the class with all layers up to this one moved"
+        ),
+        "cases": Variable(
+            (IMAGE, LAYER, "error", "case"), "int64", 0, "neurons", "by unevenness error and case"
+        ),
+        "looked": Variable(
+            (IMAGE, LAYER, "seen"), "float64", np.nan, "as named", "NaN where it was not looked"
+        ),
+    },
+    lambda simulation, **options: {
+        "target": [layer.name for layer in simulation.network.layers],
+        "counted": ["spikes", "operations"],
+        "error": AXES["error"],
+        "case": AXES["case"],
+        "seen": [*LOOKED],
+    },
+    ("times", "look_at"),
+)

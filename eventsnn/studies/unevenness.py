@@ -17,6 +17,7 @@ from eventsnn.network.network import Layer
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.by_image import Arrays, joined
 from eventsnn.studies.equivalence import staircases
 from eventsnn.studies.sampled import Sample, Samples
 from eventsnn.studies.setting import activation_of, by_neuron, neuron_layers, theta_of, tops_of
@@ -24,6 +25,13 @@ from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 CASES = (1, 2, 3, 4)
 LEVELS = ("steps", "own")
+# of what is counted in each image; cases: 0 none, 5 none of SRP's (`classify`)
+AXES: dict[str, list[Any]] = {
+    "error": ["I", "II"],
+    "sign": ["v < 0", "v >= 0"],
+    "case": [0, *CASES, 5],
+    "verdict": ["conditions hold", "counterexamples", "exceptions"],
+}
 # of a spike: closer than this, an output that is not a whole number of spikes counts as equal
 TOLERANCE = 1e-9
 
@@ -87,9 +95,7 @@ class Counted:
 
     def __init__(self, layer: Layer, top: int) -> None:
         self.layer, self.top = layer, top
-        self.first = np.zeros((2, 6), np.int64)  # of error I, by v < 0 or not and case
-        self.images: list[NDArray[np.int64]] = []  # [n, 2, 6], of both errors in each image
-        self.verdicts = np.zeros(3, np.int64)  # see `theorem`
+        self.parts: list[Arrays] = []
 
     def add(
         self,
@@ -105,36 +111,48 @@ class Counted:
         potentials: v(T). conditions: whether those of Theorem 1 hold.
         """
         case, above = classify(spikes, recomputed, self.top), potentials >= 0
-        self.first += np.bincount((6 * above + case).reshape(-1), minlength=12).reshape(2, 6)
         both = np.stack([case, classify(spikes, ann_spikes, self.top)], axis=1)
-        self.images.append(np.stack([np.count_nonzero(both == k, axis=2) for k in range(6)], 2))
+        signed = np.stack([np.where(above, -1, case), np.where(above, case, -1)], axis=1)
         wrong = contradicts(spikes, recomputed, potentials)
-        self.verdicts += [conditions.sum(), (conditions & wrong).sum(), (wrong & ~conditions).sum()]
+        asked = [conditions, conditions & wrong, wrong & ~conditions]
+        cases, residual = (
+            np.stack([np.count_nonzero(each == k, axis=2) for k in range(6)], axis=2)
+            for each in (both, signed)
+        )
+        theorem = np.stack([np.count_nonzero(each, axis=1) for each in asked], axis=1)
+        self.parts.append({"cases": cases, "residual": residual, "theorem": theorem})
 
-    def shares(self) -> dict[str, Any]:
-        """The layer's row of `Cases.layers`."""
-        row: dict[str, Any] = {"layer": self.layer.name, "neurons": self.layer.size}
-        row |= {name: float(sample.values.mean()) for name, sample in self.samples().items()}
-        return row
+    def arrays(self) -> Arrays:
+        """What was counted in each image, int64: `cases` [N, error, case], of errors I and II;
+        `residual` [N, sign of v(T), case of error I]; `theorem` [N, verdict]. As in AXES.
+        """
+        return joined(self.parts)
 
-    def samples(self) -> dict[str, Sample]:
-        """Percent of the layer's neurons in each image: column of `Cases.layers` -> [N]."""
-        percent = 100 * np.concatenate(self.images) / self.layer.size
-        found: dict[str, Sample] = {}
-        for number, error in enumerate(("I", "II")):
-            mine = percent[:, number]
-            found |= {f"{error} case {k}": Sample(mine[:, k]) for k in CASES}
-            found[error] = Sample(mine[:, 1:5].sum(axis=1))
-        return found
 
-    def theorem(self) -> dict[str, Any]:
-        """The layer's row of `Cases.theorem`."""
-        row: dict[str, Any] = {"layer": self.layer.name}
-        row |= zip(("conditions hold", "counterexamples", "exceptions"), self.verdicts.tolist())
-        for sign, counts in zip(("v < 0", "v >= 0"), self.first.tolist()):
-            row[f"{sign}, none"] = counts[0]
-            row |= {f"{sign}, case {k}": counts[k] for k in CASES}
-        return row
+def samples_of(cases: NDArray[np.int64], layer: Layer) -> dict[str, Sample]:
+    """Percent of a layer's neurons in each image: column of `Cases.layers` -> [N].
+
+    cases: of `Counted.arrays`. layer: the layer.
+    """
+    percent = 100 * cases / layer.size
+    found: dict[str, Sample] = {}
+    for number, error in enumerate(AXES["error"]):
+        mine = percent[:, number]
+        found |= {f"{error} case {k}": Sample(mine[:, k]) for k in CASES}
+        found[error] = Sample(mine[:, 1:5].sum(axis=1))
+    return found
+
+
+def theorem_of(
+    layer: Layer, residual: NDArray[np.int64], theorem: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The layer's row of `Cases.theorem`. residual, theorem: of `Counted.arrays`."""
+    row: dict[str, Any] = {"layer": layer.name}
+    row |= zip(AXES["verdict"], theorem.sum(axis=0).tolist())
+    for sign, counts in zip(AXES["sign"], residual.sum(axis=0).tolist()):
+        row[f"{sign}, none"] = counts[0]
+        row |= {f"{sign}, case {k}": counts[k] for k in CASES}
+    return row
 
 
 def classify(spikes: NDArray[Any], ann_spikes: NDArray[Any], top: int) -> NDArray[np.int64]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
+from eventsnn.studies.by_image import CLASS, IMAGE, LAYER, STEP, Variable
 
 CODEC = {"level": 1, "checksum": True}
-RUN, IMAGE, STEP, LAYER, CLASS, COST = "run", "image", "step", "layer", "class", "cost"
+RUN, COST = "run", "cost"
 COSTS = (
     "counted_operations",
     "counted_microjoule",
@@ -29,16 +30,6 @@ COSTS = (
     "dnisnm_energy_drop",
     "spikezip_microjoule",
 )
-
-
-class Variable(NamedTuple):
-    """An array of a group. dims: its axes. dtype, fill: of numbers. unit, words: what they are."""
-
-    dims: tuple[str, ...]
-    dtype: str
-    fill: Any
-    unit: str
-    words: str
 
 
 OF_STEPS = (RUN, IMAGE, STEP, LAYER)
@@ -84,11 +75,14 @@ VARIABLES = {
     "latency": Variable(
         (RUN, IMAGE), "int64", -1, "ticks", "when the class came to stay; -1: it has none"
     ),
+}
+OF_ANN = {
     "ann": Variable(
         (IMAGE, CLASS), "float32", np.nan, "ANN output", "the ANN's, in front of a final Softmax"
     ),
     "label": Variable((IMAGE,), "int64", -1, "1", "class; -1: none"),
 }
+VARIABLES |= OF_ANN
 OF_CORES = ("busy", "longest_queue", "undelivered", "ended", "latency")
 OPTIONAL = ("order_digests", "stage_one_spikes", "stage_one_operations", *OF_CORES)
 
@@ -123,14 +117,14 @@ def make(
     group: str,
     sizes: Mapping[str, int],
     cell: int,
-    optional: Sequence[str],
+    variables: Mapping[str, Variable],
     attributes: Mapping[str, Any],
 ) -> None:
     """Makes a group's arrays, or makes them longer; what is in them stays.
 
     hierarchy: the Zarr hierarchy. group: its name. sizes: axis -> length. cell: images of a cell.
-    optional: which of OPTIONAL there are. attributes: of the group, JSON-able. It may be called
-    again, after it was killed, too.
+    variables: name -> what it is. attributes: of the group, JSON-able. It may be called again,
+    after it was killed, too.
     """
     zarr = needed()
     chunk = {**sizes, RUN: 1, IMAGE: cell}
@@ -138,9 +132,7 @@ def make(
         root = zarr.open_group(str(hierarchy), mode="a")
         its = root.require_group(group)
         its.attrs.update(attributes)
-        for name, variable in VARIABLES.items():
-            if name in OPTIONAL and name not in optional:
-                continue
+        for name, variable in variables.items():
             shape = tuple(sizes[dim] for dim in variable.dims)
             if name in its:
                 if its[name].shape != shape:
@@ -182,9 +174,12 @@ def put_coordinates(
 
 
 class Chunks:
-    """Writes cells' chunks into a group. hierarchy: the Zarr hierarchy. group: its name."""
+    """Writes cells' chunks into a group.
 
-    def __init__(self, hierarchy: Path, group: str) -> None:
+    hierarchy: the Zarr hierarchy. group: its name. names: of the variables that there may be.
+    """
+
+    def __init__(self, hierarchy: Path, group: str, names: Collection[str]) -> None:
         zarr = needed()
         self.folder = hierarchy / group
         with quiet():
@@ -193,7 +188,7 @@ class Chunks:
             self.arrays = {
                 name: array.with_config({"write_empty_chunks": True})
                 for name, array in opened.arrays()
-                if name in VARIABLES
+                if name in names
             }
         self.pool = ThreadPoolExecutor(4)
 
@@ -205,8 +200,9 @@ class Chunks:
 
         row: the run's place. end: of its images in the group.
         """
-        rows, images = self.arrays["t_eq"].shape
-        return row < rows and end <= images
+        of_runs = [a for a in self.arrays.values() if a.metadata.dimension_names[0] == RUN]
+        rows, images = of_runs[0].shape[:2]
+        return bool(row < rows and end <= images)
 
     def write(self, row: int | None, first: int, found: Mapping[str, NDArray[Any]]) -> None:
         """Writes a cell's arrays, and returns when they are on the disk.
@@ -218,17 +214,17 @@ class Chunks:
             list(self.pool.map(lambda name: self._write(name, row, first, found[name]), found))
 
     def _write(self, name: str, row: int | None, first: int, values: NDArray[Any]) -> None:
-        array, variable = self.arrays[name], VARIABLES[name]
-        dims = variable.dims[1:] if row is not None else variable.dims
-        sizes = array.shape[-len(dims) :]
-        size = array.chunks[-len(dims)]
+        array = self.arrays[name]
+        axes = array.ndim - (row is not None)
+        sizes = array.shape[-axes:]
+        size = array.chunks[-axes]
         # images of the chunk that are none of the cell's stay: a longer cell may have been there
         wanted = (len(values), *sizes[1:])
-        padded = np.full(wanted, variable.fill, variable.dtype)
+        padded = np.full(wanted, array.fill_value, array.dtype)
         padded[tuple(map(slice, values.shape))] = values
         here = slice(first, first + len(values))
         array[here if row is None else (row, here)] = padded
-        place = ([] if row is None else [row]) + [first // size] + [0] * (len(dims) - 1)
+        place = ([] if row is None else [row]) + [first // size] + [0] * (axes - 1)
         path = (self.folder / name).joinpath("c", *map(str, place))
         while path != self.folder:
             _on_disk(path)

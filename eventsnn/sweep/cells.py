@@ -71,13 +71,16 @@ def cell_of(
     network: str,
     options: Options,
     version: str = VERSION,
+    *,
+    of: str = "",
 ) -> Cell:
     """A cell. part: (first, count, digest) of its images; the others as in `Cell`.
 
-    version: of the eventsnn that computes it, or did; a run's key knows its own.
+    version: of the eventsnn that computes it, or did; a run's key knows its own. of: the key of the
+    ANN's group, as every group has the ANN's outputs; "" of a store that was made without it.
     """
     first, size, images = part
-    decided = (row, network, version) if row == ANN else (row,)
+    decided = (row, network, version, *filter(None, [of])) if row == ANN else (row,)
     cell_id = hashed(*decided, images, first, size)
     return Cell(cell_id, group, row, first, size, images, network, options)
 

@@ -23,7 +23,9 @@ from eventsnn.settings import Settings
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.by_image import Given
 from eventsnn.studies.cost import by_image
+from eventsnn.sweep import studies
 from eventsnn.sweep.arrays import COSTS, OF_CORES
 from eventsnn.sweep.cells import ANN, Cell, row_of
 from eventsnn.sweep.sources import Part, Source, conversion_key, source_key
@@ -43,8 +45,8 @@ class Computed(NamedTuple):
     """What a cell gives.
 
     arrays: name of a variable -> numbers, [image, …] without the axis of runs. seconds: the
-    simulation's wall time. before: that of all that came before it. facts: JSON-able, of the run:
-    its conditions and semantics.
+    simulation's wall time. before: that of all that came before it. facts: JSON-able, of a run: its
+    conditions and semantics.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -87,7 +89,7 @@ class Bench:
 
     def _compute(self, cell: Cell, origin: int, own: str) -> Computed:
         began = time.perf_counter()
-        settings = Settings(**cell.options)
+        settings = studies.settings_of(cell.options)
         source, part = self._inputs(cell, settings)
         if cell.row == ANN:
             found = ann.by_neuron(
@@ -104,6 +106,10 @@ class Bench:
             what = "the calibration images, thresholds, models and orders that the sweep began with"
             raise Changed(settings.net, what, "others", CHANGED)
         simulation = self._simulation(cell, settings, source, part)
+        if cell.options.get("study"):
+            before = time.perf_counter() - began
+            arrays = self._studied(cell, simulation, part, cell.first - origin)
+            return Computed(arrays, time.perf_counter() - began - before, before, {})
         images: Any = part.images.pixels
         if isinstance(part.images, EventImages):
             images = part.images.events
@@ -117,6 +123,16 @@ class Bench:
         seconds = time.perf_counter() - began
         facts = {"conditions": conditions(simulation).parts, "semantics": simulation.describe()}
         return Computed(arrays_of(simulation, batch), seconds, before, facts)
+
+    def _studied(
+        self, cell: Cell, simulation: Simulation, part: Part, first: int
+    ) -> dict[str, NDArray[Any]]:
+        """What the cell's study keeps of its images. first: the place of the first of them."""
+        study = studies.study_of(cell.options)
+        assert study is not None
+        given = Given(part.images.pixels, part.images.indices, part.images.labels, first)
+        how = {"progress": False, "workers": self.threads, **studies.own(cell.options)}
+        return study.measure(simulation, given, **how)
 
     def _inputs(self, cell: Cell, settings: Settings) -> tuple[Source, Part]:
         """The cell's network and images, checked."""
@@ -146,7 +162,8 @@ class Bench:
             simulation = prepare(network, pixels, settings, images)
             given: Any = part.images
             first = given.events[0] if isinstance(given, EventImages) else given.pixels[0]
-            simulation.warm_up(first)
+            if not cell.options.get("study"):  # what a study compiles is its own affair
+                simulation.warm_up(first)
             return simulation
 
         return self._keep("simulation", cell.row, prepared)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted
-from eventsnn.network.network import Network
+from eventsnn.runs.pipeline import prepare
 from eventsnn.settings import Settings
-from eventsnn.sweep import arrays
+from eventsnn.studies.setting import neuron_layers
+from eventsnn.sweep import arrays, studies
 from eventsnn.sweep.lease import Lease
 from eventsnn.sweep.plan import FIELDS
 from eventsnn.sweep.planned import Group, Planned
@@ -76,6 +78,7 @@ def _add(group: Group, groups: dict[str, Record], axes: Iterable[str]) -> None:
         "classes": [str(name) for name in group.source.graph.meta.get("classes", ())][:MAX_NAMES],
         "first": group.first,
         "size": group.size,
+        "study": group.study,
         "steps": group.steps,
         "count": 0,
         "parts": [],
@@ -100,6 +103,8 @@ def _add(group: Group, groups: dict[str, Record], axes: Iterable[str]) -> None:
 
 def _optional(options: Mapping[str, Any]) -> Iterable[str]:
     """Which optional variables a run has."""
+    if options.get("study"):
+        return
     if options.get("srp"):
         yield from ("stage_one_spikes", "stage_one_operations")
     if options.get("engine", Settings.engine) != "clocked":
@@ -132,17 +137,10 @@ def _make(planned: Planned, store: Store, record: Record) -> None:
     for group in planned.groups.values():
         its = record["groups"][group.name]
         if "layers" not in its:
-            network = _network(group)
-            its["layers"] = [layer.name for layer in network.layers]
-            its["neurons"] = [layer.size for layer in network.layers]
-            its["outputs"] = network.readout.size
+            its |= _layers(group)
         sizes = {
             arrays.RUN: len(its["rows"]),
-            arrays.IMAGE: its["count"],
-            arrays.STEP: its["steps"],
-            arrays.LAYER: len(its["layers"]),
-            arrays.CLASS: its["outputs"],
-            arrays.COST: len(arrays.COSTS),
+            **{name: _length(labels) for name, labels in axes_of(its).items()},
         }
         attributes = {
             "net": its["net"],
@@ -150,23 +148,59 @@ def _make(planned: Planned, store: Store, record: Record) -> None:
             "arch": its["arch"],
             "classes": its["classes"],
             "neurons": its["neurons"],
+            "study": its["study"],
             "versions": record["versions"],
         }
         where = (store.arrays, group.name)
-        arrays.make(*where, sizes, its["size"], its["optional"], attributes)
+        arrays.make(*where, sizes, its["size"], studies.variables_of(its), attributes)
         arrays.put_coordinates(*where, coordinates(its, its["axes"]))
     store.write(record)
 
 
-def _network(group: Group) -> Network:
-    """A group's network, converted for its first run: for the names and sizes of its layers."""
+def _layers(group: Group) -> Record:
+    """What a record has of a group's layers, and of the axes that are its study's own.
+
+    The network is converted for the group's first run.
+    """
     options, _ = next(iter(group.rows.values()))
-    settings = Settings(**options)
+    settings = studies.settings_of(options)
     given = read_given(settings.thresholds_file)
     part = group.source.part(group.first, 1)
     assert part is not None
     pixels, _, _ = calibration_pixels(group.source.graph, part.images, settings, given)
-    return converted(group.source.graph, pixels, settings, given)
+    network = converted(group.source.graph, pixels, settings, given)
+    study = studies.study_of(options)
+    own = {}
+    layers = network.layers if study is None else list(neuron_layers(network).values())
+    if study is not None:
+        ends = range_of(group.source.graph, part.images, settings.pixel_range or None)
+        simulation = prepare(network, ends, settings, part.images)
+        own = study.axes(simulation, **studies.own(options))
+    return {
+        "layers": [layer.name for layer in layers],
+        "neurons": [layer.size for layer in layers],
+        "outputs": network.readout.size,
+        "own_axes": own,
+    }
+
+
+def axes_of(group: Record) -> dict[str, Any]:
+    """Of each axis of a group but that of runs the labels, or how long it is.
+
+    group: of a store's record.
+    """
+    first = group["first"]
+    return {
+        arrays.IMAGE: list(range(first, first + group["count"])),
+        arrays.STEP: list(range(1, group["steps"] + 1)),
+        arrays.LAYER: group["layers"],
+        arrays.CLASS: list(range(group["outputs"])),
+        **(group["own_axes"] if group["study"] else {arrays.COST: list(arrays.COSTS)}),
+    }
+
+
+def _length(labels: list[Any] | int) -> int:
+    return labels if isinstance(labels, int) else len(labels)
 
 
 def coordinates(group: Record, axes: Iterable[str]) -> dict[str, tuple[str, list[Any]]]:
@@ -174,36 +208,34 @@ def coordinates(group: Record, axes: Iterable[str]) -> dict[str, tuple[str, list
 
     group: of a store's record. axes: the options that the plan changes.
     """
-    first, rows = group["first"], group["rows"]
+    rows = group["rows"]
     found: dict[str, tuple[str, list[Any]]] = {
-        "image": ("image", list(range(first, first + group["count"]))),
-        "step": ("step", list(range(1, group["steps"] + 1))),
-        "layer": ("layer", group["layers"]),
-        "class": ("class", list(range(group["outputs"]))),
-        "cost": ("cost", list(arrays.COSTS)),
+        **{name: (name, its) for name, its in axes_of(group).items() if not isinstance(its, int)},
         "key": ("run", [row["key"] for row in rows]),
         "settings": ("run", [json.dumps(row["options"], sort_keys=True) for row in rows]),
     }
-    for name, values in varied(rows, axes).items():
+    taken = (*studies.variables_of(group), *found)
+    for name, values in varied(rows, axes, taken).items():
         found[name] = ("run", values)
     return found
 
 
-def varied(rows: list[Record], axes: Iterable[str]) -> dict[str, list[Any]]:
+def varied(rows: list[Record], axes: Iterable[str], taken: Collection[str]) -> dict[str, list[Any]]:
     """The options that tell runs apart, and T: name -> value of each run.
 
-    rows: of a group of a store's record. axes: options that are among them in any case. A name
-    that a variable has, too, gets `option_` in front.
+    rows: of a group of a store's record. axes: options that are among them in any case. taken: the
+    names of variables and coordinates, before which `option_` is put.
     """
     names = {name for row in rows for name in row["options"]}
     chosen = [
         name for name in FIELDS if name in {*axes, "steps"} or (name in names and len(rows) > 1)
     ]
+    chosen = [name for name in chosen if name not in studies.FIELDS or name in names]
     found = {}
     for name in chosen:
         values = [row["options"].get(name, FIELDS[name].default) for row in rows]
         if name in axes or name == "steps" or len({json.dumps(value) for value in values}) > 1:
-            label = f"option_{name}" if name in (*arrays.VARIABLES, "key", "settings") else name
+            label = f"option_{name}" if name in taken else name
             found[label] = _alike(values)
     return found
 

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
-from eventsnn.sweep import arrays
+from eventsnn.sweep import arrays, studies
 from eventsnn.sweep.cells import cell_of
 from eventsnn.sweep.store import DONE, Record, Store
 from eventsnn.values import shown
 from eventsnn.views.tables import optional
-
-WITHIN = ("image", "step", "layer", "class", "cost")  # axes that are none of runs
 
 
 @checked
@@ -26,9 +24,10 @@ def open(path: str | os.PathLike[str], network: str | None = None) -> Any:
 
     path: of the store. network: the name of one of its groups (None: the only one).
 
-    Axes are run, image, step, layer, class and cost. The coordinates of run are the options that
-    tell runs apart, T (`steps`), `key`, and `settings`, all options of the run in JSON. The
-    variables are those of `arrays.VARIABLES`, with "unit" and "description". `done` [run, image]
+    Axes are run, image, step, layer, class and cost; of studies also their own. The coordinates of
+    run are the options that tell runs apart, T (`steps`), `key`, and `settings`, all options of the
+    run in JSON. The variables are those of `arrays.VARIABLES`, or of the study that the group's
+    cells hold (its attribute "study"), with "unit" and "description". `done` [run, image]
     says what is there: elsewhere readout and costs are NaN, and all else is 0; so
     `data.readout.where(data.done)` leaves out what is not. A run of fewer steps than others is NaN,
     or 0, after its last.
@@ -49,8 +48,9 @@ def open(path: str | os.PathLike[str], network: str | None = None) -> Any:
             raise InputError(f"store {store.path}", "arrays that are whole", error, do) from None
     group = record["groups"][name]
     found = found.isel(run=slice(len(group["rows"])), image=slice(group["count"]))
-    own = {key: its for key, its in found.variables.items() if key in arrays.VARIABLES}
-    ordered = {key: own[key] for key in arrays.VARIABLES if key in own}
+    names = studies.variables_of(group)
+    own = {key: its for key, its in found.variables.items() if key in names}
+    ordered = {key: own[key] for key in names if key in own}
     coordinates = {key: its for key, its in found.variables.items() if key not in own}
     # text as numpy has long had it
     for key, its in coordinates.items():

@@ -17,13 +17,14 @@ from eventsnn.exceptions import InputError, one_line
 from eventsnn.options import LISTS
 from eventsnn.plugins import load_plugins, registry_of
 from eventsnn.settings import Settings, option_in
+from eventsnn.sweep import studies
 from eventsnn.values import shown
 
 Options = dict[str, Any]
 Condition = Mapping[str, Any] | Callable[[Options], bool]
 
 SIZE = 100  # images of a cell, where a plan says nothing
-FIELDS = {f.name: f for f in fields_of(Settings)}
+FIELDS = {f.name: f for f in fields_of(Settings)} | studies.FIELDS
 # groups of options that no plan has: they change how a run goes, and what it prints
 BESIDE = ("running", "output")
 INSTEAD = {
@@ -81,8 +82,8 @@ class Run:
 class Plan:
     """Options, and axes along which they change: all combinations of all axes are run.
 
-    Options are those of `eventsnn run`, named as the fields of `Settings` are. The file of a plan,
-    TOML, has these very tables.
+    Options are those of `eventsnn run`, named as the fields of `Settings` are, and those of
+    `studies.StudyOptions`. The file of a plan, TOML, has these very tables.
 
     options: of every run, name -> value. images: {"first", "count", "size"}: which images, and how
     many a cell has. grid: option -> values; each option is an axis. zips: each is one axis, option
@@ -211,9 +212,11 @@ def _key(run: Run) -> int:
 def answers_shorter(options: Options) -> bool:
     """Whether a run to T gives a result for every smaller T, too.
 
-    options: of the run. It does not where neurons have a result after the last step only, and where
-    the encoding is the user's own: its shares may depend on T.
+    options: of the run. It does not where neurons have a result after the last step only, where the
+    encoding is the user's own, as its shares may depend on T, and where it is a study.
     """
+    if options.get("study"):
+        return False
     encoding = str(options.get("encoding", "")).partition(":")[0]
     own = bool(encoding) and encoding not in registry_of("encoding").own
     return not own and stages(options.get("neuron", Settings.neuron)) == 1

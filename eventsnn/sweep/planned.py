@@ -11,7 +11,7 @@ from pathlib import Path
 from eventsnn.exceptions import InputError
 from eventsnn.network.presets import preset
 from eventsnn.settings import Settings
-from eventsnn.sweep import cells
+from eventsnn.sweep import cells, studies
 from eventsnn.sweep.cells import ANN, Cell, Options
 from eventsnn.sweep.plan import FIELDS, Plan, Run, Span
 from eventsnn.sweep.sources import CONVERSION, SOURCE, Source, source_key
@@ -27,7 +27,8 @@ class Group:
 
     name: in the store. source: the network and images. first, size: the position of the first
     image, and images of a cell. parts: (first, count, digest) by (first, count). spans: the key of
-    a run -> its (first, count) of each cell. rows: key of a run -> its options.
+    a run -> its (first, count) of each cell. rows: key of a run -> its options. study: the name of
+    the study that its cells hold, or "".
     """
 
     name: str
@@ -35,6 +36,7 @@ class Group:
     source: Source
     first: int
     size: int
+    study: str = ""
     parts: dict[tuple[int, int], tuple[int, int, str]] = field(default_factory=dict)
     counts: dict[tuple[int, int | None], tuple[tuple[int, int], ...]] = field(default_factory=dict)
     rows: dict[str, tuple[Options, tuple[tuple[int, int], ...]]] = field(default_factory=dict)
@@ -60,7 +62,8 @@ class Group:
         for first, count in self.parts:
             whole[first] = max(count, whole.get(first, 0))
         for key in sorted(whole.items()):
-            yield cells.cell_of(self.name, ANN, self.parts[key], self.network, self.options)
+            part = self.parts[key]
+            yield cells.cell_of(self.name, ANN, part, self.network, self.options, of=self.key)
         for row, (options, spans) in self.rows.items():
             for span in spans:
                 yield cells.cell_of(self.name, row, self.parts[span], self.network, options)
@@ -156,7 +159,7 @@ class Planned:
     def _settings(self, options: Options) -> Settings:
         """Settings of options. Raises InputError, which names the plan, where they fit not."""
         try:
-            return Settings(**options)
+            return studies.settings_of(options)
         except InputError as error:
             place = f"{self.where}: {error.where}"
             raise InputError(place, error.expected, error.found, error.do) from None
@@ -180,17 +183,23 @@ class Planned:
         chosen = preset(options.get("compat")).convert
         structure = [chosen.get(name, options.get(name)) for name in STRUCTURE]
         whole = json.dumps([key, structure])
+        study = studies.study_of(options)
+        if study is not None:
+            sizes = {name: options.get(name) for name in study.sized}
+            whole = json.dumps([key, structure, options["study"], sizes])
         if whole not in self._groups:
             if key not in self._sources:
                 self._sources[key] = Source(self._settings(options))
             name = self._name(options)
-            group = Group(name, whole, self._sources[key], span.first, span.size)
+            its = (span.first, span.size, str(options.get("study", "")))
+            group = Group(name, whole, self._sources[key], *its)
             self._groups[whole] = self.groups[name] = group
         return self._groups[whole]
 
     def _name(self, options: Options) -> str:
         stem = Path(str(options.get("net", Settings.net))).stem
         name = re.sub(r"[^-.0-9A-Za-z_]", "_", stem)[:60].strip(".") or "network"
+        name += f"-{options['study']}" if options.get("study") else ""
         names = [name, *(f"{name}-{number}" for number in range(2, len(self.groups) + 3))]
         return next(name for name in names if name not in self.groups)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,122 +17,29 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import classes_of
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
+from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents
-from eventsnn.files.writing import new_file
 from eventsnn.inputs.loading import load_graph, load_part
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
+from eventsnn.runs.pipeline import prepare
 from eventsnn.settings import Settings, option_in
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.conditions import Conditions
+from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
+from eventsnn.sweep import studies
 from eventsnn.sweep.cells import cell_of
 from eventsnn.sweep.opened import open as open_store
-from eventsnn.sweep.plan import BESIDE, INSTEAD, answers_shorter
+from eventsnn.sweep.plan import answers_shorter
 from eventsnn.sweep.store import FAILED, Store
+from eventsnn.sweep.ways import Way as Way
+from eventsnn.sweep.ways import add_options as add_options
+from eventsnn.sweep.ways import options_of
+from eventsnn.sweep.ways import run as run
+from eventsnn.sweep.ways import toml_of as toml_of
 
-SIZE = 100  # images of a cell of a script's plan
-# options of `simulate` that Settings spells in another way
-SPELT = {"delays": ("delay", lambda value: value), "barrier": ("free_running", lambda on: not on)}
 EXPLOSIONS = (TooManyEvents, PotentialsTooLarge)
-GROUPS = ("input", "conversion", "simulation", "asynchronous")
-
-
-class Way(NamedTuple):
-    """A way in which a script runs the network.
-
-    changes: options of the conversion. options: of `simulate`. seeds: that it is run with.
-    """
-
-    changes: dict[str, Any]
-    options: dict[str, Any]
-    seeds: Sequence[int]
-
-
-Ways = Callable[[argparse.Namespace], Iterable[Way]]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --from and --plan. parser: of a script, as `scripts.options` made it."""
-    words = "read what would be simulated from this store of `eventsnn sweep`"
-    parser.add_argument("--from", dest="store", metavar="STORE", help=words)
-    words = "write the plan of such a store to a file, and do nothing else"
-    parser.add_argument("--plan", metavar="FILE", help=words)
-
-
-def run(
-    study: Callable[[argparse.Namespace], None],
-    parser: argparse.ArgumentParser,
-    ways: Ways,
-    argv: Sequence[str] | None = None,
-) -> int:
-    """As `scripts.run`, but with --plan FILE the script's plan is written, and nothing is run.
-
-    study, parser, argv, and what is returned: as there. ways: function of the options, which
-    returns what the study runs.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    if "--plan" not in argv:
-        return scripts.run(study, parser, argv)
-    try:
-        args = parser.parse_args(argv)
-        args.settings = scripts.settings_of(args)
-        args.seed = args.settings.seed
-        text = toml_of(args.settings, ways(args))
-        with new_file(args.plan) as file:
-            file.write(text.encode())
-    except InputError as error:
-        print(f"error: {error.flags}", file=sys.stderr)
-        return 2
-    print(f"plan in {args.plan}; run it with eventsnn sweep, then give --from STORE")
-    return 0
-
-
-def options_of(settings: Settings, way: Way, seed: int) -> dict[str, Any]:
-    """The options of one run of a way, those that are not what they are by default.
-
-    settings: of the script. seed: one of the way's. Raises InputError for options that do not go
-    together.
-    """
-    changed = scripts.with_changes(settings, way.changes)
-    given = {}
-    for name, value in way.options.items():
-        spelt, made = SPELT.get(name, (name, lambda value: value))
-        given[spelt] = made(value)
-    found = replace(changed, **given, seed=seed)
-    kept = {}
-    for f in fields_of(Settings):
-        value = getattr(found, f.name)
-        known = option_in(f)
-        told = known.group in GROUPS and known.group not in BESIDE and f.name not in INSTEAD
-        if told and value != f.default:
-            kept[f.name] = value
-    return kept
-
-
-def toml_of(settings: Settings, ways: Iterable[Way]) -> str:
-    """A script's plan as TOML. settings: of the script. ways: that it runs."""
-    points = [options_of(settings, way, seed) for way in ways for seed in way.seeds]
-    shared = {
-        name: value
-        for name, value in points[0].items()
-        if all(json.dumps(point.get(name)) == json.dumps(value) for point in points)
-    }
-    lines = ["[options]", *(f"{name} = {_toml(value)}" for name, value in shared.items())]
-    lines += ["", "[images]", f"size = {SIZE}"]
-    if settings.limit is not None:
-        lines.append(f"count = {settings.limit}")
-    for point in points:
-        own = {name: value for name, value in point.items() if name not in shared}
-        lines += ["", "[[points]]", *(f"{name} = {_toml(value)}" for name, value in own.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML has it."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,15 +105,19 @@ class Live:
         """At most `count` of the images."""
         return self.images.take(np.arange(min(count, len(self.images))))
 
-    def runs(self, way: Way, images: int | None = None, progress: bool = True) -> list[Any]:
-        """The `Result` of each seed.
+    def runs(self, way: Way, progress: bool = True, **beside: Any) -> list[Any]:
+        """The `Result` of each seed; of a study its result, as its own function returns it.
 
-        way: what is run. images: of how many, at most. progress: whether each run has a bar.
+        way: what is run. progress: whether each run has a bar. beside: options of the study's
+        function that no plan has, as they change no number.
         """
         network = self.network(**way.changes)
-        some = self.images if images is None else self.some(images)
-        options = {"progress": progress, **way.options}
-        return [simulate(network, some, seed=seed, **options) for seed in way.seeds]
+        some = self.images if way.images is None else self.some(way.images)
+        options = {name: value for name, value in way.options.items() if name != "study"}
+        study = studies.study_of(way.options)
+        run = simulate if study is None else study.run
+        options |= {"progress": progress, **studies.own(way.options), **beside}
+        return [run(network, some, seed=seed, **options) for seed in way.seeds]
 
 
 class Stored:
@@ -221,23 +131,26 @@ class Stored:
         self.store = Store(args.store)
         self.record = self.store.record()
         self._data: dict[str, Any] = {}
+        self._networks: dict[str, Network] = {}
         self.where = f"--from {args.store}"
 
     @cached_property
-    def _group(self) -> str:
-        """The group of the script's network and images."""
+    def _groups(self) -> list[str]:
+        """The groups of the script's network and images, those with the most images first."""
         wanted = options_of(self.args.settings, Way({}, {}, [0]), 0)
         names = [f.name for f in fields_of(Settings) if option_in(f).group == "input"]
+        found = []
         for name, group in self.record["groups"].items():
             its = group["rows"][0]["options"]
             if all(_same(its.get(key), wanted.get(key)) for key in names):
-                return name
-        found = ", ".join(sorted({group["net"] for group in self.record["groups"].values()}))
-        do = "give the options that the store was made with"
-        raise InputError(self.where, f"runs of {self.args.settings.net}", found, do)
+                found.append(name)
+        if not found:
+            there = ", ".join(sorted({group["net"] for group in self.record["groups"].values()}))
+            do = "give the options that the store was made with"
+            raise InputError(self.where, f"runs of {self.args.settings.net}", there, do)
+        return sorted(found, key=lambda name: -self.record["groups"][name]["count"])
 
-    def _opened(self) -> Any:
-        name = self._group
+    def _opened(self, name: str) -> Any:
         if name not in self._data:
             self._data[name] = open_store(self.args.store, name)
         return self._data[name]
@@ -245,7 +158,7 @@ class Stored:
     @cached_property
     def count(self) -> int:
         """How many images there are."""
-        there = int(self.record["groups"][self._group]["count"])
+        there = int(self.record["groups"][self._groups[0]]["count"])
         asked = self.args.settings.limit
         if asked is not None and asked > there:
             print(f"{self.where}: {there:,} images of the {asked:,} asked for", file=sys.stderr)
@@ -254,7 +167,7 @@ class Stored:
     @cached_property
     def logits(self) -> NDArray[np.float32]:
         """The ANN's outputs, [N, classes]."""
-        found: NDArray[np.float32] = self._opened().ann.values[: self.count]
+        found: NDArray[np.float32] = self._opened(self._groups[0]).ann.values[: self.count]
         if np.isnan(found).any():
             self._lacks("the ANN's outputs")
         return found
@@ -262,7 +175,7 @@ class Stored:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """The images' classes."""
-        found: NDArray[np.int64] = self._opened().label.values[: self.count]
+        found: NDArray[np.int64] = self._opened(self._groups[0]).label.values[: self.count]
         if (found < 0).any():
             raise InputError(self.where, "images with labels", "none")
         return found
@@ -275,7 +188,7 @@ class Stored:
     @cached_property
     def graph(self) -> Any:
         """What a title says of the ANN."""
-        return SimpleNamespace(meta={"arch": self.record["groups"][self._group]["arch"]})
+        return SimpleNamespace(meta={"arch": self.record["groups"][self._groups[0]]["arch"]})
 
     @cached_property
     def _loaded(self) -> Any:
@@ -284,7 +197,10 @@ class Stored:
 
     def network(self, **changes: Any) -> Network:
         """The spiking network, converted anew. changes: options of the conversion."""
-        return network_of(self.args, self._loaded, **changes)
+        key = json.dumps(changes)
+        if key not in self._networks:
+            self._networks = {key: network_of(self.args, self._loaded, **changes)}
+        return self._networks[key]
 
     def some(self, count: int) -> Images:
         """At most `count` of the images, read anew: a store has no pixels."""
@@ -295,35 +211,55 @@ class Stored:
         do = f"run its plan: --plan FILE writes it, eventsnn sweep FILE --store {self.args.store}"
         raise InputError(self.where, what, "none", do)
 
-    def runs(self, way: Way, images: int | None = None, progress: bool = True) -> list[Any]:
-        """A `StoredRun` for each seed.
+    def runs(self, way: Way, progress: bool = True, **beside: Any) -> list[Any]:
+        """A `StoredRun` for each seed; of a study its result, as its own function returns it.
 
-        way: what is run. images: of how many, at most. progress: has no effect, as nothing is run.
-        Raises InputError where the store does not have it, or where it failed: of the kinds in
-        EXPLOSIONS where firing exploded.
+        way: what is run. progress, beside: have no effect, as nothing is run. Raises InputError
+        where the store does not have it, or where it failed: of the kinds in EXPLOSIONS where
+        firing exploded.
         """
-        count = self.count if images is None else min(images, self.count)
+        count = self.count if way.images is None else min(way.images, self.count)
         return [self._run(way, seed, count) for seed in way.seeds]
 
-    def _run(self, way: Way, seed: int, count: int) -> StoredRun:
+    def _run(self, way: Way, seed: int, count: int) -> Any:
         wanted = options_of(self.args.settings, way, seed)
-        group = self.record["groups"][self._group]
         steps = int(wanted.pop("steps", Settings.steps))
-        rows = [(place, row, dict(row["options"])) for place, row in enumerate(group["rows"])]
-        for place, row, its in rows:
-            last = int(its.pop("steps", Settings.steps))
-            if _same(its, wanted) and (last == steps or last > steps and begins_alike(its)):
-                return self._read(place, row, steps, count)
+        for name in self._groups:
+            for place, row in enumerate(self.record["groups"][name]["rows"]):
+                its = dict(row["options"])
+                last = int(its.pop("steps", Settings.steps))
+                if not _same(its, wanted):
+                    continue
+                if last == steps or (last > steps and begins_alike(its)):
+                    data = self._data_of(name, place, row, steps, count)
+                    if "study" in wanted:
+                        return self._study(way, row, data)
+                    return self._read(name, row, steps, data)
         words = ", ".join(f"{key}={value}" for key, value in {**wanted, "steps": steps}.items())
         self._lacks(f"a run with {words}")
         raise AssertionError
 
-    def _read(self, place: int, row: dict[str, Any], steps: int, count: int) -> StoredRun:
-        """A run's numbers. place: on the axis of runs. row: its own in the record."""
-        data = self._opened().isel(run=place, image=slice(count), step=slice(steps))
+    def _data_of(self, name: str, place: int, row: dict[str, Any], steps: int, count: int) -> Any:
+        """The numbers of one run. place: on the axis of runs. row: its own in the record."""
+        data = self._opened(name).isel(run=place, image=slice(count), step=slice(steps))
         if not data.done.values.all():
-            self._failed(row)
+            self._failed(name, row)
             self._lacks(f"all {count:,} images of run {row['key'][:8]}")
+        return data
+
+    def _study(self, way: Way, row: dict[str, Any], data: Any) -> Any:
+        """A study's result, made of what was kept of its images."""
+        study = studies.study_of(row["options"])
+        assert study is not None
+        network = self.network(**way.changes)
+        simulation = prepared(studies.settings_of(row["options"]), network, self.some(1))
+        arrays = {name: data[name].values for name in study.variables if name in data}
+        own = studies.own(row["options"])
+        labels = self.labels[: data.sizes["image"]]
+        return study.found(simulation, arrays, labels, data.image.values, **own)
+
+    def _read(self, name: str, row: dict[str, Any], steps: int, data: Any) -> StoredRun:
+        """A run's numbers. name: of its group. row: its own in the record."""
 
         def by_layer(name: str) -> NDArray[Any]:
             found: NDArray[Any] = data[name].values.swapaxes(1, 2)
@@ -342,31 +278,31 @@ class Stored:
             by_layer("digests"),
             stage_one=stage_one,
         )
-        facts = self._facts(row)
+        facts = self._facts(name, row)
         parts = {**facts["conditions"], "T": str(steps)}
-        return StoredRun(batch, self.labels[:count], Conditions(parts))
+        return StoredRun(batch, self.labels[: len(batch.t_eq)], Conditions(parts))
 
-    def _ids(self, row: dict[str, Any]) -> list[str]:
-        group = self.record["groups"][self._group]
+    def _ids(self, name: str, row: dict[str, Any]) -> list[str]:
+        group = self.record["groups"][name]
         parts = {(first, size): (first, size, digest) for first, size, digest in group["parts"]}
         cells = (
-            cell_of(self._group, row["key"], parts[tuple(span)], group["network"], {})
+            cell_of(name, row["key"], parts[tuple(span)], group["network"], {})
             for span in row["spans"]
         )
         return [cell.id for cell in cells]
 
-    def _facts(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _facts(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
         """What a run's first cell says of it."""
-        found = self.store.of_cell(self._ids(row)[0])
+        found = self.store.of_cell(self._ids(name, row)[0])
         if found is None:
             self._lacks(f"run {row['key'][:8]}")
         assert found is not None
         facts: dict[str, Any] = found["facts"]
         return facts
 
-    def _failed(self, row: dict[str, Any]) -> None:
+    def _failed(self, name: str, row: dict[str, Any]) -> None:
         """Raises InputError where a cell of a run failed."""
-        for cell_id in self._ids(row):
+        for cell_id in self._ids(name, row):
             found = self.store.of_cell(cell_id, FAILED)
             if found is not None:
                 words = f"{found.get('kind')}: {found.get('message')}"
@@ -376,6 +312,26 @@ class Stored:
                     raise PotentialsTooLarge(words)
                 do = f"see eventsnn sweep status {self.args.store}"
                 raise InputError(self.where, "runs that ended well", words, do)
+
+
+def prepared(settings: Settings, network: Network, images: Images) -> Simulation:
+    """The simulation of a run. settings: its own. network: that runs. images: some, for their range
+    of pixels.
+    """
+    ends = range_of(network.graph, images, settings.pixel_range or None)
+    return prepare(network, ends, settings, images)
+
+
+def simulation_of(args: argparse.Namespace, way: Way) -> Simulation:
+    """The simulation of a way's first seed, for what a script's plan depends on.
+
+    args: the options. way: of the script. Raises InputError for what cannot be simulated.
+    """
+    graph = load_graph(args.settings)
+    options = options_of(args.settings, way, way.seeds[0])
+    images, _ = load_part(graph, args.settings, 1)
+    network = network_of(args, graph, **way.changes)
+    return prepared(studies.settings_of(options), network, images)
 
 
 def network_of(args: argparse.Namespace, graph: Graph, **changes: Any) -> Network:

@@ -14,6 +14,7 @@ from eventsnn.ann.tops import MANY, TOP, in_top
 from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.statistics import wilson
+from eventsnn.sweep import studied
 from eventsnn.sweep.opened import open as open_store
 from eventsnn.sweep.store import Store
 from eventsnn.values import shown
@@ -44,25 +45,34 @@ def table(
     """The runs of a store, or their images, as rows.
 
     path: of the store. steps: the numbers T of steps (None: 1, 2, 4, … and each run's last).
-    network: the name of one of its groups (None: all of them). by: "run", one row for each run and
-    T: options that tell runs apart, T, images, accuracy with its 95 % interval where there are
-    labels, top5 of more than ten classes, the ANN's accuracy, spikes and synaptic operations an
-    image; or "image", a row for each image: its number, label, class and the ANN's, spikes and
-    operations. Images that are not there yet are left out, and runs without any.
+    network: the name of one of its groups (None: all that hold runs, or else all). by: "run", one
+    row for each run and T: options that tell runs apart, T, images, accuracy with its 95 % interval
+    where there are labels, top5 of more than ten classes, the ANN's accuracy, spikes and synaptic
+    operations an image; or "image", a row for each image: its number, label, class and the ANN's,
+    spikes and operations. Images that are not there yet are left out, and runs without any. Of a
+    group that holds a study the rows are those of `studied.rows_of`.
 
     Raises InputError for what is no store, and for steps that are none.
     """
     if by not in BY:
         raise InputError("by", "run or image", shown(by))
-    names = list(Store(path).record()["groups"]) if network is None else [network]
+    groups = Store(path).record()["groups"]
+    of_runs = [name for name, group in groups.items() if not group.get("study")]
+    names = (of_runs or list(groups)) if network is None else [network]
     rows: list[dict[str, Any]] = []
+    title = TITLE
     for name in names:
         data = open_store(path, name)
         prefix = {"network": name} if len(names) > 1 else {}
-        for row in _rows(data, steps, by):
-            rows.append({**prefix, **row})
+        found = _rows(data, steps, by)
+        if data.attrs.get("study"):
+            if steps is not None:
+                do = f"leave it out: {name} has studies, each of its own T"
+                raise InputError("steps", "none", shown(steps), do)
+            found, title = studied.rows_of(data, by), studied.TITLE
+        rows += [{**prefix, **row} for row in found]
     keys = dict.fromkeys(key for row in rows for key in row)
-    return Table([{key: row.get(key) for key in keys} for row in rows], TITLE, FORMATS)
+    return Table([{key: row.get(key) for key in keys} for row in rows], title, FORMATS)
 
 
 @checked

@@ -105,9 +105,10 @@ def cell_ids(group: Record, name: str, version: str) -> list[str]:
     """
     parts = {(first, count): (first, count, digest) for first, count, digest in group["parts"]}
     found = []
+    of = group["key"] if "study" in group else ""
     for row, spans in [(ANN, parts), *((its["key"], its["spans"]) for its in group["rows"])]:
         for key in _longest(spans):
-            its = cell_of(name, row, parts[key], group["network"], {}, version)
+            its = cell_of(name, row, parts[key], group["network"], {}, version, of=of)
             found.append(its.id)
     return found
 

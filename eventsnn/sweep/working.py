@@ -16,6 +16,7 @@ from eventsnn.sweep.arrays import Chunks, needed
 from eventsnn.sweep.cells import ANN, Cell
 from eventsnn.sweep.computing import Bench
 from eventsnn.sweep.store import KEPT, Store, own_versions
+from eventsnn.sweep.studies import variables_of
 from eventsnn.sweep.surroundings import SURROUNDINGS
 
 MOST = 4000  # characters of a traceback that are kept
@@ -81,7 +82,9 @@ class _Worker:
         key = (store, cell.group)
         end = cell.first - task.origin + cell.size
         if key not in self.chunks or not self.chunks[key].holds(task.row, end):
-            self.chunks[key] = Chunks(Store(store).arrays, cell.group)
+            its = Store(store)
+            names = variables_of(its.record()["groups"][cell.group])
+            self.chunks[key] = Chunks(its.arrays, cell.group, names)
         return self.chunks[key]
 
 

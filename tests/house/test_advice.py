@@ -66,12 +66,12 @@ def known_to(path):
         return of_scripts | added_in(path) | options_in(command.parser())
     if path.parent.name == "analysis":
         reads_stores = "stored.add_options" in path.read_text()
-        of_stores = added_in(PACKAGE / "sweep" / "stored.py") if reads_stores else set()
+        of_stores = added_in(PACKAGE / "sweep" / "ways.py") if reads_stores else set()
         return of_scripts | added_in(path) | of_stores
     if path.parent.name == "sweep" or path.name == "sweep.py":
         parsers = (sweep.parser(), sweep.status_parser(), sweep.export_parser())
         of_sweeps = of_run.union(*map(options_in, parsers))
-        return of_sweeps | added_in(PACKAGE / "sweep" / "stored.py")
+        return of_sweeps | added_in(PACKAGE / "sweep" / "ways.py")
     if path.parent.name == "commands":
         its = [row.module for row in COMMANDS.values() if row.module.endswith(f".{path.stem}")]
         modules = map(import_module, its or [row.module for row in COMMANDS.values()])

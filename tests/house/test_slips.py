@@ -1125,13 +1125,13 @@ def test_slips_end_in_a_line_that_says_what_is_wrong(tmp_path, monkeypatch):
 
 # what only eventsnn itself calls, with arrays of its own making
 INSIDE = """
-arithmetic.factors arithmetic.parts certified.matrix_of certified.readout_of cost.by_image
+arithmetic.factors arithmetic.parts cost.by_image
 cost.spikezip_ann data.range_of edits.listed edits.named edits.nth_of edits.numbers_of
 encoding.add_inputs encoding.bias_of encoding.by_site encoding.check_code encoding.drive_of
 encoding.even_parts encoding.spikes_of_events errors.classify errors.contradicts
 microscope.arrival_type neurons.is_dynamic neurons.levels neurons.made neurons.quanta
 neurons.random_bits neurons.stages_of plots.caption plots.result_figure plots.shown
-replay.first_difference replay.spread tables.check_rows tables.html_page timing.heights
+replay.first_difference replay.spread tables.check_rows tables.html_page
 """
 
 

@@ -20,7 +20,16 @@ from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
 from eventsnn.simulation.conditions import conditions as conditions_of
-from eventsnn.studies import asynchronism, budgets, drawn, errors, order_sampling, surgery, timing
+from eventsnn.studies import (
+    asynchronism,
+    at_rest,
+    budgets,
+    drawn,
+    errors,
+    order_sampling,
+    surgery,
+    timing,
+)
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
 
@@ -704,7 +713,7 @@ def test_thresholds_that_a_network_does_not_bring_are_left_out(tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_equivalence(tmp_path, capsys):
+def test_equivalence(tmp_path, capsys, monkeypatch):
     tables = run("equivalence", tmp_path, "--limit", "2", "--steps", "20", "--layer", "act3")
     network, images = eventsnn.convert(load("sample")), eventsnn.load_images("sample", limit=2)
     rest = network.run(images, steps=20, neuron="st-bif", encoding="even", neurons=True)
@@ -729,9 +738,8 @@ def test_equivalence(tmp_path, capsys):
             and distance > 0
         )
     assert [at(rows, what=f"ST-BIF, {name}", T=16)["L1"] for name in ("act3", "act6")] == [0, 0]
-    study = script("equivalence")
-    study.BATCH = 1
-    again, _ = study.compare(network, images, ["act3"], 6)
+    monkeypatch.setattr(at_rest, "BATCH", 1)
+    again = at_rest.distances(network, images, steps=6).rows(["act3"])
     assert [row["L1"] for row in again] == [
         at(rows, what=row["what"], T=row["T"])["L1"] for row in again
     ]

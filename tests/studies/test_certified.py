@@ -29,7 +29,7 @@ from eventsnn.neurons.contract import emit, settle
 from eventsnn.result import simulate
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies import certified, intervals
+from eventsnn.studies import certified, intervals, to_readout
 from eventsnn.studies.certified import certify
 
 MODELS = {"if": {}, "snm": {}, "gn": dict(tau=3), "st-bif": {}}
@@ -478,6 +478,22 @@ def test_what_is_too_wide_is_given_up(monkeypatch):
 # --- what one gets ---
 
 
+def test_what_is_said_of_an_image_that_was_given_up_depends_on_no_other(monkeypatch):
+    monkeypatch.setattr(intervals, "LIMIT", 3)
+    network, pixels = network_of(0, "wild", images=4)
+    pixels[::2] *= 0.02  # so dark that little fires
+    ends = (float(pixels.min()), float(pixels.max()))  # of all, whichever are run
+    options = {"steps": 3, "one_by_one": True, "pixel_range": ends}
+    whole = certified.certify(network, pixels, **options)
+    alone = [certified.certify(network, pixels[i : i + 1], **options) for i in range(4)]
+    lost = whole.given_up.all(axis=1)
+    assert lost.any() and not lost.all()
+    for k, row in enumerate(whole.layers):
+        for name in ("mean width", "exact", "alone width"):
+            mean = np.mean([each.layers[k][name] for each in alone])
+            assert row[name] == pytest.approx(mean), (name, row["layer"])
+
+
 def test_rows_and_words():
     network, pixels = network_of(6, "skipping", 4)
     labels = np.array([0, 1, 2, 1])
@@ -595,6 +611,6 @@ def test_what_is_refused():
 
 def test_a_readout_too_large_for_a_matrix_is_refused(monkeypatch):
     network, pixels = network_of(6, "quantised", 2)
-    monkeypatch.setattr(certified, "MAX_DENSE", 5)
+    monkeypatch.setattr(to_readout, "MAX_DENSE", 5)
     with pytest.raises(InputError, match="matrix"):
         certify(network, pixels, steps=2)

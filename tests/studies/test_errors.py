@@ -17,6 +17,7 @@ from eventsnn.ann.graph import Graph, Node
 from eventsnn.network.linear import pooled
 from eventsnn.network.network import INPUT
 from eventsnn.studies import errors, setting
+from eventsnn.studies.by_image import Given
 from eventsnn.views.tables import text_table
 
 MODELS = {
@@ -188,7 +189,7 @@ def test_the_average_input_is_that_of_law_1():
     """
     network, pixels = network_of(6, pooled_graph)
     simulation, pixels, numbers = setting.prepare(network, pixels, 5, {"neuron": "snm"})
-    for _, batch, totals in errors._chunks(simulation, pixels, numbers, False):
+    for _, batch, totals in setting.chunks(simulation, Given(pixels, numbers), False, None):
         for i, layer in enumerate(network.layers):
             here = network.columns(i)
             if not layer.pools:
@@ -205,7 +206,7 @@ def test_chunks_do_not_matter(monkeypatch):
         errors.decompose(network, pixels, steps=5, srp=2),
         errors.cases(network, pixels, steps=5, srp=2),
     )
-    monkeypatch.setattr(errors, "CHUNK", 1)
+    monkeypatch.setattr(setting, "CHUNK", 1)
     parts = (
         errors.decompose(network, pixels, steps=5, srp=2),
         errors.cases(network, pixels, steps=5, srp=2),

@@ -12,6 +12,7 @@ from support.networks import random_graph, random_pixels, skipping_graph
 import eventsnn
 from eventsnn import InputError, convert, order_sampling, simulate
 from eventsnn.statistics import wilson
+from eventsnn.studies import sampled_orders
 from eventsnn.studies.certified import certify
 
 LABELS = np.array([0, 1, 2])
@@ -175,7 +176,7 @@ def test_the_summary_counts_images():
 def test_components_of_what_was_varied():
     found = measured(orders=3, encoding="rate", encoding_seeds=2, fractions=[20, 18, 16])
     rows = {row["of"]: row for row in found.components(resamples=50)}
-    assert list(rows) == list(order_sampling.TERMS)
+    assert list(rows) == list(sampled_orders.TERMS)
     assert [row["df"] for row in rows.values()] == [2, 3, 2, 4, 6, 36]
     margins = found.margins()
     assert rows["orders"]["variance"] == pytest.approx(margins.var(axis=3, ddof=1).mean())

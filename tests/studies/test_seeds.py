@@ -122,14 +122,14 @@ def test_arrival_order_with_seeds():
             self.images, self.network = images, lambda: snn
 
     way = study.way(snn, 2, "snm", (1, 2), order="random")
-    row, hits = study.measure(Given(), snn, len(images), way, "random")
+    row, hits = study.measure(Given(), snn, way, "random")
     options = {"steps": 2, "engine": "event", "neuron": "snm", "order": "random"}
     runs = [eventsnn.simulate(snn, images, seed=seed, **options) for seed in (1, 2)]
     assert np.array_equal(hits, [run.predictions() == images.labels for run in runs])
     assert row["seeds"] == 2 and row["accuracy"] == np.mean([run.accuracy() for run in runs])
     spikes = np.stack([run.spikes.sum(axis=(1, 2)) for run in runs])
     assert (row["spikes"], row["spikes low"]) == statistics.bootstrap(spikes, seed=1)[:2]
-    rows = study.cases(snn, images, 2, "snm", "random", (1, 2), order="random")
+    rows = study.cases(Given(), way, "random")
     found = [eventsnn.errors.cases(snn, images, seed=seed, **options) for seed in (1, 2)]
     for k, its in enumerate(rows):
         mean = np.mean([each.layers[k]["I"] for each in found])

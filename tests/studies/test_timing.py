@@ -168,7 +168,7 @@ def test_some_images_are_looked_at_and_all_are_run():
 def test_chunks_do_not_matter(monkeypatch):
     network, pixels = network_of(7, images=4)
     whole = timing.measure(network, pixels, steps=4, srp=2)
-    for module in ("replacing", "timing"):
+    for module in ("replacing", "looked"):
         monkeypatch.setattr(f"eventsnn.studies.{module}.CHUNK", 1)
     parts = timing.measure(network, pixels, steps=4, srp=2)
     for row, other in zip(whole.layers, parts.layers):

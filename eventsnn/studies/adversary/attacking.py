@@ -74,19 +74,15 @@ def attack(
     than a potential, SRP, an order that delivers spikes in parts, groups, spread drive, floating
     point, the order of arrival under order clocked; and where no image is right.
     """
-    _check_budgets(kind, within, seconds)
+    check_budgets(kind, within, seconds)
     given = accept(network.graph, images, labels)
     if is_map(network.graph):
         raise InputError(STUDY, "an output of classes", "a map", "attack networks that classify")
     simulation, pixels, numbers = exact(
         network, given.images, STUDY, steps=steps, seed=seed, **_with_engine(settings)
     )
-    check(simulation)
-    if kind == "order" and is_clocked(simulation):
-        do = f"choose {named('kind', 'times')}, or an order without a clock"
-        words = "order clocked, where it has no effect"
-        raise InputError(named("kind", kind), "an order of arrival that counts", words, do)
-    attacker = _Attacker(simulation, kind, within, Limit(float(seconds), replays), draws, seed)
+    check_kind(simulation, kind)
+    attacker = Attacker(simulation, kind, within, Limit(float(seconds), replays), draws, seed)
     saved = Saved(save, attacker.name, attacker.command)
     found: list[Found] = []
     with following(len(pixels), "image", progress) as bar:
@@ -100,14 +96,35 @@ def attack(
             if one is not None:
                 found.append(one)
             bar.update(1)
+    return adversary_of(simulation, kind, found, len(pixels), pixels, seed)
+
+
+def adversary_of(
+    simulation: Simulation,
+    kind: str,
+    found: Sequence[Found],
+    images: int,
+    pixels: NDArray[Any] | None,
+    seed: int,
+) -> Adversary:
+    """The `Adversary` of what was found; fields as there. Raises InputError where it is nothing."""
     if not found:
         expected, do = "images that the base run has right", "choose other settings, or more images"
-        raise InputError(STUDY, expected, f"none of {len(pixels)}", do)
+        raise InputError(STUDY, expected, f"none of {images}", do)
     attacks, resting = zip(*found)
-    return Adversary(simulation, kind, [*attacks], len(pixels), pixels, seed, [*resting])
+    return Adversary(simulation, kind, [*attacks], images, pixels, seed, [*resting])
 
 
-def _check_budgets(kind: Any, within: int | None, seconds: Any) -> None:
+def check_kind(simulation: Simulation, kind: str) -> None:
+    """Raises InputError for base runs that cannot be attacked in this way."""
+    check(simulation)
+    if kind == "order" and is_clocked(simulation):
+        do = f"choose {named('kind', 'times')}, or an order without a clock"
+        words = "order clocked, where it has no effect"
+        raise InputError(named("kind", kind), "an order of arrival that counts", words, do)
+
+
+def check_budgets(kind: Any, within: int | None, seconds: Any) -> None:
     """Raises InputError for budgets that make no sense."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(named("kind"), f"one of {', '.join(KINDS)}", shown(kind))
@@ -129,7 +146,7 @@ def _with_engine(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-class _Attacker:
+class Attacker:
     """Attacks one image after the other.
 
     simulation: of the base runs. kind, within, draws, seed: as in `attack`. limit: of an image.

@@ -82,16 +82,17 @@ class Adversary:
     """Attacks on the images of a run, from `attack`.
 
     simulation: of the base runs. kind: "times" or "order". attacks: one for each image that the
-    base run has right. images: int, how many there were. pixels: raw, of all images. seed: of what
-    was drawn. resting: of each attack, whether base run and edited run end at rest (one that does
-    not flip: whether the base run does).
+    base run has right. images: int, how many there were. pixels: raw, of all images; None where
+    the attacks come from a store, and then they have no edits. seed: of what was drawn. resting: of
+    each attack, whether base run and edited run end at rest (one that does not flip: whether the
+    base run does).
     """
 
     simulation: Simulation
     kind: str
     attacks: list[Attack]
     images: int
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] | None
     seed: int
     resting: list[bool]
 
@@ -145,8 +146,11 @@ class Adversary:
     def replay(self, number: Natural = 0) -> Replayed:
         """An attack's replay, by the engine. number: which of `attacks`, from 0.
 
-        Raises InputError for one that there is not.
+        Raises InputError for one that there is not, and where there are no edits.
         """
+        if self.pixels is None:
+            do = "attack the images here"
+            raise InputError("replay", "attacks with their edits", "those of a store", do)
         if number >= len(self.attacks):
             raise InputError("number", f"0 to {len(self.attacks) - 1}", number)
         attack = self.attacks[number]
