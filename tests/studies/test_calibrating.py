@@ -2,6 +2,11 @@
 where it stays in a run, and in a file.
 """
 
+import csv
+import importlib.util
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.networks import pooled_graph, quantised_graph, random_pixels
@@ -117,3 +122,31 @@ def test_training_images_bring_a_network_back_on_others():
     assert cured.accuracy() > untouched.accuracy() + 0.2
     assert cured.spikes.sum() < untouched.spikes.sum()
     assert all(row["correlation"] > row["correlation before"] for row in found.layers)
+
+
+def test_the_script_compares_cures_and_leaves_what_a_run_needs(tmp_path, capsys):
+    path = Path(__file__).parents[2] / "analysis" / "alive.py"
+    spec = importlib.util.spec_from_file_location("analysis_alive", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    given = ["--limit", "12", "--steps", "4", "--calibration", "train:0-7", "--rounds", "2"]
+    given += ["--spread", "1", "--scale", "0.5", "--rest", "--orders", "fifo"]
+    out = tmp_path / "alive"
+    assert script.main([*given, "--out", str(out)]) == 0
+    with (out / "alive.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    cures = ["clocked", "untouched", "v(0)", "thresholds", "thresholds + v(0)"]
+    assert [row["cure"] for row in rows] == cures
+    assert [bool(row["p"]) for row in rows] == [False, False, True, True, True]
+    said = capsys.readouterr().out
+    assert "--thresholds thresholds.json --engine event --order fifo --steps 4" in said
+    thetas = json.loads((out / "thresholds.json").read_text())
+    network = convert(load(out / "network.h5"), thresholds=thetas)
+    images = load_images("sample", limit=12)
+    options = dict(steps=4, engine="event", refractory=0.5)
+    result = simulate(network, images, **options)
+    assert result.accuracy() == pytest.approx(float(rows[-1]["accuracy"]))
+    assert result.spikes.sum() / 12 == pytest.approx(float(rows[-1]["spikes"]))
+    for wrong, words in (("--scale", "0"), ("--spread", "0"), ("--orders", "clocked,fifo")):
+        assert script.main([*given, wrong, words, "--out", str(tmp_path / "other")]) == 2
+        assert wrong in capsys.readouterr().err
