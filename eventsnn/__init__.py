@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from eventsnn.studies import order_sampling as order_sampling
     from eventsnn.studies import surgery as surgery
     from eventsnn.studies import timing as timing
+    from eventsnn.studies.calibrating import Calibration, calibrate
     from eventsnn.studies.diagnosis.diagnosing import diagnose
     from eventsnn.studies.diagnosis.remedies import Remedy
     from eventsnn.studies.diagnosis.report import Diagnosis
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arithmetic",
     "Batch",
+    "Calibration",
     "Delay",
     "Difference",
     "Diagnosis",
@@ -117,6 +119,7 @@ __all__ = [
     "Trace",
     "Verdict",
     "__version__",
+    "calibrate",
     "convert",
     "diff",
     "diagnose",
@@ -163,6 +166,7 @@ _NAMES = {
         "simulation.rounding": "RoundedWeights",
         "simulation.simulation": "Simulation",
         "simulation.time": "Time",
+        "studies.calibrating": "Calibration calibrate",
         "studies.diagnosis.diagnosing": "diagnose",
         "studies.diagnosis.remedies": "Remedy",
         "studies.diagnosis.report": "Diagnosis",

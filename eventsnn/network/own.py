@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,10 +57,32 @@ def with_own(network: Network, neuron: Any, initial: Any) -> tuple[Any, Any]:
     return own, initial
 
 
+def with_initial(graph: Graph, channels: Mapping[str, NDArray[np.float64]], words: str) -> Graph:
+    """A graph whose activations have v(0) of their own, and neurons that reset by subtraction.
+
+    graph: the ANN. channels: name of each activation -> v(0) of its channels in thresholds, [C].
+    words: how it was found, for the note.
+    """
+    nodes = [
+        replace(
+            node,
+            attrs={**node.attrs, "reset": "subtract"},
+            params={**node.params, "initial": np.asarray(channels[node.name], np.float64)},
+        )
+        if node.name in channels
+        else node
+        for node in graph.nodes
+    ]
+    note = "; ".join(filter(None, (graph.meta.get("note", ""), words)))
+    return replace(graph, nodes=tuple(nodes), meta={**graph.meta, "note": note})
+
+
 def _initial(layer: Layer) -> NDArray[np.float64]:
     """v(0) of a layer's neurons, in thresholds: float64 [neurons], channels last."""
     node = layer.node
     if node is None or "initial" not in node.params:
         return np.full(layer.size, float(node.attrs.get("initial", 0.0)) if node else 0.0)
     values = np.asarray(node.params["initial"], np.float64)
+    if values.size == layer.grid[0]:
+        return np.tile(values.reshape(-1), layer.size // layer.grid[0])
     return np.ascontiguousarray(values.reshape(layer.grid[0], -1).T).reshape(-1)

@@ -19,7 +19,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.inputs.made import differing, of_other_versions, refusal
 
 RECORD = "study.json"
-LEFT = re.compile(r"[-\w]+\.(csv|png|svg)|study\.json")
+LEFT = re.compile(r"[-\w]+\.(csv|png|svg)|study\.json|network\.h5|thresholds\.json")
 
 Record = dict[str, Any]
 

@@ -81,6 +81,7 @@ def test_headings_of_results_are_explained(found):
         certified.certify(network, images, one_by_one=True, **options).table(),
         adversary.attack(network, images, replays=2, draws=1, **options).table(),
         eventsnn.diagnose(network, images, **options).table(),
+        eventsnn.calibrate(network, images, rounds=1, **options).table(),
     ]
     for table in every:
         words = str(table).split("\n")

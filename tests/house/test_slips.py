@@ -19,6 +19,7 @@ from eventsnn import (
     arithmetic,
     asynchronism,
     budgets,
+    calibrate,
     certified,
     convert,
     cost,
@@ -518,6 +519,14 @@ SLIPS = {
         (lambda: order_sampling.measure(graph(), PIXELS), "network: expected a Network"),
         (lambda: order_sampling.measure(network(), PIXELS, fractions=[]), "fractions: expected"),
         (lambda: order_sampling.measure(network(), PIXELS, kept=3), "kept: expected"),
+    ],
+    "calibrate": [
+        (lambda: calibrate(graph(), PIXELS), "network: expected a Network"),
+        (lambda: calibrate(network(), PIXELS, rounds=0), "rounds: expected"),
+        (lambda: calibrate(network(), PIXELS, odrer="fifo"), "did you mean order"),
+        (lambda: calibrate(network(), PIXELS[:, :, :2]), "expected"),
+        (lambda: calibrate(network(), PIXELS, srp=2), "calibrate: expected one stage"),
+        (lambda: calibrate(network(), PIXELS, neuron="lif"), "conserves = False"),
     ],
     "timing.measure": [
         (lambda: timing.measure(network(), PIXELS, times="late"), "times: expected one of"),
