@@ -106,9 +106,9 @@ def certified(
     args: argparse.Namespace, network: Network, images: Images, neuron: str
 ) -> list[bool]:
     """Of the first images, whether no order can change the class; [] for a model without proof."""
-    some = images.take(np.arange(min(args.certify, len(images))))
-    if not len(some):
+    if not args.certify:
         return []
+    some = images.take(np.arange(min(args.certify, len(images))))
     try:
         found = certify(network, some, steps=args.steps, neuron=neuron, progress=True)
     except InputError as error:

@@ -3,10 +3,12 @@
     found = budgets.certify(snn, images, moved=[1, 10], last=2, steps=8)
     print(found.table())
 
-The last layers run asynchronously under `fifo`; the layers before are clocked. In each step up to
-`moved` of the deliveries into each free layer may stand anywhere in their step, as whole spikes.
-Counts are followed moment by moment, not only step by step as in `certified`, so that what neurons
-share, the order in which they all hear a spike, is not lost (`stages` has the proof).
+Under orders `fifo` and `cores` the last layers run asynchronously, and the layers before are
+clocked. In each step up to `moved` of the deliveries into each free layer may stand anywhere in
+their step, as whole spikes. Counts are followed moment by moment, not only step by step as in
+`certified`, so that what neurons share, the order in which they all hear a spike, is not lost
+(`stages` has the proof). Under order `clocked` up to `moved` of the deliveries of each step into
+each free layer come a step later (`late` has the proof).
 """
 
 from __future__ import annotations
@@ -14,24 +16,26 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import Count, checked, named_fields
+from eventsnn.arguments import OWN, Count, checked, named_fields
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
-from eventsnn.exceptions import InputError
-from eventsnn.network.network import INPUT, Network
+from eventsnn.exceptions import InputError, named
+from eventsnn.network.network import Network
 from eventsnn.simulation.conditions import conditions
-from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
-from eventsnn.studies import intervals, stages
-from eventsnn.studies.certified import MAX_DENSE, matrix_of, readout_of
-from eventsnn.studies.intervals import LIMIT
+from eventsnn.studies import intervals
+from eventsnn.studies.certified import readout_of
+from eventsnn.studies.intervals import Spikes
+from eventsnn.studies.late import Late
+from eventsnn.studies.moments import Moments
 from eventsnn.studies.setting import exact
 from eventsnn.studies.stages import TooMany, Whole
+from eventsnn.values import shown
 from eventsnn.views.progress import following
 from eventsnn.views.tables import Table
 
@@ -44,6 +48,9 @@ FORMATS = {name: (name, ".1%") for name in ("certified", "certified low", "certi
 FORMATS |= {"accuracy": ("accuracy", ".1%"), "accuracy low": ("accuracy low", ".1%")}
 FORMATS |= {"accuracy high": ("accuracy high", ".1%"), "given up": ("given up", ".1%")}
 FORMATS |= {name: (name, ".3g") for name in ("least", "width", "seconds")}
+FORMATS |= {"moved": ("moved", "")}
+ORDERS = ("fifo", "cores", "clocked")
+EVERY = "every"  # the word of a table for a budget of None
 
 
 @named_fields
@@ -51,8 +58,8 @@ FORMATS |= {name: (name, ".3g") for name in ("least", "width", "seconds")}
 class Budgets:
     """What is certain of N images within M budgets of moved spikes, from `certify`.
 
-    simulation: of the numbers. moved: the budgets m. last: how many layers are free. predicted:
-    int64 [N], the class with none moved. classes: int64 [M, N], the same or -1 where that is not
+    simulation: of the numbers. order: of the free layers. moved: the budgets m; None: every
+    delivery. last: how many layers are free. predicted: int64 [N], the class with none moved. classes: int64 [M, N], the same or -1 where that is not
     certain. least: float64 [M, N], the smallest margin of the predicted class over any other that
     the edits may leave, ANN's output; -inf where an image was given up. widths: float64 [M, N],
     mean width of the last layer's intervals; NaN likewise. labels: int64 [N] or None. seconds: of
@@ -60,7 +67,8 @@ class Budgets:
     """
 
     simulation: Simulation
-    moved: list[int]
+    order: str
+    moved: list[int | None]
     last: int
     predicted: NDArray[np.int64]
     classes: NDArray[np.int64]
@@ -76,7 +84,8 @@ class Budgets:
         """One row for each budget: shares of images with their 95 % intervals, and means."""
         rows = []
         for k, moved in enumerate(self.moved):
-            row: dict[str, Any] = {"free": self.last, "moved": moved}
+            row: dict[str, Any] = {"order": self.order, "free": self.last}
+            row["moved"] = EVERY if moved is None else moved
             if self.labels is not None:
                 row |= share("accuracy", self.predicted == self.labels)
             row |= share("certified", self.classes[k] >= 0)
@@ -96,10 +105,11 @@ class Budgets:
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{np.mean(its >= 0):.1%}" for its in self.classes)
+        moved = ", ".join(EVERY if m is None else str(m) for m in self.moved)
         return (
             f"<Budgets: {len(self)} images, {conditions(self.simulation)}, the last {self.last} "
-            f"layers free: the class of {shares} is certain where "
-            f"{', '.join(map(str, self.moved))} deliveries of each step may stand elsewhere>"
+            f"layers free, order {self.order}: the class of {shares} is certain where {moved} "
+            "deliveries of each step may be moved>"
         )
 
     def _repr_html_(self) -> str:
@@ -111,8 +121,9 @@ def certify(
     network: Network,
     images: GivenImages,
     *,
-    moved: Sequence[int] = (1,),
+    moved: Annotated[Sequence[int | None], OWN] = (1,),
     last: Count = 2,
+    order: Annotated[str, OWN] = "fifo",
     steps: Count = 8,
     labels: GivenLabels = None,
     progress: bool | None = None,
@@ -121,125 +132,177 @@ def certify(
     """The `Budgets` of images after `steps` steps.
 
     network: that runs. images, labels: as for `eventsnn.simulate`. moved: budgets m, of deliveries
-    of each step into each free layer that may stand elsewhere in the step than in the order in
-    which the layer before emitted them in that very run; 0: the run itself. last: how many layers,
-    the last ones, are free, and run under `fifo`; those before are clocked, and their spikes are
-    sent in the order of neurons. steps: T. progress: whether a progress bar is shown. settings: of
-    `Simulation` and `Time`, as for `certified.certify`.
+    of each step into each free layer that may be moved; 0: the run itself; None: every delivery.
+    last: how many layers, the last ones, are free; those before are clocked, and their spikes are
+    sent in the order of neurons. order: of the free layers. Under "fifo" (each hears one layer) and
+    "cores" (by target layer, then emission) m deliveries may stand elsewhere in the step than in
+    the order in which the layers before emitted them in that very run. Under "clocked" m deliveries
+    come a step later, none behind the last step. steps: T. progress: whether a progress bar is
+    shown. settings: of `Simulation` and `Time`, as for `certified.certify`.
 
-    Raises InputError for neurons that take spikes back, for free layers that hear more than the one
-    layer before them or pool, for more weights than are held as one matrix, and for what
+    Raises InputError for neurons that take spikes back in an order without a clock, for free layers
+    that are pools or hear pools, or under fifo hear several layers, and for what
     `certified.certify` refuses.
     """
-    given = accept(network.graph, images, labels)
-    if not moved or min(moved) < 0:
-        raise InputError("moved", "numbers of deliveries from 0, one or more", list(moved))
-    simulation, pixels, numbers = exact(network, given.images, "budgets", steps=steps, **settings)
-    intervals.check(simulation)
-    if simulation.neuron.signed:
-        model = type(simulation.neuron).__name__
-        expected, do = "neurons that take no spike back", "choose if or gn"
-        raise InputError("budgets", expected, model, do)
-    layers = len(network.spiking)
-    if last > layers:
-        raise InputError("last", f"at most the {layers} layers that there are", last)
-    chain, weights = _Chain(simulation, layers - last), intervals.weights_of(simulation)
+    _check_moved(moved)
+    proofs = _Proofs(network, images, last, order, steps, labels, settings)
     columns: list[list[tuple[int, float, float, float]]] = [[] for _ in moved]
     predicted = []
-    with following(len(pixels), "image", progress) as bar:
-        for i in range(len(pixels)):
-            one = slice(i, i + 1)
-            its = _Image(chain, intervals.Images(simulation, pixels[one], numbers[one], weights))
+    with following(len(proofs), "image", progress) as bar:
+        for i in range(len(proofs)):
+            its = proofs.image(i)
             predicted.append(its.predicted)
             for column, m in zip(columns, moved):
                 column.append(its.certain(m))
             bar.update()
     found = np.array(columns)
     return Budgets(
-        simulation,
+        proofs.simulation,
+        order=order,
         moved=list(moved),
         last=last,
         predicted=np.array(predicted),
         classes=found[..., 0].astype(np.int64),
         least=found[..., 1],
         widths=found[..., 2],
-        labels=given.labels,
+        labels=proofs.labels,
         seconds=found[..., 3].mean(axis=1),
     )
 
 
-class _Chain:
-    """The free layers of a simulation, from number `free` on.
+@checked
+def largest(
+    network: Network,
+    images: GivenImages,
+    *,
+    most: Count = 100,
+    last: Count = 2,
+    order: Annotated[str, OWN] = "fifo",
+    steps: Count = 8,
+    progress: bool | None = None,
+    **settings: Any,
+) -> NDArray[np.int64]:
+    """The largest budget within which the class of each image is certain, int64 [N]; 0: none.
 
-    Layer 0 hears drive alone, so what it sends is known even where it is free. first: the number of
-    the first layer of which not all is known. weights: number -> int64 [source neurons, neurons].
+    Where m is certain every lesser budget is, so it is sought by doubling and halving. most: the
+    largest that is tried. The others, and what is raised: as for `certify`.
+    """
+    proofs = _Proofs(network, images, last, order, steps, None, settings)
+    found = []
+    with following(len(proofs), "image", progress) as bar:
+        for i in range(len(proofs)):
+            its = proofs.image(i)
+            low, high = 0, 1
+            while high <= most and its.certain(high)[0] >= 0:
+                low, high = high, 2 * high
+            high = min(high, most + 1)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if its.certain(middle)[0] >= 0:
+                    low = middle
+                else:
+                    high = middle
+            found.append(low)
+            bar.update()
+    return np.array(found)
+
+
+def _check_moved(moved: Any) -> None:
+    """Raises InputError for what is no list of budgets."""
+    good = isinstance(moved, (list, tuple)) and len(moved) > 0
+    for m in moved if good else ():
+        whole = isinstance(m, (int, np.integer)) and not isinstance(m, bool) and m >= 0
+        good = good and (m is None or whole)
+    if not good:
+        expected = "numbers of deliveries from 0, or None for all, one or more"
+        raise InputError(named("moved"), expected, shown(moved))
+
+
+class _Proofs:
+    """The images of a study, to be certified one after the other.
+
+    network, images, last, order, steps, labels, settings, and what is raised: as for `certify`.
     """
 
-    def __init__(self, simulation: Simulation, free: int) -> None:
-        self.simulation, self.free, self.first = simulation, free, max(1, free)
-        numbers = range(self.first, len(simulation.network.spiking))
-        self.weights = {i: _dense(simulation, i) for i in numbers}
-        self.readout = {
-            source: np.stack([_pair(row) for row in weights])
-            for source, weights in readout_of(simulation).items()
-        }
+    def __init__(
+        self,
+        network: Network,
+        images: GivenImages,
+        last: int,
+        order: Any,
+        steps: int,
+        labels: GivenLabels,
+        settings: dict[str, Any],
+    ) -> None:
+        if not isinstance(order, str) or order not in ORDERS:
+            raise InputError(named("order"), f"one of {', '.join(ORDERS)}", shown(order))
+        given = accept(network.graph, images, labels)
+        found = exact(network, given.images, "budgets", steps=steps, **settings)
+        self.simulation, self.pixels, self.numbers = found
+        self.labels = given.labels
+        intervals.check(self.simulation)
+        layers = len(network.spiking)
+        if last > layers:
+            raise InputError("last", f"at most the {layers} layers that there are", last)
+        self.way: Late | Moments
+        if order == "clocked":
+            self.way = Late(self.simulation, layers - last)
+        else:
+            self.way = Moments(self.simulation, layers - last, order)
+        self.weights = intervals.weights_of(self.simulation)
+        readout = readout_of(self.simulation)
+        self.readout = {i: np.stack([_pair(row) for row in its]) for i, its in readout.items()}
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def image(self, i: int) -> _Image:
+        """One image. i: its place."""
+        one = slice(i, i + 1)
+        its = intervals.Images(self.simulation, self.pixels[one], self.numbers[one], self.weights)
+        return _Image(self, its)
 
 
 class _Image:
-    """One image. chain: the free layers. its: the image alone.
+    """One image. proofs: of the study. its: the image alone.
 
     predicted: the class with nothing moved.
     """
 
-    def __init__(self, chain: _Chain, its: intervals.Images) -> None:
-        self.chain, self.its = chain, its
+    def __init__(self, proofs: _Proofs, its: intervals.Images) -> None:
+        self.proofs, self.its = proofs, its
         self.drive = _pair(its.drive[-1][0].sum(axis=0))
-        sent: dict[int, intervals.Spikes] = {}
-        for i in range(chain.first):
-            sent[i], _ = its.layer(i, sent, i >= chain.free)
-        self.sent = {i: spikes.fewest[0] for i, spikes in sent.items()}
-        counts, _ = self._ends(0)
+        self.known = proofs.way.known(its)
+        sent = proofs.way.ends(its, self.known, 0)
         charge = self.drive.copy()
-        for source, weights in chain.readout.items():
-            charge += self.sent.get(source, counts[None])[-1] @ weights
+        for source, weights in proofs.readout.items():
+            charge += sent[source].fewest[0, -1] @ weights
         self.predicted = int(charge.argmax())
 
-    def certain(self, moved: int) -> tuple[int, float, float, float]:
+    def certain(self, moved: int | None) -> tuple[int, float, float, float]:
         """(class or -1, least margin, mean width of the last layer, seconds) within a budget."""
         began, c = clock.perf_counter(), self.predicted
         try:
-            fewest, most = self._ends(moved)
+            sent = self.proofs.way.ends(self.its, self.known, moved)
         except TooMany:
             return -1, -np.inf, np.nan, clock.perf_counter() - began
-        leads = self._leads(fewest, most)
+        leads = self._leads(sent)
         others = np.arange(len(leads)) != c
         # of equals the first wins
         certain = bool((leads >= (np.arange(len(leads)) < c))[others].all())
-        simulation = self.chain.simulation
+        simulation = self.proofs.simulation
         least = float(simulation.output(leads[others].min(), simulation.steps))
-        width = float((most - fewest).mean())
+        last = sent[max(sent)]
+        width = float((last.most[0, -1] - last.fewest[0, -1]).mean())
         return (c if certain else -1), least, width, clock.perf_counter() - began
 
-    def _ends(self, moved: int) -> tuple[Whole, Whole]:
-        """(fewest, most) of the last layer after the last step, int64 [neurons]. Raises TooMany."""
-        chain, its = self.chain, self.its
-        one = chain.simulation.arithmetic.one.item()
-        source = stages.known(self.sent[chain.first - 1])
-        for i, weights in chain.weights.items():
-            drive, resting = its.drive[i][0], its.resting[i]
-            source = stages.answered(weights, drive, resting, one, source, moved)
-            if source[-1].last()[1].max() > LIMIT:
-                raise TooMany
-        return source[-1].last()
-
-    def _leads(self, fewest: Whole, most: Whole) -> Whole:
+    def _leads(self, sent: dict[int, Spikes]) -> Whole:
         """The least that the predicted class's charge is above each class's, int64 [classes]."""
         c = self.predicted
         leads = self.drive[c] - self.drive
-        for source, weights in self.chain.readout.items():
+        for source, weights in self.proofs.readout.items():
             ahead = weights[:, [c]] - weights
-            # of layers before the last that the readout hears, too
-            low, high = (self.sent.get(source, ends[None])[-1] for ends in (fewest, most))
+            low, high = sent[source].fewest[0, -1], sent[source].most[0, -1]
             leads = leads + low @ np.maximum(ahead, 0) + high @ np.minimum(ahead, 0)
         return leads
 
@@ -247,24 +310,3 @@ class _Image:
 def _pair(charge: Whole) -> Whole:
     """Charges of classes; of one output alone 0 for class 0 beside it, as it is 1 above 0."""
     return charge if len(charge) > 1 else np.array([0, charge[0]])
-
-
-def _dense(simulation: Prepared, i: int) -> Whole:
-    """The weights into a free layer, int64 [source neurons, neurons].
-
-    Raises InputError for a layer that is not of a chain, and for too many weights.
-    """
-    network = simulation.network
-    layer = network.layers[i]
-    before = [p for p in network.into(i) if p.source != INPUT]
-    if layer.pools or len(before) != 1 or before[0].source != i - 1:
-        names = ", ".join(network.layers[p.source].name for p in before)
-        found = f"a pool of {names}" if layer.pools else names or "none"
-        do = "choose fewer free layers"
-        expected = f"one layer before it, {network.layers[i - 1].name}"
-        raise InputError(f"free layer {layer.name!r}", expected, found, do)
-    if network.layers[i - 1].size * layer.size > MAX_DENSE:
-        found = f"{network.layers[i - 1].size:,} x {layer.size:,}"
-        expected = f"at most {MAX_DENSE:,} weights as one matrix"
-        raise InputError(f"free layer {layer.name!r}", expected, found, "choose fewer free layers")
-    return matrix_of(simulation, before[0])

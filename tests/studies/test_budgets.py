@@ -11,8 +11,21 @@ from support.networks import Builder, random_pixels, skipping_graph
 
 from eventsnn import InputError, budgets, convert, simulate
 from eventsnn.studies import stages
+from eventsnn.studies.synapses import Piece
 
 ONE = 16  # charge of a spike
+
+
+class Dense:
+    """A matrix as the synapses into a layer of one site."""
+
+    def __init__(self, weights):
+        self.weights, self.sites, self.channels = weights, 1, weights.shape[1]
+
+    def pieces(self, neurons):
+        if len(neurons):
+            one = np.zeros(1, np.int64)
+            yield Piece(one, one, np.arange(len(neurons)), self.weights[neurons])
 
 
 class Chain:
@@ -52,7 +65,8 @@ class Chain:
         """The ends of each free layer's counts by step, [(fewest, most)] of int64 [T, n]."""
         source, found = stages.known(self.first), []
         for i, weights in enumerate(self.weights):
-            source = stages.answered(weights, self.drive[i], self.resting[i], ONE, source, moved)
+            into = Dense(weights)
+            source = stages.answered(into, self.drive[i], self.resting[i], ONE, source, moved)
             found.append(tuple(np.array(ends) for ends in zip(*(its.last() for its in source))))
         return found
 
@@ -277,5 +291,5 @@ def test_what_cannot_be_certified_is_said_in_a_line(options, words):
 def test_free_layers_are_a_chain():
     rng = np.random.default_rng(0)
     graph = skipping_graph(rng)
-    with pytest.raises(InputError, match="free layer .* expected one layer before it"):
+    with pytest.raises(InputError, match="free layer .* expected one layer that it hears"):
         budgets.certify(convert(graph), random_pixels(rng, graph, 1), last=2)
