@@ -8,10 +8,13 @@ without a clock, if it has 70 % of the images right, deliveries change places am
 due together (kind order), and come later than these (kind times). For each image a search that is
 guided by the margin's derivatives and confirmed by replays has --seconds (`eventsnn.adversary`).
 ST-BIF, whose class at rest no order changes, runs --rest-steps. Beside each least edit stand
---draws draws of random edits, each with as many as it takes. --save FOLDER keeps every attack as a
-file of edits, which `eventsnn replay RUN --edits FILE` runs again; the same command goes on there.
-Writes adversary.csv (a row for each model and kind), images.csv (for each image), adversary.png and
-adversary.svg.
+--draws draws of random edits, each with as many as it takes. With --last N only deliveries into the
+last N layers are moved. With --certify M the largest budget up to M stands beside, of deliveries
+into each of these layers in each step, within which nothing changes the class
+(`eventsnn.budgets`), where a proof is built; every attack needs more. --save FOLDER keeps every
+attack as a file of edits, which `eventsnn replay RUN --edits FILE` runs again; the same command
+goes on there. Writes adversary.csv (a row for each model and kind), images.csv (for each image),
+adversary.png and adversary.svg.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ if __name__ == "__main__":
 
 import argparse
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +40,8 @@ from eventsnn.exceptions import InputError, TooManyEvents
 from eventsnn.neurons import MODELS
 from eventsnn.options import parsed
 from eventsnn.result import simulate
-from eventsnn.studies import scripts
+from eventsnn.simulation.rounding import RoundedWeights
+from eventsnn.studies import budgets, scripts
 from eventsnn.studies.adversary import Adversary, attack
 from eventsnn.studies.adversary.attacks import FORMATS, NAMES, TITLE, UNITS
 from eventsnn.views.tables import write_csv
@@ -47,6 +52,12 @@ PICTURE = "images flipped (%)"
 FORMATS = FORMATS | {"accuracy": ("accuracy", ".1%"), "at rest": ("at rest", ".0%")}
 FORMATS |= {"B0": ("B0", ""), "random B0": ("random B0", "")}
 FORMATS |= {"replays": ("replays", ",.0f")}
+FORMATS |= {name: (name, ",.0f") for name in ("proven", "in a step")}
+PROVEN = (
+    "proven: the most deliveries of each step into each layer of which none changes the class, at "
+    "most {}; in a step: as many the least edit found moves where it moves most; medians of {} "
+    "images, those not flipped left out of the second"
+)
 
 
 def bases(
@@ -83,23 +94,73 @@ def bases(
         yield options | {"order": best}, kind
 
 
-def row_of(found: Adversary, neuron: str, order: str) -> scripts.Row:
-    """A row of the table. found: the attacks. neuron, order: of the base runs."""
+def proven_of(
+    args: argparse.Namespace,
+    network: Network,
+    images: Images,
+    found: Adversary,
+    way: dict[str, Any],
+) -> list[int] | None:
+    """The largest budget proven of each attacked image; None where no proof is built.
+
+    args: the options. network, images: what runs. found: the attacks. way: options of the base run.
+    """
+    order, within = way["order"], way.get("within", 1)
+    if not args.certify or within > 1 or order not in budgets.ORDERS:
+        return None
+    attacked = images.take(np.array([each.place for each in found.attacks]))
+    own = {name: value for name, value in way.items() if name not in ("order", "within", "seed")}
+    last = args.last or len(network.spiking)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RoundedWeights)  # the attack has said so
+            proven = budgets.largest(
+                network,
+                attacked,
+                most=args.certify,
+                last=last,
+                order=order,
+                seed=args.seed,
+                progress=True,
+                **own,
+            )
+    except InputError as error:
+        print(f"note: {way['neuron']}, order {order}: no proof: {error.flags}", file=sys.stderr)
+        return None
+    for each, most in zip(found.attacks, proven.tolist()):
+        assert not each.flips or most < each.in_step, "an attack within a certified budget"
+    return [int(most) for most in proven]
+
+
+def row_of(
+    found: Adversary, neuron: str, order: str, proven: Sequence[int] | None = None
+) -> scripts.Row:
+    """A row of the table.
+
+    found: the attacks. neuron, order: of the base runs. proven: of each attack (`proven_of`).
+    """
     row = {"neuron": neuron, "order": order, "accuracy": len(found.attacks) / found.images}
     row |= found.row() | {"at rest": float(np.mean(found.resting))}
+    if proven is not None:
+        moved = [each.in_step for each in found.attacks if each.flips]
+        row["proven"] = float(np.median(proven))
+        row["in a step"] = float(np.median(moved)) if moved else float("nan")
     return {**row, "conditions": found.conditions}
 
 
-def images_of(found: Adversary, neuron: str, order: str) -> list[scripts.Row]:
+def images_of(
+    found: Adversary, neuron: str, order: str, proven: Sequence[int] | None = None
+) -> list[scripts.Row]:
     """A row for each attacked image; parameters as in `row_of`."""
     rows = []
-    for each in found.attacks:
+    for n, each in enumerate(found.attacks):
         row: scripts.Row = {"neuron": neuron, "order": order, "kind": found.kind}
         row |= {"image": each.image, "class": each.right, "becomes": each.predicted}
         row |= {"flipped": each.flips, "movable": each.movable}
         for name, words in NAMES.items():
             row |= {words: getattr(each.budget, name), f"random {words}": each.random_median(name)}
         row |= {"random flipped": sum(flips for _, flips in each.random)}
+        row |= {"in a step": each.in_step, "proven": "" if proven is None else proven[n]}
         rows.append(row | {"replays": each.replays, "seconds": round(each.seconds, 1)})
     return rows
 
@@ -168,6 +229,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--replays", type=int, metavar="N", help=words)
     words = "how often random edits are drawn"
     parser.add_argument("--draws", type=int, default=3, metavar="N", help=words)
+    words = "only deliveries into so many layers, the last ones, are moved; 0: all"
+    parser.add_argument("--last", type=int, default=0, metavar="N", help=words)
+    words = "the largest budget that is certified beside the attacks; 0: none"
+    parser.add_argument("--certify", type=int, default=0, metavar="M", help=words)
     words = "a folder for the attacks as files of edits; what stands there is not sought again"
     parser.add_argument("--save", metavar="FOLDER", help=words)
     return scripts.run(study, parser, argv)
@@ -183,16 +248,24 @@ def study(args: argparse.Namespace) -> None:
         raise InputError("--replays", "a whole number from 1", args.replays)
     graph, images, _ = scripts.given(args)
     network = scripts.network_of(args, graph, images)
+    layers = len(network.spiking)
+    for name, most in (("last", layers), ("certify", None)):
+        if not 0 <= getattr(args, name) <= (most or args.certify):
+            expected = "a whole number from 0" + (f" to {most}" if most else "")
+            raise InputError(f"--{name}", expected, getattr(args, name))
     rows: list[scripts.Row] = []
     each_image: list[scripts.Row] = []
     every: list[tuple[str, str, Adversary]] = []
     common = {name: getattr(args, name) for name in ("seconds", "replays", "draws", "seed", "save")}
+    if args.last:
+        common["into"] = [layer.name for layer in network.spiking[-args.last :]]
     for neuron in args.neurons.split(","):
         for options, kind in bases(args, network, images, neuron):
             found = attack(network, images, kind=kind, progress=True, **common, **options)
             every.append((neuron, options["order"], found))
-            rows.append(row_of(found, neuron, options["order"]))
-            each_image += images_of(found, neuron, options["order"])
+            proven = proven_of(args, network, images, found, options)
+            rows.append(row_of(found, neuron, options["order"], proven))
+            each_image += images_of(found, neuron, options["order"], proven)
             write_csv(args.out / "adversary.csv", rows)
             write_csv(args.out / "images.csv", each_image)
     figure = draw(every, scripts.title(graph, f"{len(images)} images"))
@@ -203,6 +276,8 @@ def study(args: argparse.Namespace) -> None:
             shown = scripts.bare([_shown(row) for row in mine])
             scripts.show(TITLE.format(unit=unit), shown, decided, FORMATS)
             print()
+    if any("proven" in row for row in rows):
+        print(PROVEN.format(args.certify, rows[0]["images"]))
     kept = "" if args.save is None else f"; every attack is a file in {args.save}"
     print(f"each least edit was confirmed by a replay{kept}")
 

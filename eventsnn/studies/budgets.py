@@ -59,11 +59,12 @@ class Budgets:
     """What is certain of N images within M budgets of moved spikes, from `certify`.
 
     simulation: of the numbers. order: of the free layers. moved: the budgets m; None: every
-    delivery. last: how many layers are free. predicted: int64 [N], the class with none moved. classes: int64 [M, N], the same or -1 where that is not
-    certain. least: float64 [M, N], the smallest margin of the predicted class over any other that
-    the edits may leave, ANN's output; -inf where an image was given up. widths: float64 [M, N],
-    mean width of the last layer's intervals; NaN likewise. labels: int64 [N] or None. seconds: of
-    an image and budget, float64 [M], mean.
+    delivery. last: how many layers are free. predicted: int64 [N], the class with none moved.
+    classes: int64 [M, N], the same or -1 where that is not certain. least: float64 [M, N], the
+    smallest margin of the predicted class over any other that the edits may leave, ANN's output;
+    -inf where an image was given up. widths: float64 [M, N], mean width of the last layer's
+    intervals; NaN likewise. labels: int64 [N] or None. seconds: of an image and budget, float64
+    [M], mean.
     """
 
     simulation: Simulation
@@ -210,12 +211,14 @@ def largest(
 def _check_moved(moved: Any) -> None:
     """Raises InputError for what is no list of budgets."""
     good = isinstance(moved, (list, tuple)) and len(moved) > 0
-    for m in moved if good else ():
-        whole = isinstance(m, (int, np.integer)) and not isinstance(m, bool) and m >= 0
-        good = good and (m is None or whole)
-    if not good:
+    if not good or not all(m is None or _is_budget(m) for m in moved):
         expected = "numbers of deliveries from 0, or None for all, one or more"
         raise InputError(named("moved"), expected, shown(moved))
+
+
+def _is_budget(m: Any) -> bool:
+    """Whether it is a whole number from 0."""
+    return isinstance(m, (int, np.integer)) and not isinstance(m, bool) and bool(m >= 0)
 
 
 class _Proofs:

@@ -311,9 +311,7 @@ def add_dense(
     add_end(at, at, at, *weights.shape, flat, up[:, None], down[:, None], total[:, None])
 
 
-def spikes_of(
-    fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool = False
-) -> Spikes:
+def spikes_of(fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool = False) -> Spikes:
     """`Spikes` of a layer from the ends of its counts. fewest, most: int64 [N, T, neurons].
 
     mixed: whether neurons fire spikes of both signs in a step.

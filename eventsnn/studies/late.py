@@ -14,15 +14,16 @@ late. Those of the step before have come, at the beginning of this one. So the h
     base + w . N - sum of w_s over s in C,
 
 where w_s is the charge that spike s brings, with its sign. In the last step C is empty. N is in the
-box [a(t), b(t)] of the sources. A source neuron emits in step t at most b(t) - a(t - 1) spikes, and
-takes back at most b(t - 1) - a(t), and at most as many as a step allows, of one sign. So the sum is
-at most that of the m largest w_s > 0 among these, and at least that of the m least w_s < 0; and what
-has arrived of a source is between the least of a(t - 1), a(t) and the largest of b(t - 1), b(t).
+box [a(t), b(t)] of the sources. A source neuron emits in step t at most b(t) - a(t - 1) spikes,
+and takes back at most b(t - 1) - a(t), and at most as many as a step allows, of one sign. So the
+sum is at most that of the m largest w_s > 0 among these, and at least that of the m least w_s < 0;
+and what has arrived of a source is between the least of a(t - 1), a(t) and the largest of b(t - 1),
+b(t).
 Both bounds hold, and the closer one counts. A clocked neuron's count grows with its height and its
 count before (`intervals`), so ends of heights give ends of counts, step after step.
 
-With m = 0 all ends meet: it is the clocked run. Sources are bounded each by itself, and a spike that
-is late for one target may be in time for another, so a box may hold counts that no run has.
+With m = 0 all ends meet: it is the clocked run. Sources are bounded each by itself, and a spike
+that is late for one target may be in time for another, so a box may hold counts that no run has.
 """
 
 from __future__ import annotations
@@ -97,9 +98,7 @@ class Late:
                 low[0, t], high[0, t] = lowest[0, t], highest[0, t]
         return low, high
 
-    def _missing(
-        self, i: int, sent: dict[int, Spikes], t: int, moved: int
-    ) -> tuple[Whole, Whole]:
+    def _missing(self, i: int, sent: dict[int, Spikes], t: int, moved: int) -> tuple[Whole, Whole]:
         """(by how much late deliveries lower, and raise) the heights of a free layer in step t."""
         synapses, n = self.synapses[i], int(most_at_once(self.simulation.neuron))
         down: Whole = np.zeros((synapses.sites, synapses.channels), np.int64)

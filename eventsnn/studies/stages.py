@@ -6,13 +6,13 @@ What is free. A network's last layers are **free**. In asynchronous time with a 
 hears the spikes of its sources, in each step, in the order in which they were emitted: their
 **natural order**. That is so under order `cores` where cores take no time, by (target layer,
 emission); and under `fifo` where each layer hears one alone, which gives the same counts. A source
-that is not free sends first, in the order of its neurons. An edit lets at most m deliveries of a step into a layer stand elsewhere (n
-less the longest common subsequence is at most m), whole spikes, that is the same order for all
-targets; what the layer then fires follows, and is in its natural order again but for the edits of
-the next layer. (A replay that keeps the recorded order of spikes whose own emission the edits have
-changed moves these, too: it is within the budget where they are counted.) Every free layer and step
-may have its m moved deliveries; with m of all deliveries of a step it is any order of whole
-spikes. Neurons count up only (IF, GN): answered at
+that is not free sends first, in the order of its neurons. An edit lets at most m deliveries of a
+step into a layer stand elsewhere (n less the longest common subsequence is at most m), whole
+spikes, that is the same order for all targets; what the layer then fires follows, and is in its
+natural order again but for the edits of the next layer. (A replay that keeps the recorded order of
+spikes whose own emission the edits have changed moves these, too: it is within the budget where
+they are counted.) Every free layer and step may have its m moved deliveries; with m of all
+deliveries of a step it is any order of whole spikes. Neurons count up only (IF, GN): answered at
 height U (v(0) and all that has arrived, in charges of one spike) a neuron with S spikes goes to
 max(S, floor(U)), so its count is max(0, floor(M)), M being the largest U at which it was answered.
 
@@ -208,7 +208,7 @@ class _Layer:
         return found
 
     def _beta(self, its: Stages, moved: int) -> Whole:
-        """Of each target the sum of the `moved` largest |w| of the step, int64 [sites, channels]."""
+        """Of each target the sum of the `moved` largest |w|, int64 [sites, channels]."""
         beta: Whole = np.zeros_like(self.high)
         if moved:
             _, most = its.last()
@@ -227,7 +227,8 @@ class _Layer:
 
         `high` and `low` go on to the end of the step.
         """
-        plus, minus = np.maximum(piece.weights, 0), np.minimum(piece.weights, 0)
+        plus: Whole = np.maximum(piece.weights, 0)
+        minus: Whole = np.minimum(piece.weights, 0)
         up_most, up_fewest = (x[piece.which, None] for x in (its.up_most, its.up_fewest))
         at, excited = piece.sites, plus * up_most
         high = rows.sums(excited + minus * up_fewest) + rows.spread(self.high[at])

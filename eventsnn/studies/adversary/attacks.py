@@ -45,9 +45,10 @@ class Attack:
     image: its number in the data set. place: among those given. right: its class, which the base
     run has. predicted: the class of the edited run; `right` where no edit was found. edits: for
     `replay`, in the order in which they are made; () where none flips. budget: of the edits; of
-    all that can be moved where none flips. random: of each draw of random edits (their `Budget`,
-    whether they flip). movable: deliveries that can be moved. replays: run for it, random ones
-    among them. seconds: that it took.
+    all that can be moved where none flips. in_step: the most deliveries of one step into one layer
+    that are moved in the edited run (`in_a_step`); 0 where none flips. random: of each draw of
+    random edits (their `Budget`, whether they flip). movable: deliveries that can be moved.
+    replays: run for it, random ones among them. seconds: that it took.
     """
 
     image: int
@@ -56,6 +57,7 @@ class Attack:
     predicted: int
     edits: tuple[Edit, ...]
     budget: Budget
+    in_step: int
     random: tuple[tuple[Budget, bool], ...]
     movable: int
     replays: int

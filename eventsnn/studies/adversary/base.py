@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import classes_of
 from eventsnn.engine.event.driver import EventRun, Overflow
 from eventsnn.engine.event.order import WHOLE, Order
+from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, TooManyEvents
 from eventsnn.neurons.contract import check_declared, is_dynamic
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.arrivals import is_clocked
 from eventsnn.trace.edits import Edit, listed, numbers_of, recorded_order
 from eventsnn.trace.replay import begin
 from eventsnn.trace.trace import record
@@ -87,6 +89,16 @@ def check(simulation: Simulation) -> None:
         raise InputError(STUDY, "no groups and no spread drive", "some", "leave them out")
 
 
+def loses(simulation: Simulation, run: EventRun) -> bool:
+    """Whether a finished replay has a delivery behind its end, so that it drops it.
+
+    An edit delays a spike by its number among those of its neuron. What edits change may fire that
+    spike in another step, the last one too, where the clock waits for none. simulation: of the base
+    run.
+    """
+    return is_clocked(simulation) and bool(run.state.at[UNDER_WAY])
+
+
 class Base:
     """The base run of one image, and replays of it.
 
@@ -128,20 +140,22 @@ class Base:
         return begin(self.simulation, trace.drive, trace.number, order, None, trace.mute)
 
     def replay(self, order: Order) -> EventRun | None:
-        """A finished replay; None where it fires without end, which is no class.
+        """A finished replay; None where it is no attack.
 
-        It goes on in 64 bits where 32 do not suffice. order: a list, as a policy.
+        So it is where it fires without end, and where it `loses` a delivery. It goes on in 64 bits
+        where 32 do not suffice. order: a list, as a policy.
         """
         try:
             with plain_errors(self.simulation):
                 try:
-                    return self.begin(order).run()
+                    run = self.begin(order).run()
                 except Overflow:
                     if self.simulation.arithmetic.dtype != np.int32:
                         raise
                     return self._widened().replay(order)
         except TooManyEvents:
             return None
+        return None if loses(self.simulation, run) else run
 
     def _widened(self) -> Base:
         """This base, whose replays are in 64 bits from now on."""
