@@ -50,7 +50,7 @@ class Search:
     ) -> None:
         self.base = base
         self.kind = kind
-        self.gains = gains
+        self.gains = gains.of
         self.limit = limit
         self.rng = rng
         self.least = least
@@ -186,7 +186,7 @@ class Search:
             steps = steps_of(run, float(self.base.simulation.arithmetic.one))
         except (StillFiring, Overflow):
             return NONE  # it fires without end: nothing is to be learnt there
-        ranked = self.kind.ranked(self.gains.of(steps, weights))
+        ranked = self.kind.ranked(self.gains(steps, weights))
         return ranked.some(~np.isin(ranked.rows, moves.rows))
 
     def _flips(self, moves: Moves) -> bool:
