@@ -167,12 +167,13 @@ def _simulated(
     time = Time(**times)
     ticks = time.resolved().ticks
     given, encoding = accept_events(network.graph, recordings, labels, steps, ticks, encoding)
+    inputs: Any = given.pixels
     simulation = Simulation(
         network,
         steps=steps,
         time=time,
         encoding=encoding,
-        inputs=given.pixels,
+        inputs=inputs,
         seed=seed,
         **settings,
     )
