@@ -185,8 +185,10 @@ def largest(
 ) -> NDArray[np.int64]:
     """The largest budget within which the class of each image is certain, int64 [N]; 0: none.
 
-    Where m is certain every lesser budget is, so it is sought by doubling and halving. most: the
-    largest that is tried. The others, and what is raised: as for `certify`.
+    Where m is certain every lesser budget is, so it is sought by doubling and halving.
+
+    most: the largest that is tried. network, images, last, order, steps, progress, settings, and
+    what is raised: as for `certify`.
     """
     proofs = _Proofs(network, images, last, order, steps, None, settings)
     found = []

@@ -528,7 +528,7 @@ SLIPS = {
         (lambda: budgets.certify(network(), PIXELS, order=1), "order: expected one of fifo"),
         (lambda: budgets.certify(network(), PIXELS, moved=[-1]), "moved: expected numbers"),
         (lambda: budgets.certify(network(), PIXELS, last=2), "last: expected at most the 1 layers"),
-        (lambda: budgets.certify(network(), PIXELS, neuron="snm"), "take no spike back"),
+        (lambda: budgets.certify(network(), PIXELS, neuron="snm", last=1), "no spike back"),
         (lambda: budgets.certify(network(), PIXELS, moved=1), "moved: expected"),
         (lambda: budgets.certify(graph(), PIXELS), "network: expected a Network"),
     ],
