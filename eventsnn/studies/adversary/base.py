@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
 from eventsnn.engine.event.driver import EventRun, Overflow
+from eventsnn.engine.event.layout import SENT
 from eventsnn.engine.event.order import WHOLE, Order
 from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, TooManyEvents
@@ -103,7 +104,8 @@ class Base:
     """The base run of one image, and replays of it.
 
     simulation: that passed `check`. pixels: raw, [C, H, W]. number: the image's, for randomness.
-    trace, run: the recorded run. predicted: its class. replays: how many were run so far.
+    trace, run: the recorded run. predicted: its class. replays: how many were run so far. sent:
+    int32 [T, all neurons], how many spikes each had sent after each step of the last replay.
     """
 
     def __init__(self, simulation: Simulation, pixels: NDArray[Any], number: int) -> None:
@@ -140,22 +142,30 @@ class Base:
         return begin(self.simulation, trace.drive, trace.number, order, None, trace.mute)
 
     def replay(self, order: Order) -> EventRun | None:
-        """A finished replay; None where it is no attack.
+        """A finished replay; None where it fires without end, which is no class.
 
-        So it is where it fires without end, and where it `loses` a delivery. It goes on in 64 bits
-        where 32 do not suffice. order: a list, as a policy.
+        It goes on in 64 bits where 32 do not suffice. `sent` is of it. order: a list, as a policy.
         """
         try:
             with plain_errors(self.simulation):
                 try:
-                    run = self.begin(order).run()
+                    return self._run(self.begin(order))
                 except Overflow:
                     if self.simulation.arithmetic.dtype != np.int32:
                         raise
                     return self._widened().replay(order)
         except TooManyEvents:
             return None
-        return None if loses(self.simulation, run) else run
+
+    def _run(self, run: EventRun) -> EventRun:
+        """Runs a replay to its end, and keeps `sent`. run: at its beginning."""
+        sent = np.empty((run.steps, len(run.state.memory)), np.int32)
+        for t in range(run.steps):
+            run.run_step()
+            sent[t] = run.state.memory[:, SENT]
+        run.hand_over()
+        self.sent = sent
+        return run
 
     def _widened(self) -> Base:
         """This base, whose replays are in 64 bits from now on."""

@@ -13,7 +13,7 @@ from eventsnn.network.network import INPUT, Network
 from eventsnn.studies.adversary.base import Base, Edits, Moves
 from eventsnn.studies.adversary.budgets import Budget, arrival_of_cause, of_list
 from eventsnn.trace.arrivals import is_clocked
-from eventsnn.trace.edits import Delay, Move
+from eventsnn.trace.edits import Delay, Move, nth_of, numbers_of
 
 FRONT, BACK = -1, 1
 
@@ -37,6 +37,9 @@ class Kind(Protocol):
 
     def budget(self, moves: Moves) -> Budget:
         """How much they edit."""
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """Which moves take a delivery behind the end of the base's last replay, bool [k]."""
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """A move of each delivery, those first that promise to lower the margin most.
@@ -89,6 +92,7 @@ class Times:
         if self.clocked:
             self.room = np.minimum(self.within, last - base.trace.deliveries["step"])
         self.rows = np.flatnonzero((self.room > 0) & _movable(base, sent_by))
+        self.nth = nth_of(numbers_of(base.trace, base.trace.spikes))
 
     def policy(self, moves: Moves) -> Order:
         """See `Kind.policy`."""
@@ -110,6 +114,16 @@ class Times:
         """See `Kind.budget`."""
         places = np.arange(len(self.base.spikes))
         return of_list(self.base.trace.deliveries["tick"], places, self._ticks(moves))[1]
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """See `Kind.lost`."""
+        if not self.clocked:
+            return np.zeros(moves.size, bool)
+        spikes = self.base.trace.deliveries["spike"][moves.rows]
+        sent = self.base.sent[:, self.base.numbers[moves.rows]]
+        emitted = (sent <= self.nth[spikes]).sum(axis=0)  # in this step; T: never
+        late = -(-moves.to // self.step)
+        return np.asarray((emitted < len(sent)) & (emitted + late >= len(sent)))
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """See `Kind.ranked`."""
@@ -202,6 +216,10 @@ class Places:
         """See `Kind.budget`."""
         tick = self.base.trace.deliveries["tick"]
         return of_list(tick, self._places(moves), tick)[0]
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """See `Kind.lost`: the step waits."""
+        return np.zeros(moves.size, bool)
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """See `Kind.ranked`."""

@@ -17,6 +17,7 @@ RIVALS = 3  # classes that a search tries to bring up, those nearest to the righ
 MEASURED = 32  # moves that are replayed one by one before some of them are made
 SINGLE_STEPS = 8  # moves that are made at once at most where they are replayed one by one
 STARTS = 16  # of climbs, before it is given up that anything flips
+MENDS = 8  # replays of the same moves, without those that lost their delivery in the one before
 STALLS = 4  # steps without a smaller margin, after which a climb is given up
 
 
@@ -193,10 +194,20 @@ class Search:
         return self._outcome(moves).predicted != self.base.predicted
 
     def _outcome(self, moves: Moves) -> Outcome:
-        """What a replay comes to; the fewest moves that flip are kept."""
-        self._go_on()
-        run = self.base.replay(self.kind.policy(moves))
-        if run is None:  # no attack
+        """What a replay comes to; the fewest moves that flip are kept.
+
+        Moves that take a delivery behind the run's end are left out.
+        """
+        for _ in range(MENDS):
+            self._go_on()
+            run = self.base.replay(self.kind.policy(moves))
+            if run is None:  # it fires without end, which is no class
+                return self.base.recorded
+            lost = self.kind.lost(moves)
+            if not lost.any():
+                break
+            moves = moves.some(~lost)  # an attack drops no delivery
+        else:
             return self.base.recorded
         found = self.base.outcome(run)
         flips = found.predicted != self.base.predicted

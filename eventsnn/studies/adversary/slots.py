@@ -83,6 +83,10 @@ class Slots:
         """B0: spikes moved; B1: steps in all; B-infinity: the most steps. moves: as above."""
         return of_times(self.at, self.schedule(moves)) if len(self.at) else NOTHING
 
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """Which moves lose an event, bool [k]: none does."""
+        return np.zeros(moves.size, bool)
+
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """For each spike the move that promises to lower the margin most, the best first.
 
