@@ -29,6 +29,8 @@ from eventsnn.trace.microscope import observe
 from eventsnn.trace.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
+# tiny networks that two late deliveries flip, among those of seeds 0 to 259
+SEEDS = (1, 22, 54, 56, 107, 135, 143, 183, 201, 212, 215, 216, 224, 226, 252)
 FAST = {"seconds": float("inf"), "replays": 300, "draws": 2}
 ORDERS = st.integers(0, 7).flatmap(lambda n: st.permutations(range(n)))
 
@@ -231,14 +233,12 @@ def least_of_all(base, kind, most):
 
 def test_the_least_found_is_seldom_more_than_the_least_there_is():
     found = []
-    for seed in range(120):
+    for seed in SEEDS:
         graph, pixels = tiny(seed)
         simulation = simulation_of(graph, pixels)
         base = Base(simulation, pixels[0], 0)
         kind = KINDS["times"](base)
-        if len(kind.rows) > 12:
-            continue
-        least = least_of_all(base, kind, 3)
+        least = least_of_all(base, kind, 2)
         its = adversary.attack(
             convert(graph),
             pixels,

@@ -16,7 +16,7 @@ from eventsnn.trace.edit_files import read_edits, save_edits
 from eventsnn.trace.edits import Delay, Drop, Move, Swap
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
-QUICK = ["--limit", "2", "--steps", "2", "--replays", "12", "--seconds", "1000", "--draws", "1"]
+QUICK = ["--limit", "2", "--steps", "4", "--replays", "24", "--seconds", "1000", "--draws", "1"]
 QUICK += ["--orders", "random"]
 
 
@@ -82,7 +82,7 @@ def test_a_file_of_edits_is_replayed_by_the_command(left, tmp_path, capsys):
     row = next(row for row in flipped if row["order"] == "clocked")
     folder = tmp_path / "run"
     words = ["--engine", "event", "--order", "clocked", "--ticks", "1", "--neuron", row["neuron"]]
-    words += ["--limit", "2", "--steps", "2", "--trace", "spikes", "--quiet", "--out", str(folder)]
+    words += ["--limit", "2", "--steps", "4", "--trace", "spikes", "--quiet", "--out", str(folder)]
     assert run(words) == 0
     path = saved / f"{row['neuron']}-clocked-times-{row['image']}.json"
     capsys.readouterr()
