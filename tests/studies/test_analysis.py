@@ -475,6 +475,12 @@ def test_order_sampling(tmp_path, capsys, monkeypatch):
     assert "orders 6" in capsys.readouterr().err
 
 
+def test_order_sampling_without_certificates(tmp_path):
+    options = ["--limit", "2", "--steps", "2", "--neurons", "snm", "--orders", "2"]
+    tables = run("order_sampling", tmp_path, *options, "--certify", "0", "--split-orders", "0")
+    assert tables["order_sampling"][0]["certified"] == "-"
+
+
 def test_order_budgets(tmp_path, capsys):
     options = ["--limit", "2", "--steps", "2", "--free", "1,2", "--moved", "1,50"]
     tables = run("order_budgets", tmp_path, *options)

@@ -7,11 +7,19 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from support.networks import Builder, random_pixels, skipping_graph
+from support.networks import Builder, pixel_range, random_pixels, skipping_graph
 
 from eventsnn import InputError, budgets, convert, simulate
-from eventsnn.studies import stages
+from eventsnn.engine.event.layout import NET
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
+from eventsnn.studies import intervals, stages
+from eventsnn.studies.adversary.base import Base
+from eventsnn.studies.adversary.budgets import in_a_step
+from eventsnn.studies.adversary.kinds import KINDS
+from eventsnn.studies.moments import Moments
 from eventsnn.studies.synapses import Piece
+from eventsnn.trace.replay import replay
 
 ONE = 16  # charge of a spike
 
@@ -358,6 +366,31 @@ def test_no_order_of_whole_spikes_is_below_the_least_margin(order):
             assert (mine - readout.max(axis=1) >= found.least[0] - 1e-9).all()
             certain += (found.classes[0] >= 0).sum()
     assert certain
+
+
+@pytest.mark.parametrize("kind", ["order", "times"])
+def test_replays_without_a_clock_stay_inside(kind):
+    """Edits of the engine's own run under fifo, by what they move in the edited run."""
+    changed = 0
+    for seed in range(6):
+        network, pixels = network_of(seed)
+        ends = {"steps": 3, "engine": "event", "pixel_range": pixel_range(pixels)}
+        base = Base(Simulation(network, time=Time(order="fifo"), **ends), pixels[0], 0)
+        its, rng = KINDS[kind](base), np.random.default_rng(seed)
+        way = Moments(base.simulation, 0, "fifo")
+        weights = intervals.weights_of(base.simulation)
+        image = intervals.Images(base.simulation, pixels[:1], np.zeros(1, np.int64), weights)
+        known = way.known(image)
+        for count in (1, 1, 2, 4, 20):
+            edits = its.edits(its.drawn(rng).some(slice(count)))
+            again = replay(base.simulation, base.trace, pixels[0], edits)
+            sent = way.ends(image, known, in_a_step(again.trace))
+            for i in range(len(network.spiking)):
+                counts = again.run.state.memory[network.columns(i), NET]
+                assert (sent[i].fewest[0, -1] <= counts).all()
+                assert (counts <= sent[i].most[0, -1]).all()
+            changed += bool(again.spread)
+    assert changed > 5
 
 
 def test_one_output_alone():
