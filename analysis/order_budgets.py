@@ -2,13 +2,16 @@
 
     python analysis/order_budgets.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --moved 1,10
 
-The last layers (--free, one row each) run asynchronously under fifo, those before are clocked. In
-each step up to m deliveries into each free layer may stand anywhere in their step, as whole spikes,
-and what follows follows. A class is certified if it has the largest readout wherever they stand
-(`eventsnn.studies.stages` has the proof). With more than a step has, m is any order of whole
-spikes. The table has the certified share of each cell, the median of the smallest margin proven,
-the width of the last layer's intervals, and the seconds an image takes. Writes order_budgets.csv,
-images.csv (the smallest margin of each image), order_budgets.png and order_budgets.svg.
+The last layers (--free, one row each; all: every layer) are free, those before are clocked. In each
+step up to m deliveries into each free layer are moved, as whole spikes, and what follows follows.
+Under --order fifo (each free layer hears one) and cores (by target layer, then emission) they stand
+anywhere in their step; with m every it is any order of whole spikes, and so it holds for a budget
+B-infinity of a tick, since a step waits for what comes later. Under --order clocked they come a
+step later, and m every is B-infinity = 1 tick. A class is certified if it has the largest readout
+wherever they stand (`eventsnn.studies.stages` and `late` have the proofs). The table has the
+certified share of each cell, the median of the smallest margin proven, the width of the last
+layer's intervals, and the seconds an image takes. Writes order_budgets.csv, images.csv (the
+smallest margin of each image), order_budgets.png and order_budgets.svg.
 """
 
 from __future__ import annotations
@@ -27,8 +30,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from eventsnn.exceptions import InputError
+from eventsnn.inputs.loading import load_graph
+from eventsnn.network.network import Network
 from eventsnn.simulation.conditions import conditions
 from eventsnn.studies import budgets, scripts
+from eventsnn.studies.proofs import EVERY, ORDERS, check_order
 from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
@@ -55,7 +61,7 @@ def draw(rows: list[scripts.Row], title: str) -> Figure:
     margins.axhline(0, color="0.4", ls="--", lw=1)
     margins.set(ylabel="smallest margin proven, median")
     for axes in (shares, margins):
-        axes.set_xticks(places, [f"{m:,}" for m in moved])
+        axes.set_xticks(places, [m if isinstance(m, str) else f"{m:,}" for m in moved])
         axes.set_xlabel("moved in each step and layer")
         scripts.plain(axes)
     figure.suptitle(title, fontsize=10, parse_math=False)
@@ -68,33 +74,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = scripts.options(__doc__, limit=20, out="runs/order_budgets")
     add = parser.add_argument
     add("--steps", type=int, default=8, help="T")
-    add("--neuron", default="if", help="model: if or gn")
-    words = "numbers of last layers that are free, separated by commas"
+    add("--neuron", default="if", help="model: if or gn; under order clocked also snm, st-bif")
+    words = f"of the free layers: {', '.join(ORDERS)}"
+    add("--order", default="fifo", help=words)
+    words = "numbers of last layers that are free, or all, separated by commas"
     add("--free", default="1,2", metavar="N,N,…", help=words)
-    words = "deliveries moved in each step and layer, separated by commas"
+    words = "deliveries moved in each step and layer, or every, separated by commas"
     add("--moved", default="1,10,100", metavar="m,m,…", help=words)
     stored.add_options(parser)
     return stored.run(study, parser, ways, argv, size=10)
 
 
-def ways(args: argparse.Namespace) -> list[stored.Way]:
-    """What is certified: a way for each of --free. args: the options."""
-    moved = tuple(scripts.whole_numbers(args.moved, "--moved"))
-    free = scripts.whole_numbers(args.free, "--free")
-    for name, given in (("--moved", moved), ("--free", free)):
-        if len(set(given)) < len(given):
-            raise InputError(name, "numbers, each once", given)
-    options = {"study": "budgets", "steps": args.steps, "neuron": args.neuron, "moved": moved}
+def numbers(text: str, where: str, word: str, stands_for: int | str) -> list[int | str]:
+    """Whole numbers from 1 and a word, between commas. Raises InputError for anything else.
+
+    text: they. where: the option. word: that may stand among them. stands_for: what it means.
+    """
+    words = text.split(",")
+    plain = ",".join(each for each in words if each.strip() != word)
+    found: list[int | str] = [*scripts.whole_numbers(plain, where)] if plain else []
+    for place, each in enumerate(words):
+        if each.strip() == word:
+            found.insert(place, stands_for)
+    if len(set(found)) < len(found):
+        raise InputError(where, "numbers, each once", text)
+    return found
+
+
+def ways(args: argparse.Namespace, network: Network | None = None) -> list[stored.Way]:
+    """What is certified: a way for each of --free.
+
+    args: the options. network: that runs (None: it is read where "all" stands for its layers).
+    """
+    moved = tuple(numbers(args.moved, "--moved", EVERY, EVERY))
+    layers = 0
+    if "all" in args.free:
+        network = network or stored.network_of(args, load_graph(args.settings))
+        layers = len(network.spiking)
+    check_order(args.order)
+    options = {"study": "budgets", "engine": "event", "order": args.order}
+    options |= {"steps": args.steps, "neuron": args.neuron, "moved": moved}
+    if args.order == "clocked":
+        options["ticks"] = 1
+    free = numbers(args.free, "--free", "all", layers)
     return [stored.Way({}, {**options, "last": last}, [args.seed]) for last in free]
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    every = ways(args)
     source, out = stored.source_of(args), args.out
     rows: list[scripts.Row] = []
     margins: list[scripts.Row] = []
-    for way in every:
+    for way in ways(args, source.network()):
         (found,) = source.runs(way)
         last = way.options["last"]
         under = {"conditions": conditions(found.simulation)}

@@ -18,7 +18,7 @@ import numpy as np
 from eventsnn.exceptions import InputError, named
 from eventsnn.registry import Registry
 
-LISTS: dict[Any, type] = {"steps": int, "numbers": float}
+LISTS: dict[Any, type] = {"steps": int, "numbers": float, "names": str}
 EXPECTED = {
     int: "a whole number",
     float: "a number",
@@ -26,7 +26,10 @@ EXPECTED = {
     str: "text",
     "steps": "whole numbers separated by commas",
     "numbers": "numbers separated by commas",
+    "names": "names separated by commas",
 }
+# of a list in Python, and in a file
+LISTED = {int: "whole numbers", float: "numbers", str: "names"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +39,10 @@ class Option:
     help: what it does, or a function that returns it. example: of its use on the command line.
     group: its heading in --help. choices: the only values, a function that returns them, or None.
     kind: str, int, float, bool, "steps" (whole numbers separated by commas), "numbers" (any
-    numbers) or None (anything). low, high: the least and the largest number, or None. result:
-    whether it can change the outcome. open: whether there may be more behind a choice and a colon,
-    as in gn:4.
+    numbers), "names" (texts separated by commas) or None (anything). word: a text that may stand
+    among the numbers of a list, or "". low, high: the least and the largest number, or None.
+    result: whether it can change the outcome. open: whether there may be more behind a choice and a
+    colon, as in gn:4.
     """
 
     help: str | Callable[[], str]
@@ -46,6 +50,7 @@ class Option:
     group: str = ""
     choices: Iterable[str] | Callable[[], Iterable[str]] | None = None
     kind: Any = str
+    word: str = ""
     low: float | None = None
     high: float | None = None
     result: bool = True
@@ -87,7 +92,8 @@ class Option:
         """
         try:
             if self.kind in LISTS:
-                return tuple(LISTS[self.kind](part) for part in text.split(","))
+                parts = text.split(",")
+                return tuple(p if self._is_word(p) else LISTS[self.kind](p) for p in parts)
             return self.kind(text) if self.kind in (int, float) else text
         except ValueError:
             do = f"for example {self.example_for(where)}"
@@ -115,9 +121,11 @@ class Option:
         if kind is None:
             return  # of any kind; what takes it judges it
         if kind in LISTS:
-            good = isinstance(value, tuple) and all(_is_number(t, LISTS[kind]) for t in value)
-            expected = {int: "whole numbers", float: "numbers"}[LISTS[kind]]
-            values = value if good else ()
+            good = isinstance(value, tuple)
+            values = tuple(v for v in value if not self._is_word(v)) if good else ()
+            good = good and all(_is_of(v, LISTS[kind]) for v in values)
+            expected = LISTED[LISTS[kind]]
+            values = values if good else ()
         else:
             good = type(value) is kind or (kind is float and _is_number(value, float))
             expected, values = EXPECTED[kind], (value,)
@@ -137,9 +145,14 @@ class Option:
         elif self.low is not None:
             expected += f" from {self.low:,}"
             expected += f" to {self.high:,}" if self.high is not None else ""
+        expected += f", or {self.word}" if self.word else ""
         if not good:
             do = f"for example {self.example_for(where)}"
             raise InputError(where, expected, repr(value), do)
+
+    def _is_word(self, value: Any) -> bool:
+        """Whether it is the word that may stand among the numbers."""
+        return bool(self.word) and isinstance(value, str) and value == self.word
 
 
 def option(default: Any, help: str | Callable[[], str], example: str, **details: Any) -> Any:
@@ -236,6 +249,11 @@ def _plain(value: Any) -> Any:
         return operator.index(value)
     except (TypeError, ValueError, RuntimeError):  # an array of several
         return value
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    """Whether it may stand in a list. kind: of the list."""
+    return isinstance(value, str) and bool(value) if kind is str else _is_number(value, kind)
 
 
 def _is_number(value: Any, kind: type) -> bool:

@@ -3,36 +3,34 @@
     found = budgets.certify(snn, images, moved=[1, 10], last=2, steps=8)
     print(found.table())
 
-The last layers run asynchronously under `fifo`; the layers before are clocked. In each step up to
-`moved` of the deliveries into each free layer may stand anywhere in their step, as whole spikes.
-Counts are followed moment by moment, not only step by step as in `certified`, so that what neurons
-share, the order in which they all hear a spike, is not lost (`stages` has the proof).
+Under orders `fifo` and `cores` the last layers run asynchronously, and the layers before are
+clocked. In each step up to `moved` of the deliveries into each free layer may stand anywhere in
+their step, as whole spikes. Counts are followed moment by moment, not only step by step as in
+`certified`, so that what neurons share, the order in which they all hear a spike, is not lost
+(`stages` has the proof). Under order `clocked` up to `moved` of the deliveries of each step into
+each free layer come a step later (`late` has the proof).
 """
 
 from __future__ import annotations
 
-import time as clock
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.arguments import Count, checked, named_fields
+from eventsnn.arguments import OWN, Count, checked, named_fields
 from eventsnn.data.accepting import GivenImages, GivenLabels, accept
-from eventsnn.exceptions import InputError
-from eventsnn.network.network import INPUT, Network
+from eventsnn.exceptions import InputError, named
+from eventsnn.network.network import Network
 from eventsnn.simulation.conditions import conditions
-from eventsnn.simulation.prepared import Prepared
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.statistics import share
-from eventsnn.studies import intervals, stages
 from eventsnn.studies.by_image import IMAGE, Arrays, Given, Study, Variable
-from eventsnn.studies.intervals import LIMIT
-from eventsnn.studies.setting import check_exact, exact
-from eventsnn.studies.stages import TooMany, Whole
-from eventsnn.studies.to_readout import MAX_DENSE, matrix_of, readout_of
+from eventsnn.studies.proofs import EVERY, STUDY, Proof, Proofs, check_order, order_of
+from eventsnn.studies.setting import exact
+from eventsnn.values import shown
 from eventsnn.views.progress import following
 from eventsnn.views.tables import Table
 
@@ -47,6 +45,7 @@ FORMATS = {name: (name, ".1%") for name in ("certified", "certified low", "certi
 FORMATS |= {"accuracy": ("accuracy", ".1%"), "accuracy low": ("accuracy low", ".1%")}
 FORMATS |= {"accuracy high": ("accuracy high", ".1%"), "given up": ("given up", ".1%")}
 FORMATS |= {name: (name, ".3g") for name in ("least", "width", "seconds")}
+FORMATS |= {"moved": ("moved", "")}
 
 
 @named_fields
@@ -54,16 +53,18 @@ FORMATS |= {name: (name, ".3g") for name in ("least", "width", "seconds")}
 class Budgets:
     """What is certain of N images within M budgets of moved spikes, from `certify`.
 
-    simulation: of the numbers. moved: the budgets m. last: how many layers are free. predicted:
-    int64 [N], the class with none moved. classes: int64 [M, N], the same or -1 where that is not
-    certain. least: float64 [M, N], the smallest margin of the predicted class over any other that
-    the edits may leave, ANN's output; -inf where an image was given up. widths: float64 [M, N],
-    mean width of the last layer's intervals; NaN likewise. labels: int64 [N] or None. seconds: of
-    an image and budget, float64 [M], mean.
+    simulation: of the numbers. order: of the free layers. moved: the budgets m; "every": every
+    delivery. last: how many layers are free. predicted: int64 [N], the class with none moved.
+    classes: int64 [M, N], the same or -1 where that is not certain. least: float64 [M, N], the
+    smallest margin of the predicted class over any other that the edits may leave, ANN's output;
+    -inf where an image was given up. widths: float64 [M, N], mean width of the last layer's
+    intervals; NaN likewise. labels: int64 [N] or None. seconds: of an image and budget, float64
+    [M], mean.
     """
 
     simulation: Simulation
-    moved: list[int]
+    order: str
+    moved: list[int | str]
     last: int
     predicted: NDArray[np.int64]
     classes: NDArray[np.int64]
@@ -79,7 +80,7 @@ class Budgets:
         """One row for each budget: shares of images with their 95 % intervals, and means."""
         rows = []
         for k, moved in enumerate(self.moved):
-            row: dict[str, Any] = {"free": self.last, "moved": moved}
+            row: dict[str, Any] = {"order": self.order, "free": self.last, "moved": moved}
             if self.labels is not None:
                 row |= share("accuracy", self.predicted == self.labels)
             row |= share("certified", self.classes[k] >= 0)
@@ -99,10 +100,11 @@ class Budgets:
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{np.mean(its >= 0):.1%}" for its in self.classes)
+        moved = ", ".join(map(str, self.moved))
         return (
             f"<Budgets: {len(self)} images, {conditions(self.simulation)}, the last {self.last} "
-            f"layers free: the class of {shares} is certain where "
-            f"{', '.join(map(str, self.moved))} deliveries of each step may stand elsewhere>"
+            f"layers free, order {self.order}: the class of {shares} is certain where {moved} "
+            "deliveries of each step may be moved>"
         )
 
     def _repr_html_(self) -> str:
@@ -114,8 +116,9 @@ def certify(
     network: Network,
     images: GivenImages,
     *,
-    moved: Sequence[int] = (1,),
+    moved: Annotated[Sequence[int | str], OWN] = (1,),
     last: Count = 2,
+    order: Annotated[str, OWN] = "fifo",
     steps: Count = 8,
     labels: GivenLabels = None,
     progress: bool | None = None,
@@ -124,23 +127,87 @@ def certify(
     """The `Budgets` of images after `steps` steps.
 
     network: that runs. images, labels: as for `eventsnn.simulate`. moved: budgets m, of deliveries
-    of each step into each free layer that may stand elsewhere in the step than in the order in
-    which the layer before emitted them in that very run; 0: the run itself. last: how many layers,
-    the last ones, are free, and run under `fifo`; those before are clocked, and their spikes are
-    sent in the order of neurons. steps: T. progress: whether a progress bar is shown. settings: of
-    `Simulation` and `Time`, as for `certified.certify`.
+    of each step into each free layer that may be moved; 0: the run itself; "every": every delivery.
+    last: how many layers, the last ones, are free; those before are clocked, and their spikes are
+    sent in the order of neurons. order: of the free layers. Under "fifo" (each hears one layer) and
+    "cores" (by target layer, then emission) m deliveries may stand elsewhere in the step than in
+    the order in which the layers before emitted them in that very run. Under "clocked" m deliveries
+    come a step later, none behind the last step. steps: T. progress: whether a progress bar is
+    shown. settings: of `Simulation` and `Time`, as for `certified.certify`.
 
-    Raises InputError for neurons that take spikes back, for free layers that hear more than the one
-    layer before them or pool, for more weights than are held as one matrix, and for what
-    `certified.certify` refuses.
+    Raises InputError for neurons that take spikes back in an order without a clock, for free layers
+    that are pools or hear pools, or under fifo hear several layers, for deliveries that take time,
+    and for what `certified.certify` refuses.
     """
+    _check_moved(moved)
+    check_order(order)
     given = accept(network.graph, images, labels)
-    if not moved or min(moved) < 0:
-        raise InputError("moved", "numbers of deliveries from 0, one or more", list(moved))
-    simulation, pixels, numbers = exact(network, given.images, "budgets", steps=steps, **settings)
+    settings = _with_engine(settings, order)
+    simulation, pixels, numbers = exact(network, given.images, STUDY, steps=steps, **settings)
     options: dict[str, Any] = {"moved": moved, "last": last}
     arrays = _measure_budgets(simulation, Given(pixels, numbers), progress, **options)
     return _budgets_of(simulation, arrays, given.labels, **options)
+
+
+@checked
+def largest(
+    network: Network,
+    images: GivenImages,
+    *,
+    most: Count = 100,
+    last: Count = 2,
+    order: Annotated[str, OWN] = "fifo",
+    steps: Count = 8,
+    progress: bool | None = None,
+    **settings: Any,
+) -> NDArray[np.int64]:
+    """The largest budget within which the class of each image is certain, int64 [N]; 0: none.
+
+    most: the largest that is tried. network, images, last, order, steps, progress, settings, and
+    what is raised: as for `certify`.
+    """
+    check_order(order)
+    settings = _with_engine(settings, order)
+    simulation, pixels, numbers = exact(network, images, STUDY, steps=steps, **settings)
+    arrays = _measure_largest(simulation, Given(pixels, numbers), progress, most=most, last=last)
+    return arrays["proven"]
+
+
+def _with_engine(settings: dict[str, Any], order: str) -> dict[str, Any]:
+    """Settings of the run that is meant: in clocked time, or in the order of its free layers."""
+    if order == "clocked" and settings.get("engine", "clocked") == "clocked":
+        return settings
+    if settings.get("engine", "event") != "event":
+        do = f"leave it out, or choose {named('order', 'clocked')}"
+        raise InputError(STUDY, named("engine", "event"), shown(settings["engine"]), do)
+    return {**settings, "engine": "event", "order": order}
+
+
+def _check_moved(moved: Any) -> None:
+    """Raises InputError for what is no list of budgets."""
+    good = isinstance(moved, (list, tuple)) and len(moved) > 0
+    if not good or not all(isinstance(m, str) and m == EVERY or _is_budget(m) for m in moved):
+        expected = f"numbers of deliveries from 0, or {EVERY!r}, one or more"
+        raise InputError(named("moved"), expected, shown(moved))
+
+
+def _is_budget(m: Any) -> bool:
+    """Whether it is a whole number from 0."""
+    return isinstance(m, (int, np.integer)) and not isinstance(m, bool) and bool(m >= 0)
+
+
+def _each(
+    simulation: Simulation, given: Given, progress: bool | None, last: int
+) -> Iterator[Proof]:
+    """Yields what is proven of each image.
+
+    Raises InputError for a simulation that `certify` refuses. Parameters as for `_measure_budgets`.
+    """
+    proofs = Proofs(simulation, last)
+    with following(len(given.pixels), "image", progress) as bar:
+        for pixels, number in zip(given.pixels, given.numbers.tolist()):
+            yield proofs.image(pixels, number)
+            bar.update()
 
 
 def _measure_budgets(
@@ -149,34 +216,20 @@ def _measure_budgets(
     progress: bool | None = False,
     workers: int | None = None,
     *,
-    moved: Sequence[int],
+    moved: Sequence[int | str],
     last: int,
 ) -> Arrays:
     """What `certify` finds out of each image and budget: the arrays of OF_BUDGETS.
 
     simulation: of the numbers. given: the images. progress, workers: change no number. moved, last:
-    as for `certify`. Raises InputError for a simulation that `certify` refuses.
+    as for `certify`. Raises InputError for what `certify` refuses.
     """
-    check_exact(simulation, "budgets")
-    intervals.check(simulation)
-    if simulation.neuron.signed:
-        model = type(simulation.neuron).__name__
-        expected, do = "neurons that take no spike back", "choose if or gn"
-        raise InputError("budgets", expected, model, do)
-    layers = len(simulation.network.spiking)
-    if last > layers:
-        raise InputError("last", f"at most the {layers} layers that there are", last)
-    chain, weights = _Chain(simulation, layers - last), intervals.weights_of(simulation)
-    pixels, numbers = given.pixels, given.numbers
+    _check_moved(moved)
     found = []
     predicted = []
-    with following(len(pixels), "image", progress) as bar:
-        for i in range(len(pixels)):
-            one = slice(i, i + 1)
-            its = _Image(chain, intervals.Images(simulation, pixels[one], numbers[one], weights))
-            predicted.append(its.predicted)
-            found.append([its.certain(m) for m in moved])
-            bar.update()
+    for its in _each(simulation, given, progress, last):
+        predicted.append(its.predicted)
+        found.append([its.certain(m) for m in moved])
     columns = np.array(found)
     arrays = {name: columns[..., k] for k, name in enumerate(("classes", *NUMBERS))}
     arrays["classes"] = arrays["classes"].astype(np.int64)
@@ -189,7 +242,7 @@ def _budgets_of(
     labels: NDArray[np.int64] | None = None,
     numbers: NDArray[np.int64] | None = None,
     *,
-    moved: Sequence[int],
+    moved: Sequence[int | str],
     last: int,
 ) -> Budgets:
     """The `Budgets` of what was found out of each image.
@@ -200,6 +253,7 @@ def _budgets_of(
     least, widths, seconds = (arrays[name].T for name in NUMBERS)
     return Budgets(
         simulation,
+        order=order_of(simulation),
         moved=list(moved),
         last=last,
         predicted=arrays["predicted"],
@@ -211,106 +265,23 @@ def _budgets_of(
     )
 
 
-class _Chain:
-    """The free layers of a simulation, from number `free` on.
-
-    Layer 0 hears drive alone, so what it sends is known even where it is free. first: the number of
-    the first layer of which not all is known. weights: number -> int64 [source neurons, neurons].
-    """
-
-    def __init__(self, simulation: Simulation, free: int) -> None:
-        self.simulation, self.free, self.first = simulation, free, max(1, free)
-        numbers = range(self.first, len(simulation.network.spiking))
-        self.weights = {i: _dense(simulation, i) for i in numbers}
-        self.readout = {
-            source: np.stack([_pair(row) for row in weights])
-            for source, weights in readout_of(simulation).items()
-        }
+def _measure_largest(
+    simulation: Simulation,
+    given: Given,
+    progress: bool | None = False,
+    workers: int | None = None,
+    *,
+    most: int,
+    last: int,
+) -> Arrays:
+    """What `largest` finds out of each image: the array of OF_LARGEST. Parameters as above."""
+    found = [its.largest(most) for its in _each(simulation, given, progress, last)]
+    return {"proven": np.array(found)}
 
 
-class _Image:
-    """One image. chain: the free layers. its: the image alone.
-
-    predicted: the class with nothing moved.
-    """
-
-    def __init__(self, chain: _Chain, its: intervals.Images) -> None:
-        self.chain, self.its = chain, its
-        self.drive = _pair(its.drive[-1][0].sum(axis=0))
-        sent: dict[int, intervals.Spikes] = {}
-        for i in range(chain.first):
-            sent[i], _ = its.layer(i, sent, i >= chain.free)
-        self.sent = {i: spikes.fewest[0] for i, spikes in sent.items()}
-        counts, _ = self._ends(0)
-        charge = self.drive.copy()
-        for source, weights in chain.readout.items():
-            charge += self.sent.get(source, counts[None])[-1] @ weights
-        self.predicted = int(charge.argmax())
-
-    def certain(self, moved: int) -> tuple[int, float, float, float]:
-        """(class or -1, least margin, mean width of the last layer, seconds) within a budget."""
-        began, c = clock.perf_counter(), self.predicted
-        try:
-            fewest, most = self._ends(moved)
-        except TooMany:
-            return -1, -np.inf, np.nan, clock.perf_counter() - began
-        leads = self._leads(fewest, most)
-        others = np.arange(len(leads)) != c
-        # of equals the first wins
-        certain = bool((leads >= (np.arange(len(leads)) < c))[others].all())
-        simulation = self.chain.simulation
-        least = float(simulation.output(leads[others].min(), simulation.steps))
-        width = float((most - fewest).mean())
-        return (c if certain else -1), least, width, clock.perf_counter() - began
-
-    def _ends(self, moved: int) -> tuple[Whole, Whole]:
-        """(fewest, most) of the last layer after the last step, int64 [neurons]. Raises TooMany."""
-        chain, its = self.chain, self.its
-        one = chain.simulation.arithmetic.one.item()
-        source = stages.known(self.sent[chain.first - 1])
-        for i, weights in chain.weights.items():
-            drive, resting = its.drive[i][0], its.resting[i]
-            source = stages.answered(weights, drive, resting, one, source, moved)
-            if source[-1].last()[1].max() > LIMIT:
-                raise TooMany
-        return source[-1].last()
-
-    def _leads(self, fewest: Whole, most: Whole) -> Whole:
-        """The least that the predicted class's charge is above each class's, int64 [classes]."""
-        c = self.predicted
-        leads = self.drive[c] - self.drive
-        for source, weights in self.chain.readout.items():
-            ahead = weights[:, [c]] - weights
-            # of layers before the last that the readout hears, too
-            low, high = (self.sent.get(source, ends[None])[-1] for ends in (fewest, most))
-            leads = leads + low @ np.maximum(ahead, 0) + high @ np.minimum(ahead, 0)
-        return leads
-
-
-def _pair(charge: Whole) -> Whole:
-    """Charges of classes; of one output alone 0 for class 0 beside it, as it is 1 above 0."""
-    return charge if len(charge) > 1 else np.array([0, charge[0]])
-
-
-def _dense(simulation: Prepared, i: int) -> Whole:
-    """The weights into a free layer, int64 [source neurons, neurons].
-
-    Raises InputError for a layer that is not of a chain, and for too many weights.
-    """
-    network = simulation.network
-    layer = network.layers[i]
-    before = [p for p in network.into(i) if p.source != INPUT]
-    if layer.pools or len(before) != 1 or before[0].source != i - 1:
-        names = ", ".join(network.layers[p.source].name for p in before)
-        found = f"a pool of {names}" if layer.pools else names or "none"
-        do = "choose fewer free layers"
-        expected = f"one layer before it, {network.layers[i - 1].name}"
-        raise InputError(f"free layer {layer.name!r}", expected, found, do)
-    if network.layers[i - 1].size * layer.size > MAX_DENSE:
-        found = f"{network.layers[i - 1].size:,} x {layer.size:,}"
-        expected = f"at most {MAX_DENSE:,} weights as one matrix"
-        raise InputError(f"free layer {layer.name!r}", expected, found, "choose fewer free layers")
-    return matrix_of(simulation, before[0])
+def _axes(simulation: Simulation, moved: Sequence[int | str], **options: Any) -> dict[str, Any]:
+    """The budgets, of one type."""
+    return {"budget": [str(m) for m in moved] if EVERY in moved else [*moved]}
 
 
 OF_BUDGETS = Study(
@@ -328,7 +299,18 @@ OF_BUDGETS = Study(
         ),
         "seconds": Variable((IMAGE, "budget"), "float64", np.nan, "s", "that it took"),
     },
-    lambda simulation, moved, **options: {"budget": [*moved]},
+    _axes,
     ("moved", "last"),
     ("moved",),
+)
+OF_LARGEST = Study(
+    largest,
+    _measure_largest,
+    lambda simulation, arrays, *given, **options: arrays["proven"],
+    {
+        "proven": Variable(
+            (IMAGE,), "int64", 0, "deliveries", "of each step and layer: the largest budget"
+        )
+    },
+    options=("most", "last"),
 )

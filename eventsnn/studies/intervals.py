@@ -120,7 +120,14 @@ class Images:
             fewest = self._counts(i, low, self._after_drive(i, low), bottom, free)
             most = self._counts(i, high, np.minimum(self._after_drive(i, high), top), top, free)
         given_up = np.logical_or.accumulate((most > LIMIT).any(axis=2), axis=1)
-        return _spikes(np.minimum(fewest, LIMIT), np.minimum(most, LIMIT), mixed), given_up
+        return spikes_of(np.minimum(fewest, LIMIT), np.minimum(most, LIMIT), mixed), given_up
+
+    def clocked(self, i: int, height: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One end of the counts of layer number i, clocked, after each step; int64 [N, T, neurons].
+
+        height: the same end of v(0) and all that has arrived by the end of each step, likewise.
+        """
+        return self._counts(i, height, height, np.int64(0), False)
 
     def anything(self, i: int) -> Spikes:
         """The `Spikes` of layer number i behind one that was given up throughout."""
@@ -304,8 +311,11 @@ def add_dense(
     add_end(at, at, at, *weights.shape, flat, up[:, None], down[:, None], total[:, None])
 
 
-def _spikes(fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool) -> Spikes:
-    """`Spikes` of a layer whose neurons fire spikes of one sign in a step, or of both (mixed)."""
+def spikes_of(fewest: NDArray[np.int64], most: NDArray[np.int64], mixed: bool = False) -> Spikes:
+    """`Spikes` of a layer from the ends of its counts. fewest, most: int64 [N, T, neurons].
+
+    mixed: whether neurons fire spikes of both signs in a step.
+    """
     most = fewest if np.array_equal(fewest, most) else most
     if mixed:
         return Spikes(fewest, most, None, None)

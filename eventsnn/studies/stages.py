@@ -2,16 +2,17 @@
 
 It is what `budgets` is made of. All is proven here.
 
-What is free. A chain of **free** layers, each of which hears one layer before it. In asynchronous
-time with a barrier and order `fifo`, a layer hears the spikes of its source, in each step, in the
-order in which they were emitted: their **natural order**. A source that is not free sends in the
-order of its neurons. An edit lets at most m deliveries of a step into a layer stand elsewhere (n
-less the longest common subsequence is at most m), whole spikes, that is the same order for all
-targets; what the layer then fires follows, and is in its natural order again but for the edits of
-the next layer. (A replay that keeps the recorded order of spikes whose own emission the edits have
-changed moves these, too: it is within the budget where they are counted.) Every free layer and step
-may have its m moved deliveries; with m of all deliveries of a step it is any order of whole
-spikes. Neurons count up only (IF, GN): answered at
+What is free. A network's last layers are **free**. In asynchronous time with a barrier a layer
+hears the spikes of its sources, in each step, in the order in which they were emitted: their
+**natural order**. That is so under order `cores` where cores take no time, by (target layer,
+emission); and under `fifo` where each layer hears one alone, which gives the same counts. A source
+that is not free sends first, in the order of its neurons. An edit lets at most m deliveries of a
+step into a layer stand elsewhere (n less the longest common subsequence is at most m), whole
+spikes, that is the same order for all targets; what the layer then fires follows, and is in its
+natural order again but for the edits of the next layer. (A replay that keeps the recorded order of
+spikes whose own emission the edits have changed moves these, too: it is within the budget where
+they are counted.) Every free layer and step may have its m moved deliveries; with m of all
+deliveries of a step it is any order of whole spikes. Neurons count up only (IF, GN): answered at
 height U (v(0) and all that has arrived, in charges of one spike) a neuron with S spikes goes to
 max(S, floor(U)), so its count is max(0, floor(M)), M being the largest U at which it was answered.
 
@@ -22,6 +23,13 @@ their way to it: between a(e - 1) and b(e), where the box of e differs from that
 neuron. At the end of stage e they are in its box. The box of stage 0 is that of the counts before
 the step. Of a layer that is not free counts are known, so each spike is a stage of its own, and
 a = b.
+
+Several sources are one (`joined`). Layers answer in the order of their numbers: first each answers
+the drive; then, one after the other, each hears all that comes and answers it, since nothing that
+it sends comes to a layer before it. So the joined stages are those of each source's answer to the
+drive, source by source, and then the others, source by source. While one source emits, the boxes of
+the others stand still: they are those of the step's beginning, of the drive's answer, or of the
+step's end. After the answer to the drive the moments of a source's stage 0 are in its last box.
 
 Heights. Let C be the moved deliveries, D what is delivered at a moment, and N the emitted spikes up
 to the last one in D that is not in C. Without C, D and N are the same, so
@@ -53,22 +61,37 @@ With m = 0 behind a source whose counts are known all ends meet: it is the run u
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_STAGES = 2**13  # of a layer and step, beyond which an image is given up
+from eventsnn.studies.synapses import Piece, largest_by_site
+
+MOST_STAGES = 2**15  # of a layer and step, beyond which an image is given up
+MOST_SPIKES = 2**20  # of a neuron, likewise
 
 Whole = NDArray[np.int64]
+
+
+class Weights(Protocol):
+    """What `Synapses` is to a layer: `pieces` of the weights of some of its source neurons."""
+
+    sites: int
+    channels: int
+
+    def pieces(self, neurons: Whole) -> Iterator[Piece]:
+        """See `Synapses.pieces`."""
 
 
 class Stages(NamedTuple):
     """What a layer may emit in one step.
 
     fewest, most: int64 [neurons], the counts before the step. neurons: int64 [E], whose end changes
-    in each stage. up_fewest, up_most: int64 [E], by how much each end does. known: whether both
-    ends are the same throughout.
+    in each stage. up_fewest, up_most: int64 [E], by how much each end does. at_drive: how many
+    stages, the first ones, are the answer to the drive. known: whether both ends are the same
+    throughout.
     """
 
     fewest: Whole
@@ -76,6 +99,7 @@ class Stages(NamedTuple):
     neurons: Whole
     up_fewest: Whole
     up_most: Whole
+    at_drive: int
     known: bool
 
     def __repr__(self) -> str:
@@ -90,7 +114,7 @@ class Stages(NamedTuple):
 
 
 class TooMany(Exception):
-    """A step has more stages than are followed."""
+    """A step has more stages than are followed, or a neuron more spikes."""
 
 
 def known(counts: Whole) -> list[Stages]:
@@ -102,109 +126,212 @@ def known(counts: Whole) -> list[Stages]:
     for after in counts:
         spikes = np.repeat(np.arange(len(after)), after - before)
         ones = np.ones(len(spikes), np.int64)
-        found.append(Stages(before, before, spikes, ones, ones, True))
+        found.append(Stages(before, before, spikes, ones, ones, len(spikes), True))
         before = after
     return found
 
 
+def joined(sources: Sequence[Stages]) -> Stages:
+    """The stages of one step of several sources as those of one. sources: in their order."""
+    if len(sources) == 1:
+        return sources[0]
+    none: Whole = np.zeros(0, np.int64)
+    ends = np.cumsum([0, *(len(its.fewest) for its in sources)]).tolist()
+    parts = [(first, its, slice(0, its.at_drive)) for first, its in zip(ends, sources)]
+    parts += [(first, its, slice(its.at_drive, None)) for first, its in zip(ends, sources)]
+    return Stages(
+        np.concatenate([none, *(its.fewest for its in sources)]),
+        np.concatenate([none, *(its.most for its in sources)]),
+        np.concatenate([none, *(first + its.neurons[some] for first, its, some in parts)]),
+        np.concatenate([none, *(its.up_fewest[some] for _, its, some in parts)]),
+        np.concatenate([none, *(its.up_most[some] for _, its, some in parts)]),
+        sum(its.at_drive for its in sources),
+        all(its.known for its in sources),
+    )
+
+
 def answered(
-    weights: Whole, drive: Whole, resting: Whole, one: int, source: list[Stages], moved: int
+    weights: Weights, drive: Whole, resting: Whole, one: int, source: list[Stages], moved: int
 ) -> list[Stages]:
     """The stages of a free layer. Raises TooMany.
 
-    weights: int64 [source neurons, neurons]. drive: int64 [T, neurons]. resting: v(0), int64
-    [neurons]. one: the charge of one spike. source: its stages. moved: m.
+    weights: into it, of all neurons of the source. drive: int64 [T, neurons]. resting: v(0), int64
+    [neurons]. one: the charge of one spike. source: the joined stages of each step. moved: m.
     """
-    plus, minus = np.maximum(weights, 0), np.minimum(weights, 0)
-    base = resting.copy()
-    # nothing fires below 0
-    top: Whole = np.zeros_like(base)
-    bottom: Whole = np.zeros_like(base)
-    found = []
+    layer, found = _Layer(weights, resting, one), []
     for its, now in zip(source, drive):
-        base = base + now
-        beta = largest(np.abs(weights), its, moved)
-        highest = _path(base, plus, minus, its.most, its.fewest, its, its.up_most, its.up_fewest)
-        lowest = _path(base, plus, minus, its.fewest, its.most, its, its.up_fewest, its.up_most)
-        end = lowest[-1:].copy()
-        highest = np.concatenate([highest, highest[-1:]]) + beta
-        _, most_sent = its.last()
-        # all excitation of the step and no inhibition is more than any moment has
-        highest = np.minimum(highest, base + most_sent @ plus + its.fewest @ minus)
-        lowest[1:] -= beta
-        lowest = np.concatenate([lowest, end])
-        tops: Whole = np.maximum(top, np.maximum.accumulate(highest, axis=0))
-        bottoms: Whole = np.maximum(bottom, np.maximum.accumulate(lowest, axis=0))
-        fewest, most = bottom // one, top // one
-        exact = moved == 0 and its.known
-        found.append(_stages(fewest, most, bottoms // one, tops // one, its.known, exact))
-        top, bottom = tops[-1], bottoms[-1]
+        found.append(layer.step(its, now, moved))
     return found
 
 
-def _path(
-    base: Whole,
-    plus: Whole,
-    minus: Whole,
-    ups: Whole,
-    downs: Whole,
-    its: Stages,
-    by_ups: Whole,
-    by_downs: Whole,
-) -> Whole:
-    """Heights after each stage, int64 [1 + E, neurons], excitation counting `ups` spikes.
+class _Layer:
+    """A free layer, step after step.
 
-    base: v(0) and drive so far. plus, minus: weights above and below 0. ups, downs: the ends at
-    which sources with such weights stand before the step. by_ups, by_downs: what each stage adds.
+    weights, resting, one: as in `answered`. high, low: the ends of heights, int64 [sites,
+    channels], by the counts of the sources alone. fewest, most: of its counts, likewise.
     """
-    path = np.empty((1 + len(its.neurons), len(base)), np.int64)
-    path[0] = base + ups @ plus + downs @ minus
-    path[1:] = plus[its.neurons] * by_ups[:, None] + minus[its.neurons] * by_downs[:, None]
-    np.cumsum(path, axis=0, out=path)
-    return path
+
+    def __init__(self, weights: Weights, resting: Whole, one: int) -> None:
+        self.weights, self.one = weights, one
+        self.high = resting.reshape(weights.sites, weights.channels).copy()
+        self.low = self.high.copy()
+        # nothing fires below 0
+        self.fewest: Whole = np.zeros_like(self.high)
+        self.most: Whole = np.zeros_like(self.high)
+
+    def step(self, its: Stages, drive: Whole, moved: int) -> Stages:
+        """The stages of one step. its: the source's. drive: int64 [neurons]. moved: m."""
+        self.high += drive.reshape(self.high.shape)
+        self.low += drive.reshape(self.high.shape)
+        before = self.fewest.reshape(-1), self.most.reshape(-1)
+        beta = self._beta(its, moved)
+        fewest = np.maximum(self.fewest, self.low // self.one)
+        most = np.maximum(self.most, self.high // self.one)
+        ups, downs = _Events(), _Events()  # of `most`, of `fewest`
+        end = len(its.neurons) + 1
+        for piece in self.weights.pieces(its.neurons):
+            at, rows = piece.sites, _Segments(piece)
+            highest, lowest, low_at_end = self._paths(piece, rows, its, beta[at])
+            top = np.maximum(self.most[at], highest[0] // self.one)
+            ups.rows(piece, rows, top, highest[1] // self.one)
+            bottom = fewest[at]
+            reached = downs.rows(piece, rows, bottom, lowest // self.one)
+            downs.add(end, at, np.maximum(low_at_end // self.one - reached, 0))
+            most[at] = top
+        ups.add(0, np.arange(len(most)), most - self.most)
+        downs.add(0, np.arange(len(fewest)), fewest - self.fewest)
+        exact = its.known and (moved == 0 or not len(its.fewest))
+        found = _stages(before, ups.sorted(), downs.sorted(), its.known, exact)
+        self.fewest, self.most = (after.reshape(self.high.shape) for after in found.last())
+        if self.most.max(initial=0) > MOST_SPIKES:
+            raise TooMany
+        return found
+
+    def _beta(self, its: Stages, moved: int) -> Whole:
+        """Of each target the sum of the `moved` largest |w|, int64 [sites, channels]."""
+        beta: Whole = np.zeros_like(self.high)
+        if moved:
+            _, most = its.last()
+            counts = np.minimum(most - its.fewest, moved)
+            neurons = np.flatnonzero(counts)
+            for piece in self.weights.pieces(neurons):
+                sizes = np.abs(piece.weights)
+                many = np.broadcast_to(counts[neurons[piece.which], None], sizes.shape)
+                beta[piece.sites] = largest_by_site(piece, sizes, many, moved)
+        return beta
+
+    def _paths(
+        self, piece: Piece, rows: _Segments, its: Stages, beta: Whole
+    ) -> tuple[tuple[Whole, Whole], Whole, Whole]:
+        """((upper heights at stage 0, after each row), lower ones after each row, and at the end).
+
+        `high` and `low` go on to the end of the step.
+        """
+        plus: Whole = np.maximum(piece.weights, 0)
+        minus: Whole = np.minimum(piece.weights, 0)
+        up_most, up_fewest = (x[piece.which, None] for x in (its.up_most, its.up_fewest))
+        at, excited = piece.sites, plus * up_most
+        high = rows.sums(excited + minus * up_fewest) + rows.spread(self.high[at])
+        low = rows.sums(plus * up_fewest + minus * up_most) + rows.spread(self.low[at])
+        # all excitation of the step and no inhibition is more than any moment has
+        cap = self.high[at] + np.add.reduceat(excited, piece.begins, axis=0)
+        first = np.minimum(self.high[at] + beta, cap)
+        highest = np.minimum(high + rows.spread(beta), rows.spread(cap))
+        self.high[at], self.low[at] = high[rows.ends], low[rows.ends]
+        return (first, highest), low - rows.spread(beta), low[rows.ends]
 
 
-def largest(sizes: Whole, its: Stages, moved: int) -> Whole:
-    """beta: of each neuron the sum of the `moved` largest |w| of a step, int64 [neurons].
+class _Segments:
+    """The rows of a piece, site by site. ends: int64 [S], the last row of each site."""
 
-    sizes: |w|, int64 [source neurons, neurons]. its: the source's stages.
-    """
-    if not moved:
-        return np.zeros(sizes.shape[1], np.int64)
-    _, most = its.last()
-    spikes = np.repeat(np.arange(len(most)), np.minimum(most - its.fewest, moved))
-    if len(spikes) > moved:
-        some = np.partition(sizes[spikes], len(spikes) - moved, axis=0)
-        return np.asarray(some[-moved:].sum(axis=0))
-    return np.asarray(sizes[spikes].sum(axis=0))
+    def __init__(self, piece: Piece) -> None:
+        self.begins, self.ends = piece.begins, piece.begins + piece.lengths - 1
+        self.of = np.repeat(np.arange(len(piece.sites)), piece.lengths)
+
+    def spread(self, values: Whole) -> Whole:
+        """What each site has, for each of its rows: [S, channels] -> [R, channels]."""
+        return values[self.of]
+
+    def sums(self, values: Whole) -> Whole:
+        """Sums over the rows of the site so far, int64 [R, channels]."""
+        sums = np.cumsum(values, axis=0)
+        return sums - self.spread(sums[self.begins] - values[self.begins])
+
+    def largest(self, values: Whole) -> Whole:
+        """The largest of the rows of the site so far. values: from 0 to `MOST_SPIKES`."""
+        apart = 2 * MOST_SPIKES * self.of[:, None]
+        return np.maximum.accumulate(values + apart, axis=0) - apart
+
+
+class _Events:
+    """By how much an end of counts grows, stage by stage."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Whole, Whole, Whole]] = []
+
+    def add(self, stage: int, sites: Whole, by: Whole) -> None:
+        """Adds what happens in one stage. sites: [S]. by: int64 [S, channels]."""
+        at = np.nonzero(by)
+        neurons = sites[at[0]] * by.shape[1] + at[1]
+        self.parts.append((np.full(len(neurons), stage), neurons, by[at]))
+
+    def rows(self, piece: Piece, rows: _Segments, first: Whole, counts: Whole) -> Whole:
+        """Adds what happens row by row; returns the counts at the end, int64 [S, channels].
+
+        first: the counts before, int64 [S, channels]. counts: those that each row reaches, int64
+        [R, channels].
+        """
+        if counts.max(initial=0) > MOST_SPIKES:
+            raise TooMany
+        reached = rows.largest(np.maximum(counts, rows.spread(first)))
+        before = np.concatenate([reached[:1], reached[:-1]])
+        before[rows.begins] = first
+        by = reached - before
+        at = np.nonzero(by)
+        neurons = piece.sites[rows.of[at[0]]] * by.shape[1] + at[1]
+        self.parts.append((piece.which[at[0]] + 1, neurons, by[at]))
+        return np.asarray(reached[rows.ends])
+
+    def sorted(self) -> tuple[Whole, Whole, Whole]:
+        """(stage, neuron, by how much), sorted by stage, then neuron."""
+        stages, neurons, by = (np.concatenate(its) for its in zip(*self.parts))
+        order = np.lexsort((neurons, stages))
+        return stages[order], neurons[order], by[order]
 
 
 def _stages(
-    fewest: Whole, most: Whole, bottoms: Whole, tops: Whole, fine: bool, exact: bool
+    before: tuple[Whole, Whole],
+    ups: tuple[Whole, Whole, Whole],
+    downs: tuple[Whole, Whole, Whole],
+    fine: bool,
+    exact: bool,
 ) -> Stages:
-    """The stages of a target from its boxes. fewest, most: before the step.
+    """The stages of a target. before: (fewest, most) before the step, int64 [neurons].
 
-    bottoms, tops: int64 [2 + E, neurons], counts by the end of the source's stages. fine: whether a
-    neuron gets both ends at once. exact: whether both ends are the same.
+    ups, downs: when which neuron's `most`, and `fewest`, grows by how much. fine: whether a neuron
+    gets both ends at once. exact: whether both ends are the same.
     """
-    by_fewest = np.diff(bottoms, axis=0, prepend=fewest[None])
-    by_most = np.diff(tops, axis=0, prepend=most[None])
     if exact:
-        _, neurons = np.nonzero(by_most)
         # spike by spike, so that each is a stage
-        neurons = np.repeat(neurons, by_most[by_most > 0])
+        neurons = np.repeat(ups[1], ups[2])
         up_most = up_fewest = np.ones(len(neurons), np.int64)
+        at_drive = int(ups[2][ups[0] == 0].sum())
     elif fine:
-        at = np.nonzero(by_fewest | by_most)
-        neurons, up_fewest, up_most = at[1], by_fewest[at], by_most[at]
+        stage, neuron = (np.concatenate(its) for its in zip(ups[:2], downs[:2]))
+        keys, place = np.unique(stage * len(before[0]) + neuron, return_inverse=True)
+        neurons = keys % len(before[0])
+        up_most, up_fewest = (np.zeros(len(keys), np.int64) for _ in range(2))
+        np.add.at(up_most, place[: len(ups[0])], ups[2])
+        np.add.at(up_fewest, place[len(ups[0]) :], downs[2])
+        at_drive = int((keys < len(before[0])).sum())
     else:
         # in each stage the upper ends come first; of the drive's both at once would do
-        first, last = np.nonzero(by_most), np.nonzero(by_fewest)
-        place = np.concatenate([2 * first[0], 2 * last[0] + 1])
+        place = np.concatenate([2 * ups[0], 2 * downs[0] + 1])
         order = np.argsort(place, kind="stable")
-        neurons = np.concatenate([first[1], last[1]])[order]
-        up_most = np.concatenate([by_most[first], np.zeros(len(last[0]), np.int64)])[order]
-        up_fewest = np.concatenate([np.zeros(len(first[0]), np.int64), by_fewest[last]])[order]
+        neurons = np.concatenate([ups[1], downs[1]])[order]
+        up_most = np.concatenate([ups[2], np.zeros(len(downs[0]), np.int64)])[order]
+        up_fewest = np.concatenate([np.zeros(len(ups[0]), np.int64), downs[2]])[order]
+        at_drive = int((place < 2).sum())
     if len(neurons) > MOST_STAGES and not exact:
         raise TooMany
-    return Stages(fewest, most, neurons, up_fewest, up_most, exact)
+    return Stages(*before, neurons, up_fewest, up_most, at_drive, exact)

@@ -12,6 +12,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.options import option
 from eventsnn.settings import Settings
 from eventsnn.studies.by_image import Study, Variable
+from eventsnn.studies.proofs import EVERY
 from eventsnn.studies.trains import TIMES
 from eventsnn.sweep import arrays
 
@@ -27,6 +28,7 @@ PLACES = {
     "distances": "at_rest:OF_DISTANCES",
     "certificate": "certified:OF_CERTIFICATE",
     "budgets": "budgets:OF_BUDGETS",
+    "largest": "budgets:OF_LARGEST",
     "orders": "order_sampling:OF_ORDERS",
     "deadlines": "deadlines:OF_DEADLINES",
     "attacks": "adversary.by_image:OF_ATTACKS",
@@ -84,11 +86,12 @@ class StudyOptions:
         kind=bool,
         group="study",
     )
-    moved: tuple[int, ...] = option(
+    moved: tuple[int | str, ...] = option(
         (1,),
-        "deliveries of each step into each free layer that may stand elsewhere",
-        "--set moved=1,10",
+        "deliveries of each step into each free layer that may be moved, or every",
+        "--set moved=1,10,every",
         kind="steps",
+        word=EVERY,
         low=0,
         group="study",
     )
@@ -99,6 +102,9 @@ class StudyOptions:
         kind=int,
         low=1,
         group="study",
+    )
+    most: int = option(
+        100, "the largest budget that is tried", "--set most=20", kind=int, low=1, group="study"
     )
     orders: int = option(
         100, "orders of each image", "--set orders=20", kind=int, low=2, group="study"
@@ -131,6 +137,13 @@ class StudyOptions:
         "--set within=2",
         kind=int,
         low=1,
+        group="study",
+    )
+    into: tuple[str, ...] | None = option(
+        None,
+        "names of layers; only spikes that these alone hear are moved",
+        "--set into=act4,act5",
+        kind="names",
         group="study",
     )
     replays: int | None = option(

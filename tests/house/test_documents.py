@@ -107,7 +107,7 @@ def test_marks_of_what_is_not_built_stand_alone():
     """
     lines = (ROOT / "docs" / "semantics.md").read_text().splitlines()
     marks = [line.strip() for line in lines if "Not built yet" in line]
-    assert len(marks) > 10
+    assert marks
     assert all(re.fullmatch(r"\*Not built yet(: .*)?\.\*", mark) for mark in marks)
 
 

@@ -434,6 +434,11 @@ SLIPS = {
         ),
         (lambda: adversary.attack(network(), PIXELS, order="fifo", group=4), "no groups"),
         (lambda: adversary.attack(network(), PIXELS, budget=4), "budget"),
+        (
+            lambda: adversary.attack(network(), PIXELS, into=["x"]),
+            "into: expected names of spiking",
+        ),
+        (lambda: adversary.attack(network(), PIXELS, into=[]), "into: expected layers that alone"),
     ],
     "adversary.of_edits": [
         (lambda: adversary.of_edits(result(), []), "trace: expected a Trace"),
@@ -504,10 +509,27 @@ SLIPS = {
         (lambda: sweep.status("no"), "store no: expected the store of a sweep, found nothing"),
         (lambda: sweep.status("/"), "expected the store of a sweep"),
     ],
+    "adversary.retime": [
+        (lambda: adversary.retime(network()), "argument recordings, found none"),
+        (lambda: adversary.retime(network(), 3), "events: expected|images: expected"),
+        (lambda: adversary.retime(network(), [[[0, 0, 1]]], binf=0), "binf: expected"),
+        (lambda: adversary.retime(network(), [[[9, 0, 1]]]), "times from 0 to 8"),
+    ],
+    "adversary.read_retimed": [
+        (lambda: adversary.read_retimed(), "argument path, found none"),
+        (lambda: adversary.read_retimed("none.json"), "No such file"),
+        (lambda: adversary.read_retimed(3), "path: expected"),
+    ],
+    "budgets.largest": [
+        (lambda: budgets.largest(network(), PIXELS, most=0), "most: expected"),
+        (lambda: budgets.largest(network(), PIXELS, last=2), "last: expected at most the 1 layers"),
+        (lambda: budgets.largest(network(), PIXELS, order="random"), "order: expected one of fifo"),
+    ],
     "budgets.certify": [
+        (lambda: budgets.certify(network(), PIXELS, order=1), "order: expected one of fifo"),
         (lambda: budgets.certify(network(), PIXELS, moved=[-1]), "moved: expected numbers"),
         (lambda: budgets.certify(network(), PIXELS, last=2), "last: expected at most the 1 layers"),
-        (lambda: budgets.certify(network(), PIXELS, neuron="snm"), "take no spike back"),
+        (lambda: budgets.certify(network(), PIXELS, neuron="snm", last=1), "no spike back"),
         (lambda: budgets.certify(network(), PIXELS, moved=1), "moved: expected"),
         (lambda: budgets.certify(graph(), PIXELS), "network: expected a Network"),
     ],

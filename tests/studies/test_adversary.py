@@ -21,7 +21,7 @@ from support.retimed import retimed
 from eventsnn import InputError, adversary, certified, convert
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
-from eventsnn.studies.adversary.base import NONE, Base, Moves
+from eventsnn.studies.adversary.base import NONE, Base, Moves, loses
 from eventsnn.studies.adversary.budgets import NOTHING, inversions, longest_rise
 from eventsnn.studies.adversary.kinds import KINDS
 from eventsnn.trace.edits import Delay, Drop, Move, edited
@@ -29,6 +29,8 @@ from eventsnn.trace.microscope import observe
 from eventsnn.trace.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rounding to fixed point, F = ")
+# tiny networks that two late deliveries flip, among those of seeds 0 to 259
+SEEDS = (1, 22, 54, 56, 107, 135, 143, 183, 201, 212, 215, 216, 224, 226, 252)
 FAST = {"seconds": float("inf"), "replays": 300, "draws": 2}
 ORDERS = st.integers(0, 7).flatmap(lambda n: st.permutations(range(n)))
 
@@ -221,21 +223,22 @@ def least_of_all(base, kind, most):
     for count in range(1, most + 1):
         for some in combinations(rows.tolist(), count):
             moves = Moves(np.array(some), np.ones(count, np.int64))
-            if base.outcome(base.replay(kind.policy(moves))).predicted != base.predicted:
+            run = base.replay(kind.policy(moves))
+            lost = kind.lost(moves).any()
+            assert lost == loses(base.simulation, run)
+            if not lost and base.outcome(run).predicted != base.predicted:
                 return count
     return None
 
 
 def test_the_least_found_is_seldom_more_than_the_least_there_is():
     found = []
-    for seed in range(24):
+    for seed in SEEDS:
         graph, pixels = tiny(seed)
         simulation = simulation_of(graph, pixels)
         base = Base(simulation, pixels[0], 0)
         kind = KINDS["times"](base)
-        if len(kind.rows) > 12:
-            continue
-        least = least_of_all(base, kind, 3)
+        least = least_of_all(base, kind, 2)
         its = adversary.attack(
             convert(graph),
             pixels,

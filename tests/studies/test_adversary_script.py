@@ -16,7 +16,7 @@ from eventsnn.trace.edit_files import read_edits, save_edits
 from eventsnn.trace.edits import Delay, Drop, Move, Swap
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
-QUICK = ["--limit", "2", "--steps", "2", "--replays", "12", "--seconds", "1000", "--draws", "1"]
+QUICK = ["--limit", "2", "--steps", "4", "--replays", "24", "--seconds", "1000", "--draws", "1"]
 QUICK += ["--orders", "random"]
 
 
@@ -62,13 +62,27 @@ def test_the_tables_hold_together(left):
     assert (out / "adversary.svg").exists() and (out / "adversary.png").exists()
 
 
+def test_what_is_proven_stands_beside_what_an_attack_needs(tmp_path, capsys):
+    """In the same base run, of the same layers, in the same measure."""
+    out = tmp_path / "out"
+    words = [*QUICK, "--neurons", "snm", "--orders", "", "--last", "1", "--certify", "20"]
+    assert script().main([*words, "--out", str(out)]) == 0
+    rows, images = (rows_of(out / f"{name}.csv") for name in ("adversary", "images"))
+    assert len(rows) == 1 and float(rows[0]["proven"]) >= 0
+    for row in images:
+        assert 0 <= int(row["proven"]) <= 20
+        if row["flipped"] == "True":
+            assert int(row["proven"]) < int(row["in a step"]) <= int(row["B0"])
+    assert "proven: the most deliveries of each step" in capsys.readouterr().out
+
+
 def test_a_file_of_edits_is_replayed_by_the_command(left, tmp_path, capsys):
     out, saved = left
     flipped = [row for row in rows_of(out / "images.csv") if row["flipped"] == "True"]
     row = next(row for row in flipped if row["order"] == "clocked")
     folder = tmp_path / "run"
     words = ["--engine", "event", "--order", "clocked", "--ticks", "1", "--neuron", row["neuron"]]
-    words += ["--limit", "2", "--steps", "2", "--trace", "spikes", "--quiet", "--out", str(folder)]
+    words += ["--limit", "2", "--steps", "4", "--trace", "spikes", "--quiet", "--out", str(folder)]
     assert run(words) == 0
     path = saved / f"{row['neuron']}-clocked-times-{row['image']}.json"
     capsys.readouterr()
@@ -108,6 +122,8 @@ def test_what_was_found_is_not_sought_again_but_replayed(left, tmp_path, capsys)
         (["--seconds", "0"], "--seconds: expected a number of seconds above 0"),
         (["--replays", "0"], "--replays: expected a whole number from 1"),
         (["--within", "0"], "--within: expected a whole number from 1"),
+        (["--last", "9"], "--last: expected a whole number from 0 to 6"),
+        (["--certify", "-1"], "--certify: expected a whole number from 0"),
         (["--draws", "-1"], "--draws: expected a whole number from 1"),
         (["--orders", "x"], "--order: expected one of"),
         (["--save", __file__], "--save: expected a folder"),

@@ -323,6 +323,8 @@ def test_arrival_order(tmp_path, capsys):
         ("order_budgets", ["--free", "9"]),
         ("order_budgets", ["--moved", "0"]),
         ("order_budgets", ["--moved", "1,1"]),
+        ("order_budgets", ["--moved", "every,every"]),
+        ("order_budgets", ["--order", "random"]),
         ("order_sampling", ["--neurons", "tpp"]),
         ("order_sampling", ["--order", "fifo"]),
         ("order_sampling", ["--orders", "1"]),
@@ -482,6 +484,12 @@ def test_order_sampling(tmp_path, capsys, monkeypatch):
     assert "orders 6" in capsys.readouterr().err
 
 
+def test_order_sampling_without_certificates(tmp_path):
+    options = ["--limit", "2", "--steps", "2", "--neurons", "snm", "--orders", "2"]
+    tables = run("order_sampling", tmp_path, *options, "--certify", "0", "--split-orders", "0")
+    assert tables["order_sampling"][0]["certified"] == "-"
+
+
 def test_order_budgets(tmp_path, capsys):
     options = ["--limit", "2", "--steps", "2", "--free", "1,2", "--moved", "1,50"]
     tables = run("order_budgets", tmp_path, *options)
@@ -496,6 +504,18 @@ def test_order_budgets(tmp_path, capsys):
             mine = [its["least"] for its in tables["images"] if its["free"] == last]
             assert mine[2 * k : 2 * k + 2] == pytest.approx(found.least[k].tolist())
     assert "whose class no moved spikes can change" in capsys.readouterr().out
+
+
+def test_order_budgets_of_a_clocked_run(tmp_path):
+    options = ["--limit", "2", "--steps", "2", "--free", "1,all", "--moved", "1,every"]
+    rows = run("order_budgets", tmp_path, *options, "--order", "clocked")["order_budgets"]
+    assert [(row["free"], row["moved"]) for row in rows] == [
+        (1, 1),
+        (1, "every"),
+        (6, 1),
+        (6, "every"),
+    ]
+    assert {row["order"] for row in rows} == {"clocked"}
 
 
 def scripted(rows, key):

@@ -7,12 +7,33 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from support.networks import Builder, random_pixels, skipping_graph
+from support.networks import Builder, pixel_range, random_pixels, skipping_graph
 
 from eventsnn import InputError, budgets, convert, simulate
-from eventsnn.studies import stages
+from eventsnn.engine.event.layout import NET
+from eventsnn.simulation.simulation import Simulation
+from eventsnn.simulation.time import Time
+from eventsnn.studies import intervals, stages
+from eventsnn.studies.adversary.base import Base
+from eventsnn.studies.adversary.budgets import in_a_step
+from eventsnn.studies.adversary.kinds import KINDS
+from eventsnn.studies.moments import Moments
+from eventsnn.studies.synapses import Piece
+from eventsnn.trace.replay import replay
 
 ONE = 16  # charge of a spike
+
+
+class Dense:
+    """A matrix as the synapses into a layer of one site."""
+
+    def __init__(self, weights):
+        self.weights, self.sites, self.channels = weights, 1, weights.shape[1]
+
+    def pieces(self, neurons):
+        if len(neurons):
+            one = np.zeros(1, np.int64)
+            yield Piece(one, one, np.arange(len(neurons)), self.weights[neurons])
 
 
 class Chain:
@@ -52,7 +73,8 @@ class Chain:
         """The ends of each free layer's counts by step, [(fewest, most)] of int64 [T, n]."""
         source, found = stages.known(self.first), []
         for i, weights in enumerate(self.weights):
-            source = stages.answered(weights, self.drive[i], self.resting[i], ONE, source, moved)
+            into = Dense(weights)
+            source = stages.answered(into, self.drive[i], self.resting[i], ONE, source, moved)
             found.append(tuple(np.array(ends) for ends in zip(*(its.last() for its in source))))
         return found
 
@@ -191,6 +213,75 @@ def test_a_greater_budget_holds_a_smaller_one():
             last = bounds
 
 
+# --- skip connections ---
+
+
+class Skipping:
+    """The naive twin of free layers that hear all layers before them, the first of which is known.
+
+    Layer by layer: each answers the drive; then each hears all that the layers before it sent, in
+    the order of emission, edited, and answers.
+    """
+
+    def __init__(self, rng, sizes, steps, spikes):
+        self.chain = Chain(rng, sizes, steps, spikes)
+        self.weights = [
+            rng.integers(-12, 13, (sum(sizes[: i + 1]), n)) for i, n in enumerate(sizes[1:])
+        ]
+        self.first = np.cumsum([0, *sizes]).tolist()
+
+    def run(self, edit):
+        """Counts after each step of each free layer. edit: of a sequence of deliveries."""
+        layers = range(len(self.weights))
+        v = [self.chain.resting[i].tolist() for i in layers]
+        fired = [[0] * len(its) for its in v]
+        counts = [[] for _ in layers]
+
+        def answer(i, row, sent):
+            for k, charge in enumerate(row):
+                v[i][k] += charge
+                while v[i][k] >= ONE:
+                    v[i][k] -= ONE
+                    fired[i][k] += 1
+                    sent.append(self.first[i + 1] + k)
+
+        for t, known in enumerate(self.chain.sequences()):
+            emitted = list(known)
+            for i in layers:
+                answer(i, self.chain.drive[i][t].tolist(), emitted)
+            for i in layers:
+                for spike in edit([s for s in emitted if s < self.first[i + 1]]):
+                    answer(i, self.weights[i][spike].tolist(), emitted)
+                counts[i].append(tuple(fired[i]))
+        return counts
+
+    def bounds(self, moved):
+        found = [stages.known(self.chain.first)]
+        for i, weights in enumerate(self.weights):
+            source = [stages.joined(its) for its in zip(*found)]
+            drive, resting = self.chain.drive[i], self.chain.resting[i]
+            its = stages.answered(Dense(weights), drive, resting, ONE, source, moved)
+            found.append(its)
+        return [tuple(np.array(e) for e in zip(*(s.last() for s in its))) for its in found[1:]]
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4, 4), (3, 6, 3, 5)])
+def test_random_edits_over_skip_connections_stay_inside(sizes):
+    draw, changed = random.Random(0), 0
+    for seed in range(30):
+        net = Skipping(np.random.default_rng(seed), sizes, 3, 4)
+        base = net.run(list)
+        for its, (fewest, most) in zip(base, net.bounds(0)):
+            assert np.array_equal(fewest, its) and np.array_equal(most, its)
+        for moved in (1, 3):
+            bounds = net.bounds(moved)
+            for _ in range(30):
+                its = net.run(lambda sequence, m=moved: edited(sequence, m, draw))
+                assert all(inside(counts, ends) for counts, ends in zip(its, bounds))
+                changed += its != base
+    assert changed > 500
+
+
 # --- networks ---
 
 
@@ -217,6 +308,49 @@ def test_the_whole_network_with_nothing_moved_is_the_engines_run():
         assert np.allclose(found.least[0], ordered[:, -1] - ordered[:, -2])
 
 
+def skipping_of(seed):
+    """A network in which a layer hears two free ones, and the images of a run."""
+    rng = np.random.default_rng(seed)
+    b, around = Builder(rng, (2, 4, 4)), {"pads": [1, 1, 1, 1]}
+    one = b.activation(b.conv("input", 3, 3, **around), "QCFS")
+    two = b.activation(b.conv(one, 3, 3, **around), "QCFS")
+    three = b.activation(b.add("Add", [b.conv(two, 3, 3, **around), one]), "QCFS")
+    four = b.activation(b.add("Add", [b.conv(three, 3, 3, **around), two]), "QCFS")
+    graph = b.graph(b.gemm(b.add("Flatten", [four])))
+    return convert(graph), random_pixels(rng, graph, 2)
+
+
+def test_skip_connections_with_nothing_moved_are_the_engines_run():
+    """Cores that take no time: the order by (target layer, emission)."""
+    differs, options = 0, {"steps": 4, "neuron": "if"}
+    for seed in range(6):
+        network, pixels = skipping_of(seed)
+        layers = len(network.spiking)
+        found = budgets.certify(network, pixels, moved=[0], last=layers, order="cores", **options)
+        ran = simulate(network, pixels, engine="event", order="cores", **options)
+        assert np.array_equal(found.predicted, ran.predictions()) and found.widths.max() == 0
+        ordered = np.sort(ran.readout(), axis=1)
+        assert np.allclose(found.least[0], ordered[:, -1] - ordered[:, -2])
+        fifo = simulate(network, pixels, engine="event", order="fifo", **options)
+        differs += not np.array_equal(fifo.readout(), ran.readout())
+    assert differs, "where a layer hears several, fifo is another order"
+
+
+@pytest.mark.parametrize("order", ["fifo", "random", "lifo"])
+def test_every_order_over_skip_connections_is_within_every_delivery(order):
+    for seed in range(4):
+        network, pixels = skipping_of(seed)
+        layers = len(network.spiking)
+        found = budgets.certify(
+            network, pixels, moved=["every"], last=layers, order="cores", steps=3
+        )
+        ran = simulate(network, pixels, engine="event", order=order, steps=3, max_events=10**6)
+        readout, rows = ran.readout(), np.arange(2)
+        mine = readout[rows, found.predicted]
+        readout[rows, found.predicted] = -np.inf
+        assert (mine - readout.max(axis=1) >= found.least[0] - 1e-9).all()
+
+
 @pytest.mark.parametrize("order", ["random", "priority", "lifo", "index", "jitter"])
 def test_no_order_of_whole_spikes_is_below_the_least_margin(order):
     """By the engine: with all deliveries of a step moved, any order is within the budget."""
@@ -234,6 +368,31 @@ def test_no_order_of_whole_spikes_is_below_the_least_margin(order):
             assert (mine - readout.max(axis=1) >= found.least[0] - 1e-9).all()
             certain += (found.classes[0] >= 0).sum()
     assert certain
+
+
+@pytest.mark.parametrize("kind", ["order", "times"])
+def test_replays_without_a_clock_stay_inside(kind):
+    """Edits of the engine's own run under fifo, by what they move in the edited run."""
+    changed = 0
+    for seed in range(6):
+        network, pixels = network_of(seed)
+        ends = {"steps": 3, "engine": "event", "pixel_range": pixel_range(pixels)}
+        base = Base(Simulation(network, time=Time(order="fifo"), **ends), pixels[0], 0)
+        its, rng = KINDS[kind](base), np.random.default_rng(seed)
+        way = Moments(base.simulation, 0, "fifo")
+        weights = intervals.weights_of(base.simulation)
+        image = intervals.Images(base.simulation, pixels[:1], np.zeros(1, np.int64), weights)
+        known = way.known(image)
+        for count in (1, 1, 2, 4, 20):
+            edits = its.edits(its.drawn(rng).some(slice(count)))
+            again = replay(base.simulation, base.trace, pixels[0], edits)
+            sent = way.ends(image, known, in_a_step(again.trace))
+            for i in range(len(network.spiking)):
+                counts = again.run.state.memory[network.columns(i), NET]
+                assert (sent[i].fewest[0, -1] <= counts).all()
+                assert (counts <= sent[i].most[0, -1]).all()
+            changed += bool(again.spread)
+    assert changed > 5
 
 
 def test_one_output_alone():
@@ -264,7 +423,12 @@ def test_too_many_stages_are_given_up(monkeypatch):
         ({"last": 4}, "last: expected at most the 3 layers"),
         ({"moved": [-1]}, "moved: expected"),
         ({"moved": []}, "moved: expected"),
+        ({"moved": [None]}, "moved: expected numbers of deliveries from 0, or 'every'"),
         ({"arithmetic": "float64"}, "budgets: expected fixed point"),
+        ({"engine": "clocked"}, "budgets: expected engine='event', found 'clocked'; .*clocked"),
+        ({"order": "cores", "latency": 0.5}, "budgets: expected deliveries that take no time"),
+        ({"order": "cores", "arbitration": "index"}, "expected deliveries that take no time"),
+        ({"delays": 0.5}, "budgets: expected deliveries that take no time"),
     ],
 )
 def test_what_cannot_be_certified_is_said_in_a_line(options, words):
@@ -277,5 +441,5 @@ def test_what_cannot_be_certified_is_said_in_a_line(options, words):
 def test_free_layers_are_a_chain():
     rng = np.random.default_rng(0)
     graph = skipping_graph(rng)
-    with pytest.raises(InputError, match="free layer .* expected one layer before it"):
+    with pytest.raises(InputError, match="free layer .* expected one layer that it hears"):
         budgets.certify(convert(graph), random_pixels(rng, graph, 1), last=2)

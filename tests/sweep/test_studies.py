@@ -10,6 +10,7 @@ from support.sweeping import differing, study
 
 import eventsnn
 from eventsnn.exceptions import InputError
+from eventsnn.option_texts import read
 from eventsnn.studies import errors
 
 pytest.importorskip("zarr")
@@ -129,6 +130,13 @@ def test_a_study_that_cannot_be_fails_as_a_cell(tmp_path):
         ({"study": "case"}, "study: expected one of cases, .*found 'case'"),
         ({"levels": "own"}, "levels: expected study = 'cases', found None; leave it out"),
         ({"study": "parts", "moved": [2]}, "moved: expected study = 'budgets', found 'parts'"),
+        ({"study": "largest", "most": 0}, "most: expected a whole number from 1, found 0"),
+        (
+            {"study": "budgets", "moved": [1, "all"]},
+            r"moved: expected whole numbers from 0, or every, found \(1, 'all'\)",
+        ),
+        ({"study": "attacks", "into": "act1"}, "into: expected names, found 'act1'"),
+        ({"study": "attacks", "into": [1]}, r"into: expected names, found \(1,\)"),
         ({"study": "orders", "orders": 1}, "orders: expected a whole number from 2, found 1"),
         ({"study": "cases", "engine": "event", "order": "x"}, "order: expected one of"),
     ],
@@ -158,3 +166,11 @@ def test_every_study_says_what_it_keeps(name):
         np.full((), variable.fill, variable.dtype)
     used = {name for other in PLACES for name in study_named(other).options}
     assert used == FIELDS.keys() - {"study"}
+
+
+def test_lists_of_a_study_are_read_as_they_are_written():
+    assert read(FIELDS["moved"], "1,every") == (1, "every")
+    assert read(FIELDS["into"], "act4,act5") == ("act4", "act5")
+    for name, text in (("moved", "1,all"), ("moved", "1,"), ("into", "act4,"), ("fractions", "")):
+        with pytest.raises(InputError, match=f"{name}: expected|{name} .*expected"):
+            Plan(options={"study": "attacks", name: read(FIELDS[name], text)})

@@ -21,7 +21,7 @@ from eventsnn.studies import scripts  # noqa: E402
 
 ANALYSIS = Path(eventsnn.__file__).parents[1] / "analysis"
 IMAGES = 7
-# options of each script, and the columns that are measured times
+# options of each script, and the columns that are measured times; more of a script behind a colon
 SCRIPTS = {
     "error_cases": (["--steps", "4", "--srp", "2"], ()),
     "error_parts": (["--steps", "4", "--neurons", "if,snm"], ()),
@@ -29,10 +29,20 @@ SCRIPTS = {
         "--steps 2 --neurons if --orders fifo --seconds inf --replays 12 --draws 2".split(),
         ("seconds",),
     ),
+    "adversary: proofs beside attacks on the last layers": (
+        "--steps 2 --neurons if,snm --orders fifo --seconds inf --replays 12 --draws 2 --last 2 "
+        "--certify 4".split(),
+        ("seconds",),
+    ),
     "asynchronism": (["--steps", "3"], ()),
     "equivalence": (["--steps", "32"], ()),
     "certified_accuracy": (["--steps", "3"], ()),
     "order_budgets": (["--steps", "3", "--moved", "1,3"], ("seconds",)),
+    "order_budgets: clocked": (
+        "--steps 3 --order clocked --neuron snm --free 1,all --moved 1,every".split(),
+        ("seconds",),
+    ),
+    "order_budgets: cores": (["--steps", "3", "--order", "cores"], ("seconds",)),
     "order_sampling": (
         ["--steps", "3", "--orders", "4", "--split-orders", "2", "--certify", "3"],
         (),
@@ -89,7 +99,7 @@ def test_tables_from_a_store_of_two_ranges_are_those_made_here(
 ):
     monkeypatch.setattr(scripts, "save", lambda *args: None)  # pictures cost as much as all else
     more, times = SCRIPTS[name]
-    words, main = [*given, *more], script(name)
+    words, main = [*given, *more], script(name.partition(":")[0])
     plan, store = tmp_path / "plan.toml", tmp_path / "store"
     assert main([*words, "--plan", str(plan)]) == 0
     text = plan.read_text()

@@ -8,5 +8,18 @@ found.replay(0)
 from eventsnn.studies.adversary.attacking import attack
 from eventsnn.studies.adversary.attacks import Adversary, Attack
 from eventsnn.studies.adversary.budgets import Budget, of_edits, of_order, of_times
+from eventsnn.studies.adversary.retiming import Retiming, Retimings, read_retimed, retime
 
-__all__ = ["Adversary", "Attack", "Budget", "attack", "of_edits", "of_order", "of_times"]
+__all__ = [
+    "Adversary",
+    "Attack",
+    "Budget",
+    "Retiming",
+    "Retimings",
+    "attack",
+    "of_edits",
+    "of_order",
+    "of_times",
+    "read_retimed",
+    "retime",
+]

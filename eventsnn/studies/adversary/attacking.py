@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,13 +20,13 @@ from eventsnn.network.network import Network
 from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies.adversary.attacks import Adversary, Attack
-from eventsnn.studies.adversary.base import NONE, STUDY, Base, check
-from eventsnn.studies.adversary.budgets import of_edits
+from eventsnn.studies.adversary.base import NONE, STUDY, Base, check, loses
+from eventsnn.studies.adversary.budgets import in_a_step, of_edits
 from eventsnn.studies.adversary.gains import Gains
-from eventsnn.studies.adversary.kinds import KINDS
+from eventsnn.studies.adversary.kinds import KINDS, senders
 from eventsnn.studies.adversary.saved import Found, Saved
 from eventsnn.studies.adversary.search import Limit, Search, random_needs
-from eventsnn.studies.setting import exact
+from eventsnn.studies.setting import check_names, exact, numbers_of
 from eventsnn.trace.arrivals import is_clocked
 from eventsnn.trace.edits import Edit, recorded_order
 from eventsnn.trace.replay import play
@@ -44,6 +44,7 @@ def attack(
     *,
     kind: Annotated[str, OWN] = "times",
     within: Count | None = None,
+    into: Iterable[str] | None = None,
     seconds: Annotated[float, OWN] = 60.0,
     replays: Count | None = None,
     draws: Count = DRAWS,
@@ -63,7 +64,8 @@ def attack(
     network: that runs. images, labels: as for `eventsnn.simulate`; without labels the class of the
     base run is the right one. kind: "times", deliveries that come later, or "order", deliveries
     that change places among those of one tick. within: of times, the most steps under order
-    clocked, and else ticks (None: 1). seconds, replays: when the search on one image ends; with
+    clocked, and else ticks (None: 1). into: names of layers; only spikes that these hear, and no
+    other layer, are moved (None: all). seconds, replays: when the search on one image ends; with
     seconds=float("inf") it is the same on every machine. draws: of random edits, for comparison,
     which take as long as they take.
     steps: T. seed: of what is drawn. progress: whether a bar is shown. save: a folder in which each
@@ -72,7 +74,8 @@ def attack(
 
     Raises InputError for what cannot be attacked: a model that does not conserve charge or has more
     than a potential, SRP, an order that delivers spikes in parts, groups, spread drive, floating
-    point, the order of arrival under order clocked; and where no image is right.
+    point, the order of arrival under order clocked; where no image is right; and where no
+    spike is heard by the layers of `into` alone.
     """
     check_budgets(kind, within, seconds)
     given = accept(network.graph, images, labels)
@@ -82,7 +85,8 @@ def attack(
         network, given.images, STUDY, steps=steps, seed=seed, **_with_engine(settings)
     )
     check_kind(simulation, kind)
-    attacker = Attacker(simulation, kind, within, Limit(float(seconds), replays), draws, seed)
+    limit = Limit(float(seconds), replays)
+    attacker = Attacker(simulation, kind, within, into, limit, draws, seed)
     saved = Saved(save, attacker.name, attacker.command)
     found: list[Found] = []
     with following(len(pixels), "image", progress) as bar:
@@ -149,7 +153,8 @@ def _with_engine(settings: dict[str, Any]) -> dict[str, Any]:
 class Attacker:
     """Attacks one image after the other.
 
-    simulation: of the base runs. kind, within, draws, seed: as in `attack`. limit: of an image.
+    simulation: of the base runs. kind, within, into, draws, seed: as in `attack`. limit: of an
+    image.
     """
 
     def __init__(
@@ -157,21 +162,26 @@ class Attacker:
         simulation: Simulation,
         kind: str,
         within: int | None,
+        into: Iterable[str] | None,
         limit: Limit,
         draws: int,
         seed: int,
     ) -> None:
         self.simulation = simulation
         self.kind, self.within = kind, within
+        into = None if into is None else sorted({*into})
+        self.sent_by = None if into is None else _senders(simulation.network, into)
         self.limit, self.draws, self.seed = limit, draws, seed
         self.gains = Gains(simulation)
         said = conditions(simulation)
-        self.name = f"{said.parts['neuron']}-{said.parts['order']}-{kind}"
+        words = [said.parts["neuron"], said.parts["order"], kind, *(into or ())]
+        self.name = "-".join(map(str, words))
         self.command = {
             "network": simulation.network.graph.hash,
             "run": str(said),
             "kind": kind,
             "within": within,
+            "into": into,
             "seconds": str(limit.seconds),
             "replays": limit.replays,
             "draws": draws,
@@ -184,9 +194,9 @@ class Attacker:
         Raises InputError where it does not do what it says. attack: it. pixels: of the image.
         """
         base = Base(self.simulation, pixels, attack.image)
-        run = _replayed(base.trace, attack.edits)
+        run, _ = _replayed(base.trace, attack.edits)
         found = base.predicted, base.outcome(run).predicted
-        if found != (attack.right, attack.predicted):
+        if found != (attack.right, attack.predicted) or loses(self.simulation, run):
             expected = f"edits by which image {attack.image} becomes {attack.predicted}"
             raise InputError(STUDY, expected, f"{found[0]}, which becomes {found[1]}")
 
@@ -199,7 +209,7 @@ class Attacker:
         base = Base(self.simulation, pixels, number)
         if label is not None and base.predicted != label:
             return None
-        kind = KINDS[self.kind](base, self.within)
+        kind = KINDS[self.kind](base, self.within, self.sent_by)
         rng = np.random.default_rng([self.seed, number])
         drawn = random_needs(base, kind, self.draws, rng)
         flipping = [moves for moves, flips in drawn if flips]
@@ -209,14 +219,16 @@ class Attacker:
         edits = kind.edits(moves)
         random = tuple((kind.budget(its), flips) for its, flips in drawn)
         predicted, rests = base.predicted, _rests(base.run)
-        budget = random[0][0]  # of all that can be moved, where none flips
+        budget, in_step = random[0][0], 0  # of all that can be moved, where none flips
         if edits:
             # the claim: the edits alone, replayed as anyone replays them
-            run = _replayed(base.trace, edits)
+            run, trace = _replayed(base.trace, edits)
+            assert not loses(self.simulation, run), "a search found edits that drop a delivery"
             predicted = base.outcome(run).predicted
             assert predicted != base.predicted, "a search found what a replay does not confirm"
             order, times = of_edits(base.trace, edits)
             budget = times if self.kind == "times" else order
+            in_step = in_a_step(trace)
             rests = rests and _rests(run)
         found = Attack(
             image=number,
@@ -225,6 +237,7 @@ class Attacker:
             predicted=predicted,
             edits=edits,
             budget=budget,
+            in_step=in_step,
             random=random,
             movable=len(kind.rows),
             replays=base.replays,
@@ -233,11 +246,23 @@ class Attacker:
         return found, rests
 
 
-def _replayed(trace: Trace, edits: Sequence[Edit]) -> EventRun:
+def _senders(network: Network, into: list[str]) -> list[int]:
+    """The layers that layers of these names alone hear.
+
+    Raises InputError for names that there are not, and where there are none.
+    """
+    check_names("into", set(into), network, "names of spiking layers")
+    found = senders(network, [i for name, i in numbers_of(network).items() if name in into])
+    if not found:
+        expected, do = "layers that alone hear some layer", "name all that hear it"
+        raise InputError("into", expected, ", ".join(into) or "none", do)
+    return found
+
+
+def _replayed(trace: Trace, edits: Sequence[Edit]) -> tuple[EventRun, Trace]:
     """The finished replay of edits, as `trace.replay` makes it. trace: of the base run."""
     order = recorded_order(trace, edits)
-    run, _ = play(trace.simulation, trace.drive, trace.number, order, trace.mute)
-    return run
+    return play(trace.simulation, trace.drive, trace.number, order, trace.mute)
 
 
 def _rests(run: EventRun) -> bool:

@@ -45,9 +45,10 @@ class Attack:
     image: its number in the data set. place: among those given. right: its class, which the base
     run has. predicted: the class of the edited run; `right` where no edit was found. edits: for
     `replay`, in the order in which they are made; () where none flips. budget: of the edits; of
-    all that can be moved where none flips. random: of each draw of random edits (their `Budget`,
-    whether they flip). movable: deliveries that can be moved. replays: run for it, random ones
-    among them. seconds: that it took.
+    all that can be moved where none flips. in_step: the most deliveries of one step into one layer
+    that are moved in the edited run (`in_a_step`); 0 where none flips. random: of each draw of
+    random edits (their `Budget`, whether they flip). movable: deliveries that can be moved.
+    replays: run for it, random ones among them. seconds: that it took.
     """
 
     image: int
@@ -56,6 +57,7 @@ class Attack:
     predicted: int
     edits: tuple[Edit, ...]
     budget: Budget
+    in_step: int
     random: tuple[tuple[Budget, bool], ...]
     movable: int
     replays: int
@@ -113,20 +115,7 @@ class Adversary:
 
     def row(self) -> dict[str, Any]:
         """The row of `table`."""
-        attacks = self.attacks
-        row: dict[str, Any] = {"images": len(attacks), "kind": self.kind}
-        row |= share("flipped", [attack.flips for attack in attacks])
-        row |= share("random flipped", [_mostly(attack) for attack in attacks])
-        columns: dict[str, list[float]] = {}
-        for name, words in NAMES.items():
-            columns[words] = [getattr(attack.budget, name) for attack in attacks]
-            columns[f"random {words}"] = [attack.random_median(name) for attack in attacks]
-        found = bootstraps(columns, medians=list(columns), seed=self.seed)
-        for words, its in found.items():
-            row[words], row[f"{words} low"], row[f"{words} high"] = its[:3]
-        row["ratio"] = row["B0"] / row["random B0"] if row["random B0"] else float("nan")
-        row["replays"] = float(np.mean([attack.replays for attack in attacks]))
-        return row
+        return row_of(self.attacks, self.kind, self.seed)
 
     def curves(self, name: str = "b0") -> dict[str, NDArray[np.float64]]:
         """The budgets that flip, sorted: {"adversary": [flipped], "random": [draws that flip]}.
@@ -168,6 +157,23 @@ class Adversary:
 
     def _repr_html_(self) -> str:
         return str(self.table()._repr_html_())
+
+
+def row_of(attacks: Sequence[Attack], kind: str, seed: int) -> dict[str, Any]:
+    """The row of a table of attacks. kind: of the edits. seed: of the bootstrap."""
+    row: dict[str, Any] = {"images": len(attacks), "kind": kind}
+    row |= share("flipped", [attack.flips for attack in attacks])
+    row |= share("random flipped", [_mostly(attack) for attack in attacks])
+    columns: dict[str, list[float]] = {}
+    for name, words in NAMES.items():
+        columns[words] = [getattr(attack.budget, name) for attack in attacks]
+        columns[f"random {words}"] = [attack.random_median(name) for attack in attacks]
+    found = bootstraps(columns, medians=list(columns), seed=seed)
+    for words, its in found.items():
+        row[words], row[f"{words} low"], row[f"{words} high"] = its[:3]
+    row["ratio"] = row["B0"] / row["random B0"] if row["random B0"] else float("nan")
+    row["replays"] = float(np.mean([attack.replays for attack in attacks]))
+    return row
 
 
 def _mostly(attack: Attack) -> bool:

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
 from eventsnn.engine.event.driver import EventRun, Overflow
+from eventsnn.engine.event.layout import SENT
 from eventsnn.engine.event.order import WHOLE, Order
+from eventsnn.engine.event.queue import UNDER_WAY
 from eventsnn.exceptions import InputError, TooManyEvents
 from eventsnn.neurons.contract import check_declared, is_dynamic
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.arrivals import is_clocked
 from eventsnn.trace.edits import Edit, listed, numbers_of, recorded_order
 from eventsnn.trace.replay import begin
 from eventsnn.trace.trace import record
@@ -87,11 +90,22 @@ def check(simulation: Simulation) -> None:
         raise InputError(STUDY, "no groups and no spread drive", "some", "leave them out")
 
 
+def loses(simulation: Simulation, run: EventRun) -> bool:
+    """Whether a finished replay has a delivery behind its end, so that it drops it.
+
+    An edit delays a spike by its number among those of its neuron. What edits change may fire that
+    spike in another step, the last one too, where the clock waits for none. simulation: of the base
+    run.
+    """
+    return is_clocked(simulation) and bool(run.state.at[UNDER_WAY])
+
+
 class Base:
     """The base run of one image, and replays of it.
 
     simulation: that passed `check`. pixels: raw, [C, H, W]. number: the image's, for randomness.
-    trace, run: the recorded run. predicted: its class. replays: how many were run so far.
+    trace, run: the recorded run. predicted: its class. replays: how many were run so far. sent:
+    int32 [T, all neurons], how many spikes each had sent after each step of the last replay.
     """
 
     def __init__(self, simulation: Simulation, pixels: NDArray[Any], number: int) -> None:
@@ -130,18 +144,28 @@ class Base:
     def replay(self, order: Order) -> EventRun | None:
         """A finished replay; None where it fires without end, which is no class.
 
-        It goes on in 64 bits where 32 do not suffice. order: a list, as a policy.
+        It goes on in 64 bits where 32 do not suffice. `sent` is of it. order: a list, as a policy.
         """
         try:
             with plain_errors(self.simulation):
                 try:
-                    return self.begin(order).run()
+                    return self._run(self.begin(order))
                 except Overflow:
                     if self.simulation.arithmetic.dtype != np.int32:
                         raise
                     return self._widened().replay(order)
         except TooManyEvents:
             return None
+
+    def _run(self, run: EventRun) -> EventRun:
+        """Runs a replay to its end, and keeps `sent`. run: at its beginning."""
+        sent = np.empty((run.steps, len(run.state.memory)), np.int32)
+        for t in range(run.steps):
+            run.run_step()
+            sent[t] = run.state.memory[:, SENT]
+        run.hand_over()
+        self.sent = sent
+        return run
 
     def _widened(self) -> Base:
         """This base, whose replays are in 64 bits from now on."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import OWN, checked, named_fields
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import INPUT
 from eventsnn.trace.arrivals import is_clocked
 from eventsnn.trace.edits import DROPPED, Edit, Swap, edited
 from eventsnn.trace.trace import Trace
@@ -116,6 +117,36 @@ def of_edits(trace: Trace, edits: Iterable[Edit]) -> tuple[Budget, Budget]:
     place, tick = edited(trace, edits)
     _check(trace, edits, place, tick)
     return of_list(trace.deliveries["tick"], place, tick)
+
+
+@checked
+def in_a_step(trace: Trace) -> int:
+    """The most deliveries of one step into one layer that are moved in a run.
+
+    It is the budget of a certificate (`eventsnn.budgets`), and it counts what the run itself did:
+    under order clocked deliveries that come later than their spike was emitted, by the step of the
+    emission; in other orders those that do not stand as their spikes were emitted (n less the
+    longest common subsequence). The readout is no such layer.
+
+    trace: a complete one, of a replay in whose base run all deliveries are in their natural order.
+    """
+    network, deliveries = trace.simulation.network, trace.deliveries
+    clocked, spikes = is_clocked(trace.simulation), trace.spikes
+    layer = spikes["layer"][deliveries["spike"]]
+    emitted = spikes["step"][deliveries["spike"]]
+    late = deliveries["step"] > emitted
+    most = 0
+    for target in range(len(network.spiking)):
+        heard = [p.source for p in network.into(target) if p.source != INPUT]
+        mine = np.isin(layer, heard)
+        if clocked:
+            found = np.bincount(emitted[mine & late], minlength=1).max()
+            most = max(most, int(found))
+            continue
+        for step in range(trace.simulation.steps):
+            its = deliveries["spike"][mine & (emitted == step)].tolist()
+            most = max(most, len(its) - longest_rise(its))
+    return most
 
 
 def of_list(

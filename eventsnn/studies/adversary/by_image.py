@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 
 import numpy as np
@@ -25,6 +26,7 @@ from eventsnn.studies.setting import check_exact
 from eventsnn.views.progress import following
 
 BUDGET = Budget._fields
+OF_ATTACK = ("right", "predicted", "movable", "replays", "seconds", "budget", "in_step")
 
 
 def measure_attacks(
@@ -35,19 +37,21 @@ def measure_attacks(
     *,
     kind: str,
     within: int | None,
+    into: Sequence[str] | None,
     replays: int | None,
     draws: int,
 ) -> Arrays:
     """What attacks find on each image: the arrays of OF_ATTACKS.
 
     No search ends by a clock. simulation: of the base runs. given: the images. progress: changes no
-    number. workers: has no effect. kind, within, replays, draws: as for `attack`. Raises InputError
-    for what `attack` refuses.
+    number. workers: has no effect. kind, within, into, replays, draws: as for `attack`. Raises
+    InputError for what `attack` refuses.
     """
     check_budgets(kind, within, inf)
     check_exact(simulation, STUDY)
     check_kind(simulation, kind)
-    attacker = Attacker(simulation, kind, within, Limit(inf, replays), draws, simulation.seed)
+    limit, seed = Limit(inf, replays), simulation.seed
+    attacker = Attacker(simulation, kind, within, into, limit, draws, seed)
     labels = given.labels
     rows = []
     with following(len(given.pixels), "image", progress) as bar:
@@ -68,7 +72,7 @@ def _row_of(found: Found | None, draws: int) -> Arrays:
         attack, rests = found
         row["attacked"][:] = True
         row["rests"][:] = rests
-        for name in ("right", "predicted", "movable", "replays", "seconds", "budget"):
+        for name in OF_ATTACK:
             row[name][0] = getattr(attack, name)
         row["random"][0] = [budget for budget, _ in attack.random]
         row["random_flips"][0] = [flips for _, flips in attack.random]
@@ -89,14 +93,15 @@ def attacks_of(
     *,
     kind: str,
     within: int | None,
+    into: Sequence[str] | None,
     replays: int | None,
     draws: int,
 ) -> Adversary:
     """The `Adversary` of what attacks found on each image; its attacks have no edits.
 
     simulation: of the base runs. arrays: of `measure_attacks`. labels: have no effect. numbers:
-    int64 [N], the images'. kind, within, replays, draws: as for `attack`. Raises InputError where
-    no image was attacked.
+    int64 [N], the images'. kind, within, into, replays, draws: as for `attack`. Raises InputError
+    where no image was attacked.
     """
     found: list[Found] = []
     for i in np.flatnonzero(arrays["attacked"]).tolist():
@@ -109,6 +114,7 @@ def attacks_of(
             predicted=its["predicted"],
             edits=(),
             budget=Budget(*its["budget"]),
+            in_step=its["in_step"],
             random=tuple(zip(random, its["random_flips"])),
             movable=its["movable"],
             replays=its["replays"],
@@ -125,6 +131,7 @@ VARIABLES = {
     "budget": Variable(
         (IMAGE, "budget_part"), "int64", 0, "deliveries; ticks or places", "of the least edits"
     ),
+    "in_step": Variable((IMAGE,), "int64", 0, "deliveries", "most of a step and layer, edited"),
     "random": Variable(
         (IMAGE, "draw", "budget_part"), "int64", 0, "as budget", "of each draw of random edits"
     ),
@@ -140,6 +147,6 @@ OF_ATTACKS = Study(
     attacks_of,
     VARIABLES,
     lambda simulation, draws, **options: {"budget_part": [*BUDGET], "draw": draws},
-    ("kind", "within", "replays", "draws"),
+    ("kind", "within", "into", "replays", "draws"),
     ("draws",),
 )

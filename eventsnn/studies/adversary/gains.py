@@ -66,7 +66,7 @@ class Gains:
         network, self.one = simulation.network, float(simulation.arithmetic.one)
         self.back: dict[int, list[tuple[int, LinearMap, slice]]] = {}
         for p in network.projections:
-            if p.source != INPUT:
+            if p.source != INPUT or simulation.encoding.kind == "events":
                 blocks = (simulation.blocks(p) / self.one).astype(SINGLE)
                 found = turned(p.map, blocks), p.map.columns
                 self.back.setdefault(p.source, []).append((p.target, *found))
@@ -76,23 +76,45 @@ class Gains:
 
         steps: of the run. classes: float64 [classes], how the readout makes the margin.
         """
+        return self._both(steps, classes)[0]
+
+    def of_inputs(self, steps: Steps, classes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What one positive input event more adds: float32 [T, inputs], inputs channels last.
+
+        It counts in the margin's unit up to a factor. steps, classes: as in `of`.
+        """
+        _, charge = self._both(steps, classes)
+        c, h, w = self.simulation.network.graph.input_shape
+        return self._back(INPUT, charge, c * h * w)
+
+    def _back(self, source: int, charge: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+        """Of spikes of one layer, what their charge adds at all that hear it; [T, size]."""
+        network = self.simulation.network
+        found = np.zeros((len(charge), size), SINGLE)
+        for target, back, columns in self.back.get(source, ()):
+            grid = network.layers[target].grid
+            its = charge[:, network.columns(target)]
+            its = its.reshape(len(its), -1, grid[0])[..., columns]
+            found += back(np.ascontiguousarray(its)).reshape(len(its), -1)
+        return found
+
+    def _both(
+        self, steps: Steps, classes: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The gains of spikes, and of charge that arrives; float32 [T, all neurons]."""
         network = self.simulation.network
         found = np.zeros(steps.p.shape, SINGLE)  # of spikes
         charge = np.zeros(steps.p.shape, SINGLE)  # of charge that arrives, in q
         charge[:, network.columns(len(network.layers) - 1)] = classes
         for i in reversed(range(len(network.spiking))):
             here = network.columns(i)
-            for target, back, columns in self.back.get(i, ()):
-                grid = network.layers[target].grid
-                its = charge[:, network.columns(target)]
-                its = its.reshape(len(its), -1, grid[0])[..., columns]
-                found[:, here] += back(np.ascontiguousarray(its)).reshape(len(its), -1)
+            found[:, here] = self._back(i, charge, network.layers[i].size)
             if network.layers[i].pools:
                 charge[:, here] = found[:, here]  # shared out alike, as a guess
             else:
                 slopes = self._slopes(steps, i)
                 charge[:, here] = through_time(found[:, here], slopes)
-        return found
+        return found, charge
 
     def _slopes(self, steps: Steps, i: int) -> NDArray[np.float32]:
         """Spikes more for a q more of charge, of each step and neuron of a layer.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.engine.event.order import Order
+from eventsnn.network.network import INPUT, Network
 from eventsnn.studies.adversary.base import Base, Edits, Moves
 from eventsnn.studies.adversary.budgets import Budget, arrival_of_cause, of_list
 from eventsnn.trace.arrivals import is_clocked
-from eventsnn.trace.edits import Delay, Move
+from eventsnn.trace.edits import Delay, Move, nth_of, numbers_of
 
 FRONT, BACK = -1, 1
 
@@ -25,7 +27,7 @@ class Kind(Protocol):
     name: ClassVar[str]
     rows: NDArray[np.int64]
 
-    def __init__(self, base: Base, within: int | None) -> None: ...
+    def __init__(self, base: Base, within: int | None, sent_by: Sequence[int] | None) -> None: ...
 
     def policy(self, moves: Moves) -> Order:
         """The edited list. moves: of this kind."""
@@ -35,6 +37,9 @@ class Kind(Protocol):
 
     def budget(self, moves: Moves) -> Budget:
         """How much they edit."""
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """Which moves take a delivery behind the end of the base's last replay, bool [k]."""
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """A move of each delivery, those first that promise to lower the margin most.
@@ -46,18 +51,37 @@ class Kind(Protocol):
         """Every delivery that can be moved, in random order, each to a random place."""
 
 
+def senders(network: Network, into: Collection[int]) -> list[int]:
+    """The numbers of the layers that some layers hear, and no other. into: these ones' numbers."""
+    reached: dict[int, set[int]] = {}
+    for p in network.projections:
+        if p.source != INPUT:
+            reached.setdefault(p.source, set()).add(p.target)
+    return [i for i, targets in reached.items() if targets <= set(into)]
+
+
+def _movable(base: Base, sent_by: Sequence[int] | None) -> NDArray[np.bool_]:
+    """Which deliveries may be moved, bool [D]: those of some layers; None: of all."""
+    if sent_by is None:
+        return np.ones(len(base.spikes), bool)
+    return np.isin(base.spikes["layer"], sent_by)
+
+
 class Times:
     """Deliveries come later, by 1 to `within` steps under order clocked, and else ticks.
 
     With order clocked a delivery is due in another step, the last one at most. Else its step waits
     for it, and all that is due at the recorded tick comes to rest before.
 
-    base: that is edited. within: the most (None: 1).
+    base: that is edited. within: the most (None: 1). sent_by: the numbers of the
+    layers whose spikes may be moved (None: all).
     """
 
     name: ClassVar[str] = "times"
 
-    def __init__(self, base: Base, within: int | None = None) -> None:
+    def __init__(
+        self, base: Base, within: int | None = None, sent_by: Sequence[int] | None = None
+    ) -> None:
         self.base = base
         self.clocked = is_clocked(base.simulation)
         self.within = within or 1
@@ -67,7 +91,8 @@ class Times:
         self.room = np.full(len(base.spikes), self.within)
         if self.clocked:
             self.room = np.minimum(self.within, last - base.trace.deliveries["step"])
-        self.rows = np.flatnonzero(self.room > 0)
+        self.rows = np.flatnonzero((self.room > 0) & _movable(base, sent_by))
+        self.nth = nth_of(numbers_of(base.trace, base.trace.spikes))
 
     def policy(self, moves: Moves) -> Order:
         """See `Kind.policy`."""
@@ -89,6 +114,16 @@ class Times:
         """See `Kind.budget`."""
         places = np.arange(len(self.base.spikes))
         return of_list(self.base.trace.deliveries["tick"], places, self._ticks(moves))[1]
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """See `Kind.lost`."""
+        if not self.clocked:
+            return np.zeros(moves.size, bool)
+        spikes = self.base.trace.deliveries["spike"][moves.rows]
+        sent = self.base.sent[:, self.base.numbers[moves.rows]]
+        emitted = (sent <= self.nth[spikes]).sum(axis=0)  # in this step; T: never
+        late = -(-moves.to // self.step)
+        return np.asarray((emitted < len(sent)) & (emitted + late >= len(sent)))
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """See `Kind.ranked`."""
@@ -126,11 +161,14 @@ class Places:
     fired them, or to its end. Random edits move to any place between.
 
     base: that is edited, in an order with deliveries that are due together. within: not used.
+    sent_by: as in `Times`.
     """
 
     name: ClassVar[str] = "order"
 
-    def __init__(self, base: Base, within: int | None = None) -> None:
+    def __init__(
+        self, base: Base, within: int | None = None, sent_by: Sequence[int] | None = None
+    ) -> None:
         self.base = base
         deliveries = base.trace.deliveries
         tick = deliveries["tick"]
@@ -142,7 +180,8 @@ class Places:
         self.first = np.maximum(begins[of_tick], arrival_of_cause(base.trace) + 1)
         self.last = ends[of_tick] - 1
         rows = np.arange(len(tick))
-        self.rows = np.flatnonzero((rows < self.last) & (self.last - self.first > 0))
+        room = (rows < self.last) & (self.last - self.first > 0)
+        self.rows = np.flatnonzero(room & _movable(base, sent_by))
 
     def policy(self, moves: Moves) -> Order:
         """See `Kind.policy`."""
@@ -177,6 +216,10 @@ class Places:
         """See `Kind.budget`."""
         tick = self.base.trace.deliveries["tick"]
         return of_list(tick, self._places(moves), tick)[0]
+
+    def lost(self, moves: Moves) -> NDArray[np.bool_]:
+        """See `Kind.lost`: the step waits."""
+        return np.zeros(moves.size, bool)
 
     def ranked(self, gain: NDArray[np.float32]) -> Moves:
         """See `Kind.ranked`."""

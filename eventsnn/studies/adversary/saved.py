@@ -72,6 +72,7 @@ class Saved:
                 predicted=int(about["predicted"]),
                 edits=edits,
                 budget=Budget(*about["budget"]),
+                in_step=int(about["in_step"]),
                 random=tuple((Budget(*its), bool(flips)) for its, flips in about["random"]),
                 movable=int(about["movable"]),
                 replays=int(about["replays"]),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eventsnn.engine.event.driver import Overflow, StillFiring
 from eventsnn.studies.adversary.base import NONE, Base, Moves, Outcome
 from eventsnn.studies.adversary.gains import Gains, steps_of
 from eventsnn.studies.adversary.kinds import Kind
@@ -16,6 +17,7 @@ RIVALS = 3  # classes that a search tries to bring up, those nearest to the righ
 MEASURED = 32  # moves that are replayed one by one before some of them are made
 SINGLE_STEPS = 8  # moves that are made at once at most where they are replayed one by one
 STARTS = 16  # of climbs, before it is given up that anything flips
+MENDS = 8  # replays of the same moves, without those that lost their delivery in the one before
 STALLS = 4  # steps without a smaller margin, after which a climb is given up
 
 
@@ -49,7 +51,7 @@ class Search:
     ) -> None:
         self.base = base
         self.kind = kind
-        self.gains = gains
+        self.gains = gains.of
         self.limit = limit
         self.rng = rng
         self.least = least
@@ -141,6 +143,9 @@ class Search:
             if moves is before and stalls == STALLS // 2:
                 moves = before.with_(ranked.some(slice(batch)))  # through a worse place
                 found = self._outcome(moves)
+                if found.predicted != right:
+                    self._shrink()
+                    return
 
     def _measured(self, moves: Moves, ranked: Moves) -> Moves:
         """Moves by the margin that a replay with each of them alone, beside others, gives."""
@@ -176,28 +181,46 @@ class Search:
         weights[right], weights[rival] = 1, -1
         if self.base.run.readout.shape[1] == 1:
             weights = weights[1:]
+        self._go_on()
         run = self.base.begin(self.kind.policy(moves))
-        steps = steps_of(run, float(self.base.simulation.arithmetic.one))
-        ranked = self.kind.ranked(self.gains.of(steps, weights))
+        try:
+            steps = steps_of(run, float(self.base.simulation.arithmetic.one))
+        except (StillFiring, Overflow):
+            return NONE  # it fires without end: nothing is to be learnt there
+        ranked = self.kind.ranked(self.gains(steps, weights))
         return ranked.some(~np.isin(ranked.rows, moves.rows))
 
     def _flips(self, moves: Moves) -> bool:
         return self._outcome(moves).predicted != self.base.predicted
 
     def _outcome(self, moves: Moves) -> Outcome:
-        """What a replay comes to; the fewest moves that flip are kept."""
-        used = self.base.replays - self.begun
-        many = self.limit.replays is not None and used >= self.limit.replays
-        if many or clock.perf_counter() > self.ends_at:
-            raise _Over
-        run = self.base.replay(self.kind.policy(moves))
-        if run is None:  # it fires without end, which is no class
+        """What a replay comes to; the fewest moves that flip are kept.
+
+        Moves that take a delivery behind the run's end are left out.
+        """
+        for _ in range(MENDS):
+            self._go_on()
+            run = self.base.replay(self.kind.policy(moves))
+            if run is None:  # it fires without end, which is no class
+                return self.base.recorded
+            lost = self.kind.lost(moves)
+            if not lost.any():
+                break
+            moves = moves.some(~lost)  # an attack drops no delivery
+        else:
             return self.base.recorded
         found = self.base.outcome(run)
         flips = found.predicted != self.base.predicted
         if flips and (self.least is None or moves.size < self.least.size):
             self.least = moves
         return found
+
+    def _go_on(self) -> None:
+        """Raises _Over where time or replays are used up."""
+        used = self.base.replays - self.begun
+        many = self.limit.replays is not None and used >= self.limit.replays
+        if many or clock.perf_counter() > self.ends_at:
+            raise _Over
 
 
 def random_needs(
