@@ -106,7 +106,11 @@ def proven_of(
     args: the options. network, images: what runs. found: the attacks. way: options of the base run.
     """
     order, within = way["order"], way.get("within", 1)
-    if not args.certify or within > 1 or order not in budgets.ORDERS:
+    if not args.certify:
+        return None
+    if within > 1 or order not in budgets.ORDERS:
+        what = f"order {order}" if within == 1 else f"{within} steps"
+        print(f"note: {way['neuron']}: no proof is built for {what}", file=sys.stderr)
         return None
     attacked = images.take(np.array([each.place for each in found.attacks]))
     own = {name: value for name, value in way.items() if name not in ("order", "within", "seed")}
