@@ -10,7 +10,8 @@ the first 16 images: the rates, the share of neurons that fired more than all th
 (late inhibition, DNISNM section 3.3), and the correlation of spike counts with clocked ones. A
 fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, Fig. 3a) under each
 order: what layers make themselves of the spikes they are sent, with L := T. Orders that draw
-(random, jitter) are run with --seeds N seeds. Writes
+(random, jitter) are run with --seeds N seeds. `analysis/order_field.py` has more models and orders,
+and spread drive by groups. Writes
 arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
 cases.png (each also as SVG). With --from STORE the first two tables and their pictures come from a
 store; the last two need single neurons, which a store does not have, and are left out.
