@@ -67,7 +67,7 @@ ALL = "all"
 SPREADS, TICKS = "1,2,4,8,16,64", 64
 GROUPS = f"1,8,64,512,4096,32768,{ALL}"
 COLOURS, LINE = "cividis", "#D55E00"
-BORDER = "falls apart: half of the clocked accuracy (∞: firing explodes)"
+BORDER = "half of clocked: falls apart (∞: explodes)"
 OF_FIELD = (
     "Accuracy with its 95 % interval, low to high, after T steps by model, order, spread and "
     "group; of clocked: share of the model's accuracy in clocked time; inf: firing explodes"
@@ -264,7 +264,7 @@ def draw(rows: list[scripts.Row], title: str) -> Figure:
     """
     free = [row for row in rows if row["order"] != CLOCKED]
     models, orders = scripts.distinct(free, "neuron"), scripts.distinct(free, "order")
-    figure = scripts.sheet(0, 1.2 + 1.9 * len(models), 1.1 + 2.1 * len(orders))
+    figure = scripts.sheet(0, 1.2 + 1.9 * len(models), max(4.2, 1.1 + 2.1 * len(orders)))
     grid = figure.subplots(len(models), len(orders), squeeze=False, sharex=True, sharey=True)
     image: Any = None
     for panels, neuron in zip(grid, models):
