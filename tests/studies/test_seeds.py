@@ -43,6 +43,8 @@ def dots(count=12):
         ({}, False),
         ({"order": "fifo", "neuron": "gn:8", "encoding": "even", "steps": 3}, False),
         ({"order": "excitatory_first", "refractory": 1.0}, False),
+        ({"order": "cores"}, False),
+        ({"order": "cores", "arbitration": "random"}, True),
         ({"order": "random"}, True),
         ({"order": "jitter", "jitter": "uniform:1"}, True),
         ({"encoding": "rate"}, True),
