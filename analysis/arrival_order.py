@@ -10,7 +10,8 @@ the first 16 images: the rates, the share of neurons that fired more than all th
 (late inhibition, DNISNM section 3.3), and the correlation of spike counts with clocked ones. A
 fourth, and a picture, has unevenness error I in SRP's four cases (SRP Def. 1, Fig. 3a) under each
 order: what layers make themselves of the spikes they are sent, with L := T. Orders that draw
-(random, jitter) are run with --seeds N seeds. Writes
+(random, jitter) are run with --seeds N seeds. `analysis/order_field.py` has more models and orders,
+and spread drive by groups. Writes
 arrival_order.csv, window.csv, layers.csv, cases.csv, and arrival_order.png, window.png and
 cases.png (each also as SVG).
 """
@@ -33,13 +34,11 @@ from numpy.typing import NDArray
 
 from eventsnn import Network
 from eventsnn.inputs.loading import load_graph
-from eventsnn.simulation.conditions import Conditions, conditions, together
-from eventsnn.simulation.simulation import Simulation
-from eventsnn.simulation.time import Time
+from eventsnn.simulation.conditions import conditions, together
 from eventsnn.studies import scripts, seeds
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.studies.setting import pick
-from eventsnn.sweep import stored
+from eventsnn.sweep import exploding, stored
 from eventsnn.sweep.stored import EXPLOSIONS
 from eventsnn.views.plots import BLUE, CASES, ORANGE
 from eventsnn.views.progress import following
@@ -56,9 +55,6 @@ ORDERS: dict[str, dict[str, Any]] = {
     "inhibitory first, 1 spike a step": {"order": "inhibitory_first", "refractory": 1.0},
     "excitatory first, 1 spike a step": {"order": "excitatory_first", "refractory": 1.0},
 }
-# means of images, with the ends of their intervals
-MEANS = [f"{name}{end}" for name in ("spikes", "operations") for end in ("", " low", " high")]
-MOST = 4  # events for each neuron and step, beyond which firing counts as exploding
 WINDOWS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 1.5, 2)
 COLOURS = {"if": BLUE, "snm": ORANGE, "if-hard": "#009E73"}
 JITTER = {"order": "jitter", "jitter": "uniform:1"}
@@ -82,64 +78,12 @@ FORMATS |= {key: (key, ",.0f") for key in ("spikes", "operations")}
 FORMATS |= {key: (key, ".3f") for key in ("rate clocked", "rate fifo", "correlation")}
 
 
-def decided(network: Network, steps: int, neuron: str, *, seed: int = 0, **time: Any) -> Conditions:
-    """What decides a result, be it that firing explodes; parameters as for `way`."""
-    how = Time(**time)
-    return conditions(
-        Simulation(network, steps=steps, engine="event", neuron=neuron, seed=seed, time=how)
-    )
-
-
-def way(
-    network: Network,
-    steps: int,
-    neuron: str,
-    drawn: Sequence[int],
-    most: int = MOST,
-    **time: Any,
-) -> stored.Way:
-    """How one model is run under one order.
-
-    network: what runs. steps: T. neuron: the model's name. drawn: the seeds. most: events for each
-    neuron and step, beyond which firing counts as exploding. time: the order's options.
-    """
-    options = {**limit(most * network.neurons * steps, time), **time}
-    return stored.Way({}, {"engine": "event", "steps": steps, "neuron": neuron, **options}, drawn)
-
-
 def measure(
-    source: stored.Live | stored.Stored,
-    network: Network,
-    way: stored.Way,
-    label: str,
+    source: stored.Live | stored.Stored, network: Network, way: stored.Way, label: str
 ) -> tuple[scripts.Row, NDArray[np.bool_] | None]:
-    """(one row: accuracy with its interval, spikes and operations per image; the hits).
-
-    An order under which firing explodes, with any seed, has no accuracy (NaN), no hits, and spikes
-    without end. source: of the runs. network: what runs. way: how; the first seed is that of the
-    bootstrap, too. label: the order's.
-    """
-    steps, seed = way.options["steps"], way.seeds[0]
-    row = {"neuron": way.options["neuron"], "order": label, "seeds": len(way.seeds), "T": steps}
-    whole = len(source.images)
-    row["images"] = whole if way.images is None else min(way.images, whole)
-    try:
-        runs = source.runs(way, progress=False)
-    except EXPLOSIONS:
-        row |= dict.fromkeys(scripts.SHARE, float("nan"))
-        row |= dict.fromkeys(MEANS, float("inf"))
-        options = {k: v for k, v in way.options.items() if k not in ("engine", "max_events")}
-        return row | {"conditions": decided(network, seed=seed, **options)}, None
-    (found,) = scripts.by_step(runs, [steps], seed)
-    return row | found, scripts.hits(runs)
-
-
-def limit(most: int, time: Mapping[str, Any]) -> dict[str, int]:
-    """The option that stops a run whose firing explodes: none for order "clocked", which cannot.
-
-    most: events. time: the options of an order.
-    """
-    return {} if time.get("order") == "clocked" else {"max_events": most}
+    """`exploding.measure`, the model and the order first. label: the order's."""
+    row, hits = exploding.measure(source, network, way)
+    return {"neuron": way.options["neuron"], "order": label, **row}, hits
 
 
 def cases(source: stored.Live | stored.Stored, way: stored.Way, label: str) -> list[scripts.Row]:
@@ -309,7 +253,9 @@ def of_orders(args: argparse.Namespace, network: Network) -> list[tuple[str, str
     for neuron in args.neurons.split(","):
         for label, time in ORDERS.items():
             drawn = seeds.seeds_of(args, {"neuron": neuron, **time})
-            found.append((neuron, label, way(network, args.steps, neuron, drawn, **time)))
+            found.append(
+                (neuron, label, exploding.way(network.neurons, args.steps, neuron, drawn, **time))
+            )
     return found
 
 
@@ -320,7 +266,7 @@ def of_windows(args: argparse.Namespace, network: Network) -> list[tuple[str, fl
         for window in map(float, args.windows.split(",")):
             time = {**JITTER, "window": window}
             drawn = seeds.seeds_of(args, JITTER)
-            how = way(network, args.steps, neuron, drawn, 64, **time)
+            how = exploding.way(network.neurons, args.steps, neuron, drawn, 64, **time)
             found.append((neuron, window, how._replace(images=args.window_limit)))
     return found
 

@@ -6,10 +6,11 @@ Each layer, from input to output, fires on what the layers before it send, and s
 at other times: its own (kept), spread evenly (even), all at the beginning (first), or with its
 steps shuffled, neuron by neuron and at random (shuffled; TPP, ICML 2025, where this was found). TPP
 neurons, which hear everything first and then fire at random, stand beside them; --seeds N runs what
-draws something N times. A second table asks why, layer by layer, for the last T: late inhibition,
-the overshoot of the charge, unevenness errors in SRP's four cases, and whether errors cancel or add
-up on their way to the next layer, on the first --look-at images. Writes timing.csv, layers.csv,
-timing.png and timing.svg.
+draws something N times. A second table compares shuffled times with even ones, on the same images.
+A third asks why, layer by layer, for the last T: late inhibition, the overshoot of the charge,
+unevenness errors in SRP's four cases, and whether errors cancel or add up on their way to the next
+layer, on the first --look-at images. Writes timing.csv, shuffled.csv, layers.csv, timing.png and
+timing.svg.
 """
 
 from __future__ import annotations
@@ -38,10 +39,15 @@ from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
 TPP = "tpp"
-DRAWING = ("shuffled", TPP)  # the ways that draw something
+SHUFFLED, EVEN = "shuffled", "even"
+DRAWING = (SHUFFLED, TPP)  # the ways that draw something
 TITLE = (
     "Accuracy (%) after T steps [95 % interval], all layers' spikes at these times; for the last "
     "T: mse, the readout's from the ANN's logits; spikes and synaptic operations of an image"
+)
+OF_SHUFFLED = (
+    "Shuffled times against even ones: accuracy (%) after T steps [95 % interval]; gained: images "
+    "that shuffled times alone have right"
 )
 FORMATS = {
     "mse": ("mse", ".3g"),
@@ -53,6 +59,21 @@ PANELS = (
     ("I", "unevenness error I (% of neurons)"),
     ("coherence", "coherence of errors"),
 )
+
+
+def against_even(
+    rows: list[scripts.Row], right: Mapping[tuple[str, int], NDArray[np.bool_]]
+) -> list[scripts.Row]:
+    """The rows of shuffled times, compared with even ones image by image: one Holm family, all T.
+
+    rows: of all ways, as `scripts.by_step` makes them, with "times". right: (way, T) -> hits, bool
+    [N] or [seeds, N].
+    """
+    compared = [dict(row) for row in scripts.only(rows, times=SHUFFLED)]
+    scripts.paired(
+        compared, right, lambda row: (row["times"], row["T"]), lambda key: (EVEN, key[1])
+    )
+    return compared
 
 
 def draw(
@@ -146,6 +167,8 @@ def study(args: argparse.Namespace) -> None:
         write_csv(out / "timing.csv", rows)
         if layers:
             write_csv(out / "layers.csv", layers)
+    shuffled = against_even(rows, right)
+    write_csv(out / "shuffled.csv", shuffled)
     last = scripts.only(layers, T=every[-1])
     ann_accuracy = stored.right_of(source)
     images = len(source.images)
@@ -158,14 +181,22 @@ def study(args: argparse.Namespace) -> None:
     )
     decided = scripts.words(rows)
     scripts.save(figure, out, "timing", decided)
-    show(rows, last, decided, args)
+    show(rows, shuffled, last, decided, args)
     print(f"ANN {ann_accuracy:.1%} on {images} images")
 
 
 def show(
-    rows: list[scripts.Row], layers: list[scripts.Row], decided: str, args: argparse.Namespace
+    rows: list[scripts.Row],
+    shuffled: list[scripts.Row],
+    layers: list[scripts.Row],
+    decided: str,
+    args: argparse.Namespace,
 ) -> None:
-    """Prints both tables. rows: by way and T. layers: by way and layer. decided: the conditions."""
+    """Prints the tables.
+
+    rows: by way and T. shuffled: of `against_even`. layers: by way and layer. decided: the
+    conditions.
+    """
     shown = scripts.side_by_side(rows, "times", scripts.interval)
     for row in shown:
         mine = scripts.only(rows, times=row["times"])
@@ -177,9 +208,19 @@ def show(
         row |= {key: mine[-1][key] for key in ("seeds", "mse", "spikes", "operations")}
     scripts.show(TITLE, shown, decided, FORMATS)
     print(f"\n{scripts.footnote('kept times', args.seed, args.seeds)}\n")
+    pairs = [_pair(row, *scripts.only(rows, times=EVEN, T=row["T"])) for row in shuffled]
+    scripts.show(OF_SHUFFLED, pairs, scripts.words(shuffled))
+    print(f"\n{scripts.footnote('even times', args.seed, args.seeds)}\n")
     asked = [{"times": row["times"], **_asked(row)} for row in layers]
     looked = f"{timing.TITLE}\nfirst {args.look_at} images at most, accuracy of all"
     scripts.show(looked, asked, scripts.words(layers), timing.FORMATS)
+
+
+def _pair(shuffled: scripts.Row, even: scripts.Row) -> scripts.Row:
+    """What is printed of both at one T. shuffled: after `against_even`."""
+    found = {"T": shuffled["T"], SHUFFLED: scripts.interval(shuffled)}
+    found[EVEN] = scripts.interval(even)
+    return found | {"gained : lost": scripts.discordant(shuffled)}
 
 
 def _asked(row: scripts.Row) -> scripts.Row:

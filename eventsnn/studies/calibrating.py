@@ -49,9 +49,9 @@ STEP = 0.9  # of the way that a neuron's error asks for
 FURTHEST = 1.5  # how far v(0) goes in a round, in spikes
 FEWEST = 0.1  # of a channel's neurons that are taken to fire, at least
 TITLE = (
-    "v(0) of each layer, in the charge of one spike, mean and extremes of its channels; spikes: of "
-    "a neuron and image, of the ANN's activation and as fired before and after; apart: of a "
-    "channel's mean from the ANN's, mean of channels; correlation: of counts with the ANN's"
+    "Calibrated v(0) of each layer, in the charge of one spike, mean and extremes of its channels; "
+    "spikes: of a neuron and image, of the ANN's activation and as fired before and after; apart: "
+    "of a channel's mean from the ANN's, mean of channels; correlation: of counts with the ANN's"
 )
 FORMATS = COLUMNS | {
     "v(0)": ("v(0)", ".2f"),

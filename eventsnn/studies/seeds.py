@@ -15,8 +15,9 @@ STEADY = {
     "encoding": ("constant", "even", "events"),
     "order": (
         *("fifo", "lifo", "index", "excitatory_first", "inhibitory_first"),
-        *("delays", "clocked"),
+        *("delays", "clocked", "cores"),
     ),
+    "arbitration": ("fifo", "index", "round_robin"),
 }
 
 

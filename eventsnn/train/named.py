@@ -10,6 +10,7 @@ from eventsnn.exceptions import InputError
 ACTIVATIONS = {"relu": False, "qcfs": True, "tcl": False, "lsq": True, "slip": True, "rnl": False}
 MAX_LEVELS = 2**20
 ARCHITECTURES = (
+    "lenet",
     "resnet8",
     "resnet18",
     "resnet20",

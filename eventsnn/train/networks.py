@@ -1,4 +1,4 @@
-"""Architectures: ResNets, VGG-16 and MobileNet V1, of any width, with the activation chosen.
+"""Architectures: LeNet, ResNets, VGG-16 and MobileNet V1, of any width, with the activation chosen.
 
 Every maker takes `make`, which returns a new activation, the numbers of channels and classes, the
 width (a factor of all channels) and whether the stem is ImageNet's.
@@ -11,6 +11,9 @@ from typing import Any
 
 from torch import nn
 
+from eventsnn.exceptions import InputError
+
+LEAST = 12  # pixels of height and width that LeNet needs
 Make = Callable[[], nn.Module]
 
 
@@ -181,6 +184,41 @@ class Vgg16(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
+class LeNet(nn.Module):
+    """LeNet-5 with average pooling and the activation chosen (LeCun et al. 1998, Fig. 2).
+
+    Two 5x5 convolutions of 6 and 16 channels, each before a pooling, and dense layers of 120 and
+    84; without BatchNormalization. The first convolution is padded, so that 28 pixels need no
+    border of their own. make, channels, classes, width: see the module. size: height and width of
+    the images, 12 or more.
+    """
+
+    def __init__(
+        self, make: Make, channels: int, classes: int, width: float, size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        first, second, third, fourth = (scaled(outputs, width) for outputs in (6, 16, 120, 84))
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, first, 5, padding=2),
+            make(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(first, second, 5),
+            make(),
+            nn.AvgPool2d(2),
+        )
+        height, breadth = ((pixels // 2 - 4) // 2 for pixels in size)
+        self.classifier = nn.Sequential(
+            nn.Linear(second * height * breadth, third),
+            make(),
+            nn.Linear(third, fourth),
+            make(),
+            nn.Linear(fourth, classes),
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.classifier(self.features(x).flatten(1))
+
+
 class MobileNet(nn.Module):
     """MobileNet V1: depthwise and 1x1 convolutions (Howard et al. 2017, Table 1).
 
@@ -239,12 +277,18 @@ def network(
 
     arch: one of `named.ARCHITECTURES`. make: returns a new activation. shape: (C, H, W) of the
     images. classes: how many. width: a factor of all channels. stem: "cifar", "imagenet", or
-    "auto": ImageNet's from 96 pixels on. reroute: shortcuts behind activations, of ResNets.
+    "auto": ImageNet's from 96 pixels on. reroute: shortcuts behind activations, of ResNets. Raises
+    InputError for images that are too small for LeNet.
     """
     channels, height, breadth = shape
     imagenet = stem == "imagenet" or (stem == "auto" and min(height, breadth) >= 96)
-    if arch == "vgg16":
-        made: nn.Module = Vgg16(make, channels, classes, width, imagenet, (height, breadth))
+    if arch == "lenet":
+        if min(height, breadth) < LEAST:
+            found = f"{height} x {breadth}"
+            raise InputError("images", f"{LEAST} x {LEAST} pixels or more for lenet", found)
+        made: nn.Module = LeNet(make, channels, classes, width, (height, breadth))
+    elif arch == "vgg16":
+        made = Vgg16(make, channels, classes, width, imagenet, (height, breadth))
     elif arch == "mobilenet":
         made = MobileNet(make, channels, classes, width, imagenet)
     else:

@@ -220,6 +220,9 @@ class Recipe:
         if self.activation.startswith("lsq") or self.activation == "rnl":
             self._refuse_without_effect("lambda_start")
         self._check_paths()
+        if self.arch == "lenet" and self.stem != "auto":
+            expected = "auto with ⟦arch=lenet⟧, which has one form"
+            raise InputError(named("stem"), expected, repr(self.stem), "leave it out")
         if self.arch == "yolo":
             for name, only in (("augment", "none"), ("teacher", None), ("stem", "auto")):
                 if getattr(self, name) != only:

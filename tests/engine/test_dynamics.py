@@ -9,7 +9,7 @@ from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
 from support.dynamic import DYNAMIC, IN_FLOATS
 from support.networks import pixel_range, pooled_graph, random_graph, random_pixels
-from support.ways import CASES, assert_same, both, in_case
+from support.ways import CASES, FEW_BITS, assert_same, both, in_case
 
 from eventsnn import InputError, convert, simulate
 from eventsnn.simulation.encoding import Encoding
@@ -27,6 +27,8 @@ def simulation_of(seed, model, make=random_graph, steps=STEPS, **options):
     graph = make(rng)
     pixels = random_pixels(rng, graph, 2)
     options = {"seed": 5, **options}
+    if options.get("arithmetic", "fixed") == "fixed":
+        options = {"fraction_bits": FEW_BITS, **options}
     network = convert(graph)
     ends = pixel_range(pixels)
     return Simulation(network, steps=steps, neuron=model, pixel_range=ends, **options), pixels

@@ -37,6 +37,14 @@ def test_the_engine_is_the_twin_in_floating_point(case):
     assert_same(*both(7, case, "if", "float64"))
 
 
+@pytest.mark.parametrize("model", ["if", "snm"])
+def test_with_potentials_of_64_bits_it_is_the_twin(model):
+    """As many fraction bits as clocked time allows are too many for 32 bits without a clock."""
+    found = both(2, "random", model, fraction_bits=None)
+    assert found[0].arithmetic.dtype == np.int64
+    assert_same(*found)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_order_clocked_is_the_clocked_engine(seed, model):

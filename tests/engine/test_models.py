@@ -15,7 +15,7 @@ from support.networks import (
     random_graph,
     random_pixels,
 )
-from support.ways import CASES, assert_same, both
+from support.ways import CASES, FEW_BITS, assert_same, both
 
 from eventsnn import InputError, convert
 from eventsnn.neurons.contract import emit, settle
@@ -36,6 +36,8 @@ def simulation_of(seed, model, make=quantised_graph, order_seed=0, **options):
     graph = make(rng)
     pixels = random_pixels(rng, graph, 2)
     options = {"steps": STEPS, "seed": order_seed, **MODELS.get(model, {}), **options}
+    if options.get("arithmetic", "fixed") == "fixed":
+        options = {"fraction_bits": FEW_BITS, **options}
     return Simulation(
         convert(graph), neuron=model.split()[0], pixel_range=pixel_range(pixels), **options
     ), pixels

@@ -19,7 +19,7 @@ from support.networks import (
     random_pixels,
     yolo_graph,
 )
-from support.ways import CASES
+from support.ways import CASES, FEW_BITS
 
 from eventsnn import convert
 from eventsnn.ann import forward as ann
@@ -81,6 +81,8 @@ def simulation_of(graph, pixels, model, way="engine", rng=None, convert_options=
         **time_of(way, network, rng),
         **options,
     }
+    if settings.get("arithmetic", "fixed") == "fixed":
+        settings = {"fraction_bits": FEW_BITS, **settings}
     return Simulation(network, neuron=model.split()[0], pixel_range=pixel_range(pixels), **settings)
 
 

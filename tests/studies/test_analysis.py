@@ -14,7 +14,7 @@ from support.networks import Builder, small_graph
 from support.worked import examples
 
 import eventsnn
-from eventsnn import load
+from eventsnn import load, statistics
 from eventsnn.ann import forward as ann
 from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
@@ -412,12 +412,28 @@ def test_timing(tmp_path, capsys):
         reference = at(rows, T=steps, times="kept")["accuracy"]
         if way in ("even", "first"):
             assert row["gained"] - row["lost"] == pytest.approx(6 * (row["accuracy"] - reference))
+    pairs = {}
+    for steps in (2, 3):
+        given = dict(counts="own", steps=steps)
+        even = surgery.replace_layers(network, images, names, times="even", **given)
+        runs = [
+            surgery.replace_layers(network, images, names, times="shuffled", seed=s, **given)
+            for s in range(2)
+        ]
+        right = [each.predictions() == images.labels for each in (even, *runs)]
+        pairs[steps] = np.stack(right[1:]), right[0]
+    compared = statistics.compare(pairs).items()
+    for (steps, its), row in zip(compared, tables["shuffled"], strict=True):
+        assert (row["T"], row["times"]) == (steps, "shuffled")
+        assert (row["gained"], row["lost"]) == (its.gained, its.lost)
+        assert row["p Holm"] == pytest.approx(its.holm)
     seen = at(layers, T=3, times="even", layer=names[2])
     found = timing.measure(network, images, times="even", steps=3, look_at=4)
     for key in ("I", "II", "late", "overshoot", "apart", "coherence", "accuracy"):
         assert seen[key] == pytest.approx(found.layers[2][key])
     said = capsys.readouterr().out
-    assert "against kept times" in said and "overshoot" in said and names[-1] in said
+    assert "against kept times" in said and "against even times" in said
+    assert "overshoot" in said and names[-1] in said
 
 
 @pytest.mark.slow

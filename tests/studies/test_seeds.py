@@ -16,7 +16,7 @@ from eventsnn.neurons import LIF
 from eventsnn.readers import write_native
 from eventsnn.studies import scripts
 from eventsnn.studies.seeds import draws, seeds_of
-from eventsnn.sweep import stored
+from eventsnn.sweep import exploding, stored
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
 
@@ -43,6 +43,8 @@ def dots(count=12):
         ({}, False),
         ({"order": "fifo", "neuron": "gn:8", "encoding": "even", "steps": 3}, False),
         ({"order": "excitatory_first", "refractory": 1.0}, False),
+        ({"order": "cores"}, False),
+        ({"order": "cores", "arbitration": "random"}, True),
         ({"order": "random"}, True),
         ({"order": "jitter", "jitter": "uniform:1"}, True),
         ({"encoding": "rate"}, True),
@@ -121,7 +123,7 @@ def test_arrival_order_with_seeds():
         def __init__(self):
             self.images, self.network = images, lambda: snn
 
-    way = study.way(snn, 2, "snm", (1, 2), order="random")
+    way = exploding.way(snn.neurons, 2, "snm", (1, 2), order="random")
     row, hits = study.measure(Given(), snn, way, "random")
     options = {"steps": 2, "engine": "event", "neuron": "snm", "order": "random"}
     runs = [eventsnn.simulate(snn, images, seed=seed, **options) for seed in (1, 2)]

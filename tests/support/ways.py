@@ -16,6 +16,9 @@ STEPS = 4
 
 TICKS = 1024
 
+# fraction bits with which potentials have 32 bits in any time, so that no kernel is compiled twice
+FEW_BITS = 16
+
 
 MODELS = {"if": twin.IF(), "if-hard": twin.IFHard(0), "snm": twin.SNM()}
 
@@ -165,6 +168,8 @@ def both(seed, case, model, arithmetic="fixed", make=random_graph, models=None, 
     pixels = random_pixels(rng, graph, 1)
     network = convert(graph)
     mine, others = in_case(case, network, rng)
+    if arithmetic == "fixed":
+        options = {"fraction_bits": FEW_BITS, **options}
     simulation = Simulation(
         network,
         steps=STEPS,

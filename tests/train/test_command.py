@@ -18,7 +18,7 @@ from eventsnn.train.files import check_folder
         (["--epoch", "3"], "--epoch"),
         (["--epochs", "many"], "expected a whole number, found 'many'"),
         (["--activation", "qcfs"], "--activation"),
-        (["--arch", "resnet21"], "one of resnet8"),
+        (["--arch", "resnet21"], "one of lenet, resnet8"),
         (["--threads", "0"], "--threads"),
         (["--device", "tpu"], "cpu or cuda"),
         (["--preset", "best"], "--preset"),

@@ -176,6 +176,8 @@ def test_it_begins_with_another_networks_weights(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arch, size, stem",
     [
+        ("lenet", 12, "auto"),
+        ("lenet", 28, "auto"),
         ("resnet8", 28, "auto"),
         ("resnet18", 32, "auto"),
         ("resnet20", 32, "cifar"),
@@ -196,17 +198,28 @@ def test_every_architecture_becomes_a_graph(arch, size, stem, text):
     graph = eventsnn.load_torch(net, (3, size, size))
     assert graph.shapes[graph.output] == (10,)
     weights = sum(node.op in ("Conv", "Gemm") for node in graph.nodes)
-    plain = {"resnet8": 8, "resnet18": 18, "resnet20": 20, "resnet34": 34, "resnet50": 50}
+    plain = {
+        "lenet": 5,
+        "resnet8": 8,
+        "resnet18": 18,
+        "resnet20": 20,
+        "resnet34": 34,
+        "resnet50": 50,
+    }
     shortcuts = {"resnet8": 2, "resnet18": 3, "resnet20": 2, "resnet34": 3, "resnet50": 4}
     if arch in plain:
-        assert weights == plain[arch] + shortcuts[arch]
+        assert weights == plain[arch] + shortcuts.get(arch, 0)
     assert weights == 28 or arch != "mobilenet"
 
 
 def test_sizes_are_those_of_the_papers():
-    """ResNet-20 has 0.27 million (He et al. 2016, Table 6), MobileNet 4.2 (Howard et al., Table
+    """LeNet-5 on 28 pixels with all maps joined has 61,706 (61.7 thousand) parameters; ResNet-20
+    has 0.27 million (He et al. 2016, Table 6), MobileNet 4.2 (Howard et al., Table
     8), ResNet-50 25.6, VGG-16 138 million parameters.
     """
+    with torch.device("meta"):
+        lenet = network("lenet", torch.nn.ReLU, (1, 28, 28), 10, 1.0, "auto")
+    assert sum(p.numel() for p in lenet.parameters()) == 61_706
     for arch, stem, size, classes, millions in (
         ("resnet20", "cifar", 32, 10, 0.27),
         ("mobilenet", "imagenet", 224, 1000, 4.2),
@@ -219,6 +232,11 @@ def test_sizes_are_those_of_the_papers():
             net = network(arch, torch.nn.ReLU, (3, size, size), classes, 1.0, stem)
         count = sum(p.numel() for p in net.parameters()) / 1e6
         assert count == pytest.approx(millions, rel=0.02), arch
+
+
+def test_images_that_are_too_small_for_lenet_are_refused():
+    with pytest.raises(InputError, match="12 x 12 pixels or more for lenet, found 11 x 28"):
+        network("lenet", torch.nn.ReLU, (1, 11, 28), 10, 1.0, "auto")
 
 
 @pytest.mark.parametrize("how", ["none", "flip", "crop", "cutout", "autoaugment"])
