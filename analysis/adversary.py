@@ -43,7 +43,7 @@ from eventsnn.simulation.rounding import RoundedWeights
 from eventsnn.studies import scripts
 from eventsnn.studies.adversary import Adversary
 from eventsnn.studies.adversary.attacks import FORMATS, NAMES, TITLE, UNITS
-from eventsnn.studies.proofs import Proofs, check_order
+from eventsnn.studies.proofs import Proofs
 from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
 
@@ -182,7 +182,6 @@ def proof(args: argparse.Namespace, free: list[str], way: stored.Way) -> stored.
         if (within := way.options.get("within", 1)) > 1:
             do = "leave --within out"
             raise InputError("budgets", "deliveries that come a step later", f"{within} steps", do)
-        check_order(options["order"])
         Proofs(stored.simulation_of(args, found), len(free))
     except InputError as error:
         about = f"{options['neuron']}, order {options['order']}"
