@@ -94,6 +94,9 @@ class Surroundings:
             return
         found = unpickled(things)
         for own in found:
+            registry = registry_of(own.kind)
+            if own.name in registry.loaded() and own.name not in registry.own:
+                registry.remove(own.name)  # the driver's script ran here, too, as of Dask's workers
             register(own.kind, own.name, own.thing)
             self._registered.append((own.kind, own.name))
 
