@@ -56,7 +56,6 @@ class StudyOptions:
         choices=("steps", "own"),
         group="study",
     )
-
     counts: str = option(
         "ideal",
         "right counts: those of the ideal staircase, or the ANN's",
