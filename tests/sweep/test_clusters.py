@@ -161,6 +161,15 @@ def test_a_scheduler_that_is_not_there_is_told(reference, tmp_path, monkeypatch)
 
 
 @needs("distributed")
+def test_workers_that_are_started_keep_the_memory_that_they_freed():
+    from eventsnn.sweep.on_dask import TRIMS, Dask
+
+    pool = Dask(workers=1)
+    assert pool.submit(os.environ.get, TRIMS).result(60) is None
+    pool.close()
+
+
+@needs("distributed")
 def test_a_worker_of_dask_that_ends_as_it_starts_is_told(reference, tmp_path, monkeypatch):
     import distributed
 
