@@ -142,6 +142,7 @@ def test_a_neuron_at_rest_meets_its_threshold_in_every_step():
     )
     pixels = np.full((1, 1, 1, 1), 0.5, np.float32)
     options = dict(steps=7, initial=0, encoding=Encoding(kind="even", release=1))
+    options["fraction_bits"] = FEW_BITS
     for engine in ({}, {"engine": "event", "time": Time(order="clocked")}):
         batch = Simulation(
             convert(graph), neuron="st-bif", pixel_range=(0, 1), **options, **engine
@@ -504,6 +505,7 @@ def test_every_neuron_is_rebuilt_from_the_trace(model):
             encoding=Encoding(kind="events", unit=0.7),
             neuron=model,
             order=order,
+            fraction_bits=FEW_BITS,
         )
         trace, roots = result.trace(), set()
         for layer in (layer for layer in network.spiking if not layer.pools):

@@ -8,7 +8,7 @@ import numpy as np
 from support import twin
 from support.compare import twin_drive, twin_net, twin_start
 from support.networks import pixel_range, random_graph, random_pixels, skipping_graph
-from support.ways import MODELS, STEPS, in_case
+from support.ways import FEW_BITS, MODELS, STEPS, in_case
 
 from eventsnn import convert
 from eventsnn.engine.event.driver import EventRun
@@ -72,6 +72,7 @@ def traced(seed, case="fifo", model="if", arithmetic="fixed"):
         seed=5,
         arithmetic=arithmetic,
         pixel_range=pixel_range(pixels),
+        fraction_bits=FEW_BITS if arithmetic == "fixed" else None,
     )
     run, trace = record(simulation, pixels[0], IMAGE)
     return Traced(trace.simulation, pixels[0], run, trace, model, others)

@@ -10,7 +10,7 @@ from support import twin
 from support.compare import twin_net
 from support.networks import pixel_range
 from support.traced import traced
-from support.ways import CASES
+from support.ways import CASES, FEW_BITS
 from support.worked import examples
 
 from eventsnn import InputError
@@ -177,6 +177,7 @@ def test_windows_and_rests_of_a_neuron_alone(options, model):
             time=Time(**options),
             seed=seed,
             pixel_range=pixel_range(run.pixels[None]),
+            fraction_bits=FEW_BITS,
         )
         _, trace = record(simulation, run.pixels)
         for layer, neuron in run.neurons(readout=False):
