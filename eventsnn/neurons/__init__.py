@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
+from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
 from eventsnn.neurons.making import MODELS, Maker, made, parsed, quanta, with_members
+from eventsnn.neurons.signed import Signed
 from eventsnn.neurons.signed_memory import SNM
 from eventsnn.neurons.two_phase import TPP
 
@@ -27,11 +29,13 @@ __all__ = [
     "STBIF",
     "TPP",
     "Adaptive",
+    "Burst",
     "HardIF",
     "Here",
     "Layered",
     "Maker",
     "Setting",
+    "Signed",
     "Verified",
     "is_dynamic",
     "levels",

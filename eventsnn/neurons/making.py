@@ -12,11 +12,13 @@ from eventsnn import options
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF
+from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.check import check_class, check_model
 from eventsnn.neurons.contract import Layered, Setting
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
+from eventsnn.neurons.signed import Signed
 from eventsnn.neurons.signed_memory import SNM
 from eventsnn.neurons.two_phase import TPP
 from eventsnn.registry import Registry
@@ -30,8 +32,10 @@ MODELS: Registry[Any] = Registry(
         "if": IF,
         "if-hard": HardIF,
         "snm": SNM,
+        "signed": Signed,
         "st-bif": STBIF,
         "gn": GN,
+        "burst": Burst,
         "lif": LIF,
         "adaptive": Adaptive,
         "tpp": TPP,

@@ -15,9 +15,10 @@ from eventsnn.simulation.arithmetic import KINDS
 from eventsnn.simulation.time import MAX_STEPS
 
 MODELS_IN_WORDS = (
-    "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), "
-    "bipolar with a spike tracer (SpikeZIP), group neurons (GN), leaky, with an adaptive "
-    "threshold, or two-phase probabilistic (TPP); with its own options behind a colon: "
+    "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM) or "
+    "with a negative threshold near 0 (Fast-SNN), bipolar with a spike tracer (SpikeZIP), group "
+    "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, or two-phase probabilistic "
+    "(TPP); with its own options behind a colon: "
 )
 
 

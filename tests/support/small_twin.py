@@ -20,6 +20,10 @@ def twin_of(model, levels):
         return [twin.STBIF(n) for n in levels] + [twin.IF()]
     if name == "GN":
         return twin.GN(model.members)
+    if name == "Signed":
+        return [twin.Signed(int(low)) for low in model.lows]
+    if name == "Burst":
+        return twin.Burst(model.most_at_once)
     if name == "LIF":
         return twin.LIF(model.leak)
     if name == "Adaptive":
