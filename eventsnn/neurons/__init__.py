@@ -8,6 +8,7 @@ from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
 from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
+from eventsnn.neurons.few_spike import FewSpike
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
@@ -30,6 +31,7 @@ __all__ = [
     "TPP",
     "Adaptive",
     "Burst",
+    "FewSpike",
     "HardIF",
     "Here",
     "Layered",

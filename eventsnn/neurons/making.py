@@ -15,6 +15,7 @@ from eventsnn.neurons.bipolar import STBIF
 from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.check import check_class, check_model
 from eventsnn.neurons.contract import Layered, Setting
+from eventsnn.neurons.few_spike import FewSpike
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
@@ -39,6 +40,7 @@ MODELS: Registry[Any] = Registry(
         "lif": LIF,
         "adaptive": Adaptive,
         "tpp": TPP,
+        "few-spike": FewSpike,
     },
     check_class,
 )

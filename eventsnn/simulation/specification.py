@@ -17,8 +17,8 @@ from eventsnn.simulation.time import MAX_STEPS
 MODELS_IN_WORDS = (
     "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM) or "
     "with a negative threshold near 0 (Fast-SNN), bipolar with a spike tracer (SpikeZIP), group "
-    "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, or two-phase probabilistic "
-    "(TPP); with its own options behind a colon: "
+    "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, two-phase probabilistic "
+    "(TPP), or in a binary code (few-spike); with its own options behind a colon: "
 )
 
 
@@ -41,7 +41,7 @@ class Specification:
     initial: Any = option(
         None,
         "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in "
-        "levels); default: 0.5, tpp 0",
+        "levels); default: 0.5, tpp and few-spike 0",
         "--initial 0",
         kind=None,
     )

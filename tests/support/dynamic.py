@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from support import twin
+from support import twin, twin_codes
 
 
 class _One(NamedTuple):
@@ -181,3 +181,9 @@ DYNAMIC = {
     "first spike": (FirstSpike, lambda simulation: TwinFirstSpike()),
 }
 IN_FLOATS = ("lif",)  # each is compiled once more
+
+# models of two stages: name -> function of a simulation that returns the twin's
+STAGED = {
+    "tpp": lambda simulation: twin.TPP(5, 3),
+    "few-spike": lambda simulation: twin_codes.FewSpike(simulation.steps),
+}

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from support import twin
+from support import twin, twin_codes
 
 from eventsnn.neurons.verifying.small import EIGHTH
 
@@ -24,6 +24,8 @@ def twin_of(model, levels):
         return [twin.Signed(int(low)) for low in model.lows]
     if name == "Burst":
         return twin.Burst(model.most_at_once)
+    if name == "FewSpike":
+        return twin_codes.FewSpike(model.steps)
     if name == "LIF":
         return twin.LIF(model.leak)
     if name == "Adaptive":
