@@ -18,7 +18,8 @@ MODELS_IN_WORDS = (
     "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM) or "
     "with a negative threshold near 0 (Fast-SNN), bipolar with a spike tracer (SpikeZIP), group "
     "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, two-phase probabilistic "
-    "(TPP), or in a binary code (few-spike); with its own options behind a colon: "
+    "(TPP), in a binary code (few-spike; radix, of the quantised activation), with spikes weighted "
+    "by phase, with two spikes (TSC) or one (TTFS); with its own options behind a colon: "
 )
 
 

@@ -13,7 +13,7 @@ MOST = 1000
 STEADY = {
     "neuron": (
         *("if", "if-hard", "snm", "signed", "st-bif", "gn", "burst", "lif", "adaptive"),
-        "few-spike",
+        *("few-spike", "radix", "phase", "tsc", "ttfs"),
     ),
     "encoding": ("constant", "even", "events"),
     "order": (

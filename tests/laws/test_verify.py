@@ -18,8 +18,16 @@ from eventsnn.neurons.verifying.small import Way, draw, draw_way
 from eventsnn.neurons.verifying.trying import quantum
 
 BUILT_IN = [*sorted(MODELS.own), "gn:1", "gn:7", "lif:0.3", "adaptive:beta=0.3,leak=0.5"]
+# a few q, which come here, are no spike of the first of 8 phases
+BUILT_IN[BUILT_IN.index("phase")] = "phase:2"
 
-STARTS = {"tpp": 0.0, "few-spike": 0.0}  # v(0) of the models of two stages
+STARTS = {
+    "tpp": 0.0,
+    "few-spike": 0.0,
+    "radix": 0.5,
+    "tsc": 0.5,
+    "ttfs": 0.5,
+}  # v(0) of the models of two stages
 
 
 def made(neuron, small):

@@ -26,6 +26,12 @@ def twin_of(model, levels):
         return twin.Burst(model.most_at_once)
     if name == "FewSpike":
         return twin_codes.FewSpike(model.steps)
+    if name == "Radix":
+        return [twin_codes.Radix(model.steps, int(top)) for top in model.tops]
+    if name == "Phase":
+        return twin_codes.Phase(model.period)
+    if name in ("TSC", "TTFS"):
+        return getattr(twin_codes, name)(model.steps)
     if name == "LIF":
         return twin.LIF(model.leak)
     if name == "Adaptive":
