@@ -11,7 +11,7 @@ The one fact used. Let U be v(0) plus all that has arrived at a neuron, in charg
 its net spikes. When it is answered at height U it comes to rest at settled(S, U):
 
     IF, GN   max(S, floor(U))
-             It fires while p >= 1; GN fires several at once, the same in the end.
+             It fires while p >= 1; GN and bursts fire several at once, the same in the end.
     SNM      S clipped to [max(0, floor(U)), max(0, ceil(U))]
              It fires while p >= 1, and takes back while p <= -1 and S > 0.
     ST-BIF   floor(U) clipped to [0, S_max]
@@ -218,10 +218,10 @@ def check(simulation: Prepared) -> None:
     if not _is_proven(neuron) or simulation.srp:
         raise InputError(
             "intervals",
-            "neurons if, gn, snm or st-bif, without SRP",
+            "neurons if, gn, burst, snm or st-bif, without SRP",
             f"{type(neuron).__name__}, srp {simulation.srp}",
-            "a hard reset forgets how far above the threshold it was, "
-            "and SRP's mask hangs on a potential: no bound is proven",
+            "no bound is proven for another reset, for another negative threshold, or for SRP's "
+            "mask, which hangs on a potential",
         )
     if time.refractory or time.window or time.group > 1:
         raise InputError(
