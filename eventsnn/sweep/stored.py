@@ -18,7 +18,7 @@ from eventsnn.ann.forward import classes_of
 from eventsnn.ann.graph import Graph
 from eventsnn.data.images import Images
 from eventsnn.data.ranges import range_of
-from eventsnn.exceptions import InputError, PotentialsTooLarge, TooManyEvents
+from eventsnn.exceptions import CoresTooSlow, InputError, PotentialsTooLarge, TooManyEvents
 from eventsnn.inputs.loading import load_graph, load_part
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
@@ -306,8 +306,9 @@ class Stored:
             found = self.store.of_cell(cell_id, FAILED)
             if found is not None:
                 words = f"{found.get('kind')}: {found.get('message')}"
-                if found.get("kind") == TooManyEvents.__name__:
-                    raise TooManyEvents(words, 0, 0, ())
+                for kind in (TooManyEvents, CoresTooSlow):
+                    if found.get("kind") == kind.__name__:
+                        raise kind(words, 0, 0, ())
                 if found.get("kind") == PotentialsTooLarge.__name__:
                     raise PotentialsTooLarge(words)
                 do = f"see eventsnn sweep status {self.args.store}"
