@@ -596,6 +596,12 @@ SLIPS = {
         (lambda: cost.costs(network(), [1.0, 0.0], ["a", "b"]), "operations"),
         (lambda: cost.costs(result(), [1.0, 0], [1.0, 0]), "network: expected a Network"),
     ],
+    "cost.neurobench": [
+        (lambda: cost.neurobench(network(), "a.png"), "images: expected|pixels"),
+        (lambda: cost.neurobench(graph(), PIXELS), "network: expected a Network"),
+        (lambda: cost.neurobench(network(), PIXELS, steps=0), "steps: expected"),
+        (lambda: cost.neurobench(network(), PIXELS, srp=2), "one stage"),
+    ],
     "neurons.verify": [
         (lambda: neurons.verify(network()), "neuron: expected one of if, "),
         (lambda: neurons.verify("snmm"), "snm"),
