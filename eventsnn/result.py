@@ -482,13 +482,14 @@ def simulate(
 
     **Neurons and input**
 
-    neuron: "if", "if-hard", "snm" (DNISNM eq. 19-23), "st-bif" (SpikeZIP eq. 1), "gn" (GN eq.
-        8-11), "lif", "adaptive", "tpp" (TPP, two phases), with options behind a colon, as in
-        "gn:8" or "lif:leak=0.95"; or a model, as `neurons.GN(members=8)` or one of one's own
-        (`neurons.contract`).
+    neuron: "if", "if-hard", "snm" (DNISNM eq. 19-23), "signed" (Fast-SNN), "st-bif" (SpikeZIP eq.
+        1), "gn" (GN eq. 8-11), "burst" (BSN), "lif", "adaptive", "tpp" (TPP, two phases),
+        "few-spike" and "radix" (in binary), "phase" (weighted by phase), "tsc" (two spikes), "ttfs"
+        (one spike), with options behind a colon, as in "gn:8" or "lif:leak=0.95"; or a model, as
+        `neurons.GN(members=8)` or one of one's own (`neurons.contract`).
     tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
-        [neurons] for each spiking layer; None: the model's own, 0.5 (TPP: 0).
+        [neurons] for each spiking layer; None: the model's own, 0.5 (TPP, few-spike: 0).
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
         "events", an `Encoding` with its details, or one of one's own (`encoding.Code`). None:
         "constant", or what the model needs: "even" for ST-BIF, which is refused with others.

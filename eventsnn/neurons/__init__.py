@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
+from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
+from eventsnn.neurons.few_spike import FewSpike
+from eventsnn.neurons.first_spike import TTFS
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
 from eventsnn.neurons.making import MODELS, Maker, made, parsed, quanta, with_members
+from eventsnn.neurons.phase import Phase
+from eventsnn.neurons.radix import Radix
+from eventsnn.neurons.signed import Signed
 from eventsnn.neurons.signed_memory import SNM
+from eventsnn.neurons.temporal_switch import TSC
 from eventsnn.neurons.two_phase import TPP
 
 if TYPE_CHECKING:
@@ -26,12 +33,19 @@ __all__ = [
     "SNM",
     "STBIF",
     "TPP",
+    "TSC",
+    "TTFS",
     "Adaptive",
+    "Burst",
+    "FewSpike",
     "HardIF",
     "Here",
     "Layered",
     "Maker",
+    "Phase",
+    "Radix",
     "Setting",
+    "Signed",
     "Verified",
     "is_dynamic",
     "levels",

@@ -85,11 +85,12 @@ class STBIF(_STBIF):
         return f"STBIF(q={self.q!r}, {len(self.limits)} layers)"
 
 
-def levels(network: Layered) -> NDArray[np.int64]:
+def levels(network: Layered, model: str = "st-bif") -> NDArray[np.int64]:
     """The steps of each layer's quantised activation, int64 [L]; 1 for the readout.
 
     They are S_max (SpikeZIP eq. 1-2). A pool layer has those of the layer it pools. network: whose
-    layers. Raises InputError for an activation that is not quantised.
+    layers. model: that asks, for the message. Raises InputError for an activation that is not
+    quantised.
     """
     found: list[int] = []
     for i, layer in enumerate(network.spiking):
@@ -98,7 +99,7 @@ def levels(network: Layered) -> NDArray[np.int64]:
         elif "levels" in layer.node.attrs:
             found.append(layer.node.attrs["levels"])
         else:
-            expected = "a quantised activation (QCFS, QuantRelu) for st-bif neurons"
+            expected = f"a quantised activation (QCFS, QuantRelu) for {model} neurons"
             do = f"choose {named('neuron', 'snm')}, or train with a quantised activation"
             raise InputError(f"node {layer.name!r}", expected, layer.node.op, do)
     return np.array([*found, 1], np.int64)

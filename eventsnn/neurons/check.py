@@ -127,8 +127,8 @@ def check_declarations(where: str, neuron: Any) -> None:
         wrong = "holds, with a leak or a firing time of its own"
     elif neuron.confluent and not neuron.conserves:
         wrong = "confluent, and does not conserve"
-    elif stages_of(neuron) == 2 and (leak or own or hasattr(neuron, "charge")):
-        wrong = "two stages, with a leak, states of its own or weighted spikes"
+    elif stages_of(neuron) == 2 and leak:
+        wrong = "two stages, with a leak"
     elif (own or takes_here(type(neuron).settle)) and type(neuron).most(neuron) != 1:
         wrong = "states of its own, and more than one spike at once"
     elif dynamic and getattr(neuron, "limits", None) is not None:

@@ -12,12 +12,19 @@ from eventsnn import options
 from eventsnn.exceptions import InputError, named, one_line
 from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF
+from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.check import check_class, check_model
 from eventsnn.neurons.contract import Layered, Setting
+from eventsnn.neurons.few_spike import FewSpike
+from eventsnn.neurons.first_spike import TTFS
 from eventsnn.neurons.group import GN
 from eventsnn.neurons.integrate_and_fire import IF, HardIF
 from eventsnn.neurons.leaky import LIF
+from eventsnn.neurons.phase import Phase
+from eventsnn.neurons.radix import Radix
+from eventsnn.neurons.signed import Signed
 from eventsnn.neurons.signed_memory import SNM
+from eventsnn.neurons.temporal_switch import TSC
 from eventsnn.neurons.two_phase import TPP
 from eventsnn.registry import Registry
 
@@ -30,11 +37,18 @@ MODELS: Registry[Any] = Registry(
         "if": IF,
         "if-hard": HardIF,
         "snm": SNM,
+        "signed": Signed,
         "st-bif": STBIF,
         "gn": GN,
+        "burst": Burst,
         "lif": LIF,
         "adaptive": Adaptive,
         "tpp": TPP,
+        "few-spike": FewSpike,
+        "radix": Radix,
+        "phase": Phase,
+        "tsc": TSC,
+        "ttfs": TTFS,
     },
     check_class,
 )

@@ -15,9 +15,11 @@ from eventsnn.simulation.arithmetic import KINDS
 from eventsnn.simulation.time import MAX_STEPS
 
 MODELS_IN_WORDS = (
-    "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM), "
-    "bipolar with a spike tracer (SpikeZIP), group neurons (GN), leaky, with an adaptive "
-    "threshold, or two-phase probabilistic (TPP); with its own options behind a colon: "
+    "the neuron model: integrate-and-fire with soft or hard reset, signed with memory (DNISNM) or "
+    "with a negative threshold near 0 (Fast-SNN), bipolar with a spike tracer (SpikeZIP), group "
+    "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, two-phase probabilistic "
+    "(TPP), in a binary code (few-spike; radix, of the quantised activation), with spikes weighted "
+    "by phase, with two spikes (TSC) or one (TTFS); with its own options behind a colon: "
 )
 
 
@@ -40,7 +42,7 @@ class Specification:
     initial: Any = option(
         None,
         "v(0), the potential at the start, in thresholds (gn: of the first member; st-bif: in "
-        "levels); default: 0.5, tpp 0",
+        "levels); default: 0.5, tpp and few-spike 0",
         "--initial 0",
         kind=None,
     )

@@ -11,7 +11,10 @@ from eventsnn.exceptions import InputError
 MOST = 1000
 # what draws nothing; all else may, as a plug-in's
 STEADY = {
-    "neuron": ("if", "if-hard", "snm", "st-bif", "gn", "lif", "adaptive"),
+    "neuron": (
+        *("if", "if-hard", "snm", "signed", "st-bif", "gn", "burst", "lif", "adaptive"),
+        *("few-spike", "radix", "phase", "tsc", "ttfs"),
+    ),
     "encoding": ("constant", "even", "events"),
     "order": (
         *("fifo", "lifo", "index", "excitatory_first", "inhibitory_first"),

@@ -22,6 +22,8 @@ SHORT: dict[str, tuple[str, str]] = {
     ),
     "GN": (r"GN|gn", "group neuron: members with staggered thresholds on one potential"),
     "TPP": (r"TPP|tpp", "two-phase probabilistic neuron: hears first, then fires at random"),
+    "TSC": (r"TSC|tsc", "temporal switch coding: two spikes, whose distance is the value"),
+    "TTFS": (r"TTFS|ttfs", "time to first spike: one spike, the sooner the larger the value"),
     "SRP": (r"SRP|srp", "a first stage of tau steps; neurons that it leaves below 0 stay silent"),
     "DNI": (r"DNI|dni", "a threshold for each neuron: data-based neuronal initialisation (DNISNM)"),
     "QCFS": (

@@ -256,7 +256,7 @@ BAD = [
     ("quiet", 1, "true or false"),
     ("overwrite", 1, "true or false"),
     ("json", "yes", "true or false"),
-    ("neuron", "izhikevich", "if, if-hard, snm, st-bif, gn, lif, adaptive, tpp"),
+    ("neuron", "izhikevich", "if, if-hard, snm, signed, st-bif, gn, burst, lif, adaptive"),
     ("residual", "drop", "keep, reroute"),
     ("readout", "spikes", "adds, fires"),
     ("bias_once", 1, "true or false"),

@@ -2,11 +2,13 @@
 them.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.models import MODELS, models_of
+from support.models import MODELS, MORE, models_of
 from support.networks import (
     Builder,
     pixel_range,
@@ -29,6 +31,7 @@ from eventsnn.trace.replay import replay
 from eventsnn.trace.trace import record
 
 STEPS = 5
+SOME_CASES = ("fifo", "inhibitory_first", "refractory, random", "window", "group")
 
 
 def simulation_of(seed, model, make=quantised_graph, order_seed=0, **options):
@@ -45,9 +48,9 @@ def simulation_of(seed, model, make=quantised_graph, order_seed=0, **options):
 
 @pytest.mark.parametrize("arithmetic", ["fixed", "float64"])
 @pytest.mark.parametrize("encoding", ["constant", "even"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *MORE])
 def test_the_clocked_engine_is_the_twin(model, encoding, arithmetic):
-    if arithmetic == "float64" and model == "gn of 6":
+    if arithmetic == "float64" and (model == "gn of 6" or model in MORE):
         # a sixth of a threshold is another number for the twin, which keeps thresholds, than for
         # the engine, which keeps sixths
         return
@@ -78,8 +81,10 @@ def test_the_clocked_engine_is_the_twin(model, encoding, arithmetic):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "model"),
+    [*itertools.product(CASES, MODELS), *itertools.product(SOME_CASES, MORE)],
+)
 def test_the_event_engine_is_the_twin(case, model):
     assert_same(
         *both(
@@ -88,13 +93,13 @@ def test_the_event_engine_is_the_twin(case, model):
             model.split()[0],
             make=quantised_graph,
             models=models_of,
-            **MODELS[model],
+            **MODELS.get(model, {}),
             encoding="even" if len(case) % 2 else "constant",
         )
     )
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *MORE])
 def test_order_clocked_is_the_clocked_engine(model):
     for seed, encoding in (
         (20, "constant"),
@@ -109,6 +114,18 @@ def test_order_clocked_is_the_clocked_engine(model):
         a, b = clocked.run(pixels, neurons=True), events.run(pixels, neurons=True)
         for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "t_eq"):
             assert np.array_equal(getattr(a, name), getattr(b, name)), (seed, name)
+
+
+def test_bursts_are_integrate_and_fire_without_a_clock_and_of_one():
+    """An evaluation goes on until p < theta; in clocked time bursts of 1 are IF."""
+    orders = [{"engine": "event", "time": Time(order=order)} for order in ("fifo", "random")]
+    for model, way in [("burst:2", orders[0]), ("burst:2", orders[1]), ("burst:1", {})]:
+        one, pixels = simulation_of(31, model, pooled_graph, **way)
+        other, _ = simulation_of(31, "if", pooled_graph, **way)
+        a, b = one.run(pixels, neurons=True), other.run(pixels, neurons=True)
+        assert a.spikes.sum() > 0
+        for name in ("spikes", "operations", "counts", "t_eq"):
+            assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 
 @pytest.mark.parametrize("model", MODELS)

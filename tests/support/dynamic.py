@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from support import twin
+from support import twin, twin_codes
 
 
 class _One(NamedTuple):
@@ -178,6 +178,18 @@ DYNAMIC = {
     ),
     "impatient": (Impatient, lambda simulation: TwinImpatient()),
     "weighted": (Weighted, lambda simulation: TwinWeighted()),
+    "phase:3": ("phase:3", lambda simulation: twin_codes.Phase(3)),
     "first spike": (FirstSpike, lambda simulation: TwinFirstSpike()),
 }
 IN_FLOATS = ("lif",)  # each is compiled once more
+
+# models of two stages: name -> function of a simulation that returns the twin's
+STAGED = {
+    "tpp": lambda simulation: twin.TPP(5, 3),
+    "few-spike": lambda simulation: twin_codes.FewSpike(simulation.steps),
+    "radix": lambda simulation: [
+        twin_codes.Radix(simulation.steps, int(top)) for top in simulation.neuron.tops
+    ],
+    "tsc": lambda simulation: twin_codes.TSC(simulation.steps),
+    "ttfs": lambda simulation: twin_codes.TTFS(simulation.steps),
+}

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from support import twin
+from support import twin, twin_codes
 
 from eventsnn.neurons.verifying.small import EIGHTH
 
@@ -20,6 +20,18 @@ def twin_of(model, levels):
         return [twin.STBIF(n) for n in levels] + [twin.IF()]
     if name == "GN":
         return twin.GN(model.members)
+    if name == "Signed":
+        return [twin.Signed(int(low)) for low in model.lows]
+    if name == "Burst":
+        return twin.Burst(model.most_at_once)
+    if name == "FewSpike":
+        return twin_codes.FewSpike(model.steps)
+    if name == "Radix":
+        return [twin_codes.Radix(model.steps, int(top)) for top in model.tops]
+    if name == "Phase":
+        return twin_codes.Phase(model.period)
+    if name in ("TSC", "TTFS"):
+        return getattr(twin_codes, name)(model.steps)
     if name == "LIF":
         return twin.LIF(model.leak)
     if name == "Adaptive":

@@ -29,8 +29,8 @@ spike brings.
 More that a model may have (§13; see `Model`): a `leak` of the potential, own state with leaks of
 its own (`initial`, `leaks`), spikes whose worth depends on the step (`charge`), a firing time of
 its own (`when`). In fixed point all numbers of a network with a leak are given in the fine unit
-2**-(F+16). `TPP` fires in stages, see `two_stages`. In all that a model is asked, steps are counted
-from 1.
+2**-(F+16). `Staged` models fire in stages, see `two_stages`. In all that a model is asked, steps
+are counted from 1.
 """
 
 from __future__ import annotations
@@ -191,8 +191,9 @@ class Spike:
     `tick` is None in clocked time. `member` is 1..tau for GN, 1..|n| for a pool whose maximum
     changed by n, and 1 for every other model. `cause` is the seq of the spike whose arrival fired
     it; None for drive, in clocked time, and where the neuron was evaluated by an event of its own
-    (end of a refractory period or a window, a firing time of its own) or in its stage (TPP). `nth`:
-    how many spikes this neuron sent before. `v_before` and `v_after` of a pool are its maximum.
+    (end of a refractory period or a window, a firing time of its own) or in its stage (`Staged`).
+    `nth`: how many spikes this neuron sent before. `v_before` and `v_after` of a pool are its
+    maximum.
     `own`: the neuron's own state (dict before, dict after) the evaluation that fired this spike;
     None for a model without.
     """
@@ -352,6 +353,29 @@ class SNM(Model):
 
 
 @dataclass
+class Signed(Model):
+    """Fast-SNN's: 1 if p >= theta; then, on what is left, -1 if p <= -low and S > 0. low: in the
+    numbers that potentials have.
+    """
+
+    low: int | float
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return p == theta or (p == -self.low and S > 0)
+
+    def fire(self, p, S, theta):
+        fired = []
+        if p >= theta:
+            fired, p, S = [(1, 1)], p - theta, S + 1
+        if p <= -self.low and S > 0:
+            fired, p = [*fired, (-1, 1)], p + theta
+        return fired, p
+
+
+@dataclass
 class STBIF(Model):
     """SpikeZIP eq. 1: 1 if p >= theta and S < s_max; -1 if p < 0 and S > 0."""
 
@@ -403,6 +427,23 @@ class GN(Model):
 
 
 @dataclass
+class Burst(Model):
+    """BSN: as many spikes as p has thresholds, but no more than gamma; a member each."""
+
+    gamma: int
+
+    def quantum(self, theta):
+        return theta
+
+    def ties(self, p, S, theta):
+        return any(p == i * theta for i in range(1, self.gamma + 1))
+
+    def fire(self, p, S, theta):
+        fired = [(1, i) for i in range(1, self.gamma + 1) if p >= i * theta]
+        return fired, p - len(fired) * theta
+
+
+@dataclass
 class LIF(IF):
     """IF with a leak of its potential (§13)."""
 
@@ -434,20 +475,30 @@ class Adaptive(Model):
         return [(1, 1)], p - theta
 
 
-@dataclass
-class TPP(Model):
-    """Two-phase probabilistic neuron (§13). It fires in its stage only, see `two_stages`, and is
-    then what `at` says.
+class Staged(Model):
+    """A model of two stages (§13). It fires in its stage only, see `two_stages`; `at` says what it
+    is there, and `charge` is asked with the step of the stage.
     """
 
-    seed: int
-    image: int = 0
+    starts_at_0 = False  # whether v(0) is 0
 
     def quantum(self, theta):
         return theta
 
     def at(self, layer, neuron, t, left):
         """The model of one neuron in step t of its stage, the first of the `left` that are left."""
+        raise NotImplementedError
+
+
+@dataclass
+class TPP(Staged):
+    """Two-phase probabilistic neuron (§13)."""
+
+    seed: int
+    image: int = 0
+    starts_at_0 = True
+
+    def at(self, layer, neuron, t, left):
         h = splitmix64(self.seed)
         for number in (self.image, layer, neuron, t):
             h = splitmix64(h ^ number)
@@ -485,9 +536,9 @@ def depths(net):
 
 
 def two_stages(net, drive, v0, steps, model, events):
-    """What TPP makes of a run of T = `steps` steps (§13): (turns, drive, steps, events) of a run of
-    (G + 1) T steps, where G is the largest depth of a spiking layer. Drive and input events come in
-    the first T of them.
+    """What a model of two stages makes of a run of T = `steps` steps (§13): (turns, drive, steps,
+    events) of a run of (G + 1) T steps, where G is the largest depth of a spiking layer. Drive and
+    input events come in the first T of them.
 
     turns[step]: {layer: (t, T - t + 1)} of the layers that are evaluated in this step, as the t-th
     of their stage: those of depth g in steps g T + 1 .. (g + 1) T. For other models turns is None,
@@ -495,13 +546,15 @@ def two_stages(net, drive, v0, steps, model, events):
     """
     models = model if isinstance(model, list) else [model] * len(net.layers)
     spiking = [n for n in range(net.readout) if not net.layers[n].pool]
-    staged = [n for n in spiking if isinstance(models[n], TPP)]
+    staged = [n for n in spiking if isinstance(models[n], Staged)]
     if not staged:
         return None, drive, steps, events
+    name = type(models[staged[0]]).__name__
     if staged != spiking:
-        raise ValueError(f"model: expected TPP in all spiking layers {spiking}, found {staged}")
-    if any(v != 0 for n in spiking for v in _plain(v0[n])):
-        raise ValueError(f"TPP: expected v(0) of zeros, found {v0}")
+        raise ValueError(f"model: expected {name} in all spiking layers {spiking}, found {staged}")
+    zeros = all(v == 0 for n in spiking for v in _plain(v0[n]))
+    if models[staged[0]].starts_at_0 and not zeros:
+        raise ValueError(f"{name}: expected v(0) of zeros, found {v0}")
     depth = depths(net)
     stages = max(depth[n] for n in spiking) + 1
     turns = [
@@ -569,7 +622,7 @@ class Ledger:
     def __init__(self, net, v0, steps, model, mask=None, ticks=TICKS_PER_STEP, turns=None):
         self.net = net
         self.ticks = ticks
-        self.turns = turns  # of TPP: see `two_stages`
+        self.turns = turns  # of `Staged` models: see `two_stages`
         self.mask = [[True] * layer.size for layer in net.layers] if mask is None else _plain(mask)
         for layer, allowed in zip(net.layers, self.mask, strict=True):
             if len(allowed) != layer.size or (
@@ -697,8 +750,10 @@ class Ledger:
 
     def worth(self, layer, step):
         """§13: how many weights a spike of this layer's brings that is emitted in this step. A
-        pool's bring one.
+        pool's bring one. With two stages the step is that of the stage.
         """
+        if self.turns is not None and layer in self.turns[step]:
+            return self.models[layer].charge(self.turns[step][layer][0])
         return self.models[layer].charge(step + 1)
 
     def charge(self, layer, i, charge, step):
@@ -722,7 +777,8 @@ class Ledger:
 
         Every call is one evaluation; it met equality if p equalled a threshold where the other
         strictness of that comparison would have decided differently (so p = 0 counts for ST-BIF
-        only while S > 0). TPP is evaluated in its stage only, and never meets equality.
+        only while S > 0). A model of two
+        stages is evaluated in its stage only.
         """
         model, theta = self.models[layer], self.thetas[layer][i]
         if self.turns is not None:
@@ -814,7 +870,8 @@ def run_clocked(net, drive, v0, steps, model, *, mask=None, events=()):
     the charges of its spikes, sources in index order, a neuron that fired m times added m times;
     the sum is then added to the potential, to `arrived` and to the readout. A pool's turn comes in
     the same order of layers: it sends the change of its maximum since its last turn. A neuron is
-    touched (§13) once a step, at its beginning. TPP runs longer, see `two_stages`.
+    touched (§13) once a step, at its beginning. Two stages
+    run longer, see `two_stages`.
     """
     net.check(drive, steps, events=events)
     turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
@@ -968,7 +1025,7 @@ class random:
         """floor(h m / 2**64) of m deliveries, h = spike_hash with the number of events taken before
         in place of a spike's. That counts deliveries (halves singly), input events and ends of
         rests and windows, own firing times (`when`) among them; not the drive, the evaluations of
-        TPP's stages, and what ends no more: a window that an evaluation has closed meanwhile, a
+        their stages, and what ends no more: a window that an evaluation has closed meanwhile, a
         firing time that another answer has replaced.
         """
         return spike_hash(self.seed, self.image, taken) * waiting >> 64
@@ -1122,10 +1179,10 @@ def run_async(
     and lasts until the next evaluation; like the end of a refractory period it does not hold a step
     up. An arrival that only charges (`window`) leaves it as it is.
 
-    TPP (`two_stages`): after a step's drive, before anything is taken from the queue, the layers
-    whose stage it is are evaluated, in topological order, neurons in index order, once each; their
-    arrivals only charge. Under the order `clocked` that is at their turn at the step's end, as in
-    clocked time.
+    Two stages (`two_stages`): after a step's drive, before anything is taken from the queue, the
+    layers whose stage it is are evaluated, in topological order, neurons in index order, once each;
+    their arrivals only charge. Under the order `clocked` that is at their turn at the step's end,
+    as in clocked time.
 
     Spread drive (§12): a step is `spread` short steps, each of which is what a step is above, with
     a part of the step's drive, see `spread_parts`, and the input events of its own time. Whole
@@ -1133,11 +1190,14 @@ def run_async(
 
     Groups (§12): of `group` deliveries at most, which only charge; see `_Run.deliver`.
     """
-    staged = any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model]))
+    models = model if isinstance(model, list) else [model]
+    staged = [type(one).__name__ for one in models if isinstance(one, Staged)]
     net.check(drive, steps, order is not clocked and not staged, events, ticks_per_step)
     turns, drive, steps, events = two_stages(net, drive, v0, steps, model, events)
     if turns is not None and (not barrier or refractory or window or spread > 1):
-        raise ValueError("TPP: expected a barrier, no refractory period, no window and no spread")
+        raise ValueError(
+            f"{staged[0]}: expected a barrier, no refractory period, no window and no spread"
+        )
     if order is clocked and (refractory or window or delays or spread > 1):
         raise ValueError(
             "order clocked: expected no refractory period, window, delays or spread; "
@@ -1200,7 +1260,7 @@ class _Run:
 
     def begin_step(self, step, start, drive):
         """§5.1: layers in topological order, neurons in index order, one arrival each. Then those
-        of TPP whose stage it is.
+        of two stages whose stage it is.
         """
         self.step, self.start, self.now = step, start, start
         for layer, charges in enumerate(drive):
@@ -1219,7 +1279,8 @@ class _Run:
                 self.put_evaluation(tick, layer, i, "clocked")
 
     def arrive(self, layer, i, charge, cause):
-        """§5.2: charge, then evaluate at once or open a window. TPP is only charged."""
+        """§5.2: charge, then evaluate at once or open a window. A model of two stages is only
+        charged."""
         self.touch(layer, i)
         self.book.charge(layer, i, charge, self.step)
         if layer == self.net.readout or self.order is clocked or self.book.turns is not None:
@@ -1246,7 +1307,8 @@ class _Run:
         A neuron that fired at t rests for t <= now < t + r; whatever would evaluate it then (an
         arrival, the end of a window) leaves that to the period's end. An evaluation closes an open
         window: "w after the first arrival since its last evaluation". A masked-out neuron fires and
-        rests as any other, but sends nothing. A pool sends its changes. TPP fires once. At last the
+        rests as any other, but sends nothing. A pool sends its changes. A model of two
+        stages fires once. At last the
         neuron is asked for its own firing time (§13), which replaces what it said before.
         """
         if self.net.layers[layer].pool:
@@ -1500,10 +1562,12 @@ def run_srp(run, net, drive, v0, tau, steps, model, epsilon=0, **options):
     `run` is `run_clocked` or `run_async`, with its `options`. Returns (outcome of stage one, mask,
     outcome of stage two). mask[layer][neuron] = v(tau) >= epsilon, a charge; True for pools and the
     readout. Stage two is a run of its own: it starts from v0 with nothing under way, and its drive
-    (input events too) begins anew with step 0. Not for TPP.
+    (input events too) begins anew with step 0. Not for models of two
+    stages.
     """
-    if any(isinstance(one, TPP) for one in (model if isinstance(model, list) else [model])):
-        raise ValueError("run_srp: expected a model of one stage, found TPP")
+    for one in model if isinstance(model, list) else [model]:
+        if isinstance(one, Staged):
+            raise ValueError(f"run_srp: expected a model of one stage, found {type(one).__name__}")
     first = run(net, drive, v0, tau, model, **options)
     mask = [
         [layer.pool or number == net.readout or v >= epsilon for v in first.potentials[number]]

@@ -198,7 +198,7 @@ def run_sites_dynamic(
                         0
                         if step
                         else total_charge(
-                            charge, so_far + c, channels, steps, drive, drive_steps, number
+                            neuron, charge, so_far + c, channels, steps, drive, drive_steps, number
                         )
                     )
                 if step > 0 and factors.shape[0] > 0 and not is_readout:
@@ -237,15 +237,16 @@ def run_sites_dynamic(
 
 
 @inner_kernel
-def total_charge(charge, first, stride, steps, drive, drive_steps, number):
+def total_charge(neuron, charge, first, stride, steps, drive, drive_steps, number):
     """All that arrives at a neuron in T steps.
 
-    charge: by step, from `first` on, `stride` apart. number: the neuron's. drive, drive_steps: as
+    neuron: the model. charge: what spikes bring of a worth of 1, by step, from `first` on, `stride`
+    apart. number: the neuron's. drive, drive_steps: as
     in `run_layers`.
     """
     total = charge[first] - charge[first]
     for step in range(steps):
-        total += charge[first + step * stride]
+        total += charge[first + step * stride] * worth(neuron, step + 1)
         if step < drive_steps:
             total += drive[min(step, drive.shape[0] - 1), number]
     return total
