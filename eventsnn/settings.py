@@ -19,7 +19,7 @@ from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
-from eventsnn.network.rules import OPTIONS, RULES, users_of
+from eventsnn.network.rules import CHOSEN, OPTIONS, RULES, users_of, uses_steps
 from eventsnn.network.specification import GIVEN, Conversion
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.plugins import load_plugins
@@ -78,6 +78,7 @@ NEW = (
     "service",
     "latency",
     "arbitration",
+    "threshold_scale",
 )
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
@@ -246,10 +247,11 @@ class Settings:
     thresholds: str = taken(Conversion, "thresholds", kind=str, **CONVERSION)
     percentile: float = taken(Conversion, "percentile", **CONVERSION)
     dead: str = taken(Conversion, "dead", **CONVERSION)
+    threshold_scale: float = taken(Conversion, "threshold_scale", **CONVERSION)
     calibration: str | None = option(
         None,
-        "the images on which max, percentile and dni are found: split of --data and positions, "
-        "from 0; default: the first 128 of train",
+        "the images on which max, percentile, dni, mse and spike-norm are found: split of --data "
+        "and positions, from 0; default: the first 128 of train",
         "--calibration train:0-511",
         group="conversion",
     )
@@ -503,8 +505,8 @@ class Settings:
     def _check_rule(self) -> None:
         """Raises InputError for a rule that fails, and for an option that it does not use."""
         rule = None if self.thresholds_file else RULES.find(self.thresholds, "--thresholds")
-        for name, default in OPTIONS.items():
-            if getattr(self, name) != default and (rule is None or name not in rule.uses):
+        for name in CHOSEN:
+            if getattr(self, name) != OPTIONS[name] and (rule is None or name not in rule.uses):
                 f = _field(name)
                 expected = " or ".join(f"--thresholds {user}" for user in users_of(name))
                 do = f"for example {option_in(f).example}"
@@ -551,6 +553,11 @@ class Settings:
     def thresholds_file(self) -> str | None:
         """The file that gives the thresholds; None where a rule finds them."""
         return self.thresholds if self.thresholds.endswith(GIVEN) else None
+
+    @property
+    def steps_of_rule(self) -> int | None:
+        """T, where the rule finds thresholds for so many steps; else None."""
+        return self.steps if uses_steps(self.thresholds) else None
 
     @property
     def encoded(self) -> Encoding:

@@ -38,7 +38,8 @@ SHORT: dict[str, tuple[str, str]] = {
     "SlipReLU": (r"SlipRelu|slip", "sum of a clipped ReLU and a stair, each with its weight"),
     "MAC": (r"MACs?", "multiplication with addition, of which the ANN needs one a weight"),
     "mAP": (r"mAP", "mean average precision of boxes, over classes"),
-    "MSE": (r"MSE", "mean squared error"),
+    "MSE": (r"MSE|mse", "mean squared error"),
+    "spike-norm": (r"spike-norm", "the largest charge that a step of the SNN brings (SpikeNorm)"),
     "p": (
         r"p =|p Holm|p two-sided",
         "probability that chance gives such a difference, or a larger one",
