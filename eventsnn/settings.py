@@ -79,6 +79,7 @@ NEW = (
     "latency",
     "arbitration",
     "threshold_scale",
+    "offset",
 )
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
@@ -278,6 +279,7 @@ class Settings:
     tau: int | None = taken(Specification, "tau", **SIMULATION)
     srp: int = taken(Specification, "srp", **SIMULATION)
     srp_epsilon: float = taken(Specification, "srp_epsilon", **SIMULATION)
+    offset: int = taken(Specification, "offset", **SIMULATION)
     readout_from: int = taken(Specification, "readout_from", **SIMULATION)
     encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
@@ -450,6 +452,9 @@ class Settings:
         for name in ("trace_step_range", "trace_neuron_places", "exports"):
             getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
+        if self.offset and self.trace == "spikes":
+            do = "leave one of them out: a trace has one v(0) for all images"
+            raise InputError("--offset", "--trace counts", "--trace spikes", do)
 
     def _apply_preset(self) -> None:
         """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
