@@ -440,6 +440,7 @@ def simulate(
     bias_once: bool = Encoding.bias_once,
     srp: int = Specification.srp,
     srp_epsilon: float = Specification.srp_epsilon,
+    offset: int = Specification.offset,
     readout_from: int = Specification.readout_from,
     compat: str | None = None,
     arithmetic: str = Specification.arithmetic,
@@ -496,6 +497,8 @@ def simulate(
     bias_once: whether biases arrive whole in step 1; for "constant" and "even".
     srp: steps of SRP's first stage (SRP section 4); 0: there is none.
     srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
+    offset: steps before the run in which each layer finds a v(0) of its own for each neuron and
+        image, one spike up or down (COS); 0: none. What they cost is in `Batch.stage_one`.
     readout_from: only what reaches the readout after that many steps counts, divided by the steps
         that are left (semantics, section 3); 0: all.
     compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
@@ -609,6 +612,7 @@ def simulate(
         encoding=encoding,
         srp=srp,
         srp_epsilon=decided["srp_epsilon"],
+        offset=offset,
         readout_from=readout_from,
         arithmetic=arithmetic,
         fraction_bits=fraction_bits,

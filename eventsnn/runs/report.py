@@ -52,7 +52,7 @@ MEANING = {
     "neurobench": "of NeuroBench's metrics what no spike decides: footprint, bytes of parameters; "
     "connection_sparsity, share of weights that are 0; dense, products of T steps as if no input "
     "and no weight were 0; cost.neurobench measures the others",
-    "stage_one": "what SRP's first stage cost; the other figures leave it out, but for "
+    "stage_one": "what a first stage (SRP, offset) cost; the other figures leave it out, but for "
     "cost_per_image",
     "spikes_per_image": "spikes of all neurons in all steps, mean over images",
     "synaptic_operations_per_image": "weights touched by delivered spikes, mean over images; the "
@@ -204,10 +204,10 @@ def after_stages(simulation: Simulation, totals: Totals, count: int) -> dict[str
             "largest_t_eq": int(totals.t_eq.max()),
             "images_not_at_rest": int((totals.t_eq == simulation.steps).sum()),
         }
-    if simulation.srp:
+    if simulation.srp or simulation.offset:
         spikes, operations = totals.stage_one.sum(axis=1) / count
         found["stage_one"] = {
-            "steps": simulation.srp,
+            "steps": simulation.srp or simulation.offset,
             "spikes_per_image": float(spikes),
             OPERATIONS: float(operations),
         }
@@ -345,7 +345,7 @@ def print_tables(
     if "stage_one" in summary:
         stage = summary["stage_one"]
         say(
-            f"\nSRP's first stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
+            f"\nFirst stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
             f"and {stage[OPERATIONS] / 1e6:,.2f} M operations an image more"
         )
     if "equilibrium" in summary:

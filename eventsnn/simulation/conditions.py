@@ -50,6 +50,8 @@ def conditions(simulation: Simulation) -> Conditions:
         parts["srp"] = str(simulation.srp)
         if simulation.srp_epsilon:
             parts["srp epsilon"] = f"{simulation.srp_epsilon:g}"
+    if simulation.offset:
+        parts["offset"] = str(simulation.offset)
     if simulation.readout_from:
         parts["readout from"] = str(simulation.readout_from)
     parts["encoding"] = encoding.name

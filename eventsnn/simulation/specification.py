@@ -92,6 +92,15 @@ class Specification:
         low=-1000,
         high=1000,
     )
+    offset: int = option(
+        0,
+        "steps before the run in which each layer, from input to output, finds a v(0) of its own "
+        "for each neuron and image, one spike up or down (COS); 0: none",
+        "--offset 4",
+        kind=int,
+        low=0,
+        high=MAX_STEPS,
+    )
     readout_from: int = option(
         0,
         "only what reaches the readout after step N counts, divided by T - N: leaves out the steps "

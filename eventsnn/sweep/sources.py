@@ -18,6 +18,7 @@ from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, load_graph, load_part
 from eventsnn.inputs.recorded import of_events
 from eventsnn.inputs.without import data_of
+from eventsnn.network.rules import uses_steps
 from eventsnn.runs.provenance import digest
 from eventsnn.settings import Settings, option_in
 
@@ -39,7 +40,8 @@ def source_key(options: Mapping[str, Any]) -> str:
 
 def conversion_key(options: Mapping[str, Any]) -> str:
     """Text, equal for runs of one converted network. options: of a run."""
-    return source_key(options) + _text(options, (*CONVERSION, "seed"))
+    steps = ("steps",) if uses_steps(options.get("thresholds")) else ()
+    return source_key(options) + _text(options, (*CONVERSION, "seed", *steps))
 
 
 def _text(options: Mapping[str, Any], names: tuple[str, ...]) -> str:
