@@ -87,10 +87,11 @@ class Tried:
         self.networks: dict[str, Network] = {}
 
     def network(self, net: str, method: Method) -> Network:
-        """As it is converted for a method; the last conversion is kept."""
-        key = json.dumps([net, dict(method.convert)])
+        """As it is converted for a method and the largest T; the last conversion is kept."""
+        chosen = method.conversion(self.steps[-1])
+        key = json.dumps([net, chosen])
         if key not in self.networks:
-            its = stored.network_of(self.of[net], self.graphs[net], **method.convert)
+            its = stored.network_of(self.of[net], self.graphs[net], **chosen)
             self.networks = {key: its}
         return self.networks[key]
 
@@ -98,7 +99,7 @@ class Tried:
         """The ways of a method: one for all T, or one for each. Raises InputError for none."""
         network = self.network(net, method)
         found = []
-        for t in self.steps if method.last_only else self.steps[-1:]:
+        for t in self.steps if method.apart else self.steps[-1:]:
             options = method.options(t)
             if method.asynchronous:
                 most = exploding.MOST * network.neurons * t
@@ -106,12 +107,12 @@ class Tried:
             drawn = seeds.seeds_of(self.args, options)
             if options.get("times") == "shuffled":
                 drawn = range(self.args.seed, self.args.seed + self.args.seeds)
-            found.append(stored.Way(dict(method.convert), options, drawn))
+            found.append(stored.Way(method.conversion(t), options, drawn))
         if method.compared:
             options = {**method.options(self.steps[-1]), "study": "rest"}
-            found.append(stored.Way(dict(method.convert), options, [self.args.seed]))
+            found.append(stored.Way(method.conversion(t), options, [self.args.seed]))
         images, _ = load_part(self.graphs[net], self.of[net].settings, 1)
-        stored.prepared(studies.settings_of(found[0].options), network, images)
+        stored.prepared(studies.settings_of(found[-1].options), network, images)
         return found
 
 
@@ -144,8 +145,8 @@ def runs_of(
     results = []
     for seed in way.seeds:
         options = {**way.options, "seed": seed}
-        start = each.method.prepare(network, training, **options)
-        results.append(simulate(network, images, progress=False, **{**options, **start}))
+        ready, more = each.method.prepare(network, training, **options)
+        results.append(simulate(ready, images, progress=False, **{**options, **more}))
     return results
 
 
@@ -161,13 +162,13 @@ def measure(
     of_runs, rest = each.tried, None
     if each.method.compared:
         *of_runs, rest = each.tried
-    network = source.network(**of_runs[0].changes)
     rows: list[scripts.Row] = []
     right: measured.Hits = {}
     for way in of_runs:
+        network = source.network(**way.changes)
         last = way.options["steps"]
         reported = (
-            [last] if each.method.last_only else [*steps, last][: len(steps) + (last > steps[-1])]
+            [last] if each.method.apart else [*steps, last][: len(steps) + (last > steps[-1])]
         )
         try:
             runs = runs_of(source, each, way, graph)

@@ -16,6 +16,8 @@ from typing import Any
 
 from eventsnn.ann.graph import Graph
 from eventsnn.exceptions import InputError
+from eventsnn.network.network import Network
+from eventsnn.network.rules import uses_steps
 from eventsnn.registry import Registry
 
 REFERENCE = "if"  # the method that all others are compared with
@@ -37,6 +39,9 @@ TRAINED = {
 }
 
 
+QUANTISED = ("QCFS", "QuantRelu")
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to make a spiking network of an ANN and to run it.
@@ -44,12 +49,13 @@ class Method:
     paper: who proposed it, as docs/papers.md and the papers' own tables call it. words: what it
     does, in a few words. convert: options of `eventsnn.convert`. simulate: options of
     `eventsnn.simulate`; of a study, which "study" names, also its own. needs: of NEEDS.
-    activations: operators of which the network's activations have to be (() : any). last_only:
-    whether only the last step gives a result, so that each T is a run of its own. rests: whether it
+    activations: operators of which the network's activations have to be (() : any). apart:
+    whether each T is a run of its own, as only the last step gives a result, or the conversion is
+    for a T. rests: whether it
     runs on until nothing moves. compared: whether it is compared there with the quantised ANN.
-    prepare: None, or what
-    makes options of `eventsnn.simulate` out of (network, calibration images, steps, options) before
-    it runs; they change no option of a plan, so that such a method runs anew beside a store.
+    prepare: None, or what makes of (network, calibration images, steps, options of the run) the
+    network that runs and further options of `eventsnn.simulate`. No plan has what it finds, so such
+    a method runs anew beside a store.
     """
 
     paper: str
@@ -58,10 +64,10 @@ class Method:
     simulate: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
-    last_only: bool = False
+    apart: bool = False
     rests: bool = False
     compared: bool = False
-    prepare: Callable[..., dict[str, Any]] | None = None
+    prepare: Callable[..., tuple[Network, dict[str, Any]]] | None = None
 
     def misfit(self, graph: Graph) -> str:
         """Why a network cannot have this method, in words; "" if it may. graph: the ANN."""
@@ -76,21 +82,33 @@ class Method:
         """The options of a run of `steps` steps, and of the steps in which it comes to rest."""
         return {**self.simulate, "steps": max(REST, steps) if self.rests else steps}
 
+    def conversion(self, steps: int) -> dict[str, Any]:
+        """The options of the conversion for a run of `steps` steps."""
+        of_steps = {"steps": steps} if uses_steps(self.convert.get("thresholds")) else {}
+        return {**self.convert, **of_steps}
+
     @property
     def asynchronous(self) -> bool:
         """Whether it runs without a clock, so that firing may explode."""
         return self.simulate.get("engine") == "event"
 
 
-def calibrated_start(network: Any, images: Any, steps: int, **options: Any) -> dict[str, Any]:
-    """{"initial": v(0) of each neuron, calibrated under the order that runs (semantics, section 2).
+def calibrated(method: str) -> Callable[..., tuple[Network, dict[str, Any]]]:
+    """What calibrates under the conditions that run (semantics, section 2): for `prepare`.
 
-    network: that runs. images: for calibration. steps: T. options: of the run, without "engine".
+    method: of `eventsnn.calibrate`: "v0", "bias" or "potential".
     """
-    from eventsnn.studies.calibrating import calibrate
 
-    kept = {name: value for name, value in options.items() if name != "max_events"}
-    return {"initial": calibrate(network, images, steps=steps, progress=False, **kept).initial}
+    def prepare(
+        network: Network, images: Any, steps: int, **options: Any
+    ) -> tuple[Network, dict[str, Any]]:
+        from eventsnn.studies.calibrating import calibrate
+
+        kept = {name: value for name, value in options.items() if name != "max_events"}
+        found = calibrate(network, images, method=method, steps=steps, progress=False, **kept)
+        return found.network, {} if method == "bias" else {"initial": found.initial}
+
+    return prepare
 
 
 def _percentile(text: str, percentile: float) -> Method:
@@ -98,6 +116,11 @@ def _percentile(text: str, percentile: float) -> Method:
     return Method(
         "Rueckauer", f"thresholds: {text} percentile of activations", given, {}, (IMAGES,)
     )
+
+
+def _code(paper: str, words: str, name: str, needs: tuple[str, ...] = ()) -> Method:
+    levels = QUANTISED if LEVELS in needs else ()
+    return Method(paper, words, {}, {"neuron": name}, (*needs, STEPS), levels, apart=True)
 
 
 def _group(members: int) -> Method:
@@ -110,8 +133,9 @@ def _trained(op: str, rule: str) -> Method:
     return Method(TRAINED[op], words, {"thresholds": rule}, {}, (TRAINING,), (op,))
 
 
-QUANTISED = ("QCFS", "QuantRelu")
 DNI = {"thresholds": "dni"}
+MSE = {"thresholds": "mse"}
+SPIKE_NORM: dict[str, Any] = {"thresholds": "spike-norm"}
 FIFO: dict[str, Any] = {"engine": "event", "order": "fifo"}
 SPREAD: dict[str, Any] = {**FIFO, "spread": 4}
 AT_REST: dict[str, Any] = {"neuron": "st-bif", "encoding": "even"}
@@ -138,15 +162,23 @@ BUILT_IN: dict[str, Method] = {
     "gn-8": _group(8),
     "snm": Method("SNM", "signed neurons with memory", {}, {"neuron": "snm"}),
     "tpp": Method(
-        "TPP", "hears first, then fires at random", {}, {"neuron": "tpp"}, (STEPS,), last_only=True
+        "TPP", "hears first, then fires at random", {}, {"neuron": "tpp"}, (STEPS,), apart=True
     ),
+    "few-spike": _code("FewSpike", "hears first, then sends its value in binary", "few-spike"),
+    "radix": _code("Radix", "the binary code of the quantised activation", "radix", (LEVELS,)),
+    "ttfs": _code("TTFS", "hears first, then one spike, the sooner the larger", "ttfs"),
+    "tsc": _code("TSC", "hears first, then two spikes: a switch", "tsc"),
+    "phase": Method("Phase", "spikes halve in worth in 8 phases", {}, {"neuron": "phase:8"}),
+    "burst": Method("BSN", "up to 5 spikes in a step", {}, {"neuron": "burst:5"}),
+    "signed": Method("Fast-SNN", "takes spikes back just below 0", {}, {"neuron": "signed"}),
+    "cos": Method("COS", "4 steps first, then offset spikes", {}, {"offset": 4}, (STEPS,)),
     "shuffled": Method(
         "TPP", "counts of IF, their times shuffled", {},
-        {"study": "timing", "times": "shuffled", "look_at": 1}, (), last_only=True,
+        {"study": "timing", "times": "shuffled", "look_at": 1}, (), apart=True,
     ),
     "even-times": Method(
         "SRP", "counts of IF, spread evenly in time", {},
-        {"study": "timing", "times": "even", "look_at": 1}, (), last_only=True,
+        {"study": "timing", "times": "even", "look_at": 1}, (), apart=True,
     ),
     "st-bif": Method(
         "SpikeZIP", "ST-BIF neurons, input released evenly", {}, AT_REST, (LEVELS,), QUANTISED,
@@ -162,6 +194,25 @@ BUILT_IN: dict[str, Method] = {
     "percentile-99-99": _percentile("99.99th", 99.99),
     "percentile-99-9": _percentile("99.9th", 99.9),
     "percentile-99": _percentile("99th", 99.0),
+    "spike-norm": Method(
+        "SpikeNorm", "thresholds: largest charge in the SNN itself", SPIKE_NORM, {}, (IMAGES,),
+        apart=True,
+    ),
+    "spike-norm-scaled": Method(
+        "SpikeNorm", "the same times 0.8", {**SPIKE_NORM, "threshold_scale": 0.8}, {}, (IMAGES,),
+        apart=True,
+    ),
+    "mse": Method(
+        "SNNC", "thresholds of least square error", MSE, {}, (IMAGES,), apart=True
+    ),
+    "snnc-light": Method(
+        "SNNC", "the same, and biases calibrated by means", MSE, {}, (IMAGES,), apart=True,
+        prepare=calibrated("bias"),
+    ),
+    "snnc": Method(
+        "SNNC", "the same, and v(0) calibrated by means", MSE, {}, (IMAGES,), apart=True,
+        prepare=calibrated("potential"),
+    ),
     "dni": Method("DNISNM", "a threshold for each neuron", DNI, {}, (IMAGES,)),
     "snm-dni": Method(
         "DNISNM", "SNM with a threshold for each neuron", DNI, {"neuron": "snm"}, (IMAGES,)
@@ -174,11 +225,11 @@ BUILT_IN: dict[str, Method] = {
     "spread": Method("no clock", "IF, a step's drive in 4 parts", {}, SPREAD),
     "v0": Method(
         "no clock", "IF, v(0) calibrated for each channel", {}, FIFO, (IMAGES,),
-        prepare=calibrated_start,
+        prepare=calibrated("v0"),
     ),
     "spread-v0": Method(
         "no clock", "IF, drive in 4 parts, v(0) calibrated", {}, SPREAD, (IMAGES,),
-        prepare=calibrated_start,
+        prepare=calibrated("v0"),
     ),
     "qcfs": _trained("QCFS", "qcfs"),
     "tcl": _trained("ClippedRelu", "tcl"),
