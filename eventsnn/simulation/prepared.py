@@ -283,9 +283,8 @@ class Prepared:
         if self.stages > 1 and self.readout_from:
             expected, found = "a result after every step", "one after the last"
             raise InputError(named("readout_from"), expected, found, f"{where} has no other")
-        starts = getattr(sample, "initial", 0.5) != 0
-        other = initial is not None and np.any(np.asarray(initial, object) != 0)
-        if self.stages > 1 and other and not starts:
+        fixed = self.stages > 1 and getattr(sample, "initial", 0.5) == 0
+        if fixed and initial is not None and np.any(np.asarray(initial, object) != 0):
             expected, do = "v(0) = 0, as it has none of its own", "leave out ⟦initial⟧"
             raise InputError(where, expected, f"initial {initial}", do)
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):

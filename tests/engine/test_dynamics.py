@@ -204,6 +204,52 @@ def test_no_order_changes_two_stages(model):
                 assert np.array_equal(getattr(found, name), getattr(expected, name)), (order, name)
 
 
+@pytest.mark.parametrize("model", [name for name in STAGED if name != "tpp"])
+def test_codes_send_what_all_their_charge_is_worth(model):
+    """m = clip(floor(p / q), 0, top) of p before they fire; m q is sent, and p - m q is left."""
+    simulation, pixels = simulation_of(65, model, quantised_graph)
+    batch = simulation.run(pixels[:1], neurons=True)
+    net, q = twin_net(simulation), simulation.arithmetic.one.item()
+    heard = [np.array(v) for v in twin_start(simulation)]
+    for step in twin_drive(simulation, pixels[0]):
+        heard = [p + drive for p, drive in zip(heard, step)]
+    left, sent = by_layer(simulation, batch.potentials[0]), 0
+    for layer, p in enumerate(heard[:-1]):
+        top = {"few-spike": 2**STEPS - 1, "tsc": STEPS, "ttfs": STEPS}.get(model)
+        m = np.clip(p // q, 0, simulation.neuron.tops[layer] if top is None else top)
+        assert left[layer].tolist() == (p - m * q).tolist()
+        sent += m.sum()
+        for projection in net.projections:
+            if projection.source == layer:
+                heard[projection.target] += projection.weights.astype(np.int64) @ m
+    assert sent > 50 and batch.readout[0, -1].tolist() == heard[-1].tolist()
+
+
+def test_codes_may_begin_elsewhere_where_they_have_a_beginning():
+    simulation, pixels = simulation_of(66, "ttfs", quantised_graph, initial=0)
+    other, _ = simulation_of(66, "ttfs", quantised_graph)
+    assert not simulation.resting.any() and other.resting.any()
+    assert simulation.run(pixels).spikes.sum() < other.run(pixels).spikes.sum()
+    with pytest.raises(InputError, match="FewSpike: expected v"):
+        simulation_of(66, "few-spike", initial=0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "match"),
+    [
+        ("radix", {"make": random_graph}, "for radix neurons"),
+        ("radix", {"make": quantised_graph, "steps": 31}, "at most 30 steps"),
+        ("few-spike", {"steps": 31}, "at most 30 steps"),
+        ("phase", {"make": pooled_graph}, "without max pooling"),
+        ("ttfs", {"make": pooled_graph}, "without max pooling"),
+        ("phase:31", {}, "from 1 to 30"),
+    ],
+)
+def test_what_codes_refuse(model, options, match):
+    with pytest.raises(InputError, match=match):
+        simulation_of(67, model, **options)
+
+
 def test_tpp_tells_nothing_before_the_end():
     simulation, pixels = simulation_of(61, "tpp")
     result = simulate(simulation.network, pixels, steps=STEPS, neuron="tpp")
