@@ -22,7 +22,7 @@ MORE = {
     "accuracy_latency": ["--models", "if,if+srp,snm+dni,if+rate", "--seeds", "2"],
     "srp_tau": ["--taus", "0,2"],
     "energy": ["--neurons", "if,snm"],
-    "zoo": ["--methods", "if-zero,tpp,shuffled,fifo,v0"],
+    "zoo": ["--methods", "tpp,shuffled,fifo,v0,mse,cos"],
     "gn_members": ["--members", "1,2"],
     "arrival_order": ("--neurons if,snm --windows 0.5 --window-limit 7 --case-limit 5".split()),
     "neuron_thresholds": ["--rules", "max,own,dni"],
