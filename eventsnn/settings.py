@@ -254,8 +254,8 @@ class Settings:
     threshold_scale: float = taken(Conversion, "threshold_scale", **CONVERSION)
     calibration: str | None = option(
         None,
-        "the images on which max, percentile, dni, mse and spike-norm are found: split of --data "
-        "and positions, from 0; default: the first 128 of train",
+        "the images on which max, percentile, dni, mse, spike-norm and local are found: split of "
+        "--data and positions, from 0; default: the first 128 of train",
         "--calibration train:0-511",
         group="conversion",
     )

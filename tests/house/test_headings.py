@@ -110,7 +110,7 @@ def test_short_names_are_spelt_out_once_each():
 
 
 def test_models_rules_and_activations_are_spelt_out():
-    words = {"adaptive", "auto", "max", "percentile"}  # which are no short names
+    words = {"adaptive", "auto", "local", "max", "percentile"}  # which are no short names
     for name in {*MODELS, *RULES} - words:
         assert short_names.spelt_out(f"neuron {name}; T"), name
         assert len(short_names.spelt_out(f"neuron {name}; T").split("; ")) > 1, name
