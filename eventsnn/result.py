@@ -436,6 +436,7 @@ def simulate(
     neuron: Any = Specification.neuron,
     tau: int | None = Specification.tau,
     initial: float | Sequence[NDArray[np.float64]] | None = Specification.initial,
+    shift: bool = Specification.shift,
     encoding: str | Encoding | Code | None = Encoding.kind,
     bias_once: bool = Encoding.bias_once,
     srp: int = Specification.srp,
@@ -491,6 +492,8 @@ def simulate(
     tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
         [neurons] for each spiking layer; None: the model's own, 0.5 (TPP, few-spike: 0).
+    shift: whether biases bring half a spike's charge in T steps, theta / 2T in each (Opt: Deng and
+        Gu 2021), and v(0) is 0 by default.
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
         "events", an `Encoding` with its details, or one of one's own (`encoding.Code`). None:
         "constant", or what the model needs: "even" for ST-BIF, which is refused with others.
@@ -562,6 +565,7 @@ def simulate(
         {
             "neuron": neuron,
             "initial": initial,
+            "shift": shift,
             "encoding": encoding.kind,
             "bias_once": encoding.bias_once,
             "srp": srp,
@@ -609,6 +613,7 @@ def simulate(
         tau=tau,
         time=time,
         initial=decided["initial"],
+        shift=decided["shift"],
         encoding=encoding,
         srp=srp,
         srp_epsilon=decided["srp_epsilon"],

@@ -80,7 +80,10 @@ NEW = (
     "arbitration",
     "threshold_scale",
     "offset",
+    "calibrate",
+    "shift",
 )
+CALIBRATED = ("v0", "bias", "potential")  # methods of `eventsnn.calibrate`
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -251,10 +254,19 @@ class Settings:
     threshold_scale: float = taken(Conversion, "threshold_scale", **CONVERSION)
     calibration: str | None = option(
         None,
-        "the images on which max, percentile, dni, mse and spike-norm are found: split of --data "
-        "and positions, from 0; default: the first 128 of train",
+        "the images on which max, percentile, dni, mse, spike-norm and local are found: split of "
+        "--data and positions, from 0; default: the first 128 of train",
         "--calibration train:0-511",
         group="conversion",
+    )
+    calibrate: str | None = option(
+        None,
+        "what is calibrated on the calibration images before the run, layer by layer, so that "
+        "neurons fire as often as the ANN on average: v(0) of each channel under the run's order "
+        "(v0), the biases of each channel (bias; SNNC), or v(0) of each neuron (potential; SNNC)",
+        "--calibrate bias --steps 8",
+        group="conversion",
+        choices=CALIBRATED,
     )
     max_pooling: str = taken(Conversion, "max_pooling", **CONVERSION)
     residual: str = taken(Conversion, "residual", **CONVERSION)
@@ -273,6 +285,7 @@ class Settings:
     initial: float | None = taken(
         Specification, "initial", kind=float, low=-1000, high=1000, **SIMULATION
     )
+    shift: bool = taken(Specification, "shift", **SIMULATION)
     arithmetic: str = taken(Specification, "arithmetic", **SIMULATION)
     fraction_bits: int | None = taken(Specification, "fraction_bits", **SIMULATION)
     neuron: str = taken(Specification, "neuron", kind=str, open=True, **SIMULATION)
@@ -452,6 +465,11 @@ class Settings:
         for name in ("trace_step_range", "trace_neuron_places", "exports"):
             getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
+        for name in ("srp", "offset"):
+            if self.calibrate and getattr(self, name):
+                do = "leave one of them out: it is one stage that is calibrated"
+                found = f"--{name} {getattr(self, name)}"
+                raise InputError(f"--calibrate {self.calibrate}", f"no --{name}", found, do)
         if self.offset and self.trace == "spikes":
             do = "leave one of them out: a trace has one v(0) for all images"
             raise InputError("--offset", "--trace counts", "--trace spikes", do)

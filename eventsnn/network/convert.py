@@ -70,8 +70,8 @@ def convert(
     percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile" or
         "auto".
     calibration: `Images`, raw pixels [N, C, H, W] or batches (`data.accept`), on which "max",
-        "percentile", "dni", "mse" and "spike-norm" are found, and a function's thresholds; None
-        where no layer needs them.
+        "percentile", "dni", "mse", "spike-norm" and "local" are found, and a function's
+        thresholds; None where no layer needs them.
     dead: for "dni", whether neurons that are never active on the calibration images take the
         layer's largest threshold ("layer_max") or never fire ("silent").
     steps: T, for "mse" and "spike-norm", which find thresholds for a run of so many steps.

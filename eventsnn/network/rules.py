@@ -150,6 +150,12 @@ def _spike_norm(
     return spike_norm(graph, pixels, names, steps)
 
 
+def _local(graph: Graph, pixels: NDArray[Any], names: Sequence[str]) -> dict[str, float]:
+    from eventsnn.network.local import local
+
+    return local(graph, pixels, names)
+
+
 BUILT_IN = {
     "auto": Rule(
         "the activation's own parameter where it has one, else percentile",
@@ -188,6 +194,12 @@ BUILT_IN = {
         _spike_norm,
         calibrated=True,
         uses=("steps",),
+        whole=True,
+    ),
+    "local": Rule(
+        "learned, batch by batch, from what exceeds it on the calibration images (LTB)",
+        _local,
+        calibrated=True,
         whole=True,
     ),
 }

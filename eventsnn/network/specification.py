@@ -27,7 +27,8 @@ class Conversion:
         "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
         "the largest activation on the calibration images (max), a percentile of them, each "
         "neuron's own largest activation (dni), the least square error of a staircase of T steps "
-        "(mse), the largest charge of a step in the SNN itself (spike-norm), or auto: the "
+        "(mse), the largest charge of a step in the SNN itself (spike-norm), one that learns from "
+        "what exceeds it (local), or auto: the "
         "activation's own where it has one, "
         'else percentile; or a file that ends in .json and gives them, {"LAYER": NUMBER, …} with '
         "a number, or a nested list of numbers, for every activation",

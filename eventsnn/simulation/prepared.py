@@ -221,7 +221,9 @@ class Prepared:
         self.stages = stages_of(sample)
         self._check_model(sample, initial)
         self.drive_steps = self.encoding.drive_steps(network, longest)
-        own_start = getattr(sample, "initial", 0.5)
+        own_start = 0.0 if specification.shift else getattr(sample, "initial", 0.5)
+        if specification.shift:
+            self.network = network = self._shifted(sample)
         self.initial = initial_potentials(network, own_start if initial is None else initial)
         ends = _preprocessed(network, pixel_range)
         largest = float(np.abs(ends).max())
@@ -268,6 +270,21 @@ class Prepared:
         if self.begins_at is not None:
             self.resting = self.begins_at.astype(self.arithmetic.dtype)
 
+    def _shifted(self, sample: Any) -> Network:
+        """The network whose neurons' biases bring half the charge of a spike in all steps (Opt).
+
+        sample: the model. With encoding "even" biases come once in all.
+        """
+        times = self.steps if self.encoding.divides else 1
+        quanta = neurons.quanta(sample, self.network)
+        layers = [
+            layer
+            if layer.pools or layer.node is None
+            else replace(layer, bias=layer.bias + np.where(layer.theta, 0.5 / (times * q), 0.0))
+            for layer, q in zip(self.network.layers, quanta)
+        ]
+        return replace(self.network, layers=tuple(layers))
+
     def _make_neuron(self, q: Any) -> Any:
         """The model whose spike's charge is q."""
         given = neurons.with_members(self.specification.neuron, self.specification.tau)
@@ -287,6 +304,9 @@ class Prepared:
         if fixed and initial is not None and np.any(np.asarray(initial, object) != 0):
             expected, do = "v(0) = 0, as it has none of its own", "leave out ⟦initial⟧"
             raise InputError(where, expected, f"initial {initial}", do)
+        if self.stages > 1 and self.specification.shift:
+            expected, found = "biases as they are, as it begins at 0", "half a threshold more"
+            raise InputError(named("shift"), expected, found, f"{where} needs no shift")
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
             do = "leave out ⟦refractory⟧, ⟦window⟧ and ⟦barrier=False⟧"

@@ -89,7 +89,8 @@ class Simulation(Prepared):
     "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
     of one spike, that returns a NamedTuple as in `neurons.contract`. tau: members of a group neuron
     (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
-    or one array for each spiking layer, [neurons].
+    or one array for each spiking layer, [neurons]. shift: whether biases bring half a spike's
+    charge in T steps (Opt), in place of a default v(0).
 
     encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4; 0: none).
     srp_epsilon: in the second stage a neuron may send if v(srp) >= epsilon thresholds. arithmetic:
@@ -117,6 +118,7 @@ class Simulation(Prepared):
         tau: int | None = Specification.tau,
         time: Time | None = None,
         initial: Any = Specification.initial,
+        shift: bool = Specification.shift,
         encoding: str | Encoding | None = None,
         srp: int = Specification.srp,
         srp_epsilon: float = Specification.srp_epsilon,
@@ -144,6 +146,7 @@ class Simulation(Prepared):
             Specification(
                 steps=steps,
                 initial=initial,
+                shift=shift,
                 arithmetic=arithmetic,
                 fraction_bits=fraction_bits,
                 neuron=neuron,

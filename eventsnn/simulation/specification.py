@@ -46,6 +46,13 @@ class Specification:
         "--initial 0",
         kind=None,
     )
+    shift: bool = option(
+        False,
+        "bring half a threshold with the biases, theta / 2T in each step (Opt), in place of a v(0) "
+        "of half a threshold, which is then 0 by default",
+        "--shift --steps 8",
+        kind=bool,
+    )
     arithmetic: str = option(
         "fixed",
         "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",

@@ -112,6 +112,7 @@ def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None
     """
     check_declared(simulation.neuron, where, "holds")
     check_one_start(simulation, where)
+    check_no_shift(simulation, where)
     if simulation.readout_from and not reads:
         expected = f"{named('readout_from', 0)}, as all steps count here"
         raise InputError(where, expected, simulation.readout_from, "leave it out")
@@ -130,6 +131,13 @@ def check_one_start(simulation: Prepared, where: str) -> None:
     if simulation.offset:
         found = named("offset", simulation.offset)
         raise InputError(where, "one v(0) for all images", found, "leave it out")
+
+
+def check_no_shift(simulation: Prepared, where: str) -> None:
+    """Raises InputError, naming `where`, where biases stand for a part of v(0)."""
+    if simulation.specification.shift:
+        do = f"leave it out, or begin at half a threshold: {named('initial', 0.5)}"
+        raise InputError(where, "biases as they are", named("shift", True), do)
 
 
 def prepare(

@@ -6,7 +6,7 @@ from support.networks import Builder, pooled_graph, random_graph, random_pixels
 
 from eventsnn import InputError, convert, simulate
 from eventsnn.ann import forward as ann
-from eventsnn.network import stepping
+from eventsnn.network import local, stepping
 from eventsnn.network.least_error import Staircase, least_error
 from eventsnn.network.rules import RULES, Rule
 from eventsnn.network.thresholds import choose_thresholds
@@ -135,6 +135,42 @@ def test_no_step_of_the_run_brings_a_neuron_more_and_one_brings_it_all(make, mon
             most[i] = max(most[i], charge[:, network.columns(i)].max())
     for layer, charge in zip(network.spiking, most):
         assert layer.pools or charge == pytest.approx(1, rel=1e-5)
+
+
+# --- local ---------------------------------------------------------------------------------------
+
+
+def test_local_thresholds_are_those_of_a_loop_over_neurons(monkeypatch):
+    """Batches of 3 of 4 images, from the first again; each layer hears what was clipped."""
+    monkeypatch.setattr(local, "BATCH", 3)
+    monkeypatch.setattr(local, "BATCHES", 5)
+    graph = dense_graph(4)
+    pixels = random_pixels(np.random.default_rng(4), graph, 4)
+    thetas = [0.0] * len(graph.activations)
+    for batch in ([0, 1, 2], [3, 0, 1], [2, 3, 0], [1, 2, 3], [0, 1, 2]):
+        heard = [pixels[i].reshape(-1).astype(float) for i in batch]
+        for k, node in enumerate(graph.activations):
+            line = graph.by_name[node.inputs[0]]
+            weights = line.params["B"] if line.attrs["transB"] else line.params["B"].T
+            sums = [weights.astype(float) @ x + line.params["C"] for x in heard]
+            over = [max(x - thetas[k], 0) for image in sums for x in image]
+            thetas[k] += 2 * sum(over) / len(over)
+            heard = [np.array([min(max(x, 0), thetas[k]) for x in image]) for image in sums]
+    network = convert(graph, thresholds="local", calibration=pixels)
+    assert [layer.theta for layer in network.spiking] == pytest.approx(thetas, rel=1e-5)
+    assert network.thresholds == "local"
+
+
+def test_local_thresholds_grow_towards_the_largest_activation(monkeypatch):
+    graph = dense_graph()
+    pixels = random_pixels(np.random.default_rng(1), graph, 20)
+    found = []
+    for batches in (1, 50, 800):
+        monkeypatch.setattr(local, "BATCHES", batches)
+        found.append(choose_thresholds(graph, "local", pixels=pixels))
+    most = choose_thresholds(graph, "max", pixels=pixels)
+    first = graph.activations[0].name
+    assert found[0][first] < found[1][first] < found[2][first] <= most[first] * (1 + 1e-6)
 
 
 # --- what is refused -----------------------------------------------------------------------------

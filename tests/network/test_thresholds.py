@@ -266,7 +266,7 @@ def test_a_rule_is_used_by_its_name(rule):
     assert network.thresholds == "half (half of the largest activation)"
     assert thresholds.needs_calibration(GRAPH, "half")
     with pytest.raises(
-        InputError, match="auto, max, .*dni, slip, mse, spike-norm, half, found 'quarter'"
+        InputError, match="auto, max, .*dni, slip, mse, spike-norm, local, half, found 'quarter'"
     ):
         convert(GRAPH, thresholds="quarter")
 

@@ -9,7 +9,9 @@ from support.networks import pooled_graph, quantised_graph, random_pixels, small
 import eventsnn
 from eventsnn import InputError, calibrate, convert, load, save, simulate
 from eventsnn.ann import forward as ann
-from eventsnn.studies.means import with_biases
+from eventsnn.run import main
+from eventsnn.settings import CALIBRATED
+from eventsnn.studies.means import METHODS, with_biases
 from eventsnn.studies.setting import by_neuron, neuron_layers, numbers_of, theta_of
 
 T = 6
@@ -99,7 +101,25 @@ def test_files_keep_potentials_and_only_those(tmp_path):
         assert biases.graph
 
 
+@pytest.mark.parametrize("method", ["bias", "potential"])
+def test_a_run_calibrates_as_it_will_run(method, tmp_path, capsys):
+    given = ["--limit", "6", "--steps", "4", "--calibration", "train:0-7", "--quiet"]
+    out = tmp_path / "run"
+    assert main([*given, "--calibrate", method, "--out", str(out)]) == 0
+    training = eventsnn.load_images("sample", split="train", limit=8)
+    found = calibrate(convert(load("sample")), training, method=method, steps=4, progress=False)
+    images = eventsnn.load_images("sample", limit=6)
+    result = simulate(found.network, images, initial=found.initial, steps=4)
+    kept = eventsnn.open_results(out)
+    assert np.array_equal(kept.digests, result.digests)
+    assert main([*given, "--calibrate", method, "--srp", "2", "--out", str(out) + "2"]) == 2
+    error = capsys.readouterr().err
+    assert f"--calibrate {method}: expected no --srp, found --srp 2" in error
+    assert error.count("\n") == 1
+
+
 def test_what_makes_no_sense_is_refused_in_a_line():
+    assert CALIBRATED == METHODS
     network = convert(small_graph())
     pixels = random_pixels(np.random.default_rng(0), network.graph, 2)
     for words, options in (
