@@ -213,6 +213,13 @@ BUILT_IN: dict[str, Method] = {
         "SNNC", "the same, and v(0) calibrated by means", MSE, {}, (IMAGES,), apart=True,
         prepare=calibrated("potential"),
     ),
+    "local": Method(
+        "LTB", "local threshold balancing", {"thresholds": "local"}, {}, (IMAGES,)
+    ),
+    "rts": Method(
+        "Opt", "largest activation, half a threshold with the biases", {"thresholds": "max"},
+        {"shift": True}, (IMAGES,),
+    ),
     "dni": Method("DNISNM", "a threshold for each neuron", DNI, {}, (IMAGES,)),
     "snm-dni": Method(
         "DNISNM", "SNM with a threshold for each neuron", DNI, {"neuron": "snm"}, (IMAGES,)

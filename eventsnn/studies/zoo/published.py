@@ -90,17 +90,17 @@ GN,_tau=6   gn-6    ResNet-34 ImageNet  74.35 71.46 73.61 73.73 73.57 73.51 73.4
     "srp-1": Published(
         "SRP Table 1, as published: accuracy (%) after T steps",
         f"CIFAR-10 alone, {OTHERS}",
-        ("if", "if-zero", "srp", "percentile-99-9", "snnc"),
+        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "rts"),
         (1, 2, 4, 8, 16, 32, 64),
         """
 RMP        if-zero VGG-16    CIFAR-10 93.63 - - - - - 60.30 90.35
-RTS        -       VGG-16    CIFAR-10 95.72 - - - - - 76.24 90.64
+RTS        rts      VGG-16    CIFAR-10 95.72 - - - - - 76.24 90.64
 TCL        -       VGG-16    CIFAR-10 94.57 - - - - - 93.64 94.26
 SNNC-AP    snnc    VGG-16    CIFAR-10 95.72 - - - - - 93.71 95.14
 OPI        if      VGG-16    CIFAR-10 94.57 - - - 90.96 93.38 94.20 94.45
 QCFS       if      VGG-16    CIFAR-10 95.52 88.41 91.18 93.96 94.95 95.40 95.54 95.55
 SRP,_tau=4 srp     VGG-16    CIFAR-10 95.52 93.80 94.47 95.32 95.52 95.44 95.42 95.40
-RTS        -       ResNet-18 CIFAR-10 95.46 - - - - - 84.06 92.48
+RTS        rts      ResNet-18 CIFAR-10 95.46 - - - - - 84.06 92.48
 SNNC-AP    snnc    ResNet-18 CIFAR-10 95.46 - - - - - 94.78 95.30
 OPI        if      ResNet-18 CIFAR-10 96.04 - - - 75.44 90.43 94.82 95.92
 QCFS       if      ResNet-18 CIFAR-10 95.64 88.84 91.75 93.83 95.04 95.56 95.67 95.63
@@ -114,29 +114,29 @@ SRP,_tau=4 srp     ResNet-20 CIFAR-10 91.77 86.37 88.73 90.51 91.37 91.64 91.72 
     "dnisnm-2": Published(
         "DNISNM Table 2, as published: accuracy (%) after T steps",
         f"CIFAR-10 and CIFAR-100, {OTHERS}",
-        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc"),
+        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "rts"),
         (2, 4, 8, 16, 32),
         """
 RMP_(Han_2020)       if-zero VGG-16    CIFAR-10  93.63 - - - - 60.30
-RTS_(Deng_2021)      -       VGG-16    CIFAR-10  95.72 - - - - 88.79
+RTS_(Deng_2021)      rts      VGG-16    CIFAR-10  95.72 - - - - 88.79
 RNL_(Ding_2021)      -       VGG-16    CIFAR-10  92.82 - - - 57.90 85.40
 OPI_(Bu_2022)        if      VGG-16    CIFAR-10  94.57 - - 90.96 93.38 94.20
 SNNC_(Li_2022)       snnc    VGG-16    CIFAR-10  95.60 - 86.57 91.41 93.64 94.81
 QCFS_(Bu_2023)       if      VGG-16    CIFAR-10  95.52 91.18 93.96 94.95 95.40 95.54
 DNISNM               snm-dni VGG-16    CIFAR-10  95.67 90.17 94.14 95.14 95.45 95.68
-RTS_(Deng_2021)      -       ResNet-18 CIFAR-10  95.46 - - - - 84.06
+RTS_(Deng_2021)      rts      ResNet-18 CIFAR-10  95.46 - - - - 84.06
 RNL_(Ding_2021)      -       ResNet-18 CIFAR-10  93.06 - - - 47.63 83.95
 OPI_(Bu_2022)        if      ResNet-18 CIFAR-10  96.04 - - 75.44 90.43 91.88
 SNNC_(Li_2022)       snnc    ResNet-18 CIFAR-10  96.72 - 84.70 92.98 95.51 96.45
 QCFS_(Bu_2023)       if      ResNet-18 CIFAR-10  96.04 75.44 90.43 94.82 95.92 96.08
 DNISNM               snm-dni ResNet-18 CIFAR-10  96.47 76.69 89.40 94.57 96.19 96.46
 RMP_(Han_2020)       if-zero VGG-16    CIFAR-100 71.22 - - - - 63.76
-RTS_(Deng_2021)      -       VGG-16    CIFAR-100 77.89 - - - - 7.64
+RTS_(Deng_2021)      rts      VGG-16    CIFAR-100 77.89 - - - - 7.64
 OPI_(Bu_2022)        if      VGG-16    CIFAR-100 76.31 - - 60.49 70.72 74.82
 SNNC_(Li_2022)       snnc    VGG-16    CIFAR-100 77.93 - 55.60 64.13 72.23 75.53
 QCFS_(Bu_2023)       if      VGG-16    CIFAR-100 76.28 63.79 69.62 73.96 76.24 77.01
 DNISNM               snm-dni VGG-16    CIFAR-100 77.29 64.89 73.58 76.35 77.22 77.47
-RTS_(Deng_2021)      -       ResNet-18 CIFAR-100 77.16 - - - - 51.27
+RTS_(Deng_2021)      rts      ResNet-18 CIFAR-100 77.16 - - - - 51.27
 OPI_(Bu_2022)        if      ResNet-18 CIFAR-100 79.36 - - 57.70 72.85 77.86
 SNNC_(Li_2022)       snnc    ResNet-18 CIFAR-100 81.51 - 54.96 71.86 78.13 80.56
 QCFS_(Bu_2023)       if      ResNet-18 CIFAR-100 78.80 70.79 75.67 78.48 79.48 79.62
