@@ -66,6 +66,7 @@ def _draw_bars(axes: Axes, lasts: Sequence[Row], colours: dict[str, Any]) -> Non
         else:
             axes.text(1, place, "firing explodes", fontsize=6, va="center")
     axes.set_yticks(range(len(names)), names, fontsize=6, parse_math=False)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("accuracy (%)")
     scripts.plain(axes)
