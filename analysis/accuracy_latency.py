@@ -7,14 +7,15 @@ SRP Tab. 1-4, GN Tab. 2, DNISNM Tab. 2 and 4, Fig. 7 and 8, SpikeZIP Tab. 3, on 
         --steps 128 --models if+max+zero,if+max,if+dni
 
 Models: if, if-hard, snm, gn-N (GN, N members), st-bif (SpikeZIP; even release, then until nothing
-moves), each with any of +srp (SRP, 4 steps first; their cost is in the figures), +dni (DNISNM's
-thresholds), +max (the layer's largest activation), +zero (v(0) = 0) and +rate (the input fires at
-random; with --seeds N it is run N times). So DNISNM's Fig. 7 compares
-if+max+zero (RMP), if+max (OPI) and if+dni, its Fig. 8 if+max and snm+max. Thresholds not trained
-are found on 128 training images. The printed table has accuracies in percent with 95 % intervals,
-the best of all steps and the first T that reaches it (SpikeZIP Tab. 3), and the cost after the last
-step; the CSV also the loss, ANN less SNN (DNISNM Tab. 4), and the mean squared error of the
-readout. Writes accuracy_latency.csv, accuracy_latency.png and accuracy_latency.svg.
+moves), or what --neuron takes and tells after each step (signed, burst:5, phase:8), each with any
+of +srp (SRP, 4 steps first; their cost is in the figures), +dni (DNISNM's thresholds), +max (the
+layer's largest activation), +zero (v(0) = 0) and +rate (the input fires at random; with --seeds N
+it is run N times). So DNISNM's Fig. 7 compares if+max+zero (RMP), if+max (OPI) and if+dni, its
+Fig. 8 if+max and snm+max. Thresholds not trained are found on 128 training images. The printed
+table has accuracies in percent with 95 % intervals, the best of all steps and the first T that
+reaches it (SpikeZIP Tab. 3), and the cost after the last step; the CSV also the loss, ANN less SNN
+(DNISNM Tab. 4), and the mean squared error of the readout. Writes accuracy_latency.csv,
+accuracy_latency.png and accuracy_latency.svg.
 """
 
 from __future__ import annotations

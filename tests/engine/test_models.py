@@ -116,6 +116,29 @@ def test_order_clocked_is_the_clocked_engine(model):
             assert np.array_equal(getattr(a, name), getattr(b, name)), (seed, name)
 
 
+def test_the_negative_threshold_counts_in_units_of_the_activation():
+    """In fixed point it is rounded to the grid, and at least one unit of it."""
+    simulation, _ = simulation_of(32, "signed:0.1")
+    thetas = [layer.theta for layer in simulation.network.spiking]
+    one = simulation.arithmetic.one.item()
+    assert simulation.neuron.lows[:-1].tolist() == [round(0.1 / theta * one) for theta in thetas]
+    assert len(set(thetas)) > 1 and simulation.neuron.band() == (-min(simulation.neuron.lows), one)
+    coarse, _ = simulation_of(32, "signed", fraction_bits=4)
+    assert coarse.neuron.lows[:-1].tolist() == [1] * len(thetas)
+    floats, _ = simulation_of(32, "signed", arithmetic="float64")
+    assert floats.neuron.lows[:-1].tolist() == [1e-3 / theta for theta in thetas]
+
+
+def test_signed_neurons_need_one_threshold_a_layer():
+    rng = np.random.default_rng(33)
+    graph = quantised_graph(rng)
+    names = [node.name for node in graph.nodes if node.is_activation]
+    given = {name: rng.uniform(0.5, 1.5, graph.shapes[name]) for name in names}
+    network = convert(graph, thresholds=given)
+    with pytest.raises(InputError, match="neuron Signed: expected one threshold for all neurons"):
+        Simulation(network, steps=2, neuron="signed", pixel_range=(0, 1))
+
+
 def test_bursts_are_integrate_and_fire_without_a_clock_and_of_one():
     """An evaluation goes on until p < theta; in clocked time bursts of 1 are IF."""
     orders = [{"engine": "event", "time": Time(order=order)} for order in ("fifo", "random")]
