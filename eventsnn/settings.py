@@ -265,7 +265,7 @@ class Settings:
         "neurons fire as often as the ANN on average: v(0) of each channel under the run's order "
         "(v0), the biases of each channel (bias; SNNC), or v(0) of each neuron (potential; SNNC)",
         "--calibrate bias --steps 8",
-        group="conversion",
+        group="simulation",
         choices=CALIBRATED,
     )
     max_pooling: str = taken(Conversion, "max_pooling", **CONVERSION)
