@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from eventsnn.encoding import InputSpikes, Shares
 from support.dynamic import Soft
-from support.networks import random_graph, random_pixels
+from support.networks import quantised_graph, random_graph, random_pixels
 
 import eventsnn
 from eventsnn import InputError, convert, neurons, simulate
@@ -112,7 +112,10 @@ def test_a_model_of_another_form_is_refused(changes, match):
         ({"decay": lambda self: (0.5, 0.5), "conserves": False, "holds": False}, "nothing else"),
         ({"decay": lambda self: (0,), "conserves": False, "holds": False}, "leaks above 0"),
         ({"confluent": True, "conserves": False}, "confluent, and does not conserve"),
-        ({"stages": 2, "own": ("a",)}, "two stages, with"),
+        (
+            {"stages": 2, "decay": lambda self: (0.5,), "conserves": False, "holds": False},
+            "two stages, with a leak",
+        ),
         ({"own": ("a",), "most": static(lambda neuron: 3)}, "more than one spike at once"),
         ({"charge": static(lambda neuron, step: 0.5)}, "charge: whole numbers"),
     ],
@@ -124,10 +127,10 @@ def test_a_model_that_does_not_do_as_it_declares_is_refused(changes, match):
 
 
 def test_every_shipped_model_keeps_what_it_declares():
+    network = convert(quantised_graph(np.random.default_rng(1)))
     for name in MODELS:
-        if name != "st-bif":  # it asks the network for its levels, as test_models has it
-            made(name, setting())
-            made(name, setting(np.float64(1)))
+        for q in (np.int64(2**20), np.float64(1)):
+            made(name, setting(q)._replace(network=network))
 
 
 def test_it_is_refused_before_anything_is_compiled(monkeypatch):
@@ -266,8 +269,6 @@ def test_classes_are_checked_by_name():
 
 
 def test_st_bif_hears_the_image_once_unless_somebody_insists(capsys, tmp_path):
-    from support.networks import quantised_graph
-
     from eventsnn.run import main
 
     rng = np.random.default_rng(0)
