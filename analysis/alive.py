@@ -41,7 +41,7 @@ from eventsnn.files.writing import new_file
 from eventsnn.inputs.loading import load_calibration
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
-from eventsnn.studies.calibrating import thresholds_of
+from eventsnn.studies.up_to import thresholds_of
 from eventsnn.views.tables import write_csv
 
 NAME = "alive"

@@ -8,8 +8,10 @@ difference to the ANN (Def. 2, Fig. 3c-d and 5). Cases 1 and 2 fire too much (wh
 between 0 and lambda), 3 and 4 too little (between; where it is lambda). The ANN has as many levels
 as the SNN has steps; --levels own keeps its own. A second table counts residual potentials by sign
 and case: Theorem 1 of SRP, neuron by neuron. The CSV has bootstrap intervals of the percentages,
-the picture those of their sums. Writes error_cases.csv, theorem.csv, error_cases.png
-and error_cases.svg.
+the picture those of their sums. A second picture has the sign of v(T) by case, layer by layer (SRP
+Fig. 4), and whom SRP silenced: rightly where the ANN's activation is 0 (silenced.csv, % of
+neurons). Writes error_cases.csv, theorem.csv, silenced.csv, and error_cases and residual as PNG and
+SVG.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from collections.abc import Sequence
 from eventsnn.simulation.conditions import conditions
 from eventsnn.statistics import bootstrap_words
 from eventsnn.studies import errors, scripts
-from eventsnn.studies.error_pictures import cases_figure
+from eventsnn.studies.error_pictures import cases_figure, residual_figure
 from eventsnn.studies.sampled import with_intervals
 from eventsnn.sweep import stored
 from eventsnn.views.tables import write_csv
@@ -73,6 +75,13 @@ def study(args: argparse.Namespace) -> None:
     levels = "L := T" if args.levels == "steps" else "own L"
     title = scripts.title(source.graph, f"T = {args.steps}", levels, f"{len(source.images)} images")
     scripts.save(cases_figure(drawn, title), out, "error_cases", scripts.words(rows))
+    plain, *masked = results.values()
+    silenced = masked[0].silenced if masked else []
+    if masked:
+        under = {"conditions": conditions(masked[0].simulation)}
+        write_csv(out / "silenced.csv", [{**row, **under} for row in silenced])
+    figure = residual_figure(plain.theorem, silenced, plain.layers, title)
+    scripts.save(figure, out, "residual", scripts.words(rows))
     for name, found in results.items():
         print(f"{name}\n{found.table()}")
         print("Theorem 1 of SRP, all layers: neurons by residual potential v and case")

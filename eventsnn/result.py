@@ -436,10 +436,12 @@ def simulate(
     neuron: Any = Specification.neuron,
     tau: int | None = Specification.tau,
     initial: float | Sequence[NDArray[np.float64]] | None = Specification.initial,
+    shift: bool = Specification.shift,
     encoding: str | Encoding | Code | None = Encoding.kind,
     bias_once: bool = Encoding.bias_once,
     srp: int = Specification.srp,
     srp_epsilon: float = Specification.srp_epsilon,
+    offset: int = Specification.offset,
     readout_from: int = Specification.readout_from,
     compat: str | None = None,
     arithmetic: str = Specification.arithmetic,
@@ -490,12 +492,16 @@ def simulate(
     tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
         [neurons] for each spiking layer; None: the model's own, 0.5 (TPP, few-spike: 0).
+    shift: whether biases bring half a spike's charge in T steps, theta / 2T in each (Opt: Deng and
+        Gu 2021), and v(0) is 0 by default.
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",
         "events", an `Encoding` with its details, or one of one's own (`encoding.Code`). None:
         "constant", or what the model needs: "even" for ST-BIF, which is refused with others.
     bias_once: whether biases arrive whole in step 1; for "constant" and "even".
     srp: steps of SRP's first stage (SRP section 4); 0: there is none.
     srp_epsilon: the least residual potential, in thresholds, with which a neuron goes on sending.
+    offset: steps before the run in which each layer finds a v(0) of its own for each neuron and
+        image, one spike up or down (COS); 0: none. What they cost is in `Batch.stage_one`.
     readout_from: only what reaches the readout after that many steps counts, divided by the steps
         that are left (semantics, section 3); 0: all.
     compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
@@ -559,6 +565,7 @@ def simulate(
         {
             "neuron": neuron,
             "initial": initial,
+            "shift": shift,
             "encoding": encoding.kind,
             "bias_once": encoding.bias_once,
             "srp": srp,
@@ -606,9 +613,11 @@ def simulate(
         tau=tau,
         time=time,
         initial=decided["initial"],
+        shift=decided["shift"],
         encoding=encoding,
         srp=srp,
         srp_epsilon=decided["srp_epsilon"],
+        offset=offset,
         readout_from=readout_from,
         arithmetic=arithmetic,
         fraction_bits=fraction_bits,

@@ -19,7 +19,7 @@ from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError
 from eventsnn.export.exporters import EXPORTERS, in_words
 from eventsnn.network.presets import preset
-from eventsnn.network.rules import OPTIONS, RULES, users_of
+from eventsnn.network.rules import CHOSEN, OPTIONS, RULES, users_of, uses_steps
 from eventsnn.network.specification import GIVEN, Conversion
 from eventsnn.options import Option, check_fields, option, parsed, taken
 from eventsnn.plugins import load_plugins
@@ -78,7 +78,12 @@ NEW = (
     "service",
     "latency",
     "arbitration",
+    "threshold_scale",
+    "offset",
+    "calibrate",
+    "shift",
 )
+CALIBRATED = ("v0", "bias", "potential")  # methods of `eventsnn.calibrate`
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -246,12 +251,22 @@ class Settings:
     thresholds: str = taken(Conversion, "thresholds", kind=str, **CONVERSION)
     percentile: float = taken(Conversion, "percentile", **CONVERSION)
     dead: str = taken(Conversion, "dead", **CONVERSION)
+    threshold_scale: float = taken(Conversion, "threshold_scale", **CONVERSION)
     calibration: str | None = option(
         None,
-        "the images on which max, percentile and dni are found: split of --data and positions, "
-        "from 0; default: the first 128 of train",
+        "the images on which max, percentile, dni, mse, spike-norm and local are found: split of "
+        "--data and positions, from 0; default: the first 128 of train",
         "--calibration train:0-511",
         group="conversion",
+    )
+    calibrate: str | None = option(
+        None,
+        "what is calibrated on the calibration images before the run, layer by layer, so that "
+        "neurons fire as often as the ANN on average: v(0) of each channel under the run's order "
+        "(v0), the biases of each channel (bias; SNNC), or v(0) of each neuron (potential; SNNC)",
+        "--calibrate bias --steps 8",
+        group="simulation",
+        choices=CALIBRATED,
     )
     max_pooling: str = taken(Conversion, "max_pooling", **CONVERSION)
     residual: str = taken(Conversion, "residual", **CONVERSION)
@@ -270,12 +285,14 @@ class Settings:
     initial: float | None = taken(
         Specification, "initial", kind=float, low=-1000, high=1000, **SIMULATION
     )
+    shift: bool = taken(Specification, "shift", **SIMULATION)
     arithmetic: str = taken(Specification, "arithmetic", **SIMULATION)
     fraction_bits: int | None = taken(Specification, "fraction_bits", **SIMULATION)
     neuron: str = taken(Specification, "neuron", kind=str, open=True, **SIMULATION)
     tau: int | None = taken(Specification, "tau", **SIMULATION)
     srp: int = taken(Specification, "srp", **SIMULATION)
     srp_epsilon: float = taken(Specification, "srp_epsilon", **SIMULATION)
+    offset: int = taken(Specification, "offset", **SIMULATION)
     readout_from: int = taken(Specification, "readout_from", **SIMULATION)
     encoding: str | None = taken(Encoding, "kind", kind=str, open=True, **SIMULATION)
     release: int | None = taken(Encoding, "release", **SIMULATION)
@@ -448,6 +465,14 @@ class Settings:
         for name in ("trace_step_range", "trace_neuron_places", "exports"):
             getattr(self, name)  # raises InputError for a format that cannot be read
         self._check_needs(EVENT_DETAILS)
+        for name in ("srp", "offset"):
+            if self.calibrate and getattr(self, name):
+                do = "leave one of them out: it is one stage that is calibrated"
+                found = f"--{name} {getattr(self, name)}"
+                raise InputError(f"--calibrate {self.calibrate}", f"no --{name}", found, do)
+        if self.offset and self.trace == "spikes":
+            do = "leave one of them out: a trace has one v(0) for all images"
+            raise InputError("--offset", "--trace counts", "--trace spikes", do)
 
     def _apply_preset(self) -> None:
         """What `compat` decides, in place of defaults; InputError where it was given otherwise."""
@@ -503,8 +528,8 @@ class Settings:
     def _check_rule(self) -> None:
         """Raises InputError for a rule that fails, and for an option that it does not use."""
         rule = None if self.thresholds_file else RULES.find(self.thresholds, "--thresholds")
-        for name, default in OPTIONS.items():
-            if getattr(self, name) != default and (rule is None or name not in rule.uses):
+        for name in CHOSEN:
+            if getattr(self, name) != OPTIONS[name] and (rule is None or name not in rule.uses):
                 f = _field(name)
                 expected = " or ".join(f"--thresholds {user}" for user in users_of(name))
                 do = f"for example {option_in(f).example}"
@@ -551,6 +576,11 @@ class Settings:
     def thresholds_file(self) -> str | None:
         """The file that gives the thresholds; None where a rule finds them."""
         return self.thresholds if self.thresholds.endswith(GIVEN) else None
+
+    @property
+    def steps_of_rule(self) -> int | None:
+        """T, where the rule finds thresholds for so many steps; else None."""
+        return self.steps if uses_steps(self.thresholds) else None
 
     @property
     def encoded(self) -> Encoding:

@@ -123,6 +123,9 @@ def _check(settings: Settings) -> None:
     if settings.encoded.kind == "events":
         do = "give images: recordings have no preprocessing and no errors by layer"
         raise InputError("--encoding", "an encoding of images", "events", do)
+    if settings.calibrate is not None:
+        do = "leave it out: what a network lacks without it is what is diagnosed"
+        raise InputError("--calibrate", "none in a diagnosis", settings.calibrate, do)
     if settings.compat is not None:
         do = "give the options that it stands for, which a remedy can change"
         raise InputError("--compat", "none in a diagnosis", settings.compat, do)

@@ -162,6 +162,9 @@ def check(simulation: Simulation, target: str = "generic") -> None:
             simulation.encoding.describe(simulation.network),
             "choose ⟦encoding=constant⟧",
         )
+    if simulation.offset:
+        found = f"offset {simulation.offset}, of which each image has its own v(0)"
+        raise InputError("NIR", "one v(0) for all images", found, "leave ⟦offset⟧ out")
     if simulation.srp:
         found = f"SRP's first stage of {simulation.srp} steps"
         raise InputError("NIR", "one stage", found, "leave ⟦srp⟧ out")

@@ -223,6 +223,8 @@ def converted(
             percentile=settings.percentile,
             calibration=pixels,
             dead=settings.dead,
+            steps=settings.steps_of_rule,
+            threshold_scale=settings.threshold_scale,
             max_pooling=settings.max_pooling,
             residual=settings.residual,
             readout=settings.readout,

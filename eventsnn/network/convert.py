@@ -45,6 +45,8 @@ def convert(
     percentile: float = Conversion.percentile,
     calibration: GivenImages | None = None,
     dead: str = Conversion.dead,
+    steps: int | None = Conversion.steps,
+    threshold_scale: float = Conversion.threshold_scale,
     max_pooling: str = Conversion.max_pooling,
     residual: str = Conversion.residual,
     readout: str = Conversion.readout,
@@ -68,10 +70,12 @@ def convert(
     percentile: of a layer's activations, above 0 and at most 100, where the rule is "percentile" or
         "auto".
     calibration: `Images`, raw pixels [N, C, H, W] or batches (`data.accept`), on which "max",
-        "percentile" and "dni" are found, and a function's thresholds; None where no layer needs
-        them.
+        "percentile", "dni", "mse", "spike-norm" and "local" are found, and a function's
+        thresholds; None where no layer needs them.
     dead: for "dni", whether neurons that are never active on the calibration images take the
         layer's largest threshold ("layer_max") or never fire ("silent").
+    steps: T, for "mse" and "spike-norm", which find thresholds for a run of so many steps.
+    threshold_scale: a factor that all thresholds have, above 0 and at most 1000.
     max_pooling: "exact" pools running sums of spikes (semantics, section 10); "average" replaces
         MaxPool by AveragePool (TCL section II-B), which is another function.
     residual: "keep"; or "reroute", which adds shortcuts behind activations (SpikeZIP section 3.3),
@@ -82,8 +86,8 @@ def convert(
 
     Raises InputError where a node has no spiking form, where a threshold cannot be had or is no
     number above 0, where layers are missing or unknown, for a function that fails, and for
-    `percentile`, `dead`, `max_pooling` and `residual` where they have no effect; OptionError for an
-    option that there is not.
+    `percentile`, `dead`, `steps`, `max_pooling` and `residual` where they have no effect;
+    OptionError for an option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
     thresholds = decided["thresholds"]
@@ -92,12 +96,15 @@ def convert(
     Conversion(
         percentile=percentile,
         dead=dead,
+        steps=steps,
+        threshold_scale=threshold_scale,
         max_pooling=max_pooling,
         residual=residual,
         readout=readout,
         compat=compat,
     )
-    check_thresholds(thresholds, {"percentile": percentile, "dead": dead})
+    options = {"percentile": percentile, "dead": dead, "steps": steps}
+    check_thresholds(thresholds, options)
     # (pass, the option that asks for it, what it needs in a network)
     passes: list[tuple[Callable[[Graph], tuple[Graph, str]], str, str]] = []
     if max_pooling == "average":
@@ -120,8 +127,8 @@ def convert(
     if calibration is not None:
         given = accept(graph, calibration, labelled=False, where="calibration")
         pixels = given.pixels
-    check_used(graph, thresholds, {"percentile": percentile, "dead": dead})
-    thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead)
+    check_used(graph, thresholds, options)
+    thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead, steps, threshold_scale)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())
     if silent:
         notes.append(
@@ -136,5 +143,5 @@ def convert(
         for layer in layers
         if layer.flat
     ]
-    rules = describe_rules(graph, thresholds, percentile)
+    rules = describe_rules(graph, thresholds, percentile, steps, threshold_scale)
     return Network(layers, projections, graph, rules, tuple(notes), changed)

@@ -50,6 +50,12 @@ PRESETS = {
         "GN's code does what the paper says, with v(0) = theta / (2 tau), on which the paper is "
         "silent and which is the default here. The preset chooses the neuron, nothing else.",
     ),
+    "snnc-code": Preset(
+        {},
+        {"shift": True},
+        "SNNC's code begins at v(0) = 0 and adds theta / 2T to each bias, as Opt does (Deng and Gu "
+        "2021). In T steps that adds up to theta/2, where neurons begin by default.",
+    ),
     "spikezip-code": Preset(
         {},
         {"neuron": "st-bif", "encoding": "even", "bias_once": True},

@@ -9,7 +9,7 @@ Another package offers rules as entry points of the group `eventsnn.threshold_ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,16 @@ from eventsnn.exceptions import InputError
 from eventsnn.registry import Registry
 
 if TYPE_CHECKING:  # the command line's --help asks for names, and goes without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from eventsnn.ann.graph import Graph
     from eventsnn.ann.node import Node
     from eventsnn.network.running import Maxima, Percentile
 
 # the options of `convert` that a rule may use, and their defaults
-OPTIONS: dict[str, Any] = {"percentile": 99.9, "dead": "layer_max"}
+OPTIONS: dict[str, Any] = {"percentile": 99.9, "dead": "layer_max", "steps": None}
+CHOSEN = ("percentile", "dead")  # those that a run has for its rule alone; its T counts, too
 OWN = {"ClippedRelu": "tcl", "QCFS": "qcfs", "QuantRelu": "lsq", "SlipRelu": "slip"}
 
 
@@ -38,10 +43,14 @@ class Rule:
           calibration images, float32 [N, ...];
         - where `running`: (shape, images), the activation's shape and the number of calibration
           images. It gives an object with the methods add(activations), float32 [n, ...] of some
-          images, and theta(), so that activations need not be held.
+          images, and theta(), so that activations need not be held;
+        - where `whole`: (graph, pixels, names), the ANN, all calibration images, raw, and the
+          activations that are asked for, from input to output. It gives a mapping, name -> theta.
     calibrated: whether it looks at activations on the calibration images.
     running: whether it sees them some images at a time; only with `calibrated`.
-    uses: of "percentile" and "dead", the options of `convert` that it takes.
+    uses: of "percentile", "dead" and "steps", the options of `convert` that it takes.
+    whole: whether it finds all layers' thresholds at once, as one hangs on those before; only with
+        `calibrated`.
     """
 
     words: str
@@ -49,6 +58,7 @@ class Rule:
     calibrated: bool = False
     running: bool = False
     uses: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
@@ -65,6 +75,11 @@ def users_of(option: str) -> list[str]:
     return [name for name, rule in BUILT_IN.items() if option in rule.uses]
 
 
+def uses_steps(thresholds: Any) -> bool:
+    """Whether thresholds are found for a number of steps. thresholds: a rule's name, or a file."""
+    return thresholds in RULES and "steps" in RULES.find(thresholds).uses
+
+
 def _check(name: str, rule: Any) -> None:
     """Raises InputError for what is no usable Rule. name: what it is called."""
     where = f"threshold rule {name!r}"
@@ -75,8 +90,11 @@ def _check(name: str, rule: Any) -> None:
         raise InputError(where, "words that describe it", repr(rule.words))
     if not callable(rule.theta):
         raise InputError(where, "a function as theta", repr(rule.theta))
-    if rule.running and not rule.calibrated:
-        raise InputError(where, "calibrated=True, since it is running", "calibrated=False")
+    for kind in ("running", "whole"):
+        if getattr(rule, kind) and not rule.calibrated:
+            raise InputError(where, f"calibrated=True, since it is {kind}", "calibrated=False")
+    if rule.running and rule.whole:
+        raise InputError(where, "running or whole", "both", "leave one of them out")
     unknown = [option for option in rule.uses if option not in OPTIONS]
     if unknown:
         raise InputError(where, f"uses among {', '.join(OPTIONS)}", repr(unknown[0]))
@@ -118,6 +136,26 @@ def _maxima(shape: tuple[int, ...], images: int, dead: str) -> Maxima:
     return Maxima(shape, fill=dead == "layer_max")
 
 
+def _least_error(layer: str, activations: NDArray[np.float32], steps: int) -> float:
+    from eventsnn.network.least_error import least_error
+
+    return least_error(activations, steps)
+
+
+def _spike_norm(
+    graph: Graph, pixels: NDArray[Any], names: Sequence[str], steps: int
+) -> dict[str, float]:
+    from eventsnn.network.stepping import spike_norm
+
+    return spike_norm(graph, pixels, names, steps)
+
+
+def _local(graph: Graph, pixels: NDArray[Any], names: Sequence[str]) -> dict[str, float]:
+    from eventsnn.network.local import local
+
+    return local(graph, pixels, names)
+
+
 BUILT_IN = {
     "auto": Rule(
         "the activation's own parameter where it has one, else percentile",
@@ -145,5 +183,24 @@ BUILT_IN = {
         uses=("dead",),
     ),
     "slip": Rule("the activation's lambda (SlipReLU)", _own("slip")),
+    "mse": Rule(
+        "the least square error of the staircase of T steps on the calibration images (SNNC)",
+        _least_error,
+        calibrated=True,
+        uses=("steps",),
+    ),
+    "spike-norm": Rule(
+        "the largest charge that the SNN itself brings a neuron in a step (SpikeNorm algorithm 1)",
+        _spike_norm,
+        calibrated=True,
+        uses=("steps",),
+        whole=True,
+    ),
+    "local": Rule(
+        "learned, batch by batch, from what exceeds it on the calibration images (LTB)",
+        _local,
+        calibrated=True,
+        whole=True,
+    ),
 }
 RULES: Registry[Rule] = Registry("threshold rule", BUILT_IN, _check)

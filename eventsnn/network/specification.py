@@ -26,7 +26,10 @@ class Conversion:
         "auto",
         "how each layer's threshold is found: its activation's own parameter (tcl, qcfs, lsq), "
         "the largest activation on the calibration images (max), a percentile of them, each "
-        "neuron's own largest activation (dni), or auto: the activation's own where it has one, "
+        "neuron's own largest activation (dni), the least square error of a staircase of T steps "
+        "(mse), the largest charge of a step in the SNN itself (spike-norm), one that learns from "
+        "what exceeds it (local), or auto: the "
+        "activation's own where it has one, "
         'else percentile; or a file that ends in .json and gives them, {"LAYER": NUMBER, …} with '
         "a number, or a nested list of numbers, for every activation",
         "--thresholds percentile",
@@ -49,6 +52,23 @@ class Conversion:
         "layer's largest, or none, which makes them silent",
         "--thresholds dni --dead silent",
         choices=DEAD,
+    )
+    steps: int | None = option(
+        None,
+        "T, the number of steps for which mse and spike-norm find thresholds; a run takes its own",
+        "--thresholds mse --steps 8",
+        kind=int,
+        low=1,
+        high=2**16,
+    )
+    threshold_scale: float = option(
+        1.0,
+        "a factor that all thresholds have: below 1 neurons saturate sooner and fire more often "
+        "(0.7 to 0.9 is usual with spike-norm)",
+        "--thresholds spike-norm --threshold-scale 0.8",
+        kind=float,
+        low=0.001,
+        high=1000,
     )
     max_pooling: str = option(
         "exact",

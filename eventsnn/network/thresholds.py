@@ -65,26 +65,36 @@ def check_thresholds(thresholds: Any, options: Mapping[str, Any]) -> None:
             raise InputError(name, expected, found, f"leave {name} out: it has no effect")
 
 
-def describe_rules(graph: Graph, thresholds: Thresholds, percentile: float) -> str:
+def describe_rules(
+    graph: Graph,
+    thresholds: Thresholds,
+    percentile: float,
+    steps: int | None = None,
+    threshold_scale: float = 1.0,
+) -> str:
     """What decides the thresholds, in words.
 
-    graph: the ANN. thresholds: as in `choose_thresholds`. percentile: of rules that use one. Raises
-    InputError as there.
+    graph: the ANN. thresholds, threshold_scale: as in `choose_thresholds`. percentile, steps: of
+    rules that use them. Raises InputError as there.
     """
+    scaled = f", times {threshold_scale:g}" if threshold_scale != 1 else ""
     if isinstance(thresholds, Mapping):
-        return "given"
-    options = {**OPTIONS, "percentile": percentile}
+        return f"given{scaled}"
+    options = {**OPTIONS, "percentile": percentile, "steps": steps}
     choices = (_choose(graph, node, thresholds, options) for node in graph.activations)
-    return ", ".join(dict.fromkeys(_words(choice, percentile) for choice in choices)) or "none"
+    words = dict.fromkeys(_words(choice, percentile, steps) for choice in choices)
+    return (", ".join(words) or "none") + scaled
 
 
-def _words(choice: _Choice, percentile: float) -> str:
+def _words(choice: _Choice, percentile: float, steps: int | None) -> str:
     if choice.name is None:
         function = choice.rule.theta
         return f"function {one_line(getattr(function, '__name__', type(function).__name__), 100)}"
     name = choice.name
     if "percentile" in choice.rule.uses:
         name += f" {percentile:g}"
+    if "steps" in choice.rule.uses:
+        name += f" for T = {steps}"
     return name if choice.name in BUILT_IN else f"{name} ({one_line(choice.rule.words, 100)})"
 
 
@@ -109,6 +119,8 @@ def choose_thresholds(
     percentile: float = 99.9,
     pixels: NDArray[Any] | None = None,
     dead: str = "layer_max",
+    steps: int | None = None,
+    threshold_scale: float = 1.0,
 ) -> dict[str, float | NDArray[Any]]:
     """Name of activation -> theta, in units of the activation (semantics, section 2).
 
@@ -117,7 +129,8 @@ def choose_thresholds(
     images) that gives one of these. An array has the activation's shape, or is [C], one number for
     each channel. percentile: of rules that use one. pixels: raw calibration images [N, C, H, W];
     None where nobody needs them. dead: what "dni" does with neurons that are never active:
-    "layer_max" or "silent".
+    "layer_max" or "silent". steps: T, for which rules that use it find thresholds. threshold_scale:
+    a factor that all thresholds have, given ones, too.
 
     A function is called once a layer. Activations that it is given take 4 bytes each: those of one
     layer on all images are held, and those of more layers up to 512 MiB.
@@ -127,9 +140,14 @@ def choose_thresholds(
     are missing, for a function that fails, and for a threshold that is no number above 0.
     """
     if isinstance(thresholds, Mapping):
-        return _given(graph, thresholds)
-    options = {"percentile": percentile, "dead": dead}
+        return _scaled(graph, _given(graph, thresholds), threshold_scale)
+    options = {"percentile": percentile, "dead": dead, "steps": steps}
     choices = [_choose(graph, node, thresholds, options) for node in graph.activations]
+    for choice in choices:
+        if steps is None and "steps" in choice.rule.uses:
+            rule = named("thresholds", choice.name)
+            expected = f"the number of steps that the network will run, which {rule} asks for"
+            raise InputError(named("steps"), expected, "none", f"for example {named('steps', 8)}")
     if any(choice.rule.calibrated for choice in choices) and (pixels is None or not len(pixels)):
         expected = "images (the thresholds are found on them)"
         do = "give calibration images, or thresholds the network brings itself"
@@ -137,8 +155,9 @@ def choose_thresholds(
     found = {choice.node.name: choice.theta for choice in choices}
     if pixels is not None:
         found.update(_run(graph, pixels, [c for c in choices if c.rule.running], options))
-        whole = [c for c in choices if c.rule.calibrated and not c.rule.running]
-        found.update(_call(graph, pixels, whole, options))
+        found.update(_at_once(graph, pixels, [c for c in choices if c.rule.whole], options))
+        others = [c for c in choices if c.rule.calibrated and not c.rule.running]
+        found.update(_call(graph, pixels, [c for c in others if not c.rule.whole], options))
     thetas: dict[str, float | NDArray[Any]] = {}
     for choice in choices:
         name = choice.node.name
@@ -153,7 +172,20 @@ def choose_thresholds(
         else:
             do = f"this is what {_function(choice.rule.theta)} gave"
             thetas[name] = _checked(found[name], graph.shapes[name], where, do, silent)
-    return thetas
+    return _scaled(graph, thetas, threshold_scale)
+
+
+def _scaled(
+    graph: Graph, thetas: dict[str, float | NDArray[Any]], scale: float
+) -> dict[str, float | NDArray[Any]]:
+    """All thresholds times a factor. Raises InputError for products that are no thresholds."""
+    if scale == 1:
+        return thetas
+    where, do = named("threshold_scale", f"{scale:g}"), "choose another factor"
+    return {
+        name: _checked(np.multiply(theta, scale), graph.shapes[name], where, do, True)
+        for name, theta in thetas.items()
+    }
 
 
 def check_used(graph: Graph, thresholds: Any, options: Mapping[str, Any]) -> None:
@@ -256,6 +288,25 @@ def _run(
             _called(graph, choice, methodcaller("add", activations[name]), running[name])
     give = methodcaller("theta")
     return {c.node.name: _called(graph, c, give, running[c.node.name]) for c in choices}
+
+
+def _at_once(
+    graph: Graph, pixels: NDArray[Any], choices: list[_Choice], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Name of activation -> threshold, of rules that find all layers' at once."""
+    found: dict[str, Any] = {}
+    for first in choices:
+        if first.node.name in found:
+            continue
+        rule = first.rule
+        names = tuple(choice.node.name for choice in choices if choice.rule is rule)
+        given = _called(graph, first, rule.theta, graph, pixels, names, **rule.options(options))
+        if not isinstance(given, Mapping) or any(name not in given for name in names):
+            do = f"this is what {_function(rule.theta)} gave"
+            expected = f"a mapping of {', '.join(names)} to thresholds"
+            raise InputError(_where(graph, first), expected, short(given), do)
+        found.update((name, given[name]) for name in names)
+    return found
 
 
 def _call(

@@ -152,7 +152,7 @@ def _after(found: dict[str, Any]) -> list[str]:
     if "stage_one" in found:
         stage = found["stage_one"]
         told.append(
-            f"SRP's first stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
+            f"First stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
             f"and {stage[OPERATIONS]:,.0f} operations an image more."
         )
     if "cores" in found:

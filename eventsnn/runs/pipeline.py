@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from eventsnn.inputs.recorded import EventImages, of_events
 from eventsnn.network.network import Network
 from eventsnn.plugins import digest_of
 from eventsnn.runs import earlier
+from eventsnn.runs.calibrated import calibrated
 from eventsnn.runs.conversion import convert_checked
 from eventsnn.runs.folder import Folder
 from eventsnn.runs.provenance import describe_run, digest
@@ -146,9 +148,14 @@ def prepare(network: Network, pixels: PixelRange, settings: Settings, images: Im
     """The Simulation that the settings ask for.
 
     network: what runs. pixels: the range of the images'. images: all of the run, whose events
-    count. Raises InputError for what it cannot hold.
+    count. With `calibrate` the network is calibrated first, on the calibration images and as it
+    will run. Raises InputError for what it cannot hold, and where calibration images are missing.
     """
     recorded = images if isinstance(images, EventImages) else None
+    specification = settings.specification
+    if settings.calibrate:
+        network, initial = calibrated(network, settings)
+        specification = replace(specification, initial=initial)
     try:
         return Simulation(
             network,
@@ -157,7 +164,7 @@ def prepare(network: Network, pixels: PixelRange, settings: Settings, images: Im
             pixel_range=pixels.ends,
             inputs=None if recorded is None else recorded.events,
             time=settings.time,
-            **vars(settings.specification),
+            **vars(specification),
         )
     except InputError as error:
         where = f"{network.graph.source}: {error.where}"

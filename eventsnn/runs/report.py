@@ -23,6 +23,7 @@ from eventsnn.simulation.simulation import Simulation, cores
 from eventsnn.statistics import Paired, compare, p_words, wilson
 from eventsnn.studies.cost import MEANING as COST_MEANING
 from eventsnn.studies.cost import costs
+from eventsnn.studies.workload import static
 from eventsnn.views import tables
 from eventsnn.views.short_names import spelt_out
 from eventsnn.views.tables import report_steps
@@ -48,7 +49,10 @@ MEANING = {
     "the tick from whose end on the readout's class is what it is at last, in ticks; in layers.csv "
     "busy: share of a run's ticks in service, queue and longest: events that wait at once at most, "
     "mean and largest of images, undelivered: events on their way when a run ends",
-    "stage_one": "what SRP's first stage cost; the other figures leave it out, but for "
+    "neurobench": "of NeuroBench's metrics what no spike decides: footprint, bytes of parameters; "
+    "connection_sparsity, share of weights that are 0; dense, products of T steps as if no input "
+    "and no weight were 0; cost.neurobench measures the others",
+    "stage_one": "what a first stage (SRP, offset) cost; the other figures leave it out, but for "
     "cost_per_image",
     "spikes_per_image": "spikes of all neurons in all steps, mean over images",
     "synaptic_operations_per_image": "weights touched by delivered spikes, mean over images; the "
@@ -177,6 +181,7 @@ def _summary(
         "ties_per_image": float(totals.ties.sum() / count),
         "seconds_simulation": totals.seconds,
         "cost_per_image": costs(network, spikes, operations),
+        "neurobench": static(network.graph, simulation.steps),
         **after_stages(simulation, totals, count),
         **of_cores(simulation, totals),
         "neurons": network.neurons,
@@ -199,10 +204,10 @@ def after_stages(simulation: Simulation, totals: Totals, count: int) -> dict[str
             "largest_t_eq": int(totals.t_eq.max()),
             "images_not_at_rest": int((totals.t_eq == simulation.steps).sum()),
         }
-    if simulation.srp:
+    if simulation.srp or simulation.offset:
         spikes, operations = totals.stage_one.sum(axis=1) / count
         found["stage_one"] = {
-            "steps": simulation.srp,
+            "steps": simulation.srp or simulation.offset,
             "spikes_per_image": float(spikes),
             OPERATIONS: float(operations),
         }
@@ -340,7 +345,7 @@ def print_tables(
     if "stage_one" in summary:
         stage = summary["stage_one"]
         say(
-            f"\nSRP's first stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
+            f"\nFirst stage: {stage['steps']} steps, {stage['spikes_per_image']:,.0f} spikes "
             f"and {stage[OPERATIONS] / 1e6:,.2f} M operations an image more"
         )
     if "equilibrium" in summary:

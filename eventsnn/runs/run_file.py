@@ -194,7 +194,7 @@ def write_hdf5(
                         hashes[name] = _put_digests(file, name, shape)
                     hashes[name][here] = values
             totals.add(start, batch, seconds, simulation, found)
-        _put_totals(file, totals, keep != "none", simulation.srp > 0)
+        _put_totals(file, totals, keep != "none", simulation.srp + simulation.offset > 0)
         _put_served(file, totals)
     return totals
 

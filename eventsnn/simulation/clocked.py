@@ -32,6 +32,7 @@ class Clocked(Engine):
     asynchronous: ClassVar[bool] = False
     records: ClassVar[bool] = False
     layerwise: ClassVar[bool] = True
+    begins: ClassVar[bool] = True
     fits = True
 
     def __init__(self, prepared: Prepared) -> None:

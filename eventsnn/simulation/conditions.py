@@ -46,10 +46,14 @@ def conditions(simulation: Simulation) -> Conditions:
     parts = {"engine": simulation.engine.name, **_order(simulation), "neuron": _neuron(simulation)}
     if specification.initial is not None:
         parts["v(0)"] = in_words(simulation.initial)
+    if specification.shift:
+        parts["shift"] = "theta / 2T a step"
     if simulation.srp:
         parts["srp"] = str(simulation.srp)
         if simulation.srp_epsilon:
             parts["srp epsilon"] = f"{simulation.srp_epsilon:g}"
+    if simulation.offset:
+        parts["offset"] = str(simulation.offset)
     if simulation.readout_from:
         parts["readout from"] = str(simulation.readout_from)
     parts["encoding"] = encoding.name

@@ -67,6 +67,7 @@ class Event(Engine):
     name: ClassVar[str] = "event"
     asynchronous: ClassVar[bool] = True
     records: ClassVar[bool] = True
+    begins: ClassVar[bool] = True
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared

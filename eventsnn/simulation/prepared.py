@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -99,14 +100,17 @@ class Engine:
     prepared: the network in the simulation's numbers. name: as the option `engine` has it.
     asynchronous: whether spikes arrive one by one, in an order. records: whether it can hand single
     spikes to a `Sink`. layerwise: whether each layer runs to its end before the next, so that a
-    layer can be run again on other spikes. fits: whether its potentials hold what one event can
-    bring; if not, it is made again in 64 bits. result_dtype: of readout and potentials.
+    layer can be run again on other spikes. begins: whether each image begins at the v(0) that
+    `prepared.resting` has then, so that it may have its own. fits: whether its potentials hold what
+    one event can bring; if not, it is made again in 64 bits. result_dtype: of readout and
+    potentials.
     """
 
     name: ClassVar[str]
     asynchronous: ClassVar[bool]
     records: ClassVar[bool]
     layerwise: ClassVar[bool] = False
+    begins: ClassVar[bool] = False
     fits: bool
     result_dtype: np.dtype[Any]
 
@@ -180,7 +184,9 @@ class Prepared:
     [neurons], what arrives whatever the image is. resting: likewise, v(0). drive_steps: steps in
     which drive arrives. input_unit: what one spike of the input stands for. stages: 1, or 2 where
     neurons hear everything before they fire. seed: of the input and of neurons; order_seed: of the
-    order, the same unless `Simulation.reordered` gave another.
+    order, the same unless `Simulation.reordered` gave another. offset: steps in which each image
+    finds its v(0) (COS), 0: none; shift_limit: the most that |v(0)| can then be, in q; begins_at:
+    v(0) of one image, or None.
     """
 
     engine: Engine
@@ -203,6 +209,9 @@ class Prepared:
         self.srp = specification.srp
         self.srp_epsilon = specification.srp_epsilon
         self.readout_from = specification.readout_from
+        self.offset = specification.offset
+        self.begins_at: NDArray[Any] | None = None
+        self.shift_limit = 0.0
         self.time = time.resolved()
         initial, longest = specification.initial, max(steps, self.srp)
         sample = self._make_neuron(2**20)  # of any numbers
@@ -212,7 +221,9 @@ class Prepared:
         self.stages = stages_of(sample)
         self._check_model(sample, initial)
         self.drive_steps = self.encoding.drive_steps(network, longest)
-        own_start = getattr(sample, "initial", 0.5)
+        own_start = 0.0 if specification.shift else getattr(sample, "initial", 0.5)
+        if specification.shift:
+            self.network = network = self._shifted(sample)
         self.initial = initial_potentials(network, own_start if initial is None else initial)
         ends = _preprocessed(network, pixel_range)
         largest = float(np.abs(ends).max())
@@ -224,11 +235,11 @@ class Prepared:
             found = f"up to {most:,} in each of {longest:,}"
             raise InputError("neuron", expected, found, "choose fewer steps")
         self.quanta = neurons.quanta(sample, network)
-        self.arithmetic = numbers.choose(
+        choose = partial(
+            numbers.choose,
             network,
             kind=specification.arithmetic,
             steps=longest,
-            initial=max((float(np.abs(v).max()) for v in self.initial), default=0.0),
             quanta=self.quanta,
             most=most,
             limits=getattr(sample, "limits", None),
@@ -240,6 +251,12 @@ class Prepared:
             waits=bool(own_states(sample)) or self.stages > 1 or hasattr(sample, "when"),
             decays=bool(leaks(sample)),
         )
+        largest = max((float(np.abs(v).max()) for v in self.initial), default=0.0)
+        self.arithmetic = choose(initial=largest)
+        if self.offset and self.arithmetic.kind == "fixed":
+            # no shift goes further, and from there a neuron fires in every step
+            self.shift_limit = self.arithmetic.bound + largest + steps + 2
+            self.arithmetic = choose(initial=self.shift_limit)
         units = [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
         self.scales = self.quanta * units
         self._prepare()
@@ -250,6 +267,23 @@ class Prepared:
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
         at_readout = np.zeros(self.network.readout.size)
         self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout]))
+        if self.begins_at is not None:
+            self.resting = self.begins_at.astype(self.arithmetic.dtype)
+
+    def _shifted(self, sample: Any) -> Network:
+        """The network whose neurons' biases bring half the charge of a spike in all steps (Opt).
+
+        sample: the model. With encoding "even" biases come once in all.
+        """
+        times = self.steps if self.encoding.divides else 1
+        quanta = neurons.quanta(sample, self.network)
+        layers = [
+            layer
+            if layer.pools or layer.node is None
+            else replace(layer, bias=layer.bias + np.where(layer.theta, 0.5 / (times * q), 0.0))
+            for layer, q in zip(self.network.layers, quanta)
+        ]
+        return replace(self.network, layers=tuple(layers))
 
     def _make_neuron(self, q: Any) -> Any:
         """The model whose spike's charge is q."""
@@ -270,6 +304,9 @@ class Prepared:
         if fixed and initial is not None and np.any(np.asarray(initial, object) != 0):
             expected, do = "v(0) = 0, as it has none of its own", "leave out ⟦initial⟧"
             raise InputError(where, expected, f"initial {initial}", do)
+        if self.stages > 1 and self.specification.shift:
+            expected, found = "biases as they are, as it begins at 0", "half a threshold more"
+            raise InputError(named("shift"), expected, found, f"{where} needs no shift")
         if self.stages > 1 and (time.refractory or time.window or not time.barrier):
             expected = "a barrier, no refractory period and no window: it fires once a step"
             do = "leave out ⟦refractory⟧, ⟦window⟧ and ⟦barrier=False⟧"

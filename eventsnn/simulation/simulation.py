@@ -24,6 +24,7 @@ from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.event import Event
+from eventsnn.simulation.offset import Offset, check_offset
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.srp import two_stages
@@ -88,11 +89,13 @@ class Simulation(Prepared):
     "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
     of one spike, that returns a NamedTuple as in `neurons.contract`. tau: members of a group neuron
     (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
-    or one array for each spiking layer, [neurons].
+    or one array for each spiking layer, [neurons]. shift: whether biases bring half a spike's
+    charge in T steps (Opt), in place of a default v(0).
 
     encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4; 0: none).
     srp_epsilon: in the second stage a neuron may send if v(srp) >= epsilon thresholds. arithmetic:
-    "fixed", "float32" or "float64". fraction_bits: F, or None for the largest that a bound on every
+    "fixed", "float32" or "float64". offset: steps before the run in which each image finds its own
+    v(0) (COS; 0: none). fraction_bits: F, or None for the largest that a bound on every
     potential allows. readout_from: after how many steps what reaches the readout begins to count
     (semantics, section 3). pixel_range: lowest and highest raw pixel, which the bound needs.
     inputs: for encoding "events" the input events of all images, int64 [E, 4] each, whose number
@@ -101,6 +104,8 @@ class Simulation(Prepared):
     Raises InputError for values outside these, for options that do not go together, and for
     networks an engine cannot hold.
     """
+
+    calibrated: Offset | None = None
 
     @checked_by(Specification)
     def __init__(
@@ -113,9 +118,11 @@ class Simulation(Prepared):
         tau: int | None = Specification.tau,
         time: Time | None = None,
         initial: Any = Specification.initial,
+        shift: bool = Specification.shift,
         encoding: str | Encoding | None = None,
         srp: int = Specification.srp,
         srp_epsilon: float = Specification.srp_epsilon,
+        offset: int = Specification.offset,
         readout_from: int = Specification.readout_from,
         arithmetic: str = Specification.arithmetic,
         fraction_bits: int | None = Specification.fraction_bits,
@@ -139,12 +146,14 @@ class Simulation(Prepared):
             Specification(
                 steps=steps,
                 initial=initial,
+                shift=shift,
                 arithmetic=arithmetic,
                 fraction_bits=fraction_bits,
                 neuron=neuron,
                 tau=tau,
                 srp=srp,
                 srp_epsilon=srp_epsilon,
+                offset=offset,
                 readout_from=readout_from,
                 seed=seed,
             ),
@@ -165,6 +174,9 @@ class Simulation(Prepared):
             del self.engine  # before there is another
             self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
             self._prepare()
+        elif self.offset and self.begins_at is None:
+            check_offset(self, self.offset)
+            self.calibrated = Offset(self, self.offset)
 
     def wider(self) -> Simulation:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
@@ -197,6 +209,8 @@ class Simulation(Prepared):
         other.order_seed = order_seed
         other.seed = self.seed if seed is None else seed
         other.engine = self.engine.reordered(other)
+        if self.calibrated is not None:
+            other.calibrated = self.calibrated.reordered(other)
         return other
 
     def warm_up(self, image: NDArray[Any], sink: Sink | None = None) -> None:
@@ -218,7 +232,19 @@ class Simulation(Prepared):
         """
         self.check_pixels("image", image, 3)
         sinks = None if sink is None else [sink]
-        return next(iter(two_stages(self, [image], [number], sinks=sinks, threads=threads)))
+        return next(self._outcomes([image], [number], sinks, threads))
+
+    def _outcomes(
+        self,
+        images: Any,
+        numbers: Sequence[int],
+        sinks: Sequence[Sink | None] | None,
+        threads: int,
+    ) -> Iterator[Outcome]:
+        """Yields each image's `Outcome`, by what stages the simulation has."""
+        if self.calibrated is None:
+            return two_stages(self, images, numbers, sinks=sinks, threads=threads)
+        return self.calibrated.run(images, numbers, sinks, threads)
 
     def check_pixels(self, where: str, pixels: Any, axes: int) -> None:
         """Raises InputError for what is no image, or images, of the network's.
@@ -260,11 +286,11 @@ class Simulation(Prepared):
             self.network.readout.size,
             self.engine.result_dtype,
             neurons=len(self.resting) if neurons else 0,
-            stages=self.srp > 0,
+            stages=self.srp > 0 or self.offset > 0,
         )
         self.check_pixels("pixels", pixels, 4)
         order = list(range(len(pixels)) if numbers is None else map(int, numbers))
-        outcomes = two_stages(self, pixels, order, sinks=sinks, threads=threads)
+        outcomes = self._outcomes(pixels, order, sinks, threads)
         for i, found in enumerate(outcomes):
             batch.t_eq[i] = self.equilibrium(
                 found.spikes, found.operations, found.drive, pixels[i], found.under_way
@@ -340,6 +366,7 @@ class Simulation(Prepared):
             "drive": self.encoding.describe(self.network),
             "encoding": self.encoding.name,
             "srp": stages,
+            **({"offset_steps": self.offset} if self.offset else {}),
             **({"readout_from": self.readout_from} if self.readout_from else {}),
             "thresholds": self.network.thresholds,
             "normalisation": "weights normalised, all thresholds 1",

@@ -46,6 +46,13 @@ class Specification:
         "--initial 0",
         kind=None,
     )
+    shift: bool = option(
+        False,
+        "bring half a threshold with the biases, theta / 2T in each step (Opt), in place of a v(0) "
+        "of half a threshold, which is then 0 by default",
+        "--shift --steps 8",
+        kind=bool,
+    )
     arithmetic: str = option(
         "fixed",
         "fixed: whole numbers of 2^-F, exact in any order of summation; or floating point",
@@ -91,6 +98,15 @@ class Specification:
         kind=float,
         low=-1000,
         high=1000,
+    )
+    offset: int = option(
+        0,
+        "steps before the run in which each layer, from input to output, finds a v(0) of its own "
+        "for each neuron and image, one spike up or down (COS); 0: none",
+        "--offset 4",
+        kind=int,
+        low=0,
+        high=MAX_STEPS,
     )
     readout_from: int = option(
         0,

@@ -1,4 +1,6 @@
-"""v(0) calibrated under an order of arrival: each channel fires, on average, as often as its ANN.
+"""Calibrations: each channel, or neuron, fires, on average, as often as its ANN.
+
+Biases and potentials are SNNC's (`means`). v(0) is calibrated under an order of arrival:
 
 In asynchronous time a neuron of integrate-and-fire answers each arrival. Without a rest it has
 fired, at the end, as often as the largest of its sums of charge is worth, where a clocked neuron
@@ -12,49 +14,43 @@ counts of the engine itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph
 from eventsnn.arguments import Count, checked, named_fields
 from eventsnn.data.accepting import GivenImages
 from eventsnn.data.ranges import range_of
 from eventsnn.exceptions import InputError, named
-from eventsnn.network.convert import convert
-from eventsnn.network.network import Layer, Network
+from eventsnn.network.network import Network
 from eventsnn.network.own import with_initial
 from eventsnn.neurons import IF
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.conditions import Conditions, conditions
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies.setting import (
-    activation_of,
-    by_neuron,
-    neuron_layers,
-    numbers_of,
-    simulated,
-    theta_of,
-    top_of,
-)
+from eventsnn.studies.means import METHODS, by_means
+from eventsnn.studies.setting import neuron_layers, numbers_of, simulated, top_of
+from eventsnn.studies.up_to import up_to, worth
 from eventsnn.views.progress import following
 from eventsnn.views.tables import COLUMNS, ByLayer, Table
 
 WHERE = "calibrate"
-CHUNK = 64  # images that the ANN computes at a time
+ROUNDS = 6  # runs of each layer
 STEP = 0.9  # of the way that a neuron's error asks for
 FURTHEST = 1.5  # how far v(0) goes in a round, in spikes
 FEWEST = 0.1  # of a channel's neurons that are taken to fire, at least
 TITLE = (
-    "Calibrated v(0) of each layer, in the charge of one spike, mean and extremes of its channels; "
+    "Calibrated v(0) of each layer, in the charge of one spike, or what biases gained, in "
+    "thresholds a step: mean and extremes of channels or neurons; "
     "spikes: of a neuron and image, of the ANN's activation and as fired before and after; apart: "
     "of a channel's mean from the ANN's, mean of channels; correlation: of counts with the ANN's"
 )
 FORMATS = COLUMNS | {
     "v(0)": ("v(0)", ".2f"),
+    "change": ("change", ".4f"),
     "least": ("least", ".2f"),
     "most": ("most", ".2f"),
     "ANN": ("ANN", ".3f"),
@@ -70,26 +66,32 @@ FORMATS = COLUMNS | {
 @named_fields
 @dataclass(repr=False)
 class Calibration(ByLayer):
-    """v(0) under an order of arrival, from `eventsnn.calibrate`.
+    """What was calibrated, from `eventsnn.calibrate`.
 
-    simulation: the network with the calibrated v(0). images: how many it was calibrated on.
-    channels: name of a layer -> v(0) of its channels in the charge of one spike, float64 [C].
+    simulation: the calibrated network with the calibrated v(0). images: how many it was calibrated
+    on. channels: name of a layer -> v(0) in the charge of one spike, float64 [C] of its channels,
+    or of its neurons in the activation's shape; empty where biases were calibrated. biases: name
+    -> what its channels' biases gained, in units of the activation, float64 [C]; empty where v(0)
+    was. method: of `calibrate`.
 
-    layers: one row each, from input to output: `v(0)`, the mean of its channels, `least` and
-    `most`; the mean spikes of a neuron and image: `ANN`, those that its activation is worth,
-    `before`, those fired behind calibrated layers with the v(0) of before, and `after`; `apart
-    before` and `apart`: how far a channel's mean is from the ANN's, mean of channels; `correlation
-    before` and `correlation` of counts with the ANN's, over neurons and images.
+    layers: one row each, from input to output: `v(0)`, the mean of its channels or neurons (of
+    biases `change`, in thresholds a step), `least` and `most`; the mean spikes of a neuron and
+    image: `ANN`, those that its activation is worth, `before`, those fired behind calibrated layers
+    before this one was, and `after`; `apart before` and `apart`: how far a channel's mean is from
+    the ANN's, mean of channels; of "v0" also `correlation before` and `correlation` of counts with
+    the ANN's, over neurons and images.
     """
 
     simulation: Simulation
     images: int
     channels: dict[str, NDArray[np.float64]]
     layers: list[dict[str, Any]]
+    biases: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    method: str = "v0"
 
     @property
     def network(self) -> Network:
-        """The network that was calibrated; its thresholds and weights are as they were."""
+        """The calibrated network; thresholds and weights are as they were, and so is the ANN."""
         return self.simulation.network
 
     @property
@@ -110,6 +112,9 @@ class Calibration(ByLayer):
         Raises InputError for a calibration of another model.
         """
         model = self.simulation.neuron
+        if self.biases:
+            do = "give calibration.network to simulate, or run with ⟦calibrate=bias⟧"
+            raise InputError("graph", "a calibration of v(0)", "one of biases", do)
         if type(model) is not IF:
             do = "give its v(0) to simulate: initial=calibration.initial"
             found = type(model).__name__
@@ -137,30 +142,44 @@ def calibrate(
     network: Network,
     images: GivenImages,
     *,
+    method: str = "v0",
     steps: Count = 8,
-    rounds: Count = 6,
+    rounds: Count = ROUNDS,
     workers: Count | None = None,
     progress: bool | None = None,
     **settings: Any,
 ) -> Calibration:
-    """The `Calibration` of v(0) for each channel, so that it fires as often as the ANN on average.
+    """The `Calibration` of v(0) or biases, so that neurons fire as often as the ANN on average.
 
-    Layer by layer, from input to output, the images run up to that layer. A channel that fires too
-    often gets a lower v(0), by the spikes that its neurons that fire have too many; `rounds` runs
-    are made, and each channel keeps the v(0) that came nearest. Weights and thresholds stay.
+    "v0" is v(0) of each channel. Layer by layer, from input to output, the images run up to that
+    layer. A channel that fires too often gets a lower v(0), by the spikes that its neurons that
+    fire have too many; `rounds` runs are made, and each channel keeps the v(0) that came nearest.
+    Weights and thresholds stay.
+    "bias" is SNNC's light pipeline: after one run of each layer, a channel's bias gains what its
+    mean activation lacks. "potential" is SNNC's v(0) of each neuron, which gains the spikes that
+    its mean over images lacks. (`means`)
 
     network: that runs. images: as for `eventsnn.simulate`, without labels: take training images.
-    steps: T. rounds: runs of each layer. workers: threads (None: one for each core); they change
-    nothing. progress: whether a progress bar is shown. settings: of `Simulation` (engine, neuron,
-    initial, seed, …) and `Time` (order, spread, …), as they will run; engine "event" by default.
+    method: "v0", "bias" or "potential". steps: T. rounds: runs of each layer, for "v0". workers:
+    threads (None: one for each core); they change nothing. progress: whether a progress bar is
+    shown. settings: of `Simulation` (engine, neuron, initial, seed, …) and `Time` (order, spread,
+    …), as they will run; engine "event" by default for "v0", else "clocked".
     Raises InputError for images that do not fit, for encoding "events", SRP, a model that does not
     conserve charge, and what a simulation refuses; TooManyEvents where firing explodes.
     """
-    settings = {"engine": "event"} | settings
+    if method not in METHODS:
+        raise InputError("method", f"one of {', '.join(METHODS)}", repr(method))
+    if method != "v0" and rounds != ROUNDS:
+        do = "leave it out: one run of each layer decides"
+        raise InputError("rounds", "method='v0'", f"method={method!r}", do)
+    settings = {"engine": "event" if method == "v0" else "clocked"} | settings
     simulation, pixels, numbers = simulated(network, images, WHERE, steps=steps, **settings)
     _check(simulation)
     declared = settings.get("pixel_range") or getattr(images, "pixel_range", None)
     settings |= {"pixel_range": range_of(network.graph, pixels, declared).ends}
+    if method != "v0":
+        found = by_means(simulation, pixels, numbers, method, settings, workers, progress)
+        return Calibration(*found, method=method)
     layers = neuron_layers(network)
     channels: dict[str, NDArray[np.float64]] = {}
     rows = []
@@ -173,7 +192,7 @@ def calibrate(
         for i, layer in layers.items():
             part = up_to(network, layer)
             last = numbers_of(part)[layer.name]
-            seen = _Seen(_worth(part.graph, layer, pixels, top_of(simulation, i)))
+            seen = _Seen(worth(part.graph, layer, pixels, top_of(simulation, i)))
             start = simulation.initial[i].reshape(-1, layer.grid[0]).mean(axis=0)
             channels[layer.name] = start
             for _ in range(rounds):
@@ -189,29 +208,6 @@ def calibrate(
             channels[layer.name] = seen.best
             rows.append({"layer": layer.name, "channels": layer.grid[0], **seen.row()})
     return Calibration(runs(network, simulation.initial), len(pixels), channels, rows)
-
-
-def up_to(network: Network, layer: Layer) -> Network:
-    """The part of a network that a layer hears, and the layer, at whose spikes it ends.
-
-    network: whose layers. layer: one that has neurons. Thresholds are the network's.
-    """
-    graph = replace(network.graph, output=activation_of(layer).name)
-    thetas = {name: x for name, x in thresholds_of(network).items() if name in graph.shapes}
-    return convert(graph, thresholds=thetas)
-
-
-def thresholds_of(network: Network) -> dict[str, float | NDArray[np.float64]]:
-    """The thresholds of a network as `eventsnn.convert` takes them: name of an activation -> one.
-
-    network: whose. A threshold is a number, or an array of the activation's shape.
-    """
-    found: dict[str, float | NDArray[np.float64]] = {}
-    for layer in neuron_layers(network).values():
-        name, theta = activation_of(layer).name, layer.theta
-        shape = network.graph.shapes[name]
-        found[name] = theta if np.ndim(theta) == 0 else np.transpose(theta).reshape(shape)
-    return found
 
 
 def _check(simulation: Simulation) -> None:
@@ -238,20 +234,6 @@ def _by_layer(
         else:
             found.append(beside[i] if i < len(beside) else np.zeros(layer.size))
     return found
-
-
-def _worth(graph: Graph, layer: Layer, pixels: NDArray[Any], top: int) -> NDArray[np.float32]:
-    """The spikes that the ANN's activations are worth, float32 [N, neurons / C, C].
-
-    graph: whose output the layer is. top: the spikes that stand for its threshold.
-    """
-    name = activation_of(layer).name
-    found = []
-    for start in range(0, len(pixels), CHUNK):
-        x = graph.preprocessing(pixels[start : start + CHUNK])
-        values = by_neuron(ann.forward(graph, x)[name], layer)
-        found.append((values * (top / theta_of(layer))).astype(np.float32))
-    return np.concatenate(found).reshape(len(pixels), -1, layer.grid[0])
 
 
 class _Seen:

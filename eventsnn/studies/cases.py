@@ -32,6 +32,7 @@ from eventsnn.studies.unevenness import (
     own_spikes,
     recomputed_spikes,
     samples_of,
+    silenced_of,
     theorem_of,
 )
 
@@ -102,7 +103,8 @@ def measure_cases(
             charge = drive[:, here] + arrived(simulation, i, counts)
             recomputed = recomputed_spikes(its.layer, charge, one, its.top, levels)
             conditions = masks[:, here] & (2 * resting[here] == one) & theorem_applies
-            its.add(counts[:, here], recomputed, ann_spikes[i], potentials[:, here], conditions)
+            found = counts[:, here], recomputed, ann_spikes[i], potentials[:, here], conditions
+            its.add(*found, masks[:, here])
     parts = [its.arrays() for its in counted.values()]
     return {name: np.stack([each[name] for each in parts], axis=1) for name in parts[0]}
 
@@ -122,14 +124,16 @@ def cases_of(
     """
     shares = []
     theorem = []
+    silenced = []
     samples: dict[tuple[Any, str], Sample] = {}
     for k, layer in enumerate(neuron_layers(simulation.network).values()):
         its = samples_of(arrays["cases"][:, k], layer)
         row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size}
         shares.append(row | {name: float(each.values.mean()) for name, each in its.items()})
         theorem.append(theorem_of(layer, arrays["residual"][:, k], arrays["theorem"][:, k]))
+        silenced.append(silenced_of(layer, arrays["silenced"][:, k]))
         samples |= {(layer.name, column): each for column, each in its.items()}
-    return Cases(simulation, len(arrays["cases"]), levels, shares, theorem, samples)
+    return Cases(simulation, len(arrays["cases"]), levels, shares, theorem, samples, silenced)
 
 
 OF_CASES = Study(
@@ -145,6 +149,9 @@ OF_CASES = Study(
         ),
         "theorem": Variable(
             (IMAGE, LAYER, "verdict"), "int64", 0, "neurons", "that Theorem 1 of SRP is asked about"
+        ),
+        "silenced": Variable(
+            (IMAGE, LAYER, "activation"), "int64", 0, "neurons", "that SRP silenced, by the ANN's"
         ),
     },
     lambda simulation, **options: AXES,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.arguments import Numbers, checked
 from eventsnn.network.network import Network
+from eventsnn.studies.workload import neurobench as neurobench
 from eventsnn.values import arrayed, shaped
 
 # pJ, 45 nm CMOS (DNISNM section 5.5)

@@ -19,6 +19,8 @@ COLOURS = {
     "inherited": "#9AD0F0",
 }
 
+# of neurons that SRP silenced, by their activation in the ANN: rightly where it is 0
+SILENCED = {"at 0": "#009E73", "between": "#E69F00", "at lambda": "#D55E00"}
 Row = dict[str, Any]
 
 
@@ -88,6 +90,52 @@ def cases_figure(results: Mapping[str, Sequence[Row]], title: str = "") -> Figur
         figure.suptitle(title, fontsize=10, parse_math=False)
     legend_below(figure)
     return figure
+
+
+def residual_figure(
+    theorem: Sequence[Row], silenced: Sequence[Row], layers: Sequence[Row], title: str = ""
+) -> Figure:
+    """The residual potential by case (SRP Fig. 4), and whom SRP silenced.
+
+    theorem: rows of `Cases.theorem` without SRP: neurons by sign of v(T) and case of error I.
+    silenced: rows of `Cases.silenced` with it; without any one picture is left out. layers: rows of
+    `Cases.layers`, for their neurons. title: of the picture.
+    """
+    names = column(layers, "layer")
+    panels = 3 if silenced else 2
+    figure = sheet(0, 3.6, _width(names) * panels)
+    grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    x = np.arange(len(names))
+    for axes, sign in zip(grid, ("v < 0", "v >= 0")):
+        below = np.zeros(len(names))
+        whole = np.array([_all_of(row) for row in theorem], float)
+        for kind in ("none", *(f"case {k}" for k in CASES)):
+            share = 100 * np.array(column(theorem, f"{sign}, {kind}"), float) / whole
+            colour, label = ("0.85", "no error") if kind == "none" else CASES[int(kind[-1])]
+            first = axes is grid[0]
+            axes.bar(x, share, 0.78, below, color=colour, label=label if first else None)
+            below += share
+        axes.set_title(f"v(T) {sign[2:]}".replace(">=", "≥"), fontsize=10)
+    if silenced:
+        below = np.zeros(len(names))
+        for kind, colour in SILENCED.items():
+            share = np.array(column(silenced, kind))
+            label = f"silenced, ANN {kind}"
+            grid[2].bar(x, share, 0.78, below, color=colour, label=label)
+            below += share
+        grid[2].set_title("silenced by SRP", fontsize=10)
+    grid[0].set_ylabel("neurons (%)")
+    for axes in grid:
+        layer_axis(axes, names)
+    if title:
+        figure.suptitle(title, fontsize=10, parse_math=False)
+    legend_below(figure)
+    return figure
+
+
+def _all_of(row: Row) -> int:
+    """How many neurons and images a row of `Cases.theorem` counts."""
+    return sum(int(value) for name, value in row.items() if name.startswith("v "))
 
 
 def _width(layers: Sequence[str]) -> float:

@@ -67,7 +67,9 @@ class Looked:
         one = simulation.arithmetic.one.item()
         recomputed = recomputed_spikes(counted.layer, charge, one, counted.top, "steps")
         nothing = np.zeros(charge.shape, np.int64)  # of the theorem, which is not asked about here
-        counted.add(sent[:, here], recomputed, ann_sent[:, here], nothing, nothing > 0)
+        counted.add(
+            sent[:, here], recomputed, ann_sent[:, here], nothing, nothing > 0, nothing == 0
+        )
         return counted.arrays()["cases"]
 
     def _distance(self, i: int, wrong: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

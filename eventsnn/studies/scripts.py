@@ -26,7 +26,7 @@ from eventsnn.inputs.doubting import preprocessing_doubt
 from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, converted, load_inputs
 from eventsnn.inputs.made import hash_of_sources, stamps, versions
-from eventsnn.network.rules import OPTIONS, RULES
+from eventsnn.network.rules import CHOSEN, RULES
 from eventsnn.option_texts import add_option, given_values, help_of, layout
 from eventsnn.result import Result
 from eventsnn.settings import GROUPS, Settings, option_in
@@ -238,7 +238,7 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
     if "thresholds" in changes:
         used = RULES.find(changes["thresholds"], "--thresholds").uses
-        unused = {f.name: f.default for f in fields(Settings) if f.name in OPTIONS}
+        unused = {f.name: f.default for f in fields(Settings) if f.name in CHOSEN}
         changes = {name: x for name, x in unused.items() if name not in used} | dict(changes)
     return replace(settings, **changes)
 

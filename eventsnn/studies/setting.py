@@ -75,6 +75,7 @@ def simulated(
     ends = range_of(network.graph, given.pixels, declared).ends
     time = Time(**of_time)
     simulation = Simulation(network, steps=steps, pixel_range=ends, time=time, **settings)
+    check_one_start(simulation, where)
     return simulation, given.pixels, given.numbers
 
 
@@ -110,6 +111,8 @@ def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None
     between arrivals; or, unless the study `reads` the readout as a run does, that begins later.
     """
     check_declared(simulation.neuron, where, "holds")
+    check_one_start(simulation, where)
+    check_no_shift(simulation, where)
     if simulation.readout_from and not reads:
         expected = f"{named('readout_from', 0)}, as all steps count here"
         raise InputError(where, expected, simulation.readout_from, "leave it out")
@@ -121,6 +124,20 @@ def check_exact(simulation: Simulation, where: str, reads: bool = False) -> None
             "fixed point, images, and spikes that all arrive (a barrier)",
             f"arithmetic {arithmetic}, encoding {encoding}, barrier {barrier}",
         )
+
+
+def check_one_start(simulation: Prepared, where: str) -> None:
+    """Raises InputError, naming `where`, for a simulation whose images have each their own v(0)."""
+    if simulation.offset:
+        found = named("offset", simulation.offset)
+        raise InputError(where, "one v(0) for all images", found, "leave it out")
+
+
+def check_no_shift(simulation: Prepared, where: str) -> None:
+    """Raises InputError, naming `where`, where biases stand for a part of v(0)."""
+    if simulation.specification.shift:
+        do = f"leave it out, or begin at half a threshold: {named('initial', 0.5)}"
+        raise InputError(where, "biases as they are", named("shift", True), do)
 
 
 def prepare(

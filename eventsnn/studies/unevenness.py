@@ -31,6 +31,7 @@ AXES: dict[str, list[Any]] = {
     "sign": ["v < 0", "v >= 0"],
     "case": [0, *CASES, 5],
     "verdict": ["conditions hold", "counterexamples", "exceptions"],
+    "activation": ["at 0", "between", "at lambda"],
 }
 # of a spike: closer than this, an output that is not a whole number of spikes counts as equal
 TOLERANCE = 1e-9
@@ -55,6 +56,9 @@ class Cases(ByLayer):
 
     theorem: one row each, as `errors.cases` says.
 
+    silenced: one row each: `silenced`, the neurons that SRP silenced, in percent of all, and those
+    of them whose activation in the ANN is `at 0` (rightly silenced), `between` and `at lambda`.
+
     samples: (layer, column of `layers`) -> the percentage in each image; for
     `sampled.with_intervals`.
     """
@@ -65,6 +69,7 @@ class Cases(ByLayer):
     layers: list[dict[str, Any]]
     theorem: list[dict[str, Any]]
     samples: Samples = field(default_factory=dict)
+    silenced: list[dict[str, Any]] = field(default_factory=list)
 
     def table(self) -> Table:
         """Rows to print: neurons with errors I and II in percent, by case."""
@@ -104,11 +109,13 @@ class Counted:
         ann_spikes: NDArray[Any],
         potentials: NDArray[Any],
         conditions: NDArray[np.bool_],
+        sends: NDArray[np.bool_],
     ) -> None:
         """Counts some images' neurons, arrays [N, neurons].
 
         spikes: S. recomputed, ann_spikes: the ANN's output in spikes for error I and for error II.
-        potentials: v(T). conditions: whether those of Theorem 1 hold.
+        potentials: v(T). conditions: whether those of Theorem 1 hold. sends: whether SRP lets a
+        neuron send.
         """
         case, above = classify(spikes, recomputed, self.top), potentials >= 0
         both = np.stack([case, classify(spikes, ann_spikes, self.top)], axis=1)
@@ -120,11 +127,16 @@ class Counted:
             for each in (both, signed)
         )
         theorem = np.stack([np.count_nonzero(each, axis=1) for each in asked], axis=1)
-        self.parts.append({"cases": cases, "residual": residual, "theorem": theorem})
+        low, top = ann_spikes <= TOLERANCE, ann_spikes >= self.top - TOLERANCE
+        where = [low, ~low & ~top, ~low & top]
+        silenced = np.stack([np.count_nonzero(each & ~sends, axis=1) for each in where], axis=1)
+        counted = {"cases": cases, "residual": residual, "theorem": theorem}
+        self.parts.append({**counted, "silenced": silenced})
 
     def arrays(self) -> Arrays:
         """What was counted in each image, int64: `cases` [N, error, case], of errors I and II;
-        `residual` [N, sign of v(T), case of error I]; `theorem` [N, verdict]. As in AXES.
+        `residual` [N, sign of v(T), case of error I]; `theorem` [N, verdict]; `silenced` [N,
+        activation]. As in AXES.
         """
         return joined(self.parts)
 
@@ -141,6 +153,14 @@ def samples_of(cases: NDArray[np.int64], layer: Layer) -> dict[str, Sample]:
         found |= {f"{error} case {k}": Sample(mine[:, k]) for k in CASES}
         found[error] = Sample(mine[:, 1:5].sum(axis=1))
     return found
+
+
+def silenced_of(layer: Layer, silenced: NDArray[np.int64]) -> dict[str, Any]:
+    """The layer's row of `Cases.silenced`. silenced: of `Counted.arrays`."""
+    percent = 100 * silenced / layer.size
+    row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size}
+    row["silenced"] = float(percent.sum(axis=1).mean())
+    return row | dict(zip(AXES["activation"], percent.mean(axis=0).tolist()))
 
 
 def theorem_of(

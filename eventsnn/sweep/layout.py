@@ -105,7 +105,7 @@ def _optional(options: Mapping[str, Any]) -> Iterable[str]:
     """Which optional variables a run has."""
     if options.get("study"):
         return
-    if options.get("srp"):
+    if options.get("srp") or options.get("offset"):
         yield from ("stage_one_spikes", "stage_one_operations")
     if options.get("engine", Settings.engine) != "clocked":
         yield "order_digests"

@@ -14,6 +14,7 @@ from typing import Any
 from eventsnn import neurons
 from eventsnn.arguments import named_fields
 from eventsnn.exceptions import InputError, one_line
+from eventsnn.network.rules import uses_steps
 from eventsnn.options import LISTS
 from eventsnn.plugins import load_plugins, registry_of
 from eventsnn.settings import Settings, option_in
@@ -213,9 +214,10 @@ def answers_shorter(options: Options) -> bool:
     """Whether a run to T gives a result for every smaller T, too.
 
     options: of the run. It does not where neurons have a result after the last step only, where the
-    encoding is the user's own, as its shares may depend on T, and where it is a study.
+    encoding is the user's own, as its shares may depend on T, where thresholds are found for T, and
+    where it is a study.
     """
-    if options.get("study"):
+    if options.get("study") or uses_steps(options.get("thresholds")):
         return False
     encoding = str(options.get("encoding", "")).partition(":")[0]
     own = bool(encoding) and encoding not in registry_of("encoding").own

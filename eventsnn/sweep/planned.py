@@ -205,7 +205,7 @@ class Planned:
 
     def _inputs(self, group: Group, options: Options) -> tuple[str, ...]:
         """Hashes of what a run reads beside network and images."""
-        decided = [options.get(name) for name in CONVERSION]
+        decided = [options.get(name) for name in (*CONVERSION, "calibrate")]
         key = json.dumps([group.key, decided])
         if key not in self._found:
             settings = self._settings(options)

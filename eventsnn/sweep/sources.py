@@ -18,6 +18,7 @@ from eventsnn.inputs.given import read_given
 from eventsnn.inputs.loading import calibration_pixels, load_graph, load_part
 from eventsnn.inputs.recorded import of_events
 from eventsnn.inputs.without import data_of
+from eventsnn.network.rules import uses_steps
 from eventsnn.runs.provenance import digest
 from eventsnn.settings import Settings, option_in
 
@@ -39,7 +40,8 @@ def source_key(options: Mapping[str, Any]) -> str:
 
 def conversion_key(options: Mapping[str, Any]) -> str:
     """Text, equal for runs of one converted network. options: of a run."""
-    return source_key(options) + _text(options, (*CONVERSION, "seed"))
+    steps = ("steps",) if uses_steps(options.get("thresholds")) else ()
+    return source_key(options) + _text(options, (*CONVERSION, "seed", "calibrate", *steps))
 
 
 def _text(options: Mapping[str, Any], names: tuple[str, ...]) -> str:
@@ -175,7 +177,7 @@ class Source:
         return self.calibration(settings), given.sha256 if given else "", pixel_range
 
     def calibration(self, settings: Settings) -> str:
-        """A hash of the images on which thresholds are found, or "" where none are needed.
+        """A hash of the images of calibration, or "" where none are needed.
 
         settings: of the conversion.
         """
@@ -184,7 +186,7 @@ class Source:
         if part is None:
             return ""
         pixels, _, needed = calibration_pixels(self.graph, part.images, settings, given)
-        if not needed:
+        if not needed and not settings.calibrate:
             return ""
         found = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
         found.update(np.ascontiguousarray(pixels).data)

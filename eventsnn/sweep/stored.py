@@ -266,7 +266,7 @@ class Stored:
             return found
 
         stage_one = None
-        if row["options"].get("srp"):
+        if row["options"].get("srp") or row["options"].get("offset"):
             names = ("stage_one_spikes", "stage_one_operations")
             stage_one = np.stack([data[name].values for name in names], axis=1)
         batch = Batch(

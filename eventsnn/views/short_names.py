@@ -25,6 +25,7 @@ SHORT: dict[str, tuple[str, str]] = {
     "TSC": (r"TSC|tsc", "temporal switch coding: two spikes, whose distance is the value"),
     "TTFS": (r"TTFS|ttfs", "time to first spike: one spike, the sooner the larger the value"),
     "SRP": (r"SRP|srp", "a first stage of tau steps; neurons that it leaves below 0 stay silent"),
+    "COS": (r"COS|offset", "v(0) of each image, a spike up or down by a few steps before the run"),
     "DNI": (r"DNI|dni", "a threshold for each neuron: data-based neuronal initialisation (DNISNM)"),
     "QCFS": (
         r"QCFS|qcfs",
@@ -40,7 +41,8 @@ SHORT: dict[str, tuple[str, str]] = {
     "SlipReLU": (r"SlipRelu|slip", "sum of a clipped ReLU and a stair, each with its weight"),
     "MAC": (r"MACs?", "multiplication with addition, of which the ANN needs one a weight"),
     "mAP": (r"mAP", "mean average precision of boxes, over classes"),
-    "MSE": (r"MSE", "mean squared error"),
+    "MSE": (r"MSE|mse", "mean squared error"),
+    "spike-norm": (r"spike-norm", "the largest charge that a step of the SNN brings (SpikeNorm)"),
     "p": (
         r"p =|p Holm|p two-sided",
         "probability that chance gives such a difference, or a larger one",

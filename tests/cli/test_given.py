@@ -195,14 +195,19 @@ def added():
 
 
 def test_a_rule_that_was_added_is_a_choice(run, here, added):
-    assert "dni,slip,half}|FILE.json" in " ".join(parser().format_help().split())
+    assert "dni,slip,mse,spike-norm,local,half}|FILE.json" in " ".join(
+        parser().format_help().split()
+    )
     status, out, err = run("--thresholds", "half", "--out", "a")
     assert (status, err) == (0, "")
     assert "thresholds half (half of the largest activation), found on data.npz train:0-9" in out
     assert run("--thresholds", "max", "--out", "b")[0] == 0
     assert thetas(here / "a") == [theta / 2 for theta in thetas(here / "b")]
     status, _, err = run("--thresholds", "quarter")
-    assert status == 2 and "dni, slip, half, or a .json file, found 'quarter'" in err
+    assert (
+        status == 2
+        and "dni, slip, mse, spike-norm, local, half, or a .json file, found 'quarter'" in err
+    )
 
 
 @pytest.fixture
@@ -227,7 +232,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_a_rule_of_another_package_is_a_choice(run, here, installed):
-    assert "dni,slip,third,lost}" in " ".join(parser().format_help().split())
+    assert "dni,slip,mse,spike-norm,local,third,lost}" in " ".join(parser().format_help().split())
     assert run("--thresholds", "third", "--out", "a")[0] == 0
     assert run("--thresholds", "max", "--out", "b")[0] == 0
     assert thetas(here / "a") == pytest.approx([theta / 3 for theta in thetas(here / "b")])

@@ -76,6 +76,8 @@ def known_to(path):
         its = [row.module for row in COMMANDS.values() if row.module.endswith(f".{path.stem}")]
         modules = map(import_module, its or [row.module for row in COMMANDS.values()])
         return of_run.union(*(options_in(module.parser()) for module in modules))
+    if path.parent.name == "claims":  # whole commands of scripts, which docs/claims.md has
+        return of_scripts.union(*map(added_in, (ROOT / "analysis").glob("*.py")))
     if path.parent.name == "studies":
         return of_scripts | of_run
     if path.parent.name in ("train", "reference"):

@@ -112,7 +112,7 @@ def test_short_names_are_spelt_out_once_each():
 def test_models_rules_and_activations_are_spelt_out():
     # which are no short names
     words = {"adaptive", "auto", "burst", "few-spike", "max", "percentile", "phase", "radix"}
-    words |= {"signed"}
+    words |= {"signed", "local"}
     for name in {*MODELS, *RULES} - words:
         assert short_names.spelt_out(f"neuron {name}; T"), name
         assert len(short_names.spelt_out(f"neuron {name}; T").split("; ")) > 1, name

@@ -16,9 +16,9 @@ from eventsnn.exceptions import InputError, OptionError, PotentialsTooLarge, Too
 
 ROOT = Path(eventsnn.__file__).parent
 ROOMS = """
-adversary ann clocked commands data detection diagnosis engine event eventsnn export files inputs
-keras network neurons nir notebook onnx pages readers reference runs sample simulation studies sweep
-torch trace train verifying views
+adversary ann claims clocked commands data detection diagnosis engine event eventsnn export files
+inputs keras network neurons nir notebook onnx pages readers reference runs sample simulation
+studies sweep torch trace train verifying views zoo
 """
 MODULES = """
 adversary ann arithmetic asynchronism budgets certified cost data detection edits encoding

@@ -131,6 +131,9 @@ SLIPS = {
             lambda: convert(graph(), thresholds="max", calibration=PIXELS[:, :, 1:]),
             r"\[3, 1, 3, 4\]",
         ),
+        (lambda: convert(graph(), thresholds="mse", calibration=PIXELS), "steps: expected the"),
+        (lambda: convert(graph(), steps=8), "steps: .*has no effect"),
+        (lambda: convert(graph(), threshold_scale=-1), "threshold_scale: expected a number from"),
         (lambda: convert(graph(), percentile="99"), "percentile: expected a number"),
         (lambda: convert(graph(), percentile=999), "percentile: expected a number from"),
         (lambda: convert(graph(), percentile=99.0), "percentile: .*has no effect"),
@@ -545,6 +548,11 @@ SLIPS = {
     "calibrate": [
         (lambda: calibrate(graph(), PIXELS), "network: expected a Network"),
         (lambda: calibrate(network(), PIXELS, rounds=0), "rounds: expected"),
+        (
+            lambda: calibrate(network(), PIXELS, method="weights"),
+            "method: expected one of v0, bias",
+        ),
+        (lambda: calibrate(network(), PIXELS, method="bias", rounds=2), "rounds: expected method"),
         (lambda: calibrate(network(), PIXELS, odrer="fifo"), "did you mean order"),
         (lambda: calibrate(network(), PIXELS[:, :, :2]), "expected"),
         (lambda: calibrate(network(), PIXELS, srp=2), "calibrate: expected one stage"),
@@ -595,6 +603,12 @@ SLIPS = {
         (lambda: cost.costs(network(), [1.0], [1.0, 2.0]), r"spikes: expected shape \[2\]"),
         (lambda: cost.costs(network(), [1.0, 0.0], ["a", "b"]), "operations"),
         (lambda: cost.costs(result(), [1.0, 0], [1.0, 0]), "network: expected a Network"),
+    ],
+    "cost.neurobench": [
+        (lambda: cost.neurobench(network(), "a.png"), "images: expected|pixels"),
+        (lambda: cost.neurobench(graph(), PIXELS), "network: expected a Network"),
+        (lambda: cost.neurobench(network(), PIXELS, steps=0), "steps: expected"),
+        (lambda: cost.neurobench(network(), PIXELS, srp=2), "one stage"),
     ],
     "neurons.verify": [
         (lambda: neurons.verify(network()), "neuron: expected one of if, "),

@@ -281,5 +281,5 @@ def test_unknown_presets_are_refused():
         lambda: convert(graph, compat="srp"),
         lambda: convert(graph).run(np.zeros((1, 2, 6, 6), np.uint8), compat="srp"),
     ):
-        with pytest.raises(InputError, match="srp-code, snm-code, gn-code, spikezip-code"):
+        with pytest.raises(InputError, match="srp-code, snm-code, gn-code, snnc-code"):
             call()

@@ -265,7 +265,9 @@ def test_a_rule_is_used_by_its_name(rule):
     same(network, convert(GRAPH, thresholds=half, calibration=PIXELS))
     assert network.thresholds == "half (half of the largest activation)"
     assert thresholds.needs_calibration(GRAPH, "half")
-    with pytest.raises(InputError, match="auto, max, .*dni, slip, half, found 'quarter'"):
+    with pytest.raises(
+        InputError, match="auto, max, .*dni, slip, mse, spike-norm, local, half, found 'quarter'"
+    ):
         convert(GRAPH, thresholds="quarter")
 
 
@@ -342,9 +344,11 @@ def test_a_running_rule_sees_some_images_at_a_time(rule, monkeypatch):
         (Rule("", half), "words that describe it"),
         (Rule("words", 3), "a function as theta, found 3"),
         (Rule("words", half, running=True), "calibrated=True"),
-        (Rule("words", half, uses=("steps",)), "uses among percentile, dead, found 'steps'"),
+        (Rule("words", half, whole=True), "calibrated=True, since it is whole"),
+        (Rule("words", half, True, True, whole=True), "running or whole, found both"),
+        (Rule("words", half, uses=("tau",)), "uses among percentile, dead, steps, found 'tau'"),
     ],
-    ids=["function", "words", "theta", "running", "uses"],
+    ids=["function", "words", "theta", "running", "whole", "both", "uses"],
 )
 def test_rules_that_cannot_be_used(thing, words):
     with pytest.raises(InputError, match="threshold rule 'mine'") as caught:

@@ -78,6 +78,10 @@ def test_error_cases(tmp_path, capsys):
         "nor does the second inherit any"
     )
     assert all(row["counterexamples"] == 0 for row in tables["theorem"])
+    assert [row["layer"] for row in tables["silenced"]] == layers
+    assert (
+        any(row["silenced"] for row in tables["silenced"]) and (tmp_path / "residual.svg").is_file()
+    )
     assert all(row["I low"] <= row["I"] <= row["I high"] for row in rows)
     said = capsys.readouterr().out
     assert "Theorem 1" in said and "bootstrap intervals: 10,000 resamples" in said

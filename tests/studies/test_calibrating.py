@@ -14,8 +14,8 @@ from support.networks import pooled_graph, quantised_graph, random_pixels
 import eventsnn
 from eventsnn import InputError, calibrate, convert, load, load_images, save, simulate
 from eventsnn.ann import forward as ann
-from eventsnn.studies.calibrating import thresholds_of, up_to
 from eventsnn.studies.setting import by_neuron, neuron_layers, numbers_of, theta_of
+from eventsnn.studies.up_to import thresholds_of, up_to
 
 T = 6
 

@@ -16,7 +16,7 @@ from eventsnn.ann import forward as ann
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.network.linear import pooled
 from eventsnn.network.network import INPUT
-from eventsnn.studies import errors, setting
+from eventsnn.studies import errors, setting, unevenness
 from eventsnn.studies.by_image import Given
 from eventsnn.views.tables import text_table
 
@@ -238,6 +238,27 @@ def two_inputs(rows):
         dense("out", "target", [[1] * len(rows)]),
     )
     return convert(Graph(nodes, "pixels", "out", (2, 1, 1), source="two inputs"))
+
+
+def test_whom_srp_silenced_is_counted_by_the_anns_activation():
+    """Against masks of a run, neuron by neuron; a is 0, between, or lambda, in T steps."""
+    network, pixels = network_of(7)
+    found = errors.cases(network, pixels, steps=5, srp=2)
+    simulation = found.simulation
+    batch = simulation.run(pixels, neurons=True)
+    drive = setting.all_drives(simulation, pixels, np.arange(len(pixels)))
+    ann = unevenness.own_spikes(simulation, pixels, drive, "steps")
+    some = 0
+    for (i, layer), row in zip(setting.neuron_layers(network).items(), found.silenced):
+        mute, top = ~batch.masks[:, network.columns(i)], setting.top_of(simulation, i)
+        kinds = {"at 0": ann[i] == 0, "between": (ann[i] > 0) & (ann[i] < top)}
+        kinds["at lambda"] = ann[i] == top
+        for name, those in kinds.items():
+            assert row[name] == pytest.approx(100 * (mute & those).mean()), (layer.name, name)
+        assert row["silenced"] == pytest.approx(100 * mute.mean())
+        some += mute.sum()
+    assert some > 0
+    assert all(row["silenced"] == 0 for row in errors.cases(network, pixels, steps=5).silenced)
 
 
 def test_every_case_by_hand():

@@ -1,0 +1,1 @@
+"""The papers' claims, each judged by a measurement with an interval."""
