@@ -301,9 +301,10 @@ class Prepared:
             expected, found = "a result after every step", "one after the last"
             raise InputError(named("readout_from"), expected, found, f"{where} has no other")
         fixed = self.stages > 1 and getattr(sample, "initial", 0.5) == 0
-        if fixed and initial is not None and np.any(np.asarray(initial, object) != 0):
+        given = 0 if initial is None else initial
+        if fixed and any(v.any() for v in initial_potentials(self.network, given)):
             expected, do = "v(0) = 0, as it has none of its own", "leave out ⟦initial⟧"
-            raise InputError(where, expected, f"initial {initial}", do)
+            raise InputError(where, expected, f"initial {shown(initial)}", do)
         if self.stages > 1 and self.specification.shift:
             expected, found = "biases as they are, as it begins at 0", "half a threshold more"
             raise InputError(named("shift"), expected, found, f"{where} needs no shift")

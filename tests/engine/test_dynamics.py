@@ -232,6 +232,12 @@ def test_codes_may_begin_elsewhere_where_they_have_a_beginning():
     assert simulation.run(pixels).spikes.sum() < other.run(pixels).spikes.sum()
     with pytest.raises(InputError, match="FewSpike: expected v"):
         simulation_of(66, "few-spike", initial=0.5)
+    sizes = [layer.size for layer in simulation.network.spiking]
+    zeros = [np.zeros(n) for n in sizes]
+    assert not simulation_of(66, "few-spike", initial=zeros)[0].resting.any()
+    zeros[-1][-1] = 0.25
+    with pytest.raises(InputError, match="FewSpike: expected v"):
+        simulation_of(66, "few-spike", initial=zeros)
 
 
 @pytest.mark.parametrize(
