@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from eventsnn.exceptions import InputError
 from eventsnn.studies import scripts, seeds
 from eventsnn.sweep import stored
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
 # (model, T) -> hits, bool [N], or [seeds, N]
@@ -106,7 +106,7 @@ def measure(
     logits = source.logits
     runs = source.runs(way)
     last, rests = settings["steps"], settings.get("encoding") == "even"
-    times = list(dict.fromkeys([*report_steps(steps), last]))
+    times = list(dict.fromkeys([*scripts.times(args), last]))
     rows = scripts.by_step(runs, times, args.seed)
     errors = scripts.squared_errors(runs, times, logits, args.seed)
     accuracies = [float(scripts.hits(runs, t).mean()) for t in range(1, last + 1)]
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = "if,if+srp,gn-2,gn-4,gn-6,gn-8,snm,st-bif"
     words = "names as above, separated by commas"
     parser.add_argument("--models", default=models, help=words)
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(parser, 32)
     stored.add_options(parser)
     return stored.run(study, parser, ways, argv)
 

@@ -39,7 +39,7 @@ from eventsnn.studies import scripts
 from eventsnn.studies.intervals import LIMIT
 from eventsnn.studies.setting import pick
 from eventsnn.sweep import stored
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 SHARES = (
@@ -74,17 +74,18 @@ def ways(args: argparse.Namespace) -> list[stored.Way]:
 
 
 def measure(
-    source: stored.Live | stored.Stored, way: stored.Way
+    source: stored.Live | stored.Stored, way: stored.Way, times: Sequence[int]
 ) -> tuple[list[list[scripts.Row]], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(rows by T, by layer, and by layer and T of a neuron model; (neuron, T) -> certified).
 
-    source: of the certificates. way: which. There are no rows of the third kind with --whole.
+    source: of the certificates. way: which. times: the numbers T. There are no rows of the third
+    kind with --whole.
     """
     neuron, steps = way.options["neuron"], way.options["steps"]
     (found,) = source.runs(way)
     depth = []
     if found.alone is not None and found.up_to is not None:
-        for t in report_steps(steps):
+        for t in times:
             for row, alone, up_to in zip(found.layers, found.alone, found.up_to):
                 shares = share("alone", alone[:, t - 1]) | share("up to", up_to[:, t - 1])
                 depth.append({"T": t, "layer": row["layer"], **shares})
@@ -92,9 +93,9 @@ def measure(
     of_model = {"neuron": neuron, "images": len(found.classes)}
     under = {"conditions": conditions(found.simulation)}
     tables = []
-    for rows in (found.table(), by_layer, depth):
+    for rows in (found.table(times), by_layer, depth):
         tables.append([of_model | row | under for row in rows])
-    certified = {(neuron, t): found.classes[:, t - 1] >= 0 for t in report_steps(steps)}
+    certified = {(neuron, t): found.classes[:, t - 1] >= 0 for t in times}
     return tables, certified
 
 
@@ -163,7 +164,7 @@ def _draw_steps(axes: Axes, rows: list[scripts.Row], look: dict[str, Any]) -> No
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=20, out="runs/certified_accuracy")
-    parser.add_argument("--steps", type=int, default=8, help="the largest T")
+    scripts.add_steps(parser, 8)
     words = "models, separated by commas: if, gn, snm, st-bif"
     parser.add_argument("--neurons", default="if,snm", help=words)
     words = "the whole network only, not layer by layer"
@@ -178,7 +179,7 @@ def study(args: argparse.Namespace) -> None:
     tables: dict[str, list[scripts.Row]] = {"certified_accuracy": [], "layers": [], "depth": []}
     neurons, certified = args.neurons.split(","), {}
     for way in ways(args):
-        found, its = measure(source, way)
+        found, its = measure(source, way, scripts.times(args))
         certified |= its
         for (name, rows), more in zip(tables.items(), found):
             rows += more

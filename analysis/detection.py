@@ -43,7 +43,7 @@ from eventsnn.simulation.conditions import conditions
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.studies import scripts
 from eventsnn.studies.equivalence import quantised
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 BATCH = 32  # scenes whose quantised activations are held at once
 REST = 256  # steps within which ST-BIF comes to rest
@@ -122,7 +122,7 @@ def inputs(args: argparse.Namespace) -> tuple[Any, Scenes, Head]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/detection")
-    parser.add_argument("--steps", type=int, default=32, help="the largest T of the table")
+    scripts.add_steps(parser, 32, "the largest T of the table")
     return scripts.run(study, parser, argv)
 
 
@@ -140,7 +140,7 @@ def study(args: argparse.Namespace) -> None:
     its = grades_of(expected, scenes.truth, head.classes)
     rows: list[dict[str, Any]] = []
     boxes: dict[Any, list[Boxes]] = {}
-    for t in [*report_steps(args.steps), REST]:
+    for t in [*scripts.times(args), REST]:
         found = boxes["rest" if t == REST else t] = head.boxes(result.readout(t))
         own = grades_of(found, scenes.truth, head.classes)
         low, high = difference(own, its, args.seed)

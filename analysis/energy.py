@@ -36,7 +36,7 @@ from eventsnn.studies import cost, scripts
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.sweep import stored
-from eventsnn.views.tables import in_unit, report_steps, write_csv
+from eventsnn.views.tables import in_unit, write_csv
 
 ENERGIES = {
     "counted": ("counted, 0.9 / 4.6 pJ", "-"),
@@ -74,19 +74,24 @@ def ways(args: argparse.Namespace) -> list[stored.Way]:
 
 
 def measure(
-    source: stored.Live | stored.Stored, network: Network, neuron: str, way: stored.Way, seed: int
+    source: stored.Live | stored.Stored,
+    network: Network,
+    neuron: str,
+    way: stored.Way,
+    times: Sequence[int],
+    seed: int,
 ) -> tuple[list[scripts.Row], list[scripts.Row], dict[tuple[str, int], NDArray[np.bool_]]]:
     """(one row for each T, one row for each layer, (neuron, T) -> hits) of a neuron model.
 
     source: what is run. network: its spiking network. neuron: the model's name. way: how it is run.
-    seed: of the bootstrap.
+    times: the numbers T. seed: of the bootstrap.
     """
     steps = way.options["steps"]
     (result,) = source.runs(way)
     decided = result.conditions
     ann_right = np.asarray(ann.classes_of(source.logits) == source.labels, np.float64)
     rows, samples, right = [], {}, {}
-    for t in report_steps(steps):
+    for t in times:
         spikes = result.spikes[:, :, :t].sum(axis=2).astype(np.float64)
         operations = result.operations[:, :, :t].sum(axis=2).astype(np.float64)
         right[neuron, t] = scripts.hits(result, t)
@@ -185,7 +190,7 @@ def _logarithmic(axes: Axes, t: list[int], subs: tuple[int, ...]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/energy")
-    parser.add_argument("--steps", type=int, default=16, help="the largest T")
+    scripts.add_steps(parser, 16)
     words = "models, separated by commas: if, if-hard, snm, gn, st-bif"
     parser.add_argument("--neurons", default="if", help=words)
     stored.add_options(parser)
@@ -202,7 +207,9 @@ def study(args: argparse.Namespace) -> None:
     by_layer: list[scripts.Row] = []
     of_neurons = dict(zip(neurons, ways(args)))
     for neuron in scripts.each(neurons, "model"):
-        steps, layers, its = measure(source, network, neuron, of_neurons[neuron], args.seed)
+        steps, layers, its = measure(
+            source, network, neuron, of_neurons[neuron], scripts.times(args), args.seed
+        )
         right |= its
         by_step += steps
         by_layer += layers

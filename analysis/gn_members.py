@@ -32,7 +32,7 @@ from eventsnn.neurons import GN
 from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
 from eventsnn.sweep import stored
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 CURVE_STEPS = 4  # GN Fig. 2
 INPUTS = np.arange(-0.1, 1.25, 1 / 512) + 1 / 1024  # between the stairs' edges, never on them
@@ -83,15 +83,15 @@ def taus(args: argparse.Namespace) -> list[int]:
 
 
 def measure(
-    result: Any, logits: NDArray[Any], tau: int, steps: int, seed: int
+    result: Any, logits: NDArray[Any], tau: int, times: Sequence[int], seed: int
 ) -> list[scripts.Row]:
     """One row for each T: accuracy and cost, and how the readout differs from the ANN.
 
-    result: what ran. logits: the ANN's, [N, classes]. tau: members. steps: the largest T. seed: of
+    result: what ran. logits: the ANN's, [N, classes]. tau: members. times: the numbers T. seed: of
     the bootstrap.
     """
-    rows = scripts.by_step(result, report_steps(steps), seed)
-    squares = scripts.squared_errors(result, report_steps(steps), logits, seed)
+    rows = scripts.by_step(result, times, seed)
+    squares = scripts.squared_errors(result, times, logits, seed)
     for row in rows:
         error = result.readout(row["T"]) - logits
         row |= {
@@ -132,7 +132,7 @@ def draw(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/gn_members")
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(parser, 32)
     words = "numbers of members (tau), separated by commas; 1, IF, is always there"
     parser.add_argument("--members", default="1,2,4,6,8", help=words)
     stored.add_options(parser)
@@ -148,7 +148,7 @@ def study(args: argparse.Namespace) -> None:
     right, squares = {}, {}
     for tau in scripts.each(members, "tau"):
         (result,) = source.runs(way(args, tau))
-        found = measure(result, logits, tau, args.steps, args.seed)
+        found = measure(result, logits, tau, scripts.times(args), args.seed)
         times = scripts.column(found, "T")
         right |= {(tau, t): scripts.hits(result, t) for t in times}
         squares |= {(tau, t): np.square(result.readout(t) - logits).mean(axis=1) for t in times}

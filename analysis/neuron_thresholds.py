@@ -50,7 +50,7 @@ from eventsnn.studies import scripts
 from eventsnn.studies.setting import activation_of, neuron_layers
 from eventsnn.sweep import stored
 from eventsnn.views import plots
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 CHUNK = 16  # images whose activations are held at a time
 
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     decided = ("thresholds", "percentile")
     parser = scripts.options(__doc__, limit=200, out="runs/neuron_thresholds", without=decided)
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(parser, 32)
     words = "rules as above, separated by commas"
     parser.add_argument("--rules", default="max,99.9,99,own,dni", help=words)
     words = "layers to show, separated by commas (default: one a third of the way, and the last)"
@@ -261,7 +261,7 @@ def study(args: argparse.Namespace) -> None:
             continue
         network = source.network(**settings(rule))
         thetas[rule] = {layer.name: layer.theta for layer in neuron_layers(network).values()}
-        more, its = measure(source, way(args, rule), rule, ann_accuracy)
+        more, its = measure(source, way(args, rule), rule, scripts.times(args), ann_accuracy)
         rows += more
         right |= its
         first = next(iter(thetas))
@@ -305,22 +305,27 @@ def study(args: argparse.Namespace) -> None:
 
 
 def measure(
-    source: stored.Live | stored.Stored, way: stored.Way, rule: str, ann_accuracy: float
+    source: stored.Live | stored.Stored,
+    way: stored.Way,
+    rule: str,
+    times: Sequence[int],
+    ann_accuracy: float,
 ) -> tuple[list[scripts.Row], dict[tuple[Any, int], NDArray[np.bool_]]]:
     """(one row for each T of a rule: accuracy, cost, conversion loss; (rule, T) -> hits).
 
-    source: of the run. way: how the network is run. rule: its name. ann_accuracy: the ANN's.
+    source: of the run. way: how the network is run. rule: its name. times: the numbers T.
+    ann_accuracy: the ANN's.
     """
     steps, (seed,) = way.options["steps"], way.seeds
     (result,) = source.runs(way)
     shares = [scripts.hits(result, t).mean() for t in range(1, steps + 1)]
     near = [t for t, share in enumerate(shares, 1) if share >= ann_accuracy - 0.01]
     rows = []
-    for row in scripts.by_step(result, report_steps(steps), seed):
+    for row in scripts.by_step(result, times, seed):
         loss = ann_accuracy - row["accuracy"]
         first = near[0] if near else None
         rows.append({"rule": rule, **row, "loss": loss, "within a point from T": first})
-    return rows, {(rule, t): scripts.hits(result, t) for t in report_steps(steps)}
+    return rows, {(rule, t): scripts.hits(result, t) for t in times}
 
 
 def _chosen(layers: str | None, names: list[str]) -> list[str]:

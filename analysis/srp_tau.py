@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from eventsnn.exceptions import InputError
 from eventsnn.studies import scripts
 from eventsnn.sweep import stored
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 TITLE = (
     "Accuracy with its 95 % interval, low to high, after tau steps of SRP's first stage and T "
@@ -61,7 +61,7 @@ def draw(rows: list[scripts.Row], ann_accuracy: float, title: str) -> Figure:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=500, out="runs/srp_tau")
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(parser, 32)
     words = "lengths of the first stage, separated by commas; 0: without SRP"
     parser.add_argument("--taus", default="0,2,4,8,16", help=words)
     stored.add_options(parser)
@@ -90,7 +90,7 @@ def study(args: argparse.Namespace) -> None:
     right = {}
     for tau in scripts.each(taus, "tau"):
         (result,) = source.runs(of_taus[tau])
-        times = report_steps(args.steps)
+        times = scripts.times(args)
         rows += [{"tau": tau, **row} for row in scripts.by_step(result, times, args.seed)]
         right |= {(tau, t): scripts.hits(result, t) for t in times}
         scripts.paired(

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 from eventsnn.exceptions import InputError
 from eventsnn.studies import scripts
-from eventsnn.studies.trained import Way, compare, report, way_of
+from eventsnn.studies.trained import Way, compare, way_of
 
 NETS = "fashion_relu+max,fashion_relu+p99.9,fashion_tcl,fashion_qcfs,fashion_lsq+st-bif"
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = scripts.options(__doc__, limit=500, out="runs/trained_networks")
     words = f"files and names as above, separated by commas (default: {NETS})"
     parser.add_argument("--nets", default=NETS, help=words)
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(parser, 32)
     return scripts.run(study, parser, argv)
 
 
@@ -50,7 +50,7 @@ def study(args: argparse.Namespace) -> None:
     label = args.settings.net + ("" if rule == "auto" else f" ({rule})")
     first = Way(label, args.settings.net, None, {"steps": args.steps}, {})
     ways = [first, *(way_of(name, args.steps, where="--nets") for name in names)]
-    compare(args, ways, report(args.steps), "trained_networks")
+    compare(args, ways, scripts.times(args), "trained_networks")
 
 
 if __name__ == "__main__":

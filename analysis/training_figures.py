@@ -107,17 +107,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     its.add_argument("--precision", default="float32", help=words)
     words = "the folder of the trained networks (default: runs/trained)"
     its.add_argument("--trained", default="runs/trained", help=words)
-    its.add_argument("--steps", type=int, default=32, help="the largest T")
+    scripts.add_steps(its, 32)
     return scripts.run(study, parser, argv)
 
 
 def study(args: argparse.Namespace) -> None:
     """Runs everything and writes the results. args: the options."""
-    if args.steps < 1:
-        raise InputError("--steps", "from 1", args.steps, "for example --steps 32")
+    times = scripts.times(args)
     ways = [_way(args, *variant) for variant in FIGURES[args.figure]]
-    times = [t for t in TABLE if t < args.steps]
-    compare(args, ways, [*times, args.steps], "training_figures")
+    if args.report_steps is None:
+        times = [*(t for t in TABLE if t < args.steps), args.steps]
+    compare(args, ways, times, "training_figures")
 
 
 def _way(args: argparse.Namespace, label: str, training: str, words: str) -> Way:

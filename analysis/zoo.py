@@ -41,18 +41,17 @@ from eventsnn.studies.zoo import measured, pictures, published
 from eventsnn.studies.zoo.choosing import Chosen, choose
 from eventsnn.studies.zoo.methods import METHODS, REFERENCE, Method, named
 from eventsnn.sweep import exploding, stored, studies
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
+
+FEW = 6  # methods of which one line tells all conditions
+OWN_ROWS = "what decides each row stands in zoo.csv, column conditions"
 
 
 def steps_of(args: argparse.Namespace) -> list[int]:
     """The numbers T that are reported. args: the options."""
-    if args.report_steps is not None:
-        return sorted(set(scripts.whole_numbers(args.report_steps, "--report-steps")))
-    if args.table is not None:
+    if args.report_steps is None and args.table is not None:
         return list(published.table(args.table).steps)
-    if args.steps < 1:
-        raise InputError("--steps", "a number of steps from 1", args.steps)
-    return report_steps(args.steps)
+    return scripts.times(args)
 
 
 def names_of(args: argparse.Namespace) -> tuple[list[str], bool]:
@@ -217,7 +216,7 @@ def study(args: argparse.Namespace) -> None:
     }
     images = len(sources[first].labels)
     several = len(accuracies) > 1
-    decided = scripts.words(rows)
+    decided = OWN_ROWS if len(measured.by_method(rows)) > FEW else scripts.words(rows)
     title = scripts.title(sources[first].graph, f"{images} images")
     scripts.save(pictures.draw(rows, accuracies, title), args.out, "zoo", decided)
     scripts.show(measured.TITLE, measured.by_accuracy(rows, several), decided, measured.FORMATS)
@@ -243,9 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", choices=sorted(published.TABLES), help=words)
     words = "further networks for the same images, on which methods of trained activations run"
     parser.add_argument("--also", metavar="NET,…", default="", help=words)
-    parser.add_argument("--steps", type=int, default=32, help="the largest T")
-    words = "the numbers T that are reported; default: 1, 2, 4 and so on, and T"
-    parser.add_argument("--report-steps", metavar="T,…", help=words)
+    scripts.add_steps(parser, 32)
     stored.add_options(parser)
     return stored.run(study, parser, ways, argv)
 

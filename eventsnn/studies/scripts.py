@@ -59,6 +59,7 @@ from eventsnn.studies.printing import show as show
 from eventsnn.studies.printing import side_by_side as side_by_side
 from eventsnn.studies.printing import words as words
 from eventsnn.views.progress import each as each
+from eventsnn.views.tables import report_steps
 
 if TYPE_CHECKING:
     from eventsnn.ann.graph import Graph
@@ -106,6 +107,36 @@ def options(
     words = f"the folder for pictures and tables (default: {out})"
     groups["output"].add_argument("--out", type=Path, default=Path(out), help=words)
     return parser
+
+
+def add_steps(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    default: int,
+    words: str = "the largest T",
+) -> None:
+    """Gives a script --steps and --report-steps.
+
+    parser: its options, or a group of them. default: of the first. words: of its help.
+    """
+    parser.add_argument("--steps", type=int, default=default, help=words)
+    words = "the numbers T that are reported beside the largest; default: 1, 2, 4 and so on"
+    parser.add_argument("--report-steps", metavar="T,…", help=words)
+
+
+def times(args: argparse.Namespace) -> list[int]:
+    """The numbers T of a table, the largest last. args: the options of `add_steps`.
+
+    Raises InputError for what are no numbers from 1, and for one beyond the largest.
+    """
+    if args.steps < 1:
+        raise InputError("--steps", "a whole number from 1", args.steps)
+    if args.report_steps is None:
+        return list(report_steps(args.steps))
+    given = whole_numbers(args.report_steps, "--report-steps")
+    if max(given) > args.steps:
+        expected, do = f"numbers up to --steps {args.steps}", "raise --steps, or leave it out"
+        raise InputError("--report-steps", expected, max(given), do)
+    return sorted({*given, args.steps})
 
 
 def run(

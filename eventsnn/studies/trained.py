@@ -16,7 +16,7 @@ from eventsnn.exceptions import InputError
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
 from eventsnn.studies import scripts
-from eventsnn.views.tables import report_steps, write_csv
+from eventsnn.views.tables import write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
 TITLE = (
@@ -159,8 +159,3 @@ def _draw(
     scripts.plain(right)
     scripts.legend_below(figure, left)
     return figure
-
-
-def report(steps: int) -> list[int]:
-    """The T of a table up to `steps`."""
-    return list(report_steps(steps))

@@ -102,6 +102,14 @@ def test_srp_tau(tmp_path):
     )
 
 
+def test_reported_steps_are_ones_own_and_the_last(tmp_path):
+    options = ["--limit", "4", "--steps", "5"]
+    for name, more in (("srp_tau", ["--taus", "0"]), ("gn_members", ["--members", "1"])):
+        more = [*options, *more, "--report-steps", "4,3"]
+        rows = run(name, tmp_path / name, *more)[name]
+        assert [row["T"] for row in rows] == [3, 4, 5]
+
+
 def test_energy(tmp_path):
     tables = run("energy", tmp_path, "--limit", "8", "--steps", "6", "--neurons", "if,st-bif")
     rows = tables["energy"]
@@ -329,6 +337,9 @@ def test_arrival_order(tmp_path, capsys):
         ("order_budgets", ["--moved", "1,1"]),
         ("order_budgets", ["--moved", "every,every"]),
         ("order_budgets", ["--order", "random"]),
+        ("srp_tau", ["--report-steps", "1,33"]),
+        ("energy", ["--report-steps", "0"]),
+        ("gn_members", ["--steps", "0"]),
         ("retiming", ["--within", "1,x"]),
         ("retiming", ["--draws", "0"]),
         ("retiming", ["--neurons", "tpp"]),
@@ -908,7 +919,12 @@ def data_file(path, splits=("train", "test"), count=9):
 
 
 SHARED = "arch input-scale input-mean input-std input-channels split limit plugin calibration "
-SHARED += "max-pooling residual"
+SHARED += "max-pooling residual net data dead seed thresholds percentile"
+# what a script decides itself
+DECIDED = {
+    "neuron_thresholds": ["thresholds", "percentile"],
+    "claims": ["net", "thresholds", "percentile", "dead", "max-pooling", "residual"],
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ANALYSIS.glob("*.py")))
@@ -916,8 +932,7 @@ def test_every_script_has_the_options_of_a_run(name, capsys):
     with pytest.raises(SystemExit):
         script(name).main(["--help"])
     said = capsys.readouterr().out
-    rule = [] if name == "neuron_thresholds" else ["thresholds", "percentile"]
-    for option in ("net", "data", "dead", "seed", *rule, *SHARED.split()):
+    for option in set(SHARED.split()) - set(DECIDED.get(name, ())):
         assert f"--{option} " in said
 
 
