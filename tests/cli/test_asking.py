@@ -207,6 +207,7 @@ def test_a_folders_plug_ins_are_not_loaded_unless_they_are_given(tmp_path):
 
     given = ["--engine", "event", "--order", name, "--limit", "1", "--steps", "1", "--quiet"]
     given += ["--plugin", str(plugin), "--out", out]
+    given += ["--fraction-bits", "12"]  # so that one kernel is compiled, and none of 64 bits
     assert asked("run", *given).returncode == 0
     refused = asked("explain", out, "--ordering")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.dynamic import DYNAMIC, IN_FLOATS, STAGED
+from support.dynamic import DYNAMIC, IN_FLOATS, STAGED, some
 from support.networks import (
     pixel_range,
     pooled_graph,
@@ -50,8 +50,8 @@ def staged_graphs(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arithmetic", ["fixed", "float64"])
-@pytest.mark.parametrize("model", DYNAMIC)
+@pytest.mark.parametrize("arithmetic", ["fixed", pytest.param("float64", marks=pytest.mark.long)])
+@pytest.mark.parametrize("model", some(DYNAMIC))
 @pytest.mark.parametrize("case", CASES)
 def test_the_event_engine_is_the_twin(case, model, arithmetic):
     if arithmetic != "fixed" and model not in IN_FLOATS:
@@ -62,7 +62,7 @@ def test_the_event_engine_is_the_twin(case, model, arithmetic):
 
 
 @pytest.mark.parametrize("encoding", ["constant", "even", "rate"])
-@pytest.mark.parametrize("model", DYNAMIC)
+@pytest.mark.parametrize("model", some(DYNAMIC))
 def test_the_clocked_engine_is_the_twin(model, encoding):
     mine, twins = DYNAMIC[model]
     if encoding == "even":
@@ -87,7 +87,7 @@ def test_the_clocked_engine_is_the_twin(model, encoding):
         assert batch.spikes.sum() == len(outcome.spikes) > 0
 
 
-@pytest.mark.parametrize("model", DYNAMIC)
+@pytest.mark.parametrize("model", some(DYNAMIC))
 def test_order_clocked_is_the_clocked_engine(model):
     mine, _ = DYNAMIC[model]
     clocked, pixels = simulation_of(20, mine, graphs(model))
@@ -99,7 +99,7 @@ def test_order_clocked_is_the_clocked_engine(model):
 
 
 @pytest.mark.parametrize("options", [{}, {"engine": "event"}], ids=["clocked", "event"])
-@pytest.mark.parametrize("model", ["lif:1", "adaptive:0,0.5"])
+@pytest.mark.parametrize("model", [pytest.param("lif:1", marks=pytest.mark.long), "adaptive:0,0.5"])
 def test_without_leak_or_rise_they_are_if(model, options):
     one, pixels = simulation_of(30, model, pooled_graph, **options)
     other, _ = simulation_of(30, "if", pooled_graph, **options)
@@ -152,7 +152,7 @@ def twins_of(simulation, model):
 # --- two stages ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", STAGED)
+@pytest.mark.parametrize("model", some(STAGED))
 @pytest.mark.parametrize("case", ["fifo", "lifo", "halves", "jitter", "delays by neuron"])
 def test_two_stages_are_the_twins(case, model):
     case = {"halves": "excitatory_first"}.get(case, case)
@@ -191,7 +191,7 @@ def test_two_stages_are_the_twins(case, model):
             assert v.tolist() == list(outcome.potentials[layer])
 
 
-@pytest.mark.parametrize("model", STAGED)
+@pytest.mark.parametrize("model", some(STAGED))
 def test_no_order_changes_two_stages(model):
     for make in staged_graphs(model):
         clocked, pixels = simulation_of(60, model, make)
@@ -204,7 +204,7 @@ def test_no_order_changes_two_stages(model):
                 assert np.array_equal(getattr(found, name), getattr(expected, name)), (order, name)
 
 
-@pytest.mark.parametrize("model", [name for name in STAGED if name != "tpp"])
+@pytest.mark.parametrize("model", some(name for name in STAGED if name != "tpp"))
 def test_codes_send_what_all_their_charge_is_worth(model):
     """m = clip(floor(p / q), 0, top) of p before they fire; m q is sent, and p - m q is left."""
     simulation, pixels = simulation_of(65, model, quantised_graph)

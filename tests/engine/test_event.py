@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 from support import twin
 from support.networks import pixel_range, pooled_graph, random_graph, random_pixels, skipping_graph
-from support.ways import CASES, MODELS, STEPS, assert_same, both
+from support.ways import CASES, FEW_BITS, MODELS, STEPS, assert_same, both
 
 from eventsnn import InputError, convert, load, load_images
 from eventsnn.engine import hashing
@@ -52,11 +52,10 @@ def test_order_clocked_is_the_clocked_engine(seed, model):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph)
-    network = convert(graph)
-    clocked = network.run(pixels, steps=STEPS, neuron=model, neurons=True).batch
-    events = network.run(
-        pixels, steps=STEPS, neuron=model, neurons=True, engine="event", order="clocked"
-    ).batch
+    network, options = convert(graph), {"steps": STEPS, "neuron": model, "neurons": True}
+    options["fraction_bits"] = FEW_BITS
+    clocked = network.run(pixels, **options).batch
+    events = network.run(pixels, engine="event", order="clocked", **options).batch
     for name in ("readout", "spikes", "operations", "ties", "counts", "potentials", "digests"):
         assert np.array_equal(getattr(clocked, name), getattr(events, name)), name
 

@@ -72,6 +72,11 @@ def time_of(way, network, rng):
     return {"engine": "event", "time": Time(**time)}
 
 
+# in 64 bits and in floating point each model is compiled anew: here it is integrate-and-fire alone
+LONG = pytest.mark.long
+MORE = [pytest.param(model, marks=LONG) for model in ("snm", "gn")]
+
+
 def simulation_of(graph, pixels, model, way="engine", rng=None, convert_options=None, **options):
     network = convert(graph, **convert_options or {})
     settings = {
@@ -171,7 +176,7 @@ def test_law_1_conservation(model, encoding):
         )
     ):
         make = list(GRAPHS.values())[i % 2 if i else 2]
-        bits = COARSE if i % 3 == 2 else None
+        bits = COARSE if i % 3 == 2 else FEW_BITS
         simulation, pixels = random_simulation(
             1000 + i, make, model, way, images=2, encoding=encoding, fraction_bits=bits
         )
@@ -250,7 +255,7 @@ def test_laws_2_and_3_confluence_and_equivalence(way, make):
     network's.
     """
     late = ties = 0
-    for seed, bits in ((1100, None), (1101, COARSE)):
+    for seed, bits in ((1100, FEW_BITS), (1101, COARSE)):
         simulation, pixels = random_simulation(
             seed,
             GRAPHS[make],
@@ -432,7 +437,7 @@ def two_forms(network, image, members):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rule", "seeds"), [("dni", (1306, 1310)), ("max", (1335,))])
-@pytest.mark.parametrize("model", ["if", "snm", "gn"])
+@pytest.mark.parametrize("model", ["if", *MORE])
 def test_law_5_weight_normalisation_is_threshold_balancing(model, rule, seeds):
     """In exact fractions both forms fire the same spikes, and the engines, which know the
     normalised form alone, fire the balanced ones.
@@ -493,8 +498,14 @@ def test_law_5_weight_normalisation_is_threshold_balancing(model, rule, seeds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arithmetic", ["fixed", "float64"])
-@pytest.mark.parametrize("model", ["if", "snm", "st-bif", "gn"])
+@pytest.mark.parametrize(
+    ("model", "arithmetic"),
+    [
+        *(("if", "fixed"), ("if", "float64")),
+        *((model, "fixed") for model in ("snm", "st-bif", "gn")),
+        *(pytest.param(model, "float64", marks=LONG) for model in ("snm", "st-bif", "gn")),
+    ],
+)
 def test_one_threshold_a_neuron_in_both_engines_is_the_twins(model, arithmetic):
     """DNI: every synapse has a weight of its own."""
     make = quantised_graph if model == "st-bif" else relu_graph

@@ -591,7 +591,7 @@ class Other(IF):
 def test_what_is_refused():
     network, pixels = network_of(6, "quantised", 2)
     for options, match in (
-        (dict(neuron="if-hard"), "hard reset"),
+        (dict(neuron="if-hard"), "another reset"),
         (dict(srp=2), "SRP"),
         (dict(arithmetic="float64"), "fixed"),
         (dict(encoding="events"), "encoding"),

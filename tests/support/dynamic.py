@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import pytest
 from support import twin, twin_codes
 
 
@@ -182,6 +183,15 @@ DYNAMIC = {
     "first spike": (FirstSpike, lambda simulation: TwinFirstSpike()),
 }
 IN_FLOATS = ("lif",)  # each is compiled once more
+# what others have, too: phases have weights, few-spike and tsc have stages and weights. Each
+# model takes some seconds to compile
+ALIKE = ("weighted", "radix", "ttfs")
+
+
+def some(names):
+    """Parameters of a test, of which those in ALIKE are left to `pytest -m long`."""
+    return [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in names]
+
 
 # models of two stages: name -> function of a simulation that returns the twin's
 STAGED = {

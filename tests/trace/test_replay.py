@@ -616,7 +616,7 @@ def test_what_overflows_in_32_bits_is_played_in_64():
     assert narrow.arithmetic.dtype == np.int32
     engine = narrow.engine
     engine.bounds = engine.bounds._replace(
-        band=engine.bounds.band._replace(ceiling=np.int32(2**20))
+        band=engine.bounds.band._replace(ceiling=narrow.arithmetic.one)
     )
     again, trace = play(narrow, run.trace.drive, IMAGE)
     assert trace.simulation.arithmetic.dtype == np.int64 and again.state.v.dtype == np.int64

@@ -755,6 +755,7 @@ print(int(own.spikes.sum()), int(net.run(images, steps=4, workers=1).spikes.sum(
 
 
 @pytest.mark.slow
+@pytest.mark.long  # three processes compile its kernels
 def test_a_sixth_model_runs_in_both_engines_from_a_warm_cache(tmp_path):
     """examples/own_neuron.py in two processes: the second compiles nothing."""
     script = """
