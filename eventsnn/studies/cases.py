@@ -131,7 +131,8 @@ def cases_of(
         row: dict[str, Any] = {"layer": layer.name, "neurons": layer.size}
         shares.append(row | {name: float(each.values.mean()) for name, each in its.items()})
         theorem.append(theorem_of(layer, arrays["residual"][:, k], arrays["theorem"][:, k]))
-        silenced.append(silenced_of(layer, arrays["silenced"][:, k]))
+        if "silenced" in arrays:  # not in stores from before it was counted
+            silenced.append(silenced_of(layer, arrays["silenced"][:, k]))
         samples |= {(layer.name, column): each for column, each in its.items()}
     return Cases(simulation, len(arrays["cases"]), levels, shares, theorem, samples, silenced)
 

@@ -93,8 +93,9 @@ def test_status_dry_run_and_export_know_studies(kept, tmp_path, capsys):
     assert sweep_main(["export", str(store), "--network", "net-cases", "--out", str(out)]) == 0
     capsys.readouterr()
     rows = table(store, network="net-cases")
-    # two runs: 12 numbers by error and case, 12 by sign and case, 3 of the theorem
-    assert len(rows) == 54 == len(out.read_text().splitlines()) - 1
+    # two runs: 12 numbers by error and case, 12 by sign and case, 3 of the theorem, 3 of whom
+    # SRP silenced
+    assert len(rows) == 60 == len(out.read_text().splitlines()) - 1
     (row,) = [
         row
         for row in rows
@@ -120,7 +121,7 @@ def test_a_study_that_cannot_be_fails_as_a_cell(tmp_path):
     grid = {"study": ["certificate"], "fraction_bits": [16], "neuron": ["if", "if-hard"]}
     its = plan(tmp_path, grid=grid)
     found = sweep(its, tmp_path / "store", executor="serial", progress=False)
-    assert found.failed == 3 and "intervals: expected neurons if, gn, snm" in found.first_error
+    assert found.failed == 3 and "intervals: expected neurons if, gn, burst" in found.first_error
     assert not status(tmp_path / "store").complete
 
 
