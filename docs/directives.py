@@ -198,6 +198,7 @@ OTHERWISE = {
     "crop": "`eventsnn.load_images(crop=…)`",
     "plugin": "`eventsnn.register(…)`, or the thing itself, as `neuron=MyModel()`",
     "calibration": "`eventsnn.convert(calibration=…)`: the images themselves",
+    "calibrate": "`eventsnn.calibrate(method=…)`",
     "report_steps": "`Result.table(steps=…)`, `Result.accuracy(step=…)`",
     "release": "`eventsnn.Encoding(release=…)`",
     "time_scale": "`eventsnn.Encoding(time_scale=…)`",

@@ -70,7 +70,7 @@ def test_the_same_command_leaves_the_same_results(tmp_path):
     assert main([*files, *given, *out]) == 0
     old = json.loads((FILES / "summary.json").read_text())
     new = json.loads((tmp_path / "r" / "summary.json").read_text())
-    assert {*old, "left_by", "conditions", "format"} == {*new}
+    assert {*old, "left_by", "conditions", "format", "neurobench"} == {*new}
     for name in ("id", "ann_accuracy", "snn_accuracy", "spikes_per_image", "cost_per_image"):
         assert old[name] == new[name], name
     # it counts in q, and said thresholds
