@@ -32,6 +32,12 @@ def _quick(config: Any) -> dict[str, Any]:
     return {
         "distributed.nanny.pre-spawn-environ": {k: v for k, v in told.items() if k != TRIMS},
         "distributed.worker.profile.enabled": False,
+        # the next cell waits for whichever worker is free first, and not behind a long one
+        "distributed.scheduler.worker-saturation": 1.0,
+        # each process looks at itself: at Dask's own pace that takes a twelfth of a core in all
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.tick.cycle": "60s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
 
 

@@ -3,6 +3,7 @@ alone.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,17 @@ def module_of(path):
 MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
+def tree_of(path):
+    """A file's syntax tree."""
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports_of(module):
     """The package's modules that a module imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(tree_of(MODULES[module])):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name in MODULES}
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
@@ -65,7 +73,7 @@ def imports_of(module):
             found |= inner
             if len(inner) < len(names):
                 found.add(node.module)
-    return found - {module}
+    return frozenset(found - {module})
 
 
 def room_of(module):
@@ -228,7 +236,7 @@ def test_extras_are_imported_where_they_are_used(imported):
     for path in MODULES.values():
         if imported == "torch" and path.parent.name == "train":
             continue  # see test_nobody_imports_training
-        for node in ast.parse(path.read_text()).body:
+        for node in tree_of(path).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]

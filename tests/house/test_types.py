@@ -30,7 +30,7 @@ def mypy(folder):
     ).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long  # it checks all of the package once more
 def test_nonsense_is_found_in_every_room(tmp_path):
     shutil.copytree(ROOT / "eventsnn", tmp_path / "eventsnn")
     shutil.copy(ROOT / "setup.cfg", tmp_path)
