@@ -114,9 +114,8 @@ def draw(rows: Sequence[scripts.Row], title: str) -> Figure:
                 axes.step(x, [*y, y[-1]], where="post", color=colour, ls=style, label=label)
         axes.set(xscale="log", xlim=(0.01, 100), ylim=(-2, 102))
         axes.set_xlabel("input spikes moved (%), B0")
-        axes.set_title(
-            f"by {within} steps" if within == "any" else f"by up to {within}", fontsize=10
-        )
+        by = "any number of steps" if within == "any" else f"at most {within} steps"
+        axes.set_title(f"each by {by}", fontsize=10)
         scripts.plain(axes)
     panels[0].set_ylabel("recordings flipped (%)")
     for style, name in (("-", "adversary"), ("--", "at random")):
