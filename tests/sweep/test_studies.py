@@ -105,7 +105,7 @@ def test_status_dry_run_and_export_know_studies(kept, tmp_path, capsys):
     ]
     data = open_store(store, "net-cases").isel(run=1)
     assert row["value"] == data.cases.sel(error="II", case=2).values.mean() and row["images"] == 12
-    assert len(table(store, network="net-cases", by="image")) == 54 * 12
+    assert len(table(store, network="net-cases", by="image")) == 60 * 12
     assert {row["T"] for row in table(store)} == {1, 2, 4}  # the runs, where there are some
     with pytest.raises(InputError, match="steps: expected none"):
         table(store, [2], network="net-cases")
