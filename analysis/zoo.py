@@ -49,9 +49,11 @@ OWN_ROWS = "what decides each row stands in zoo.csv, column conditions"
 
 def steps_of(args: argparse.Namespace) -> list[int]:
     """The numbers T that are reported. args: the options."""
-    if args.report_steps is None and args.table is not None:
+    if args.table is None:
+        return scripts.times(args)
+    if args.report_steps is None:
         return list(published.table(args.table).steps)
-    return scripts.times(args)
+    return sorted(set(scripts.whole_numbers(args.report_steps, "--report-steps")))
 
 
 def names_of(args: argparse.Namespace) -> tuple[list[str], bool]:

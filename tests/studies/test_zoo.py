@@ -148,7 +148,7 @@ def test_the_table_of_a_network(tmp_path, capsys):
         (["--methods", "tcl"], "a network that has it"),
         (["--methods", "if", "--table", "gn-2"], "--methods all"),
         (["--report-steps", "0"], "whole numbers from 1"),
-        (["--steps", "0"], "a number of steps from 1"),
+        (["--steps", "0"], "a whole number from 1"),
         (["--methods", "if,snm", "--seeds", "2"], "at least one way that draws something"),
         (["--net", "sample", "--also", "nowhere.h5"], "nowhere.h5"),
     ],
