@@ -1,9 +1,13 @@
 """The quick set: of a test with many parameters it runs a few, evenly spread; the rest are slow.
 
+A test that crosses very many models, orders and networks runs some of the pairs, drawn once and for
+all by its name; the rest are long (pytest -m "long or not long" runs all).
+
 Set CI to have hypothesis draw the same examples in every run.
 """
 
 import os
+import random
 import sys
 import textwrap
 from collections import defaultdict
@@ -13,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 QUICK = 3
+CROSSED, MANY = ("engine", "laws", "trace", "studies"), 16
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -21,7 +26,7 @@ if os.environ.get("CI"):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks as slow what the quick set leaves out of each family of parameters."""
+    """Marks as slow or long what is left out of each family of parameters."""
     families = defaultdict(list)
     for item in items:
         families[item.path, getattr(item, "originalname", item.name)].append(item)
@@ -31,6 +36,11 @@ def pytest_collection_modifyitems(items):
         for i, item in enumerate(family):
             if i not in quick:
                 item.add_marker(pytest.mark.slow)
+        crossed = len(list(family[0].iter_markers("parametrize"))) > 1
+        if crossed and count > MANY and family[0].path.parent.name in CROSSED:
+            drawn = random.Random(family[0].originalname).sample(range(count), MANY)
+            for i in {*range(count)} - {*drawn} - quick:
+                family[i].add_marker(pytest.mark.long)
 
 
 @pytest.fixture(autouse=True)
