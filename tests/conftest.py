@@ -1,7 +1,8 @@
 """The quick set: of a test with many parameters it runs a few, evenly spread; the rest are slow.
 
 A test that crosses very many models, orders and networks runs some of the pairs, drawn once and for
-all by its name; the rest are long (pytest -m "long or not long" runs all).
+all by its name, each model and order among them. The rest are long; pytest -m "long or not long"
+runs all.
 
 Set CI to have hypothesis draw the same examples in every run.
 """
@@ -38,9 +39,20 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
         crossed = len(list(family[0].iter_markers("parametrize"))) > 1
         if crossed and count > MANY and family[0].path.parent.name in CROSSED:
-            drawn = random.Random(family[0].originalname).sample(range(count), MANY)
-            for i in {*range(count)} - {*drawn} - quick:
+            for i in {*range(count)} - drawn_of(family) - quick:
                 family[i].add_marker(pytest.mark.long)
+
+
+def drawn_of(family):
+    """Places of MANY tests of a family, and of others until each value of a parameter is there."""
+    drawn, seen = random.Random(family[0].originalname).sample(range(len(family)), MANY), set()
+    found = set()
+    for i in [*drawn, *range(len(family))]:
+        values = {(name, id(value)) for name, value in family[i].callspec.params.items()}
+        if len(found) < MANY or values - seen:
+            found.add(i)
+            seen |= values
+    return found
 
 
 @pytest.fixture(autouse=True)
