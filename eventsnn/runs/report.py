@@ -29,6 +29,7 @@ from eventsnn.views.short_names import spelt_out
 from eventsnn.views.tables import report_steps
 
 OPERATIONS = "synaptic_operations_per_image"
+AGAIN = "images_run_again_in_64_bits"
 WHERE = "what each number is: docs/guide/numbers.md"
 TOPS = ("top5_accuracy",)  # columns that there are with labels of many classes
 # columns that there are where the network was made from a changed ANN
@@ -59,6 +60,7 @@ MEANING = {
     "input's drive is not counted",
     "ties_per_image": "evaluations in which a potential met its threshold exactly, mean over "
     "images",
+    AGAIN: "images in which 32 bits did not hold a potential; their numbers are those of 64 bits",
     "seconds_simulation": "wall time of the simulation, of all sessions if the run was stopped and "
     "taken up again; without compiling, and without what a stop threw away",
 }
@@ -188,7 +190,14 @@ def _summary(
         "layers": len(network.spiking),
         "arithmetic": simulation.arithmetic.kind,
         "fraction_bits": simulation.arithmetic.fraction_bits or None,
+        **({AGAIN: totals.widened} if watches(simulation) else {}),
     }
+
+
+def watches(simulation: Simulation) -> bool:
+    """Whether images may have to be run again in 64 bits. simulation: what ran."""
+    narrow = simulation.arithmetic.dtype == np.int32
+    return narrow and (simulation.arithmetic.watched or simulation.engine.asynchronous)
 
 
 def after_stages(simulation: Simulation, totals: Totals, count: int) -> dict[str, Any]:
@@ -358,6 +367,9 @@ def print_tables(
             f"\nequilibrium: T_eq {rest['mean_t_eq']:.1f} on average, {rest['largest_t_eq']} at "
             f"most{moving}"
         )
+    if summary.get(AGAIN):
+        again = f"{summary[AGAIN]:,} of {summary['images']:,} images were run again in 64 bits"
+        say(f"\n{again}, as 32 did not hold a potential (the numbers are the same)")
     if "cores" in summary:
         say(f"\n{cores_in_words(summary['cores'])}")
     say(_energy(summary["cost_per_image"]))

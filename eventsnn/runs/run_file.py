@@ -56,8 +56,9 @@ class Totals:
     stage_one: int64 [2, L], spikes and operations of SRP's first stage. t_eq: int64 [N].
     squared_errors: float64 [A, N, len(steps)], of the readout against the ANNs' logits, sums over
     classes. in_top: bool [N, len(steps)], whether the label is among the five first; None without
-    labels. seconds: wall time. served: of order "cores" the name of each of `batch.OF_CORES` and
-    the latency's -> its arrays, batch by batch; {} of others.
+    labels. widened: how many images were run again in 64 bits. seconds: wall time. served: of order
+    "cores" the name of each of `batch.OF_CORES` and the latency's -> its arrays, batch by batch; {}
+    of others.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Totals:
         self.served: dict[str, list[NDArray[Any]]] = {}
         self.labels = labels
         self.in_top = None if labels is None else np.zeros((count, len(steps)), bool)
+        self.widened = 0
         self.seconds = 0.0
 
     def add(
@@ -116,6 +118,8 @@ class Totals:
         self.t_eq[here] = batch.t_eq
         if batch.stage_one is not None:
             self.stage_one += batch.stage_one.sum(axis=0)
+        if batch.widened is not None:
+            self.widened += int(batch.widened.sum())
         for name in ("busy", "longest_queue", "undelivered", "ended", "latency"):
             if (its := getattr(batch, name)) is not None:
                 self.served.setdefault(name, []).append(its)

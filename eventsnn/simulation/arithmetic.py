@@ -3,13 +3,14 @@
 In fixed point, weights, drive and potentials are integers in units of 2^-F, and q, the charge of
 one spike, is 2^F: a threshold, or a part of it (semantics, section 2).
 F is the largest for which a bound on every reachable potential fits 32 bits. Where that F is below
-20, 64 bits are taken (semantics, section 6).
+20, F is 20 and potentials are watched where 32 bits hold the charge of a step, else 64 bits are
+taken (semantics, section 6).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ KINDS = ("fixed", "float32", "float64")
 LEAST_F, MOST_F = 20, 40
 FINER = 16  # bits more of what decays (semantics, section 13)
 DECAYING = 2**61  # the largest size of what decays
+WATCHED = 2**30  # potentials of 32 bits that no bound proves stay below this size
 LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
 CHUNK = 2**20  # weights that are looked at at once
 
@@ -38,7 +40,8 @@ class Arithmetic:
     floating point; the readout counts in units of 2^e thresholds, so that large outputs (e above 0)
     do not cost the other layers their precision, and small ones (below 0) keep theirs. finer: bits
     more that every number has, for models that decay: numbers are whole numbers of 2^-(F + finer)
-    then.
+    then. watched: whether a potential may leave the 32 bits, so that engines look at each: at
+    WATCHED on either side an image is run again in 64.
     """
 
     kind: str
@@ -47,6 +50,11 @@ class Arithmetic:
     bound: float
     readout_exponent: int
     finer: int = 0
+    watched: bool = False
+
+    def wider(self) -> Arithmetic:
+        """The same numbers in 64 bits."""
+        return replace(self, dtype=np.dtype(np.int64), watched=False)
 
     @property
     def bits(self) -> int:
@@ -87,9 +95,10 @@ class Arithmetic:
             return self.kind
         bits = self.dtype.itemsize * 8
         more = f" and {self.finer} bits more" if self.finer else ""
+        told = ", so they are watched" if self.watched else ""
         return (
             f"fixed point, F = {self.fraction_bits}{more}, {bits}-bit potentials "
-            f"(at most {self.bound:.1f} q, the charge of one spike)"
+            f"(at most {self.bound:.1f} q, the charge of one spike{told})"
         )
 
 
@@ -110,6 +119,7 @@ def choose(
     worth: int = 1,
     waits: bool = False,
     decays: bool = False,
+    watches: bool = False,
 ) -> Arithmetic:
     """The arithmetic for a clocked run of `steps` steps.
 
@@ -123,7 +133,8 @@ def choose(
     spikes can be negative. (For these four see `neurons.contract`.) drive_steps: drive arrives in
     the first so many steps; None: in all. fraction_bits: F, or None for the largest. worth: the
     most that a spike is worth. waits: whether a neuron may let any charge add up before it fires.
-    decays: whether something decays, which takes 16 bits more.
+    decays: whether something decays, which takes 16 bits more. watches: whether engines watch
+    potentials of 32 bits where the bound does not prove them.
 
     Raises InputError for an unknown kind, for fraction bits that 64 bits do not hold, and for
     potentials for which there are none.
@@ -160,8 +171,13 @@ def choose(
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
     in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
+    least = LEAST_F if fraction_bits is None else min(fraction_bits, LEAST_F + 1)
+    watched = watches and in_32 < least <= min(LEAST_F, in_64) and not decays
+    watched = watched and reach.held_in_a_step(least, exponent)
     if fraction_bits is not None:
         f = fraction_bits
+    elif watched:
+        f = least
     else:
         f = min(in_32, in_64) if in_32 >= LEAST_F else in_64
     if in_64 < 1:
@@ -174,9 +190,10 @@ def choose(
         expected = f"at most {in_64} for potentials up to {charges} in 64 bits"
         do = "choose fewer bits or fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fraction bits", expected, f, do)
-    dtype = np.dtype(np.int32 if f <= in_32 and not decays else np.int64)
+    narrow = watched or (f <= in_32 and not decays)
+    dtype = np.dtype(np.int32 if narrow else np.int64)
     finer = FINER if decays else 0
-    return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer)
+    return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer, watched)
 
 
 def factors(quanta: NDArray[np.float64], projection: Projection) -> float:
@@ -268,6 +285,32 @@ class _Reach(NamedTuple):
         lowest = initial * fires + steps * down
         rounding = steps * (0.5 * fan_in.max() + 1)
         return float(max(highest.max(), lowest.max())), float(rounding)
+
+    def held_in_a_step(self, fraction_bits: int, exponent: int) -> bool:
+        """Whether potentials below WATCHED stay within 32 bits for one step more, at each layer.
+
+        What a step brings, in whatever order it is added up, and the spikes that it takes back
+        must have room beyond WATCHED. v(0) must be below it.
+
+        fraction_bits: F. exponent: e, of the readout's unit.
+        """
+        one = 2.0**fraction_bits
+        if self.initial * one >= WATCHED:
+            return False
+        free = self._replace(limits=None)
+        for target, layer in enumerate(self.network.layers):
+            if layer.pools:
+                continue
+            low, high = free._drive(target)
+            up, down, fan_in = free._arrivals(target)
+            if self.signed:
+                up = down = up + down
+            most = max((up + np.maximum(high, 0)).max(), (down + np.maximum(-low, 0)).max())
+            if target == len(self.network.layers) - 1:
+                most = np.ldexp(most, -exponent)
+            if (most + self.most) * one + 0.5 * fan_in.max() + 1 > WATCHED:
+                return False
+        return True
 
     def _drive(self, target: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(lowest, highest) drive of one step in q, [H * W, C] each: biases and the input's."""

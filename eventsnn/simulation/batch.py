@@ -41,6 +41,9 @@ class Batch:
     end of each tick in which it became another; an image with fewer has its last again. Of an
     output that is a map C is 0.
 
+    widened: bool [N], whether an image was run again in 64 bits, as 32 did not hold a potential of
+    it (semantics, section 6).
+
     The last three are None unless asked for. Neurons stand in them layer after layer, readout
     included. counts: int64 [N, neurons], net spikes that were sent. potentials: `result_dtype` [N,
     neurons], v(T). masks: bool [N, neurons], which may send (SRP).
@@ -59,6 +62,7 @@ class Batch:
     undelivered: NDArray[np.int64] | None = None
     ended: NDArray[np.int64] | None = None
     changes: NDArray[np.int64] | None = None
+    widened: NDArray[np.bool_] | None = None
     counts: NDArray[np.int64] | None = None
     potentials: NDArray[Any] | None = None
     masks: NDArray[np.bool_] | None = None
@@ -73,6 +77,7 @@ class Batch:
         "order_digests",
         "stage_one",
         *OF_CORES,
+        "widened",
         "counts",
         "potentials",
         "masks",
@@ -103,6 +108,7 @@ class Batch:
             np.zeros((count, layers), np.int64),
             np.zeros(count, np.int64),
             stage_one=np.zeros((count, 2, layers), np.int64) if stages else None,
+            widened=np.zeros(count, bool),
             counts=np.zeros((count, neurons), np.int64) if neurons else None,
             potentials=np.zeros((count, neurons), dtype) if neurons else None,
             masks=np.zeros((count, neurons), bool) if neurons else None,
@@ -122,6 +128,8 @@ class Batch:
                 getattr(self, name)[i] = its
         if found.served is not None:
             self._keep_served(i, found.served)
+        if self.widened is not None:
+            self.widened[i] = found.widened
         if self.counts is not None:
             self.counts[i] = np.where(found.mute, 0, found.s)
         if self.potentials is not None:

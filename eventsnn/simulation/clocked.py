@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventsnn.engine.clocked.driver import ClockedRun, run_clocked
+from eventsnn.engine.clocked.driver import UNLIMITED, ClockedRun, run_clocked
+from eventsnn.engine.overflow import Overflow
 from eventsnn.exceptions import InputError, named
 from eventsnn.neurons.contract import leaks
+from eventsnn.simulation.arithmetic import WATCHED
 from eventsnn.simulation.compile import build
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.time import Time
@@ -45,9 +48,11 @@ class Clocked(Engine):
         dtype = prepared.arithmetic.dtype
         longest = max(prepared.steps, prepared.srp)
         self.prepared = prepared
-        self.result_dtype = dtype
+        # some images may be run again in 64 bits
+        self.result_dtype = np.dtype(np.int64) if prepared.arithmetic.watched else dtype
         self.tables = build(prepared.network, prepared.blocks, dtype, longest)
         self._log_room = 0
+        self._wide: Prepared | None = None
 
     def run(
         self,
@@ -60,30 +65,50 @@ class Clocked(Engine):
         threads: int = 1,
         number: int = 0,
     ) -> ClockedRun:
-        """The `ClockedRun` of one image.
+        """The `ClockedRun` of one image; in 64 bits where 32 do not hold a potential.
 
         drive: [D, neurons], see `Prepared.drive`. steps: of the run (None: T). mute, given, before,
         threads: as in `engine.clocked.driver.run_clocked`. number: the image's, for randomness.
         """
         prepared = self.prepared
-        run = run_clocked(
-            self.tables,
-            prepared.neuron,
-            drive,
-            prepared.drive_steps,
-            prepared.resting,
-            steps or prepared.steps,
+        watched = prepared.arithmetic.watched
+        if not (watched and before is not None and before.v.dtype == np.int64):
+            with suppress(Overflow):
+                run = run_clocked(
+                    self.tables,
+                    prepared.neuron,
+                    drive,
+                    prepared.drive_steps,
+                    prepared.resting,
+                    steps or prepared.steps,
+                    mute=mute,
+                    given=given,
+                    before=before,
+                    threads=threads,
+                    room=self._log_room,
+                    leaks=leaks(prepared.neuron),
+                    ticks=prepared.time.ticks,
+                    image=number,
+                    limit=WATCHED if watched else UNLIMITED,
+                )
+                self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
+                return run
+        return self.wide.engine.run(  # type: ignore[attr-defined]
+            drive.astype(np.int64),
+            steps=steps,
             mute=mute,
             given=given,
             before=before,
             threads=threads,
-            room=self._log_room,
-            leaks=leaks(prepared.neuron),
-            ticks=prepared.time.ticks,
-            image=number,
+            number=number,
         )
-        self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
-        return run
+
+    @property
+    def wide(self) -> Prepared:
+        """The simulation in 64 bits, which is made when it is needed."""
+        if self._wide is None:
+            self._wide = self.prepared.wider()
+        return self._wide
 
     def image(
         self,
@@ -104,6 +129,7 @@ class Clocked(Engine):
         drive = self.prepared.drive(image, number, stage)
         steps = steps or (self.prepared.srp if stage else None)
         run = self.run(drive, steps=steps, mute=mute, threads=threads, number=number)
+        widened = run.v.dtype != self.prepared.arithmetic.dtype
         return Outcome(
             run.readout,
             run.spikes,
@@ -112,10 +138,11 @@ class Clocked(Engine):
             run.v,
             run.s,
             run.mute,
-            drive,
+            drive.astype(run.v.dtype, copy=False),
             run,
-            self.prepared,
+            self.wide if widened else self.prepared,
             run.digests,
+            widened=widened,
         )
 
     def describe(self) -> dict[str, Any]:

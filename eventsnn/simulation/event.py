@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from eventsnn.ann.forward import is_map
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.cores import MOST_TICKS, Cores
-from eventsnn.engine.event.driver import Crowded, Early, EventRun, Overflow, StillFiring, Unkept
+from eventsnn.engine.event.driver import Crowded, Early, EventRun, StillFiring, Unkept
 from eventsnn.engine.event.order import CLOCKED, FIFO, HALVES, RANDOM, REPLAY, is_kind
 from eventsnn.engine.event.queue import UNDER_WAY
+from eventsnn.engine.overflow import Overflow
 from eventsnn.exceptions import (
     CoresTooSlow,
     InputError,
@@ -256,11 +257,7 @@ class Event(Engine):
         one thread runs an image. Raises TooManyEvents for a queue that does not empty, and
         PotentialsTooLarge for potentials that 64 bits do not hold.
         """
-        prepared = self._wide or self.prepared
-        if prepared is not self.prepared:
-            return prepared.engine.image(
-                image, number, stage=stage, steps=steps, mute=mute, sink=sink
-            )
+        prepared = self.prepared
         steps = steps or (prepared.srp if stage else prepared.steps)
         inputs = image[image[:, 0] < steps] if prepared.encoding.kind == "events" else None
         with plain_errors(prepared):
@@ -273,10 +270,15 @@ class Event(Engine):
             except Overflow:
                 if prepared.arithmetic.dtype != np.int32:
                     raise
-                self._wide = prepared.wider()
+                if self._wide is None:
+                    self._wide = prepared.wider()
                 if sink is not None:
                     sink.restart()
-                return self.image(image, number, stage=stage, steps=steps, mute=mute, sink=sink)
+                outcome = self._wide.engine.image(
+                    image, number, stage=stage, steps=steps, mute=mute, sink=sink
+                )
+                outcome.widened = True
+                return outcome
         if sink is not None:
             sink.finish(prepared, run)
         return self.outcome(run)

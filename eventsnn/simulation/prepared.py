@@ -16,7 +16,7 @@ from eventsnn.arguments import Count, checked
 from eventsnn.engine.event.core_arrays import Served
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
-from eventsnn.neurons.contract import leaks, own_states, stages_of, worth
+from eventsnn.neurons.contract import is_dynamic, leaks, own_states, stages_of, worth
 from eventsnn.simulation import arithmetic as numbers
 from eventsnn.simulation.encoding import (
     Encoding,
@@ -49,7 +49,7 @@ class Outcome:
     the spikes (semantics, section 17), or None. stage_one: int64 [2, L], spikes and operations of
     SRP's first stage, or None. under_way: how many spikes and open windows wait after the last
     step, without a barrier. served: of order "cores" what its cores did (of SRP's second stage
-    alone), or None.
+    alone), or None. widened: whether it was run again in 64 bits, as 32 did not hold a potential.
     """
 
     readout: NDArray[Any]
@@ -67,6 +67,7 @@ class Outcome:
     stage_one: NDArray[np.int64] | None = None
     under_way: int = 0
     served: Served | None = None
+    widened: bool = False
 
     def __repr__(self) -> str:
         layers, steps = self.spikes.shape
@@ -250,6 +251,7 @@ class Prepared:
             worth=self.worth,
             waits=bool(own_states(sample)) or self.stages > 1 or hasattr(sample, "when"),
             decays=bool(leaks(sample)),
+            watches=not (is_dynamic(type(sample)) or self.offset),
         )
         largest = max((float(np.abs(v).max()) for v in self.initial), default=0.0)
         self.arithmetic = choose(initial=largest)
@@ -347,7 +349,7 @@ class Prepared:
     def wider(self) -> Prepared:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""
         other = copy.copy(self)
-        other.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
+        other.arithmetic = self.arithmetic.wider()
         other._prepare()
         return other
 

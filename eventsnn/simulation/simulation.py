@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import fields
 from inspect import signature
 from typing import Any
 
@@ -172,7 +172,7 @@ class Simulation(Prepared):
                 raise InputError(where, f"the attribute {attribute!r}", "none", SEE)
         if not self.engine.fits:
             del self.engine  # before there is another
-            self.arithmetic = replace(self.arithmetic, dtype=np.dtype(np.int64))
+            self.arithmetic = self.arithmetic.wider()
             self._prepare()
         elif self.offset and self.begins_at is None:
             check_offset(self, self.offset)

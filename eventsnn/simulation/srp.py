@@ -33,12 +33,14 @@ def two_stages(
             outcome.readout = prepared.counted(outcome.readout)
             yield outcome
         return
-    mutes, costs = [], []
+    mutes, costs, widened = [], [], []
     for first in engine.batch(images, numbers, stage=1, threads=threads):
         mutes.append(prepared.silenced(first.v))
         costs.append(np.stack([first.spikes.sum(axis=1), first.operations.sum(axis=1)]))
+        widened.append(first.widened)
     second = engine.batch(images, numbers, mutes=mutes, sinks=sinks, threads=threads)
-    for outcome, cost in zip(second, costs):
+    for outcome, cost, once in zip(second, costs, widened):
         outcome.stage_one = cost
+        outcome.widened |= once
         outcome.readout = prepared.counted(outcome.readout)
         yield outcome

@@ -131,6 +131,8 @@ class Replacing:
         arrays["readout"] = np.stack([self.simulation.counted(each) for each in arrays["readout"]])
         of_images = arrays["spikes"], arrays["operations"], self.drives, self.pixels
         arrays["t_eq"] = np.array(list(map(self.simulation.equilibrium, *of_images)))
+        narrow = self.simulation.arithmetic.dtype
+        arrays["widened"] = np.array([run.v.dtype != narrow for run in runs])
         if self.simulation.srp:
             arrays["stage_one"] = np.stack([each for each in self.stage_one if each is not None])
         if neurons:

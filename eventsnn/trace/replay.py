@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import OWN, Natural, checked
 from eventsnn.engine.event.cores import Cores
-from eventsnn.engine.event.driver import EventRun, Overflow, StillFiring
+from eventsnn.engine.event.driver import EventRun, StillFiring
 from eventsnn.engine.event.layout import HALF_BIT, PROJECTION_BIT, PROJECTIONS, State
 from eventsnn.engine.event.queue import TAKEN, relist
+from eventsnn.engine.overflow import Overflow
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.event import engine_of, plain_errors
 from eventsnn.simulation.prepared import Sink

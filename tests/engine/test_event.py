@@ -9,7 +9,7 @@ from support.ways import CASES, FEW_BITS, MODELS, STEPS, assert_same, both
 
 from eventsnn import InputError, convert, load, load_images
 from eventsnn.engine import hashing
-from eventsnn.engine.event.driver import Overflow
+from eventsnn.engine.overflow import Overflow
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
 from eventsnn.trace.replay import play

@@ -13,6 +13,7 @@ from eventsnn.engine.clocked.kernels import run_layers
 from eventsnn.engine.clocked.layout import ProjectionTables
 from eventsnn.engine.decay import factors_of
 from eventsnn.engine.jit import Kernel, specialised
+from eventsnn.engine.overflow import Overflow
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import most, own_at_first
 
@@ -20,6 +21,7 @@ from eventsnn.neurons.contract import most, own_at_first
 FIRST_ROOM = 2**26
 # spikes of one site whose hashes are added up at once, where one step has no more
 AT_ONCE = 2**14
+UNLIMITED = 2**62  # a limit of potentials that none of 32 bits reaches
 
 
 class ClockedRun(NamedTuple):
@@ -79,6 +81,7 @@ def run_clocked(
     leaks: Sequence[float] = (),
     ticks: int = 1024,
     image: int = 0,
+    limit: int = UNLIMITED,
 ) -> ClockedRun:
     """The `ClockedRun` of one image for `steps` steps.
 
@@ -90,7 +93,8 @@ def run_clocked(
     layer; they change nothing but the time. room: spikes that the log should hold; where it cannot,
     the image is run again with twice the room.
     leaks: in a step, of the potential and of each own state; (): nothing leaks. ticks: of a step.
-    image: its number in the data set.
+    image: its number in the data set. limit: a power of two that no potential of 32 bits may reach,
+    on either side. Raises Overflow where one does.
     """
     size, at_most = len(resting), most(neuron)
     if before is not None and given and net.pools[given:].any():
@@ -124,6 +128,7 @@ def run_clocked(
             given,
             last,
             threads,
+            limit,
         ):
             return run._replace(
                 log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log,
@@ -212,12 +217,13 @@ def _in_threads(
     given: int,
     last: tuple[NDArray[np.int64], int, int],
     threads: int,
+    limit: int,
 ) -> bool:
     """Call the kernel once for each part, the first in this thread, the others in their own.
 
-    Returns whether the log had room.
+    Returns whether the log had room. Raises Overflow where a potential reached the limit.
     """
-    done = np.zeros(threads + 1, np.int64)
+    done, reached = np.zeros(threads + 1, np.int64), np.zeros(threads, np.int64)
     of_step = int(net.channels.max()) * at_most  # spikes of a site
 
     def part(number: int) -> bool:
@@ -240,18 +246,26 @@ def _in_threads(
                 given,
                 number,
                 done,
+                reached,
+                limit,
                 *last,
             )
         except BaseException:
             done[-1] = 1  # nobody waits for a part that cannot be
             raise
 
-    if threads == 1:
-        return part(0)
-    with ThreadPoolExecutor(threads - 1) as pool:
-        try:
-            others = [pool.submit(part, number) for number in range(1, threads)]
-            return all([part(0), *(future.result() for future in others)])
-        except BaseException:
-            done[-1] = 1  # nobody waits for a part that cannot be
-            raise
+    def parts() -> bool:
+        if threads == 1:
+            return part(0)
+        with ThreadPoolExecutor(threads - 1) as pool:
+            try:
+                others = [pool.submit(part, number) for number in range(1, threads)]
+                return all([part(0), *(future.result() for future in others)])
+            except BaseException:
+                done[-1] = 1  # nobody waits for a part that cannot be
+                raise
+
+    had_room = parts()
+    if reached.max() >= limit:
+        raise Overflow(f"a potential of {limit} or more in 32 bits")
+    return had_room

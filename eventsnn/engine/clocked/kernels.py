@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.core import types
 from numba.extending import overload
 
 from eventsnn.engine.decay import decay
@@ -67,6 +68,24 @@ def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, en
         first = last
 
 
+def size_of(v, p) -> np.int32:
+    """A whole number that is 2^k or more where a potential is 2^k or more, or below -2^k.
+
+    So the bitwise or of many tells whether one of them is. It is 0 for other numbers than those of
+    32 bits, which nobody watches.
+
+    v: the arithmetic's dtype [neurons], potentials. p: one of them.
+    """
+    return np.int32(p ^ (p >> 31)) if v.dtype == np.int32 else np.int32(0)
+
+
+@overload(size_of, jit_options=INNER)
+def _size_of(v, p):
+    if v.dtype == types.int32:
+        return lambda v, p: np.int32(p) ^ (np.int32(p) >> np.int32(31))
+    return lambda v, p: np.int32(0)
+
+
 @inner_kernel
 def run_sites(
     net,
@@ -98,12 +117,13 @@ def run_sites(
     begin, end: the sites. last: the steps in which anything can arrive; where a site is quiet after
     them, it stays so. fired: where the next spike goes in the log. charge: what arrives, by site,
     step and channel. emitted: scratch. spikes: int64 [T], of the layer. The others as in
-    `run_layers`. Returns (where the next spike goes, ties).
+    `run_layers`. Returns (where the next spike goes, ties, the potentials' sizes: see `size_of`).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     first_site = net.first_site[layer]
     is_readout = layer == net.sites.size - 1
     ties: Any = 0
+    size = np.int32(0)
     for site in range(begin, end):
         at = net.first_neuron[layer] + site * channels
         so_far = (site - begin) * steps * channels
@@ -115,6 +135,7 @@ def run_sites(
             met = changed = taken_back = np.int32(0)
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
                 p = v[first_here + c] + charge[np.uint64(to) + c]
+                size |= size_of(v, p)
                 n = emit(neuron, layer, p, s[first_here + c])
                 met = np.int32(met + tie(neuron, layer, p, s[first_here + c]))
                 v[first_here + c] = settle(neuron, p, n) if n != 0 else p
@@ -124,6 +145,7 @@ def run_sites(
                 emitted[c] = n if mute[first_here + c] == 0 else 0
             for c in range(channels if is_readout else 0):
                 v[at + c] += charge[to + c]
+                size |= size_of(v, v[at + c])
             if changed and most(neuron) == 1:
                 for c in range(channels):
                     # without a branch: the next one writes over what was none
@@ -145,7 +167,7 @@ def run_sites(
                     readout[step, site * channels + c] = v[at + c]
             spikes[step] += fired - before
             begins[first_site + site, step + 1] = fired
-    return fired, ties
+    return fired, ties, size
 
 
 @inner_kernel
@@ -174,7 +196,7 @@ def run_sites_dynamic(
     ticks,
     image,
 ):
-    """`run_sites` for models with more than a potential (semantics, section 13)."""
+    """`run_sites` for models with more than a potential (semantics, section 13), never watched."""
     steps, channels = readout.shape[0], net.channels[layer]
     first_site = net.first_site[layer]
     is_readout = layer == net.sites.size - 1
@@ -233,7 +255,7 @@ def run_sites_dynamic(
                     readout[step, site * channels + c] = v[at + c]
             spikes[step] += fired - before
             begins[first_site + site, step + 1] = fired
-    return fired, ties
+    return fired, ties, np.int32(0)
 
 
 @inner_kernel
@@ -415,7 +437,7 @@ def run_block(
     layer, block: numbers of the layer and of its block. last: the steps in which anything can
     arrive. fired: where the next spike goes in the log. spikes, operations: int64 [T], of the
     layer. charge, emitted: scratch. The others as in `run_layers`. Returns (where the next spike
-    goes, ties).
+    goes, ties, the potentials' sizes: see `size_of`).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     weights = net.weights
@@ -617,6 +639,8 @@ def run_layers(
     given,
     part,
     done,
+    reached,
+    limit,
     factors,
     ticks,
     image,
@@ -639,8 +663,10 @@ def run_layers(
     or pool unit sends in a step. given: how many of the first layers are not run; their spikes are
     in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
+    reached: int64 [parts], written: `limit` or more where a potential of that part was, on either
+    side, so that it stopped there; else less. limit: a power of two that no potential may reach.
     factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns
-    whether the log had room.
+    whether the log had room and no potential reached the limit.
     """
     parts, layers, steps = spikes.shape
     share = log.size // parts
@@ -661,7 +687,7 @@ def run_layers(
                     net, layer, block, v, s, log, begins, fired, back, sums, spikes[part, layer]
                 )
             else:
-                fired, met = run_block(
+                fired, met, size = run_block(
                     net,
                     layer,
                     block,
@@ -687,6 +713,10 @@ def run_layers(
                     image,
                 )
                 ties[part, layer] += met
+                reached[part] |= size
+                if reached[part] >= limit:
+                    store(done, parts, 1)
+                    return False
         add_digests(
             net.hashes,
             net.channels[layer],

@@ -53,6 +53,7 @@ from eventsnn.engine.event.queue import (
 )
 from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.jit import specialised
+from eventsnn.engine.overflow import Overflow
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import is_dynamic, own_at_first
 
@@ -82,10 +83,6 @@ class Crowded(StillFiring):
 
     message, step, waiting: as in `StillFiring`. layers: the number of the busiest core's layer.
     """
-
-
-class Overflow(ArithmeticError):
-    """A potential came near the ends of its integers: the run must be repeated with wider ones."""
 
 
 class Unkept(ArithmeticError):

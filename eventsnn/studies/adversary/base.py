@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.ann.forward import classes_of
-from eventsnn.engine.event.driver import EventRun, Overflow
+from eventsnn.engine.event.driver import EventRun
 from eventsnn.engine.event.layout import SENT
 from eventsnn.engine.event.order import WHOLE, Order
 from eventsnn.engine.event.queue import UNDER_WAY
+from eventsnn.engine.overflow import Overflow
 from eventsnn.exceptions import InputError, TooManyEvents
 from eventsnn.neurons.contract import check_declared, is_dynamic
 from eventsnn.simulation.event import engine_of, plain_errors

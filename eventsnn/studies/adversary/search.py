@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventsnn.engine.event.driver import Overflow, StillFiring
+from eventsnn.engine.event.driver import StillFiring
+from eventsnn.engine.overflow import Overflow
 from eventsnn.studies.adversary.base import NONE, Base, Moves, Outcome
 from eventsnn.studies.adversary.gains import Gains, steps_of
 from eventsnn.studies.adversary.kinds import Kind
