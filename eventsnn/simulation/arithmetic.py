@@ -25,7 +25,8 @@ KINDS = ("fixed", "float32", "float64")
 LEAST_F, MOST_F = 20, 40
 FINER = 16  # bits more of what decays (semantics, section 13)
 DECAYING = 2**61  # the largest size of what decays
-WATCHED = 2**30  # potentials of 32 bits that no bound proves stay below this size
+LEAST_LIMIT = 2**30  # a lower one would be reached soon
+COARSER = 2  # more of the readout's exponent where potentials are watched, as it only ever grows
 LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
 CHUNK = 2**20  # weights that are looked at at once
 
@@ -40,8 +41,8 @@ class Arithmetic:
     floating point; the readout counts in units of 2^e thresholds, so that large outputs (e above 0)
     do not cost the other layers their precision, and small ones (below 0) keep theirs. finer: bits
     more that every number has, for models that decay: numbers are whole numbers of 2^-(F + finer)
-    then. watched: whether a potential may leave the 32 bits, so that engines look at each: at
-    WATCHED on either side an image is run again in 64.
+    then. limit: where a potential of 32 bits may leave them, the size that none may reach, in units
+    of 2^-F; from one step below it to the next all is within 32 bits. 0: the bound proves all.
     """
 
     kind: str
@@ -50,11 +51,16 @@ class Arithmetic:
     bound: float
     readout_exponent: int
     finer: int = 0
-    watched: bool = False
+    limit: int = 0
+
+    @property
+    def watched(self) -> bool:
+        """Whether engines look at each potential, and run an image again in 64 bits."""
+        return self.limit > 0
 
     def wider(self) -> Arithmetic:
         """The same numbers in 64 bits."""
-        return replace(self, dtype=np.dtype(np.int64), watched=False)
+        return replace(self, dtype=np.dtype(np.int64), limit=0)
 
     @property
     def bits(self) -> int:
@@ -172,11 +178,11 @@ def choose(
     in_32 = _largest_f(32, bound, slack)
     in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
     least = LEAST_F if fraction_bits is None else min(fraction_bits, LEAST_F + 1)
-    watched = watches and in_32 < least <= min(LEAST_F, in_64) and not decays
-    watched = watched and reach.held_in_a_step(least, exponent)
+    asked = watches and in_32 < least <= min(LEAST_F, in_64) and not decays
+    limit = reach.limit(least, exponent + COARSER) if asked else 0
     if fraction_bits is not None:
         f = fraction_bits
-    elif watched:
+    elif limit:
         f = least
     else:
         f = min(in_32, in_64) if in_32 >= LEAST_F else in_64
@@ -190,10 +196,13 @@ def choose(
         expected = f"at most {in_64} for potentials up to {charges} in 64 bits"
         do = "choose fewer bits or fewer steps, or ⟦arithmetic=float64⟧"
         raise InputError("fraction bits", expected, f, do)
-    narrow = watched or (f <= in_32 and not decays)
+    if limit:
+        exponent += COARSER
+        bound = max(hidden, np.ldexp(readout, -exponent))
+    narrow = limit or (f <= in_32 and not decays)
     dtype = np.dtype(np.int32 if narrow else np.int64)
     finer = FINER if decays else 0
-    return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer, watched)
+    return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer, limit)
 
 
 def factors(quanta: NDArray[np.float64], projection: Projection) -> float:
@@ -286,17 +295,15 @@ class _Reach(NamedTuple):
         rounding = steps * (0.5 * fan_in.max() + 1)
         return float(max(highest.max(), lowest.max())), float(rounding)
 
-    def held_in_a_step(self, fraction_bits: int, exponent: int) -> bool:
-        """Whether potentials below WATCHED stay within 32 bits for one step more, at each layer.
+    def limit(self, fraction_bits: int, exponent: int) -> int:
+        """The size from which a potential may leave 32 bits within a step; 0: there is too little.
 
-        What a step brings, in whatever order it is added up, and the spikes that it takes back
-        must have room beyond WATCHED. v(0) must be below it.
+        Beyond it is room for all that a step brings any layer's neuron, in whatever order it is
+        added up, and for the spikes that it takes back.
 
         fraction_bits: F. exponent: e, of the readout's unit.
         """
-        one = 2.0**fraction_bits
-        if self.initial * one >= WATCHED:
-            return False
+        one, room = 2.0**fraction_bits, 0.0
         free = self._replace(limits=None)
         for target, layer in enumerate(self.network.layers):
             if layer.pools:
@@ -308,9 +315,9 @@ class _Reach(NamedTuple):
             most = max((up + np.maximum(high, 0)).max(), (down + np.maximum(-low, 0)).max())
             if target == len(self.network.layers) - 1:
                 most = np.ldexp(most, -exponent)
-            if (most + self.most) * one + 0.5 * fan_in.max() + 1 > WATCHED:
-                return False
-        return True
+            room = max(room, (most + self.most) * one + 0.5 * fan_in.max() + 1)
+        limit = int(2**31 - 1 - min(room, 2.0**31))
+        return limit if limit >= LEAST_LIMIT and self.initial * one < limit else 0
 
     def _drive(self, target: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(lowest, highest) drive of one step in q, [H * W, C] each: biases and the input's."""

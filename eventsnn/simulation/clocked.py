@@ -13,7 +13,6 @@ from eventsnn.engine.clocked.driver import UNLIMITED, ClockedRun, run_clocked
 from eventsnn.engine.overflow import Overflow
 from eventsnn.exceptions import InputError, named
 from eventsnn.neurons.contract import leaks
-from eventsnn.simulation.arithmetic import WATCHED
 from eventsnn.simulation.compile import build
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
 from eventsnn.simulation.time import Time
@@ -89,7 +88,7 @@ class Clocked(Engine):
                     leaks=leaks(prepared.neuron),
                     ticks=prepared.time.ticks,
                     image=number,
-                    limit=WATCHED if watched else UNLIMITED,
+                    limit=prepared.arithmetic.limit or UNLIMITED,
                 )
                 self._log_room = max(self._log_room, 2 * int(run.spikes.sum()))
                 return run

@@ -93,7 +93,7 @@ def run_clocked(
     layer; they change nothing but the time. room: spikes that the log should hold; where it cannot,
     the image is run again with twice the room.
     leaks: in a step, of the potential and of each own state; (): nothing leaks. ticks: of a step.
-    image: its number in the data set. limit: a power of two that no potential of 32 bits may reach,
+    image: its number in the data set. limit: the size that no potential of 32 bits may reach,
     on either side. Raises Overflow where one does.
     """
     size, at_most = len(resting), most(neuron)

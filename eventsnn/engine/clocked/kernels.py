@@ -69,10 +69,9 @@ def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, en
 
 
 def size_of(v, p) -> np.int32:
-    """A whole number that is 2^k or more where a potential is 2^k or more, or below -2^k.
+    """How far a potential is from 0, less 1 where it is below; 0 for numbers of other than 32 bits.
 
-    So the bitwise or of many tells whether one of them is. It is 0 for other numbers than those of
-    32 bits, which nobody watches.
+    Nobody watches those.
 
     v: the arithmetic's dtype [neurons], potentials. p: one of them.
     """
@@ -117,7 +116,8 @@ def run_sites(
     begin, end: the sites. last: the steps in which anything can arrive; where a site is quiet after
     them, it stays so. fired: where the next spike goes in the log. charge: what arrives, by site,
     step and channel. emitted: scratch. spikes: int64 [T], of the layer. The others as in
-    `run_layers`. Returns (where the next spike goes, ties, the potentials' sizes: see `size_of`).
+    `run_layers`. Returns (where the next spike goes, ties, the potentials' largest size, as
+    `size_of` has it).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     first_site = net.first_site[layer]
@@ -135,7 +135,7 @@ def run_sites(
             met = changed = taken_back = np.int32(0)
             for c in range(np.uint64(0 if quiet or is_readout else channels)):
                 p = v[first_here + c] + charge[np.uint64(to) + c]
-                size |= size_of(v, p)
+                size = max(size, size_of(v, p))
                 n = emit(neuron, layer, p, s[first_here + c])
                 met = np.int32(met + tie(neuron, layer, p, s[first_here + c]))
                 v[first_here + c] = settle(neuron, p, n) if n != 0 else p
@@ -145,7 +145,7 @@ def run_sites(
                 emitted[c] = n if mute[first_here + c] == 0 else 0
             for c in range(channels if is_readout else 0):
                 v[at + c] += charge[to + c]
-                size |= size_of(v, v[at + c])
+                size = max(size, size_of(v, v[at + c]))
             if changed and most(neuron) == 1:
                 for c in range(channels):
                     # without a branch: the next one writes over what was none
@@ -437,7 +437,7 @@ def run_block(
     layer, block: numbers of the layer and of its block. last: the steps in which anything can
     arrive. fired: where the next spike goes in the log. spikes, operations: int64 [T], of the
     layer. charge, emitted: scratch. The others as in `run_layers`. Returns (where the next spike
-    goes, ties, the potentials' sizes: see `size_of`).
+    goes, ties, the potentials' largest size: see `size_of`).
     """
     steps, channels = readout.shape[0], net.channels[layer]
     weights = net.weights
@@ -663,8 +663,8 @@ def run_layers(
     or pool unit sends in a step. given: how many of the first layers are not run; their spikes are
     in the log of the only part. part: the number of this one. done: int64
     [parts + 1], 0 at first: the layers that each part has done; the last is set to make all stop.
-    reached: int64 [parts], written: `limit` or more where a potential of that part was, on either
-    side, so that it stopped there; else less. limit: a power of two that no potential may reach.
+    reached: int64 [parts], written: the largest size of a potential of that part (`size_of`). At
+    `limit` it stops. limit: the size that no potential may reach.
     factors: of `decay.factors_of`. ticks: of a step. image: its number in the data set. Returns
     whether the log had room and no potential reached the limit.
     """
@@ -713,7 +713,7 @@ def run_layers(
                     image,
                 )
                 ties[part, layer] += met
-                reached[part] |= size
+                reached[part] = max(reached[part], size)
                 if reached[part] >= limit:
                     store(done, parts, 1)
                     return False
