@@ -12,7 +12,7 @@ from eventsnn.data.images import Images
 from eventsnn.exceptions import named
 from eventsnn.preparing import NORMALISED as NORMALISED
 from eventsnn.preparing import customary, hits_of
-from eventsnn.statistics import compare, p_words
+from eventsnn.statistics import at_least, compare, p_words
 
 TRIED = 128  # images, for each preprocessing
 CERTAIN = 0.01  # p below it, after Holm for all that is tried
@@ -71,19 +71,17 @@ def doubt_of(graph: Graph, predictions: NDArray[np.int64], labels: NDArray[np.in
     graph: the ANN. predictions: the classes that it gives images, [N]. labels: theirs, [N]; None:
     there are none.
     """
-    from scipy.stats import binomtest
-
     count = len(predictions)
     if labels is None or count < ENOUGH:
         return ""
     classes = max(math.prod(graph.shapes[graph.output]), 2)  # one output decides between two
     hits = int((predictions == labels).sum())
     told = f"the ANN has {hits / count:.2%} of {count:,} images right"
-    if binomtest(hits, count, 1 / classes, alternative="greater").pvalue >= CHANCE:
+    if at_least(hits, count, 1 / classes) >= CHANCE:
         return f"{told}, no better than chance ({1 / classes:.2%}): look at {CAUSES}"
     said = graph.meta.get("test_accuracy")
     if not isinstance(said, float) or hits / count >= said - FAR_BELOW:
         return ""
-    if binomtest(hits, count, said, alternative="less").pvalue >= BELOW:
+    if at_least(count - hits, count, 1 - said) >= BELOW:
         return ""
     return f"{told}, far below the {said:.2%} that its file says: look at {CAUSES}"

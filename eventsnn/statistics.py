@@ -12,7 +12,8 @@ Intervals hold for these trained networks, not for training anew.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from math import gcd
+from math import comb, exp, gcd, lgamma, log, log1p, sqrt
+from statistics import NormalDist
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from eventsnn.arguments import Array, Count, Natural, Numbers, Truths, checked
 from eventsnn.exceptions import InputError
 from eventsnn.values import not_empty, shown
 
-# scipy.stats is imported where it is used: that takes most of a second
+# scipy.stats is imported where nothing else will do: that takes most of a second
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -91,19 +92,39 @@ def p_words(p: float) -> str:
 
 @checked
 def wilson(hits: Natural, n: Count, level: float = LEVEL) -> tuple[float, float]:
-    """The interval (low, high) of a share `hits / n` (Wilson 1927), as scipy has it.
+    """The interval (low, high) of a share `hits / n` (Wilson 1927).
 
     hits: how many of `n`. n: how many were tried, 1 or more. level: the share of intervals that
     hold the true share, between 0 and 1. Raises InputError for anything else.
     """
-    from scipy.stats import binomtest
-
     if not (n >= 1 and 0 <= hits <= n and 0 < level < 1):
         expected = "0 to n hits of n >= 1, and a level between 0 and 1"
         raise InputError("wilson", expected, f"{hits} of {n}, level {level:g}")
-    ends = binomtest(int(hits), int(n)).proportion_ci(level, method="wilson")
-    # scipy's ends are 1e-17 beside 0 and 1 where no image, or every one, is a hit
-    return (0.0 if hits == 0 else float(ends.low)), (1.0 if hits == n else float(ends.high))
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    middle = (hits + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * sqrt(hits * (n - hits) / n + z * z / 4)
+    # rounding leaves 1e-17 beside 0 and 1 where no image, or every one, is a hit
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)
+
+
+@checked
+def at_least(hits: Natural, n: Count, chance: float) -> float:
+    """The probability of `hits` or more of n where each is one with the same chance (binomial).
+
+    hits: 0 to n. n: how many are tried. chance: of one, 0 to 1. Raises InputError for anything
+    else.
+    """
+    if not (n >= 1 and 0 <= hits <= n and 0 <= chance <= 1):
+        expected = "0 to n hits of n >= 1, and a chance between 0 and 1"
+        raise InputError("at_least", expected, f"{hits} of {n}, chance {chance:g}")
+    if chance in (0, 1):
+        return float(hits == 0 or chance == 1)
+    of_all = lgamma(n + 1)
+    terms = (
+        of_all - lgamma(k + 1) - lgamma(n - k + 1) + k * log(chance) + (n - k) * log1p(-chance)
+        for k in range(hits, n + 1)
+    )
+    return min(1.0, sum(map(exp, terms)))
 
 
 @checked
@@ -126,11 +147,13 @@ def mcnemar(gained: Natural, lost: Natural) -> float:
     gained, lost: images that one way alone has right, and that the other alone has right, 0 or
     more. It is 1 where there are none. Raises InputError for negative numbers.
     """
-    from scipy.stats import binomtest
-
     if gained < 0 or lost < 0:
         raise InputError("mcnemar", "counts of 0 or more", f"{gained} and {lost}")
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    n, ways, ways_so_far = gained + lost, 1, 0
+    for k in range(min(gained, lost) + 1):
+        ways_so_far += ways
+        ways = ways * (n - k) // (k + 1)
+    return min(1.0, 2 * ways_so_far / 2**n)  # of whole numbers, so exact up to one rounding
 
 
 @checked
@@ -142,8 +165,6 @@ def sign_flip(differences: Annotated[ArrayLike, Array("biuf")]) -> float:
     not drawn; with differences of -1, 0 and 1 this is McNemar's test. Raises InputError for
     anything but whole numbers.
     """
-    from scipy.stats import binom
-
     given = np.asarray(differences)
     if given.ndim != 1 or given.dtype.kind not in "iub":
         found = f"{given.dtype} {list(given.shape)}"
@@ -158,7 +179,8 @@ def sign_flip(differences: Annotated[ArrayLike, Array("biuf")]) -> float:
     chances = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist()):
         grown = np.zeros(len(chances) + size * count)
-        for k, chance in enumerate(binom.pmf(np.arange(count + 1), count, 0.5)):
+        for k in range(count + 1):
+            chance = comb(count, k) / 2**count
             grown[k * size : k * size + len(chances)] += chance * chances
         chances = grown
     sums = 2 * np.arange(len(chances)) - (len(chances) - 1)

@@ -616,6 +616,11 @@ SLIPS = {
         (lambda: neurons.verify("if", networks=0), "networks: expected a whole number from 1"),
         (lambda: neurons.verify("if", sed=3), "did you mean seed"),
     ],
+    "statistics.at_least": [
+        (lambda: statistics.at_least(5, 3, 0.5), "5 of 3"),
+        (lambda: statistics.at_least("5", 10, 0.5), "hits: expected a whole number.*'5'"),
+        (lambda: statistics.at_least(1, 3, 1.5), "chance 1.5"),
+    ],
     "statistics.wilson": [
         (lambda: statistics.wilson(5, 3), "5 of 3"),
         (lambda: statistics.wilson("5", 10), "hits: expected a whole number.*'5'"),

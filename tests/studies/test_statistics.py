@@ -46,6 +46,18 @@ def test_mcnemar_by_hand():
     assert statistics.mcnemar(0, 0) == statistics.mcnemar(4, 4) == 1
 
 
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (3, 7), (81, 263), (9990, 10_000)])
+def test_shares_and_chances_as_scipy_has_them(hits, n):
+    for level in (0.5, 0.95, 0.999):
+        ends = stats.binomtest(hits, n).proportion_ci(level, method="wilson")
+        assert statistics.wilson(hits, n, level) == pytest.approx(tuple(ends), abs=1e-12)
+    for chance in (0.0, 0.001, 0.1, 0.999, 1.0):
+        p = stats.binomtest(hits, n, chance, alternative="greater").pvalue
+        assert statistics.at_least(hits, n, chance) == pytest.approx(p, rel=1e-9)
+    p = stats.binomtest(hits, n).pvalue
+    assert statistics.mcnemar(hits, n - hits) == pytest.approx(p, rel=1e-9)
+
+
 def test_sign_flips_by_hand():
     """3, 1, 1: of the eight sums only +-5 are as large; 2, -1: all four sums are."""
     assert statistics.sign_flip([3, 1, 1]) == pytest.approx(2 / 8)
