@@ -18,6 +18,8 @@ from support.networks import (
 from support.ways import CASES, FEW_BITS, assert_same, both, in_case
 
 from eventsnn import InputError, convert, simulate
+from eventsnn.engine.event import layout
+from eventsnn.neurons.contract import worth
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
@@ -223,6 +225,30 @@ def test_codes_send_what_all_their_charge_is_worth(model):
             if projection.source == layer:
                 heard[projection.target] += projection.weights.astype(np.int64) @ m
     assert sent > 50 and batch.readout[0, -1].tolist() == heard[-1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "order"), [("phase:3", "random"), ("few-spike", "fifo"), ("tsc", "lifo")]
+)
+def test_law_1_where_the_charge_of_a_spike_depends_on_the_step(model, order):
+    """v(T) = v(0) + what arrived - the charges fired; a spike brings its targets what it cost."""
+    make, time = (random_graph if model == "phase:3" else quantised_graph), Time(order=order)
+    simulation, pixels = simulation_of(68, model, make, steps=7, engine="event", time=time)
+    recorder = Recorder()
+    found = simulation.image(pixels[0], 0, recorder)
+    spikes = recorder.records()[0]
+    fired = np.zeros(len(simulation.resting), np.int64)
+    for step, neuron, sign in spikes[:, [layout.S_STEP, layout.S_NEURON, layout.S_SIGN]].tolist():
+        fired[neuron] += sign * worth(simulation.neuron, step % 7 + 1)
+    assert len({worth(simulation.neuron, step) for step in range(1, 8)}) > 2 and fired.any()
+    sent, p = by_layer(simulation, fired), [np.array(v, np.int64) for v in twin_start(simulation)]
+    for step in twin_drive(simulation, pixels[0]):
+        p = [v if drive is None else v + drive for v, drive in zip(p, step)]
+    for projection in twin_net(simulation).projections:
+        p[projection.target] += projection.weights.astype(np.int64) @ sent[projection.source]
+    left = np.concatenate(p) - simulation.arithmetic.one.item() * fired
+    assert left.tolist() == found.v.tolist()
+    assert left[-4:].tolist() == found.readout[-1].tolist()
 
 
 def test_codes_may_begin_elsewhere_where_they_have_a_beginning():

@@ -85,7 +85,7 @@ def test_the_whole_default_takes_a_class_and_an_instance(capsys):
     assert verify(GN).holds and verify(GN(members=3)).holds
     said = capsys.readouterr().out
     assert said.startswith("GN: all 9 laws hold (seed 0)\n")
-    assert "conserves  p = v(0) + arrivals - q a spike               holds on 200 networks" in said
+    assert "conserves  p = v(0) + arrivals - the charge of each spike holds on 200 networks" in said
 
 
 # --- models that do not -------------------------------------------------------------------------

@@ -211,6 +211,13 @@ def _always(model: Any) -> bool:
     return True
 
 
+def keeps_charge(model: Any) -> bool:
+    """Whether law 1 binds a model: it says so, or its spikes take what they are worth."""
+    leaks = hasattr(model, "decay") and float(model.decay()[0]) != 1
+    weighted = hasattr(type(model), "charge") and model.reset == "subtract"
+    return bool(model.conserves or (weighted and not leaks))
+
+
 LAWS = (
     Law("rest", "no neuron fires without end", _always, each_way, check_rest),
     Law("signed", "no spike is taken back", lambda m: not m.signed, each_way, check_signed),
@@ -232,8 +239,8 @@ LAWS = (
     ),
     Law(
         "conserves",
-        "p = v(0) + arrivals - q a spike",
-        lambda m: m.conserves,
+        "p = v(0) + arrivals - the charge of each spike",
+        keeps_charge,
         each_way,
         check_conserves,
     ),
