@@ -3,6 +3,7 @@ count, and the limit in C checks itself.
 """
 
 import importlib
+import json
 import shutil
 from operator import attrgetter
 from pathlib import Path
@@ -259,6 +260,36 @@ def test_wrong_input_is_one_line(capsys, name, options, words):
     assert importlib.import_module(name).main(options) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error
+
+
+def test_history_keeps_what_it_found_and_compares_with_it(capsys, tmp_path):
+    history = importlib.import_module("history")
+    file = tmp_path / "speed.jsonl"
+    options = ["--repeats", "1", "--cores", "1", "--steps", "2", "--keep", str(file)]
+    options += ["--rows", "clocked, if; event, fifo, if"]
+    for _ in range(2):
+        assert history.main(options) == 0
+    first, second = (text for text in capsys.readouterr().out.split("\n\n") if "clocked" in text)
+    assert "times C, kept" in second and "kept" not in first
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) == 2 and list(lines[0]["rows"]) == ["clocked, if", "event, fifo, if"]
+    assert lines[0]["steps"] == 2 and lines[0]["network"] == "sample"
+    assert all(bool(row["times C"]) == bool(IN_C) for row in lines[0]["rows"].values())
+    for words, said in ((["--rows", "clocked"], "--rows"), (["--against", "no-such"], "no-such")):
+        assert history.main([*options[:-2], *words]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+
+
+@pytest.mark.skipif(not (Path(__file__).parents[2] / ".git").exists(), reason="needs a clone")
+def test_history_runs_an_earlier_commit_beside_this_one(capsys):
+    history = importlib.import_module("history")
+    options = ["--repeats", "2", "--cores", "1", "--steps", "2", "--against", "HEAD"]
+    assert history.main([*options, "--rows", "clocked, if; clocked, if, batch 16"]) == 0
+    *_, header, one, other = capsys.readouterr().out.rstrip().splitlines()
+    assert header.split("  ")[-1].strip() == "times HEAD"
+    for row in (one, other):
+        assert 0.05 < float(row.split("  ")[-1].split()[0]) < 20
 
 
 def test_all_benchmarks_run_in_turn(monkeypatch):
