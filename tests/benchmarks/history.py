@@ -179,30 +179,24 @@ def other(args, names):
         options += ["--limit", str(args.limit), "--cores", str(args.cores)]
         code = f"import sys; sys.path[:0] = {[folder, str(HERE.parent)]!r}; import history; "
         code += "history.main(sys.argv[1:])"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "--serve", "--rows", ";".join(names), *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None and process.stdout is not None
+        command = [sys.executable, "-c", code, "--serve", "--rows", ";".join(names), *options]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as process:
 
-        def ask(words=""):
-            if words:
-                process.stdin.write(words + "\n")
+            def said():
+                line = process.stdout.readline().strip()
+                if not line:
+                    found = "a process that ended, as its last lines say"
+                    raise InputError("--against", "a commit that has these rows", found)
+                return line
+
+            def measure(name):
+                process.stdin.write(name + "\n")
                 process.stdin.flush()
-            said = process.stdout.readline().strip()
-            if not said:
-                found = "a process that ended, as its last lines say"
-                raise InputError("--against", "a commit that has these rows", found)
-            return said
+                return float(said())
 
-        try:
-            ask()
-            yield lambda name: float(ask(name))
-        finally:
-            process.stdin.close()
-            process.wait()
+            said()
+            yield measure  # that its input is closed behind this ends the process
 
 
 def row_of(name, seconds, kept, images, args):
