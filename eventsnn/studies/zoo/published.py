@@ -90,7 +90,7 @@ GN,_tau=6   gn-6    ResNet-34 ImageNet  74.35 71.46 73.61 73.73 73.57 73.51 73.4
     "srp-1": Published(
         "SRP Table 1, as published: accuracy (%) after T steps",
         f"CIFAR-10 alone, {OTHERS}",
-        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "rts"),
+        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "shift", "rts"),
         (1, 2, 4, 8, 16, 32, 64),
         """
 RMP        if-zero VGG-16    CIFAR-10 93.63 - - - - - 60.30 90.35
@@ -114,7 +114,7 @@ SRP,_tau=4 srp     ResNet-20 CIFAR-10 91.77 86.37 88.73 90.51 91.37 91.64 91.72 
     "dnisnm-2": Published(
         "DNISNM Table 2, as published: accuracy (%) after T steps",
         f"CIFAR-10 and CIFAR-100, {OTHERS}",
-        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "rts"),
+        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "shift", "rts"),
         (2, 4, 8, 16, 32),
         """
 RMP_(Han_2020)       if-zero VGG-16    CIFAR-10  93.63 - - - - 60.30
