@@ -123,7 +123,10 @@ def test_what_makes_no_sense_is_refused_in_a_line():
     network = convert(small_graph())
     pixels = random_pixels(np.random.default_rng(0), network.graph, 2)
     for words, options in (
-        ("method: expected one of v0, bias, potential, found 'biases'", {"method": "biases"}),
+        (
+            "method: expected one of v0, bias, potential, weights, found 'biases'",
+            {"method": "biases"},
+        ),
         ("rounds: expected method='v0'", {"method": "bias", "rounds": 2}),
         ("calibrate: expected one stage", {"method": "bias", "srp": 2}),
         ("one v.0. for all images, found offset=2", {"method": "potential", "offset": 2}),

@@ -105,7 +105,7 @@ class Method:
 def calibrated(method: str) -> Callable[..., tuple[Network, dict[str, Any]]]:
     """What calibrates under the conditions that run (semantics, section 2): for `prepare`.
 
-    method: of `eventsnn.calibrate`: "v0", "bias" or "potential".
+    method: of `eventsnn.calibrate`: "v0", "bias", "potential" or "weights".
     """
 
     def prepare(
@@ -221,6 +221,10 @@ BUILT_IN: dict[str, Method] = {
     "snnc": Method(
         "SNNC", "the same, and v(0) calibrated by means", MSE, {}, (IMAGES,), apart=True,
         prepare=calibrated("potential"),
+    ),
+    "snnc-ap": Method(
+        "SNNC", "the same, and weights calibrated by gradient before", MSE, {}, (IMAGES,),
+        apart=True, prepare=calibrated("weights"),
     ),
     "local": Method(
         "LTB", "local threshold balancing", {"thresholds": "local"}, {}, (IMAGES,)
