@@ -187,7 +187,8 @@ class Prepared:
     order, the same unless `Simulation.reordered` gave another. offset: steps in which each image
     finds its v(0) (COS), 0: none; shift_limit: the most that |v(0)| can then be, in q; begins_at:
     v(0) of one image, or None. starts: of images with a v(0) of their own that of each, [images,
-    neurons] in the arithmetic's numbers (resting is then the first's), or None.
+    neurons] in the arithmetic's numbers (resting is then the first's), or None. converted: the
+    network as it was given, without the biases of a shift, which network has.
     """
 
     engine: Engine
@@ -202,7 +203,7 @@ class Prepared:
         pixel_range: tuple[float, float],
         inputs: Sequence[NDArray[np.int64]] | None,
     ) -> None:
-        self.network = network
+        self.network = self.converted = network
         self.specification = specification
         self.pixel_range = pixel_range
         self.steps = steps = specification.steps

@@ -50,6 +50,7 @@ class Learned(NamedTuple):
 
 
 def learned(
+    network: Network,
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
@@ -60,12 +61,11 @@ def learned(
 ) -> Learned:
     """The weights of all layers, as `Learned`.
 
-    simulation: before. pixels: raw, [N, C, H, W]. numbers: the images' positions, [N]. run: makes
-    the simulation of a part of the network. rounds: steps of Adam for each layer. workers: threads.
-    progress: whether a bar is shown. Raises InputError for a threshold for each neuron, with which
-    no two synapses share a weight.
+    network: as it was converted. simulation: of it, before. pixels: raw, [N, C, H, W]. numbers: the
+    images' positions, [N]. run: makes the simulation of a part of the network. rounds: steps of
+    Adam for each layer. workers: threads. progress: whether a bar is shown. Raises InputError for a
+    threshold for each neuron, with which no two synapses share a weight.
     """
-    network = simulation.network
     found = Learned({}, {}, {}, {})
     layers = neuron_layers(network)
     for layer in network.layers:
@@ -81,7 +81,7 @@ def learned(
             top = top_of(its, last)
             aim = worth(part.graph, layer, pixels, top_of(simulation, i)) / top
             v0 = its.initial[last].reshape(-1, layer.grid[0])
-            stairs = _Stairs(part, last, heard, aim, v0, top)
+            stairs = _Stairs(its.network, last, heard, aim, v0, top)
             found.before[layer.name] = stairs.distance()
             found.moved[layer.name] = stairs.descend(rounds, np.random.default_rng(its.seed))
             found.after[layer.name] = stairs.distance()

@@ -89,8 +89,8 @@ class Calibration(ByLayer):
     of its ideal output from the ANN's activation, in thresholds squared; the mean spikes of a
     neuron and image: `ANN`, those that its activation is worth, `before`, those fired behind
     calibrated layers before this one was, and `after`; `apart before` and `apart`: how far a
-    channel's mean is from the ANN's, mean of channels; of "v0" also `correlation before` and `correlation` of counts with
-    the ANN's, over neurons and images.
+    channel's mean is from the ANN's, mean of channels; of "v0" also `correlation before` and
+    `correlation` of counts with the ANN's, over neurons and images.
     """
 
     simulation: Simulation
@@ -104,7 +104,7 @@ class Calibration(ByLayer):
     @property
     def network(self) -> Network:
         """The calibrated network; thresholds are as they were, and so is the ANN."""
-        return self.simulation.network
+        return self.simulation.converted
 
     @property
     def initial(self) -> list[NDArray[np.float64]]:
@@ -199,7 +199,9 @@ def calibrate(
     settings |= {"pixel_range": range_of(network.graph, pixels, declared).ends}
     if method != "v0":
         steps_of = by_gradient.ROUNDS if rounds is None else rounds
-        found = by_means(simulation, pixels, numbers, method, settings, workers, progress, steps_of)
+        found = by_means(
+            network, simulation, pixels, numbers, method, settings, workers, progress, steps_of
+        )
         return Calibration(*found, method=method)
     rounds = ROUNDS if rounds is None else rounds
     layers = neuron_layers(network)

@@ -28,6 +28,7 @@ FURTHEST = 1000.0  # what v(0) may be at most, in spikes
 
 
 def by_means(
+    network: Network,
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
@@ -46,12 +47,12 @@ def by_means(
 ]:
     """(the calibrated simulation, images, v(0) by layer, rows, biases by layer, weights).
 
-    simulation: before. pixels: raw, [N, C, H, W]. numbers: the images' positions, [N]. method:
-    "bias", "potential" or "weights", which calibrates potentials behind its weights. settings: of
-    `Simulation` and `Time`, but for T. workers: threads. progress: whether a bar is shown. rounds:
-    for "weights". They are the fields of `calibrating.Calibration`.
+    network: as it was converted. simulation: of it, before. pixels: raw, [N, C, H, W]. numbers: the
+    images' positions, [N]. method: "bias", "potential" or "weights", which calibrates potentials
+    behind its weights. settings: of `Simulation` and `Time`, but for T. workers: threads. progress:
+    whether a bar is shown. rounds: for "weights". They are the fields of `calibrating.Calibration`.
     """
-    network, steps = simulation.network, simulation.steps
+    steps = simulation.steps  # its network has the biases of a shift, and each run adds them
     start = {layer.name: simulation.initial[i] for i, layer in enumerate(network.spiking)}
     potentials: dict[str, NDArray[np.float64]] = {}
     biases: dict[str, NDArray[np.float64]] = {}
@@ -80,7 +81,7 @@ def by_means(
 
     layers = neuron_layers(network)
     if method == "weights":
-        learnt = learned(simulation, pixels, numbers, of, rounds, workers, progress)
+        learnt = learned(network, simulation, pixels, numbers, of, rounds, workers, progress)
     with following(2 * len(layers), "run", progress) as bar:
         for i, layer in layers.items():
             part = up_to(network, layer)
