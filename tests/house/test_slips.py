@@ -556,7 +556,7 @@ SLIPS = {
         (lambda: calibrate(graph(), PIXELS), "network: expected a Network"),
         (lambda: calibrate(network(), PIXELS, rounds=0), "rounds: expected"),
         (
-            lambda: calibrate(network(), PIXELS, method="weights"),
+            lambda: calibrate(network(), PIXELS, method="weight"),
             "method: expected one of v0, bias",
         ),
         (lambda: calibrate(network(), PIXELS, method="bias", rounds=2), "rounds: expected method"),
