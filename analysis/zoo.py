@@ -8,13 +8,13 @@ A method is a row of `eventsnn.studies.zoo.methods.METHODS`: a name, its paper, 
 and what it needs. Each is compared with `if` (integrate-and-fire, v(0) = theta / 2) image by image.
 --methods all leaves out what the network cannot have, and says why; a method that is named and
 cannot run is an error. --also names further networks for the same images: methods of trained
-activations (tcl, qcfs, lsq, slip) run on them, too. --table gn-2, srp-1, dnisnm-2, spikezip-3 and
-tcl-2 run the rows of a paper's table, and print the published figures below, with their networks
-and images. Methods that come to rest (st-bif) have a row for it and, under "outputs apart", how
-many outputs differ there from the quantised ANN's (SpikeZIP Theorem 1). Methods that calibrate v(0)
-do so for the largest T, and run anew beside a store. --seeds N runs what draws something N times.
-Writes zoo.csv, published.csv with --table, zoo.png and zoo.svg (bars; accuracy against energy with
-the Pareto front of each network, as SpikeZIP Fig. 1).
+activations (tcl, opi, rts, qcfs, lsq, slip) run on them, too. --table gn-2, srp-1, dnisnm-2,
+spikezip-3 and tcl-2 run the rows of a paper's table, and print the published figures below, with
+their networks and images. Methods that come to rest (st-bif) have a row for it and, under "outputs
+apart", how many outputs differ there from the quantised ANN's (SpikeZIP Theorem 1). Methods that
+calibrate v(0) do so for the largest T, and run anew beside a store. --seeds N runs what draws
+something N times. Writes zoo.csv, published.csv with --table, zoo.png and zoo.svg (bars; accuracy
+against energy with the Pareto front of each network, as SpikeZIP Fig. 1).
 """
 
 from __future__ import annotations

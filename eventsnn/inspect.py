@@ -47,6 +47,7 @@ COLUMNS = {"inputs": ("from", ""), "parameters": ("parameters", ","), "of": ("se
 PARAMETERS = ("max", "lambda", "scale", "levels")
 META = {
     "arch": "architecture",
+    "activation": "trained with",
     "note": "note",
     "test_accuracy": "test accuracy, it says",
     "classes": "classes",

@@ -491,7 +491,8 @@ def simulate(
         `neurons.GN(members=8)` or one of one's own (`neurons.contract`).
     tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
-        [neurons] for each spiking layer; None: the model's own, 0.5 (TPP, few-spike: 0).
+        [neurons] for each spiking layer, channels last, or [images, neurons], whose row i is that
+        of the i-th image; None: the model's own, 0.5 (TPP, few-spike: 0).
     shift: whether biases bring half a spike's charge in T steps, theta / 2T in each (Opt: Deng and
         Gu 2021), and v(0) is 0 by default.
     encoding: how an image becomes charge (semantics, section 3): "constant", "even", "rate",

@@ -83,7 +83,7 @@ NEW = (
     "calibrate",
     "shift",
 )
-CALIBRATED = ("v0", "bias", "potential")  # methods of `eventsnn.calibrate`
+CALIBRATED = ("v0", "bias", "potential", "weights")  # methods of `eventsnn.calibrate`
 # what says nothing without another option: name, the other's name and value
 EVENT_DETAILS = (
     ("trace_images", "trace", ("spikes",)),
@@ -263,7 +263,8 @@ class Settings:
         None,
         "what is calibrated on the calibration images before the run, layer by layer, so that "
         "neurons fire as often as the ANN on average: v(0) of each channel under the run's order "
-        "(v0), the biases of each channel (bias; SNNC), or v(0) of each neuron (potential; SNNC)",
+        "(v0), the biases of each channel (bias; SNNC), v(0) of each neuron (potential; SNNC), or "
+        "weights by gradient and then v(0) of each neuron (weights; SNNC)",
         "--calibrate bias --steps 8",
         group="simulation",
         choices=CALIBRATED,

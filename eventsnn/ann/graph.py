@@ -91,9 +91,9 @@ class Graph:
 
     nodes: those that the output depends on; others that are given are left out. input, output:
     names of the graph's input and of the node that is its output. input_shape: (C, H, W).
-    preprocessing: of raw pixels. source: where the graph was read, for messages. meta: arch, note,
-    classes, test_accuracy, where known. shapes: name -> shape without the batch axis, for the input
-    and every node; it is found here.
+    preprocessing: of raw pixels. source: where the graph was read, for messages. meta: arch,
+    activation (as `eventsnn train` calls it), note, classes, test_accuracy, where known. shapes:
+    name -> shape without the batch axis, for the input and every node; it is found here.
 
     Raises InputError at the first thing wrong: two nodes of one name, an unknown operator or input,
     a cycle, attributes, parameters or a preprocessing that do not fit.

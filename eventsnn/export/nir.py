@@ -165,6 +165,10 @@ def check(simulation: Simulation, target: str = "generic") -> None:
     if simulation.offset:
         found = f"offset {simulation.offset}, of which each image has its own v(0)"
         raise InputError("NIR", "one v(0) for all images", found, "leave ⟦offset⟧ out")
+    if simulation.starts is not None:
+        found = f"{len(simulation.starts):,}, one for each"
+        do = "give ⟦initial⟧ as one array [neurons] for each spiking layer"
+        raise InputError("NIR", "one v(0) for all images", found, do)
     if simulation.srp:
         found = f"SRP's first stage of {simulation.srp} steps"
         raise InputError("NIR", "one stage", found, "leave ⟦srp⟧ out")

@@ -217,9 +217,12 @@ def _meta(file: h5py.File) -> dict[str, str | float | tuple[str, ...]]:
     accuracy = plain(file, "test_accuracy")
     classes = _class_names(plain(file, "classes"))
     arch = text_of(plain(file, "arch"), 200)
+    activation = text_of(plain(file, "activation"), 200)
     note = text_of(plain(file, "note"), 10_000)
     if arch is not None:
         meta["arch"] = arch
+    if activation is not None:
+        meta["activation"] = activation
     if note is not None:
         meta["note"] = note
     if classes:
@@ -268,7 +271,8 @@ def _fill(file: h5py.File, graph: Graph) -> None:
         head["input_known"] = 0
     if preprocessing.reverse:
         head["input_reverse"] = 1
-    head |= {key: meta[key] for key in ("arch", "note", "classes", "test_accuracy") if key in meta}
+    kept = ("arch", "activation", "note", "classes", "test_accuracy")
+    head |= {key: meta[key] for key in kept if key in meta}
     for key, value in head.items():
         file.attrs[key] = value
     group = file.create_group("params")

@@ -24,6 +24,7 @@ NETWORKS = {
     "fashion_lsq": ("a ResNet-8 with Q-ReLU of 8 levels on Fashion-MNIST", FASHION),
     "fashion_slip": ("a ResNet-8 with SlipReLU, 4 levels, on Fashion-MNIST", FASHION),
     "fashion_rnl": ("a ResNet-8 with rate-norm layers (RNL) on Fashion-MNIST", FASHION),
+    "fashion_rts": ("a ResNet-8 with a shifted threshold ReLU (RTS) on Fashion-MNIST", FASHION),
     "fashion_lenet": ("a LeNet-5 with QCFS, L = 4, on Fashion-MNIST", FASHION),
     "resnet20_relu": ("ResNet-20 with ReLU on CIFAR-10", CIFAR),
     "resnet20_qcfs": ("ResNet-20 with QCFS, L = 8, on CIFAR-10", CIFAR),

@@ -13,6 +13,12 @@ from eventsnn.engine.clocked.driver import ClockedRun, run_clocked
 from eventsnn.exceptions import InputError, named
 from eventsnn.neurons.contract import is_soft_reset
 from eventsnn.simulation.arithmetic import Arithmetic
+from eventsnn.simulation.beginnings import (
+    beginning,
+    check_begins,
+    check_no_sinks,
+    share_wider,
+)
 from eventsnn.simulation.compile import build
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
 
@@ -37,10 +43,7 @@ def check_offset(prepared: Prepared, rho: int) -> None:
     if prepared.encoding.kind == "events" or not prepared.encoding.divides:
         found = named("encoding", prepared.encoding.name)
         raise InputError(where, "an input that goes on in every step", found, "leave one out")
-    if not getattr(prepared.engine, "begins", False):
-        found = named("engine", prepared.engine.name)
-        do = "choose the clocked or the event engine"
-        raise InputError(where, "an engine whose images begin at v(0) of their own", found, do)
+    check_begins(prepared, where)
 
 
 def shifted(
@@ -165,33 +168,12 @@ class Offset:
         images, numbers, sinks, threads: as for `srp.two_stages`. Raises InputError for sinks, whose
         files have one v(0) for all images, and what the engine raises.
         """
-        if sinks and any(sink is not None for sink in sinks):
-            do = "leave out ⟦offset⟧, or keep counts alone"
-            expected = "one v(0) for all images, which a trace has"
-            raise InputError(named("offset", self.rho), expected, "one for each", do)
+        check_no_sinks(sinks, "offset", named("offset", self.rho))
         for image, number in zip(images, numbers):
             v0, cost = self.of(image, int(number))
             its = beginning(self.prepared, v0)
             outcome = its.engine.image(image, int(number), threads=threads)
             outcome.stage_one = cost
             outcome.readout = self.prepared.counted(outcome.readout)
-            wide = getattr(its.engine, "_wide", None)
-            if wide is not None:  # in 64 bits; each image gives it its own v(0)
-                self.prepared.engine._wide = wide  # type: ignore[attr-defined]
+            share_wider(self.prepared, its)
             yield outcome
-
-
-def beginning(prepared: Prepared, v0: NDArray[Any]) -> Prepared:
-    """A simulation that begins elsewhere; its network and engine are not compiled again.
-
-    prepared: the simulation. v0: the arithmetic's dtype [neurons].
-    """
-    other = copy.copy(prepared)
-    other.begins_at = v0
-    other.resting = v0.astype(prepared.arithmetic.dtype)
-    other.engine = copy.copy(prepared.engine)
-    other.engine.prepared = other  # type: ignore[attr-defined]
-    wide = getattr(other.engine, "_wide", None)
-    if wide is not None:
-        other.engine._wide = beginning(wide, v0)  # type: ignore[attr-defined]
-    return other

@@ -187,7 +187,9 @@ class Prepared:
     neurons hear everything before they fire. seed: of the input and of neurons; order_seed: of the
     order, the same unless `Simulation.reordered` gave another. offset: steps in which each image
     finds its v(0) (COS), 0: none; shift_limit: the most that |v(0)| can then be, in q; begins_at:
-    v(0) of one image, or None.
+    v(0) of one image, or None. starts: of images with a v(0) of their own that of each, [images,
+    neurons] in the arithmetic's numbers (resting is then the first's), or None. converted: the
+    network as it was given, without the biases of a shift, which network has.
     """
 
     engine: Engine
@@ -202,7 +204,7 @@ class Prepared:
         pixel_range: tuple[float, float],
         inputs: Sequence[NDArray[np.int64]] | None,
     ) -> None:
-        self.network = network
+        self.network = self.converted = network
         self.specification = specification
         self.pixel_range = pixel_range
         self.steps = steps = specification.steps
@@ -212,6 +214,7 @@ class Prepared:
         self.readout_from = specification.readout_from
         self.offset = specification.offset
         self.begins_at: NDArray[Any] | None = None
+        self.starts: NDArray[Any] | None = None
         self.shift_limit = 0.0
         self.time = time.resolved()
         initial, longest = specification.initial, max(steps, self.srp)
@@ -267,10 +270,18 @@ class Prepared:
         """Makes what depends on the arithmetic's dtype."""
         self.neuron = self._make_neuron(self.arithmetic.one)
         self.bias = bias_of(self.network, self.arithmetic, self.scales)
-        at_readout = np.zeros(self.network.readout.size)
-        self.resting = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout]))
         if self.begins_at is not None:
             self.resting = self.begins_at.astype(self.arithmetic.dtype)
+            return
+        at_readout = np.zeros((*self._images, self.network.readout.size))
+        v0 = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout], axis=-1))
+        self.starts = v0 if self._images else None
+        self.resting = v0[0] if self._images else v0
+
+    @property
+    def _images(self) -> tuple[int, ...]:
+        """(how many images have a v(0) of their own,), or () where there is one for all."""
+        return self.initial[0].shape[:-1] if self.initial else ()
 
     def _shifted(self, sample: Any) -> Network:
         """The network whose neurons' biases bring half the charge of a spike in all steps (Opt).
@@ -483,8 +494,9 @@ class Prepared:
 def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float64]]:
     """v(0) in q: a float64 array [neurons] for each spiking layer; 0 for pool units.
 
-    network: whose layers. initial: a number for all, or one array for each spiking layer. Raises
-    InputError for other sizes, and for numbers beyond 1000.
+    Of images with a v(0) of their own they are [images, neurons]. network: whose layers. initial: a
+    number for all, or one array for each spiking layer, of as many values as it has neurons, or all
+    of them [images, neurons]. Raises InputError for other sizes, and for numbers beyond 1000.
     """
     sizes = [layer.size for layer in network.spiking]
     if isinstance(initial, np.ndarray) and not initial.ndim:
@@ -497,11 +509,17 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
         if not found or any(v is None or v.dtype.kind not in "iuf" for v in found):
             expected = "a number, or an array of numbers for each spiking layer"
             raise InputError("initial", expected, shown(initial))
-        arrays = [np.asarray(v, np.float64).reshape(-1) for v in found]
-    if [v.size for v in arrays] != sizes:
-        expected = f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons"
-        do = "give a number for all, or arrays by layer, channels last"
-        raise InputError("initial", expected, [v.size for v in arrays], do)
+        arrays = [np.asarray(v, np.float64) for v in found]
+        by_image = [v.ndim == 2 and v.shape[1:] == (n,) for v, n in zip(arrays, sizes)]
+        images = {v.shape[0] for v, own in zip(arrays, by_image) if own}
+        if not (images and all(by_image) and len(images) == 1 and len(arrays) == len(sizes)):
+            arrays = [v.reshape(-1) for v in arrays]
+        if any(v.shape[-1] != n for v, n in zip(arrays, sizes)) or len(arrays) != len(sizes):
+            expected = f"one array for each spiking layer, of {', '.join(map(str, sizes))} neurons"
+            do = (
+                "give a number for all, or arrays by layer, channels last, or all [images, neurons]"
+            )
+            raise InputError("initial", expected, [getattr(v, "shape", ()) for v in found], do)
     for v in arrays:
         wrong = ~(np.abs(v) <= 1000)
         if wrong.any():

@@ -21,6 +21,7 @@ from eventsnn.network.network import Network
 from eventsnn.network.own import with_own
 from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
+from eventsnn.simulation.beginnings import check_begins, check_no_sinks, each, rows_of
 from eventsnn.simulation.clocked import Clocked
 from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.event import Event
@@ -89,7 +90,8 @@ class Simulation(Prepared):
     "clocked" or "event". neuron: a model's name (`neurons.MODELS`) or a function of q, the charge
     of one spike, that returns a NamedTuple as in `neurons.contract`. tau: members of a group neuron
     (GN eq. 8). time: a `Time` for engine "event"; None: its defaults. initial: v(0) in q, a number
-    or one array for each spiking layer, [neurons]. shift: whether biases bring half a spike's
+    or one array for each spiking layer, [neurons], or [images, neurons] where each image that is
+    run has its own. shift: whether biases bring half a spike's
     charge in T steps (Opt), in place of a default v(0).
 
     encoding: an `Encoding` or its kind. srp: steps of SRP's first stage (SRP section 4; 0: none).
@@ -174,7 +176,10 @@ class Simulation(Prepared):
             del self.engine  # before there is another
             self.arithmetic = self.arithmetic.wider()
             self._prepare()
-        elif self.offset and self.begins_at is None:
+            return
+        if self.starts is not None:
+            check_begins(self, named("initial"))
+        if self.offset and self.begins_at is None:
             check_offset(self, self.offset)
             self.calibrated = Offset(self, self.offset)
 
@@ -222,17 +227,24 @@ class Simulation(Prepared):
         self.engine.warm_up(image, sink)
 
     def image(
-        self, image: NDArray[Any], number: int = 0, sink: Sink | None = None, threads: int = 1
+        self,
+        image: NDArray[Any],
+        number: int = 0,
+        sink: Sink | None = None,
+        threads: int = 1,
+        row: int | None = None,
     ) -> Outcome:
         """The `Outcome` of one image, after both of SRP's stages where there are two.
 
         image: raw pixels [C, H, W], or input events int64 [E, 4]. number: the image's, for
         randomness. sink: takes the records of the last stage. threads: how many may share the
-        image. Raises what the engine raises.
+        image. row: of v(0), where each image has its own (None: the only one). Raises what the
+        engine raises.
         """
         self.check_pixels("image", image, 3)
         sinks = None if sink is None else [sink]
-        return next(self._outcomes([image], [number], sinks, threads))
+        rows = None if row is None else [row]
+        return next(self._outcomes([image], [number], sinks, threads, rows))
 
     def _outcomes(
         self,
@@ -240,8 +252,16 @@ class Simulation(Prepared):
         numbers: Sequence[int],
         sinks: Sequence[Sink | None] | None,
         threads: int,
+        rows: Sequence[int] | None = None,
     ) -> Iterator[Outcome]:
         """Yields each image's `Outcome`, by what stages the simulation has."""
+        if self.starts is not None:
+            check_no_sinks(sinks, "initial", named("initial"))
+            mine = rows_of(self, len(images), rows)
+            return each(self, images, numbers, mine, threads)
+        if rows is not None:
+            expected = "a v(0) for each image"
+            raise InputError("rows", expected, "one for all", "leave them out")
         if self.calibrated is None:
             return two_stages(self, images, numbers, sinks=sinks, threads=threads)
         return self.calibrated.run(images, numbers, sinks, threads)
@@ -269,6 +289,7 @@ class Simulation(Prepared):
         neurons: bool = False,
         sinks: Sequence[Sink | None] | None = None,
         threads: int = 1,
+        rows: Sequence[int] | None = None,
     ) -> Batch:
         """Simulates images, one after the other; returns their `Batch`.
 
@@ -276,7 +297,8 @@ class Simulation(Prepared):
         (`encoding.events_of`). numbers: their positions in the data set (None: 0, 1, …), on which
         randomness depends. neurons: keep counts, potentials and masks. sinks: one for each image
         (or None), for its records (event engine). threads: how many share an image (clocked
-        engine). Raises TooManyEvents if max_events did not suffice, and what else the engine
+        engine). rows: where each image has its own v(0), which row of it each has (None: 0, 1, …).
+        Raises TooManyEvents if max_events did not suffice, and what else the engine
         raises.
         """
         batch = Batch.empty(
@@ -290,7 +312,7 @@ class Simulation(Prepared):
         )
         self.check_pixels("pixels", pixels, 4)
         order = list(range(len(pixels)) if numbers is None else map(int, numbers))
-        outcomes = self._outcomes(pixels, order, sinks, threads)
+        outcomes = self._outcomes(pixels, order, sinks, threads, rows)
         for i, found in enumerate(outcomes):
             batch.t_eq[i] = self.equilibrium(
                 found.spikes, found.operations, found.drive, pixels[i], found.under_way
@@ -319,6 +341,8 @@ class Simulation(Prepared):
         starts = range(0, len(pixels), max(1, batch))
         threads = max(1, min(workers, cores()) // max(1, len(starts)))
         all_numbers = np.arange(len(pixels)) if numbers is None else numbers
+        if self.starts is not None:
+            rows_of(self, len(pixels), None)
         pool = ThreadPoolExecutor(workers)
 
         def begin(start: int) -> Future[Batch]:
@@ -331,6 +355,7 @@ class Simulation(Prepared):
                     neurons=neurons,
                     sinks=sinks[part] if sinks else None,
                     threads=threads,
+                    rows=None if self.starts is None else range(len(pixels))[part],
                 )
 
         waiting: deque[tuple[int, Future[Batch]]] = deque()
@@ -384,9 +409,10 @@ class Simulation(Prepared):
 def in_words(initial: Sequence[NDArray[np.float64]]) -> str:
     """v(0) for the provenance: the number, or that it is an array."""
     values = {float(v) for array in initial for v in np.unique(array)[:3]}
+    by = "image and neuron" if any(array.ndim > 1 for array in initial) else "neuron"
     if len(values - {0.0}) <= 1:
         return f"{max(values, key=abs, default=0):g} of a spike's charge"
-    return f"given by neuron, {hash_of(initial)}"
+    return f"given by {by}, {hash_of(initial)}"
 
 
 def hash_of(arrays: Iterable[NDArray[Any]]) -> str:

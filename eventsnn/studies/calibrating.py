@@ -1,6 +1,7 @@
 """Calibrations: each channel, or neuron, fires, on average, as often as its ANN.
 
-Biases and potentials are SNNC's (`means`). v(0) is calibrated under an order of arrival:
+Biases and potentials are SNNC's (`means`), and so are weights (`by_gradient`). v(0) is calibrated
+under an order of arrival:
 
 In asynchronous time a neuron of integrate-and-fire answers each arrival. Without a rest it has
 fired, at the end, as often as the largest of its sums of charge is worth, where a clocked neuron
@@ -31,7 +32,8 @@ from eventsnn.neurons import IF
 from eventsnn.neurons.contract import check_declared
 from eventsnn.simulation.conditions import Conditions, conditions
 from eventsnn.simulation.simulation import Simulation
-from eventsnn.studies.means import METHODS, by_means
+from eventsnn.studies import by_gradient
+from eventsnn.studies.means import CALIBRATED_BIASES, METHODS, by_means
 from eventsnn.studies.setting import neuron_layers, numbers_of, simulated, top_of
 from eventsnn.studies.up_to import up_to, worth
 from eventsnn.views.progress import following
@@ -42,15 +44,20 @@ ROUNDS = 6  # runs of each layer
 STEP = 0.9  # of the way that a neuron's error asks for
 FURTHEST = 1.5  # how far v(0) goes in a round, in spikes
 FEWEST = 0.1  # of a channel's neurons that are taken to fire, at least
+CHANGED = (CALIBRATED_BIASES, by_gradient.CALIBRATED)  # of networks that `up_to` would undo
 TITLE = (
     "Calibrated v(0) of each layer, in the charge of one spike, or what biases gained, in "
-    "thresholds a step: mean and extremes of channels or neurons; "
+    "thresholds a step: mean and extremes of channels or neurons; moved: weights, of their mean "
+    "size; off: squared distance of ideal outputs from the ANN's, thresholds squared; "
     "spikes: of a neuron and image, of the ANN's activation and as fired before and after; apart: "
     "of a channel's mean from the ANN's, mean of channels; correlation: of counts with the ANN's"
 )
 FORMATS = COLUMNS | {
     "v(0)": ("v(0)", ".2f"),
     "change": ("change", ".4f"),
+    "moved": ("moved", ".2%"),
+    "off before": ("off before", ".5f"),
+    "off": ("off", ".5f"),
     "least": ("least", ".2f"),
     "most": ("most", ".2f"),
     "ANN": ("ANN", ".3f"),
@@ -72,14 +79,18 @@ class Calibration(ByLayer):
     on. channels: name of a layer -> v(0) in the charge of one spike, float64 [C] of its channels,
     or of its neurons in the activation's shape; empty where biases were calibrated. biases: name
     -> what its channels' biases gained, in units of the activation, float64 [C]; empty where v(0)
-    was. method: of `calibrate`.
+    was. weights: (source, layer), by name, None for the input -> the blocks of the projection
+    between them, in thresholds, float64 [K, G, ci, co]; empty but for "weights". method: of
+    `calibrate`.
 
     layers: one row each, from input to output: `v(0)`, the mean of its channels or neurons (of
-    biases `change`, in thresholds a step), `least` and `most`; the mean spikes of a neuron and
-    image: `ANN`, those that its activation is worth, `before`, those fired behind calibrated layers
-    before this one was, and `after`; `apart before` and `apart`: how far a channel's mean is from
-    the ANN's, mean of channels; of "v0" also `correlation before` and `correlation` of counts with
-    the ANN's, over neurons and images.
+    biases `change`, in thresholds a step), `least` and `most`; of "weights" `moved`, the mean
+    change of its weights, of their mean size, and `off before` and `off`, the mean squared distance
+    of its ideal output from the ANN's activation, in thresholds squared; the mean spikes of a
+    neuron and image: `ANN`, those that its activation is worth, `before`, those fired behind
+    calibrated layers before this one was, and `after`; `apart before` and `apart`: how far a
+    channel's mean is from the ANN's, mean of channels; of "v0" also `correlation before` and
+    `correlation` of counts with the ANN's, over neurons and images.
     """
 
     simulation: Simulation
@@ -87,12 +98,13 @@ class Calibration(ByLayer):
     channels: dict[str, NDArray[np.float64]]
     layers: list[dict[str, Any]]
     biases: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    weights: by_gradient.Weights = field(default_factory=dict)
     method: str = "v0"
 
     @property
     def network(self) -> Network:
-        """The calibrated network; thresholds and weights are as they were, and so is the ANN."""
-        return self.simulation.network
+        """The calibrated network; thresholds are as they were, and so is the ANN."""
+        return self.simulation.converted
 
     @property
     def initial(self) -> list[NDArray[np.float64]]:
@@ -115,6 +127,9 @@ class Calibration(ByLayer):
         if self.biases:
             do = "give calibration.network to simulate, or run with ⟦calibrate=bias⟧"
             raise InputError("graph", "a calibration of v(0)", "one of biases", do)
+        if self.weights:
+            do = "give calibration.network to simulate, or run with ⟦calibrate=weights⟧"
+            raise InputError("graph", "a calibration of v(0)", "one of weights", do)
         if type(model) is not IF:
             do = "give its v(0) to simulate: initial=calibration.initial"
             found = type(model).__name__
@@ -144,12 +159,12 @@ def calibrate(
     *,
     method: str = "v0",
     steps: Count = 8,
-    rounds: Count = ROUNDS,
+    rounds: Count | None = None,
     workers: Count | None = None,
     progress: bool | None = None,
     **settings: Any,
 ) -> Calibration:
-    """The `Calibration` of v(0) or biases, so that neurons fire as often as the ANN on average.
+    """The `Calibration` of v(0), biases or weights: neurons fire as often as the ANN on average.
 
     "v0" is v(0) of each channel. Layer by layer, from input to output, the images run up to that
     layer. A channel that fires too often gets a lower v(0), by the spikes that its neurons that
@@ -158,28 +173,37 @@ def calibrate(
     "bias" is SNNC's light pipeline: after one run of each layer, a channel's bias gains what its
     mean activation lacks. "potential" is SNNC's v(0) of each neuron, which gains the spikes that
     its mean over images lacks. (`means`)
+    "weights" is SNNC's advanced pipeline: layer by layer, weights go down the gradient of the
+    squared distance between the layer's ideal staircase and the ANN's activations, in `rounds`
+    steps (`by_gradient`); then potentials are calibrated. It needs one threshold for each layer.
 
     network: that runs. images: as for `eventsnn.simulate`, without labels: take training images.
-    method: "v0", "bias" or "potential". steps: T. rounds: runs of each layer, for "v0". workers:
-    threads (None: one for each core); they change nothing. progress: whether a progress bar is
+    method: "v0", "bias", "potential" or "weights". steps: T. rounds: of each layer, runs for "v0"
+    (None: 6) and steps of Adam for "weights" (None: 300). workers: threads (None: one for each
+    core); they change nothing. progress: whether a progress bar is
     shown. settings: of `Simulation` (engine, neuron, initial, seed, …) and `Time` (order, spread,
     …), as they will run; engine "event" by default for "v0", else "clocked".
     Raises InputError for images that do not fit, for encoding "events", SRP, a model that does not
-    conserve charge, and what a simulation refuses; TooManyEvents where firing explodes.
+    conserve charge, a network whose biases or weights are calibrated, and what a simulation
+    refuses; TooManyEvents where firing explodes.
     """
     if method not in METHODS:
         raise InputError("method", f"one of {', '.join(METHODS)}", repr(method))
-    if method != "v0" and rounds != ROUNDS:
+    if method in ("bias", "potential") and rounds is not None:
         do = "leave it out: one run of each layer decides"
-        raise InputError("rounds", "method='v0'", f"method={method!r}", do)
+        raise InputError("rounds", "method='v0' or 'weights'", f"method={method!r}", do)
     settings = {"engine": "event" if method == "v0" else "clocked"} | settings
     simulation, pixels, numbers = simulated(network, images, WHERE, steps=steps, **settings)
     _check(simulation)
     declared = settings.get("pixel_range") or getattr(images, "pixel_range", None)
     settings |= {"pixel_range": range_of(network.graph, pixels, declared).ends}
     if method != "v0":
-        found = by_means(simulation, pixels, numbers, method, settings, workers, progress)
+        steps_of = by_gradient.ROUNDS if rounds is None else rounds
+        found = by_means(
+            network, simulation, pixels, numbers, method, settings, workers, progress, steps_of
+        )
         return Calibration(*found, method=method)
+    rounds = ROUNDS if rounds is None else rounds
     layers = neuron_layers(network)
     channels: dict[str, NDArray[np.float64]] = {}
     rows = []
@@ -216,6 +240,10 @@ def _check(simulation: Simulation) -> None:
     if simulation.encoding.kind == "events":
         do = "give images: the ANN has no activations for events"
         raise InputError(WHERE, "an encoding of images", named("encoding", "events"), do)
+    words = [word for word in CHANGED if word in simulation.network.thresholds.split(", ")]
+    if words:
+        do = "give the network that `eventsnn.convert` returned"
+        raise InputError(WHERE, "a network as it was converted", ", ".join(words), do)
     if simulation.srp:
         found = named("srp", simulation.srp)
         raise InputError(WHERE, "one stage", found, "leave it out: its first stage is no count")

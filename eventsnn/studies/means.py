@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 
 from eventsnn.network.network import Layer, Network
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.studies.by_gradient import ROUNDS, Learned, Weights, learned, with_weights
 from eventsnn.studies.setting import activation_of, neuron_layers, numbers_of, simulated, top_of
 from eventsnn.studies.up_to import up_to, worth
 from eventsnn.views.progress import following
 
-METHODS = ("v0", "bias", "potential")
+METHODS = ("v0", "bias", "potential", "weights")
+CALIBRATED_BIASES = "biases calibrated"  # what a network's thresholds say then
 FURTHEST = 1000.0  # what v(0) may be at most, in spikes
 
 
 def by_means(
+    network: Network,
     simulation: Simulation,
     pixels: NDArray[Any],
     numbers: NDArray[np.int64],
@@ -33,27 +36,31 @@ def by_means(
     settings: dict[str, Any],
     workers: int | None,
     progress: bool | None,
+    rounds: int = ROUNDS,
 ) -> tuple[
     Simulation,
     int,
     dict[str, NDArray[np.float64]],
     list[dict[str, Any]],
     dict[str, NDArray[np.float64]],
+    Weights,
 ]:
-    """(the calibrated simulation, images, v(0) by layer, rows, biases by layer).
+    """(the calibrated simulation, images, v(0) by layer, rows, biases by layer, weights).
 
-    simulation: before. pixels: raw, [N, C, H, W]. numbers: the images' positions, [N]. method:
-    "bias" or "potential". settings: of `Simulation` and `Time`, but for T. workers: threads.
-    progress: whether a bar is shown. They are the fields of `calibrating.Calibration`.
+    network: as it was converted. simulation: of it, before. pixels: raw, [N, C, H, W]. numbers: the
+    images' positions, [N]. method: "bias", "potential" or "weights", which calibrates potentials
+    behind its weights. settings: of `Simulation` and `Time`, but for T. workers: threads. progress:
+    whether a bar is shown. rounds: for "weights". They are the fields of `calibrating.Calibration`.
     """
-    network, steps = simulation.network, simulation.steps
+    steps = simulation.steps  # its network has the biases of a shift, and each run adds them
     start = {layer.name: simulation.initial[i] for i, layer in enumerate(network.spiking)}
     potentials: dict[str, NDArray[np.float64]] = {}
     biases: dict[str, NDArray[np.float64]] = {}
+    learnt = Learned({}, {}, {}, {})
     rows = []
 
     def of(part: Network) -> Simulation:
-        its = with_biases(part, biases)
+        its = with_weights(with_biases(part, biases), learnt.weights)
         begins = [
             potentials.get(layer.name, start.get(layer.name, np.zeros(layer.size)))
             for layer in part.spiking
@@ -73,6 +80,8 @@ def by_means(
         return sums / len(pixels)
 
     layers = neuron_layers(network)
+    if method == "weights":
+        learnt = learned(network, simulation, pixels, numbers, of, rounds, workers, progress)
     with following(2 * len(layers), "run", progress) as bar:
         for i, layer in layers.items():
             part = up_to(network, layer)
@@ -89,6 +98,10 @@ def by_means(
                 change = np.clip(start[layer.name] + lacks, -FURTHEST, FURTHEST)
                 potentials[layer.name] = change
                 row = {"v(0)": float(change.mean())}
+                if method == "weights":
+                    row["moved"] = learnt.moved[layer.name]
+                    row["off before"] = learnt.before[layer.name]
+                    row["off"] = learnt.after[layer.name]
             row |= {"least": float(change.min()), "most": float(change.max())}
             rows.append(
                 {
@@ -103,7 +116,7 @@ def by_means(
         name: _as_activation(v, network.layers[numbers_of(network)[name]], network)
         for name, v in potentials.items()
     }
-    return done, len(pixels), shaped, rows, biases
+    return done, len(pixels), shaped, rows, biases, learnt.weights
 
 
 def with_biases(network: Network, biases: Mapping[str, NDArray[np.float64]]) -> Network:
@@ -120,7 +133,7 @@ def with_biases(network: Network, biases: Mapping[str, NDArray[np.float64]]) -> 
     ]
     words = network.thresholds
     if biases:
-        words = ", ".join(filter(None, (words, "biases calibrated")))
+        words = ", ".join(filter(None, (words, CALIBRATED_BIASES)))
     return replace(network, layers=tuple(layers), thresholds=words)
 
 

@@ -131,6 +131,10 @@ def check_one_start(simulation: Prepared, where: str) -> None:
     if simulation.offset:
         found = named("offset", simulation.offset)
         raise InputError(where, "one v(0) for all images", found, "leave it out")
+    if simulation.starts is not None:
+        found = f"{named('initial')} with {len(simulation.starts):,} rows, one for each"
+        do = "give one array [neurons] for each spiking layer"
+        raise InputError(where, "one v(0) for all images", found, do)
 
 
 def check_no_shift(simulation: Prepared, where: str) -> None:

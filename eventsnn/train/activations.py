@@ -220,6 +220,44 @@ class RateNorm(nn.Module):
             self.highest.copy_(old + self.momentum * (now - old))
 
 
+class Limit(nn.Module):
+    """min(max(z, 0), threshold); the threshold is not trained."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.register_buffer("threshold", torch.tensor(float(threshold)))
+
+    def forward(self, z: Any) -> Any:
+        return _Clip.apply(as_float(z), self.threshold)
+
+    def spiking_operator(self) -> tuple[str, dict[str, Any]]:
+        return "ClippedRelu", {"lambda": self.threshold.item()}
+
+
+class ShiftedRelu(nn.Module):
+    """RTS, the threshold ReLU with shift of Opt: clip(y - theta / 2T, 0, theta).
+
+    As in the authors' code (Jackn0/snn_optimal_conversion_pipeline, `th_shift_ReLU`) it is shifted
+    to the right by half a spike of T steps, as a neuron with v(0) = 0 rounds its charge down;
+    theta is not trained, and y gets the gradient where the shifted y is between 0 and theta. In a
+    graph the shift is part of the linear operators in front. T steps of conversion with `shift`
+    give the theta / 2T back (semantics, section 2). steps: T. start: theta.
+    """
+
+    def __init__(self, steps: int, start: float = 4.0) -> None:
+        super().__init__()
+        self.steps = steps
+        self.limit = Limit(start)
+
+    @property
+    def threshold(self) -> Any:
+        """theta, a tensor of one number."""
+        return self.limit.threshold
+
+    def forward(self, y: Any) -> Any:
+        return self.limit(y - self.limit.threshold / (2 * self.steps))
+
+
 def as_float(y: Any) -> Any:
     """y with 32 bits at least, whatever autocast made of it."""
     return y.float() if y.element_size() < 4 else y
@@ -230,7 +268,7 @@ def activation(text: str, start: float = 4.0) -> nn.Module:
 
     Raises InputError for another text.
     """
-    name, levels = parsed_activation(text)
+    name, number = parsed_activation(text)
     if name == "relu":
         return Relu()
     if name == "tcl":
@@ -238,15 +276,16 @@ def activation(text: str, start: float = 4.0) -> nn.Module:
     if name == "rnl":
         return RateNorm()
     if name == "lsq":
-        return QRelu(levels)
-    return Qcfs(levels, start) if name == "qcfs" else SlipRelu(levels, start)
+        return QRelu(number)
+    kinds = {"qcfs": Qcfs, "slip": SlipRelu, "rts": ShiftedRelu}
+    return kinds[name](number, start)
 
 
 def thresholds(module: nn.Module) -> dict[str, float]:
     """Name -> threshold of every activation that has one: lambda, scale times levels, theta."""
     found = {}
     for name, part in module.named_modules():
-        if isinstance(part, (Clipping, Qcfs, SlipRelu)):
+        if isinstance(part, (Clipping, Qcfs, SlipRelu, ShiftedRelu)):
             found[name] = part.threshold.item()
         elif isinstance(part, QRelu):
             found[name] = part.scale.item() * part.levels

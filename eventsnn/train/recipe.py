@@ -61,7 +61,8 @@ class Recipe:
     activation: str = option(
         "qcfs:8",
         "relu, tcl (clipping with trained lambda), qcfs:L (L levels), lsq:L (Q-ReLU with LSQ's "
-        "learned scale), slip:L (SlipReLU) or rnl (rate-norm layer)",
+        "learned scale), slip:L (SlipReLU), rnl (rate-norm layer) or rts:T (clipped, and shifted "
+        "by half a spike of T steps)",
         "--activation qcfs:8",
         group="network",
         choices=tuple(ACTIVATIONS),
@@ -80,7 +81,8 @@ class Recipe:
     )
     lambda_start: float = option(
         4.0,
-        "the first value of trained thresholds lambda (LSQ's and RNL's come from the first batch)",
+        "the first value of trained thresholds lambda (LSQ's and RNL's come from the first batch), "
+        "and rts's, which stays",
         "--lambda-start 4",
         kind=float,
         low=1e-6,
@@ -219,6 +221,8 @@ class Recipe:
             self._refuse_without_effect("lambda_start", "lambda_decay")
         if self.activation.startswith("lsq") or self.activation == "rnl":
             self._refuse_without_effect("lambda_start")
+        if self.activation.startswith("rts"):
+            self._refuse_without_effect("lambda_decay")
         self._check_paths()
         if self.arch == "lenet" and self.stem != "auto":
             expected = "auto with ⟦arch=lenet⟧, which has one form"

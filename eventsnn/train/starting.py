@@ -12,7 +12,14 @@ import torch
 from eventsnn.ann.forward import forward
 from eventsnn.exceptions import InputError
 from eventsnn.readers import load
-from eventsnn.train.activations import Clipping, Qcfs, QRelu, RateNorm, SlipRelu
+from eventsnn.train.activations import (
+    Clipping,
+    Qcfs,
+    QRelu,
+    RateNorm,
+    ShiftedRelu,
+    SlipRelu,
+)
 from eventsnn.train.sets import Sets
 
 # role of a parameter in the graph -> name in the module, by operator
@@ -26,6 +33,8 @@ ROLES = {
         "input_var": "running_var",
     },
 }
+# those whose thresholds begin with another network's
+BEGUN = (Clipping, Qcfs, QRelu, SlipRelu, ShiftedRelu)
 PERCENTILE = 99.9
 CALIBRATION = 128  # training images
 
@@ -36,8 +45,8 @@ def begun_with(module: Any, path: str, sets: Sets) -> tuple[Sets, str]:
     Returns the images with the checkpoint's preprocessing, and a line about it.
 
     Weights go from the graph's nodes with parameters to the module's parts with parameters, in
-    order. A trained threshold begins with the other network's own, or with the 99.9th percentile of
-    its activations on the first 128 training images. module: is changed. path: of the checkpoint.
+    order. A threshold begins with the other network's own, or with the 99.9th percentile of its
+    activations on the first 128 training images. module: is changed. path: of the checkpoint.
     sets: the images. Raises InputError where the two networks are not of one architecture.
     """
     graph = load(path)
@@ -84,14 +93,14 @@ class _Tracer(torch.fx.Tracer):
 
 def _thresholds(module: Any, graph: Any, sets: Sets) -> int:
     """Sets the first thresholds of a module; returns how many."""
-    trained = [m for m in module.modules() if isinstance(m, (Clipping, Qcfs, QRelu, SlipRelu))]
+    begun = [m for m in module.modules() if isinstance(m, BEGUN)]
     nodes = graph.activations
-    if not trained or len(nodes) != len(trained):
+    if not begun or len(nodes) != len(begun):
         return 0
     pixels = sets.train[:CALIBRATION].numpy()
     names = [node.name for node in nodes]
     values = forward(graph, graph.preprocessing(pixels), keep=names)
-    for part, node in zip(trained, nodes):
+    for part, node in zip(begun, nodes):
         own = node.attrs.get("lambda") or node.attrs.get("scale", 0) * node.attrs.get("levels", 0)
         active = values[node.name][values[node.name] > 0]
         found = own or (float(np.percentile(active, PERCENTILE)) if active.size else 0.0)
@@ -103,4 +112,4 @@ def _thresholds(module: Any, graph: Any, sets: Sets) -> int:
                 part.begun.fill_(True)
             else:
                 part.threshold.fill_(found)
-    return len(trained)
+    return len(begun)

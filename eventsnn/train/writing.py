@@ -34,6 +34,7 @@ def graph_of(
     data = about.get("data", sets.name)
     meta: dict[str, Any] = {
         "arch": recipe.arch,
+        "activation": recipe.activation,
         "note": f"{recipe.activation}; trained on {data} by eventsnn.train, {how}",
     }
     if recipe.arch == "yolo":

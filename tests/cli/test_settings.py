@@ -269,7 +269,7 @@ BAD = [
     ("tau", 3, "group neurons (gn)"),
     ("srp", -1, "from 0"),
     ("offset", -1, "from 0"),
-    ("calibrate", "weights", "v0, bias, potential"),
+    ("calibrate", "weight", "v0, bias, potential, weights"),
     ("shift", 1, "true or false"),
     ("readout_from", 32, "fewer than the --steps 32"),
     ("srp_epsilon", 0.5, "--srp N"),

@@ -106,6 +106,11 @@ def images(count=3, **changes):
     return eventsnn.Images(**{**fields, "labels": LABELS, "classes": (), **changes})
 
 
+def rows(count):
+    """v(0) of some images."""
+    return [np.zeros((count, layer.size)) for layer in network().spiking]
+
+
 ROWS = [{"T": 1, "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}]
 RATES = [{"layer": "a", "rate": 0.1, "shape": "1x1x1"}]
 ENDS = np.zeros(1), np.ones(1)
@@ -195,6 +200,8 @@ SLIPS = {
         (lambda: run(initial=True), "initial: expected a number.*True"),
         (lambda: run(initial=[np.zeros(3)]), "initial: expected"),
         (lambda: run(initial=2000), "initial.*2000"),
+        (lambda: run(initial=rows(2)), "initial: expected a row for each of 3 images, found 2"),
+        (lambda: run(initial=rows(3) * 2), r"initial: expected one array.*\(3, "),
         (lambda: run(encoding="spikes"), "encoding: expected one of"),
         (lambda: run(encoding=3), "encoding"),
         (lambda: run(encoding=encoding.Shares), "encoding"),
@@ -549,7 +556,7 @@ SLIPS = {
         (lambda: calibrate(graph(), PIXELS), "network: expected a Network"),
         (lambda: calibrate(network(), PIXELS, rounds=0), "rounds: expected"),
         (
-            lambda: calibrate(network(), PIXELS, method="weights"),
+            lambda: calibrate(network(), PIXELS, method="weight"),
             "method: expected one of v0, bias",
         ),
         (lambda: calibrate(network(), PIXELS, method="bias", rounds=2), "rounds: expected method"),

@@ -109,6 +109,7 @@ def test_compressed_and_shared_parameters_are_read(path):
 def test_what_a_file_says_of_itself_is_left_out_when_it_is_odd(path):
     odd = {
         "arch": ["a" * 201, 3, np.zeros(2), "bell\a"],
+        "activation": ["a" * 201, 3],
         "note": ["n" * 10_001],
         "test_accuracy": [1.5, -0.1, np.nan, "good"],
         "classes": ["cat", np.arange(3), ["a", "b" * 501], np.zeros((2, 2))],

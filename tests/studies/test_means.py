@@ -68,6 +68,22 @@ def test_it_is_what_a_loop_over_layers_finds(make, seed, method):
     assert apart[1] < apart[0]
 
 
+@pytest.mark.parametrize("method", ["bias", "potential", "weights"])
+def test_a_shift_of_biases_stays_the_runs(method):
+    """Each run adds theta / 2T to the biases; what was calibrated has them not, or they would come
+    twice.
+    """
+    network, pixels = network_of(3, quantised_graph)
+    how = {"rounds": 2} if method == "weights" else {}
+    found = calibrated(network, pixels, method, shift=True, **how)
+    for layer, before in zip(found.network.layers, network.layers):
+        gained = found.biases.get(layer.name, np.zeros(1)) / before.theta
+        np.testing.assert_allclose(layer.bias, before.bias + gained, atol=1e-12)
+    run = simulate(found.network, pixels, steps=T, initial=found.initial, shift=True)
+    for row, number in zip(found.layers, numbers_of(network).values(), strict=True):
+        assert row["after"] == pytest.approx(run.counts(number).mean())
+
+
 def test_one_image_and_one_layer_worked_by_hand():
     """A neuron of theta 1 that hears 0.3 and 1.4 in every step of four; v(0) = 1/2."""
     from support.networks import Builder
@@ -123,7 +139,10 @@ def test_what_makes_no_sense_is_refused_in_a_line():
     network = convert(small_graph())
     pixels = random_pixels(np.random.default_rng(0), network.graph, 2)
     for words, options in (
-        ("method: expected one of v0, bias, potential, found 'biases'", {"method": "biases"}),
+        (
+            "method: expected one of v0, bias, potential, weights, found 'biases'",
+            {"method": "biases"},
+        ),
         ("rounds: expected method='v0'", {"method": "bias", "rounds": 2}),
         ("calibrate: expected one stage", {"method": "bias", "srp": 2}),
         ("one v.0. for all images, found offset=2", {"method": "potential", "offset": 2}),

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def graph_of(op):
 
 
 def test_every_method_says_what_it_is():
-    assert len(METHODS) >= 45 and named("all") == list(METHODS)
+    assert len(METHODS) >= 48 and named("all") == list(METHODS)
     for name, method in METHODS.items():
         assert method.paper and method.words and set(method.needs) <= set(NEEDS), name
         rule = method.convert.get("thresholds")
@@ -51,6 +52,13 @@ def test_every_method_says_what_it_is():
         METHODS.add("wrong", Method("mine", "a need that there is not", needs=("luck",)))
     with pytest.raises(InputError, match="zoo.methods.Method"):
         METHODS.add("wrong", {"neuron": "if"})
+
+
+def test_a_method_names_a_network_that_has_it():
+    for name, method in METHODS.items():
+        assert bool(method.network) == bool(method.trained_with), name
+        if method.network:
+            assert not method.misfit(eventsnn.load(method.network)), name
 
 
 def test_methods_run_where_networks_have_what_they_need():
@@ -78,6 +86,19 @@ def test_methods_run_where_networks_have_what_they_need():
         choose(graphs, ["snm"], False, trying, said.append)
     with pytest.raises(InputError, match="method .lsq.: expected a network that has it"):
         choose(graphs, ["lsq"], False, trying, said.append)
+    # a method may need a network's word for how it was trained; "all" keeps it where it differs
+    rts = replace(graphs["clip"], meta={"activation": "rts:8"})
+    found = choose({**graphs, "rts": rts}, ["rts"], True, trying, said.append)
+    assert [(each.network, each.name) for each in found] == [("relu", REFERENCE), ("rts", "rts")]
+    found = choose({"rts": rts}, ["rts", "opi", "shift"], True, trying, said.append)
+    assert [each.name for each in found] == [REFERENCE, "rts", "shift"]
+    assert said[-1].startswith(f"left out: opi (it is {REFERENCE} on this network")
+    needs = "trained with rts .fashion_rts., and this file does not say what it had"
+    with pytest.raises(InputError, match=f"method .rts.: expected .*{needs}"):
+        choose({"clip": graphs["clip"]}, ["rts"], False, trying, said.append)
+    other = replace(graphs["clip"], meta={"activation": "tcl"})
+    with pytest.raises(InputError, match="fashion_rts., and here is one of tcl"):
+        choose({"clip": other}, ["rts"], False, trying, said.append)
     own = choose({"stair": graphs["stair"]}, ["qcfs"], True, trying, said.append)
     assert [each.name for each in own] == [REFERENCE] and "it is if on this network" in said[-1]
     asked = choose({"stair": graphs["stair"]}, ["qcfs"], False, trying, said.append)

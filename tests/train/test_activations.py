@@ -16,7 +16,7 @@ from eventsnn.train import activations as made  # noqa: E402 (it needs torch)
 pytestmark = pytest.mark.frameworks
 Y = torch.tensor([-1.3, -0.1, 0.05, 0.3, 0.77, 1.1, 1.49, 1.51, 2.2, 9.0], dtype=torch.float64)
 WEIGHTS = torch.linspace(0.5, 2, len(Y), dtype=torch.float64)
-KINDS = ("relu", "tcl", "qcfs:4", "lsq:4", "slip:4", "rnl")
+KINDS = ("relu", "tcl", "qcfs:4", "lsq:4", "slip:4", "rnl", "rts:4")
 
 
 def module(text):
@@ -66,6 +66,7 @@ def test_values_are_those_of_the_papers():
         "qcfs:4": 1.5 * np.clip(np.floor(y * 4 / 1.5 + 0.5) / 4, 0, 1),
         "lsq:4": 0.375 * np.clip(np.floor(y / 0.375 + 0.5), 0, 4),
         "rnl": np.clip(y / 1.5, 0, 1),
+        "rts:4": np.clip(y - 1.5 / 8, 0, 1.5),
     }
     expected["slip:4"] = (expected["tcl"] + expected["qcfs:4"]) / 2
     for text in KINDS:
@@ -82,6 +83,36 @@ def test_gradients_of_what_is_continuous_are_finite_differences(text):
     for i, value in enumerate(Y.tolist()):
         near = differences(partial(one, found, WEIGHTS[i].item()), value)
         assert of_y[i].item() == pytest.approx(near, abs=1e-6)
+
+
+def test_a_shifted_threshold_relu_passes_gradients_between_0_and_theta():
+    """As the authors' code: 1 where 0 <= y - theta / 2T <= theta; theta itself is not trained."""
+    found = module("rts:4")
+    assert not list(found.parameters())
+    y = Y.clone().requires_grad_(True)
+    (WEIGHTS * found(y)).sum().backward()
+    inside = ((Y - 1.5 / 8 > 0) & (Y - 1.5 / 8 < 1.5)).double()
+    assert torch.equal(y.grad, WEIGHTS * inside)
+    for i, value in enumerate(Y.tolist()):
+        near = differences(partial(one, found, WEIGHTS[i].item()), value)
+        assert y.grad[i].item() == pytest.approx(near, abs=1e-6)
+
+
+def test_what_the_shift_takes_in_training_the_shift_of_conversion_gives_back():
+    """RTS in T steps with biases up by theta / 2T is plain IF from v(0) = 0, spike for spike."""
+    torch.manual_seed(3)
+    conv, dense = torch.nn.Conv2d(2, 3, 3), torch.nn.Linear(48, 4)
+    shifted, plain = (
+        eventsnn.load_torch(torch.nn.Sequential(conv, act, torch.nn.Flatten(), dense), (2, 6, 6))
+        for act in (made.ShiftedRelu(8, 0.5), made.Clipping(0.5))
+    )
+    assert [node.op for node in shifted.activations] == ["ClippedRelu"]
+    pixels = np.random.default_rng(0).normal(size=(3, 2, 6, 6)).astype(np.float32)
+    how = dict(steps=8, fraction_bits=20, pixel_range=(-5.0, 5.0))
+    rts = eventsnn.simulate(eventsnn.convert(shifted), pixels, shift=True, **how)
+    zero = eventsnn.simulate(eventsnn.convert(plain), pixels, initial=0, **how)
+    assert rts.spikes.sum() > 50 and np.array_equal(rts.digests, zero.digests)
+    assert np.array_equal(rts.readouts, zero.readouts)
 
 
 def test_tcl_follows_eq_10():
@@ -163,6 +194,7 @@ def test_each_is_known_to_load_torch_and_survives_a_file(text, tmp_path):
         np.testing.assert_allclose(ours, net(torch.from_numpy(x)).numpy(), atol=1e-5)
     network = eventsnn.convert(again, thresholds="max" if text == "relu" else "auto", calibration=x)
     theta = {"tcl": 1.5, "qcfs:4": 1.5, "lsq:4": 1.5, "slip:4": 1.5, "rnl": 1.0}
+    theta["rts:4"] = 1.5
     if text in theta:
         assert np.allclose(network.layers[0].theta, theta[text])
 

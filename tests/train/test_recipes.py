@@ -15,14 +15,32 @@ EXAMPLES = sorted((Path(eventsnn.__file__).parents[1] / "examples" / "networks")
 
 @pytest.mark.parametrize(
     "text, expected",
-    [("relu", ("relu", 0)), ("qcfs:8", ("qcfs", 8)), ("lsq:2", ("lsq", 2)), ("rnl", ("rnl", 0))],
+    [
+        ("relu", ("relu", 0)),
+        ("qcfs:8", ("qcfs", 8)),
+        ("lsq:2", ("lsq", 2)),
+        ("rts:8", ("rts", 8)),
+        ("rnl", ("rnl", 0)),
+    ],
 )
 def test_activations_are_named_with_their_levels(text, expected):
     assert parsed_activation(text) == expected
 
 
 @pytest.mark.parametrize(
-    "text", ["qcfs", "qcfs:", "qcfs:0", "qcfs:-1", "qcfs:2.5", "relu:4", "gelu", "lsq:9999999"]
+    "text",
+    [
+        "qcfs",
+        "qcfs:",
+        "qcfs:0",
+        "qcfs:-1",
+        "qcfs:2.5",
+        "relu:4",
+        "gelu",
+        "lsq:9999999",
+        "rts",
+        "rts:0",
+    ],
 )
 def test_other_activations_are_refused_in_one_line(text):
     with pytest.raises(InputError, match="activation") as caught:
@@ -87,6 +105,7 @@ def test_a_recipe_that_is_not_there_or_too_large_is_refused(tmp_path):
         {"activation": "relu", "lambda_decay": 1e-3},
         {"activation": "relu", "lambda_start": 2.0},
         {"activation": "lsq:8", "lambda_start": 2.0},
+        {"activation": "rts:8", "lambda_decay": 1e-3},
     ],
 )
 def test_options_without_effect_are_refused(given):

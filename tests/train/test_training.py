@@ -39,7 +39,7 @@ def run(data, out, *options, status=0):
     assert command.main([*given, *small, *options]) == status
 
 
-@pytest.mark.parametrize("activation", ["relu", "qcfs:4", "tcl", "lsq:4", "slip:4", "rnl"])
+@pytest.mark.parametrize("activation", ["relu", "qcfs:4", "tcl", "lsq:4", "slip:4", "rnl", "rts:8"])
 def test_it_learns_and_its_network_is_read_back(data, tmp_path, activation, capsys):
     run(data, tmp_path / "out", "--activation", activation, "--epochs", "6", "--rate", "0.05")
     said = re.search(r"network.h5: test accuracy ([0-9.]+)", capsys.readouterr().out)
@@ -49,6 +49,7 @@ def test_it_learns_and_its_network_is_read_back(data, tmp_path, activation, caps
     accuracy = (outputs.argmax(1) == found.labels).mean()
     assert accuracy == pytest.approx(float(said[1]), abs=0.04)
     assert accuracy > (0.3 if activation == "rnl" else 0.7)
+    assert net.meta["activation"] == activation
     assert net.meta["test_accuracy"] == pytest.approx(float(said[1]), abs=1e-4)
     assert (tmp_path / "out" / "curves.csv").read_text().count("\n") == 7
     assert (tmp_path / "out" / "norm_factors.csv").exists() == (activation != "relu")
@@ -163,7 +164,7 @@ def test_it_begins_with_another_networks_weights(data, tmp_path, capsys):
     run(data, tmp_path / "relu", "--epochs", "6", "--activation", "relu", "--rate", "0.05")
     start = str(tmp_path / "relu" / "network.h5")
     options = ["--epochs", "1", "--rate", "1e-6", "--start", start]
-    for activation in ("tcl", "qcfs:8", "lsq:8", "slip:8"):
+    for activation in ("tcl", "qcfs:8", "lsq:8", "slip:8", "rts:8"):
         capsys.readouterr()
         run(data, tmp_path / activation, *options, "--activation", activation)
         said = capsys.readouterr().out
@@ -315,7 +316,7 @@ def test_another_number_of_threads_is_said(data, tmp_path, capsys, monkeypatch):
     assert "2 threads, 1 before" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("activation", ["relu", "qcfs:4", "tcl", "lsq:4", "slip:4", "rnl"])
+@pytest.mark.parametrize("activation", ["relu", "qcfs:4", "tcl", "lsq:4", "slip:4", "rnl", "rts:8"])
 def test_every_activation_can_begin_with_a_trained_network(data, tmp_path, activation, capsys):
     run(data, tmp_path / "relu", "--activation", "relu", "--epochs", "1")
     start = str(tmp_path / "relu" / "network.h5")

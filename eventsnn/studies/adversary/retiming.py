@@ -33,7 +33,7 @@ from eventsnn.studies.adversary.base import NONE, Base, check
 from eventsnn.studies.adversary.gains import Gains
 from eventsnn.studies.adversary.search import Limit, Search, random_needs
 from eventsnn.studies.adversary.slots import Limits, Slots
-from eventsnn.studies.setting import OPTIONS
+from eventsnn.studies.setting import OPTIONS, check_one_start
 from eventsnn.trace.replay import begin
 from eventsnn.trace.trace import record
 from eventsnn.values import shown
@@ -131,6 +131,7 @@ def retime(
         raise InputError(STUDY, "an output of classes", "a map", "attack networks that classify")
     simulation, given = _simulated(network, recordings, labels, steps, seed, settings)
     check(simulation)
+    check_one_start(simulation, STUDY)
     gains, limit, found = Gains(simulation), Limit(float(seconds), replays), []
     folder = None if save is None else Path(save)
     with following(len(given.pixels), "recording", progress) as bar:

@@ -35,7 +35,8 @@ def choose(
     """The methods of `names` that can run, on the first of the networks that each fits.
 
     Methods of trained activations run on every network that they fit. On the first network such a
-    method is the reference itself, and is left out where all methods were asked for. The reference
+    method is the reference itself, unless it runs otherwise, and is left out where all methods were
+    asked for. The reference
     is always there, on the first network.
 
     graphs: name -> ANN; all methods run on the first. names: of methods. every: whether all were
@@ -49,7 +50,8 @@ def choose(
         trained = TRAINING in method.needs
         places = [first, *(others if trained else ())]
         why = {place: method.misfit(graphs[place]) for place in places}
-        if trained and every and not why[first]:
+        same = not method.simulate and method.prepare is None
+        if trained and same and every and not why[first]:
             why[first] = f"it is {REFERENCE} on this network, whose thresholds are its own"
         for place in places:
             if not why[place]:

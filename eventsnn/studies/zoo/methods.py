@@ -49,7 +49,9 @@ class Method:
     paper: who proposed it, as docs/papers.md and the papers' own tables call it. words: what it
     does, in a few words. convert: options of `eventsnn.convert`. simulate: options of
     `eventsnn.simulate`; of a study, which "study" names, also its own. needs: of NEEDS.
-    activations: operators of which the network's activations have to be (() : any). apart:
+    activations: operators of which the network's activations have to be (() : any). trained_with:
+    the name of the activation of `eventsnn train` that the network's file has to name ("": any),
+    and network: one of `reference.NETWORKS` that has it. apart:
     whether each T is a run of its own, as only the last step gives a result, or the conversion is
     for a T. rests: whether it
     runs on until nothing moves. compared: whether it is compared there with the quantised ANN.
@@ -64,6 +66,8 @@ class Method:
     simulate: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
+    trained_with: str = ""
+    network: str = ""
     apart: bool = False
     rests: bool = False
     compared: bool = False
@@ -71,6 +75,11 @@ class Method:
 
     def misfit(self, graph: Graph) -> str:
         """Why a network cannot have this method, in words; "" if it may. graph: the ANN."""
+        said = str(graph.meta.get("activation", ""))
+        if self.trained_with and said.partition(":")[0] != self.trained_with:
+            example = f" ({self.network})" if self.network else ""
+            found = f"here is one of {said}" if said else "this file does not say what it had"
+            return f"it needs a network trained with {self.trained_with}{example}, and {found}"
         there = [node.op for node in graph.nodes if node.is_activation]
         others = sorted({op for op in there if self.activations and op not in self.activations})
         if others or (self.activations and not there):
@@ -96,7 +105,7 @@ class Method:
 def calibrated(method: str) -> Callable[..., tuple[Network, dict[str, Any]]]:
     """What calibrates under the conditions that run (semantics, section 2): for `prepare`.
 
-    method: of `eventsnn.calibrate`: "v0", "bias" or "potential".
+    method: of `eventsnn.calibrate`: "v0", "bias", "potential" or "weights".
     """
 
     def prepare(
@@ -213,12 +222,20 @@ BUILT_IN: dict[str, Method] = {
         "SNNC", "the same, and v(0) calibrated by means", MSE, {}, (IMAGES,), apart=True,
         prepare=calibrated("potential"),
     ),
+    "snnc-ap": Method(
+        "SNNC", "the same, and weights calibrated by gradient before", MSE, {}, (IMAGES,),
+        apart=True, prepare=calibrated("weights"),
+    ),
     "local": Method(
         "LTB", "local threshold balancing", {"thresholds": "local"}, {}, (IMAGES,)
     ),
-    "rts": Method(
+    "shift": Method(
         "Opt", "largest activation, half a threshold with the biases", {"thresholds": "max"},
         {"shift": True}, (IMAGES,),
+    ),
+    "rts": Method(
+        "Opt", "the same, trained with the shifted threshold ReLU", {"thresholds": "tcl"},
+        {"shift": True}, (TRAINING,), ("ClippedRelu",), "rts", "fashion_rts", apart=True,
     ),
     "dni": Method("DNISNM", "a threshold for each neuron", DNI, {}, (IMAGES,)),
     "snm-dni": Method(
@@ -240,6 +257,10 @@ BUILT_IN: dict[str, Method] = {
     ),
     "qcfs": _trained("QCFS", "qcfs"),
     "tcl": _trained("ClippedRelu", "tcl"),
+    "opi": Method(
+        "OPI", "its clipped ReLU is TCL's: the same run as tcl", {"thresholds": "tcl"},
+        {}, (TRAINING,), ("ClippedRelu",),
+    ),
     "lsq": _trained("QuantRelu", "lsq"),
     "slip": _trained("SlipRelu", "slip"),
 }  # fmt: skip

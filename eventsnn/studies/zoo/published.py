@@ -52,7 +52,7 @@ TABLES = {
     "gn-2": Published(
         "GN Table 2, as published: accuracy (%) after T steps",
         f"CIFAR-10, CIFAR-100 and ImageNet, {OTHERS}",
-        ("if", "if-zero", "gn-4", "gn-6", "srp", "snm", "cos", "snnc", "snnc-light"),
+        ("if", "if-zero", "gn-4", "gn-6", "srp", "snm", "cos", "snnc", "snnc-ap", "snnc-light"),
         (1, 2, 4, 8, 16, 32),
         """
 QCFS        if      ResNet-18 CIFAR-10  95.64 88.84 91.75 93.83 95.04 95.56 95.67
@@ -80,7 +80,7 @@ SRP         srp     VGG-16    CIFAR-100 76.28 71.52 74.31 75.42 76.25 76.42 76.4
 SNM         snm     VGG-16    CIFAR-100 74.13 - - - - - 71.80
 SNNC-AP     snnc    VGG-16    CIFAR-100 77.89 - - - - - 73.55
 GN,_tau=4   gn-4    VGG-16    CIFAR-100 76.43 75.61 76.36 76.60 76.85 76.80 76.69
-SNNC-AP     snnc    ResNet-34 ImageNet  75.36 - - - - - 64.54
+SNNC-AP     snnc-ap ResNet-34 ImageNet  75.36 - - - - - 64.54
 QCFS        if      ResNet-34 ImageNet  74.32 - - - 35.06 59.35 69.37
 COS         cos     ResNet-34 ImageNet  74.22 69.11 72.66 73.81 74.17 74.14 73.93
 SRP         srp     ResNet-34 ImageNet  74.32 57.78 64.32 66.71 67.62 68.02 68.40
@@ -90,7 +90,7 @@ GN,_tau=6   gn-6    ResNet-34 ImageNet  74.35 71.46 73.61 73.73 73.57 73.51 73.4
     "srp-1": Published(
         "SRP Table 1, as published: accuracy (%) after T steps",
         f"CIFAR-10 alone, {OTHERS}",
-        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "rts"),
+        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "shift", "rts"),
         (1, 2, 4, 8, 16, 32, 64),
         """
 RMP        if-zero VGG-16    CIFAR-10 93.63 - - - - - 60.30 90.35
@@ -114,7 +114,7 @@ SRP,_tau=4 srp     ResNet-20 CIFAR-10 91.77 86.37 88.73 90.51 91.37 91.64 91.72 
     "dnisnm-2": Published(
         "DNISNM Table 2, as published: accuracy (%) after T steps",
         f"CIFAR-10 and CIFAR-100, {OTHERS}",
-        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "rts"),
+        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "shift", "rts"),
         (2, 4, 8, 16, 32),
         """
 RMP_(Han_2020)       if-zero VGG-16    CIFAR-10  93.63 - - - - 60.30
