@@ -134,20 +134,19 @@ def choose(
         return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
     if quanta is None:
         quanta = np.ones(len(network.layers))
-    reach = _Reach(
+    layers = reached(
         network,
-        steps,
-        initial,
-        pixel_range,
-        quanta,
-        most,
-        limits,
-        signed,
-        drive_steps or steps,
-        worth,
-        waits,
+        steps=steps,
+        initial=initial,
+        pixel_range=pixel_range,
+        quanta=quanta,
+        most=most,
+        limits=limits,
+        signed=signed,
+        drive_steps=drive_steps,
+        worth=worth,
+        waits=waits,
     )
-    layers = [reach.of(layer) for layer in range(len(network.layers))]
     hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
@@ -177,6 +176,53 @@ def choose(
     dtype = np.dtype(np.int32 if f <= in_32 and not decays else np.int64)
     finer = FINER if decays else 0
     return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer)
+
+
+def reached(
+    network: Network,
+    *,
+    steps: int,
+    initial: float,
+    pixel_range: tuple[NDArray[np.float64], NDArray[np.float64]],
+    quanta: NDArray[np.float64],
+    most: int,
+    limits: NDArray[np.int64] | None,
+    signed: bool,
+    drive_steps: int | None,
+    worth: int,
+    waits: bool,
+) -> list[tuple[float, float]]:
+    """How far the potentials of each layer go: (bound on |potential| in q, bound on its rounding).
+
+    The rounding is in units of 2^-F q. All parameters are those of `choose`, and it holds where its
+    F does.
+    """
+    reach = _Reach(
+        network,
+        steps,
+        initial,
+        pixel_range,
+        quanta,
+        most,
+        limits,
+        signed,
+        drive_steps or steps,
+        worth,
+        waits,
+    )
+    return [reach.of(layer) for layer in range(len(network.layers))]
+
+
+def width(bound: float, rounding: float, bits: int) -> int:
+    """The fewest bits, with the sign's, that hold every potential up to a bound.
+
+    bound: on |potential|, in q. rounding: in units of 2^-bits q. bits: a potential is a whole
+    number of 2^-bits q.
+    """
+    found = 1
+    while max(bound, 1.0) * 2.0**bits + rounding >= 2.0 ** (found - 1):
+        found += 1
+    return found
 
 
 def factors(quanta: NDArray[np.float64], projection: Projection) -> float:

@@ -134,6 +134,33 @@ def test_energy(tmp_path):
     assert spikes / neurons == pytest.approx(rows[3]["rate"])
 
 
+def test_energy_says_what_states_take(tmp_path, capsys):
+    options = ["--neurons", "if,if+srp,st-bif", "--fraction-bits", "16"]
+    tables = run("energy", tmp_path, "--limit", "6", "--steps", "4", *options)
+    assert (tmp_path / "states.svg").is_file()
+    graph, images = load("sample"), eventsnn.load_images("sample", limit=6)
+    network = eventsnn.convert(graph)
+    for name, given in (("if", {}), ("if+srp", {"srp": 4}), ("st-bif", {"encoding": "even"})):
+        neuron = name.removesuffix("+srp")
+        result = network.run(images, steps=4, neuron=neuron, fraction_bits=16, **given)
+        mine = [row for row in tables["states"] if row["neuron"] == name]
+        widths = result.simulation.widths()[:-1]
+        assert [row["potential"] for row in mine] == widths
+        assert {row["mask"] for row in mine} == {float(name == "if+srp")}
+        before = result.batch.stage_one
+        spent = result.operations.sum(axis=2) + (0 if before is None else before[:, 1])
+        counted = at(tables["energy"], neuron=name, T=4)["counted_operations"]
+        assert counted == pytest.approx(spent.sum() / 6)
+        into = [row for row in tables["rates"] if row["neuron"] == name]
+        assert [row["operations into"] for row in into] == pytest.approx(
+            spent.mean(axis=0)[:-1].tolist()
+        )
+        for row in into:
+            assert row["counted_nanojoule"] == pytest.approx(0.9e-3 * row["operations into"])
+    said = capsys.readouterr().out
+    assert "published (SpikeZIP 4.5" in said and "State of a neuron in bits" in said
+
+
 @pytest.mark.slow
 def test_certified_accuracy(tmp_path, capsys):
     tables = run(
@@ -356,6 +383,8 @@ def test_arrival_order(tmp_path, capsys):
         ("error_cases", ["--steps", "0"]),
         ("srp_tau", ["--taus", "x"]),
         ("energy", ["--neurons", "y"]),
+        ("energy", ["--neurons", "if+dni"]),
+        ("energy", ["--fraction-bits", "70"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(name, options, tmp_path, capsys):
@@ -917,7 +946,9 @@ def test_trainings_of_a_recipe_have_mean_and_deviation(tmp_path, capsys):
     row = at(means, recipe="QCFS", T=4)
     assert f"{100 * row['accuracy']:.2f} ± {100 * row['accuracy deviation']:.2f}" in said
     assert "3 trainings: intervals and p hold for what was trained" in said
-    assert "QCFS: mean of 3 trainings" in (tmp_path / "out" / "trained_networks.svg").read_text("utf-8")
+    assert "QCFS: mean of 3 trainings" in (tmp_path / "out" / "trained_networks.svg").read_text(
+        "utf-8"
+    )
 
 
 def test_a_network_is_no_training_twice(tmp_path, capsys):
