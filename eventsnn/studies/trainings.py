@@ -81,7 +81,7 @@ def check(graphs: Mapping[str, Graph], recipe: str, where: str) -> None:
     for name, other in others:
         expected = f"trainings of {recipe!r}, networks of one architecture"
         if _architecture(other) != _architecture(graph):
-            found = f"{first!r} and {name!r}, which differ in more than their parameters"
+            found = f"{first!r} and {name!r}, which differ in more than what training finds"
             raise InputError(where, expected, found, "name a recipe for each")
         if other.hash in seen:
             found = f"{seen[other.hash]!r} and {name!r}, which are the same network"
@@ -91,8 +91,6 @@ def check(graphs: Mapping[str, Graph], recipe: str, where: str) -> None:
 
 
 def _architecture(graph: Graph) -> list[Any]:
-    """What all trainings of a recipe have in common: nodes, their inputs and shapes."""
-    return [
-        graph.input_shape,
-        *((node.name, node.op, node.inputs, graph.shapes[node.name]) for node in graph.nodes),
-    ]
+    """What all trainings of a recipe have in common: nodes, their inputs, shapes and levels."""
+    nodes = [(each.name, each.op, each.inputs, graph.shapes[each.name]) for each in graph.nodes]
+    return [graph.input_shape, nodes, [each.attrs.get("levels") for each in graph.nodes]]

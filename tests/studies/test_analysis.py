@@ -17,6 +17,7 @@ from support.worked import examples
 import eventsnn
 from eventsnn import load, statistics
 from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
 from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
@@ -30,6 +31,7 @@ from eventsnn.studies import (
     order_sampling,
     surgery,
     timing,
+    trainings,
 )
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
@@ -958,6 +960,14 @@ def test_a_network_is_no_training_twice(tmp_path, capsys):
     assert script("trained_networks").main(["--nets", nets, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert "which are the same network" in error and error.count("\n") == 1
+    graph = load("sample")
+    of_two = [
+        dataclasses.replace(node, attrs={**node.attrs, "levels": 2}) if node.is_activation else node
+        for node in graph.nodes
+    ]
+    other = dataclasses.replace(graph, nodes=tuple(of_two))
+    with pytest.raises(InputError, match="differ in more than what training finds"):
+        trainings.check({"a": graph, "b": other}, "QCFS", "--nets")
 
 
 @pytest.mark.parametrize(
