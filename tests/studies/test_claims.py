@@ -137,6 +137,8 @@ def test_a_table_says_which_command_made_it(tmp_path, monkeypatch):
     options = {"study": "training_figures", "figure": "tcl-7", "data": "fashion-mnist"}
     options |= {"limit": "1000", "steps": 35, "precision": "bfloat16", "seed": 0, "width": 0.5}
     (folder / "study.json").write_text(json.dumps({"options": options}))
+    assert trained.made_by(folder) is None, "killed before it had a table"
+    table(tmp_path, "tcl-7", [{"net": "N"}])
     assert trained.made_by(folder) == (
         "python analysis/training_figures.py --figure tcl-7 --data fashion-mnist --limit 1000 "
         "--precision bfloat16 --steps 35 --out runs/training/tcl-7"

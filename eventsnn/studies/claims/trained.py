@@ -37,10 +37,12 @@ Judge = Callable[[Bench], list[Finding]]
 
 
 def made_by(folder: Path) -> str | None:
-    """The command that made the tables in a folder; None where its study.json does not say so.
+    """The command that made the tables in a folder; None where there are none, or no study.json.
 
     folder: that `training_figures` left.
     """
+    if not (folder / "training_figures.csv").is_file():
+        return None
     try:
         options = json.loads((folder / RECORD).read_text("utf-8"))["options"]
     except (OSError, ValueError, LookupError, TypeError):
