@@ -134,7 +134,7 @@ def choose(
         return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
     if quanta is None:
         quanta = np.ones(len(network.layers))
-    layers = reached(
+    layers = _reached(
         network,
         steps=steps,
         initial=initial,
@@ -178,7 +178,7 @@ def choose(
     return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer)
 
 
-def reached(
+def _reached(
     network: Network,
     *,
     steps: int,
@@ -213,7 +213,7 @@ def reached(
     return [reach.of(layer) for layer in range(len(network.layers))]
 
 
-def width(bound: float, rounding: float, bits: int) -> int:
+def _width(bound: float, rounding: float, bits: int) -> int:
     """The fewest bits, with the sign's, that hold every potential up to a bound.
 
     bound: on |potential|, in q. rounding: in units of 2^-bits q. bits: a potential is a whole

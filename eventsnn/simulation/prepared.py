@@ -341,10 +341,10 @@ class Prepared:
         its = self.arithmetic
         if its.dtype.kind == "f":
             return [8 * its.dtype.itemsize] * len(self.network.layers)
-        reached = numbers.reached(self.network, **self._reach)
+        reached = numbers._reached(self.network, **self._reach)
         scales = [its.scale(self.network, i) for i in range(len(reached))]
         return [
-            numbers.width(bound * scale, rounding * 2**its.finer, its.bits)
+            numbers._width(bound * scale, rounding * 2**its.finer, its.bits)
             for (bound, rounding), scale in zip(reached, scales)
         ]
 

@@ -34,7 +34,7 @@ def test_a_width_is_the_least_that_holds():
     for bound in (0.5, 1, 1.5, 3.99, 4, 100.25):
         for f in (1, 4, 9):
             largest = int(ceil(max(bound, 1) * 2**f + 0.5))
-            found = arithmetic.width(bound, 0.5, f)
+            found = arithmetic._width(bound, 0.5, f)
             assert largest <= 2 ** (found - 1)
             assert max(bound, 1) * 2**f + 0.5 >= 2 ** (found - 2), "a bit less is too few"
 
