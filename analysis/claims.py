@@ -28,6 +28,7 @@ from eventsnn.studies import scripts
 from eventsnn.studies.claims.bench import LSQ, QCFS, RELU, TCL, Bench
 from eventsnn.studies.claims.findings import Judged
 from eventsnn.studies.claims.page import chosen, corrected, judge, markdown, rows_of, summary
+from eventsnn.studies.claims.trained import made_by
 from eventsnn.views.tables import write_csv
 
 NETS = {
@@ -55,13 +56,19 @@ def study(args: argparse.Namespace) -> None:
     write_csv(args.out / "claims.csv", rows_of(judged))
     networks = f"Networks: {', '.join(nets.values())}; the first {args.settings.limit} test images."
     command = shlex.join(["python", "analysis/claims.py", *_given(args)])
-    page = markdown(judged, command, networks)
+    page = markdown(judged, command, networks, tables_of(bench.tables))
     if args.page is not None:
         Path(args.page).unlink(missing_ok=True)
         with new_file(args.page) as file:
             file.write(page.encode())
     scripts.show(TITLE, [shown(its) for its in judged], networks, FORMATS)
     print(f"\n{summary(judged)}")
+
+
+def tables_of(folder: Path | None) -> list[str]:
+    """The commands that made the tables of trainings below a folder; None: there is none."""
+    folders = [] if folder is None or not folder.is_dir() else sorted(folder.iterdir())
+    return [command for each in folders if (command := made_by(each)) is not None]
 
 
 def shown(its: Judged) -> scripts.Row:
@@ -79,7 +86,9 @@ def _given(args: argparse.Namespace) -> list[str]:
     words = ["--data", Path(args.settings.data or "").name, "--limit", str(args.settings.limit)]
     if args.tables is not None:
         words += ["--tables", "runs/training"]
-    return words + (["--only", args.only] if args.only else [])
+    if args.only:
+        words += ["--only", args.only]
+    return words + (["--page", "docs/claims.md"] if args.page is not None else [])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

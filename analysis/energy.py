@@ -1,16 +1,21 @@
-"""What a run costs: rates by layer, and counted operations beside two papers' formulas.
+"""What a run costs: rates by layer, counted operations beside two papers' formulas, and memory.
 
-DNISNM Fig. 9 and Tab. 5, SpikeZIP Fig. 7, on one's own network.
+DNISNM Fig. 9 and Tab. 5, SpikeZIP Fig. 7 and what section 4.5 says of Tab. 7, on one's own network.
 
     python analysis/energy.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --neurons if,snm
+    python analysis/energy.py --neurons if,if+srp,snm,st-bif --fraction-bits 16
 
 Counted: one operation for each weight that a delivered spike touches. DNISNM eq. 25 estimates them
 as spikes / neurons * MACs of the ANN, layer by layer, and eq. 26 their energy (0.9 pJ; 4.6 pJ in
 the first layer and for the ANN's MACs). SpikeZIP takes 77 fJ for each operation, and 12.5 pJ a FLOP
 of the ANN. The drive of the first layer costs only in eq. 26, and there only as its spikes do.
-ST-BIF is released evenly (SpikeZIP 3.2). Means and ratios have bootstrap intervals in the CSV
-files, and energy in the picture. Writes energy.csv (by T), rates.csv (by layer), energy.png and
-energy.svg.
+ST-BIF is released evenly (SpikeZIP 3.2); +srp behind a model is SRP with 4 steps first, whose cost
+counts. Means and ratios have bootstrap intervals in the CSV files, and energy in the picture.
+
+The state of a neuron is what it keeps between two steps, in bits: the potential, as wide as is
+proven to be enough (--fraction-bits of it behind the point, in the runs, too), S where the model
+asks for it, and the mask of SRP. Writes energy.csv (by T), rates.csv (by layer), states.csv (bits,
+by layer), energy and states, each as .png and .svg.
 """
 
 from __future__ import annotations
@@ -32,7 +37,8 @@ from numpy.typing import NDArray
 
 from eventsnn import Network
 from eventsnn.ann import forward as ann
-from eventsnn.studies import cost, scripts
+from eventsnn.exceptions import InputError
+from eventsnn.studies import cost, scripts, states
 from eventsnn.studies.sampled import Sample, with_intervals
 from eventsnn.studies.setting import pick
 from eventsnn.sweep import stored
@@ -47,6 +53,29 @@ TITLE = (
     "Cost of an image after T steps; drop: of the ANN's accuracy; rate: spikes per neuron and "
     "step; counted: synaptic operations; eq. 25: DNISNM's estimate of them; / ANN: energy, of "
     "the ANN's"
+)
+SRP = "+srp"  # behind a model
+FIRST = 4  # steps of its first stage
+BITS = (
+    "State of a neuron in bits, mean of the layers' neurons; potential: the least bits that are "
+    "proven to be enough; S: net spikes; KiB: of all neurons; nJ: counted operations of an image"
+)
+# columns of the table of states -> (heading, format)
+STATES = {
+    "neuron": ("neuron", ""),
+    "potential": ("potential", ".1f"),
+    "S": ("S", ".1f"),
+    "mask": ("mask", ".0f"),
+    "own": ("own", ".0f"),
+    "bits": ("bits", ".1f"),
+    "KiB": ("KiB", ",.1f"),
+    "nJ": ("nJ", ",.0f"),
+    "nJ a neuron": ("nJ a neuron", ".2g"),
+}
+PARTS = {"potential": "potential", "S": "S, net spikes", "mask": "mask (SRP)", "own": "own states"}
+PUBLISHED = (
+    "published (SpikeZIP 4.5, of ST-BIF in 65 nm CMOS; of its Tab. 7 the text has no more)"
+    ":\na tracer of spikes (S) of 4 bits, for at most 11 steps; 1.22 % more power than an IF neuron"
 )
 # columns of the printed table -> (heading, format)
 COLUMNS = {
@@ -66,9 +95,16 @@ COLUMNS = {
 def ways(args: argparse.Namespace) -> list[stored.Way]:
     """What is run: a way for each of --neurons. args: the options."""
     found = []
-    for neuron in args.neurons.split(","):
+    for name in args.neurons.split(","):
+        neuron = name.removesuffix(SRP)
+        if "+" in neuron:
+            raise InputError("--neurons", f"{SRP} behind a model, or nothing", repr(name))
         encoding = "even" if neuron == "st-bif" else "constant"
         options = {"neuron": neuron, "encoding": encoding, "steps": args.steps}
+        if name != neuron:
+            options["srp"] = FIRST
+        if args.fraction_bits is not None:
+            options["fraction_bits"] = args.fraction_bits
         found.append(stored.Way({}, options, [args.seed]))
     return found
 
@@ -90,6 +126,8 @@ def measure(
     (result,) = source.runs(way)
     decided = result.conditions
     ann_right = np.asarray(ann.classes_of(source.logits) == source.labels, np.float64)
+    before = result.batch.stage_one  # [N, 2, L] of SRP, which costs, too
+    first = np.zeros((2, 1, 1)) if before is None else np.moveaxis(before, 1, 0)
     rows, samples, right = [], {}, {}
     for t in times:
         spikes = result.spikes[:, :, :t].sum(axis=2).astype(np.float64)
@@ -97,7 +135,7 @@ def measure(
         right[neuron, t] = scripts.hits(result, t)
         found = {"accuracy drop": Sample(right[neuron, t] - ann_right, ann_right)}
         found["rate"] = Sample(spikes.sum(axis=1) / (network.neurons * t))
-        costs = cost.by_image(network, spikes, operations)
+        costs = cost.by_image(network, spikes + first[0], operations + first[1])
         found |= {name: Sample(values) for name, values in costs.items()}
         found |= {f"{name} / ANN": Sample(values) for name, values in _of_ann(network, costs)}
         row = {"neuron": neuron, "T": t, **scripts.accuracy(result, t)}
@@ -110,9 +148,11 @@ def measure(
     rows, samples = [], {}
     for i, layer in enumerate(network.spiking):
         rates = result.spikes[:, i].sum(axis=1) / (layer.size * steps)
-        into = result.operations[:, i].sum(axis=1)
+        into = result.operations[:, i].sum(axis=1) + first[1][:, min(i, first.shape[2] - 1)]
         row = {"neuron": neuron, "layer": layer.name, "neurons": layer.size}
         row |= {"rate": float(rates.mean()), "operations into": float(into.mean())}
+        row["counted_nanojoule"] = 1e-3 * cost.ADDITION * row["operations into"]
+        row["spikezip_nanojoule"] = 1e-3 * cost.SYNAPTIC_OPERATION * row["operations into"]
         rows.append(row | {"conditions": decided})
         samples[layer.name, "rate"] = Sample(rates)
         samples[layer.name, "operations into"] = Sample(into)
@@ -174,6 +214,60 @@ def draw(by_step: list[scripts.Row], by_layer: list[scripts.Row], title: str) ->
     return figure
 
 
+def draw_states(totals: list[scripts.Row], by_layer: list[scripts.Row], title: str) -> Figure:
+    """Bits of a neuron by model, and energy by layer.
+
+    totals: of `total_of`, a row for each model. by_layer: of `measure`. title: of the picture.
+    """
+    layers = scripts.distinct(by_layer, "layer")
+    figure = scripts.sheet(2, 3.9, max(-1.0, 0.16 * len(layers) - 2))
+    left, right = figure.subplots(1, 2, width_ratios=[1, max(1.0, len(layers) / 14)])
+    neurons = scripts.column(totals, "neuron")
+    bottom = np.zeros(len(neurons))
+    for (part, label), (colour, _) in zip(PARTS.items(), scripts.LOOKS):
+        its = np.array(scripts.column(totals, part), np.float64)
+        if its.any():
+            left.bar(neurons, its, 0.6, bottom, color=colour, label=label)
+            bottom += its
+    for x, (total, row) in enumerate(zip(bottom, totals)):
+        words = f"{row['KiB']:,.0f} KiB" if row["KiB"] >= 10 else f"{row['KiB']:.1f} KiB"
+        left.annotate(
+            words, (x, total), (0, 2), textcoords="offset points", ha="center", fontsize=7
+        )
+    left.set_ylim(0, 1.12 * bottom.max())
+    left.set_title("state of a neuron, and of all", fontsize=10)
+    left.set_ylabel("bits, mean of the neurons")
+    left.legend(
+        frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=len(PARTS)
+    )
+    scripts.plain(left, "y")
+    width = 0.8 / len(neurons)
+    for k, (neuron, (colour, _)) in enumerate(zip(neurons, scripts.LOOKS * len(neurons))):
+        energy = scripts.column(scripts.only(by_layer, neuron=neuron), "counted_nanojoule")
+        places = np.arange(len(energy)) + (k - (len(neurons) - 1) / 2) * width
+        right.bar(places, energy, width, color=colour, label=neuron)
+    right.set_title("energy of an image, by layer", fontsize=10)
+    right.set_ylabel("nJ, 0.9 pJ a counted operation")
+    right.legend(frameon=False, fontsize=7)
+    scripts.layer_axis(right, layers)
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    return figure
+
+
+def total_of(neuron: str, by_state: list[scripts.Row], by_layer: list[scripts.Row]) -> scripts.Row:
+    """A row of a model: the mean bits of its neurons' state, what all take, and energy.
+
+    neuron: the model. by_state: its rows of `states.bits`. by_layer: its rows of `measure`.
+    """
+    sizes = np.array(scripts.column(by_state, "neurons"), np.float64)
+    row: scripts.Row = {"neuron": neuron}
+    for part in ("potential", "S", "mask", "own", "bits"):
+        row[part] = float(np.average(scripts.column(by_state, part), weights=sizes))
+    energy = sum(scripts.column(by_layer, "counted_nanojoule"))
+    row["KiB"] = row["bits"] * sizes.sum() / 8 / 1024
+    return row | {"nJ": energy, "nJ a neuron": energy / sizes.sum()}
+
+
 def _logarithmic(axes: Axes, t: list[int], subs: tuple[int, ...]) -> None:
     """Both axes logarithmic, with ticks at t and at `subs` of each power of ten, and a legend."""
     axes.set_xscale("log", base=2)
@@ -191,8 +285,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script. argv: its arguments (None: the command line's). Returns the exit status."""
     parser = scripts.options(__doc__, limit=200, out="runs/energy")
     scripts.add_steps(parser, 16)
-    words = "models, separated by commas: if, if-hard, snm, gn, st-bif"
+    words = "models, separated by commas: if, if-hard, snm, gn, st-bif, each with +srp or without"
     parser.add_argument("--neurons", default="if", help=words)
+    words = "F of potentials, weights and drive (default: the most that 32 bits allow)"
+    parser.add_argument("--fraction-bits", type=int, metavar="F", help=words)
     stored.add_options(parser)
     return stored.run(study, parser, ways, argv)
 
@@ -206,6 +302,8 @@ def study(args: argparse.Namespace) -> None:
     by_step: list[scripts.Row] = []
     by_layer: list[scripts.Row] = []
     of_neurons = dict(zip(neurons, ways(args)))
+    by_state: list[scripts.Row] = []
+    totals: list[scripts.Row] = []
     for neuron in scripts.each(neurons, "model"):
         steps, layers, its = measure(
             source, network, neuron, of_neurons[neuron], scripts.times(args), args.seed
@@ -218,13 +316,21 @@ def study(args: argparse.Namespace) -> None:
         )
         write_csv(out / "energy.csv", by_step)
         write_csv(out / "rates.csv", by_layer)
+        its = states.bits(stored.simulation_of(args, of_neurons[neuron]))
+        totals.append(total_of(neuron, its, layers))
+        by_state += [{"neuron": neuron, **row} for row in its]
+        write_csv(out / "states.csv", by_state)
     figure = draw(by_step, by_layer, scripts.title(source.graph, f"{len(source.labels)} images"))
     decided = scripts.words(by_step)
     scripts.save(figure, out, "energy", decided)
     shown = [pick(row, (*COLUMNS, *scripts.PAIRED)) for row in by_step]
     scripts.show(TITLE, scripts.compact(shown), decided, COLUMNS)
     print(f"\n{scripts.footnote(neurons[0], args.seed)}")
-    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs")
+    print(f"\nANN: {by_step[0]['ann_macs']:,} MACs\n")
+    title = scripts.title(source.graph, f"T = {args.steps}", f"{len(source.labels)} images")
+    scripts.save(draw_states(totals, by_layer, title), out, "states", decided)
+    scripts.show(BITS, totals, decided, STATES)
+    print(f"\n{PUBLISHED}")
 
 
 if __name__ == "__main__":

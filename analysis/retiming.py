@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
@@ -113,8 +114,10 @@ def draw(rows: Sequence[scripts.Row], title: str) -> Figure:
                 x = np.concatenate([[0.01], x, [100]])
                 axes.step(x, [*y, y[-1]], where="post", color=colour, ls=style, label=label)
         axes.set(xscale="log", xlim=(0.01, 100), ylim=(-2, 102))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_xlabel("input spikes moved (%), B0")
-        by = "any number of steps" if within == "any" else f"at most {within} steps"
+        by = f"at most {within} step" + ("" if within == "1" else "s")
+        by = "any number of steps" if within == "any" else by
         axes.set_title(f"each by {by}", fontsize=10)
         scripts.plain(axes)
     panels[0].set_ylabel("recordings flipped (%)")

@@ -230,9 +230,10 @@ def study(args: argparse.Namespace) -> None:
         its_table = published.table(args.table)
         write_csv(args.out / "published.csv", its_table.rows)
         print()
-        scripts.show(its_table.title, its_table.shown(), its_table.note)
-    ran = {each.name for each in every}
-    print(f"\n{len(ran)} methods ran, {len(measured.by_method(rows))} with their networks")
+        scripts.show(its_table.title, its_table.shown(), its_table.note_lines)
+    ran = len({each.name for each in every})
+    with_networks = len(measured.by_method(rows))
+    print(f"\n{ran} methods ran" + (f", {with_networks} with their networks" if several else ""))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

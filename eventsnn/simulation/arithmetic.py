@@ -151,20 +151,20 @@ def choose(
         return Arithmetic(kind, np.dtype(kind), 0, float("inf"), 0)
     if quanta is None:
         quanta = np.ones(len(network.layers))
-    reach = _Reach(
+    reach = _reach(
         network,
-        steps,
-        initial,
-        pixel_range,
-        quanta,
-        most,
-        limits,
-        signed,
-        drive_steps or steps,
-        worth,
-        waits,
+        steps=steps,
+        initial=initial,
+        pixel_range=pixel_range,
+        quanta=quanta,
+        most=most,
+        limits=limits,
+        signed=signed,
+        drive_steps=drive_steps,
+        worth=worth,
+        waits=waits,
     )
-    layers = [reach.of(layer) for layer in range(len(network.layers))]
+    layers = reach.every()
     hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
     slack = max(rounding for _, rounding in layers)
     readout = layers[-1][0]
@@ -203,6 +203,48 @@ def choose(
     dtype = np.dtype(np.int32 if narrow else np.int64)
     finer = FINER if decays else 0
     return Arithmetic("fixed", dtype, int(f), float(bound), exponent, finer, limit)
+
+
+def _reach(
+    network: Network,
+    *,
+    steps: int,
+    initial: float,
+    pixel_range: tuple[NDArray[np.float64], NDArray[np.float64]],
+    quanta: NDArray[np.float64],
+    most: int,
+    limits: NDArray[np.int64] | None,
+    signed: bool,
+    drive_steps: int | None,
+    worth: int,
+    waits: bool,
+) -> _Reach:
+    """How far potentials can go. All parameters are those of `choose`."""
+    return _Reach(
+        network,
+        steps,
+        initial,
+        pixel_range,
+        quanta,
+        most,
+        limits,
+        signed,
+        drive_steps or steps,
+        worth,
+        waits,
+    )
+
+
+def _width(bound: float, rounding: float, bits: int) -> int:
+    """The fewest bits, with the sign's, that hold every potential up to a bound.
+
+    bound: on |potential|, in q. rounding: in units of 2^-bits q. bits: a potential is a whole
+    number of 2^-bits q.
+    """
+    found = 1
+    while max(bound, 1.0) * 2.0**bits + rounding >= 2.0 ** (found - 1):
+        found += 1
+    return found
 
 
 def factors(quanta: NDArray[np.float64], projection: Projection) -> float:
@@ -261,6 +303,10 @@ class _Reach(NamedTuple):
     drive_steps: int
     worth: int
     waits: bool
+
+    def every(self) -> list[tuple[float, float]]:
+        """`of` each layer; it holds where the F of `choose` does."""
+        return [self.of(layer) for layer in range(len(self.network.layers))]
 
     def of(self, target: int) -> tuple[float, float]:
         """(bound on |potential| in q, bound on its rounding error in units) for one layer.

@@ -239,29 +239,34 @@ class Prepared:
             found = f"up to {most:,} in each of {longest:,}"
             raise InputError("neuron", expected, found, "choose fewer steps")
         self.quanta = neurons.quanta(sample, network)
-        choose = partial(
-            numbers.choose,
-            network,
-            kind=specification.arithmetic,
+        self._reach: dict[str, Any] = dict(
             steps=longest,
             quanta=self.quanta,
             most=most,
             limits=getattr(sample, "limits", None),
             signed=sample.signed,
-            fraction_bits=specification.fraction_bits,
             drive_steps=1 if self.encoding.code.once else None,
             pixel_range=self.encoding.range(ends, inputs),
             worth=self.worth,
             waits=bool(own_states(sample)) or self.stages > 1 or hasattr(sample, "when"),
+        )
+        choose = partial(
+            numbers.choose,
+            network,
+            kind=specification.arithmetic,
+            fraction_bits=specification.fraction_bits,
             decays=bool(leaks(sample)),
             watches=not (is_dynamic(type(sample)) or self.offset),
+            **self._reach,
         )
         largest = max((float(np.abs(v).max()) for v in self.initial), default=0.0)
         self.arithmetic = choose(initial=largest)
         if self.offset and self.arithmetic.kind == "fixed":
             # no shift goes further, and from there a neuron fires in every step
             self.shift_limit = self.arithmetic.bound + largest + steps + 2
-            self.arithmetic = choose(initial=self.shift_limit)
+            largest = self.shift_limit
+            self.arithmetic = choose(initial=largest)
+        self._reach["initial"] = largest
         units = [self.arithmetic.scale(network, i) for i in range(len(network.layers))]
         self.scales = self.quanta * units
         self._prepare()
@@ -339,6 +344,22 @@ class Prepared:
         if hasattr(sample, "charge") and pools:
             expected = "a network without max pooling, which counts spikes"
             raise InputError(where, expected, "a MaxPool", "convert with ⟦max_pooling=average⟧")
+
+    def widths(self) -> list[int]:
+        """The bits that a potential of each layer takes in fixed point, the sign's among them.
+
+        They are proven in clocked time, and where the model has limits (semantics, section 6); a
+        pool's is of no potential. In floating point they are those of the number. Readout last.
+        """
+        its = self.arithmetic
+        if its.dtype.kind == "f":
+            return [8 * its.dtype.itemsize] * len(self.network.layers)
+        reached = numbers._reach(self.network, **self._reach).every()
+        scales = [its.scale(self.network, i) for i in range(len(reached))]
+        return [
+            numbers._width(bound * scale, rounding * 2**its.finer, its.bits)
+            for (bound, rounding), scale in zip(reached, scales)
+        ]
 
     @property
     def all_steps(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,18 +48,29 @@ def column(rows: Iterable[Row], key: str, factor: float = 1) -> list[Any]:
     return [row[key] if factor == 1 else factor * row[key] for row in rows]
 
 
-def draw_accuracy(axes: Axes, lines: Mapping[str, Sequence[Row]], ann_accuracy: float) -> None:
+def draw_accuracy(
+    axes: Axes,
+    lines: Mapping[str, Sequence[Row]],
+    ann_accuracy: float,
+    bands: Collection[str] = (),
+) -> None:
     """Draws accuracy against T: bars are 95 % intervals, dashes the ANN.
 
-    axes: where. lines: label -> rows of `by_step`. ann_accuracy: the ANN's.
+    axes: where. lines: label -> rows of `by_step`. ann_accuracy: the ANN's. bands: labels of lines
+    that are means of several trainings: low and high are the ends of a band, and "label" is what
+    the legend says.
     """
     for k, (label, rows) in enumerate(lines.items()):
         colour, marker = LOOKS[k % len(LOOKS)]
         values = 100 * np.array(column(rows, "accuracy"))
         ends = 100 * np.array([column(rows, end) for end in ("low", "high")])
         x = np.array(column(rows, "T")) * 2 ** (APART * (k - (len(lines) - 1) / 2))
-        bars = np.abs(ends - values)
-        axes.errorbar(x, values, bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
+        if label in bands:
+            axes.fill_between(x, *ends, color=colour, alpha=0.2, lw=0)
+            label = rows[0]["label"]
+        else:
+            bars = np.abs(ends - values)
+            axes.errorbar(x, values, bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
         axes.plot(x, values, color=colour, marker=marker, ms=4.5, lw=1.3, label=label)
     axes.axhline(100 * ann_accuracy, color="0.45", ls="--", lw=1, label="ANN")
     axes.set_ylabel("accuracy (%)")

@@ -60,13 +60,14 @@ def words(rows: Iterable[Row]) -> str:
     return str(together(row["conditions"] for row in rows))
 
 
-def footnote(reference: str, seed: int, several: int = 1) -> str:
+def footnote(reference: str, seed: int, several: int = 1, trainings: int = 1) -> str:
     """What stands under a table of paired comparisons and of means with intervals.
 
     reference: the way that all others are compared with. seed: of the bootstrap. several: seeds of
-    the ways that draw something, counted from `seed`.
+    the ways that draw something, counted from `seed`. trainings: networks that were trained by the
+    recipes of the table.
     """
-    words = f"{statistics.footnote(reference, seeds=several)}\n"
+    words = f"{statistics.footnote(reference, trainings, several)}\n"
     if several > 1:
         words += (
             f"ways that draw something: mean of {several} seeds, {seed} to {seed + several - 1}, "

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from eventsnn.ann import forward as ann
 from eventsnn.exceptions import InputError
+from eventsnn.inputs.loading import load_graph
 from eventsnn.network.network import Network
 from eventsnn.result import simulate
-from eventsnn.studies import scripts
+from eventsnn.studies import scripts, trainings
 from eventsnn.views.tables import write_csv
 
 REST = 256  # steps within which ST-BIF comes to rest
@@ -23,6 +24,12 @@ TITLE = (
     "Accuracy (%) of the spiking networks after T steps [95 % interval], and of their ANNs; "
     "spikes: of an image, after the last step; hours: of the processor, in training"
 )
+RECIPES = (
+    "Mean ± standard deviation (n - 1) over the trainings of a recipe: accuracy (%) of the ANNs "
+    "and after T steps, their loss (points), and spikes of an image"
+)
+# of a recipe's trainings: what a mean and a deviation are given of
+NUMBERS = ("ANN", "accuracy", "loss", "spikes", "operations")
 FORMATS = {"ANN": ("ANN", ".1%"), "spikes": ("spikes", ",.0f"), "hours": ("hours", ".3f")}
 
 
@@ -31,7 +38,8 @@ class Way:
     """A trained network and how it is converted and run.
 
     label: its name in tables. net: a file or a name. conversion: options of `convert`; None: those
-    of the command line. run: options of `simulate`. about: further columns of its rows.
+    of the command line. run: options of `simulate`. about: further columns of its rows. recipe:
+    what it is a training of, where others of the same recipe are in the table; None: alone.
     """
 
     label: str
@@ -39,6 +47,7 @@ class Way:
     conversion: Mapping[str, Any] | None
     run: Mapping[str, Any]
     about: Mapping[str, Any]
+    recipe: str | None = None
 
 
 def way_of(
@@ -74,9 +83,13 @@ def way_of(
 def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int], name: str) -> None:
     """Runs all ways on the same images, prints the table and writes CSV files and the picture.
 
-    args: a script's options. ways: the first is the one that the others are compared with. times:
-    the T of the table, the largest at last. name: of the files.
+    Of recipes with several trainings a second table, trainings.csv, has mean and deviation.
+
+    args: a script's options. ways: the first is the one that the others are compared with; all of
+    a recipe have the same conversion and run. times: the T of the table, the largest at last. name:
+    of the files. Raises InputError where ways of a recipe are no trainings of one.
     """
+    _check_recipes(args, ways)
     rows: list[scripts.Row] = []
     factors: list[scripts.Row] = []
     right: dict[Any, Any] = {}
@@ -94,7 +107,11 @@ def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int],
     write_csv(args.out / "norm_factors.csv", factors)
     timed = [row for row in rows if row["T"] != "rest"]
     title = f"{rows[0]['images']} images"
-    figure = _draw(scripts.grouped(timed, "net"), scripts.grouped(factors, "net"), title)
+    recipes = {way.label: way.recipe for way in ways if way.recipe is not None}
+    means = _means(rows, recipes)
+    if means:
+        write_csv(args.out / "trainings.csv", means)
+    figure = _draw(timed, factors, recipes, title)
     decided = scripts.words(rows)
     scripts.save(figure, args.out, name, decided)
     last = {row["net"]: row for row in rows}  # of the largest T, or of rest
@@ -107,7 +124,44 @@ def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int],
             row |= {"at rest": scripts.interval(its) if its["T"] == "rest" else "-"}
         row |= {"spikes": its["spikes"], "gained : lost": scripts.discordant(its), **way.about}
     scripts.show(TITLE, shown, decided, FORMATS)
-    print(f"\n{scripts.footnote(first, args.seed)}")
+    if means:
+        print()
+        scripts.show(RECIPES, map(_said, means), scripts.words(means))
+    trained = len({way.net for way in ways if way.recipe is not None})
+    print(f"\n{scripts.footnote(first, args.seed, trainings=max(1, trained))}")
+
+
+def _check_recipes(args: argparse.Namespace, ways: Sequence[Way]) -> None:
+    """Raises InputError where ways of a recipe are no trainings of one. args: as of `compare`."""
+    groups: dict[str, list[Way]] = {}
+    for way in ways:
+        if way.recipe is not None:
+            groups.setdefault(way.recipe, []).append(way)
+    for recipe, its in groups.items():
+        if recipe in {way.label for way in ways}:
+            do = "choose another name for the recipe"
+            raise InputError("--nets", "a recipe with a name of its own", repr(recipe), do)
+        for way in its:
+            if (way.conversion, way.run) != (its[0].conversion, its[0].run):
+                expected = f"trainings of {recipe!r}, converted and run alike"
+                found, do = f"{its[0].label!r} and {way.label!r}", "name a recipe for each"
+                raise InputError("--nets", expected, found, do)
+        graphs = {way.label: load_graph(replace(args.settings, net=way.net)) for way in its}
+        trainings.check(graphs, recipe, "--nets")
+
+
+def _means(rows: Sequence[scripts.Row], recipes: Mapping[str, str]) -> list[scripts.Row]:
+    """Rows of `trainings.over` by T, with the conditions of each recipe. rows: of all ways."""
+    decided = {recipes[row["net"]]: row["conditions"] for row in rows if row["net"] in recipes}
+    means = trainings.over(rows, recipes, "T", NUMBERS)
+    return [row | {"conditions": decided[row["recipe"]]} for row in means]
+
+
+def _said(row: scripts.Row) -> scripts.Row:
+    """A row of `_means` for the screen."""
+    shown = {name: row[name] for name in ("recipe", "T", "trainings")}
+    shown |= {name: trainings.words(row, name, 100) for name in ("ANN", "accuracy", "loss")}
+    return shown | {"spikes": trainings.words(row, "spikes", 1, ",.0f")}
 
 
 def _measure(
@@ -143,19 +197,53 @@ def _norm_factors(label: str, network: Network) -> list[scripts.Row]:
 
 
 def _draw(
-    lines: Mapping[str, list[scripts.Row]], factors: Mapping[str, list[scripts.Row]], title: str
+    rows: list[scripts.Row],
+    factors: list[scripts.Row],
+    recipes: Mapping[str, str],
+    title: str,
 ) -> Figure:
-    """Accuracy against T, and the layers' thresholds. lines, factors: label -> rows."""
+    """Accuracy against T, and the layers' thresholds; of a recipe means, with a band of deviations.
+
+    rows: of all networks, by T. factors: of all, by layer. recipes: name -> recipe.
+    """
     figure = scripts.sheet(2, 4.1)
     left, right = figure.subplots(1, 2)
-    first = next(iter(lines.values()))
-    scripts.draw_accuracy(left, lines, first[0]["ANN"])
+    lines = _lines(rows, recipes, "T", ("accuracy", "ANN"))
+    bands = {*recipes.values()}
+    scripts.draw_accuracy(left, lines, next(iter(lines.values()))[0]["ANN"], bands)
     left.set_title(title, fontsize=10, parse_math=False)
-    for k, rows in enumerate(factors.values()):
+    its_factors = _lines(factors, recipes, "layer", ("threshold",))
+    for k, (name, its) in enumerate(its_factors.items()):
         colour, marker = scripts.LOOKS[k % len(scripts.LOOKS)]
-        its = scripts.column(rows, "threshold")
-        right.plot(scripts.column(rows, "layer"), its, color=colour, marker=marker, ms=3.5, lw=1)
+        layers, values = scripts.column(its, "layer"), scripts.column(its, "threshold")
+        right.plot(layers, values, color=colour, marker=marker, ms=3.5, lw=1)
+        if name in bands:
+            ends = (scripts.column(its, end) for end in ("low", "high"))
+            right.fill_between(layers, *ends, color=colour, alpha=0.2, lw=0)
     right.set(xlabel="layer", ylabel="threshold (ANN's activation)")
     scripts.plain(right)
     scripts.legend_below(figure, left)
     return figure
+
+
+def _lines(
+    rows: Sequence[scripts.Row], recipes: Mapping[str, str], by: str, numbers: Sequence[str]
+) -> dict[str, list[scripts.Row]]:
+    """Name -> rows of a line: a network's own, or the means of a recipe's trainings.
+
+    "low" and "high" of a recipe are the ends of the band of the first of `numbers`. by, numbers: as
+    of `trainings.over`.
+    """
+    means = scripts.grouped(trainings.over(rows, recipes, by, numbers), "recipe")
+    lines: dict[str, list[scripts.Row]] = {}
+    for net, its in scripts.grouped(rows, "net").items():
+        recipe = recipes.get(net)
+        if recipe is None:
+            lines[net] = its
+        elif recipe not in lines:
+            mine = means[recipe]
+            label = f"{recipe}: mean of {mine[0]['trainings']} trainings, ± deviation"
+            lines[recipe] = [
+                row | trainings.ends(row, numbers[0]) | {"label": label} for row in mine
+            ]
+    return lines

@@ -5,6 +5,7 @@ their tables hold together.
 import csv
 import dataclasses
 import importlib.util
+import statistics as stdlib
 from pathlib import Path
 
 import matplotlib.image
@@ -16,6 +17,7 @@ from support.worked import examples
 import eventsnn
 from eventsnn import load, statistics
 from eventsnn.ann import forward as ann
+from eventsnn.exceptions import InputError
 from eventsnn.network.thresholds import choose_thresholds
 from eventsnn.neurons import IF, SNM
 from eventsnn.readers import write_native
@@ -29,6 +31,7 @@ from eventsnn.studies import (
     order_sampling,
     surgery,
     timing,
+    trainings,
 )
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
@@ -131,6 +134,33 @@ def test_energy(tmp_path):
     neurons = sum(row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
     spikes = sum(row["rate"] * row["neurons"] for row in tables["rates"] if row["neuron"] == "if")
     assert spikes / neurons == pytest.approx(rows[3]["rate"])
+
+
+def test_energy_says_what_states_take(tmp_path, capsys):
+    options = ["--neurons", "if,if+srp,st-bif", "--fraction-bits", "16"]
+    tables = run("energy", tmp_path, "--limit", "6", "--steps", "4", *options)
+    assert (tmp_path / "states.svg").is_file()
+    graph, images = load("sample"), eventsnn.load_images("sample", limit=6)
+    network = eventsnn.convert(graph)
+    for name, given in (("if", {}), ("if+srp", {"srp": 4}), ("st-bif", {"encoding": "even"})):
+        neuron = name.removesuffix("+srp")
+        result = network.run(images, steps=4, neuron=neuron, fraction_bits=16, **given)
+        mine = [row for row in tables["states"] if row["neuron"] == name]
+        widths = result.simulation.widths()[:-1]
+        assert [row["potential"] for row in mine] == widths
+        assert {row["mask"] for row in mine} == {float(name == "if+srp")}
+        before = result.batch.stage_one
+        spent = result.operations.sum(axis=2) + (0 if before is None else before[:, 1])
+        counted = at(tables["energy"], neuron=name, T=4)["counted_operations"]
+        assert counted == pytest.approx(spent.sum() / 6)
+        into = [row for row in tables["rates"] if row["neuron"] == name]
+        assert [row["operations into"] for row in into] == pytest.approx(
+            spent.mean(axis=0)[:-1].tolist()
+        )
+        for row in into:
+            assert row["counted_nanojoule"] == pytest.approx(0.9e-3 * row["operations into"])
+    said = capsys.readouterr().out
+    assert "published (SpikeZIP 4.5" in said and "State of a neuron in bits" in said
 
 
 @pytest.mark.slow
@@ -355,6 +385,8 @@ def test_arrival_order(tmp_path, capsys):
         ("error_cases", ["--steps", "0"]),
         ("srp_tau", ["--taus", "x"]),
         ("energy", ["--neurons", "y"]),
+        ("energy", ["--neurons", "if+dni"]),
+        ("energy", ["--fraction-bits", "70"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(name, options, tmp_path, capsys):
@@ -864,6 +896,80 @@ def test_trained_networks(tmp_path, capsys):
     assert "against sample, image by image" in capsys.readouterr().out
 
 
+def trained_again(path, seed, name):
+    """Writes the bundled network with other weights, as another seed leaves them; its path."""
+    rng, graph = np.random.default_rng(seed), load("sample")
+    nodes = [
+        dataclasses.replace(
+            node,
+            params={
+                role: np.float32(p * (1 + 0.2 * rng.standard_normal(p.shape)))
+                for role, p in node.params.items()
+            },
+        )
+        for node in graph.nodes
+    ]
+    write_native(dataclasses.replace(graph, nodes=tuple(nodes)), path / name)
+    return str(path / name)
+
+
+def test_trainings_of_a_recipe_have_mean_and_deviation(tmp_path, capsys):
+    again = [trained_again(tmp_path, seed, f"{seed}.h5") for seed in (1, 2)]
+    nets = ["sample=QCFS", *(f"{net}=QCFS" for net in again), "sample+max"]
+    nets += [f"{net}+max=largest" for net in again]
+    options = ["--limit", "12", "--steps", "4", "--net", "sample", "--nets", ",".join(nets)]
+    tables = run("trained_networks", tmp_path / "out", *options)
+    singles, means = tables["trained_networks"], tables["trainings"]
+    assert len(singles) == 6 * 3, "each network once, --net too"
+    assert [(row["recipe"], row["T"], row["trainings"]) for row in means] == [
+        *(("QCFS", t, 3) for t in (1, 2, 4)),
+        *(("largest", t, 2) for t in (1, 2, 4)),
+    ]
+    images = eventsnn.load_images("sample", limit=12)
+    runs = [eventsnn.convert(load(net)).run(images, steps=4) for net in ("sample", *again)]
+    for t in (1, 2, 4):
+        row = at(means, recipe="QCFS", T=t)
+        accuracies = [result.accuracy(t) for result in runs]
+        assert row["accuracy"] == pytest.approx(stdlib.mean(accuracies))
+        assert row["accuracy deviation"] == pytest.approx(stdlib.stdev(accuracies))
+    assert row["spikes deviation"] == pytest.approx(
+        stdlib.stdev(result.spikes.sum() / 12 for result in runs)
+    )
+    for row in means:
+        its = [f"{net}+max" for net in again]
+        its = ["sample", *again] if row["recipe"] == "QCFS" else its
+        mine = [at(singles, net=net, T=row["T"]) for net in its]
+        for name in ("ANN", "accuracy", "loss", "spikes", "operations"):
+            values = [one[name] for one in mine]
+            assert row[name] == pytest.approx(stdlib.mean(values))
+            assert row[f"{name} deviation"] == pytest.approx(stdlib.stdev(values))
+    assert at(singles, net=again[0], T=4)["p"] != "" and at(singles, net="sample", T=4)["p"] == ""
+    said = capsys.readouterr().out
+    row = at(means, recipe="QCFS", T=4)
+    assert f"{100 * row['accuracy']:.2f} ± {100 * row['accuracy deviation']:.2f}" in said
+    assert "3 trainings: intervals and p hold for what was trained" in said
+    assert "QCFS: mean of 3 trainings" in (tmp_path / "out" / "trained_networks.svg").read_text(
+        "utf-8"
+    )
+
+
+def test_a_network_is_no_training_twice(tmp_path, capsys):
+    again = trained_again(tmp_path, 1, "a.h5")
+    Path(tmp_path / "b.h5").write_bytes(Path(again).read_bytes())
+    nets = f"{again}=QCFS,{tmp_path / 'b.h5'}=QCFS"
+    assert script("trained_networks").main(["--nets", nets, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "which are the same network" in error and error.count("\n") == 1
+    graph = load("sample")
+    of_two = [
+        dataclasses.replace(node, attrs={**node.attrs, "levels": 2}) if node.is_activation else node
+        for node in graph.nodes
+    ]
+    other = dataclasses.replace(graph, nodes=tuple(of_two))
+    with pytest.raises(InputError, match="differ in more than what training finds"):
+        trainings.check({"a": graph, "b": other}, "QCFS", "--nets")
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -887,6 +993,15 @@ def test_trained_networks(tmp_path, capsys):
         ("trained_networks", ["--nets", "sample+double"], "double"),
         ("trained_networks", ["--nets", "sample,sample"], "each once"),
         ("trained_networks", ["--nets", "nowhere.h5"], "nowhere.h5"),
+        ("trained_networks", ["--nets", "sample"], "networks other than --net"),
+        ("trained_networks", ["--nets", "sample+max="], "the name of its recipe"),
+        ("trained_networks", ["--nets", "=a"], "the name of its recipe"),
+        ("trained_networks", ["--nets", "sample+max=a"], "two trainings or more of 'a'"),
+        ("trained_networks", ["--nets", "sample=a,sample+max=a"], "converted and run alike"),
+        ("trained_networks", ["--nets", "sample+max=a,sample+max=b"], "each once"),
+        ("trained_networks", ["--nets", "sample=a,fashion_relu=a"], "of one architecture"),
+        ("trained_networks", ["--nets", "sample=a,sample+max"], "two trainings or more of 'a'"),
+        ("trained_networks", ["--nets", "sample=sample,fashion_qcfs=sample"], "a name of its own"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_else(name, options, words, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,42 @@ def test_tables_of_trainings_are_judged_by_their_discordant_images(tmp_path):
     assert found.value == found.low == pytest.approx(0.5) and found.verdict == HOLDS
 
 
+def test_a_table_says_which_command_made_it(tmp_path, monkeypatch):
+    folder = tmp_path / "tcl-7"
+    folder.mkdir()
+    assert trained.made_by(folder) is None
+    for text in ("{", "[]", "{}", '{"options": 3}'):
+        (folder / "study.json").write_text(text)
+        assert trained.made_by(folder) is None
+    options = {"study": "training_figures", "figure": "tcl-7", "data": "fashion-mnist"}
+    options |= {"limit": "1000", "steps": 35, "precision": "bfloat16", "seed": 0, "width": 0.5}
+    (folder / "study.json").write_text(json.dumps({"options": options}))
+    assert trained.made_by(folder) is None, "killed before it had a table"
+    table(tmp_path, "tcl-7", [{"net": "N"}])
+    assert trained.made_by(folder) == (
+        "python analysis/training_figures.py --figure tcl-7 --data fashion-mnist --limit 1000 "
+        "--precision bfloat16 --steps 35 --out runs/training/tcl-7"
+    )
+
+
+def test_defaults_of_training_figures_are_known(monkeypatch):
+    script = script_of("training_figures")
+    found = []
+
+    def parsed(study, parser, argv):
+        found.append(vars(parser.parse_args(argv)))
+        return 0
+
+    monkeypatch.setattr(script.scripts, "run", parsed)
+    assert script.main(["--figure", "tcl-7"]) == 0
+    for name, default in trained.OPTIONS.items():
+        if name == "limit":
+            words = next(w for w in script.main.__code__.co_consts if w == int(default))
+            assert words == 500
+        elif name not in ("figure", "data", "seed"):
+            assert str(found[0][name]) == str(default), name
+
+
 def test_every_claim_says_where_it_is_made():
     assert len(CLAIMS) >= 50
     papers = {claim.paper for claim in CLAIMS.values()}
@@ -144,7 +181,9 @@ def test_the_page_has_what_was_found(tmp_path):
     bench = Bench(Settings(limit=4), {QCFS: "sample"})
     judged = judge(bench, ["srp-theorem-1", "srp-eq-9-uniform", "tcl-fig-7"])
     assert [its.verdict for its in judged] == [HOLDS, HOLDS, NOT_RUN]
-    page = markdown(judged, "python analysis/claims.py", "Networks: sample.")
+    made = "python analysis/training_figures.py --figure tcl-7"
+    page = markdown(judged, "python analysis/claims.py", "Networks: sample.", [made])
+    assert f"The tables of trainings are from:\n\n```\n{made}\n```" in page
     assert "| `srp-theorem-1`: Theorem 1" in page and "**not run**" in page
     assert summary(judged) == "3 claims: 2 holds, 1 not run"
     assert summary(judged) in page
@@ -153,11 +192,16 @@ def test_the_page_has_what_was_found(tmp_path):
     assert {row["claim"] for row in rows} == {its.name for its in judged}
 
 
-def test_the_script_judges_some(tmp_path, capsys):
-    path = ROOT / "analysis" / "claims.py"
-    spec = importlib.util.spec_from_file_location("analysis_claims", path)
+def script_of(name):
+    path = ROOT / "analysis" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"analysis_{name}", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_script_judges_some(tmp_path, capsys):
+    script = script_of("claims")
     words = ["--qcfs-net", "sample", "--limit", "4", "--only", "srp-theorem-1,tcl-fig-7"]
     page = tmp_path / "page.md"
     assert script.main([*words, "--out", str(tmp_path / "out"), "--page", str(page)]) == 0

@@ -37,9 +37,9 @@ A claim **holds** where the 95 % interval of the number lies within what is clai
 where it lies wholly outside, and else is **undecided**. Comparisons of accuracies need p < 0.05 as
 well (exact McNemar, on the same images, after Holm for this page). Other means have bootstrap
 intervals of images. Of a theorem one exception is enough to fail. Of several numbers all have to
-hold. Claims that take training are judged from the tables that the named command wrote; without
-them they are **not run**. "within" bounds (2 points, …) are ours, as papers say "almost" and
-"hardly".
+hold. Claims that take training are judged from tables, on the test images that their own commands
+name (500 where they name no `--limit`); without a table they are **not run**. "within" bounds
+(2 points, …) are ours, as papers say "almost" and "hardly".
 """
 
 
@@ -96,9 +96,17 @@ def summary(judged: Sequence[Judged]) -> str:
     return f"{len(judged)} claims: {', '.join(parts)}"
 
 
-def markdown(judged: Sequence[Judged], command: str, networks: str) -> str:
-    """The page. judged: all claims. command: that made it. networks: what was run, in words."""
+def markdown(
+    judged: Sequence[Judged], command: str, networks: str, tables: Sequence[str] = ()
+) -> str:
+    """The page.
+
+    judged: all claims. command: that made it. networks: what was run, in words. tables: the
+    commands that made the tables of trainings.
+    """
     lines = ["# What the papers claim", "", "```", command, "```", "", ABOUT]
+    if tables:
+        lines += ["The tables of trainings are from:", "", "```", *tables, "```", ""]
     lines += [f"{summary(judged)}. {networks}", ""]
     for paper in dict.fromkeys(its.claim.paper for its in judged):
         mine = [its for its in judged if its.claim.paper == paper]

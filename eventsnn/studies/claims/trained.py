@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +13,48 @@ import numpy as np
 from eventsnn.statistics import mcnemar
 from eventsnn.studies.claims.bench import Bench
 from eventsnn.studies.claims.findings import Finding, NotRun
+from eventsnn.studies.folder import RECORD
 
 Row = Mapping[str, Any]
+# options of training_figures that decide its tables -> their values where they are left out
+OPTIONS = {
+    "figure": None,
+    "net": "fashion_relu",
+    "net_arch": "resnet8",
+    "width": 0.5,
+    "data": None,
+    "limit": "500",
+    "epochs": 2,
+    "training_images": 20000,
+    "rate": 0.02,
+    "precision": "float32",
+    "seed": 0,
+    "steps": 32,
+    "report_steps": None,
+    "trained": "runs/trained",
+}
 Judge = Callable[[Bench], list[Finding]]
+
+
+def made_by(folder: Path) -> str | None:
+    """The command that made the tables in a folder; None where there are none, or no study.json.
+
+    folder: that `training_figures` left.
+    """
+    if not (folder / "training_figures.csv").is_file():
+        return None
+    try:
+        options = json.loads((folder / RECORD).read_text("utf-8"))["options"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if not isinstance(options, dict):
+        return None
+    words = ["python", "analysis/training_figures.py"]
+    for name, default in OPTIONS.items():
+        value = options.get(name)
+        if value is not None and str(value) != str(default):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", f"runs/training/{folder.name}"])
 
 
 def row_of(rows: list[dict[str, Any]], net: str, t: Any) -> Row:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from eventsnn.studies import scripts
 from eventsnn.studies.zoo.measured import by_method
 
 Row = dict[str, Any]
 ENERGY = "counted / ANN"
+FEW = 20  # methods, or points of a front, whose names have room to be larger
 
 
 def front(rows: Sequence[Row], costs: str = ENERGY) -> list[Row]:
@@ -45,7 +47,8 @@ def draw(rows: Sequence[Row], accuracies: dict[str, float], title: str) -> Figur
         for line in (bars.axvline, fronts.axhline):
             line(100 * accuracy, color=colours[network], ls="--", lw=0.9)
     fronts.set_xscale("log")
-    fronts.set_xlabel("energy, counted (of the ANN's)")
+    fronts.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    fronts.set_xlabel("energy, counted (% of the ANN's)")
     fronts.set_ylabel("accuracy (%)")
     fronts.legend(frameon=False, fontsize=7, loc="lower right")
     scripts.plain(fronts)
@@ -65,7 +68,8 @@ def _draw_bars(axes: Axes, lasts: Sequence[Row], colours: dict[str, Any]) -> Non
             axes.plot([low, high], [place, place], color="0.3", lw=1)
         else:
             axes.text(1, place, "firing explodes", fontsize=6, va="center")
-    axes.set_yticks(range(len(names)), names, fontsize=6, parse_math=False)
+    size = 8 if len(names) <= FEW else 6
+    axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
     axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("accuracy (%)")
@@ -75,11 +79,11 @@ def _draw_bars(axes: Axes, lasts: Sequence[Row], colours: dict[str, Any]) -> Non
 def _draw_front(axes: Axes, rows: Sequence[Row], colour: Any, network: str) -> None:
     """All methods and T of a network as points, and its front as a line with names."""
     known = [row for row in rows if np.isfinite(row["accuracy"])]
-    x, y = scripts.column(known, ENERGY), scripts.column(known, "accuracy", 100)
+    x, y = scripts.column(known, ENERGY, 100), scripts.column(known, "accuracy", 100)
     axes.plot(x, y, ls="", marker=".", ms=3, color=colour, alpha=0.45)
     best = front(known)
-    x, y = scripts.column(best, ENERGY), scripts.column(best, "accuracy", 100)
+    x, y = scripts.column(best, ENERGY, 100), scripts.column(best, "accuracy", 100)
     axes.plot(x, y, color=colour, lw=1.3, drawstyle="steps-post", label=network)
     for row, a, b in zip(best, x, y):
-        words = f"{row['method']}, {row['T']}"
-        axes.annotate(words, (a, b), fontsize=5, xytext=(2, -5), textcoords="offset points")
+        words, size = f"{row['method']}, {row['T']}", 7 if len(best) <= FEW else 5
+        axes.annotate(words, (a, b), (3, -2 - size), fontsize=size, textcoords="offset points")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from eventsnn.exceptions import InputError
+from eventsnn.views.tables import LINE
 
 Row = dict[str, Any]
 
@@ -40,11 +42,19 @@ class Published:
         return found
 
     def shown(self) -> list[Row]:
-        """`rows` for the screen."""
+        """`rows` for the screen: figures with two decimals, one below the other."""
         return [
-            {name: "" if value is None else value for name, value in row.items()}
+            {
+                name: f"{value:5.2f}" if isinstance(value, float) else value or ""
+                for name, value in row.items()
+            }
             for row in self.rows
         ]
+
+    @property
+    def note_lines(self) -> str:
+        """`note` for the screen, in lines."""
+        return textwrap.fill(self.note, LINE)
 
 
 OTHERS = "full-width networks trained by the papers' authors; ours are other networks, see --net"
@@ -90,12 +100,12 @@ GN,_tau=6   gn-6    ResNet-34 ImageNet  74.35 71.46 73.61 73.73 73.57 73.51 73.4
     "srp-1": Published(
         "SRP Table 1, as published: accuracy (%) after T steps",
         f"CIFAR-10 alone, {OTHERS}",
-        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "shift", "rts"),
+        ("if", "if-zero", "srp", "percentile-99-9", "snnc", "shift", "rts", "tsc", "tcl"),
         (1, 2, 4, 8, 16, 32, 64),
         """
 RMP        if-zero VGG-16    CIFAR-10 93.63 - - - - - 60.30 90.35
 RTS        rts      VGG-16    CIFAR-10 95.72 - - - - - 76.24 90.64
-TCL        -       VGG-16    CIFAR-10 94.57 - - - - - 93.64 94.26
+TCL        tcl     VGG-16    CIFAR-10 94.57 - - - - - 93.64 94.26
 SNNC-AP    snnc    VGG-16    CIFAR-10 95.72 - - - - - 93.71 95.14
 OPI        if      VGG-16    CIFAR-10 94.57 - - - 90.96 93.38 94.20 94.45
 QCFS       if      VGG-16    CIFAR-10 95.52 88.41 91.18 93.96 94.95 95.40 95.54 95.55
@@ -105,7 +115,7 @@ SNNC-AP    snnc    ResNet-18 CIFAR-10 95.46 - - - - - 94.78 95.30
 OPI        if      ResNet-18 CIFAR-10 96.04 - - - 75.44 90.43 94.82 95.92
 QCFS       if      ResNet-18 CIFAR-10 95.64 88.84 91.75 93.83 95.04 95.56 95.67 95.63
 SRP,_tau=4 srp     ResNet-18 CIFAR-10 95.64 94.59 95.06 95.25 95.60 95.55 95.55 95.58
-TSC        -       ResNet-20 CIFAR-10 91.47 - - - - - - 69.38
+TSC        tsc     ResNet-20 CIFAR-10 91.47 - - - - - - 69.38
 OPI        if      ResNet-20 CIFAR-10 92.74 - - - 66.24 87.22 91.88 92.57
 QCFS       if      ResNet-20 CIFAR-10 91.77 62.43 73.20 83.75 89.55 91.62 92.24 92.35
 SRP,_tau=4 srp     ResNet-20 CIFAR-10 91.77 86.37 88.73 90.51 91.37 91.64 91.72 91.80
@@ -114,18 +124,18 @@ SRP,_tau=4 srp     ResNet-20 CIFAR-10 91.77 86.37 88.73 90.51 91.37 91.64 91.72 
     "dnisnm-2": Published(
         "DNISNM Table 2, as published: accuracy (%) after T steps",
         f"CIFAR-10 and CIFAR-100, {OTHERS}",
-        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "shift", "rts"),
+        ("if", "if-zero", "dni", "snm", "snm-dni", "snnc", "shift", "rts", "tcl"),
         (2, 4, 8, 16, 32),
         """
 RMP_(Han_2020)       if-zero VGG-16    CIFAR-10  93.63 - - - - 60.30
 RTS_(Deng_2021)      rts      VGG-16    CIFAR-10  95.72 - - - - 88.79
-RNL_(Ding_2021)      -       VGG-16    CIFAR-10  92.82 - - - 57.90 85.40
+RNL_(Ding_2021)      tcl     VGG-16    CIFAR-10  92.82 - - - 57.90 85.40
 OPI_(Bu_2022)        if      VGG-16    CIFAR-10  94.57 - - 90.96 93.38 94.20
 SNNC_(Li_2022)       snnc    VGG-16    CIFAR-10  95.60 - 86.57 91.41 93.64 94.81
 QCFS_(Bu_2023)       if      VGG-16    CIFAR-10  95.52 91.18 93.96 94.95 95.40 95.54
 DNISNM               snm-dni VGG-16    CIFAR-10  95.67 90.17 94.14 95.14 95.45 95.68
 RTS_(Deng_2021)      rts      ResNet-18 CIFAR-10  95.46 - - - - 84.06
-RNL_(Ding_2021)      -       ResNet-18 CIFAR-10  93.06 - - - 47.63 83.95
+RNL_(Ding_2021)      tcl     ResNet-18 CIFAR-10  93.06 - - - 47.63 83.95
 OPI_(Bu_2022)        if      ResNet-18 CIFAR-10  96.04 - - 75.44 90.43 91.88
 SNNC_(Li_2022)       snnc    ResNet-18 CIFAR-10  96.72 - 84.70 92.98 95.51 96.45
 QCFS_(Bu_2023)       if      ResNet-18 CIFAR-10  96.04 75.44 90.43 94.82 95.92 96.08
@@ -147,26 +157,26 @@ DNISNM               snm-dni ResNet-18 CIFAR-100 79.22 55.48 62.0 74.24 78.47 79
         "SpikeZIP Table 3, as published: accuracy (%) after T steps",
         f"CIFAR-100 and ImageNet alone, so no figure is of the images of our networks; {OTHERS}; "
         "Offset and SRP take further steps for calibration",
-        ("if", "st-bif", "spikezip-code", "snm", "cos", "few-spike", "radix", "signed"),
+        ("if", "st-bif", "spikezip-code", "snm", "cos", "few-spike", "radix", "signed", "slip"),
         (2, 4, 8, 16),
         """
 OPI         if     VGG-16    CIFAR-100 76.31 - - 60.49 70.72
 QCFS        if     VGG-16    CIFAR-100 76.28 63.79 69.62 73.63 76.24
-SlipReLU    -      VGG-16    CIFAR-100 70.03 58.66 62.56 66.31 69.35
+SlipReLU    slip   VGG-16    CIFAR-100 70.03 58.66 62.56 66.31 69.35
 Fast-SNN    signed VGG-16    CIFAR-100 68.16 58.09 65.53 66.67 66.74
 SpikeZIP-P  st-bif VGG-16    CIFAR-100 77.07 64.63 75.19 77.02 76.99
 OPI         if     ResNet-20 CIFAR-100 70.43 - - 23.09 52.34
 QCFS        if     ResNet-20 CIFAR-100 69.94 19.96 34.14 55.37 67.33
-SlipReLU    -      ResNet-20 CIFAR-100 68.40 23.79 37.94 57.20 66.61
+SlipReLU    slip   ResNet-20 CIFAR-100 68.40 23.79 37.94 57.20 66.61
 Fast-SNN    signed ResNet-20 CIFAR-100 68.08 37.88 62.39 68.12 68.08
 SpikeZIP-PR st-bif ResNet-20 CIFAR-100 70.10 44.90 63.58 68.65 70.07
 OPI         if     VGG-16    ImageNet  74.85 - - 6.25 36.02
 QCFS        if     VGG-16    ImageNet  74.29 - - 19.12 50.97
-SlipReLU    -      VGG-16    ImageNet  71.99 - - - 51.54
+SlipReLU    slip   VGG-16    ImageNet  71.99 - - - 51.54
 Fast-SNN    signed VGG-16    ImageNet  73.02 52.69 71.13 72.94 73.29
 SpikeZIP-P  st-bif VGG-16    ImageNet  73.90 59.04 72.27 73.75 73.90
 QCFS        if     ResNet-34 ImageNet  74.32 - 12.75 35.06 59.35
-SlipReLU    -      ResNet-34 ImageNet  75.08 - - - 43.76
+SlipReLU    slip   ResNet-34 ImageNet  75.08 - - - 43.76
 SpikeZIP-PR st-bif ResNet-34 ImageNet  73.85 15.39 64.46 72.91 73.91
 """,
     ),
