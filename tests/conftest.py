@@ -73,6 +73,33 @@ def nothing_stays_registered():
         del sys.modules[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pictures_of_runs():
+    """Runs draw nothing, but where a test asks for `pictures`."""
+    from support import drawing
+
+    with drawing.chosen():
+        yield
+
+
+@pytest.fixture
+def pictures():
+    """All pictures are drawn."""
+    from support import drawing
+
+    with drawing.leaving_out(drawing.none):
+        yield
+
+
+@pytest.fixture
+def no_pictures():
+    """No picture is drawn."""
+    from support import drawing
+
+    with drawing.leaving_out(drawing.every):
+        yield
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Names the files whose tests of other frameworks and of a browser a whole run leaves out."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
