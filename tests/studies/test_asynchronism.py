@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from support.networks import pixel_range, pooled_graph, quantised_graph, random_graph, random_pixels
 from support.traced import traced
-from support.ways import CASES
+from support.ways import CASES, FEW_BITS
 from support.worked import examples
 
 import eventsnn
@@ -106,7 +106,7 @@ def test_all_neurons_are_as_each_is_explained(case, model):
     "settings",
     [
         dict(neuron="gn", tau=3),
-        dict(neuron="if-hard"),
+        dict(neuron="if-hard", fraction_bits=FEW_BITS),
         dict(neuron="st-bif", encoding="even", steps=12),
         dict(initial=1.7),
         dict(initial=-0.6, encoding="even", steps=9),
