@@ -44,10 +44,14 @@ def pytest_collection_modifyitems(items):
 
 
 def drawn_of(family):
-    """Places of MANY tests of a family, and of others until each value of a parameter is there."""
-    drawn, seen = random.Random(family[0].originalname).sample(range(len(family)), MANY), set()
-    found = set()
-    for i in [*drawn, *range(len(family))]:
+    """Places of MANY tests of a family, and of others until each value of a parameter is there.
+
+    None is among those that are long anyway.
+    """
+    places = [i for i, item in enumerate(family) if not item.get_closest_marker("long")]
+    drawn = random.Random(family[0].originalname).sample(places, min(MANY, len(places)))
+    found, seen = set(), set()
+    for i in [*drawn, *places]:
         values = {(name, id(value)) for name, value in family[i].callspec.params.items()}
         if len(found) < MANY or values - seen:
             found.add(i)
