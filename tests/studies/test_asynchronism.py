@@ -91,7 +91,7 @@ def check(trace, every=1):
 def test_all_neurons_are_as_each_is_explained(case, model):
     met = dict.fromkeys(("late", "inversions", "inversions_in_run", "error"), 0)
     for seed in (600, 601):
-        for neurons in check(traced(seed, case, model).trace, every=2).values():
+        for neurons in check(traced(seed, case, model).trace, every=4).values():
             for name in met:
                 met[name] += np.count_nonzero(getattr(neurons, name))
     assert (
@@ -131,7 +131,7 @@ def test_other_models_drives_and_pools(make, settings):
             **settings,
         },
     )
-    found = check(record(simulation, pixels[0], 2)[1])
+    found = check(record(simulation, pixels[0], 2)[1], every=2)
     assert any(neurons.late.any() for neurons in found.values())
 
 
