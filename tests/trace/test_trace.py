@@ -388,13 +388,19 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("other, words", OTHERS)
-def test_the_trace_of_another_simulation_is_refused(tmp_path, other, words):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A trace file, which its simulation reads."""
     simulation, pixels = prepared(5)
-    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    path = to_file(tmp_path_factory.mktemp("written") / "t.h5", simulation, pixels[0])
     read_trace(path, prepared(5)[0])
+    return path
+
+
+@pytest.mark.parametrize("other, words", OTHERS)
+def test_the_trace_of_another_simulation_is_refused(written, other, words):
     with pytest.raises(InputError) as caught:
-        read_trace(path, prepared(5, **other)[0])
+        read_trace(written, prepared(5, **other)[0])
     said = str(caught.value)
     assert words in said and "read_trace(path)" in said and len(said.splitlines()) == 1
 
