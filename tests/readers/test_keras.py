@@ -1142,7 +1142,7 @@ def test_damage_gives_a_graph_or_an_input_error(tmp_path, name):
             assert isinstance(load(path), Graph)
         except InputError:
             refusals += 1
-    assert 5 < refusals < 20
+    assert refusals > 5
 
 
 def damage(config, rng, values):
