@@ -210,4 +210,4 @@ def test_a_folders_plug_ins_are_not_loaded_unless_they_are_given(tmp_path):
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert f"the run had --plugin {plugin}: give it beside the folder" in refused.stderr
     told = asked("explain", out, "--ordering", "--plugin", str(plugin))
-    assert told.returncode == 0 and "due at one tick" in told.stdout
+    assert told.returncode == 0 and "encoding fading" in told.stdout
