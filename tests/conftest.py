@@ -44,10 +44,14 @@ def pytest_collection_modifyitems(items):
 
 
 def drawn_of(family):
-    """Places of MANY tests of a family, and of others until each value of a parameter is there."""
-    drawn, seen = random.Random(family[0].originalname).sample(range(len(family)), MANY), set()
-    found = set()
-    for i in [*drawn, *range(len(family))]:
+    """Places of MANY tests of a family, and of others until each value of a parameter is there.
+
+    None is among those that are long anyway.
+    """
+    places = [i for i, item in enumerate(family) if not item.get_closest_marker("long")]
+    drawn = random.Random(family[0].originalname).sample(places, min(MANY, len(places)))
+    found, seen = set(), set()
+    for i in [*drawn, *places]:
         values = {(name, id(value)) for name, value in family[i].callspec.params.items()}
         if len(found) < MANY or values - seen:
             found.add(i)
@@ -71,6 +75,33 @@ def nothing_stays_registered():
                 registry.remove(name)
     for name in [name for name in sys.modules if name.startswith("eventsnn_plugin_")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures_of_runs():
+    """Runs draw nothing, but where a test asks for `pictures`."""
+    from support import drawing
+
+    with drawing.chosen():
+        yield
+
+
+@pytest.fixture
+def pictures():
+    """All pictures are drawn."""
+    from support import drawing
+
+    with drawing.leaving_out(drawing.none):
+        yield
+
+
+@pytest.fixture
+def no_pictures():
+    """No picture is drawn."""
+    from support import drawing
+
+    with drawing.leaving_out(drawing.every):
+        yield
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -9,7 +9,6 @@ from support.command import (
 from support.networks import small_graph
 
 from eventsnn.readers import write_native
-from eventsnn.views import plots
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +45,3 @@ def here(tmp_path, monkeypatch):
     """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Drawing takes most of a small run's time."""
-    monkeypatch.setattr(plots, "save", lambda figure, path: path.write_bytes(b"picture"))

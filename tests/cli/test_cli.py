@@ -18,6 +18,7 @@ from support.command import (
     strict,
     succeeds,
 )
+from support.drawing import leaving_out, none
 from support.networks import small_graph
 
 import eventsnn
@@ -38,7 +39,8 @@ def bundled(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "stdout", printed)
-        assert main(["--limit", "20", "--steps", "8"]) == 0
+        with leaving_out(none):
+            assert main(["--limit", "20", "--steps", "8"]) == 0
     (out,) = (folder / "runs").iterdir()
     assert listing(folder) == [
         "runs",
@@ -324,7 +326,7 @@ def test_floating_point_has_no_fraction_bits_and_no_infinity(capsys, here, files
         )
 
 
-def test_unlabelled_images_have_no_accuracy(capsys, here, files):
+def test_unlabelled_images_have_no_accuracy(capsys, here, files, pictures):
     out = succeeds(
         capsys,
         "--net",

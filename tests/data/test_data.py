@@ -842,7 +842,7 @@ def test_mutants_are_read_or_refused(tmp_path, kind):
     data, rng = path.read_bytes(), random.Random(kind)
     assert len(load_images(path)) in (2, 3)
     outcomes = {"read": 0, "refused": 0}
-    for _ in range(200 if kind.endswith("h5") else 300):  # each is tried in a fork
+    for _ in range(100 if kind.endswith("h5") else 300):  # each is tried in a fork
         path.write_bytes(mutate(data, rng))
         try:
             images = load_images(path, limit=rng.choice((None, 1, 2)), offset=rng.choice((0, 0, 1)))
@@ -861,7 +861,7 @@ def test_mutants_are_read_or_refused(tmp_path, kind):
             or images.labels.shape == (len(images),)
             and images.labels.min() >= 0
         )
-    assert min(outcomes.values()) > 5, outcomes
+    assert min(outcomes.values()) > 3, outcomes
 
 
 def test_hdf5_files_are_tried_in_a_copy_of_the_process_first(tmp_path, monkeypatch):
@@ -882,7 +882,7 @@ def test_hdf5_files_are_tried_in_a_copy_of_the_process_first(tmp_path, monkeypat
     assert len(load_images(path)) == 4
 
 
-@pytest.mark.parametrize("chunk", [(1, 2, 2), (700, 40, 40)], ids=["small", "large"])
+@pytest.mark.parametrize("chunk", [(1, 20, 20), (700, 40, 40)], ids=["small", "large"])
 def test_large_compressed_chunks_are_tried_row_by_row(tmp_path, monkeypatch, chunk):
     pixels = make_pixels(700, 40, 40)
     with h5py.File(tmp_path / "a.h5", "w") as file:

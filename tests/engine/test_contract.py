@@ -1,12 +1,12 @@
 """What is refused of models, orders and encodings, in one line, before anything is compiled."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from eventsnn.encoding import InputSpikes, Shares
 from support.dynamic import Soft
 from support.networks import quantised_graph, random_graph, random_pixels
+from support.orders import Placed
+from support.ways import FEW_BITS
 
 import eventsnn
 from eventsnn import InputError, convert, neurons, simulate
@@ -288,22 +288,19 @@ def test_st_bif_hears_the_image_once_unless_somebody_insists(capsys, tmp_path):
     assert "--encoding: expected --encoding even" in line
 
 
-class Impatient(NamedTuple):
-    """An order in which one spike arrives before it is sent."""
-
-    halves: int = 0
-
-    @staticmethod
-    def place(order, spike):
-        return (-1 if spike.neuron == 5 and spike.nth == 1 else 0), 0
-
-
 def test_an_order_that_delivers_some_spikes_too_early_is_refused():
     """No trial meets every spike, so the kernel looks, too."""
     graph = random_graph(np.random.default_rng(7))
     pixels = random_pixels(np.random.default_rng(7), graph, 1)
     with pytest.raises(InputError, match="expected delays of 0 ticks or more.*in step"):
-        simulate(convert(graph), pixels, steps=4, engine="event", order=Impatient())
+        simulate(
+            convert(graph),
+            pixels,
+            steps=4,
+            engine="event",
+            order=Placed(early=1),
+            fraction_bits=FEW_BITS,
+        )
 
 
 def plain_helper(x):

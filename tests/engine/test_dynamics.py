@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import twin
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.dynamic import DYNAMIC, IN_FLOATS, STAGED, some
+from support.dynamic import ALIKE_IN_EVENTS, DYNAMIC, IN_FLOATS, STAGED, some
 from support.networks import (
     pixel_range,
     pooled_graph,
@@ -53,7 +53,7 @@ def staged_graphs(model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["fixed", pytest.param("float64", marks=pytest.mark.long)])
-@pytest.mark.parametrize("model", some(DYNAMIC))
+@pytest.mark.parametrize("model", some(DYNAMIC, ALIKE_IN_EVENTS))
 @pytest.mark.parametrize("case", CASES)
 def test_the_event_engine_is_the_twin(case, model, arithmetic):
     if arithmetic != "fixed" and model not in IN_FLOATS:
@@ -89,7 +89,7 @@ def test_the_clocked_engine_is_the_twin(model, encoding):
         assert batch.spikes.sum() == len(outcome.spikes) > 0
 
 
-@pytest.mark.parametrize("model", some(DYNAMIC))
+@pytest.mark.parametrize("model", some(DYNAMIC, ALIKE_IN_EVENTS))
 def test_order_clocked_is_the_clocked_engine(model):
     mine, _ = DYNAMIC[model]
     clocked, pixels = simulation_of(20, mine, graphs(model))
@@ -154,7 +154,7 @@ def twins_of(simulation, model):
 # --- two stages ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", some(STAGED))
+@pytest.mark.parametrize("model", some(STAGED, ALIKE_IN_EVENTS))
 @pytest.mark.parametrize("case", ["fifo", "lifo", "halves", "jitter", "delays by neuron"])
 def test_two_stages_are_the_twins(case, model):
     case = {"halves": "excitatory_first"}.get(case, case)
@@ -193,7 +193,7 @@ def test_two_stages_are_the_twins(case, model):
             assert v.tolist() == list(outcome.potentials[layer])
 
 
-@pytest.mark.parametrize("model", some(STAGED))
+@pytest.mark.parametrize("model", some(STAGED, ALIKE_IN_EVENTS))
 def test_no_order_changes_two_stages(model):
     for make in staged_graphs(model):
         clocked, pixels = simulation_of(60, model, make)

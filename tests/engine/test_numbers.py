@@ -148,7 +148,7 @@ def test_a_run_warns_of_rounding_on_the_screen_and_in_its_summary(tmp_path, caps
     assert "F = 3" in note and "more --fraction-bits, or --arithmetic float64" in note
 
 
-@pytest.mark.parametrize("engine", ["clocked", "event"])
+@pytest.mark.parametrize("engine", ["clocked", pytest.param("event", marks=pytest.mark.long)])
 def test_the_charge_of_a_spike_has_room_where_potentials_are_far_below_it(engine):
     """They would leave F = 32 in 32 bits, in which 2^32 is no number."""
     nodes = (
@@ -159,6 +159,8 @@ def test_the_charge_of_a_spike_has_room_where_potentials_are_far_below_it(engine
     network = convert(Graph(nodes, "input", "out", (1, 1, 2), Preprocessing(1 / 255)))
     pixels = np.array([0, 255], np.uint8).reshape(1, 1, 1, 2)
     result = simulate(network, pixels, steps=3, neuron="tpp", initial=0.0, engine=engine)
-    arithmetic = result.simulation.arithmetic
-    assert arithmetic.one == 2**arithmetic.bits and arithmetic.bound < 1
+    given = dict(steps=3, neuron="tpp", initial=0.0, engine="event", pixel_range=(0, 255))
+    event = Simulation(network, **given)
+    for arithmetic in (result.simulation.arithmetic, event.arithmetic):
+        assert arithmetic.one == 2**arithmetic.bits and arithmetic.bound < 1
     assert not result.spikes.any()

@@ -12,15 +12,15 @@ from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
 
 
-def bursting(make):
-    """`make`, where every arrival in a second layer brings up to dozens of spikes at once."""
+def bursting(make, most=30):
+    """`make`, where every arrival in a second layer brings up to `most` spikes at once."""
 
     def graph(rng):
         made = make(rng)
         first = next(i for i, node in enumerate(made.nodes) if node is made.activations[0])
         for node in made.nodes[first:]:
             if node.op in ("Conv", "Gemm"):
-                node.params["W" if node.op == "Conv" else "B"][:] *= 30
+                node.params["W" if node.op == "Conv" else "B"][:] *= most
                 return made
         return made
 
@@ -58,7 +58,9 @@ def scarce(monkeypatch):
 )
 @pytest.mark.parametrize(("model", "make"), [("if", random_graph), ("snm", pooled_graph)])
 def test_an_event_that_lacks_room_goes_on(make, model, case, scarce):
-    assert_same(*both(11, case, model, make=bursting(make)))
+    # behind pools a spike reaches so many that the twin takes seconds for larger bursts
+    most = 30 if make is random_graph else 8
+    assert_same(*both(11, case, model, make=bursting(make, most)))
     assert any(scarce) or case in ("clocked", "refractory", "window, refractory, free")
 
 

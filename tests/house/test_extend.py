@@ -222,13 +222,14 @@ def test_a_plug_in_that_fails_is_one_line_and_status_2(source, match, tmp_path, 
 
 def test_the_file_is_part_of_a_run_s_identity(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(Path(plugin("model")).read_text())
-    given = ["--plugin", str(path), "--limit", "1", "--steps", "2", "--neuron", "eager", "--quiet"]
+    path.write_text(Path(plugin("encoding")).read_text())
+    given = ["--plugin", str(path), "--limit", "1", "--steps", "2", "--quiet"]
+    given += ["--encoding", "fading:2"]
     ids = []
     for out in ("a", "b"):
         assert main([*given, "--out", str(tmp_path / out)]) == 0
         ids.append(json.loads((tmp_path / out / "summary.json").read_text())["id"])
-        registry_of("model").remove("eager")
+        registry_of("encoding").remove("fading")
         del sys.modules["eventsnn_plugin_mine"]
         path.write_text(path.read_text() + "\n# changed\n")
     assert ids[0] != ids[1]

@@ -57,7 +57,7 @@ def test_if_neurons_run_as_nir_defines_them(tmp_path):
 @pytest.mark.parametrize("make", [random_graph, skipping_graph, mobile_graph])
 def test_our_own_export_comes_back_equal(tmp_path, make, neuron):
     equal = 0
-    for seed in range(4):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         ann = make(rng)
         pixels = random_pixels(rng, ann, 2)
@@ -74,7 +74,7 @@ def test_our_own_export_comes_back_equal(tmp_path, make, neuron):
         np.testing.assert_array_equal(two.spikes, one.spikes)
         np.testing.assert_array_equal(two.readout(), one.readout())
         equal += 1
-    assert equal == 4
+    assert equal == 2
 
 
 def test_the_sample_comes_back_with_the_same_digests(tmp_path, capsys):

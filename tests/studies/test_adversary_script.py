@@ -15,6 +15,7 @@ from eventsnn.run import main as run
 from eventsnn.trace.edit_files import read_edits, save_edits
 from eventsnn.trace.edits import Delay, Drop, Move, Swap
 
+pytestmark = pytest.mark.usefixtures("no_pictures")  # but of what is left for all tests
 ANALYSIS = Path(__file__).parents[2] / "analysis"
 QUICK = ["--limit", "2", "--steps", "4", "--replays", "24", "--seconds", "1000", "--draws", "1"]
 QUICK += ["--orders", "random"]

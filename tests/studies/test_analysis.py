@@ -35,8 +35,26 @@ from eventsnn.studies import (
 )
 from eventsnn.studies.equivalence import quantised
 from eventsnn.trace.microscope import observe
+from eventsnn.views import plots
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
+# a picture's name -> its bytes
+DRAWN = {}
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch):
+    """A picture is drawn by the first test whose script gives it its name; others get its bytes."""
+    save = plots.save
+
+    def write(figure, path, *more, **options):
+        if path.name in DRAWN:
+            path.write_bytes(DRAWN[path.name])
+        else:
+            save(figure, path, *more, **options)
+            DRAWN[path.name] = path.read_bytes()
+
+    monkeypatch.setattr(plots, "save", write)
 
 
 def script(name):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from support.networks import pixel_range, pooled_graph, quantised_graph, random_graph, random_pixels
 from support.traced import traced
-from support.ways import CASES
+from support.ways import CASES, FEW_BITS
 from support.worked import examples
 
 import eventsnn
@@ -91,7 +91,7 @@ def check(trace, every=1):
 def test_all_neurons_are_as_each_is_explained(case, model):
     met = dict.fromkeys(("late", "inversions", "inversions_in_run", "error"), 0)
     for seed in (600, 601):
-        for neurons in check(traced(seed, case, model).trace, every=2).values():
+        for neurons in check(traced(seed, case, model).trace, every=4).values():
             for name in met:
                 met[name] += np.count_nonzero(getattr(neurons, name))
     assert (
@@ -106,7 +106,7 @@ def test_all_neurons_are_as_each_is_explained(case, model):
     "settings",
     [
         dict(neuron="gn", tau=3),
-        dict(neuron="if-hard"),
+        dict(neuron="if-hard", fraction_bits=FEW_BITS),
         dict(neuron="st-bif", encoding="even", steps=12),
         dict(initial=1.7),
         dict(initial=-0.6, encoding="even", steps=9),
@@ -131,7 +131,7 @@ def test_other_models_drives_and_pools(make, settings):
             **settings,
         },
     )
-    found = check(record(simulation, pixels[0], 2)[1])
+    found = check(record(simulation, pixels[0], 2)[1], every=2)
     assert any(neurons.late.any() for neurons in found.values())
 
 

@@ -20,6 +20,7 @@ from support.networks import (
     skipping_graph,
     yolo_graph,
 )
+from support.ways import FEW_BITS
 
 from eventsnn import InputError, convert
 from eventsnn.ann.graph import Graph, Node
@@ -107,7 +108,7 @@ def ran(network, pixels, **time):
     st.sampled_from(list(GRAPHS)),
     st.sampled_from(list(MODELS)),
     st.sampled_from(["constant", "even", "rate"]),
-    st.sampled_from([None, 4]),
+    st.sampled_from([FEW_BITS, 4]),
     st.integers(1, 5),
     st.lists(st.sampled_from(ORDERS), min_size=2, max_size=3),
     st.sampled_from([0.5, 1.2]),

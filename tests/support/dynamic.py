@@ -186,11 +186,14 @@ IN_FLOATS = ("lif",)  # each is compiled once more
 # what others have, too: phases have weights, few-spike and tsc have stages and weights. Each
 # model takes some seconds to compile
 ALIKE = ("weighted", "radix", "ttfs")
+# what others have in the event engine, too, where a model takes three times as long to compile:
+# few-spike has weights and stages, first spike has states and is no model of eventsnn's own
+ALIKE_IN_EVENTS = (*ALIKE, "impatient", "phase:3", "tsc")
 
 
-def some(names):
-    """Parameters of a test, of which those in ALIKE are left to `pytest -m long`."""
-    return [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in names]
+def some(names, alike=ALIKE):
+    """Parameters of a test, of which those in `alike` are left to `pytest -m long`."""
+    return [pytest.param(name, marks=pytest.mark.long if name in alike else ()) for name in names]
 
 
 # models of two stages: name -> function of a simulation that returns the twin's

@@ -19,6 +19,7 @@ from eventsnn.sweep import stored  # noqa: E402
 from eventsnn.sweep.cells import ANN  # noqa: E402
 from eventsnn.sweep.computing import Bench  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 ANALYSIS = Path(eventsnn.__file__).parents[1] / "analysis"
 MORE = {
     "accuracy_latency": ["--models", "if,if+srp,snm+dni,if+rate", "--seeds", "2"],

@@ -19,6 +19,7 @@ pytest.importorskip("xarray")
 from eventsnn.commands.sweep import main as sweep_main  # noqa: E402
 from eventsnn.studies import scripts  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 ANALYSIS = Path(eventsnn.__file__).parents[1] / "analysis"
 IMAGES = 7
 # options of each script, and the columns that are measured times; more of a script behind a colon

@@ -57,8 +57,9 @@ def test_hard_reset_is_rebuilt_too(case):
 
 
 @pytest.mark.slow
-def test_floating_point_is_rebuilt_to_the_last_bit():
-    run = traced(451, "random", "if", "float32")
+@pytest.mark.parametrize("arithmetic", ["float64", pytest.param("float32", marks=pytest.mark.long)])
+def test_floating_point_is_rebuilt_to_the_last_bit(arithmetic):
+    run = traced(451, "random", "if", arithmetic)
     for layer, neuron in run.neurons(every=3):
         assert observe(run.trace, layer, neuron).end == run.run.state.v[run.first(layer) + neuron]
 

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from support.disks import Full
 from support.networks import Builder, pixel_range, random_graph, random_pixels
+from support.orders import Placed
+from support.ways import FEW_BITS
 
 import eventsnn
 from eventsnn import InputError, convert, load
@@ -386,13 +388,19 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("other, words", OTHERS)
-def test_the_trace_of_another_simulation_is_refused(tmp_path, other, words):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A trace file, which its simulation reads."""
     simulation, pixels = prepared(5)
-    path = to_file(tmp_path / "t.h5", simulation, pixels[0])
+    path = to_file(tmp_path_factory.mktemp("written") / "t.h5", simulation, pixels[0])
     read_trace(path, prepared(5)[0])
+    return path
+
+
+@pytest.mark.parametrize("other, words", OTHERS)
+def test_the_trace_of_another_simulation_is_refused(written, other, words):
     with pytest.raises(InputError) as caught:
-        read_trace(path, prepared(5, **other)[0])
+        read_trace(written, prepared(5, **other)[0])
     said = str(caught.value)
     assert words in said and "read_trace(path)" in said and len(said.splitlines()) == 1
 
@@ -434,23 +442,15 @@ def test_thresholds_are_compared(tmp_path):
         read_trace(path, simulations[2])
 
 
-class Late(NamedTuple):
-    """Later by so many ticks."""
-
-    ticks: int
-    halves: int = 0
-
-    @staticmethod
-    def place(order, spike):
-        return order.ticks, 0
-
-
 def test_an_order_of_ones_own_is_compared_with_its_constants(tmp_path):
-    simulation, pixels = prepared(5, time=Time(order=Late(3)))
+    def with_order(later):
+        return prepared(5, time=Time(order=Placed(later)), fraction_bits=FEW_BITS)
+
+    simulation, pixels = with_order(3)
     path = to_file(tmp_path / "t.h5", simulation, pixels[0])
-    read_trace(path, prepared(5, time=Time(order=Late(3)))[0])
+    read_trace(path, with_order(3)[0])
     with pytest.raises(InputError, match="order"):
-        read_trace(path, prepared(5, time=Time(order=Late(4)))[0])
+        read_trace(path, with_order(4)[0])
 
 
 def test_of_an_older_file_what_it_says_is_compared(tmp_path):
@@ -576,16 +576,6 @@ def test_golden_digests(order, neuron):
     ) == GOLDEN[order, neuron]
 
 
-class Reversed(NamedTuple):
-    """A user's policy: latest emission first, whatever the layer."""
-
-    halves: int = 0
-
-    @staticmethod
-    def place(order, spike):
-        return 0, -spike.seq - 1
-
-
 class Leaky(NamedTuple):
     """A user's neuron: soft reset that keeps half of what is left."""
 
@@ -621,12 +611,13 @@ class Leaky(NamedTuple):
 @pytest.mark.slow
 def test_policies_from_outside_the_package():
     simulation, pixels = prepared(9)
-    batch = simulation.network.run(pixels, steps=STEPS, engine="event", order=Reversed()).batch
-    fifo = simulation.network.run(pixels, steps=STEPS, engine="event").batch
+    options = dict(steps=STEPS, engine="event", fraction_bits=FEW_BITS)
+    batch = simulation.network.run(pixels, order=Placed(turned=1), **options).batch
+    fifo = simulation.network.run(pixels, **options).batch
     assert batch.spikes.sum() and not np.array_equal(batch.order_digests, fifo.order_digests)
 
 
-@pytest.mark.slow
+@pytest.mark.long  # as test_extend.py has it of a plug-in; its kernels are compiled for it alone
 def test_neurons_from_outside_the_package_run_in_both_engines():
     network, pixels = golden_network()
     clocked = network.run(pixels, steps=STEPS, neuron=Leaky, neurons=True).batch
