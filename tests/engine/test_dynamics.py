@@ -227,9 +227,8 @@ def test_codes_send_what_all_their_charge_is_worth(model):
     assert sent > 50 and batch.readout[0, -1].tolist() == heard[-1].tolist()
 
 
-@pytest.mark.parametrize(
-    ("model", "order"), [("phase:3", "random"), ("few-spike", "fifo"), ("tsc", "lifo")]
-)
+@pytest.mark.parametrize("model", some(("phase:3", "few-spike", "tsc"), ALIKE_IN_EVENTS))
+@pytest.mark.parametrize("order", ["fifo", "random"])
 def test_law_1_where_the_charge_of_a_spike_depends_on_the_step(model, order):
     """v(T) = v(0) + what arrived - the charges fired; a spike brings its targets what it cost."""
     make, time = (random_graph if model == "phase:3" else quantised_graph), Time(order=order)
