@@ -258,8 +258,8 @@ def test_wide_potentials_where_32_bits_leave_too_few():
     graph = random_graph(rng)
     pixels = random_pixels(rng, graph)
     network = convert(graph)
-    long = Simulation(network, steps=5000, pixel_range=pixel_range(pixels))
-    assert long.arithmetic.dtype == np.int64 and long.arithmetic.fraction_bits >= 20
+    long = Simulation(network, steps=5000, pixel_range=pixel_range(pixels), fraction_bits=21)
+    assert long.arithmetic.dtype == np.int64 and long.arithmetic.fraction_bits == 21
     same_f = Simulation(network, steps=8, pixel_range=pixel_range(pixels), fraction_bits=18)
     wide = Simulation(network, steps=8, pixel_range=pixel_range(pixels), fraction_bits=40)
     assert same_f.arithmetic.dtype == np.int32 and wide.arithmetic.dtype == np.int64
