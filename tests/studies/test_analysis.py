@@ -931,7 +931,8 @@ def trained_again(path, seed, name):
     return str(path / name)
 
 
-def test_trainings_of_a_recipe_have_mean_and_deviation(tmp_path, capsys, pictures):
+def test_trainings_of_a_recipe_have_mean_and_deviation(tmp_path, capsys):
+    DRAWN.pop("trained_networks.svg", None)
     again = [trained_again(tmp_path, seed, f"{seed}.h5") for seed in (1, 2)]
     nets = ["sample=QCFS", *(f"{net}=QCFS" for net in again), "sample+max"]
     nets += [f"{net}+max=largest" for net in again]
