@@ -65,7 +65,7 @@ def study(args: argparse.Namespace) -> None:
             raise InputError("--nets", expected, repr(label), do)
     ways = [way_of(name, args.steps, where="--nets") for name in recipes]
     ways = [first, *(replace(way, recipe=recipes[way.label]) for way in ways)]
-    compare(args, ways, scripts.times(args), "trained_networks")
+    compare(args, ways, scripts.times(args), "trained_networks", "--nets")
 
 
 def _named(text: str) -> tuple[str, str | None]:

@@ -12,7 +12,7 @@ Intervals hold for these trained networks, not for training anew.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from math import comb, exp, gcd, lgamma, log, log1p, sqrt
+from math import exp, gcd, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -26,6 +26,7 @@ from eventsnn.values import not_empty, shown
 # scipy.stats is imported where nothing else will do: that takes most of a second
 
 RESAMPLES = 10_000
+MOST = 2**40  # images of a share
 LEVEL = 0.95
 CHUNK = 2**22  # weights of images that are held at a time
 
@@ -97,7 +98,7 @@ def wilson(hits: Natural, n: Count, level: float = LEVEL) -> tuple[float, float]
     hits: how many of `n`. n: how many were tried, 1 or more. level: the share of intervals that
     hold the true share, between 0 and 1. Raises InputError for anything else.
     """
-    if not (n >= 1 and 0 <= hits <= n and 0 < level < 1):
+    if not (MOST >= n >= 1 and 0 <= hits <= n and 0 < (1 + level) / 2 < 1):
         expected = "0 to n hits of n >= 1, and a level between 0 and 1"
         raise InputError("wilson", expected, f"{hits} of {n}, level {level:g}")
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -114,10 +115,10 @@ def at_least(hits: Natural, n: Count, chance: float) -> float:
     hits: 0 to n. n: how many are tried. chance: of one, 0 to 1. Raises InputError for anything
     else.
     """
-    if not (n >= 1 and 0 <= hits <= n and 0 <= chance <= 1):
+    if not (MOST >= n >= 1 and 0 <= hits <= n and 0 <= chance <= 1):
         expected = "0 to n hits of n >= 1, and a chance between 0 and 1"
         raise InputError("at_least", expected, f"{hits} of {n}, chance {chance:g}")
-    if chance in (0, 1):
+    if hits == 0 or chance in (0, 1):
         return float(hits == 0 or chance == 1)
     of_all = lgamma(n + 1)
     terms = (
@@ -179,9 +180,10 @@ def sign_flip(differences: Annotated[ArrayLike, Array("biuf")]) -> float:
     chances = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist()):
         grown = np.zeros(len(chances) + size * count)
+        ways, every = 1, 2**count
         for k in range(count + 1):
-            chance = comb(count, k) / 2**count
-            grown[k * size : k * size + len(chances)] += chance * chances
+            grown[k * size : k * size + len(chances)] += ways / every * chances
+            ways = ways * (count - k) // (k + 1)
         chances = grown
     sums = 2 * np.arange(len(chances)) - (len(chances) - 1)
     return min(1.0, float(chances[np.abs(sums) >= abs(int(moved.sum()))].sum()))

@@ -126,6 +126,7 @@ def choose(
     waits: bool = False,
     decays: bool = False,
     watches: bool = False,
+    bias_once: bool = False,
 ) -> Arithmetic:
     """The arithmetic for a clocked run of `steps` steps.
 
@@ -140,7 +141,8 @@ def choose(
     the first so many steps; None: in all. fraction_bits: F, or None for the largest. worth: the
     most that a spike is worth. waits: whether a neuron may let any charge add up before it fires.
     decays: whether something decays, which takes 16 bits more. watches: whether engines watch
-    potentials of 32 bits where the bound does not prove them.
+    potentials of 32 bits where the bound does not prove them. bias_once: whether biases arrive
+    whole in the first step, so that later ones, or this one, have a drive without the other part.
 
     Raises InputError for an unknown kind, for fraction bits that 64 bits do not hold, and for
     potentials for which there are none.
@@ -163,6 +165,7 @@ def choose(
         drive_steps=drive_steps,
         worth=worth,
         waits=waits,
+        bias_once=bias_once,
     )
     layers = reach.every()
     hidden = max((bound for bound, _ in layers[:-1]), default=layers[-1][0])
@@ -218,6 +221,7 @@ def _reach(
     drive_steps: int | None,
     worth: int,
     waits: bool,
+    bias_once: bool,
 ) -> _Reach:
     """How far potentials can go. All parameters are those of `choose`."""
     return _Reach(
@@ -232,6 +236,7 @@ def _reach(
         drive_steps or steps,
         worth,
         waits,
+        bias_once,
     )
 
 
@@ -303,6 +308,7 @@ class _Reach(NamedTuple):
     drive_steps: int
     worth: int
     waits: bool
+    bias_once: bool
 
     def every(self) -> list[tuple[float, float]]:
         """`of` each layer; it holds where the F of `choose` does."""
@@ -377,6 +383,11 @@ class _Reach(NamedTuple):
                 into = low[:, m.columns], high[:, m.columns]
                 np.add.at(into[0], m.r, _sums(m, factor, lowest, highest)[m.k])
                 np.add.at(into[1], m.r, _sums(m, factor, highest, lowest)[m.k])
+        if self.bias_once:
+            own = bias * self.quanta[target]
+            return np.minimum(low, np.minimum(low - own, own)), np.maximum(
+                high, np.maximum(high - own, own)
+            )
         return low, high
 
     def _arrivals(

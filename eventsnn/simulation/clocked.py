@@ -35,6 +35,7 @@ class Clocked(Engine):
     records: ClassVar[bool] = False
     layerwise: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    watches: ClassVar[bool] = True
     fits = True
 
     def __init__(self, prepared: Prepared) -> None:

@@ -69,6 +69,7 @@ class Event(Engine):
     asynchronous: ClassVar[bool] = True
     records: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    watches: ClassVar[bool] = True
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared

@@ -102,7 +102,9 @@ class Engine:
     asynchronous: whether spikes arrive one by one, in an order. records: whether it can hand single
     spikes to a `Sink`. layerwise: whether each layer runs to its end before the next, so that a
     layer can be run again on other spikes. begins: whether each image begins at the v(0) that
-    `prepared.resting` has then, so that it may have its own. fits: whether its potentials hold what
+    `prepared.resting` has then, so that it may have its own. watches: whether an image in which a
+    potential of 32 bits reaches `arithmetic.limit` is run again in 64; an engine that does not gets
+    64 bits where no bound proves 32. fits: whether its potentials hold what
     one event can bring; if not, it is made again in 64 bits. result_dtype: of readout and
     potentials.
     """
@@ -112,6 +114,7 @@ class Engine:
     records: ClassVar[bool]
     layerwise: ClassVar[bool] = False
     begins: ClassVar[bool] = False
+    watches: ClassVar[bool] = False
     fits: bool
     result_dtype: np.dtype[Any]
 
@@ -249,6 +252,7 @@ class Prepared:
             pixel_range=self.encoding.range(ends, inputs),
             worth=self.worth,
             waits=bool(own_states(sample)) or self.stages > 1 or hasattr(sample, "when"),
+            bias_once=self.encoding.bias_once,
         )
         choose = partial(
             numbers.choose,
@@ -527,7 +531,7 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     else:
         given = [] if isinstance(initial, str) or not hasattr(initial, "__iter__") else initial
         found = [as_array(v) for v in given]
-        if not found or any(v is None or v.dtype.kind not in "iuf" for v in found):
+        if not found or any(v is None or v.dtype.kind not in "iuf" or not v.size for v in found):
             expected = "a number, or an array of numbers for each spiking layer"
             raise InputError("initial", expected, shown(initial))
         arrays = [np.asarray(v, np.float64) for v in found]

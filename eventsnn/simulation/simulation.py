@@ -166,6 +166,8 @@ class Simulation(Prepared):
         )
 
     def _prepare(self) -> None:
+        if self.arithmetic.watched and not getattr(self._compile, "watches", False):
+            self.arithmetic = self.arithmetic.wider()
         super()._prepare()
         self.engine = self._compile(self)
         for attribute in ("fits", "result_dtype"):

@@ -80,16 +80,23 @@ def way_of(
     return Way(text if label is None else label, net, conversion, settings, about)
 
 
-def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int], name: str) -> None:
+def compare(
+    args: argparse.Namespace,
+    ways: Sequence[Way],
+    times: Sequence[int],
+    name: str,
+    where: str = "ways",
+) -> None:
     """Runs all ways on the same images, prints the table and writes CSV files and the picture.
 
     Of recipes with several trainings a second table, trainings.csv, has mean and deviation.
 
     args: a script's options. ways: the first is the one that the others are compared with; all of
     a recipe have the same conversion and run. times: the T of the table, the largest at last. name:
-    of the files. Raises InputError where ways of a recipe are no trainings of one.
+    of the files. where: the option that ways are from, for messages. Raises InputError where ways
+    of a recipe are no trainings of one.
     """
-    _check_recipes(args, ways)
+    _check_recipes(args, ways, where)
     rows: list[scripts.Row] = []
     factors: list[scripts.Row] = []
     right: dict[Any, Any] = {}
@@ -131,8 +138,8 @@ def compare(args: argparse.Namespace, ways: Sequence[Way], times: Sequence[int],
     print(f"\n{scripts.footnote(first, args.seed, trainings=max(1, trained))}")
 
 
-def _check_recipes(args: argparse.Namespace, ways: Sequence[Way]) -> None:
-    """Raises InputError where ways of a recipe are no trainings of one. args: as of `compare`."""
+def _check_recipes(args: argparse.Namespace, ways: Sequence[Way], where: str) -> None:
+    """Raises InputError where ways of a recipe are no trainings of one. All as of `compare`."""
     groups: dict[str, list[Way]] = {}
     for way in ways:
         if way.recipe is not None:
@@ -140,14 +147,14 @@ def _check_recipes(args: argparse.Namespace, ways: Sequence[Way]) -> None:
     for recipe, its in groups.items():
         if recipe in {way.label for way in ways}:
             do = "choose another name for the recipe"
-            raise InputError("--nets", "a recipe with a name of its own", repr(recipe), do)
+            raise InputError(where, "a recipe with a name of its own", repr(recipe), do)
         for way in its:
             if (way.conversion, way.run) != (its[0].conversion, its[0].run):
                 expected = f"trainings of {recipe!r}, converted and run alike"
                 found, do = f"{its[0].label!r} and {way.label!r}", "name a recipe for each"
-                raise InputError("--nets", expected, found, do)
+                raise InputError(where, expected, found, do)
         graphs = {way.label: load_graph(replace(args.settings, net=way.net)) for way in its}
-        trainings.check(graphs, recipe, "--nets")
+        trainings.check(graphs, recipe, where)
 
 
 def _means(rows: Sequence[scripts.Row], recipes: Mapping[str, str]) -> list[scripts.Row]:

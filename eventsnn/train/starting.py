@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from eventsnn.ann.forward import forward
+from eventsnn.ann.node import Node
 from eventsnn.exceptions import InputError
 from eventsnn.readers import load
 from eventsnn.train.activations import (
@@ -50,7 +51,7 @@ def begun_with(module: Any, path: str, sets: Sets) -> tuple[Sets, str]:
     sets: the images. Raises InputError where the two networks are not of one architecture.
     """
     graph = load(path)
-    nodes = [node for node in graph.nodes if node.op in ROLES]
+    nodes = [node for node in graph.nodes if node.op in ROLES and not _is_shift(node)]
     parts = _parts(module)
     do = "give a network.h5 of the same architecture, width and classes"
     if len(nodes) != len(parts):
@@ -74,6 +75,14 @@ def begun_with(module: Any, path: str, sets: Sets) -> tuple[Sets, str]:
     count = _thresholds(module, graph, sets)
     words = f", {count} thresholds from its activations" if count else ""
     return sets, f"begun with {path}{words}"
+
+
+def _is_shift(node: Node) -> bool:
+    """Whether a node adds a number and no more, as RTS's shift does in a graph."""
+    if node.op != "BatchNormalization" or node.attrs.get("epsilon") != 0:
+        return False
+    alone = {"scale": 1, "input_mean": 0, "input_var": 1}
+    return all((node.params[role] == value).all() for role, value in alone.items())
 
 
 def _parts(module: Any) -> list[tuple[str, Any]]:

@@ -76,7 +76,7 @@ def main(argv=None):
 
 def study(args):
     """Measures every row in turn, prints the table and keeps it."""
-    names = chosen(args.rows)
+    names, kept = chosen(args.rows), last_of(args.keep, about(args))
     with ExitStack() as stack:
         here = Measured(args, names)
         there = stack.enter_context(other(args, names)) if args.against else None
@@ -90,7 +90,6 @@ def study(args):
             if call:
                 ways[engine, "C"] = call
         seconds = measuring.alternate(ways, args.repeats)
-    kept = last_of(args.keep, about(args))
     rows = [row_of(name, seconds, kept, here.images(name), args) for name in names]
     measuring.show(f"T = {args.steps}, {Path(args.net).stem}: an image", rows)
     if args.keep:
@@ -236,9 +235,16 @@ def last_of(path, alike):
     """The rows of the last line of a file that is alike, or {}."""
     if not path or not Path(path).exists():
         return {}
-    lines = map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())
-    found = [line for line in lines if all(line.get(key) == alike[key] for key in alike)]
-    return found[-1]["rows"] if found else {}
+    found = {}
+    for number, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            line = json.loads(text)
+            if all(line[key] == alike[key] for key in alike):
+                found = dict(line["rows"])
+        except (ValueError, LookupError, TypeError, AttributeError):
+            where, expected = f"--keep {path}, line {number}", "what this script has kept"
+            raise InputError(where, expected, text[:60], "give another file") from None
+    return found
 
 
 def commit():

@@ -10,8 +10,12 @@ from support.networks import random_pixels, small_graph
 
 import eventsnn
 from eventsnn import convert
+from eventsnn.ann.graph import Graph, Node
 from eventsnn.result import Simulation
 from eventsnn.run import main
+from eventsnn.simulation.clocked import Clocked
+from eventsnn.simulation.encoding import Encoding
+from eventsnn.simulation.simulation import ENGINES
 
 STEPS = 160
 TWINS = {"if": twin.IF(), "snm": twin.SNM()}
@@ -121,6 +125,55 @@ def test_when_potentials_are_watched(options, watched, bits, dtype):
     if bits:
         assert numbers.fraction_bits >= bits if options == {"steps": 8} else bits
     assert ("watched" in str(numbers)) == watched
+
+
+def line(weight, bias, readout=1.0):
+    """One pixel, one neuron whose threshold is 1, one class."""
+    params = {"W": np.full((1, 1, 1, 1), weight, np.float32), "B": np.array([bias], np.float32)}
+    nodes = (
+        Node("conv", "Conv", ("input",), {"kernel_shape": [1, 1]}, params),
+        Node("act", "ClippedRelu", ("conv",), {"lambda": 1.0}),
+        Node("flat", "Flatten", ("act",)),
+        Node("out", "Gemm", ("flat",), {}, {"B": np.full((1, 1), readout, np.float32)}),
+    )
+    return convert(Graph(nodes, "input", "out", (1, 1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["constant", "even"])
+@pytest.mark.parametrize(("weight", "bias"), [(20.0, -10.0), (-20.0, 10.0), (10.0, 20.0)])
+def test_drive_without_the_bias_is_within_the_bound(weight, bias, kind):
+    """From step 2 on W x comes alone, and it may be larger than with the bias, on either side."""
+    simulation = Simulation(
+        line(weight, bias),
+        steps=25,
+        initial=0,
+        pixel_range=(0, 1),
+        encoding=Encoding(kind=kind, bias_once=True, release=4 if kind == "even" else None),
+    )
+    image = np.ones((1, 1, 1, 1), np.float32)
+    narrow, wide = (each.run(image, neurons=True) for each in (simulation, simulation.wider()))
+    assert np.array_equal(narrow.spikes, wide.spikes)
+    assert np.array_equal(narrow.potentials, wide.potentials)
+    if (weight, kind) == (20.0, "constant"):
+        assert narrow.spikes[0, 0].tolist() == 25 * [1]
+
+
+class Unwatched(Clocked):
+    """An engine of one's own, which does not watch."""
+
+    name = "unwatched"
+    watches = False
+
+
+def test_an_engine_that_does_not_watch_gets_64_bits():
+    network, image = line(400.0, 0.0), np.ones((1, 1, 1, 1), np.float32)
+    options = {"steps": 20, "initial": 0, "pixel_range": (0, 1), "fraction_bits": 20}
+    clocked = Simulation(network, **options)
+    assert clocked.arithmetic.watched and clocked.run(image).widened.all()
+    ENGINES.add("unwatched", Unwatched)
+    for own in (Simulation(network, engine="unwatched", **options), clocked.on("unwatched")):
+        assert own.arithmetic.dtype == np.int64 and own.arithmetic.fraction_bits == 20
+        assert np.array_equal(own.run(image).digests, clocked.run(image).digests)
 
 
 def test_a_run_says_how_many_images_took_64_bits(tmp_path, capsys):

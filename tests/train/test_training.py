@@ -323,3 +323,6 @@ def test_every_activation_can_begin_with_a_trained_network(data, tmp_path, activ
     more = ["--activation", activation, "--epochs", "1", "--rate", "1e-6", "--start", start]
     run(data, tmp_path / "out", *more)
     assert f"begun with {start}" in capsys.readouterr().out
+    start = str(tmp_path / "out" / "network.h5")  # and with one of its own
+    run(data, tmp_path / "again", *more[:-1], start)
+    assert f"begun with {start}" in capsys.readouterr().out
