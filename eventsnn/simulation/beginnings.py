@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from operator import index
 from typing import Any
 
 from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError, named
 from eventsnn.simulation.prepared import Outcome, Prepared, Sink
+from eventsnn.values import shown
 
 
 def check_begins(prepared: Prepared, where: str) -> None:
@@ -47,9 +49,12 @@ def rows_of(simulation: Prepared, count: int, rows: Sequence[int] | None) -> lis
             found = f"{there:,} rows of v(0)"
             raise InputError(named("initial"), f"a row for each of {count:,} images", found, do)
         return list(range(count))
-    chosen = list(map(int, rows))
+    expected = f"a number from 0 to {there - 1:,} for each of {count:,} images"
+    try:
+        chosen = list(map(index, rows))
+    except TypeError:
+        raise InputError("rows", expected, shown(rows)) from None
     if len(chosen) != count or any(not 0 <= row < there for row in chosen):
-        expected = f"a number from 0 to {there - 1:,} for each of {count:,} images"
         raise InputError("rows", expected, chosen[:20])
     return chosen
 

@@ -193,6 +193,8 @@ def test_it_is_said_and_what_has_one_start_refuses_it():
     refused("a row for each of 1 images", lambda: simulation.image(pixels[0]))
     plain = Simulation(network, steps=STEPS, pixel_range=(-9, 9))
     refused("rows: expected a v.0. for each", lambda: plain.run(pixels, rows=[0, 1]))
+    for rows in ([0.5, 1], ["a", "b"], 3):
+        refused("rows: expected a number from 0", lambda: simulation.run(pixels, rows=rows))  # noqa: B023
     assert np.array_equal(
         simulation.image(pixels[0], row=1).s,
         simulation.run(pixels, rows=[1, 1], neurons=True).counts[0],
