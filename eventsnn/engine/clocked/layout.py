@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.engine.tables import table
 
+
+@table
 class ProjectionTables(NamedTuple):
     """Layers l = 0..L-1 (the readout last), and projections q = 0..Q-1 sorted by target.
 

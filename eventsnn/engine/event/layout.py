@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.engine.tables import table
+
 DONE, FULL, TOO_MANY, OVERFLOW, CROWDED, LATE = range(6)
 # what a model or an order may do against its contract: to fire more at once than `most` says, or by
 # itself at a tick that is not after now; to deliver before now
@@ -33,6 +35,7 @@ S_EVENT, S_TICK, S_STEP, S_NEURON, S_SIGN, S_MEMBER, S_CAUSE = range(7)
 D_EVENT, D_TICK, D_STEP, D_SPIKE, D_PART = range(5)
 
 
+@table
 class EventTables(NamedTuple):
     """The projections by source.
 
@@ -127,6 +130,7 @@ class Band(NamedTuple):
     ceiling: float
 
 
+@table
 class State(NamedTuple):
     """All that a run is, between two events.
 
