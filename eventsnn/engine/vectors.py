@@ -1,6 +1,7 @@
 """The two inner loops of the engines as vector code, written out in LLVM's own terms.
 
-`add_rows` and `subtract_rows` keep the sum of many rows in registers (clocked time); `add_stretch`,
+`add_rows` and `subtract_rows` keep the sum of many rows in registers, `scatter_rows` and
+`scatter_rows_back` bring few spikes to many targets (clocked time); `add_stretch`,
 `subtract_stretch` and their halves add one row and say which potentials left a band (asynchronous
 time). What numba makes of plain loops loads and stores the sum for every few rows, tests at each
 call whether the arrays overlap, and has no masks.
@@ -20,7 +21,9 @@ from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
-REGISTERS = 16  # vectors that are added up at once
+REGISTERS = 8  # vectors that are added up at once: 16 of AVX2's; twice as many with AVX-512
+# of a row that is added to many targets: bytes at once
+SCATTERED = (384, 192, 128, 64, 32, 16, 8, 4)
 TESTED = 64  # numbers that are added and tested at once
 
 _intrinsic: Any = intrinsic  # kernels call what it makes without the first argument, the context
@@ -115,23 +118,140 @@ def _rows_code(
         for place, total in zip(sums_at, sums):
             builder.store(total, place, align=size)
 
-    _in_blocks(builder, REGISTERS * BYTES // size, width, block)
+    wide = "+avx512f" in context.codegen().magic_tuple()[2]
+    _in_blocks(builder, _halves((2 if wide else 1) * REGISTERS * BYTES // size), width, block)
     return context.get_dummy_value()
 
 
+def _scatter(words: str, whole: str, floating: str) -> Any:
+    """An intrinsic that brings rows to many targets with these two instructions of LLVM's.
+
+    words, whole, floating: as in `_rows`.
+    """
+
+    def change(
+        context,
+        charge,
+        at,
+        apart,
+        weights,
+        stride,
+        width,
+        tap_to,
+        tap_row,
+        tap,
+        behind,
+        log,
+        first,
+        end,
+    ):
+        return types.void(
+            charge, at, apart, weights, stride, width, tap_to, tap_row, tap, behind, log, first, end
+        ), partial(_scatter_code, (whole, floating))
+
+    meaning = ", ~c standing for channel c" if whole == "sub" else ""
+    change.__doc__ = f"""Of each tap and spike: charge[at + tap_to * apart:][:width] {words} a row.
+
+    That is weights[tap_row + c * stride:][:width]; taps go from `tap` up to `behind`, and c
+    through the channels of log[first:end]. tap_to: int32, tap_row: int64 [taps]. log:
+    int32{meaning}. To each target the spikes come in turn. Nothing is checked: the slices must lie
+    inside the arrays.
+    """
+    return _intrinsic(change)
+
+
+scatter_rows = _scatter("+=", "add", "fadd")
+scatter_rows_back = _scatter("-=", "sub", "fsub")
+
+
+def _scatter_code(
+    instructions: tuple[str, str],
+    context: Any,
+    builder: ir.IRBuilder,
+    signature: Any,
+    args: list[Any],
+) -> Any:
+    """Code for four spikes at a time, then two, then one; each for all taps.
+
+    How many spikes there are is asked once for all taps, not once for each: it is what the
+    processor guesses wrong.
+    """
+    number = signature.args[0].dtype
+    word = ir.IntType(64)
+    item = context.get_data_type(number)
+    size = number.bitwidth // 8
+    change = getattr(builder, instructions[0 if isinstance(number, types.Integer) else 1])
+    charge, weights, tap_to, tap_row, log = (
+        _data(context, builder, signature, args, k) for k in (0, 3, 6, 7, 10)
+    )
+    _, at, apart, _, stride, width, _, _, tap, behind, _, first, end = args
+
+    def block(lanes: int, done: Any) -> None:
+        """The next `lanes` numbers of each row."""
+        vector = ir.VectorType(item, min(lanes, BYTES // size))
+        parts = [word(part) for part in range(0, lanes, vector.count)]
+        so_far = cgutils.alloca_once_value(builder, first)
+
+        def rows(count: int) -> None:
+            """The next `count` spikes."""
+            i = builder.load(so_far)
+            offsets = []
+            for k in range(count):
+                place = builder.gep(log, [builder.add(i, word(k))])
+                channel = builder.sext(builder.load(place), word)
+                channel = builder.not_(channel) if instructions[0] == "sub" else channel
+                offsets.append(builder.add(builder.mul(channel, stride), done))
+            builder.store(builder.add(i, word(count)), so_far)
+            with cgutils.for_range_slice(builder, tap, behind, word(1), word) as (k, _):
+                to = builder.sext(builder.load(builder.gep(tap_to, [k])), word)
+                row = builder.load(builder.gep(tap_row, [k]))
+                here = builder.add(builder.add(at, done), builder.mul(to, apart))
+                places = [_lanes(builder, builder.gep(charge, [here]), p, vector) for p in parts]
+                sums = [builder.load(place, align=size) for place in places]
+                for offset in offsets:
+                    given = builder.gep(weights, [builder.add(row, offset)])
+                    for n, part in enumerate(parts):
+                        weight = builder.load(_lanes(builder, given, part, vector), align=size)
+                        sums[n] = change(sums[n], weight)
+                for place, total in zip(places, sums):
+                    builder.store(total, place, align=size)
+
+        def left(count: int) -> Any:
+            return builder.icmp_signed("<=", builder.add(builder.load(so_far), word(count)), end)
+
+        head, body, after = (builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        builder.cbranch(left(4), body, after)
+        builder.position_at_end(body)
+        rows(4)
+        builder.branch(head)
+        builder.position_at_end(after)
+        for count in (2, 1):
+            with builder.if_then(left(count)):
+                rows(count)
+
+    _in_blocks(builder, [of // size for of in SCATTERED if of >= size], width, block)
+    return context.get_dummy_value()
+
+
+def _halves(longest: int) -> list[int]:
+    """A power of two, its half, and so on down to 1."""
+    return [2**k for k in reversed(range(longest.bit_length()))]
+
+
 def _in_blocks(
-    builder: ir.IRBuilder, longest: int, width: Any, block: Callable[[int, Any], None]
+    builder: ir.IRBuilder, lengths: Sequence[int], width: Any, block: Callable[[int, Any], None]
 ) -> None:
     """Code that calls block(lanes, first) for consecutive parts of 0, …, width - 1.
 
-    There are as many parts of the longest length as fit, then of half the length, and so on down
-    to 1.
+    There are as many parts of the first length as fit, then of the next, and so on. The last is 1.
     """
     word = ir.IntType(64)
-    lanes = longest
     done = cgutils.alloca_once_value(builder, word(0))
     finish = builder.append_basic_block()
-    while lanes:
+    for k, lanes in enumerate(lengths):
+        once = k > 0 and 2 * lanes >= lengths[k - 1]  # then two would be one of the length before
         head, body, end = (builder.append_basic_block() for _ in range(3))
         builder.branch(head)
         builder.position_at_end(head)
@@ -143,9 +263,8 @@ def _in_blocks(
         after = builder.add(first, word(lanes))
         builder.store(after, done)
         over = builder.icmp_signed("==", after, width)
-        builder.cbranch(over, finish, head if lanes == longest else end)  # shorter ones come once
+        builder.cbranch(over, finish, end if once else head)
         builder.position_at_end(end)
-        lanes //= 2
     builder.branch(finish)
     builder.position_at_end(finish)
 
@@ -248,7 +367,7 @@ def _stretch_code(
                 masks = list(map(builder.and_, masks, reached))
             _note(builder, found, pairs, builder.add(at, first), masks)
 
-    _in_blocks(builder, TESTED, width, block)
+    _in_blocks(builder, _halves(TESTED), width, block)
     return context.make_tuple(
         builder, signature.return_type, (builder.load(count), builder.load(pairs))
     )
@@ -322,6 +441,67 @@ def _spread(builder: ir.IRBuilder, value: Any, vector: ir.VectorType) -> Any:
     one = builder.insert_element(nothing, value, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
     return builder.shuffle_vector(one, nothing, zeros)
+
+
+PACKED = 8  # numbers that `pack` looks at
+
+
+@_intrinsic
+def pack(context, given, at, first, log, to):
+    """log[to:] = the numbers first + k of which given[at + k] is not 0, for k < PACKED.
+
+    given, log: int32. Returns (how many they are, whether any is below 0). Nothing is checked, and
+    up to PACKED numbers of the log are written over.
+    """
+
+    def code(context, builder, signature, args):
+        byte, word = ir.IntType(8), ir.IntType(64)
+        given, log = (_data(context, builder, signature, args, k) for k in (0, 3))
+        _, at, first, _, to = args
+        bits, negative = _look(builder, given, at)
+        numbers = ir.VectorType(ir.IntType(32), PACKED)
+        rows = ir.Constant(ir.ArrayType(word, 2**PACKED), _positions())
+        table = cgutils.global_constant(builder, "positions", rows)
+        row = builder.load(builder.gep(table, [word(0), bits], inbounds=True))
+        lanes = builder.zext(builder.bitcast(row, ir.VectorType(byte, PACKED)), numbers)
+        base = _spread(builder, builder.trunc(first, ir.IntType(32)), numbers)
+        builder.store(builder.add(lanes, base), _lanes(builder, log, to, numbers), align=4)
+        found = builder.ctpop(bits), negative
+        return context.make_tuple(builder, signature.return_type, found)
+
+    found = types.Tuple((types.int64, types.boolean))
+    return found(given, types.int64, types.int64, log, types.int64), code
+
+
+@_intrinsic
+def not_zero(context, given, at):
+    """(the bits k for which given[at + k] is not 0, for k < PACKED, whether any is below 0).
+
+    given: int32. The bits are uint64. Nothing is checked.
+    """
+
+    def code(context, builder, signature, args):
+        given = _data(context, builder, signature, args, 0)
+        found = _look(builder, given, args[1])
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.Tuple((types.uint64, types.boolean))(given, types.int64), code
+
+
+def _look(builder: ir.IRBuilder, given: Any, at: Any) -> tuple[Any, Any]:
+    """Code for what `not_zero` returns."""
+    numbers = ir.VectorType(ir.IntType(32), PACKED)
+    few = builder.load(_lanes(builder, given, at, numbers), align=4)
+    none = ir.Constant(numbers, None)
+    bits = _bits(builder, builder.icmp_signed("!=", few, none))
+    below = _bits(builder, builder.icmp_signed("<", few, none))
+    return bits, builder.icmp_unsigned("!=", below, ir.IntType(64)(0))
+
+
+def _positions() -> list[int]:
+    """Of each byte: the numbers of its bits that are set, from the lowest on, as eight bytes."""
+    lists = ([k for k in range(PACKED) if number >> k & 1] for number in range(2**PACKED))
+    return [sum(k << 8 * i for i, k in enumerate(places)) for places in lists]
 
 
 @_intrinsic

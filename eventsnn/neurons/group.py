@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from eventsnn.neurons.quotient import quotient
 from eventsnn.options import Option
 
 
@@ -49,7 +50,7 @@ class GN(_GN):
         """See `contract.emit`."""
         if p < neuron.q:
             return 0
-        return min(neuron.members, int(p // neuron.q))
+        return min(neuron.members, int(quotient(p, neuron.q)))
 
     @staticmethod
     def settle(neuron, p, n):
@@ -59,7 +60,9 @@ class GN(_GN):
     @staticmethod
     def tie(neuron, layer, p, s):
         """See `contract.tie`."""
-        return p >= neuron.q and p <= neuron.members * neuron.q and p % neuron.q == 0
+        if p < neuron.q or p > neuron.members * neuron.q:
+            return False
+        return quotient(p, neuron.q) * neuron.q == p
 
     @staticmethod
     def most(neuron):

@@ -7,6 +7,11 @@ a processor adds fast: contiguous in memory and in the potentials. Taps of a tar
 order of source sites, so charges arrive in the order of source neurons. Target sites are worked on
 in blocks of neighbours; in a block, taps through the same weights stand side by side where that
 order allows it.
+
+Of a projection with few weights they lie by source channel, as in `build_events`: its rows are
+`stride` apart, and taps of one source site to neighbouring target sites are one tap with a longer
+row. Taps of the same source site stand side by side there, so that what is known of its spikes
+serves all of them.
 """
 
 from __future__ import annotations
@@ -27,24 +32,37 @@ from eventsnn.network.linear import LinearMap
 from eventsnn.network.network import INPUT, Network, Projection
 
 BLOCK = 32  # target sites of a block, at most
+NARROW = 2**16  # weights of a projection that stay in a near cache, whatever their order
+NARROW_BLOCK = 256  # as BLOCK, where all projections into a layer are narrow
 CHARGES = 2**16  # their charges in all steps, at most
 CHUNK = 2**20  # weights that are quantised at once
 
 Quantise = Callable[[Projection], NDArray[Any]]
 
 
-def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) -> ProjectionTables:
+def build(
+    network: Network, quantise: Quantise, dtype: DTypeLike, steps: int, narrow: int = NARROW
+) -> ProjectionTables:
     """The projections between layers, for the clocked engine (the input's are drive, not spikes).
 
     network: whose projections. quantise: function of a projection that returns its blocks [K, G,
     ci, co] in the arithmetic's numbers. dtype: theirs. steps: T, which says what fits a cache.
+    narrow: the most weights that lie by source channel.
     """
     layers = network.layers
     projections = [p for p in network.projections if p.source != INPUT]
     channels = np.array([layer.grid[0] for layer in layers], np.int64)
     sites = np.array([layer.grid[1] * layer.grid[2] for layer in layers], np.int64)
     pools = pools_of(network)
-    block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, BLOCK))
+    by_source = [
+        p.map.weights.size <= narrow and _joins(p.map, layers[p.target].grid[0])
+        for p in projections
+    ]
+    wide = {
+        p.target for p, by in zip(projections, by_source) if not by and p.map.weights[0].size > 1
+    }
+    longest = [BLOCK if layer in wide else NARROW_BLOCK for layer in range(len(layers))]
+    block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, longest))
     block[pools > 0] = 1
     targets = [p.target for p in projections]
     windows = [
@@ -52,7 +70,7 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         for p in projections
         if layers[p.target].pools
     ]
-    tap_base, first_tap, tap_to, tap_site, tap_row = _taps(projections, block)
+    tap_base, first_tap, tap_to, tap_site, tap_row, tap_width = _taps(projections, block, by_source)
     partial = [p.map.exists is not None for p in projections]
     widths = [
         np.zeros(0, np.int32) if p.map.exists is None else p.map.exists.sum(3, np.int32).reshape(-1)
@@ -70,13 +88,21 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
         target=np.array(targets, np.int64),
         ci=np.array([p.map.weights.shape[2] for p in projections], np.int64),
         co=np.array([p.map.weights.shape[3] for p in projections], np.int64),
+        stride=np.array(
+            [
+                p.map.weights.shape[3] * (len(p.map.weights) if by else 1)
+                for p, by in zip(projections, by_source)
+            ],
+            np.int64,
+        ),
         at=np.array([p.map.at for p in projections], np.int64),
         tap_base=tap_base,
         first_tap=first_tap,
         tap_to=tap_to,
         tap_site=tap_site,
         tap_row=tap_row,
-        weights=_weights(projections, quantise, dtype),
+        tap_width=tap_width,
+        weights=_weights(projections, quantise, dtype, by_source),
         widths=np.concatenate([np.zeros(0, np.int32), *widths]),
         first_width=np.where(partial, _firsts([len(of) for of in widths])[:-1], -1),
         first_row=_firsts([p.map.weights.size for p in projections])[:-1],
@@ -87,32 +113,57 @@ def build(network: Network, quantise: Quantise, dtype: DTypeLike, steps: int) ->
     )
 
 
-def _taps(
-    projections: Sequence[Projection], block: NDArray[np.int64]
-) -> tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]
-]:
-    """tap_base, first_tap, tap_to, tap_site and tap_row of ProjectionTables.
+def _joins(m: LinearMap, channels: int) -> bool:
+    """Whether rows to neighbouring sites may be joined: weights by source channel pay.
 
-    block: int64 [L], target sites of a layer's blocks.
+    A site's charges arrive in the same order then. channels: of the target layer.
+    """
+    blocks, groups, _, co = m.weights.shape
+    pairs = m.p.astype(np.int64) * m.sites[1] + m.r
+    return (
+        blocks > 1
+        and groups == 1
+        and co == channels
+        and m.exists is None
+        and len(np.unique(pairs)) == len(pairs)
+    )
+
+
+def _taps(
+    projections: Sequence[Projection], block: NDArray[np.int64], by_source: Sequence[bool]
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int64],
+    NDArray[np.int32],
+]:
+    """tap_base, first_tap, tap_to, tap_site, tap_row and tap_width of ProjectionTables.
+
+    block: int64 [L], target sites of a layer's blocks. by_source: of each projection, whether its
+    weights lie by source channel.
     """
     bases: list[int] = []
     firsts = [np.zeros(0, np.int64)]
     to = [np.zeros(0, np.int32)]
     site = [np.zeros(0, np.int32)]
     row = [np.zeros(0, np.int64)]
+    width = [np.zeros(0, np.int32)]
     base = taps = rows = 0
-    for p in projections:
+    for p, by in zip(projections, by_source):
         at_once = block[p.target]
-        order, in_block = _in_blocks(p.map, at_once)
+        find = _joined if by else _in_blocks
+        in_block, r, source, begins, wide = find(p.map, at_once)
         blocks = -(-p.map.sites[1] // at_once)
         bases.append(base)
         firsts.append(taps + np.searchsorted(in_block, np.arange(blocks + 1)))
-        to.append((p.map.r[order] % at_once).astype(np.int32))
-        site.append(p.map.p[order].astype(np.int32))
-        row.append(rows + p.map.k[order] * p.map.weights[0].size)
+        to.append((r % at_once).astype(np.int32))
+        site.append(source.astype(np.int32))
+        row.append(rows + begins)
+        width.append(wide.astype(np.int32))
         base += len(firsts[-1])
-        taps += len(p.map.p)
+        taps += len(r)
         rows += p.map.weights.size
     return (
         np.array(bases, np.int64),
@@ -120,11 +171,12 @@ def _taps(
         np.concatenate(to),
         np.concatenate(site),
         np.concatenate(row),
+        np.concatenate(width),
     )
 
 
-def _in_blocks(m: LinearMap, at_once: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(the order of a map's taps, the block of each), both int64 [taps].
+def _in_blocks(m: LinearMap, at_once: int) -> tuple[NDArray[Any], ...]:
+    """Of each tap: its block, target and source site, where its rows begin, and how wide they are.
 
     Taps are sorted by blocks of `at_once` target sites, and in a block of sites by their block of
     weights. Where the taps of one site would not stay in the order of source sites, their place in
@@ -136,20 +188,50 @@ def _in_blocks(m: LinearMap, at_once: int) -> tuple[NDArray[np.int64], NDArray[n
     if (np.diff(by)[same] < 0).any():
         by = np.arange(len(m.r)) - np.searchsorted(m.r, m.r)
     order = np.lexsort((m.r, by, block))
-    return order, block[order]
+    width = np.full(len(order), m.weights.shape[3])
+    return block[order], m.r[order], m.p[order], m.k[order] * m.weights[0].size, width
+
+
+def _joined(m: LinearMap, at_once: int) -> tuple[NDArray[Any], ...]:
+    """As `_in_blocks`, where weights lie by source channel, blocks in reverse order.
+
+    Taps are sorted by blocks of target sites, then by source and by target site. Those that go on
+    where the one before ends, in targets as in weights, are one.
+    """
+    block, co = m.r // at_once, m.weights.shape[3]
+    order = np.lexsort((m.r, m.p, block))
+    block, r, source = block[order], m.r[order], m.p[order]
+    row = (len(m.weights) - 1 - m.k[order]) * co
+    goes_on = (np.diff(block) == 0) & (np.diff(source) == 0)
+    goes_on &= (np.diff(r) == 1) & (np.diff(row) == co)
+    first = np.flatnonzero(np.append(True, ~goes_on))
+    width = np.diff(np.append(first, len(order))) * co
+    return block[first], r[first], source[first], row[first], width
 
 
 def _weights(
-    projections: Sequence[Projection], quantise: Quantise, dtype: DTypeLike
+    projections: Sequence[Projection],
+    quantise: Quantise,
+    dtype: DTypeLike,
+    by_source: Sequence[bool],
 ) -> NDArray[Any]:
-    """The blocks of all projections, one after the other, in `dtype`."""
+    """The blocks of all projections, one after the other, in `dtype`.
+
+    by_source: of each, whether they lie by source channel, in reverse order.
+    """
     weights = aligned(sum(p.map.weights.size for p in projections), dtype)
     at = 0
-    for p in projections:
+    for p, by in zip(projections, by_source):
         size = p.map.weights.size
-        into = weights[at : at + size].reshape(p.map.weights.shape)
+        count, groups, ci, co = p.map.weights.shape
+        into = weights[at : at + size]
         for first, part in _in_parts(p, quantise):
-            into[first : first + len(part)] = part
+            if by:
+                n, end = len(part), count - first
+                rows = part[::-1].reshape(n, groups * ci, co).transpose(1, 0, 2)
+                into.reshape(groups * ci, count, co)[:, end - n : end] = rows
+            else:
+                into.reshape(p.map.weights.shape)[first : first + len(part)] = part
         at += size
     return weights
 
@@ -223,7 +305,7 @@ def build_events(
         row_of=row_of,
         first_stretch=first_stretch,
         stretches=stretches,
-        weights=_weights_by_source(projections, quantise, dtype),
+        weights=_weights(projections, quantise, dtype, [True] * len(projections)),
         pools=pools,
         pool_signs=pool_signs(network),
         sums=sums,
@@ -327,22 +409,6 @@ def _stretches(
     start = np.flatnonzero(~goes_on)
     before = np.concatenate([[0], np.cumsum(width)])
     return place[start], to[start], row[start], np.diff(before[np.append(start, len(place))])
-
-
-def _weights_by_source(
-    projections: Sequence[Projection], quantise: Quantise, dtype: DTypeLike
-) -> NDArray[Any]:
-    """All projections' weights in `dtype`, each by source channel, its blocks in reverse order."""
-    weights = aligned(sum(p.map.weights.size for p in projections), dtype)
-    at = 0
-    for p in projections:
-        count, groups, ci, co = p.map.weights.shape
-        into = weights[at : at + p.map.weights.size].reshape(groups * ci, count, co)
-        for before, part in _in_parts(p, quantise):
-            n, end = len(part), count - before
-            into[:, end - n : end] = part[::-1].reshape(n, groups * ci, co).transpose(1, 0, 2)
-        at += p.map.weights.size
-    return weights
 
 
 def _windows(

@@ -13,6 +13,7 @@ import numpy as np
 from eventsnn.engine.vectors import aligned
 from eventsnn.exceptions import InputError
 from eventsnn.neurons.integrate_and_fire import IF
+from eventsnn.simulation.compile import build
 
 FLAGS = ("-O3", "-march=native", "-fwrapv", "-shared", "-fPIC")
 
@@ -39,7 +40,9 @@ class Limit:
         """A function that adds up all charge of one image; its spikes are those of the
         `ClockedRun`. Checks that the sums are ours.
         """
-        t, steps = _plain(simulation), simulation.steps
+        _plain(simulation)
+        prepared, steps = simulation.engine.prepared, simulation.steps
+        t = build(simulation.network, prepared.blocks, np.int32, steps, narrow=0)
         charge = aligned(int((t.block * t.channels).max()) * steps, np.int32)
         sums = copied(np.zeros(len(run.v), np.int32))
         call = self._bound(

@@ -14,7 +14,7 @@ from eventsnn.engine.clocked.layout import ProjectionTables
 from eventsnn.engine.decay import factors_of
 from eventsnn.engine.jit import Kernel, specialised
 from eventsnn.engine.overflow import Overflow
-from eventsnn.engine.vectors import aligned
+from eventsnn.engine.vectors import PACKED, aligned
 from eventsnn.neurons.contract import most, own_at_first
 
 # spikes; the most that the log is made for before any image has told how many there are
@@ -101,7 +101,7 @@ def run_clocked(
         # a pool behind what is given sends as much in a step as that did
         at_most = max(at_most, _largest(before.log, before.begins[: net.first_site[given]]))
     charges = int((net.block * net.channels).max()) * steps  # of a block, at most
-    most_of_blocks = 2 * threads * (charges * at_most + 1)
+    most_of_blocks = 2 * threads * (charges * at_most + PACKED)
     room = max(room, min(size * steps // 4, FIRST_ROOM), most_of_blocks)
     kept = before if given else None
     room += 0 if kept is None else len(kept.log)
@@ -230,7 +230,7 @@ def _in_threads(
         try:
             scratch = (
                 aligned(charges, run.v.dtype),
-                np.zeros(net.channels.max(), np.int32),
+                np.empty(charges, np.int32),
                 np.zeros(net.largest_window, np.int64),
                 np.empty(max(of_step, min(of_step * run.digests.shape[2], AT_ONCE)) + 1, np.uint64),
             )

@@ -16,7 +16,19 @@ from numba.extending import overload
 
 from eventsnn.engine.decay import decay
 from eventsnn.engine.jit import INNER, inner_kernel, kernel
-from eventsnn.engine.vectors import add_rows, give_way, load, store, subtract_rows
+from eventsnn.engine.vectors import (
+    PACKED,
+    add_rows,
+    give_way,
+    load,
+    lowest_bit,
+    not_zero,
+    pack,
+    scatter_rows,
+    scatter_rows_back,
+    store,
+    subtract_rows,
+)
 from eventsnn.neurons.contract import (
     Here,
     emit,
@@ -48,24 +60,204 @@ def synapses(net, q, row, log, first, after):
 
 
 @inner_kernel
-def add_spikes(charge, to, weights, row, width, per_group, dense, log, first, end):
-    """Adds to charge[to:] what spikes of one source site bring to one target site, in turn.
+def scatter(net, stride, width, tap, behind, channels, charge, at, log, first, end, back):
+    """Adds what spikes of one source site bring in a step, where weights lie by source channel.
 
-    charge: the arithmetic's dtype, charges. to: where those of the target site begin. weights: of
-    all projections. row: where the tap's rows begin in them. width: the length of a row. per_group:
-    source channels of a group. dense: whether the source has one group. log: int32; its spikes from
-    `first` up to `end` arrive.
+    stride: from the row of one source channel to the next. width: of the rows. tap, behind: the
+    taps. channels: of a target site. charge: the arithmetic's dtype; at: where the first site of
+    the block has its in this step. log: int32; its spikes from `first` up to `end` arrive in turn.
+    back: whether any of them is negative.
     """
     while first < end:
-        negative, last = log[first] < 0, first + 1
-        while dense and last < end and (log[last] < 0) == negative:
-            last += 1
-        at = to if dense else to + (~log[first] if negative else log[first]) // per_group * width
+        negative, last = False, end
+        if back:
+            negative, last = log[first] < 0, first + 1
+            while last < end and (log[last] < 0) == negative:
+                last += 1
+        if negative:
+            scatter_rows_back(
+                charge,
+                at,
+                channels,
+                net.weights,
+                stride,
+                width,
+                net.tap_to,
+                net.tap_row,
+                tap,
+                behind,
+                log,
+                first,
+                last,
+            )
+        else:
+            scatter_rows(
+                charge,
+                at,
+                channels,
+                net.weights,
+                stride,
+                width,
+                net.tap_to,
+                net.tap_row,
+                tap,
+                behind,
+                log,
+                first,
+                last,
+            )
+        first = last
+
+
+@inner_kernel
+def add_spikes(charge, to, weights, row, width, per_group, log, first, end, back):
+    """Adds to charge[to:] what spikes of one source site bring to one target site, in turn.
+
+    weights: of all projections. row: where the tap's rows begin in them. width: the length of a
+    row. per_group: source channels of a group, 0 where
+    there is one group. log, first, end, back: as in `scatter`.
+    """
+    while first < end:
+        negative, last, at = False, end, to
+        if back or per_group > 0:
+            negative, last = log[first] < 0, first + 1
+            while per_group == 0 and last < end and (log[last] < 0) == negative:
+                last += 1
+            if per_group > 0:
+                at += (~log[first] if negative else log[first]) // per_group * width
         if negative:
             subtract_rows(charge, at, weights, row, width, log, first, last)
         else:
             add_rows(charge, at, weights, row, width, log, first, last)
         first = last
+
+
+@inner_kernel
+def add_one_to_one(charge, to, weights, row, log, first, end):
+    """Adds what spikes bring where each channel reaches its own alone. As in `add_spikes`."""
+    for i in range(np.uint64(first), np.uint64(end)):
+        c = np.int64(log[i])
+        if c < 0:
+            charge[np.uint64(to + ~c)] -= weights[np.uint64(row + ~c)]
+        else:
+            charge[np.uint64(to + c)] += weights[np.uint64(row + c)]
+
+
+@inner_kernel
+def arrive(net, q, block, count, channels, last, charge, log, begins, back, operations):
+    """Adds to a block's charges what one projection brings in all steps.
+
+    q: the projection. block: the block's number. count: its neurons. channels: of a target site.
+    last: the steps in which anything can arrive. charge, log, begins, back, operations: as in
+    `run_block`.
+    """
+    tap = net.first_tap[net.tap_base[q] + block]
+    taps_end = net.first_tap[net.tap_base[q] + block + 1]
+    width = net.co[q]
+    by_source = net.stride[q] > width
+    while tap < taps_end:
+        behind = tap + 1
+        if by_source:
+            width = np.int64(net.tap_width[tap])
+            while (
+                behind < taps_end
+                and net.tap_site[behind] == net.tap_site[tap]
+                and np.int64(net.tap_width[behind]) == width
+            ):
+                behind += 1
+            arrive_from(
+                net,
+                q,
+                tap,
+                behind,
+                width,
+                count,
+                channels,
+                last,
+                charge,
+                log,
+                begins,
+                back,
+                operations,
+            )
+        else:
+            arrive_through(
+                net, q, tap, width, count, channels, last, charge, log, begins, back, operations
+            )
+        tap = behind
+
+
+@inner_kernel
+def arrive_from(
+    net, q, tap, behind, width, count, channels, last, charge, log, begins, back, operations
+):
+    """What the spikes of one source site bring through some taps, by source channel.
+
+    tap, behind: the taps, with rows of this width. The others as in `arrive`.
+    """
+    # what stands here would be read again after each store
+    site = np.uint64(net.first_site[net.source[q]] + net.tap_site[tap])
+    at, stride, of_spike = net.at[q], net.stride[q], (behind - tap) * width
+    one, before = np.uint64(1), begins[site, np.uint64(0)]
+    for step in range(np.uint64(last)):
+        after = begins[site, step + one]
+        if before < after:
+            scatter(
+                net,
+                stride,
+                width,
+                tap,
+                behind,
+                channels,
+                charge,
+                at + np.int64(step) * count,
+                log,
+                before,
+                after,
+                back[site, step] != 0,
+            )
+            operations[step] += (after - before) * of_spike
+        before = after
+
+
+@inner_kernel
+def arrive_through(
+    net, q, tap, width, count, channels, last, charge, log, begins, back, operations
+):
+    """What the spikes of one source site bring through one tap.
+
+    tap: its number. width: of its rows. The others as in `arrive`.
+    """
+    site = np.uint64(net.first_site[net.source[q]] + net.tap_site[tap])
+    row, per_group = net.tap_row[tap], net.ci[q]
+    to = net.at[q] + np.int64(net.tap_to[tap]) * channels
+    one_to_one, own = per_group == 1 and width == 1, net.first_width[q] >= 0
+    groups = per_group if per_group < net.channels[net.source[q]] else 0
+    one, before = np.uint64(1), begins[site, np.uint64(0)]
+    for step in range(np.uint64(last)):
+        after = begins[site, step + one]
+        if before < after:
+            at = to + np.int64(step) * count
+            if one_to_one:
+                add_one_to_one(charge, at, net.weights, row, log, before, after)
+            else:
+                add_spikes(
+                    charge,
+                    at,
+                    net.weights,
+                    row,
+                    width,
+                    groups,
+                    log,
+                    before,
+                    after,
+                    back[site, step] != 0,
+                )
+            if own:
+                operations[step] += synapses(net, q, row, log, before, after)
+            else:
+                operations[step] += (after - before) * width
+        before = after
 
 
 def size_of(v, p) -> np.int32:
@@ -83,6 +275,60 @@ def _size_of(v, p):
     if v.dtype == types.int32:
         return lambda v, p: np.int32(p) ^ (np.int32(p) >> np.int32(31))
     return lambda v, p: np.int32(0)
+
+
+@inner_kernel
+def note(neuron, emitted, at, channels, log, fired):
+    """Writes what a site emits in a step to the log.
+
+    neuron: the model. emitted: int32, net spikes; at: the site's first. channels: of the site.
+    fired: where the next spike goes in the log. Returns (where the next one goes, whether any is
+    negative).
+    """
+    negative, c = False, 0
+    while c + PACKED <= channels:
+        if most(neuron) == 1:
+            count, below = pack(emitted, at + c, c, log, fired)
+            if below:
+                fired = note_each(emitted, at, c, c + PACKED, log, fired)
+            else:
+                fired += count
+            negative |= below
+        else:
+            bits, below = not_zero(emitted, at + c)
+            negative |= below
+            while bits != 0:
+                k = c + lowest_bit(bits)
+                fired = note_each(emitted, at, k, k + 1, log, fired)
+                bits &= bits - np.uint64(1)
+        c += PACKED
+    for k in range(c, channels):
+        negative |= emitted[at + k] < 0
+    return note_each(emitted, at, c, channels, log, fired), negative
+
+
+@inner_kernel
+def note_each(emitted, at, c, end, log, fired):
+    """Writes what channels from c up to `end` emit to the log, one by one. As in `note`."""
+    for k in range(c, end):
+        n = emitted[at + k]
+        for _ in range(abs(n)):
+            log[fired] = k if n > 0 else ~k
+            fired += 1
+    return fired
+
+
+def sum_of(v: Any, a: Any, b: Any) -> Any:
+    """a + b in v's dtype, where numba would take 64 bits: those are half as many at once.
+
+    v: the arithmetic's dtype [neurons]. a, b: numbers.
+    """
+
+
+@overload(sum_of, jit_options=INNER)
+def _sum_of(v, a, b):
+    number = v.dtype
+    return lambda v, a, b: number(a + b)
 
 
 @inner_kernel
@@ -113,60 +359,57 @@ def run_sites(
 ):
     """Adds its charge to each neuron of some sites, step by step, and lets it fire.
 
-    begin, end: the sites. last: the steps in which anything can arrive; where a site is quiet after
-    them, it stays so. fired: where the next spike goes in the log. charge: what arrives, by site,
-    step and channel. emitted: scratch. spikes: int64 [T], of the layer. The others as in
+    All neurons of a step are one long loop, which becomes vector code; what they emit is written
+    to the log afterwards, site by site.
+
+    begin, end: the sites. last: the steps in which anything can arrive; where all are quiet after
+    them, they stay so. fired: where the next spike goes in the log. charge: what arrives, by step,
+    site and channel. emitted: scratch, likewise. spikes: int64 [T], of the layer. The others as in
     `run_layers`. Returns (where the next spike goes, ties, the potentials' largest size, as
     `size_of` has it).
     """
     steps, channels = readout.shape[0], net.channels[layer]
-    first_site = net.first_site[layer]
-    is_readout = layer == net.sites.size - 1
-    ties: Any = 0
-    size = np.int32(0)
-    for site in range(begin, end):
-        at = net.first_neuron[layer] + site * channels
-        so_far = (site - begin) * steps * channels
-        quiet = False
-        first_here, begins[first_site + site, 0] = np.uint64(at), fired
+    first_site, count = net.first_site[layer], (end - begin) * net.channels[layer]
+    first = np.uint64(net.first_neuron[layer] + begin * channels)
+    if layer == net.sites.size - 1:
+        size = np.int32(0)
         for step in range(steps):
-            before, to = fired, so_far + step * channels
-            # all in 32 bits, like s and most potentials: half as many vectors
-            met = changed = taken_back = np.int32(0)
-            for c in range(np.uint64(0 if quiet or is_readout else channels)):
-                p = v[first_here + c] + charge[np.uint64(to) + c]
-                size = max(size, size_of(v, p))
-                n = emit(neuron, layer, p, s[first_here + c])
-                met = np.int32(met + tie(neuron, layer, p, s[first_here + c]))
-                v[first_here + c] = settle(neuron, p, n) if n != 0 else p
-                s[first_here + c] += n
-                changed = np.int32(changed + (n != 0))
-                taken_back = np.int32(taken_back + (n < 0))
-                emitted[c] = n if mute[first_here + c] == 0 else 0
-            for c in range(channels if is_readout else 0):
-                v[at + c] += charge[to + c]
-                size = max(size, size_of(v, v[at + c]))
-            if changed and most(neuron) == 1:
-                for c in range(channels):
-                    # without a branch: the next one writes over what was none
-                    log[np.uint64(fired)] = c ^ (emitted[c] >> 31)
-                    fired += emitted[c] != 0
-            elif changed:
-                for c in range(channels):
-                    for _ in range(abs(emitted[c])):
-                        log[fired] = c if emitted[c] > 0 else ~c
-                        fired += 1
-            back[first_site + site, step] = taken_back > 0
-            ties += met
-            if step >= last and changed == 0 and not quiet:
-                # so it goes on, and meets the same thresholds in every step
-                quiet = True
-                ties += met * (steps - 1 - step)
-            if is_readout:
-                for c in range(channels):
-                    readout[step, site * channels + c] = v[at + c]
+            for c in range(count):
+                v[first + np.uint64(c)] += charge[step * count + c]
+                size = max(size, size_of(v, v[first + np.uint64(c)]))
+                readout[step, begin * channels + c] = v[first + np.uint64(c)]
+        begins[first_site + begin : first_site + end] = fired
+        return fired, 0, size
+    ties, size, quiet_from = np.int64(0), np.int32(0), steps
+    for step in range(steps):
+        to = np.uint64(step * count)
+        # all in 32 bits, like s and most potentials: half as many vectors
+        met = changed = np.int32(0)
+        for c in range(np.uint64(count)):
+            p = sum_of(v, v[first + c], charge[to + c])
+            size = max(size, size_of(v, p))
+            n = emit(neuron, layer, p, s[first + c])
+            met = np.int32(met + tie(neuron, layer, p, s[first + c]))
+            v[first + c] = settle(neuron, p, n) if n != 0 else p
+            s[first + c] += n
+            changed |= n
+            emitted[to + c] = n if mute[first + c] == 0 else 0
+        ties += met
+        if step >= last and changed == 0:
+            # so it goes on, and meets the same thresholds in every step
+            quiet_from = step
+            ties += np.int64(met) * (steps - 1 - step)
+            break
+    for site in range(begin, end):
+        here = first_site + site
+        begins[here, 0] = fired
+        for step in range(quiet_from):
+            before, to = fired, (step * (end - begin) + site - begin) * channels
+            fired, negative = note(neuron, emitted, to, channels, log, fired)
+            back[here, step] = negative
             spikes[step] += fired - before
-            begins[first_site + site, step + 1] = fired
+            begins[here, step + 1] = fired
+        begins[here, quiet_from:] = fired
     return fired, ties, size
 
 
@@ -204,10 +447,10 @@ def run_sites_dynamic(
     ties: Any = 0
     for site in range(begin, end):
         at = net.first_neuron[layer] + site * channels
-        so_far = (site - begin) * steps * channels
+        so_far, count = (site - begin) * channels, (end - begin) * channels
         begins[first_site + site, 0] = fired
         for step in range(steps):
-            before, to = fired, so_far + step * channels
+            before, to = fired, so_far + step * count
             given = min(step, drive.shape[0] - 1)
             for c in range(channels):
                 number = at + c
@@ -220,7 +463,7 @@ def run_sites_dynamic(
                         0
                         if step
                         else total_charge(
-                            neuron, charge, so_far + c, channels, steps, drive, drive_steps, number
+                            neuron, charge, so_far + c, count, steps, drive, drive_steps, number
                         )
                     )
                 if step > 0 and factors.shape[0] > 0 and not is_readout:
@@ -440,55 +683,18 @@ def run_block(
     goes, ties, the potentials' largest size: see `size_of`).
     """
     steps, channels = readout.shape[0], net.channels[layer]
-    weights = net.weights
     driven = drive_steps if holds_drive(neuron) else 0
     begin, end = block * net.block[layer], min((block + 1) * net.block[layer], net.sites[layer])
-    for site in range(begin, end):
-        at, to = (
-            net.first_neuron[layer] + site * channels,
-            np.uint64((site - begin) * steps * channels),
-        )
-        for step in range(steps):
-            given = min(step, drive.shape[0] - 1)
-            for c in range(np.uint64(channels)):
-                charge[to + c] = drive[given, np.uint64(at) + c] if step < driven else 0
-            to += np.uint64(channels)
+    first, count = np.uint64(net.first_neuron[layer] + begin * channels), (end - begin) * channels
+    for step in range(steps):
+        given, to = min(step, drive.shape[0] - 1), np.uint64(step * count)
+        if step < driven:
+            for c in range(np.uint64(count)):
+                charge[to + c] = drive[given, first + c]
+        else:
+            charge[to : to + np.uint64(count)] = 0
     for q in range(net.into[layer], net.into[layer + 1]):
-        width = net.co[q]
-        per_group = net.ci[q]
-        source = net.source[q]
-        dense = per_group == net.channels[source]
-        for tap in range(
-            net.first_tap[net.tap_base[q] + block], net.first_tap[net.tap_base[q] + block + 1]
-        ):
-            row, to = net.tap_row[tap], net.tap_to[tap] * steps * channels + net.at[q]
-            site = net.first_site[source] + net.tap_site[tap]
-            first = begins[site, 0]
-            for step in range(last):
-                after = begins[site, step + 1]
-                if first < after:
-                    if dense and not back[site, step]:
-                        add_rows(
-                            charge, to + step * channels, weights, row, width, log, first, after
-                        )
-                    else:
-                        add_spikes(
-                            charge,
-                            to + step * channels,
-                            weights,
-                            row,
-                            width,
-                            per_group,
-                            dense,
-                            log,
-                            first,
-                            after,
-                        )
-                    if net.first_width[q] < 0:
-                        operations[step] += (after - first) * width
-                    else:
-                        operations[step] += synapses(net, q, row, log, first, after)
-                first = after
+        arrive(net, q, block, count, channels, last, charge, log, begins, back, operations)
     return run_any(
         net,
         layer,
@@ -676,7 +882,7 @@ def run_layers(
     for layer in range(given, layers):
         blocks = -(-net.sites[layer] // net.block[layer])
         # what a block brings, and one that is written over
-        room = net.block[layer] * steps * net.channels[layer] * at_most + 1
+        room = net.block[layer] * steps * net.channels[layer] * at_most + PACKED
         last = last_arrival(net, layer, drive_steps, spikes)
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
             if end - fired < room:

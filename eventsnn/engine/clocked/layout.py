@@ -19,18 +19,21 @@ class ProjectionTables(NamedTuple):
     channels, sites, first_neuron, first_site: int64 [L] ([L + 1] for the firsts). into: int64 [L +
     1], where a target's projections begin. block: int64 [L], sites of a layer's blocks (the last
     may be shorter; 1 where the layer pools). source, target: int64 [Q]. ci, co: int64 [Q], source
-    and target channels of a group. at: int64 [Q], the target's first channel that is reached.
+    and target channels of a group. stride: int64 [Q], from the row of a source channel to the next:
+    more than co where weights lie by source channel. at: int64 [Q], the target's first channel that
+    is reached.
     tap_base, first_tap: int64; the taps of projection q into block b of its target begin at
     first_tap[tap_base[q] + b]. tap_to: int32 [taps], target site, counted from the block's first.
     tap_site: int32 [taps], source site. tap_row: int64 [taps], where a tap's rows begin in
-    `weights`. weights: the arithmetic's dtype, the rows of all projections. widths: int32, and
-    first_width: int64 [Q]; where not every source channel has a synapse to each target channel of
-    its group, those of the row of a tap at tap_row are counted in widths[first + (tap_row -
-    first_row) / co + channel], for first = first_width[q] and first_row = first_row[q]; elsewhere
-    first is -1. pools: uint8 [L], 1 for max pooling. pool_signs: int8 [neurons], -1 for pool units
-    that send the minimum, else 1. largest_window: the most members of a pool's window, times its
-    channels. hashes: uint64 [2 * N], what a spike of the neuron of that number in its layer adds to
-    a digest, and counted from the end a negative one; N: neurons of the largest layer.
+    `weights`. tap_width: int32 [taps], of its rows. weights: the arithmetic's dtype, the rows of
+    all projections. widths: int32, and first_width: int64 [Q]; where not every source channel has a
+    synapse to each target channel of its group, those of the row of a tap at tap_row are counted in
+    widths[first + (tap_row - first_row) / co + channel], for first = first_width[q] and first_row =
+    first_row[q]; elsewhere first is -1. pools: uint8 [L], 1 for max pooling. pool_signs: int8
+    [neurons], -1 for pool units that send the minimum, else 1. largest_window: the most members of
+    a pool's window, times its channels. hashes: uint64 [2 * N], what a spike of the neuron of that
+    number in its layer adds to a digest, and counted from the end a negative one; N: neurons of the
+    largest layer.
     """
 
     channels: NDArray[np.int64]
@@ -43,12 +46,14 @@ class ProjectionTables(NamedTuple):
     target: NDArray[np.int64]
     ci: NDArray[np.int64]
     co: NDArray[np.int64]
+    stride: NDArray[np.int64]
     at: NDArray[np.int64]
     tap_base: NDArray[np.int64]
     first_tap: NDArray[np.int64]
     tap_to: NDArray[np.int32]
     tap_site: NDArray[np.int32]
     tap_row: NDArray[np.int64]
+    tap_width: NDArray[np.int32]
     weights: NDArray[Any]
     widths: NDArray[np.int32]
     first_width: NDArray[np.int64]
