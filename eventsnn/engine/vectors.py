@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 BYTES = 64  # of a vector; LLVM takes it apart where a machine's are shorter
 REGISTERS = 8  # vectors that are added up at once: 16 of AVX2's; twice as many with AVX-512
 # of a row that is added to many targets: bytes at once
-SCATTERED = (384, 192, 128, 64, 32, 16, 8, 4)
+SCATTERED = (384, 192, 64, 16, 8, 4)
 TESTED = 64  # numbers that are added and tested at once
 
 _intrinsic: Any = intrinsic  # kernels call what it makes without the first argument, the context
@@ -171,7 +171,7 @@ def _scatter_code(
     signature: Any,
     args: list[Any],
 ) -> Any:
-    """Code for four spikes at a time, then two, then one; each for all taps.
+    """Code for two spikes at a time, then one; each for all taps.
 
     How many spikes there are is asked once for all taps, not once for each: it is what the
     processor guesses wrong.
@@ -219,17 +219,15 @@ def _scatter_code(
         def left(count: int) -> Any:
             return builder.icmp_signed("<=", builder.add(builder.load(so_far), word(count)), end)
 
-        head, body, after = (builder.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        builder.cbranch(left(4), body, after)
-        builder.position_at_end(body)
-        rows(4)
-        builder.branch(head)
-        builder.position_at_end(after)
-        for count in (2, 1):
-            with builder.if_then(left(count)):
-                rows(count)
+        for count in (2, 1) if lanes * size >= BYTES else (1,):
+            head, body, after = (builder.append_basic_block() for _ in range(3))
+            builder.branch(head)
+            builder.position_at_end(head)
+            builder.cbranch(left(count), body, after)
+            builder.position_at_end(body)
+            rows(count)
+            builder.branch(head)
+            builder.position_at_end(after)
 
     _in_blocks(builder, [of // size for of in SCATTERED if of >= size], width, block)
     return context.get_dummy_value()

@@ -114,8 +114,8 @@ def add_spikes(charge, to, weights, row, width, per_group, log, first, end, back
     """Adds to charge[to:] what spikes of one source site bring to one target site, in turn.
 
     weights: of all projections. row: where the tap's rows begin in them. width: the length of a
-    row. per_group: source channels of a group, 0 where
-    there is one group. log, first, end, back: as in `scatter`.
+    row. per_group: source channels of a group, 0 where there is one group. log, first, end, back:
+    as in `scatter`.
     """
     while first < end:
         negative, last, at = False, end, to
