@@ -18,6 +18,8 @@ from eventsnn.network.network import Network
 from eventsnn.runs.say import Say
 from eventsnn.settings import Settings
 
+AT_ONCE = 2**22  # values of all nodes that are held at a time
+
 
 def convert_checked(
     graph: Graph, images: Images, settings: Settings, say: Say, given: Given | None = None
@@ -56,8 +58,12 @@ def check_finite(graph: Graph, pixels: NDArray[Any]) -> None:
 
     graph: the ANN. pixels: raw images [N, C, H, W] on which it is tried.
     """
-    for image in graph.preprocessing(pixels):
-        outputs = ann.forward(graph, image[None], keep=(graph.input, *graph.by_name))
+    x = graph.preprocessing(pixels)
+    size = sum(int(np.prod(shape)) for shape in graph.shapes.values())
+    batch = max(1, AT_ONCE // size)
+    for start in range(0, len(x), batch):
+        part = x[start : start + batch]
+        outputs = ann.forward(graph, part, keep=(graph.input, *graph.by_name))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 where = f"{graph.source}: node {name!r}"

@@ -33,6 +33,7 @@ from eventsnn.runs import earlier
 from eventsnn.runs.calibrated import calibrated
 from eventsnn.runs.conversion import convert_checked
 from eventsnn.runs.folder import Folder
+from eventsnn.runs.pictures import Painter
 from eventsnn.runs.provenance import describe_run, digest
 from eventsnn.runs.report import print_tables, report
 from eventsnn.runs.results import Results
@@ -60,6 +61,18 @@ def run(settings: Settings) -> dict[str, Any]:
     if found is not None:
         earlier.clear(found)
         return tell_again(found, settings, say)
+    with Painter() as painter:
+        return _run(settings, name, versions, say, painter)
+
+
+def _run(
+    settings: Settings, name: str, versions: dict[str, Any], say: Say, painter: Painter
+) -> dict[str, Any]:
+    """What `run` does where no earlier run did it.
+
+    name: of the network, in the folder's. versions: what runs it. say: where words go. painter:
+    draws the pictures. Returns and raises as `run` does.
+    """
     given = read_given(settings.thresholds_file)
     graph, images, notes = load_inputs(settings)
     describe_input(graph, images, settings, say)
@@ -113,7 +126,7 @@ def run(settings: Settings) -> dict[str, Any]:
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
-        summary = report(folder, simulation, images, outputs, settings, provenance, say)
+        summary = report(folder, simulation, images, outputs, settings, provenance, say, painter)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
     if settings.json:

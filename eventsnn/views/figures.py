@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
@@ -76,8 +77,25 @@ def write(
     for legend in figure.findobj(Legend):
         for text in legend.findobj(Text):  # of which some are names of files
             text.set_parse_math(False)
+    engine = figure.get_layout_engine()
     with _without_warnings():
-        figure.savefig(file, dpi=dpi, format=kind, metadata=metadata)
+        try:
+            if engine is not None and str(file).endswith(".png"):
+                _lay_out(figure, engine, dpi)
+            figure.savefig(file, dpi=dpi, format=kind, metadata=metadata)
+        finally:
+            figure.set_layout_engine(engine)
+
+
+def _lay_out(figure: Figure, engine: LayoutEngine, dpi: int) -> None:
+    """Lays a figure out, and leaves it without engine: `savefig` would draw it all for that."""
+    before = figure.dpi
+    figure.dpi = dpi
+    try:
+        engine.execute(figure)
+    finally:
+        figure.dpi = before
+    figure.set_layout_engine(None)
 
 
 def legend_below(figure: Figure, axes: Axes | None = None) -> None:
