@@ -186,6 +186,19 @@ class LinearMap:
         return matrix.reshape(sources * c, targets * d)
 
 
+def add_taps(m: LinearMap, charges: NDArray[Any], into: NDArray[Any]) -> None:
+    """Adds what each tap's block brings to the tap's target, one tap of a target after the other.
+
+    m: the map. charges: [K, C] or [K], of each block. into: [target sites, C] or [target sites],
+    changed in place.
+    """
+    starts = np.searchsorted(m.r, np.arange(m.sites[1] + 1))
+    taps = np.diff(starts)
+    for nth in range(taps.max(initial=0)):
+        sites = np.flatnonzero(taps > nth)
+        into[sites] += charges[m.k[starts[sites] + nth]]
+
+
 def _moved(part: NDArray[Any], block: NDArray[Any]) -> NDArray[Any]:
     """What source sites [N, sites, C] send through a block [G, ci, co], [N, sites, G co].
 
