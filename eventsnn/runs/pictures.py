@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
-import signal
 import sys
-import threading
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-DRAWN = 0  # exit status of a copy that wrote what was asked for
+from eventsnn.runs.copies import DONE, copied, killed, may_copy, piped, status_of
+
+SIZE = 8  # bytes that say how many follow
 
 
 class Drawing(NamedTuple):
@@ -56,14 +56,14 @@ class Drawing(NamedTuple):
 class Painter:
     """Draws a run's pictures; use it as a context manager.
 
-    On Linux a copy of this process imports matplotlib while the run goes on, and draws in the end,
-    one picture on each of two cores. Where there is no copy, or it fails, this process draws.
+    A copy of this process imports matplotlib while the run goes on, and draws in the end, one
+    picture on each of two cores. Where there is no copy, or it fails, this process draws.
     """
 
     def __init__(self) -> None:
         self._copy = 0
         self._to_copy = -1
-        if _may_copy():
+        if _is_of_use():
             with suppress(OSError):
                 self._start()
 
@@ -79,10 +79,14 @@ class Painter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the copy, where it has not drawn."""
         if self._copy:
-            with suppress(ProcessLookupError):
-                os.kill(self._copy, signal.SIGKILL)
-            self._end()
+            killed(self._copy)
+            self._copy = 0
+            self._close_pipe()
 
     def draw(self, drawing: Drawing) -> None:
         """Writes the pictures. drawing: what they show. Raises OSError where the disk refuses."""
@@ -90,88 +94,65 @@ class Painter:
             drawing.write()
 
     def _start(self) -> None:
-        end, begin = os.pipe()
+        end, begin = piped()
         try:
-            if end > 2:  # else one of the standard streams is closed
-                self._copy = _forked(lambda: _wait_and_draw(end), begin)
+            self._copy = copied(lambda: _wait_and_draw(end), begin)
+        except OSError:
+            os.close(begin)
+            raise
         finally:
             os.close(end)
-            if self._copy:
-                self._to_copy = begin
-            else:
-                os.close(begin)
+        self._to_copy = begin
 
     def _ask(self, drawing: Drawing) -> bool:
         """Whether the copy has drawn."""
-        content = memoryview(pickle.dumps(drawing))
+        pickled = pickle.dumps(drawing)
+        content = memoryview(len(pickled).to_bytes(SIZE, "little") + pickled)
         with suppress(BrokenPipeError):  # it has ended
             while content:
                 content = content[os.write(self._to_copy, content) :]
-        return self._end() == DRAWN
+        self._close_pipe()
+        status = status_of(self._copy)
+        self._copy = 0
+        return status == DONE
 
-    def _end(self) -> int:
-        """Waits for the copy's end; returns its exit status."""
+    def _close_pipe(self) -> None:
         if self._to_copy >= 0:
             os.close(self._to_copy)
         self._to_copy = -1
-        status = _status(self._copy)
-        self._copy = 0
-        return status
 
 
-def _may_copy() -> bool:
-    """Whether a copy is safe, and of use: none is where matplotlib is imported already."""
-    return (
-        sys.platform == "linux"
-        and "matplotlib" not in sys.modules
-        and threading.active_count() == 1
-    )
+def get_ready(words: Sequence[str]) -> None:
+    """Makes the Painter of a command's run, before the command imports what it needs.
 
-
-def _forked(action: Callable[[], None], *handles: int) -> int:
-    """The number of a copy of this process, which ends after an action.
-
-    Its exit status is DRAWN, or 1 where the action raises. handles: open files that it closes
-    first. Raises OSError where there is no room for a process.
+    words: of the command line.
     """
-    with warnings.catch_warnings():  # of threads, which the copy has no need of
-        warnings.simplefilter("ignore", DeprecationWarning)
-        copy = os.fork()
-    if copy:
-        return copy
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run ends it
-        for handle in handles:
-            os.close(handle)
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in 0, 1, 2:  # whoever reads them waits for the run alone
-            os.dup2(null, stream)
-        action()
-        status = DRAWN
-    finally:
-        os._exit(status)
+    if not {"-h", "--help", "--version"} & set(words):
+        _ready.append(Painter())
+        atexit.register(_ready[-1].close)
+
+
+def painter() -> Painter:
+    """The Painter that was made by `get_ready`, once, or a new one."""
+    return _ready.pop() if _ready else Painter()
+
+
+_ready: list[Painter] = []
+
+
+def _is_of_use() -> bool:
+    """Whether there may be a copy, which gets matplotlib ready: it is not imported yet."""
+    return may_copy() and "matplotlib" not in sys.modules
 
 
 def _wait_and_draw(end: int) -> None:
     """What the copy does. end: of the pipe from which it reads the Drawing."""
     for name in ("eventsnn.views.plots", "matplotlib.backends.backend_agg", "PIL.PngImagePlugin"):
         import_module(name)
-
     with open(end, "rb") as pipe:
-        content = pipe.read()
-    if not content:  # the run has ended
-        os._exit(1)
-    drawing = pickle.loads(content)
-    beside = _forked(drawing.write_accuracy)
+        size = int.from_bytes(pipe.read(SIZE), "little")
+        drawing = pickle.loads(pipe.read(size))  # EOFError where the run has ended
+    beside = copied(drawing.write_accuracy)
     drawing.write_rates()
-    if _status(beside) != DRAWN:
+    if status_of(beside) != DONE:
         drawing.write_accuracy()
-
-
-def _status(copy: int) -> int:
-    """The exit status of a copy, once it has ended."""
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
-    except ChildProcessError:  # somebody else has heard of its end
-        return 1

@@ -1,13 +1,11 @@
 """The pictures of a run: drawn by a copy of the process, or here where there is none."""
 
 import os
-import subprocess
 import sys
-import time
 
 import pytest
 
-from eventsnn.runs.pictures import Drawing, Painter
+from eventsnn.runs.pictures import Drawing, Painter, _ready, get_ready, painter
 
 ROW = {"T": 1, "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
 LAYER = {"layer": "act1", "rate": 0.1, "shape": "2x2x2"}
@@ -23,7 +21,7 @@ def drawing(folder, layers=2):
 @pytest.fixture
 def copies(monkeypatch):
     """A Painter may copy this process, though matplotlib is imported and there are threads."""
-    monkeypatch.setattr("eventsnn.runs.pictures._may_copy", lambda: True)
+    monkeypatch.setattr("eventsnn.runs.pictures._is_of_use", lambda: True)
 
 
 def drawn(folder):
@@ -77,23 +75,15 @@ def test_no_copy_is_left_where_a_run_fails(copies):
 
 
 @LINUX
-def test_a_copy_ends_with_a_run_that_was_killed():
-    code = (
-        "import os\n"
-        "from eventsnn.runs.pictures import Painter\n"
-        "print(Painter()._copy, flush=True)\n"
-        "os.kill(os.getpid(), 9)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    copy = int(done.stdout)
-    assert copy
-    for _ in range(600):
-        if not os.path.exists(f"/proc/{copy}") or _is_dead(copy):
-            return
-        time.sleep(0.1)
-    pytest.fail("the copy is still there")
+def test_a_command_draws_by_the_copy_that_was_made_first(tmp_path, copies, pictures):
+    get_ready(["--net", "sample"])
+    with painter() as first, painter() as second:
+        assert "in process" in repr(first)
+        assert first is not second
+        first.draw(drawing(tmp_path))
+    assert len(drawn(tmp_path)) == 2
 
 
-def _is_dead(number):
-    with open(f"/proc/{number}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "Z"
+def test_who_asks_for_help_needs_no_copy(copies):
+    get_ready(["run", "--help"])
+    assert not _ready
