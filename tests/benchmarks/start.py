@@ -1,14 +1,15 @@
 """How long it takes until something runs: a command, the first command ever, a large network.
 
     python tests/benchmarks/start.py --net resnet20_qcfs.h5 --data cifar-10-batches-bin --steps 8
-    python tests/benchmarks/start.py --against HEAD~5 --repeats 3
+    python tests/benchmarks/start.py --against HEAD~5 --repeats 3 --rows "warm; clocked"
 
 The commands are `eventsnn run` with one image (--limit), each in a process of its own: warm, and
 with an empty folder for kernels, as in the first run ever. The large network is DenseNet-121 with
 random weights, made by code: conversion, the comparison with its graph, and the tables of both
 engines. CPU: seconds of the processor in all processes; wall: seconds that pass; peak: memory of
 the largest process. Median, lowest and highest of the repeats; with --against all of them are
-measured of an earlier commit, too, in turn. Bytecode is kept, as where eventsnn is installed.
+measured of an earlier commit, too, in turn. --rows chooses kinds of rows. Bytecode is kept, as
+where eventsnn is installed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from eventsnn.exceptions import InputError
 HERE = Path(__file__).parent
 LAYERS = (6, 12, 24, 16)  # of each of DenseNet-121's blocks
 GROWTH, FIRST, CLASSES = 32, 64, 1000
+KINDS = ("warm", "first", "clocked", "event")
 CODE = "import sys; sys.path[:0] = {paths!r}; import start; start.large({side}, {engine!r})"
 MEGABYTE = 2**20
 # what ru_maxrss counts in
@@ -43,6 +45,7 @@ UNIT = 1 if sys.platform == "darwin" else 2**10
 def main(argv=None):
     parser = measuring.options(__doc__, limit=1)
     parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with, as HEAD~1")
+    parser.add_argument("--rows", default="; ".join(KINDS), help="of these, separated by ;")
     parser.add_argument("--side", type=int, default=224, help="of DenseNet's images, in pixels")
     return measuring.run(study, parser, argv)
 
@@ -51,6 +54,9 @@ def study(args):
     """Measures each way in turn, and prints the table."""
     if args.side % 32:
         raise InputError("--side", "a multiple of 32", args.side)
+    kinds = [kind.strip() for kind in args.rows.split(";")]
+    if not set(kinds) <= set(KINDS):
+        raise InputError("--rows", f"some of {'; '.join(KINDS)}", repr(args.rows))
     with ExitStack() as stack:
         trees = {"ours": str(Path(eventsnn.__file__).parents[1])}
         if args.against:
@@ -60,7 +66,7 @@ def study(args):
         found = {}
         for turn in range(args.repeats + 1):
             for name, tree in trees.items():
-                for row, figures in measured(args, tree).items():
+                for row, figures in measured(args, kinds, tree).items():
                     if turn:  # the first compiles, and is not measured
                         found.setdefault((row, name), []).append(figures)
     names = [row for row, name in found if name == "ours"]
@@ -68,35 +74,43 @@ def study(args):
     measuring.show(f"T = {args.steps}, {Path(args.net).stem}", [show(name) for name in names])
 
 
-def measured(args, tree):
-    """name of a row -> (CPU seconds, wall seconds, peak memory in bytes). tree: whose eventsnn."""
+def measured(args, kinds, tree):
+    """name of a row -> (CPU seconds, wall seconds, peak memory in bytes).
+
+    kinds: some of KINDS. tree: whose eventsnn.
+    """
+    rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "eventsnn.run", "--net", args.net, "--data", args.data]
+        net, data = (
+            str(Path(x).resolve()) if Path(x).exists() else x for x in (args.net, args.data)
+        )
+        command = [sys.executable, "-m", "eventsnn.run", "--net", net, "--data", data]
         command += ["--limit", str(args.limit), "--steps", str(args.steps)]
         command += ["--out", f"{folder}/out", "--overwrite"]
-        rows = {
-            "run, warm": of_process(command, tree)[0],
-            "run, the first ever": of_process(command, tree, f"{folder}/kernels")[0],
-        }
+        if "warm" in kinds:
+            rows["run, warm"] = of_process(command, tree)[0]
+        if "first" in kinds:
+            rows["run, the first ever"] = of_process(command, tree, f"{folder}/kernels")[0]
         for engine in ("clocked", "event"):
-            paths = [tree, str(HERE)]
-            code = CODE.format(paths=paths, side=args.side, engine=engine)
-            said = of_process([sys.executable, "-c", code], tree)[1]
-            rows |= {f"DenseNet-121: {name}": its for name, its in json.loads(said).items()}
-        return rows
+            if engine in kinds:
+                code = CODE.format(paths=[tree, str(HERE)], side=args.side, engine=engine)
+                said = json.loads(of_process([sys.executable, "-c", code], tree)[1])
+                rows |= {f"DenseNet-121: {name}": figures for name, figures in said.items()}
+    return rows
 
 
 def of_process(command, tree, kernels=None):
     """((CPU seconds, wall seconds, peak memory) of a process, what it prints).
 
-    command: its words. tree: what it imports from. kernels: a folder to keep them in.
+    command: its words. tree: from where it imports. kernels: a folder to keep them in.
     """
     environment = {**os.environ, "PYTHONPATH": tree}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if kernels:
         environment["EVENTSNN_CACHE_DIR"] = kernels
     begin = time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    options = {"env": environment, "cwd": tree, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as process:
         said = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

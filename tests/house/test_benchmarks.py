@@ -303,6 +303,8 @@ def test_start_measures_commands_and_a_large_network(capsys):
     assert one.startswith("run, warm") and two.startswith("run, the first ever")
     for row in (one, two, three, four, five, six):
         assert 0.1 < float(row.split()[-1]) < 10
+    assert start.main([*options, "--rows", "warm; cold"]) == 2
+    assert "--rows: expected some of warm; first" in capsys.readouterr().err
     assert start.main([*options, "--side", "33"]) == 2
     assert "--side: expected a multiple of 32, found 33" in capsys.readouterr().err
 
