@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import gc
 import io
 import os
 import signal
@@ -19,6 +20,7 @@ from eventsnn.command_line import Parser as Parser
 from eventsnn.exceptions import InputError, one_line
 
 STOPPED = 130  # 128 + SIGINT, as shells have it
+OBJECTS = 100_000  # that are made before Python looks for garbage
 AGAIN = 0.01  # seconds until a Ctrl-C that was lost is raised once more
 
 
@@ -74,10 +76,12 @@ def shared() -> bool:
 def begin() -> None:
     """What comes before a command's imports: from here on, Ctrl-C and warnings are one line each.
 
-    A Ctrl-C that Python loses is raised once more. Does nothing where the process is `shared`.
+    A Ctrl-C that Python loses is raised once more. Garbage is looked for seldom, as imports leave
+    none. Does nothing where the process is `shared`.
     """
     if shared():
         return
+    gc.set_threshold(OBJECTS)
     hook, show, ignore = sys.excepthook, warnings.showwarning, sys.unraisablehook
 
     def end(

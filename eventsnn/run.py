@@ -6,7 +6,12 @@ from eventsnn.console import Parser as CommandParser
 from eventsnn.console import answer, begin, command
 
 if __name__ == "__main__":
+    import sys
+
+    from eventsnn.runs.pictures import get_ready
+
     begin()
+    get_ready(sys.argv)
 
 import argparse
 import re

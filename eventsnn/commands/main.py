@@ -18,6 +18,7 @@ from typing import NamedTuple
 from eventsnn.called import called
 from eventsnn.console import begin, command, fail
 from eventsnn.exceptions import InputError
+from eventsnn.runs.pictures import get_ready
 from eventsnn.version import VERSION
 
 RUN, WHY, READ = "simulate", "find the reason", "read what a run left"
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return fail(_unknown(words[0]))
+    if words[0] == "run":
+        get_ready(words)
     status: int = import_module(COMMANDS[words[0]].module).main(words[1:])
     return status
 

@@ -134,9 +134,7 @@ class LinearMap:
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
             taps = order[bounds[k] : bounds[k + 1]]
-            part = x[:, self.p[taps]].reshape(len(x), len(taps), groups, 1, ci)
-            moved = np.matmul(part, self._multiplied(self.weights[k]))
-            moved = moved.reshape(len(x), len(taps), groups * co)
+            moved = _moved(x[:, self.p[taps]], self._multiplied(self.weights[k]))
             r = self.r[taps]  # sorted, as taps keep their order
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
@@ -186,6 +184,36 @@ class LinearMap:
         for p, r, k in zip(self.p, self.r, self.k):
             matrix[p, :, r, self.columns] = full[k]
         return matrix.reshape(sources * c, targets * d)
+
+
+def add_taps(m: LinearMap, charges: NDArray[Any], into: NDArray[Any]) -> None:
+    """Adds what each tap's block brings to the tap's target, one tap of a target after the other.
+
+    m: the map. charges: [K, C] or [K], of each block. into: [target sites, C] or [target sites],
+    changed in place.
+    """
+    starts = np.searchsorted(m.r, np.arange(m.sites[1] + 1))
+    taps = np.diff(starts)
+    for nth in range(taps.max(initial=0)):
+        sites = np.flatnonzero(taps > nth)
+        into[sites] += charges[m.k[starts[sites] + nth]]
+
+
+def _moved(part: NDArray[Any], block: NDArray[Any]) -> NDArray[Any]:
+    """What source sites [N, sites, C] send through a block [G, ci, co], [N, sites, G co].
+
+    One product an image, so that its rounding does not depend on the others.
+    """
+    count, sites, _ = part.shape
+    groups, ci, co = block.shape
+    if groups == 1:
+        return part @ block[0]
+    by_group = part.reshape(count, sites, groups, ci)
+    if ci == 1:
+        moved = by_group * block[:, 0]
+    else:
+        moved = (by_group[..., None, :] @ block)[..., 0, :]
+    return moved.reshape(count, sites, groups * co)
 
 
 def make_map(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,26 +17,39 @@ from eventsnn.inputs.given import Given
 from eventsnn.inputs.loading import CHECKED_IMAGES, EXPORT_AGAIN, calibration_pixels, converted
 from eventsnn.network import check
 from eventsnn.network.network import Network
+from eventsnn.runs.copies import begun
 from eventsnn.runs.say import Say
 from eventsnn.settings import Settings
 
+AT_ONCE = 2**22  # values of all nodes that are held at a time
+CHECKED = 2**26  # of all images that are checked, but for one
+BESIDE = 2**24  # and of those that are checked while the run goes on
+
 
 def convert_checked(
-    graph: Graph, images: Images, settings: Settings, say: Say, given: Given | None = None
-) -> tuple[Network, str]:
-    """(the converted network, the calibration images in words); says how far it is from the graph.
+    graph: Graph,
+    images: Images,
+    settings: Settings,
+    say: Say,
+    given: Given | None = None,
+    locks: Sequence[int] = (),
+) -> tuple[Network, str, Callable[[], None]]:
+    """(the converted network, the calibration images in words, what says how far it is from graph).
 
-    graph: the ANN. images: those to run, for their range of pixels. settings: of the conversion.
-    say: where words go. given: the thresholds, where a file gives them. Raises InputError where the
-    network has no spiking form, where thresholds do not fit it, or calibration images are needed
-    and missing.
+    The last waits for the comparison, which a copy of this process makes where it takes little
+    memory. graph: the ANN. images: those to run, for their range of pixels. settings: of the
+    conversion. say: where words go. given: the thresholds, where a file gives them. locks: open
+    files that the copy is not to hold. Raises InputError where the network has no spiking form,
+    where thresholds do not fit it, or calibration images are needed and missing.
     """
     pixels, name, needed = calibration_pixels(graph, images, settings, given)
-    checked = pixels[:CHECKED_IMAGES]
+    checked = pixels[: _how_many(graph)]
     with np.errstate(all="ignore"):
         check_finite(graph, checked)
     network = converted(graph, pixels, settings, given)
-    worst, where = check.check(network, checked)
+    compare = partial(check.check, network, checked)
+    beside = len(checked) * _values(graph) <= BESIDE
+    wait = begun(compare, *locks) if beside else partial(tuple, compare())
     for note in network.notes:
         say(f"note: {note}")
     say(
@@ -44,11 +59,25 @@ def convert_checked(
     )
     which = "changed" if network.changed else "loaded"
     kind = "random images" if name == "none" else f"images of {name}"
-    say(
-        f"check: converted and {which} ANN differ by at most {worst:.1e} of a layer's largest "
-        f"value (layer {where}; on {len(checked)} {kind})"
-    )
-    return network, name
+
+    def tell() -> None:
+        worst, where = wait()
+        say(
+            f"check: converted and {which} ANN differ by at most {worst:.1e} of a layer's largest "
+            f"value (layer {where}; on {len(checked)} {kind})"
+        )
+
+    return network, name, tell
+
+
+def _values(graph: Graph) -> int:
+    """How many values all nodes have for one image."""
+    return sum(int(np.prod(shape)) for shape in graph.shapes.values())
+
+
+def _how_many(graph: Graph) -> int:
+    """On how many images a network is checked: on fewer where it is large."""
+    return max(1, min(CHECKED_IMAGES, CHECKED // _values(graph)))
 
 
 def check_finite(graph: Graph, pixels: NDArray[Any]) -> None:
@@ -56,8 +85,11 @@ def check_finite(graph: Graph, pixels: NDArray[Any]) -> None:
 
     graph: the ANN. pixels: raw images [N, C, H, W] on which it is tried.
     """
-    for image in graph.preprocessing(pixels):
-        outputs = ann.forward(graph, image[None], keep=(graph.input, *graph.by_name))
+    x = graph.preprocessing(pixels)
+    batch = max(1, AT_ONCE // _values(graph))
+    for start in range(0, len(x), batch):
+        part = x[start : start + batch]
+        outputs = ann.forward(graph, part, keep=(graph.input, *graph.by_name))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 where = f"{graph.source}: node {name!r}"

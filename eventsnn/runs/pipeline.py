@@ -33,6 +33,7 @@ from eventsnn.runs import earlier
 from eventsnn.runs.calibrated import calibrated
 from eventsnn.runs.conversion import convert_checked
 from eventsnn.runs.folder import Folder
+from eventsnn.runs.pictures import Painter, painter
 from eventsnn.runs.provenance import describe_run, digest
 from eventsnn.runs.report import print_tables, report
 from eventsnn.runs.results import Results
@@ -40,6 +41,7 @@ from eventsnn.runs.run_file import Found
 from eventsnn.runs.say import Say, describe_input, put
 from eventsnn.runs.traces import trace_files, trace_filters
 from eventsnn.settings import Settings
+from eventsnn.simulation.declared import declare
 from eventsnn.simulation.rounding import rounding_doubt
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace.trace import Recorder
@@ -60,6 +62,18 @@ def run(settings: Settings) -> dict[str, Any]:
     if found is not None:
         earlier.clear(found)
         return tell_again(found, settings, say)
+    with painter() as artist:
+        return _run(settings, name, versions, say, artist)
+
+
+def _run(
+    settings: Settings, name: str, versions: dict[str, Any], say: Say, artist: Painter
+) -> dict[str, Any]:
+    """What `run` does where no earlier run did it.
+
+    name: of the network, in the folder's. versions: what runs it. say: where words go. artist:
+    draws the pictures. Returns and raises as `run` does.
+    """
     given = read_given(settings.thresholds_file)
     graph, images, notes = load_inputs(settings)
     describe_input(graph, images, settings, say)
@@ -86,8 +100,12 @@ def run(settings: Settings) -> dict[str, Any]:
         if earlier_results is not None:
             earlier.clear_of(folder, identity)
             return tell_again(earlier_results, settings, say)
-        network, calibration = convert_checked(graph, images, settings, say, given)
+        network, calibration, tell_checked = convert_checked(
+            graph, images, settings, say, given, [folder.lock]
+        )
         simulation = prepare(network, pixels, settings, images)
+        declare()
+        tell_checked()
         trace_filters(network, settings)  # before anything runs
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")
@@ -113,7 +131,7 @@ def run(settings: Settings) -> dict[str, Any]:
         simulate(simulation, images, folder, settings, say)
         folder.keep()
         export("spikes", sorted(folder.partial.glob("trace-*.h5")), folder, settings, say)
-        summary = report(folder, simulation, images, outputs, settings, provenance, say)
+        summary = report(folder, simulation, images, outputs, settings, provenance, say, artist)
         folder.finish()
     say(f"results in {one_line(out, 1000)}")
     if settings.json:

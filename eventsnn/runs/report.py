@@ -15,6 +15,7 @@ from eventsnn.ann.tops import in_top
 from eventsnn.data.images import Images
 from eventsnn.runs import run_file
 from eventsnn.runs.folder import Folder
+from eventsnn.runs.pictures import Drawing, Painter
 from eventsnn.runs.run_file import Found, Totals
 from eventsnn.runs.served import cores_in_words, of_cores, of_layer
 from eventsnn.settings import Settings
@@ -87,13 +88,14 @@ def report(
     settings: Settings,
     provenance: dict[str, Any],
     say: Callable[[str], object],
+    painter: Painter,
 ) -> dict[str, Any]:
     """Writes run.h5, CSVs, pictures and summary.json; prints the tables; returns the summary.
 
     folder: the files go into its `results`. simulation: what ran. images: all of the run.
     found: what the ANN gave for them. settings: of the run. provenance: JSON-able; all that is
-    needed to make the run again. say: is called with each text. Raises OSError where the disk
-    refuses.
+    needed to make the run again. say: is called with each text. painter: draws the pictures. Raises
+    OSError where the disk refuses.
     """
     every = report_steps(settings.steps, settings.readout_from)
     every = [settings.steps] if simulation.stages > 1 else every
@@ -122,7 +124,8 @@ def report(
     name = provenance["network"].get("arch", Path(settings.net).stem)
     title = f"{name}, {len(images):,} images of {images.name}"
     decided = str(conditions(simulation))
-    _save_pictures(folder.results, layers, accuracy, ann_accuracy, title, decided)
+    pictures = Drawing(folder.results, layers, accuracy, ann_accuracy, title, decided)
+    painter.draw(pictures)
     summary = {
         "conditions": decided,
         **of_anns,
@@ -138,26 +141,6 @@ def report(
     (folder.results / "summary.json").write_text(text + "\n")
     print_tables(layers, accuracy, summary, say)
     return summary
-
-
-def _save_pictures(
-    results: Path,
-    layers: Sequence[Row],
-    accuracy: Sequence[Row],
-    ann_accuracy: float | None,
-    title: str,
-    decided: str,
-) -> None:
-    """Writes accuracy.png into `results`, and rates.png where there are neurons.
-
-    decided: the run's conditions.
-    """
-    from eventsnn.views import plots
-
-    figure = plots.accuracy_figure(accuracy, ann_accuracy, title, decided)
-    plots.save(figure, results / "accuracy.png")
-    if len(layers) > 1:  # the readout comes last, and has no rate
-        plots.save(plots.rates_figure(layers[:-1], title, decided), results / "rates.png")
 
 
 def _summary(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eventsnn.arguments import Count, Numbers, checked, checked_fields
 from eventsnn.exceptions import InputError
-from eventsnn.network.linear import LinearMap
+from eventsnn.network.linear import LinearMap, add_taps
 from eventsnn.network.network import INPUT, Network, Projection
 
 KINDS = ("fixed", "float32", "float64")
@@ -380,9 +380,8 @@ class _Reach(NamedTuple):
             if p.source == INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 lowest, highest = (x.reshape(m.weights.shape[1], -1, 1) for x in self.pixel_range)
-                into = low[:, m.columns], high[:, m.columns]
-                np.add.at(into[0], m.r, _sums(m, factor, lowest, highest)[m.k])
-                np.add.at(into[1], m.r, _sums(m, factor, highest, lowest)[m.k])
+                add_taps(m, _sums(m, factor, lowest, highest), low[:, m.columns])
+                add_taps(m, _sums(m, factor, highest, lowest), high[:, m.columns])
         if self.bias_once:
             own = bias * self.quanta[target]
             return np.minimum(low, np.minimum(low - own, own)), np.maximum(
@@ -404,7 +403,7 @@ class _Reach(NamedTuple):
             if p.source != INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 times = self.most * self.worth if self.limits is None else self.limits[p.source]
-                np.add.at(up[:, m.columns], m.r, times * _sums(m, factor, 1, 0)[m.k])
-                np.add.at(down[:, m.columns], m.r, -times * _sums(m, factor, 0, 1)[m.k])
-                np.add.at(fan_in, m.r, times * m.weights.shape[2])
+                add_taps(m, times * _sums(m, factor, 1, 0), up[:, m.columns])
+                add_taps(m, -times * _sums(m, factor, 0, 1), down[:, m.columns])
+                fan_in += times * m.weights.shape[2] * np.bincount(m.r, minlength=len(fan_in))
         return up, down, fan_in

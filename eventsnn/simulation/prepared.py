@@ -18,6 +18,7 @@ from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
 from eventsnn.neurons.contract import is_dynamic, leaks, own_states, stages_of, worth
 from eventsnn.simulation import arithmetic as numbers
+from eventsnn.simulation.declared import declare
 from eventsnn.simulation.encoding import (
     Encoding,
     _check_size,
@@ -172,6 +173,7 @@ class Engine:
         image: raw pixels [C, H, W], or input events int64 [E, 4]. sink: one if records are wanted
         later.
         """
+        declare()
         self.image(image, steps=1, sink=sink)
 
     def describe(self) -> dict[str, Any]:

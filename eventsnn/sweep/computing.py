@@ -153,7 +153,11 @@ class Bench:
 
         def converted() -> Network:
             given = read_given(settings.thresholds_file)
-            return convert_checked(source.graph, part.images, settings, SILENT, given)[0]
+            network, _, tell_checked = convert_checked(
+                source.graph, part.images, settings, SILENT, given
+            )
+            tell_checked()
+            return network
 
         def prepared() -> Simulation:
             network = self._keep("network", conversion_key(cell.options), converted)

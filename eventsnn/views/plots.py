@@ -11,6 +11,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, NullLocator
+from matplotlib.transforms import offset_copy
 
 from eventsnn.arguments import checked
 from eventsnn.views.causes import causes
@@ -175,13 +176,16 @@ def _height(rows: Sequence[Mapping[str, Any]]) -> float:
 def _draw_rates(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws a bar a layer. rows: as for `rates_figure`."""
     rates = _percent(rows, "rate")
-    bars = axes.barh(range(len(rows)), rates, color=BLUE, height=0.7)
+    axes.barh(range(len(rows)), rates, color=BLUE, height=0.7)
     axes.set_xlim(0, 1.12 * max(rates, default=0) or 1)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if len(rows) <= MOST_BARS:
         names = [f"{shown(row['layer'])}  {row['shape']}" for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
-        axes.bar_label(bars, [f"{rate:.1f}" for rate in rates], fontsize=8, padding=2)
+        figure: Any = axes.get_figure()
+        beside = offset_copy(axes.transData, figure, x=2, units="points")
+        for place, rate in enumerate(rates):
+            axes.text(rate, place, f"{rate:.1f}", va="center", fontsize=8, transform=beside)
     else:
         axes.yaxis.set_major_locator(AutoLocator())
         axes.set_ylabel("layer")

@@ -14,6 +14,7 @@ from support.networks import pixel_range, random_graph, random_pixels
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
+from eventsnn.network.check import check
 from eventsnn.result import Simulation
 
 run_and_drive = attrgetter("run", "drive")
@@ -290,6 +291,32 @@ def test_history_runs_an_earlier_commit_beside_this_one(capsys):
     assert header.split("  ")[-1].strip() == "times HEAD"
     for row in (one, other):
         assert 0.05 < float(row.split("  ")[-1].split()[0]) < 20
+
+
+@pytest.mark.slow
+def test_start_measures_commands_and_a_large_network(capsys):
+    start = importlib.import_module("start")
+    options = ["--repeats", "1", "--cores", "1", "--steps", "2", "--side", "32"]
+    assert start.main([*options, "--against", "HEAD"]) == 0
+    *_, header, one, two, three, four, five, six = capsys.readouterr().out.rstrip().splitlines()
+    assert header.split("  ")[-1].strip() == "peak, times HEAD"
+    assert one.startswith("run, warm") and two.startswith("run, the first ever")
+    for row in (one, two, three, four, five, six):
+        assert 0.1 < float(row.split()[-1]) < 10
+    assert start.main([*options, "--rows", "warm; cold"]) == 2
+    assert "--rows: expected some of warm; first" in capsys.readouterr().err
+    assert start.main([*options, "--side", "33"]) == 2
+    assert "--side: expected a multiple of 32, found 33" in capsys.readouterr().err
+
+
+def test_the_densenet_of_start_is_one():
+    start = importlib.import_module("start")
+    graph = start.densenet(32, (1, 2))
+    network = eventsnn.convert(graph)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), np.uint8)
+    assert check(network, pixels)[0] < 1e-9
+    whole = start.densenet(64)
+    assert sum(node.op == "Conv" for node in whole.nodes) == 120  # and one Gemm: 121
 
 
 def test_all_benchmarks_run_in_turn(monkeypatch):
