@@ -1,12 +1,9 @@
 """ttfs-exact: one spike, whose tick is the value (semantics, section 13)."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import pytest
 from support import twin, twin_codes
 from support.compare import by_layer, twin_drive, twin_net, twin_start
-from support.dynamic import Soft
 from support.networks import pixel_range, pooled_graph, quantised_graph, random_pixels
 from support.ways import in_case
 
@@ -243,27 +240,10 @@ def test_a_recorded_run_is_played_again():
     )
     again = result.replay()
     assert np.array_equal(again.trace.spikes["tick"], result.trace().spikes["tick"])
-    assert np.array_equal(again.readout(), result.readout()[0])
+    assert np.array_equal(again.run.readout[-1], result.simulation.run(pixels[:1]).readout[0, -1])
 
 
 # --- the contract --------------------------------------------------------------------------------
-
-
-class _Steps(NamedTuple):
-    q: Any = None
-    steps: int = 1
-
-
-class Greedy(Soft, _Steps):
-    """Its spikes are worth less from tick to tick, and it fires again and again."""
-
-    __slots__ = ()
-    conserves = False
-    reset = "none"
-
-    @staticmethod
-    def charge(neuron, here):
-        return max(0, 2048 - here.now + here.began)
 
 
 class Absolute(ExactTTFS):
@@ -280,19 +260,37 @@ class Absolute(ExactTTFS):
         return p - n * neuron.q * max(1, 100_000 - here.now)
 
 
-def test_a_model_whose_worth_goes_by_the_tick_fires_once():
-    class Network:
-        """Nothing that the model asks for."""
+class Network:
+    """Nothing that the models ask for."""
 
-    class Twice(ExactTTFS):
-        __slots__ = ()
 
-        @staticmethod
-        def emit(neuron, layer, p, s, here):
-            return 1 if p >= neuron.q else 0
+class Twice(ExactTTFS):
+    """It fires again and again."""
 
+    __slots__ = ()
+
+    @staticmethod
+    def emit(neuron, layer, p, s, here):
+        return 1 if p >= neuron.q else 0
+
+
+class Half(ExactTTFS):
+    """Its spikes are worth no whole numbers."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def charge(neuron, here):
+        return 0.5
+
+
+def test_a_model_whose_worth_goes_by_the_tick_fires_once_and_whole_numbers():
+    setting = Setting(np.int64(2**20), Network(), 1, 0, 1)
+    assert made("ttfs-exact", setting) == (2**20, 1, 1)
     with pytest.raises(InputError, match="one spike, as its worth depends on the tick"):
-        made(Twice, Setting(np.int64(2**20), Network(), 1, 0, 1))
+        made(Twice, setting)
+    with pytest.raises(InputError, match="charge: whole numbers from 0"):
+        made(Half, setting)
 
 
 def test_worth_that_hangs_on_other_than_the_own_step_is_found():
