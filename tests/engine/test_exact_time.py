@@ -13,6 +13,7 @@ from eventsnn.ann.forward import forward
 from eventsnn.engine.event import layout
 from eventsnn.engine.event.order import CLOCKED, Order
 from eventsnn.neurons import Setting, made, verify
+from eventsnn.neurons.contract import NOWHERE
 from eventsnn.neurons.exact_time import ExactTTFS
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
@@ -297,3 +298,11 @@ def test_worth_that_hangs_on_other_than_the_own_step_is_found():
     result = verify(Absolute, quiet=True, compiled=False, networks=40)
     assert "stages" in result.broken
     assert verify("ttfs-exact", quiet=True, networks=40).holds
+
+
+def test_a_neuron_that_fired_does_nothing_more():
+    """As where its charge was clipped and what is left is all that another spike would take."""
+    model, here = ExactTTFS(8, 2, 4), NOWHERE._replace(step=2, now=5, began=4, ticks=4)
+    assert [ExactTTFS.tie(model, 0, 24, s, here) for s in (0, 1)] == [True, False]
+    assert [ExactTTFS.emit(model, 0, 24, s, here) for s in (0, 1)] == [1, 0]
+    assert [ExactTTFS.when(model, 0, 16, s, here) for s in (0, 1)] == [6, -1]
