@@ -487,8 +487,9 @@ def simulate(
     neuron: "if", "if-hard", "snm" (DNISNM eq. 19-23), "signed" (Fast-SNN), "st-bif" (SpikeZIP eq.
         1), "gn" (GN eq. 8-11), "burst" (BSN), "lif", "adaptive", "tpp" (TPP, two phases),
         "few-spike" and "radix" (in binary), "phase" (weighted by phase), "tsc" (two spikes), "ttfs"
-        (one spike), with options behind a colon, as in "gn:8" or "lif:leak=0.95"; or a model, as
-        `neurons.GN(members=8)` or one of one's own (`neurons.contract`).
+        and "ttfs-exact" (one spike, by its step or its tick), with options behind a colon, as in
+        "gn:8" or "lif:leak=0.95"; or a model, as `neurons.GN(members=8)` or one of one's own
+        (`neurons.contract`).
     tau: members of a group neuron, 1 to 256; for "gn" only. None: 4, or what `neuron` says.
     initial: v(0) in the charge of one spike, -1000 to 1000: one number, or one float64 array
         [neurons] for each spiking layer, channels last, or [images, neurons], whose row i is that

@@ -8,6 +8,7 @@ from eventsnn.neurons.adaptive import Adaptive
 from eventsnn.neurons.bipolar import STBIF, levels
 from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.contract import Here, Layered, Setting, is_dynamic, random_bits, stages_of
+from eventsnn.neurons.exact_time import ExactTTFS
 from eventsnn.neurons.few_spike import FewSpike
 from eventsnn.neurons.first_spike import TTFS
 from eventsnn.neurons.group import GN
@@ -37,6 +38,7 @@ __all__ = [
     "TTFS",
     "Adaptive",
     "Burst",
+    "ExactTTFS",
     "FewSpike",
     "HardIF",
     "Here",

@@ -14,6 +14,7 @@ import numpy as np
 from eventsnn.exceptions import InputError, one_line
 from eventsnn.neurons.contract import (
     Here,
+    by_tick,
     emit_here,
     is_dynamic,
     own_states,
@@ -21,7 +22,7 @@ from eventsnn.neurons.contract import (
     stages_of,
     takes_here,
     tie_here,
-    worth,
+    worth_here,
 )
 
 DECLARED = ("words", "conserves", "confluent", "holds", "signed", "reset")
@@ -85,6 +86,7 @@ def _check_function(where: str, model: type, name: str, arguments: tuple[str, ..
         raise InputError(where, words, "one that is not static", "put @staticmethod before it")
     given = tuple(inspect.signature(getattr(model, name)).parameters)
     asks = name in MAY_ASK and given == (*arguments, "here")
+    asks = asks or (name == "charge" and given == ("neuron", "here"))
     if given != arguments and not asks:
         raise InputError(where, words, f"{name}({', '.join(given)})", SEE)
 
@@ -158,8 +160,9 @@ class _Trial:
         if self.most < 1:
             raise self._error("most: 1 spike or more", str(self.most))
         for step in (1, 2, 7):
-            if isinstance(worth(self.neuron, step), float) or worth(self.neuron, step) < 0:
-                raise self._error("charge: whole numbers from 0", repr(worth(self.neuron, step)))
+            found = worth_here(self.neuron, self._here()._replace(step=step))
+            if isinstance(found, float) or found < 0:
+                raise self._error("charge: whole numbers from 0", repr(found))
         low, high = self.neuron.band()
         for _ in range(TRIALS):
             self._quiet(low, high)
@@ -211,6 +214,8 @@ class _Trial:
                     raise self._error("emit: a whole number of spikes", repr(n))
                 if n == 0:
                     break
+                if s and by_tick(type(neuron)):
+                    raise self._error("one spike, as its worth depends on the tick", "another")
                 p = self._settled(p, int(n))
                 s += int(n)
                 if self.limit is not None and not 0 <= s <= self.limit:
@@ -228,7 +233,7 @@ class _Trial:
         if n < 0 and not neuron.signed:
             raise self._error("no negative spikes, as it is not signed", str(n))
         after = settle_here(neuron, p, n, self._here())
-        expected = p - n * self.q * worth(neuron, 1)
+        expected = p - n * self.q * worth_here(neuron, self._here())
         near = after == expected or (isinstance(after, float) and abs(after - expected) < 1e-9)
         if (neuron.conserves or neuron.reset == "subtract") and not near:
             raise self._error(f"settle: {p} - {n} q, as it subtracts", str(after))

@@ -33,6 +33,8 @@ A model may also have
     decay(neuron)         the leak of p in a step, then of each state of its own: 1 is none
     own, first(neuron)    names of states beside p, and their values at the beginning (0)
     charge(neuron, step)  what a spike of this step, from 1, is worth: a whole number
+    charge(neuron, here)  likewise of this tick: it does not rise within a step, the neuron fires
+                          once in a run, and there is no clocked time (section 13)
     when(neuron, layer, p, s, here)  the tick at which it would fire if nothing more came, or -1
 
 `emit`, `settle`, `tie` take `here` as their last argument where they need it: see `Here`. A model
@@ -118,13 +120,14 @@ class Setting(NamedTuple):
     """What a model may ask of a simulation when it is made.
 
     q: the charge of one spike, in the arithmetic's dtype. network: whose neurons they are. steps:
-    T. seed: of everything random.
+    T. seed: of everything random. ticks: of a step.
     """
 
     q: Any
     network: Layered
     steps: int
     seed: int
+    ticks: int = 1
 
 
 def emit(neuron: Any, layer: int, p: Any, s: int | np.integer[Any]) -> int:
@@ -178,6 +181,13 @@ def worth(neuron: Any, step: int) -> int:
     return type(neuron).charge(neuron, step) if hasattr(type(neuron), "charge") else 1
 
 
+def worth_here(neuron: Any, here: Here) -> int:
+    """`worth` of a model that may ask where it is. neuron: the model. here: where, of emission."""
+    if by_tick(type(neuron)):
+        return type(neuron).charge(neuron, here)
+    return worth(neuron, here.step)
+
+
 def when(neuron: Any, layer: int, p: Any, s: int | np.integer[Any], here: Here) -> int:
     """The tick at which it would fire if nothing more came, or -1. Parameters as `emit_here`."""
     if not hasattr(type(neuron), "when"):
@@ -201,6 +211,12 @@ def random_bits(seed: int, a: int, b: int, c: int, d: int) -> int | np.uint64:
 def takes_here(function: Callable[..., Any]) -> bool:
     """Whether a model's function has `here` as its last parameter. function: of a model."""
     return list(inspect.signature(function).parameters)[-1:] == ["here"]
+
+
+def by_tick(model: type) -> bool:
+    """Whether what a spike is worth depends on its tick. model: its class."""
+    charge = getattr(model, "charge", None)
+    return charge is not None and takes_here(charge)
 
 
 def is_dynamic(model: type) -> bool:
@@ -331,6 +347,13 @@ def _worth(neuron, step):
     if hasattr(neuron.instance_class, "charge"):
         return neuron.instance_class.charge
     return lambda neuron, step: 1
+
+
+@overload(worth_here)
+def _worth_here(neuron, here):
+    if by_tick(neuron.instance_class):
+        return neuron.instance_class.charge
+    return lambda neuron, here: worth(neuron, here.step)
 
 
 @overload(when)

@@ -15,6 +15,7 @@ from eventsnn.neurons.bipolar import STBIF
 from eventsnn.neurons.burst import Burst
 from eventsnn.neurons.check import check_class, check_model
 from eventsnn.neurons.contract import Layered, Setting
+from eventsnn.neurons.exact_time import ExactTTFS
 from eventsnn.neurons.few_spike import FewSpike
 from eventsnn.neurons.first_spike import TTFS
 from eventsnn.neurons.group import GN
@@ -49,6 +50,7 @@ MODELS: Registry[Any] = Registry(
         "phase": Phase,
         "tsc": TSC,
         "ttfs": TTFS,
+        "ttfs-exact": ExactTTFS,
     },
     check_class,
 )

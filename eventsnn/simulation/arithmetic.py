@@ -28,6 +28,7 @@ DECAYING = 2**61  # the largest size of what decays
 LEAST_LIMIT = 2**30  # a lower one would be reached soon
 COARSER = 2  # more of the readout's exponent where potentials are watched, as it only ever grows
 LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
+FEW_STEPS = 4
 CHUNK = 2**20  # weights that are looked at at once
 
 
@@ -179,7 +180,9 @@ def choose(
         exponent = max(LEAST_EXPONENT, int(np.ceil(np.log2(readout) - np.log2(hidden))))
     bound = max(hidden, np.ldexp(readout, -exponent))
     in_32 = _largest_f(32, bound, slack)
-    in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else 64, bound, slack)
+    # what one step brings stays free for arrivals, and with few steps that is most of the bound
+    wide = 64 if steps > FEW_STEPS else 62
+    in_64 = _largest_f(DECAYING.bit_length() - FINER if decays else wide, bound, slack)
     least = LEAST_F if fraction_bits is None else min(fraction_bits, LEAST_F + 1)
     asked = watches and in_32 < least <= min(LEAST_F, in_64) and not decays
     limit = reach.limit(least, exponent + COARSER) if asked else 0

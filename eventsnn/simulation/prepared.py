@@ -16,7 +16,14 @@ from eventsnn.arguments import Count, checked
 from eventsnn.engine.event.core_arrays import Served
 from eventsnn.exceptions import InputError, named
 from eventsnn.network.network import INPUT, Network, Projection
-from eventsnn.neurons.contract import is_dynamic, leaks, own_states, stages_of, worth
+from eventsnn.neurons.contract import (
+    NOWHERE,
+    is_dynamic,
+    leaks,
+    own_states,
+    stages_of,
+    worth_here,
+)
 from eventsnn.simulation import arithmetic as numbers
 from eventsnn.simulation.declared import declare
 from eventsnn.simulation.encoding import (
@@ -238,7 +245,8 @@ class Prepared:
         largest = float(np.abs(ends).max())
         self.input_unit = self.encoding.unit if self.encoding.kind == "events" else largest
         most = int(type(sample).most(sample))
-        self.worth = max(int(worth(sample, step)) for step in range(1, longest + 1))
+        at = (NOWHERE._replace(step=step, ticks=self.time.ticks) for step in range(1, longest + 1))
+        self.worth = max(int(worth_here(sample, here)) for here in at)
         if most * longest >= 2**31:
             expected = "fewer than 2^31 spikes in all steps"
             found = f"up to {most:,} in each of {longest:,}"
@@ -312,7 +320,8 @@ class Prepared:
     def _make_neuron(self, q: Any) -> Any:
         """The model whose spike's charge is q."""
         given = neurons.with_members(self.specification.neuron, self.specification.tau)
-        return neurons.made(given, neurons.Setting(q, self.network, self.steps, self.seed))
+        ticks = self.time.ticks
+        return neurons.made(given, neurons.Setting(q, self.network, self.steps, self.seed, ticks))
 
     def _check_model(self, sample: Any, initial: Any) -> None:
         """Raises InputError for what goes with no such model; sample: the model."""

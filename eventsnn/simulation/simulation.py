@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import checked_by
+from eventsnn.engine.event.order import CLOCKED, is_kind
 from eventsnn.exceptions import InputError, named, starting_threads
 from eventsnn.network.network import Network
 from eventsnn.network.own import with_own
+from eventsnn.neurons.contract import by_tick
 from eventsnn.registry import Registry
 from eventsnn.simulation.batch import Batch
 from eventsnn.simulation.beginnings import check_begins, check_no_sinks, each, rows_of
@@ -169,6 +171,7 @@ class Simulation(Prepared):
         if self.arithmetic.watched and not getattr(self._compile, "watches", False):
             self.arithmetic = self.arithmetic.wider()
         super()._prepare()
+        self._check_ticks()
         self.engine = self._compile(self)
         for attribute in ("fits", "result_dtype"):
             if not hasattr(self.engine, attribute):
@@ -184,6 +187,20 @@ class Simulation(Prepared):
         if self.offset and self.begins_at is None:
             check_offset(self, self.offset)
             self.calibrated = Offset(self, self.offset)
+
+    def _check_ticks(self) -> None:
+        """Raises InputError for spikes whose tick tells what they are worth, and a clock."""
+        order = self.time.order
+        if not by_tick(type(self.neuron)) or (
+            self._compile.asynchronous and order != "clocked" and not is_kind(order, CLOCKED)
+        ):
+            return
+        found = "clocked" if self._compile.asynchronous else self._compile.name
+        found = named("order" if self._compile.asynchronous else "engine", found)
+        where = f"neuron {type(self.neuron).__name__}"
+        expected = "asynchronous time, as a spike's tick says what it is worth"
+        do = f"choose {named('engine', 'event')} and an order such as fifo"
+        raise InputError(where, expected, found, do)
 
     def wider(self) -> Simulation:
         """The same simulation, number for number, in 64 bits; what overflowed in 32 does not."""

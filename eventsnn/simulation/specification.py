@@ -19,7 +19,8 @@ MODELS_IN_WORDS = (
     "with a negative threshold near 0 (Fast-SNN), bipolar with a spike tracer (SpikeZIP), group "
     "neurons (GN), bursts (BSN), leaky, with an adaptive threshold, two-phase probabilistic "
     "(TPP), in a binary code (few-spike; radix, of the quantised activation), with spikes weighted "
-    "by phase, with two spikes (TSC) or one (TTFS); with its own options behind a colon: "
+    "by phase, with two spikes (TSC) or one (TTFS; ttfs-exact: at its tick); with its own options "
+    "behind a colon: "
 )
 
 

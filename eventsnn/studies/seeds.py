@@ -13,7 +13,7 @@ MOST = 1000
 STEADY = {
     "neuron": (
         *("if", "if-hard", "snm", "signed", "st-bif", "gn", "burst", "lif", "adaptive"),
-        *("few-spike", "radix", "phase", "tsc", "ttfs"),
+        *("few-spike", "radix", "phase", "tsc", "ttfs", "ttfs-exact"),
     ),
     "encoding": ("constant", "even", "events"),
     "order": (

@@ -23,7 +23,10 @@ SHORT: dict[str, tuple[str, str]] = {
     "GN": (r"GN|gn", "group neuron: members with staggered thresholds on one potential"),
     "TPP": (r"TPP|tpp", "two-phase probabilistic neuron: hears first, then fires at random"),
     "TSC": (r"TSC|tsc", "temporal switch coding: two spikes, whose distance is the value"),
-    "TTFS": (r"TTFS|ttfs", "time to first spike: one spike, the sooner the larger the value"),
+    "TTFS": (
+        r"TTFS|ttfs|ttfs-exact",
+        "time to first spike: one spike, the sooner the larger the value",
+    ),
     "SRP": (r"SRP|srp", "a first stage of tau steps; neurons that it leaves below 0 stay silent"),
     "COS": (r"COS|offset", "v(0) of each image, a spike up or down by a few steps before the run"),
     "DNI": (r"DNI|dni", "a threshold for each neuron: data-based neuronal initialisation (DNISNM)"),

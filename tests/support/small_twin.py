@@ -32,6 +32,8 @@ def twin_of(model, levels):
         return twin_codes.Phase(model.period)
     if name in ("TSC", "TTFS"):
         return getattr(twin_codes, name)(model.steps)
+    if name == "ExactTTFS":
+        return twin_codes.ExactTTFS(model.steps, model.ticks)
     if name == "LIF":
         return twin.LIF(model.leak)
     if name == "Adaptive":

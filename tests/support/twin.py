@@ -477,10 +477,12 @@ class Adaptive(Model):
 
 class Staged(Model):
     """A model of two stages (§13). It fires in its stage only, see `two_stages`; `at` says what it
-    is there, and `charge` is asked with the step of the stage.
+    is there, and `charge` is asked with the step of the stage. Where it goes by the tick, both are
+    asked with the ticks since the step's beginning as well, and there is no clocked time.
     """
 
     starts_at_0 = False  # whether v(0) is 0
+    by_tick = False
 
     def quantum(self, theta):
         return theta
@@ -666,6 +668,7 @@ class Ledger:
         self.counts = [[[0] * layer.size for _ in range(steps)] for layer in net.layers]
         self.spikes = []
         self.readout = []
+        self.starts = {}  # of each step so far, the tick at which it began
         self.operations = self.equalities = self.t_eq = 0
 
     def _models(self, model):
@@ -748,13 +751,19 @@ class Ledger:
                     f"decay to be at most 2**61 in size, found {x}"
                 )
 
-    def worth(self, layer, step):
-        """§13: how many weights a spike of this layer's brings that is emitted in this step. A
-        pool's bring one. With two stages the step is that of the stage.
+    def worth(self, layer, step, tick=None):
+        """§13: how many weights a spike of this layer's brings that is emitted in this step, and at
+        this tick. A pool's bring one. With two stages the step is that of the stage.
         """
         if self.turns is not None and layer in self.turns[step]:
-            return self.models[layer].charge(self.turns[step][layer][0])
+            since = self.since(layer, step, tick)
+            return self.models[layer].charge(self.turns[step][layer][0], *since)
         return self.models[layer].charge(step + 1)
+
+    def since(self, layer, step, tick):
+        """[ticks since the step's beginning], or [] for a model that does not go by the tick."""
+        by_tick = isinstance(self.models[layer], Staged) and self.models[layer].by_tick
+        return [tick - self.starts[step]] if by_tick else []
 
     def charge(self, layer, i, charge, step):
         """Charge arrives. T_eq (§8): a step moved something if a charge other than 0 arrived
@@ -784,7 +793,7 @@ class Ledger:
         if self.turns is not None:
             if layer not in self.turns[step]:
                 return None
-            model = model.at(layer, i, *self.turns[step][layer])
+            model = model.at(layer, i, *self.turns[step][layer], *self.since(layer, step, tick))
         p, S = self.v[layer][i], self.memory[layer][i]
         own, now = self.own[layer][i], self.touched[layer][i]
         own_before = dict(own)
@@ -1175,9 +1184,10 @@ def run_async(
     than those of the input are taken from the queue, in the whole run, before it is an error.
 
     A neuron is asked `when` (§13) after each evaluation, except one that begins its refractory
-    period, and not under the order `clocked`. Its answer is an evaluation of its own at that tick
-    and lasts until the next evaluation; like the end of a refractory period it does not hold a step
-    up. An arrival that only charges (`window`) leaves it as it is.
+    period, and not under the order `clocked`; with two stages the model that it is at that moment
+    is asked, after an evaluation that fired nothing. Its answer is an evaluation of its own at that
+    tick and lasts until the next evaluation; like the end of a refractory period it does not hold a
+    step up. An arrival that only charges (`window`) leaves it as it is.
 
     Two stages (`two_stages`): after a step's drive, before anything is taken from the queue, the
     layers whose stage it is are evaluated, in topological order, neurons in index order, once each;
@@ -1263,6 +1273,7 @@ class _Run:
         of two stages whose stage it is.
         """
         self.step, self.start, self.now = step, start, start
+        self.book.starts[step] = start
         for layer, charges in enumerate(drive):
             if charges is not None and not self.net.layers[layer].pool:
                 for i, charge in enumerate(charges):
@@ -1333,7 +1344,11 @@ class _Run:
 
     def ask_when(self, layer, i):
         book = self.book
-        tick = book.models[layer].when(
+        model = book.models[layer]
+        if book.turns is not None:
+            since = book.since(layer, self.step, self.now)
+            model = model.at(layer, i, *book.turns[self.step][layer], *since)
+        tick = model.when(
             book.v[layer][i],
             book.memory[layer][i],
             book.thetas[layer][i],
@@ -1482,7 +1497,7 @@ class _Run:
                 if mask[i][spike.neuron]:
                     charge = spike.sign * weights[i][spike.neuron]  # into a pool: the spike's sign
                     if not self.net.layers[target].pool:
-                        charge = charge * self.book.worth(spike.layer, spike.step)
+                        charge = charge * self.book.worth(spike.layer, spike.step, spike.tick)
                     half = INHIBITORY if charge < 0 else EXCITATORY
                     if parcel.half not in (WHOLE, half):
                         continue

@@ -160,3 +160,33 @@ class First(Model):
         if S == 0 and p >= self.left * theta:
             return [(1, 1)], p - self.left * theta
         return [], p
+
+
+@dataclass
+class ExactTTFS(Staged):
+    """One spike, at the first tick with p >= left theta, which it takes; left: what is left of the
+    ticks of all steps of its stage.
+    """
+
+    steps: int
+    ticks: int
+    by_tick = True
+
+    def charge(self, step, since):
+        return self.steps * self.ticks - (step - 1) * self.ticks - since
+
+    def at(self, layer, neuron, t, left, since):
+        return FirstTick(self.charge(t, since), self.ticks - since)
+
+
+@dataclass
+class FirstTick(First):
+    """`First`, with as many ticks to come in this step, the one that is now included."""
+
+    to_come: int
+
+    def when(self, p, S, theta, own, now, step):
+        for later in range(1, self.to_come):
+            if First(self.left - later).fire(p, S, theta)[0]:
+                return now + later
+        return None

@@ -55,7 +55,7 @@ from eventsnn.engine.event.ring import LINKED
 from eventsnn.engine.jit import specialised
 from eventsnn.engine.overflow import Overflow
 from eventsnn.engine.vectors import aligned
-from eventsnn.neurons.contract import is_dynamic, own_at_first
+from eventsnn.neurons.contract import by_tick, is_dynamic, own_at_first
 
 RECORDS = 2**15
 MAX_WAITING = 2**24
@@ -409,7 +409,7 @@ def _first_state(
         lows = aligned(size, dtype)
         lows[:] = band.floor
     dynamic = is_dynamic(type(neuron))
-    has_when = hasattr(type(neuron), "when") and not rules.quiet
+    has_when = hasattr(type(neuron), "when") and not rules.clocked
     own = own_at_first(neuron, size, dtype)
     words = (size + 63) // 64 if rules.group > 1 else 0
     return layout.State(
@@ -439,6 +439,7 @@ def _first_state(
         due=np.full(size if has_when else 0, -1),
         factors=factors_of(leaks, ticks),
         first_spike=np.zeros(steps if dynamic else 0, np.int64),
+        worths=np.zeros(size if by_tick(type(neuron)) else 0, np.int64),
         **core_arrays(net, order, dtype),
     )
 

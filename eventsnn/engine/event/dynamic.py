@@ -37,6 +37,7 @@ from eventsnn.engine.event.layout import (
 )
 from eventsnn.engine.event.queue import (
     BEGAN,
+    EVENT,
     HELD,
     HELD_AT,
     HELD_END,
@@ -49,12 +50,14 @@ from eventsnn.engine.event.queue import (
 from eventsnn.engine.jit import INNER, inner_kernel
 from eventsnn.neurons.contract import (
     Here,
+    by_tick,
     emit_here,
     is_dynamic,
     settle_here,
     tie_here,
     when,
     worth,
+    worth_here,
 )
 
 
@@ -107,6 +110,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
             at[UNKEPT] = OVER_MOST  # the caller refuses the result
             return False
         after = settle_here(neuron, p, n, here)
+        note_worth(neuron, state, number, here)
         sign = 1 if n > 0 else -1
         before = p
         for member in range(1, (abs(n) if state.mute[number] == 0 else 0) + 1):
@@ -123,6 +127,8 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
         v[number] = after
         memory[number, NET] += n
         if rules.quiet:
+            if state.due.size > 0:
+                state.due[number] = -1
             return False
         if rules.refractory > 0:
             ends = at[NOW] + rules.refractory
@@ -133,15 +139,19 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
                 state.due[number] = -1  # it is asked when its rest ends
             return False
     if state.due.size > 0:
-        appoint(neuron, state, layer, number, here)
+        appoint(neuron, rules, state, layer, number, here)
     return False
 
 
 @inner_kernel
-def appoint(neuron, state, layer, number, here):
-    """Asks when the neuron would fire by itself, and puts that into the queue."""
+def appoint(neuron, rules, state, layer, number, here):
+    """Asks when the neuron would fire by itself, and puts that into the queue; with two stages it
+    does so if that is in this step.
+    """
     at = state.at
     due = when(neuron, layer, state.v[number], np.int64(state.memory[number, NET]), here)
+    if rules.quiet and due >= here.began + here.ticks:
+        due = -1
     if due == state.due[number]:
         return
     state.due[number] = due
@@ -171,15 +181,39 @@ def _ask(net, neuron, order, rules, delays, band, state, layer, number, cause):
     return dynamic if is_dynamic(neuron.instance_class) else plain
 
 
-@inner_kernel
-def worth_of(neuron, state, spike):
-    """What a delivered spike is worth: by the step in which it was emitted."""
-    step = state.at[STEP]
-    if spike >= 0 and state.first_spike.size > 0:
-        while step > 0 and spike < state.first_spike[step]:
-            step -= 1
-        return worth(neuron, step + 1)
-    return 1
+def note_worth(neuron, state, number, here) -> None:
+    """Keeps what a spike is worth that a neuron fires here, where its step does not tell."""
+
+
+@overload(note_worth, jit_options=INNER)
+def _note_worth(neuron, state, number, here):
+    def noted(neuron, state, number, here):
+        state.worths[number] = worth_here(neuron, here)
+
+    def told(neuron, state, number, here):
+        return None
+
+    return noted if by_tick(neuron.instance_class) else told
+
+
+def worth_of(neuron, state, spike) -> Any:
+    """What the spike that is delivered is worth: by the step, or tick, in which it was emitted."""
+
+
+@overload(worth_of, jit_options=INNER)
+def _worth_of(neuron, state, spike):
+    def by_step(neuron, state, spike):
+        step = state.at[STEP]
+        if spike >= 0 and state.first_spike.size > 0:
+            while step > 0 and spike < state.first_spike[step]:
+                step -= 1
+            return worth(neuron, step + 1)
+        return 1
+
+    def noted(neuron, state, spike):
+        return state.worths[state.at[EVENT] >> NUMBER_BIT] if spike >= 0 else 1
+
+    return noted if by_tick(neuron.instance_class) else by_step
 
 
 @inner_kernel

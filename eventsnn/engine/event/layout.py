@@ -161,6 +161,7 @@ class State(NamedTuple):
     neuron's last touch. due: int64 [neurons], when it would fire by itself (-1: never). factors:
     int64 [1 + K, ticks + 1], what decay by so many ticks multiplies by, times 2^30. first_spike:
     int64 [T], the first spike's place in the order of emission, of each step that has begun.
+    worths: int64 [neurons], what each one's last spike is worth; empty where the step tells.
 
     Of order `cores` (else empty; `cores` has the columns): core: int64 [L, 7], each layer's core.
     queues: int64 [K, 5], where each queue stands in at_cores: int64 [P, 2], what waits. services:
@@ -204,6 +205,7 @@ class State(NamedTuple):
     due: NDArray[np.int64]
     factors: NDArray[np.int64]
     first_spike: NDArray[np.int64]
+    worths: NDArray[np.int64]
     core: NDArray[np.int64]
     queues: NDArray[np.int64]
     at_cores: NDArray[np.int64]

@@ -25,6 +25,7 @@ from eventsnn.neurons.contract import (
 from eventsnn.neurons.making import fitted
 from eventsnn.neurons.verifying.counterexample import Counterexample
 from eventsnn.neurons.verifying.laws import LAWS, Law
+from eventsnn.neurons.verifying.naive import TICKS
 from eventsnn.neurons.verifying.shrinking import shrunk
 from eventsnn.neurons.verifying.small import Small, draw
 from eventsnn.neurons.verifying.trying import Tester, Trial, quantum
@@ -173,7 +174,7 @@ def _maker(neuron: Any, seed: int) -> Callable[[Small], tuple[Any, Any]]:
     """Makes the model for a network: (of Python's numbers, of numpy's)."""
 
     def make(small: Small) -> tuple[Any, Any]:
-        setting = Setting(np.int64(64), small.seen(), small.steps, seed)
+        setting = Setting(np.int64(64), small.seen(), small.steps, seed, TICKS)
         model = fitted(neuron, setting)
         if quantum(model) != 64:
             model = fitted(neuron, setting._replace(q=np.int64(quantum(model))))

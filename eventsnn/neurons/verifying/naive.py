@@ -21,7 +21,7 @@ from eventsnn.neurons.contract import (
     stages_of,
     tie_here,
     when,
-    worth,
+    worth_here,
 )
 from eventsnn.neurons.verifying.ran import Entry, Ran, Unrest
 from eventsnn.neurons.verifying.small import EIGHTH, Small, Way
@@ -127,7 +127,7 @@ class _Run:
         self._note(i, cause, None, p, n, after)
         self.ran.p[i] = after
         self.ran.net[i] += n
-        self.ran.paid[i] += n * self.model[0] * worth(self.model, self.here(i).step)
+        self.ran.paid[i] += n * self.model[0] * self.worth(i)
         self.fired += abs(n)
         if self.fired > MOST_SPIKES:
             raise Unrest
@@ -139,17 +139,21 @@ class _Run:
         now = self.began if self.way.order == "clocked" else self.now
         return Here(self.own, i, self.small.place(i), step, now, self.began, TICKS, 0)
 
+    def worth(self, i: int) -> int:
+        """What a spike of a neuron's is worth there and then."""
+        return worth_here(self.model, self.here(i))
+
     def _note(
         self, i: int, cause: str, charge: Any, before: Any, n: int, after: Any = None
     ) -> None:
         after = self.ran.p[i] if after is None else after
         own = tuple(self.own[i].tolist()) if own_states(self.model) else ()
-        entry = Entry(self.step, self.now, i, cause, charge, before, after, self.ran.net[i], n, own)
-        self.ran.log.append(entry)
+        at = self.step, self.now, i, cause, charge, before, after, self.ran.net[i], n, own
+        self.ran.log.append(Entry(*at, self.worth(i) if n else 1))
 
     def brought(self, i: int, n: int) -> list[tuple[int, Any]]:
         """(neuron, charge) that n spikes bring to each target."""
-        factor = n * worth(self.model, self.here(i).step)
+        factor = n * self.worth(i)
         return [(s.post, s.charge * self.unit * factor) for s in self.targets[i]]
 
     def going_on(self) -> bool:
@@ -287,14 +291,14 @@ class _Run:
                 self.rests[i] = self.now + self.way.refractory * TICKS // EIGHTH
                 self._push(self.rests[i], END, (i,), (i, "end of rest"), False)
                 return
-        if not self.staged:
+        if self.turn(self.small.layers[i]):
             self._appoint(i)
 
     def _appoint(self, i: int) -> None:
         """Asks for a firing time of its own."""
         layer, p, s = self.small.layers[i], self.ran.p[i], self.ran.net[i]
         due = int(when(self.model, layer, p, s, self.here(i)))
-        if due < 0:
+        if due < 0 or (self.staged and due >= self.began + TICKS):
             return
         if due <= self.now:
             where, expected = (

@@ -11,6 +11,7 @@ class Entry(NamedTuple):
 
     cause: "drive", "arrival", "neuron 3", or why it was evaluated. charge: None: it was evaluated.
     before, after: p. net: its spikes before. fired: signed. own: its own states afterwards.
+    worth: of the spikes.
     """
 
     step: int
@@ -23,6 +24,7 @@ class Entry(NamedTuple):
     net: int
     fired: int
     own: tuple[Any, ...]
+    worth: int = 1
 
 
 class Unrest(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
 
-from eventsnn.neurons.contract import own_states, stages_of
+from eventsnn.neurons.contract import by_tick, own_states, stages_of
 from eventsnn.neurons.verifying.naive import in_python, run
 from eventsnn.neurons.verifying.ran import Ran
 from eventsnn.neurons.verifying.small import EIGHTH, Small, Way, draw_way
@@ -78,9 +78,10 @@ def quantum(model: Any) -> int:
 
 
 def each_way(random: Random, small: Small, model: Any) -> Iterator[Trial]:
-    """Clocked time, order `clocked`, and asynchronous time."""
+    """Clocked time, where the model has any, and asynchronous time."""
     staged = stages_of(model) == 2
-    yield Trial(small, Way("clocked engine"))
+    if not by_tick(type(model)):
+        yield Trial(small, Way("clocked engine"))
     for _ in range(SOME - 1):
         yield Trial(small, draw_way(random, small, plain=staged))
 
@@ -111,7 +112,7 @@ def orders(random: Random, small: Small, model: Any) -> Iterator[Trial]:
 
 def stages(random: Random, small: Small, model: Any) -> Iterator[Trial]:
     """Other orders and delays."""
-    first = Way("clocked engine")
+    first = Way() if by_tick(type(model)) else Way("clocked engine")
     for _ in range(SOME - 1):
         yield Trial(small, first, draw_way(random, small, plain=True))
 

@@ -116,7 +116,9 @@ class Measured:
         """Spikes of layer number i over those that would stand for its threshold everywhere."""
         spikes = float(self.result.spikes[:, i].sum())
         size = self.network.layers[i].size
-        return spikes / (len(self.images) * size * top_of(self.simulation, i))
+        # of a code one spike may stand for all
+        most = max(1, top_of(self.simulation, i) // self.simulation.worth)
+        return spikes / (len(self.images) * size * most)
 
     def error(self, layer: str) -> Row | None:
         """A layer's row of `Errors`. layer: its name; None where errors cannot be had."""

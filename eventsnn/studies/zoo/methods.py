@@ -176,6 +176,10 @@ BUILT_IN: dict[str, Method] = {
     "few-spike": _code("FewSpike", "hears first, then sends its value in binary", "few-spike"),
     "radix": _code("Radix", "the binary code of the quantised activation", "radix", (LEVELS,)),
     "ttfs": _code("TTFS", "hears first, then one spike, the sooner the larger", "ttfs"),
+    "ttfs-exact": Method(
+        "TTFS", "hears first, then one spike, its tick is the value", {},
+        {**FIFO, "neuron": "ttfs-exact"}, (STEPS,), apart=True,
+    ),
     "tsc": _code("TSC", "hears first, then two spikes: a switch", "tsc"),
     "phase": Method("Phase", "spikes halve in worth in 8 phases", {}, {"neuron": "phase:8"}),
     "burst": Method("BSN", "up to 5 spikes in a step", {}, {"neuron": "burst:5"}),
