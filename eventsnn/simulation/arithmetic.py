@@ -28,7 +28,7 @@ DECAYING = 2**61  # the largest size of what decays
 LEAST_LIMIT = 2**30  # a lower one would be reached soon
 COARSER = 2  # more of the readout's exponent where potentials are watched, as it only ever grows
 LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
-CHUNK = 2**20  # weights that are looked at at once
+CHUNK = 2**18  # weights that are looked at at once
 
 
 @checked_fields
@@ -281,17 +281,32 @@ def _sums(
     factor: float,
     above: float | NDArray[np.float64],
     below: float | NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """What each block brings each target: float64 [K, target channels].
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(most, least) that each block brings each target: float64 [K, target channels] each.
 
-    Positive weights meet the input `above`, negative ones `below`.
+    At most, positive weights meet the input `above` and negative ones `below`; at least, the other
+    way round.
     """
-    sums = []
+    most, least = [], []
     for part in parts(m):
         blocks = part.blocks
-        charge = np.maximum(blocks, 0) * factor * above + np.minimum(blocks, 0) * factor * below
-        sums.append(charge.sum(2))
-    return np.concatenate(sums).reshape(len(m.weights), -1)
+        up, down = np.maximum(blocks, 0) * factor, np.minimum(blocks, 0) * factor
+        most.append((up * above + down * below).sum(2))
+        least.append((up * below + down * above).sum(2))
+    shape = len(m.weights), -1
+    return np.concatenate(most).reshape(shape), np.concatenate(least).reshape(shape)
+
+
+def _add_up(into: NDArray[np.float64], m: LinearMap, sums: NDArray[np.float64]) -> None:
+    """Adds what each tap brings to its target site, some taps at a time.
+
+    into: float64 [target sites, target channels]. m: the map. sums: float64 [K, target
+    channels], what each block brings.
+    """
+    many = max(1, CHUNK // max(1, sums.shape[1]))
+    for first in range(0, len(m.r), many):
+        taps = slice(first, first + many)
+        np.add.at(into, m.r[taps], sums[m.k[taps]])
 
 
 class _Reach(NamedTuple):
@@ -381,8 +396,9 @@ class _Reach(NamedTuple):
                 m, factor = p.map, factors(self.quanta, p)
                 lowest, highest = (x.reshape(m.weights.shape[1], -1, 1) for x in self.pixel_range)
                 into = low[:, m.columns], high[:, m.columns]
-                np.add.at(into[0], m.r, _sums(m, factor, lowest, highest)[m.k])
-                np.add.at(into[1], m.r, _sums(m, factor, highest, lowest)[m.k])
+                most, least = _sums(m, factor, highest, lowest)
+                _add_up(into[0], m, least)
+                _add_up(into[1], m, most)
         if self.bias_once:
             own = bias * self.quanta[target]
             return np.minimum(low, np.minimum(low - own, own)), np.maximum(
@@ -404,7 +420,8 @@ class _Reach(NamedTuple):
             if p.source != INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 times = self.most * self.worth if self.limits is None else self.limits[p.source]
-                np.add.at(up[:, m.columns], m.r, times * _sums(m, factor, 1, 0)[m.k])
-                np.add.at(down[:, m.columns], m.r, -times * _sums(m, factor, 0, 1)[m.k])
+                most, least = _sums(m, factor, 1, 0)
+                _add_up(up[:, m.columns], m, times * most)
+                _add_up(down[:, m.columns], m, -times * least)
                 np.add.at(fan_in, m.r, times * m.weights.shape[2])
         return up, down, fan_in

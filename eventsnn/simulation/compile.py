@@ -28,7 +28,7 @@ from eventsnn.network.network import INPUT, Network, Projection
 
 BLOCK = 32  # target sites of a block, at most
 CHARGES = 2**16  # their charges in all steps, at most
-CHUNK = 2**20  # weights that are quantised at once
+CHUNK = 2**18  # weights that are quantised at once
 
 Quantise = Callable[[Projection], NDArray[Any]]
 

@@ -6,10 +6,9 @@
 The networks are made here, with random weights of such a size that neurons fire. Each row is a
 process of its own, on one core. Memory is the most that the process holds of the machine's while it
 does the work, less what it held once a network of four neurons had run: Python, libraries and
-kernels. `weights + state` is what no simulator of this kind can do without: 4 bytes for each weight
-of the network, and for each neuron 20 (drive, v(0), potential, net spikes, threshold or band).
-`times` is the memory less the network's own float32 weights, which the user holds, divided by that.
-Seconds are the processor's.
+kernels, and less the ANN's own weights, which the caller holds. `weights + state` is what a run
+needs: each weight in the simulation's numbers, and for each neuron five of them (bias, drive, v(0),
+potential, net spikes); `times` is the memory divided by that. Seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from eventsnn.ann.graph import Graph, Node
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import ENGINES, Simulation
 
-STATE = 20  # bytes of a neuron
+STATE = 5  # numbers of a neuron
 THRESHOLD = 2.0
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 RESNETS = {
@@ -67,7 +66,7 @@ class Builder:
         found *= np.float32(np.sqrt(gain / np.prod(shape[1:])))
         return found
 
-    def conv(self, x, before, after, size=3, stride=1, gain=2.0):
+    def conv(self, x, before, after, size=3, stride=1, gain=1.0):
         """Add a convolution, its BatchNormalization folded into it."""
         parameters = {"W": self.weights((after, before, size, size), gain)}
         parameters["B"] = np.full(after, 0.05, np.float32)
@@ -77,7 +76,7 @@ class Builder:
 
     def gemm(self, x, before, after):
         """Add a matrix."""
-        parameters = {"B": self.weights((after, before), 2.0), "C": np.zeros(after, np.float32)}
+        parameters = {"B": self.weights((after, before), 1.0), "C": np.zeros(after, np.float32)}
         return self.put("Gemm", (x,), {"transB": 1}, parameters)
 
     def fires(self, x):
@@ -132,14 +131,14 @@ def resnet(size, widths, depths, wider):
             after = width * wider
             shortcut = x
             if stride > 1 or before != after:
-                shortcut = b.conv(x, before, after, 1, stride, 1.0)
+                shortcut = b.conv(x, before, after, 1, stride, 0.5)
             if wider > 1:
                 y = b.fires(b.conv(x, before, width, 1))
                 y = b.fires(b.conv(y, width, width, 3, stride))
-                y = b.conv(y, width, after, 1, 1, 0.5)
+                y = b.conv(y, width, after, 1, 1, 0.25)
             else:
                 y = b.fires(b.conv(x, before, width, 3, stride))
-                y = b.conv(y, width, after, 3, 1, 0.5)
+                y = b.conv(y, width, after, 3, 1, 0.25)
             x, before = b.fires(b.add("Add", y, shortcut)), after
     x = b.add("Flatten", b.add("GlobalAveragePool", x))
     return b.graph(b.gemm(x, before, 1000 if size > 32 else 10))
@@ -203,13 +202,14 @@ def in_a_process(net, engine, steps):
 
 def row(net, engine, found):
     """A row of the table."""
-    need = 4 * found["weights"] + STATE * found["neurons"]
+    need = found["bytes"] * (found["weights"] + STATE * found["neurons"])
     own = 4 * found["weights"]
     return {
         "": net,
         "engine": engine,
         "neurons": f"{found['neurons']:,}",
         "weights": f"{found['weights']:,}",
+        "bits": 8 * found["bytes"],
         "weights + state, MB": f"{need / 1e6:,.1f}",
         "convert: s": f"{found['convert'][0]:.2f}",
         "convert: MB": f"{(found['convert'][1] - own) / 1e6:,.1f}",
@@ -243,6 +243,7 @@ def one(net, engine, steps):
     return {
         "neurons": network.neurons,
         "weights": graph.parameters,
+        "bytes": simulation.arithmetic.dtype.itemsize,
         "convert": converted,
         "prepare": prepared,
         "image": ran,
