@@ -1,4 +1,4 @@
-"""A whole trace that stays in its file: what one neuron needs of it is read when it is asked for."""
+"""A whole trace that stays in its file: what one neuron needs is read when it is asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventsnn.arguments import checked
-from eventsnn.exceptions import InputError
 from eventsnn.files.reading import open_hdf5
 from eventsnn.files.trusted import numbers_of, refuse
 from eventsnn.network.network import INPUT

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/memory.py
     python tests/benchmarks/memory.py --nets lenet,resnet50 --engines event --steps 2
+    python tests/benchmarks/memory.py --traces 1,11,115
 
 The networks are made here, with random weights of such a size that neurons fire. Each row is a
 process of its own, on one core. Memory is the most that the process holds of the machine's while it
@@ -9,6 +10,10 @@ does the work, less what it held once a network of four neurons had run: Python,
 kernels, and less the ANN's own weights, which the caller holds. `weights + state` is what a run
 needs: each weight in the simulation's numbers, and for each neuron five of them (bias, drive, v(0),
 potential, net spikes); `times` is the memory divided by that. Seconds are the processor's.
+
+--traces is another table: a network of ten convolutions with 200,704 neurons each, of which about
+a half fire in a step, and its trace streamed to a file in T steps. Then one of its neurons is
+explained, from the file and with the chain of causes behind its last spike; the second time.
 """
 
 from __future__ import annotations
@@ -27,6 +32,10 @@ import eventsnn
 from eventsnn.ann.graph import Graph, Node
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import ENGINES, Simulation
+from eventsnn.studies.scripts import whole_numbers
+from eventsnn.trace.explain import explain_neuron, explain_spike
+from eventsnn.trace.files import TraceFile
+from eventsnn.trace.stored import open_trace
 
 STATE = 5  # numbers of a neuron
 THRESHOLD = 2.0
@@ -66,10 +75,10 @@ class Builder:
         found *= np.float32(np.sqrt(gain / np.prod(shape[1:])))
         return found
 
-    def conv(self, x, before, after, size=3, stride=1, gain=1.0):
+    def conv(self, x, before, after, size=3, stride=1, gain=1.0, bias=0.05):
         """Add a convolution, its BatchNormalization folded into it."""
         parameters = {"W": self.weights((after, before, size, size), gain)}
-        parameters["B"] = np.full(after, 0.05, np.float32)
+        parameters["B"] = np.full(after, bias, np.float32)
         pad = size // 2
         attributes = {"pads": [pad] * 4, "strides": [stride, stride]}
         return self.put("Conv", (x,), attributes, parameters)
@@ -117,7 +126,7 @@ def vgg16(size):
 
 
 def resnet(size, widths, depths, wider):
-    """A ResNet on 3 x size x size. wider: 4 for blocks of three convolutions, 1 for those of two."""
+    """A ResNet on 3 x size x size. wider: 4 for blocks of three convolutions, 1 of two."""
     b = Builder((3, size, size))
     before = widths[0]
     if size > 32:
@@ -162,6 +171,8 @@ def main(argv=None):
     parser.add_argument("--nets", default=",".join(NETS), help="which, separated by commas")
     parser.add_argument("--engines", default=",".join(ENGINES), help="likewise")
     parser.add_argument("--steps", type=int, default=2, help="T")
+    parser.add_argument("--traces", help="T of each trace, separated by commas")
+    parser.add_argument("--folder", default=".", help="where the trace is while it is measured")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     try:
@@ -169,16 +180,29 @@ def main(argv=None):
         engines = chosen(args.engines, "--engines", ENGINES)
         if args.steps < 1:
             raise InputError("--steps", "a whole number from 1", args.steps)
+        steps = whole_numbers(args.traces, "--traces") if args.traces else []
+        if args.one:
+            found = traced(steps[0], args.folder) if steps else one(nets[0], engines[0], args.steps)
+            print(json.dumps(found))
+            return 0
+        print(measuring.machine(1))
+        if steps:
+            rows = [
+                trace_row(t, in_a_process("--traces", str(t), "--folder", args.folder))
+                for t in steps
+            ]
+            measuring.show("traces; MB (10^6 bytes), s of the processor", rows)
+            return 0
+        rows = []
+        for net in nets:
+            for engine in engines:
+                options = ["--nets", net, "--engines", engine, "--steps", str(args.steps)]
+                rows.append(row(net, engine, in_a_process(*options)))
+        measuring.show(f"T = {args.steps}, one image; MB (10^6 bytes), s of the processor", rows)
+        return 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if args.one:
-        print(json.dumps(one(nets[0], engines[0], args.steps)))
-        return 0
-    print(measuring.machine(1))
-    found = [in_a_process(net, engine, args.steps) for net in nets for engine in engines]
-    measuring.show(f"T = {args.steps}, one image; MB (10^6 bytes), s of the processor", found)
-    return 0
 
 
 def chosen(text, option, among):
@@ -190,14 +214,87 @@ def chosen(text, option, among):
     return names
 
 
-def in_a_process(net, engine, steps):
-    """The row of one network and engine, measured in a fresh process."""
-    command = [sys.executable, __file__, "--one", "--nets", net, "--engines", engine]
-    command += ["--steps", str(steps)]
+def in_a_process(*options):
+    """What a fresh process finds with these options."""
+    command = [sys.executable, __file__, "--one", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"{net}, {engine}", "a run", done.stderr.strip().splitlines()[-1:])
-    return row(net, engine, json.loads(done.stdout))
+        raise InputError(" ".join(options), "a run", done.stderr.strip().splitlines()[-1:])
+    return json.loads(done.stdout)
+
+
+def trace_row(steps, found):
+    """A row of the table of traces."""
+    return {
+        "": f"T = {steps}",
+        "spikes": f"{found['spikes']:,}",
+        "without a trace: s": f"{found['alone'][0]:.1f}",
+        "MB": f"{found['alone'][1] / 1e6:,.0f}",
+        "with it: s": f"{found['streamed'][0]:.1f}",
+        "MB ": f"{found['streamed'][1] / 1e6:,.0f}",
+        "file, MB": f"{found['file'] / 1e6:,.0f}",
+        "open: s": f"{found['open']:.2f}",
+        "explain: s": f"{found['explain']:.2f}",
+        "explain: MB more": f"{found['more'] / 1e6:,.0f}",
+        "arrivals": f"{found['arrivals']:,}",
+    }
+
+
+def traced(steps, folder):
+    """What a trace takes: a dict of numbers, bytes and (seconds, bytes)."""
+    path = Path(folder) / f"trace-{steps}.h5"
+    small = (1, 8, 8)
+    sample = np.random.default_rng(1).integers(0, 256, small).astype(np.uint8)
+    options = {"steps": steps, "engine": "event", "fraction_bits": 20}
+    simulation = Simulation(eventsnn.convert(_deep(small)), **options)
+    simulation.image(sample, sink=TraceFile(path, simulation, 0))
+    simulation.image(sample)
+    base = held()
+    shape = (1, 224, 224)
+    image = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+    simulation = Simulation(eventsnn.convert(_deep(shape)), **options)
+    forget()
+    start = time.process_time()
+    spikes = int(simulation.image(image).spikes.sum())
+    alone = time.process_time() - start, most() - base
+    forget()
+    start = time.process_time()
+    simulation.image(image, sink=TraceFile(path, simulation, 0))
+    streamed = time.process_time() - start, most() - base
+    layer, neuron = len(simulation.network.layers) - 2, 100_003
+    for _ in range(2):
+        before = held()
+        forget()
+        start = time.process_time()
+        trace = open_trace(path, simulation)
+        opened = time.process_time() - start
+        start = time.process_time()
+        found = explain_neuron(trace, layer, neuron)
+        if len(found.observation.spikes):
+            explain_spike(trace, int(found.observation.spikes["seq"][-1]))
+        explained = time.process_time() - start
+        more = most() - before
+    size = path.stat().st_size
+    path.unlink()
+    return {
+        "spikes": spikes,
+        "alone": alone,
+        "streamed": streamed,
+        "file": size,
+        "open": opened,
+        "explain": explained,
+        "more": more,
+        "arrivals": len(found.observation.arrivals),
+    }
+
+
+def _deep(shape):
+    """Ten layers of four channels, which stay as active as the first."""
+    b = Builder(shape)
+    x, before = "input", shape[0]
+    for _ in range(10):
+        x, before = b.fires(b.conv(x, before, 4, gain=0.3, bias=0.8)), 4
+    return b.graph(b.gemm(b.add("Flatten", b.add("GlobalAveragePool", x)), 4, 10))
 
 
 def row(net, engine, found):
