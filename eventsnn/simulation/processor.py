@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 import numba
 
 from eventsnn.exceptions import InputError
 
+CONFIG: Any = numba.config
 # whole numbers of 64 bits, which have instructions of their own in every width of vectors
 PROBE = """
 import numba, numpy
@@ -27,8 +29,8 @@ def check_processor() -> None:
     That is by NUMBA_CPU_NAME or NUMBA_CPU_FEATURES; without these nothing is tried.
     """
     for name in ("CPU_NAME", "CPU_FEATURES"):
-        given = getattr(numba.config, name)
-        if given and not _runs(numba.config.CPU_NAME, numba.config.CPU_FEATURES):
+        given = getattr(CONFIG, name)
+        if given and not _runs(CONFIG.CPU_NAME, CONFIG.CPU_FEATURES):
             expected, do = "a processor whose instructions this one has", "unset it"
             raise InputError(f"NUMBA_{name}", expected, given, do)
 

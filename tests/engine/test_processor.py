@@ -27,8 +27,8 @@ def test_a_processor_without_the_vectors_is_one_line(tmp_path):
     done = run(tmp_path, NUMBA_CPU_NAME="skylake-avx512", NUMBA_CPU_FEATURES="")
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
-        "eventsnn: error: sample: NUMBA_CPU_NAME: expected a processor whose instructions this one has, "
-        "found skylake-avx512; unset it\n"
+        "eventsnn: error: sample: NUMBA_CPU_NAME: expected a processor whose instructions this one "
+        "has, found skylake-avx512; unset it\n"
     )
 
 
@@ -36,7 +36,7 @@ def test_a_processor_without_the_vectors_is_one_line(tmp_path):
 def test_the_variable_is_named(monkeypatch, name):
     monkeypatch.setattr(processor, "_runs", lambda *_: False)
     for each in ("CPU_NAME", "CPU_FEATURES"):
-        monkeypatch.setattr(processor.numba.config, each, "x" if each == name else None)
+        monkeypatch.setattr(processor.CONFIG, each, "x" if each == name else None)
     with pytest.raises(InputError, match=f"NUMBA_{name}"):
         processor.check_processor()
 
@@ -48,5 +48,5 @@ def test_a_plain_processor_is_any_processor():
 def test_nothing_is_tried_where_nothing_is_said(monkeypatch):
     monkeypatch.setattr(processor, "_runs", lambda *_: pytest.fail("it was tried"))
     for name in ("CPU_NAME", "CPU_FEATURES"):
-        monkeypatch.setattr(processor.numba.config, name, None)
+        monkeypatch.setattr(processor.CONFIG, name, None)
     processor.check_processor()
