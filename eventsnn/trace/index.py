@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eventsnn.engine.event import layout
 from eventsnn.files.columns import Columns
+from eventsnn.trace.format import Kinds
 from eventsnn.trace.trace import DELIVERY, delivery_columns
 
 NAME = "index"
@@ -22,12 +23,11 @@ BLOCK = 2**19  # deliveries that are sorted together
 ROWS = 2**12  # of a chunk; a divisor of BLOCK
 RECENT = 2**19  # spikes whose neurons stay in memory
 
-# {column: (dtype, unit, description)}
-SPIKES = {
+SPIKES: Kinds = {
     "neuron": ("u4", "", "the neuron that fired, among those of all layers; by seq"),
     "sign": ("i1", "", "+1, or -1 where a spike is taken back"),
 }
-DELIVERIES = {
+DELIVERIES: Kinds = {
     "neuron": ("u4", "", "the neuron that sent it, among those of all layers; sorted in blocks"),
     "sign": SPIKES["sign"],
     **{name: (DELIVERY[name], "", f"{name}, as in /deliveries") for name in DELIVERY.names or ()},
