@@ -66,7 +66,7 @@ def _explain(argv: Sequence[str] | None) -> int:
     asking.check_out(args.out)
     run = again(args.run)
     traced = sorted(run.results.traces) or run.images.indices.tolist()
-    trace = run.trace(asking.image_of(args.image, traced))
+    trace = run.stored_trace(asking.image_of(args.image, traced))
     layer, neuron, why = asking.neuron_of(trace, args.layer, args.neuron)
     found = explain_neuron(trace, layer, neuron)
     for line in filter(None, (why, str(found), *_chain(trace, found, args.spike))):

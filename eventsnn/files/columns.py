@@ -42,17 +42,18 @@ class Columns:
         group: h5py.Group,
         kinds: Mapping[str, tuple[DTypeLike, str, str]],
         plain: Collection[str] = (),
+        rows: int = 0,
     ) -> h5py.Group:
         """Make the empty datasets, and return the group.
 
         group: an open h5py.Group. kinds: {column: (dtype, unit, description)}. plain: the columns
-        that are not compressed.
+        that are not compressed. rows: of a compressed chunk; 0: CHUNK.
         """
         for name, (dtype, unit, description) in kinds.items():
             options: dict[str, Any] = {"chunks": (math.gcd(CHUNK, SMALL),)}
             if name not in plain:
                 options = {
-                    "chunks": (CHUNK,),
+                    "chunks": (rows or CHUNK,),
                     "compression": "gzip",
                     "compression_opts": LEVEL,
                     "shuffle": True,
@@ -65,8 +66,8 @@ class Columns:
     def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Put n rows to the end.
 
-        columns: {column: array [n]}, all columns. n is a multiple of CHUNK, except for the last
-        rows of all.
+        columns: {column: array [n]}, all columns. n is a multiple of a chunk's rows, except for the
+        last rows of all.
         """
         first = self.length
         for name, values in columns.items():

@@ -56,10 +56,13 @@ def dataset(
     return found
 
 
-def numbers_of(found: h5py.Dataset, where: str) -> NDArray[Any]:
-    """The numbers of a dataset that may be read. where: what to call it in messages."""
+def numbers_of(found: h5py.Dataset, where: str, rows: slice | None = None) -> NDArray[Any]:
+    """The numbers of a dataset that may be read, or some of its rows.
+
+    where: what to call it in messages. rows: which (None: all).
+    """
     try:
-        return np.asarray(found[()])
+        return np.asarray(found[() if rows is None else rows])
     except FAILURES as error:
         refuse(where, "numbers that can be read", told(error))
 

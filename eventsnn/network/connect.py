@@ -29,7 +29,8 @@ class _Expression:
     """What a node computes: a linear map of each source, plus an offset.
 
     terms: name of a source (the input, an activation or a MaxPool) -> the map from it. offset:
-    float64 [sites, C]. grid: of the node's output. flat: whether the output is a flat vector.
+    float64 [sites, C], one row for all sites where these are alike (`_rows`). grid: of the node's
+    output. flat: whether the output is a flat vector.
     """
 
     terms: dict[str, LinearMap]
@@ -141,7 +142,8 @@ class _Wiring:
 
     def add_layer(self, name: str, theta: Threshold, x: _Expression, node: Node | None) -> None:
         """Adds a layer of neurons, or pool units, at which an expression arrives."""
-        bias = x.offset / np.where(theta, theta, np.inf)
+        bias = _rows(x.offset, isinstance(theta, float)) / np.where(theta, theta, np.inf)
+        bias = np.broadcast_to(bias, x.offset.shape)
         number = len(self.layers)
         for source in sorted(x.terms, key=self.numbers.__getitem__):
             if len(x.terms[source].p):  # none where every window is on padding: the bias alone
@@ -156,8 +158,8 @@ class _Wiring:
         channels, height, width = self.graph.shapes[node.name]
         grid = (channels, height, width)
         theta = _pooled_theta(self.graph, node, self._layer(source).theta, windows)
-        nothing = np.zeros((windows.sites[1], channels))
-        self.add_layer(node.name, theta, _Expression({source: windows}, nothing, grid), node)
+        pool = _Expression({source: windows}, _nothing(grid), grid)
+        self.add_layer(node.name, theta, pool, node)
         self.expressions[node.name] = _source(node.name, grid)
 
     def _layer(self, name: str) -> Layer:
@@ -250,8 +252,20 @@ def _pooled_theta(graph: Graph, node: Node, theta: Threshold, windows: LinearMap
 
 def _source(name: str, grid: Grid, flat: bool = False) -> _Expression:
     """A source as an expression of itself."""
-    nothing = np.zeros((grid[1] * grid[2], grid[0]))
-    return _Expression({name: linear.identity(grid)}, nothing, grid, flat)
+    return _Expression({name: linear.identity(grid)}, _nothing(grid), grid, flat)
+
+
+def _nothing(grid: Grid) -> NDArray[np.float64]:
+    """An offset of 0."""
+    return np.broadcast_to(np.zeros((1, grid[0])), (grid[1] * grid[2], grid[0]))
+
+
+def _rows(offset: NDArray[np.float64], alike: bool = True) -> NDArray[np.float64]:
+    """The one row of an offset that is alike at all sites; another offset as it is.
+
+    alike: whether one row will do.
+    """
+    return offset[:1] if alike and offset.strides[0] == 0 else offset
 
 
 def _linear(node: Node, given: list[_Expression | _Row]) -> _Expression | _Row:
@@ -300,8 +314,10 @@ def _side_by_side(inputs: list[_Expression]) -> _Expression:
     parts = []
     for x in inputs:
         terms = {source: linear.placed(m, offset, total) for source, m in x.terms.items()}
-        among = np.zeros((len(x.offset), total))
-        among[:, offset : offset + x.grid[0]] = x.offset
+        rows = _rows(x.offset)
+        among = np.zeros((len(rows), total))
+        among[:, offset : offset + x.grid[0]] = rows
+        among = np.broadcast_to(among, (len(x.offset), total))
         parts.append(_Expression(terms, among, (total, *x.grid[1:]), x.flat))
         offset += x.grid[0]
     return _sum(parts)
@@ -324,14 +340,17 @@ def _out_size(node: Node, grid: Grid) -> tuple[int, int]:
 def _through(x: _Expression, step: LinearMap, grid: Grid, flat: bool) -> _Expression:
     """The expression behind one more map, with another grid."""
     terms = {source: linear.compose(m, step) for source, m in x.terms.items()}
-    return _Expression(terms, step(x.offset[None])[0], grid, flat)
+    moved = step(x.offset[None])[0] if _rows(x.offset).any() else _nothing(grid)
+    return _Expression(terms, moved, grid, flat)
 
 
 def _shifted(x: _Expression, shift: NDArray[Any] | None) -> _Expression:
     """The expression plus a shift, [C] or [sites, C]; None: itself."""
     if shift is None:
         return x
-    return replace(x, offset=x.offset + np.asarray(shift, np.float64))
+    shift = np.asarray(shift, np.float64)
+    moved = _rows(x.offset, shift.ndim == 1) + shift
+    return replace(x, offset=np.broadcast_to(moved, x.offset.shape))
 
 
 def _sum(parts: list[_Expression]) -> _Expression:
@@ -340,5 +359,7 @@ def _sum(parts: list[_Expression]) -> _Expression:
         for source, m in part.terms.items():
             gathered.setdefault(source, []).append(m)
     terms = {source: linear.add(maps) for source, maps in gathered.items()}
-    offset = reduce(np.add, [part.offset for part in parts])
-    return _Expression(terms, offset, parts[0].grid, parts[0].flat)
+    shape = parts[0].offset.shape
+    alike = all(len(_rows(part.offset)) == 1 for part in parts)
+    offset = reduce(np.add, [_rows(part.offset, alike) for part in parts])
+    return _Expression(terms, np.broadcast_to(offset, shape), parts[0].grid, parts[0].flat)

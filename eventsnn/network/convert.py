@@ -27,6 +27,7 @@ from eventsnn.network.passes import (
     split_pools,
 )
 from eventsnn.network.presets import with_preset
+from eventsnn.network.room import check_room
 from eventsnn.network.specification import Conversion
 from eventsnn.network.thresholds import (
     Thresholds,
@@ -84,10 +85,10 @@ def convert(
         spikes are added up (as in DNISNM's code).
     compat: a paper's own code (`presets.PRESETS`), which decides some of these options.
 
-    Raises InputError where a node has no spiking form, where a threshold cannot be had or is no
-    number above 0, where layers are missing or unknown, for a function that fails, and for
-    `percentile`, `dead`, `steps`, `max_pooling` and `residual` where they have no effect;
-    OptionError for an option that there is not.
+    Raises InputError where a node has no spiking form, where the network does not fit into memory,
+    where a threshold cannot be had or is no number above 0, where layers are missing or unknown,
+    for a function that fails, and for `percentile`, `dead`, `steps`, `max_pooling` and `residual`
+    where they have no effect; OptionError for an option that there is not.
     """
     decided = with_preset(convert, compat, dict(thresholds=thresholds, dead=dead, readout=readout))
     thresholds = decided["thresholds"]
@@ -127,6 +128,7 @@ def convert(
     if calibration is not None:
         given = accept(graph, calibration, labelled=False, where="calibration")
         pixels = given.pixels
+    check_room(graph)
     check_used(graph, thresholds, options)
     thetas = choose_thresholds(graph, thresholds, percentile, pixels, dead, steps, threshold_scale)
     silent = sum(np.count_nonzero(np.equal(theta, 0)) for theta in thetas.values())

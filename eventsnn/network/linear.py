@@ -27,6 +27,7 @@ from eventsnn.exceptions import InputError
 
 MAX_PAIRS = 2**26
 AT_ONCE = 2**26  # bytes of blocks that are multiplied at once
+COLUMNS = 32  # of blocks that do not lie row by row, that are multiplied at once
 
 Grid = tuple[int, int, int]  # channels, height, width
 
@@ -91,7 +92,14 @@ class LinearMap:
     def _multiplied(self, weights: NDArray[Any]) -> NDArray[Any]:
         if self.factor is None:
             return weights
-        return np.multiply(weights, self.factor, dtype=np.float64, order="C")
+        found = np.empty(weights.shape)
+        # a graph's own weights lie otherwise: some columns at a time come from few lines of memory
+        near = weights.strides[-1] == weights.itemsize
+        many = weights.shape[-1] if near else COLUMNS
+        for first in range(0, weights.shape[-1], max(1, many)):
+            columns = slice(first, first + many)
+            np.multiply(weights[..., columns], self.factor, found[..., columns], dtype=np.float64)
+        return found
 
     def __repr__(self) -> str:
         count, groups, ci, co = self.weights.shape
@@ -292,11 +300,15 @@ def compose(first: LinearMap, then: LinearMap) -> LinearMap:
         )
     b = np.repeat(np.arange(len(then.p)), fan_in)
     a = starts[then.p][b] + np.arange(total) - np.repeat(np.cumsum(fan_in) - fan_in, fan_in)
+    sites = (first.sites[0], then.sites[1])
+    if (scale := _exact_scale(first)) and then.factor is not None and then.exists is None:
+        found = make_map(sites, first.p[a], then.r[b], then.k[b], then.weights)
+        if len(found.p) == total:  # no taps were added up
+            return replace(found, factor=then.factor * scale)
     pair = first.k[a] * len(then.weights) + then.k[b]
     used, pair = np.unique(pair, return_inverse=True)
     i, j = np.divmod(used, len(then.weights))
     blocks = _products(first.blocks, then.blocks, i, j)
-    sites = (first.sites[0], then.sites[1])
     exists = _paths(first, then, i, j)
     return make_map(sites, first.p[a], then.r[b], pair.reshape(-1), blocks, exists)
 
@@ -346,6 +358,18 @@ def _is_identity(m: LinearMap) -> bool:
         and len(m.p) == m.sites[0] == m.sites[1]
         and bool((m.p == m.r).all() and (m.weights == 1).all())
     )
+
+
+def _exact_scale(m: LinearMap) -> float:
+    """The power of two by which a map scales all that passes; 0: it is none such.
+
+    Factors in float64 can take it over without another rounding, as of a pool of 2 x 2.
+    """
+    if m.weights.shape[2:] != (1, 1) or m.exists is not None:
+        return 0.0
+    scale = float(m.blocks.flat[0])
+    alone = math.frexp(scale)[0] == 0.5 and bool((m.blocks == scale).all())
+    return scale if alone else 0.0
 
 
 def _products(a: NDArray[Any], b: NDArray[Any], i: NDArray[Any], j: NDArray[Any]) -> NDArray[Any]:
@@ -458,13 +482,10 @@ def _of_graph(
 ) -> LinearMap:
     """The map of an operator's own weights, each (r, p) once.
 
-    float32 stays float32, which takes half the memory, and is not copied where each row is
-    contiguous.
+    float32 stays float32, which takes half the memory, and is not copied.
     """
     if weights.dtype != np.float32:
         return make_map(sites, p, r, k, np.ascontiguousarray(weights, np.float64))
-    if weights.strides[-1] != weights.itemsize:
-        weights = np.ascontiguousarray(weights)
     return replace(make_map(sites, p, r, k, weights), factor=1.0)
 
 

@@ -33,7 +33,8 @@ class Layer:
 
     name: the activation's, or "readout". grid: (C, H, W). theta: the threshold before
     normalisation, in units of the ANN's activation: a float, or float64 [H * W, C] where each
-    neuron has its own (0: it never fires). bias: float64 [H * W, C], in thresholds. node: the
+    neuron has its own (0: it never fires). bias: float64 [H * W, C], in thresholds, read-only: one
+    row in memory where all sites have the same. node: the
     activation it replaces; None for the readout. flat: whether the activation is a vector in the
     graph, which a Flatten makes of a map: the grid is the map's, and the vector's index of a neuron
     is (c * H + y) * W + x, channels first, as in ONNX and PyTorch.

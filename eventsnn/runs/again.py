@@ -22,6 +22,7 @@ from eventsnn.runs.provenance import digest
 from eventsnn.runs.results import Results, open_results
 from eventsnn.settings import Settings
 from eventsnn.simulation.simulation import Simulation
+from eventsnn.trace.stored import open_trace
 from eventsnn.trace.trace import Trace
 from eventsnn.values import shown
 
@@ -64,9 +65,19 @@ class Again(NamedTuple):
         Raises InputError for an image that the run did not have, and where it kept no trace of it;
         then the message has the command that makes one.
         """
+        self._check_traced(image)
+        return self.results.trace(image, self.simulation)
+
+    def stored_trace(self, image: int) -> Trace:
+        """`trace`, of which only what is asked for is read. image, and what is raised: as there."""
+        self._check_traced(image)
+        return open_trace(self.results.traces[image], self.simulation)
+
+    def _check_traced(self, image: int) -> None:
+        """Raises InputError for an image that has no trace."""
         place = self.place(image)
         if image in self.results.traces:
-            return self.results.trace(image, self.simulation)
+            return
         folder = self.results.folder
         where = f"{folder}: the trace of image {image}"
         do = f"make it: {called(tracing(self, place))}"

@@ -29,7 +29,7 @@ LEAST_LIMIT = 2**30  # a lower one would be reached soon
 COARSER = 2  # more of the readout's exponent where potentials are watched, as it only ever grows
 LEAST_EXPONENT = -900  # of the readout's unit: 2^900 is a number of float64, and some more are
 FEW_STEPS = 4
-CHUNK = 2**20  # weights that are looked at at once
+CHUNK = 2**18  # weights that are looked at at once
 
 
 @checked_fields
@@ -284,17 +284,20 @@ def _sums(
     factor: float,
     above: float | NDArray[np.float64],
     below: float | NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """What each block brings each target: float64 [K, target channels].
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(most, least) that each block brings each target: float64 [K, target channels] each.
 
-    Positive weights meet the input `above`, negative ones `below`.
+    At most, positive weights meet the input `above` and negative ones `below`; at least, the other
+    way round.
     """
-    sums = []
+    most, least = [], []
     for part in parts(m):
         blocks = part.blocks
-        charge = np.maximum(blocks, 0) * factor * above + np.minimum(blocks, 0) * factor * below
-        sums.append(charge.sum(2))
-    return np.concatenate(sums).reshape(len(m.weights), -1)
+        up, down = np.maximum(blocks, 0) * factor, np.minimum(blocks, 0) * factor
+        most.append((up * above + down * below).sum(2))
+        least.append((up * below + down * above).sum(2))
+    shape = len(m.weights), -1
+    return np.concatenate(most).reshape(shape), np.concatenate(least).reshape(shape)
 
 
 class _Reach(NamedTuple):
@@ -383,8 +386,9 @@ class _Reach(NamedTuple):
             if p.source == INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 lowest, highest = (x.reshape(m.weights.shape[1], -1, 1) for x in self.pixel_range)
-                add_taps(m, _sums(m, factor, lowest, highest), low[:, m.columns])
-                add_taps(m, _sums(m, factor, highest, lowest), high[:, m.columns])
+                most, least = _sums(m, factor, highest, lowest)
+                add_taps(m, least, low[:, m.columns])
+                add_taps(m, most, high[:, m.columns])
         if self.bias_once:
             own = bias * self.quanta[target]
             return np.minimum(low, np.minimum(low - own, own)), np.maximum(
@@ -406,7 +410,8 @@ class _Reach(NamedTuple):
             if p.source != INPUT:
                 m, factor = p.map, factors(self.quanta, p)
                 times = self.most * self.worth if self.limits is None else self.limits[p.source]
-                add_taps(m, times * _sums(m, factor, 1, 0), up[:, m.columns])
-                add_taps(m, -times * _sums(m, factor, 0, 1), down[:, m.columns])
+                most, least = _sums(m, factor, 1, 0)
+                add_taps(m, times * most, up[:, m.columns])
+                add_taps(m, -times * least, down[:, m.columns])
                 fan_in += times * m.weights.shape[2] * np.bincount(m.r, minlength=len(fan_in))
         return up, down, fan_in

@@ -35,7 +35,7 @@ BLOCK = 32  # target sites of a block, at most
 NARROW = 2**16  # weights of a projection that stay in a near cache, whatever their order
 NARROW_BLOCK = 256  # as BLOCK, where all projections into a layer are narrow
 CHARGES = 2**16  # their charges in all steps, at most
-CHUNK = 2**20  # weights that are quantised at once
+CHUNK = 2**18  # weights that are quantised at once
 
 Quantise = Callable[[Projection], NDArray[Any]]
 

@@ -628,11 +628,10 @@ def bias_of(network: Network, arithmetic: Arithmetic, scales: NDArray[np.float64
     network: whose biases. arithmetic: whose dtype the result has. scales: q per normalised
     threshold, float64 [L].
     """
-    parts = [
-        arithmetic.quantise(layer.bias * scale).reshape(-1)
-        for layer, scale in zip(network.layers, scales)
-    ]
-    return np.concatenate(parts)
+    found = np.empty(int(network.first[-1]), arithmetic.dtype)
+    for i, (layer, scale) in enumerate(zip(network.layers, scales)):
+        found[network.columns(i)] = arithmetic.quantise(layer.bias * scale).reshape(-1)
+    return found
 
 
 def drive_of(

@@ -292,10 +292,17 @@ class Prepared:
         if self.begins_at is not None:
             self.resting = self.begins_at.astype(self.arithmetic.dtype)
             return
-        at_readout = np.zeros((*self._images, self.network.readout.size))
-        v0 = self.arithmetic.quantise(np.concatenate([*self.initial, at_readout], axis=-1))
+        v0 = self._quantised()
         self.starts = v0 if self._images else None
         self.resting = v0[0] if self._images else v0
+
+    def _quantised(self) -> NDArray[Any]:
+        """v(0) of all neurons, readout included, in the arithmetic's numbers."""
+        first = self.network.first
+        v0 = np.zeros((*self._images, int(first[-1])), self.arithmetic.dtype)
+        for begin, initial in zip(first, self.initial):
+            v0[..., begin : begin + initial.shape[-1]] = self.arithmetic.quantise(initial)
+        return v0
 
     @property
     def _images(self) -> tuple[int, ...]:
@@ -538,14 +545,15 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
     if isinstance(initial, np.ndarray) and not initial.ndim:
         initial = initial.item()
     if isinstance(initial, (int, float, np.number)) and not isinstance(initial, bool):
-        arrays = [np.full(n, float(initial)) for n in sizes]
+        # one number in memory for all neurons of a layer
+        arrays = [np.broadcast_to(float(initial), n) for n in sizes]
     else:
         given = [] if isinstance(initial, str) or not hasattr(initial, "__iter__") else initial
         found = [as_array(v) for v in given]
         if not found or any(v is None or v.dtype.kind not in "iuf" or not v.size for v in found):
             expected = "a number, or an array of numbers for each spiking layer"
             raise InputError("initial", expected, shown(initial))
-        arrays = [np.asarray(v, np.float64) for v in found]
+        arrays = [np.array(v, np.float64) for v in found]
         by_image = [v.ndim == 2 and v.shape[1:] == (n,) for v, n in zip(arrays, sizes)]
         images = {v.shape[0] for v, own in zip(arrays, by_image) if own}
         if not (images and all(by_image) and len(images) == 1 and len(arrays) == len(sizes)):
@@ -561,7 +569,11 @@ def initial_potentials(network: Network, initial: Any) -> list[NDArray[np.float6
         if wrong.any():
             expected = "numbers from -1000 to 1000, in thresholds"
             raise InputError("initial", expected, f"{v[wrong][0]:g}", "0.5 is half a threshold")
-    return [v * (not layer.pools) for v, layer in zip(arrays, network.spiking)]
+    nothing = np.zeros(())
+    return [
+        np.broadcast_to(nothing, v.shape) if layer.pools else v
+        for v, layer in zip(arrays, network.spiking)
+    ]
 
 
 def _preprocessed(network: Network, pixel_range: tuple[float, float]) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from eventsnn.simulation.encoding import Encoding
 from eventsnn.simulation.event import Event
 from eventsnn.simulation.offset import Offset, check_offset
 from eventsnn.simulation.prepared import Engine, Outcome, Prepared, Sink
+from eventsnn.simulation.processor import check_processor
 from eventsnn.simulation.specification import Specification
 from eventsnn.simulation.srp import two_stages
 from eventsnn.simulation.time import TICKS, Time
@@ -105,8 +106,8 @@ class Simulation(Prepared):
     inputs: for encoding "events" the input events of all images, int64 [E, 4] each, whose number
     the bound needs. seed: of everything random.
 
-    Raises InputError for values outside these, for options that do not go together, and for
-    networks an engine cannot hold.
+    Raises InputError for values outside these, for options that do not go together, for networks an
+    engine cannot hold, and where numba is told of another processor than this one.
     """
 
     calibrated: Offset | None = None
@@ -135,6 +136,7 @@ class Simulation(Prepared):
         seed: int = Specification.seed,
     ) -> None:
         self._compile = ENGINES.find(engine, "engine")
+        check_processor()
         time = time or Time()
         if not self._compile.asynchronous:
             _check_no_order(time, engine)

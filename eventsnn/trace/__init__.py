@@ -2,6 +2,7 @@
 
 from eventsnn.trace.files import TraceFile
 from eventsnn.trace.reading import read_trace
+from eventsnn.trace.stored import open_trace
 from eventsnn.trace.trace import Recorder, Trace, record
 
-__all__ = ["Recorder", "Trace", "TraceFile", "read_trace", "record"]
+__all__ = ["Recorder", "Trace", "TraceFile", "open_trace", "read_trace", "record"]

@@ -108,23 +108,22 @@ def explain_spike(trace: Trace, seq: Annotated[int, OWN]) -> Chain:
     there is no such spike, and for a part of a trace.
     """
     check_complete(trace)
-    if not isinstance(seq, (int, np.integer)) or not 0 <= seq < len(trace.spikes):
-        raise InputError("spike", f"a number from 0 to {len(trace.spikes) - 1}", seq)
+    if not isinstance(seq, (int, np.integer)) or not 0 <= seq < trace.count:
+        raise InputError("spike", f"a number from 0 to {trace.count - 1}", seq)
     simulation = trace.simulation
     ones = simulation.arithmetic.one.item() * simulation.quanta
     # potentials of pool units count spikes
     ones[[layer.pools for layer in simulation.network.layers]] = 1
-    spike = trace.spikes[seq]
+    spike = trace.spike(seq)
     links = [_link(trace, spike, None, ones)]
     while spike["cause"] >= 0:
         fired = spike
-        spike = trace.spikes[spike["cause"]]
+        spike = trace.spike(spike["cause"])
         links.append(_link(trace, spike, fired, ones))
     root, drive = _root(trace, spike)
     part = None
     if root == "drive" and trace.spread > 1:
-        last = trace.spikes[spike["seq"] :][:1]
-        part = int(short_steps.of_spikes(trace, last)[0]) % trace.spread
+        part = int(short_steps.of_spikes(trace, np.array([spike]))[0]) % trace.spread
     return Chain(tuple(links), root, drive / ones[spike["layer"]], part)
 
 
@@ -165,7 +164,7 @@ def _brought(trace: Trace, spike: np.void, fired: np.void) -> int | float:
 
 def _root(trace: Trace, spike: np.void) -> tuple[str, int | float]:
     """(root, charge that it brought) of a chain that ends with this spike; see `Chain`."""
-    alone = trace.spikes[spike["seq"] :][:1]
+    alone = np.array([spike])
     if fired_by_itself(trace, alone)[0]:
         return "itself", 0.0
     layer = int(spike["layer"])

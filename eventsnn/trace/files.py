@@ -25,6 +25,7 @@ from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.trace import format as form
 from eventsnn.trace.deciding import deciding
+from eventsnn.trace.index import Index
 from eventsnn.trace.reading import read_trace
 from eventsnn.trace.trace import _drive, delivery_columns, spike_columns
 
@@ -41,7 +42,8 @@ class TraceFile:
     number: the image's. layers: names of the layers whose spikes are kept (None: all). neurons:
     (layer's name, number) of those whose spikes are kept (None: all). steps: (first, last) steps
     kept, counted from 0 (None: all). provenance: what is written beside them, ready for JSON.
-    Deliveries are kept only without filters, since they are needed whole.
+    Deliveries are kept only without filters, since they are needed whole, and an index of them
+    (`index`).
 
     A thread of its own sorts, compresses and writes while the simulation goes on. The simulation
     waits where the thread is AHEAD blocks of records behind. OSError is raised for what the disk
@@ -83,6 +85,7 @@ class TraceFile:
         # by the layer's name; None: the deliveries
         self.groups: dict[str | None, Columns] = {}
         self.held: dict[str | None, list[list[NDArray[Any]]]] = {}
+        self.index: Index | None = None
         self.waiting: deque[Future[None]] = deque()
 
     def _first(self, name: str) -> int:
@@ -104,6 +107,7 @@ class TraceFile:
         self.next_seq = 0
         self.groups = {}
         self.held = {}
+        self.index = None
 
     def discard(self) -> None:
         """Removes a file that was begun and is not finished, if there is one."""
@@ -121,6 +125,7 @@ class TraceFile:
         # a run keeps the sinks of all its images
         self.groups = {}
         self.held = {}
+        self.index = None
 
     def __call__(
         self, spikes: NDArray[np.int64], potentials: NDArray[Any], deliveries: NDArray[np.int64]
@@ -169,6 +174,8 @@ class TraceFile:
         if self.complete:
             group = self.file.create_group("deliveries")
             self.groups[None] = Columns(Columns.create(group, form.delivery_kinds()), {})
+            if self.simulation.encoding.kind != "events":
+                self.index = Index(self.file, self.simulation.all_steps)
 
     def _describe(self, name: str, group: h5py.Group) -> None:
         """Says in a layer's group which layer it is, and what its potentials count in."""
@@ -200,6 +207,9 @@ class TraceFile:
             self._hold(name, rows)
         if self.complete:
             self._hold(None, [deliveries])
+        if self.index:
+            self.index.spikes(spikes)
+            self.index.deliveries(deliveries)
         self._check_disk()
 
     def _kept(self, spikes: NDArray[np.int64], layers: NDArray[Any]) -> NDArray[np.bool_]:
@@ -274,6 +284,8 @@ class TraceFile:
             self._create(run.drive.dtype)
         with ThreadPoolExecutor(2) as both:
             list(both.map(self._write_rest, self.held))
+        if self.index:
+            self.index.finish()
         attrs = {
             "format": form.FORMAT,
             "format_version": form.VERSION,

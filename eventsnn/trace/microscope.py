@@ -52,6 +52,7 @@ def observe(
     check_declared(simulation.neuron, "microscope", "holds")
     number = int(simulation.network.first[layer]) + neuron
     _check_seen(trace, layer, neuron, number)
+    trace = trace.around(layer, neuron)
     own = trace.spikes[(trace.spikes["layer"] == layer) & (trace.spikes["neuron"] == neuron)]
     itself = fired_by_itself(trace, own)
     uncharged = own[itself]
@@ -106,11 +107,7 @@ def _drive_rows(trace: Trace, number: int) -> NDArray[np.void]:
     rows["source"] = DRIVE
     rows["source_neuron"] = -1
     rows["spike"] = -1
-    for records in (trace.spikes, trace.deliveries):
-        if len(records):
-            before = np.searchsorted(records["step"], steps) - 1
-            events = np.where(before < 0, 0, records["event"][before])
-            rows["event"] = np.maximum(rows["event"], events)
+    rows["event"] = trace.last_events(steps)
     return rows
 
 
@@ -134,8 +131,9 @@ def _delivered_rows(trace: Trace, layer: int, neuron: int) -> NDArray[np.void]:
     Each does so over a synapse of its spike, in the half that the synapse's charge belongs to.
     """
     deliveries = trace.deliveries
+    places = trace.places(deliveries["spike"])
     source, source_neuron, sign = (
-        trace.spikes[name][deliveries["spike"]] for name in ("layer", "neuron", "sign")
+        trace.spikes[name][places] for name in ("layer", "neuron", "sign")
     )
     parts = []
     for synapses in incoming(trace.simulation, layer, neuron):

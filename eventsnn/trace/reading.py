@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import h5py
 import numpy as np
@@ -16,13 +16,13 @@ from eventsnn.arguments import checked
 from eventsnn.exceptions import InputError
 from eventsnn.files import trusted
 from eventsnn.files.reading import child, open_hdf5, plain, told
-from eventsnn.files.trusted import numbers_of, refuse, within
+from eventsnn.files.trusted import each, numbers_of, refuse, within
 from eventsnn.files.writing import path_step
 from eventsnn.neurons.contract import own_states
 from eventsnn.simulation.renamed import settings_now
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import MOST_GROUP
-from eventsnn.trace import checks
+from eventsnn.trace import checks, index
 from eventsnn.trace.checks import Columns
 from eventsnn.trace.deciding import check_same
 from eventsnn.trace.format import (
@@ -54,6 +54,23 @@ NEEDED = {
 WORDS = {"shapes": list, "semantics": dict, "decides": dict, "settings": dict}
 
 
+class Head(NamedTuple):
+    """What a trace file has beside its records.
+
+    about: what it says of itself. own: names of the model's own states. The others are as in
+    `Trace`.
+    """
+
+    about: dict[str, Any]
+    simulation: Simulation | None
+    drive: NDArray[Any]
+    own: Sequence[str]
+    starts: NDArray[np.int64]
+    mute: NDArray[np.uint8] | None
+    inputs: NDArray[np.int64] | None
+    parts: NDArray[np.int64] | None
+
+
 @checked
 def read_trace(path: str | Path, simulation: Simulation | None = None) -> Trace:
     """The `Trace` in a file.
@@ -65,10 +82,10 @@ def read_trace(path: str | Path, simulation: Simulation | None = None) -> Trace:
     dataset whose presence, type, length or numbers are wrong.
     """
     with open_hdf5(path, "a trace file") as file:
-        return _Reader(file, path).trace(simulation)
+        return Reader(file, path).trace(simulation)
 
 
-class _Reader:
+class Reader:
     """An open trace file.
 
     file, path: which. version: of its format. room: bytes that its datasets may still have. paths:
@@ -99,8 +116,8 @@ class _Reader:
         """What a part of the file is called in messages. name: its path."""
         return f"{self.path}: /{name}"
 
-    def trace(self, simulation: Simulation | None) -> Trace:
-        """The whole of it; simulation, errors: as in `read_trace`."""
+    def head(self, simulation: Simulation | None) -> Head:
+        """What it has beside its records; simulation, errors: as in `read_trace`."""
         about = self.about()
         if simulation is not None:
             check_same(about, self.path, simulation)
@@ -113,6 +130,11 @@ class _Reader:
         starts = self.array("starts", self.item("starts"), ("i8",), (None,))
         checks.check_starts(self.where, starts, about)
         mute, inputs, parts = self.beside(about, starts)
+        return Head(about, simulation, drive, own, starts, mute, inputs, parts)
+
+    def trace(self, simulation: Simulation | None) -> Trace:
+        """The whole of it; simulation, errors: as in `read_trace`."""
+        about, simulation, drive, own, starts, mute, inputs, parts = self.head(simulation)
         spikes = self.spikes(about, drive.dtype, own, starts)
         deliveries = self.deliveries(bool(about["complete"]))
         if about["complete"]:
@@ -122,6 +144,7 @@ class _Reader:
             checks.check_deliveries(self.where, deliveries, spikes, starts, end, inputs, group)
             if parts is not None:
                 checks.check_taken(self.where, parts, starts, deliveries, spikes)
+        self.check_index(about, spikes, deliveries, starts)
         trace = Trace(
             cast(Simulation, NoSimulation(self.path)) if simulation is None else simulation,
             drive,
@@ -139,6 +162,43 @@ class _Reader:
         if simulation is not None:
             checks.check_fits(self.where, trace, simulation)
         return trace
+
+    def check_index(
+        self,
+        about: dict[str, Any],
+        spikes: Columns,
+        deliveries: Columns,
+        starts: NDArray[np.int64],
+    ) -> None:
+        """Raises InputError for an index that is not that of these records."""
+        if self.item(index.NAME) is None:
+            return
+        if not about["complete"] or len(deliveries["spike"]) and deliveries["spike"].min() < 0:
+            refuse(self.where(index.NAME), "none in such a trace", "one")
+        found = self.index(len(spikes["seq"]), len(deliveries["spike"]), starts)
+        first = np.cumsum([0, *about["neurons"]])
+        expected = index.expected(first, spikes, deliveries, len(starts))
+        for name, values in expected.items():
+            each(self.where(f"{index.NAME}/{name}"), found[name] == values, "what the trace gives")
+
+    def index(self, spikes: int, deliveries: int, starts: NDArray[np.int64]) -> Columns:
+        """The datasets of the index, by path. spikes, deliveries: how many there are."""
+        name = index.NAME
+        if plain(self.group(name), "block") != index.BLOCK:
+            refuse(self.where(f"{name}: attribute block"), index.BLOCK, "another")
+        chunks = sum(len(range(0, n, index.ROWS)) for n in index.blocks(deliveries))
+        found: Columns = {}
+        for part, kinds, length in (
+            ("spikes", index.SPIKES, spikes),
+            ("deliveries", index.DELIVERIES, deliveries),
+        ):
+            for column, (kind, _, _) in kinds.items():
+                at = f"{name}/{part}/{column}"
+                found[f"{part}/{column}"] = self.array(at, self.item(at), (kind,), (length,))
+        for last, kind, shape in (("chunks", "u4", (chunks, 2)), ("events", "i8", (len(starts),))):
+            at = f"{name}/{last}"
+            found[last] = self.array(at, self.item(at), (kind,), shape)
+        return found
 
     def about(self) -> dict[str, Any]:
         """What the file says of itself, and `kept`, the names of the layers whose spikes it has."""

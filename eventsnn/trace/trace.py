@@ -256,6 +256,40 @@ class Trace:
         """The times of `spikes` in steps, float64 [S]."""
         return np.asarray(self.spikes["tick"] / self.ticks, np.float64)
 
+    @property
+    def count(self) -> int:
+        """How many spikes the run has."""
+        return len(self.spikes)
+
+    def spike(self, seq: int) -> np.void:
+        """A spike of a whole trace, a row of `spikes`. seq: its place in the order of emission."""
+        found: np.void = self.spikes[seq]
+        return found
+
+    def places(self, seqs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where spikes stand in `spikes`. seqs: int64 [N], of spikes that are there."""
+        have = self.spikes["seq"]
+        if len(have) and have[-1] == len(have) - 1:  # there are all
+            return seqs
+        return np.searchsorted(have, seqs).astype(np.int64)
+
+    def around(self, layer: int, neuron: int) -> Trace:
+        """A trace with all that one neuron sent and was sent. layer, neuron: its numbers."""
+        return self
+
+    def last_events(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The last event that was recorded before each step, int64 [N]; 0: none.
+
+        steps: int64 [N], from 0.
+        """
+        found = np.zeros(len(steps), np.int64)
+        for records in (self.spikes, self.deliveries):
+            if len(records):
+                before = np.searchsorted(records["step"], steps) - 1
+                events = np.where(before < 0, 0, records["event"][before])
+                found = np.maximum(found, events)
+        return found
+
     def layer(self, name: int | str) -> int:
         """A layer's number.
 

@@ -37,6 +37,10 @@ from eventsnn.runs.folder import FILES
         (["--calibration", "train:9-3"], ["--calibration", "train:9-3"]),
         (["--arithmetic", "int8"], ["--arithmetic", "float64"]),
         (["--fraction-bits", "41"], ["--fraction-bits", "1 to 40"]),
+        (
+            ["--fraction-bits", "40", "--steps", "65536", "--threshold-scale", "0.001"],
+            ["fraction bits", "potentials up to", "in 64 bits, found 40", "choose fewer bits"],
+        ),
         (["--split", "valid"], ["--split", "train, test"]),
         (["--workers", "-1"], ["--workers", "from 1"]),
         (["--batch", "0"], ["--batch"]),

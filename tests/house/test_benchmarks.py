@@ -255,12 +255,33 @@ def test_the_limit_fires_at_the_threshold_in_groups():
         ("event", ["--fraction-bits", "31"], "--fraction-bits"),
         ("scaling", ["--repeats", "0"], "--repeats"),
         ("all", ["--net", "no.h5"], "no.h5"),
+        ("memory", ["--nets", "lenet,alexnet"], "--nets"),
+        ("memory", ["--engines", "gpu"], "--engines"),
+        ("memory", ["--steps", "0"], "--steps"),
+        ("memory", ["--traces", "1,x"], "--traces"),
     ],
 )
 def test_wrong_input_is_one_line(capsys, name, options, words):
     assert importlib.import_module(name).main(options) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error
+
+
+def test_memory_is_measured_in_a_process_for_each_row(capsys):
+    memory = importlib.import_module("memory")
+    assert memory.main(["--nets", "lenet", "--engines", "clocked", "--steps", "1"]) == 0
+    row = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert row.split()[:4] == ["lenet", "clocked", "8,044", "107,786"]
+
+
+def test_memory_divides_by_what_a_run_needs():
+    memory = importlib.import_module("memory")
+    found = {"neurons": 10**6, "weights": 2 * 10**6, "bytes": 4, "rate": 0.25, "both": 50 * 10**6}
+    found |= {name: (1.0, 30 * 10**6) for name in ("convert", "prepare", "image")}
+    row = memory.row("net", "event", found)
+    assert row["weights + state, MB"] == "28.0"  # 4 bytes for each weight, 20 for each neuron
+    assert row["convert: MB"] == "22.0" and row["prepare and image: MB"] == "42.0"
+    assert row["times"] == "1.50" and row["bits"] == 32
 
 
 def test_history_keeps_what_it_found_and_compares_with_it(capsys, tmp_path):

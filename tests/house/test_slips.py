@@ -797,6 +797,9 @@ SLIPS = {
         (lambda: trace.read_trace(3), "path: expected"),
         (lambda: trace.read_trace("no such file.h5"), "no such file.h5"),
         (lambda: trace.read_trace("a.h5", network()), "simulation: expected a Simulation"),
+        (lambda: trace.open_trace(3, simulation()), "path: expected"),
+        (lambda: trace.open_trace("no such file.h5", simulation()), "no such file.h5"),
+        (lambda: trace.open_trace("a.h5"), "argument simulation"),
         (lambda: trace.TraceFile("a.h5", network(), 0), "simulation: expected a Simulation"),
         (
             lambda: trace.TraceFile("a.h5", simulation(), 0, layers="qcfs1"),

@@ -137,6 +137,7 @@ def run_clocked(
                 ties=run.ties.sum(axis=0),
                 digests=run.digests.sum(axis=0),
             )
+        del run, back  # before there are others
         room *= 2
 
 
