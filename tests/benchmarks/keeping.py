@@ -1,7 +1,13 @@
-"""What history.py keeps in a file, and the commits that it compares."""
+"""What history.py keeps in a file, and the commits that it compares.
+
+    python tests/benchmarks/keeping.py speed.jsonl
+
+Prints the last line of each machine, number of cores, network and T as a table in Markdown.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,6 +22,7 @@ import measuring
 from eventsnn.exceptions import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
+ALIKE = ("machine", "cores", "network", "steps")
 
 
 NAMES = ("", "of", "batch", "kept")
@@ -56,16 +63,51 @@ def last_of(path, alike):
     """The rows of the last line of a file that is alike, or {}."""
     if not path or not Path(path).exists():
         return {}
+    line = lines_of(path).get(tuple(alike[key] for key in ALIKE))
+    return line["rows"] if line else {}
+
+
+def lines_of(path):
+    """Values of ALIKE -> the last line that has them. Raises InputError where a line is no such."""
     found = {}
     for number, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         try:
             line = json.loads(text)
-            if all(line[key] == alike[key] for key in alike):
-                found = {name: dict(cells) for name, cells in line["rows"].items()}
+            line["rows"] = {name: dict(cells) for name, cells in line["rows"].items()}
+            found[tuple(line[key] for key in ALIKE)] = line
         except (ValueError, LookupError, TypeError, AttributeError):
-            where, expected = f"--keep {path}, line {number}", "what this script has kept"
+            where, expected = f"{path}, line {number}", "what history.py --keep has kept"
             raise InputError(where, expected, text[:60], "give another file") from None
     return found
+
+
+def markdown(line):
+    """A kept line as a table: where and when, then its rows."""
+    rows = line["rows"]
+    columns = list(dict.fromkeys(key for cells in rows.values() for key in cells))
+    versions = ", ".join(f"{package} {number}" for package, number in line["versions"].items())
+    table = [[f"{line['network']}, T = {line['steps']}", *columns], ["---"] * (1 + len(columns))]
+    table += [[name, *(cells.get(key, "") for key in columns)] for name, cells in rows.items()]
+    what = (
+        f"{line['machine']}, cores used: {line['cores']}, load average {line['load']}, "
+        f"{line['date']}, commit {line['commit']}; {versions}"
+    )
+    return "\n".join([what, "", *("| " + " | ".join(cells) + " |" for cells in table)])
+
+
+def main(argv=None):
+    """Prints each table; returns the exit status: 0, or 2 after one line for wrong input."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", help="what history.py --keep wrote")
+    try:
+        for line in lines_of(parser.parse_args(argv).file).values():
+            print(markdown(line) + "\n")
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 @contextmanager
@@ -120,3 +162,7 @@ def git(*words, text=True):
         found = getattr(error, "stderr", "") or error
         found = found.decode() if isinstance(found, bytes) else str(found)
         raise InputError("git", "a commit of this repository", found.strip()) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -289,6 +289,39 @@ def test_history_keeps_what_it_found_and_compares_with_it(capsys, tmp_path):
         assert error.startswith("error: ") and error.count("\n") == 1 and words[-1] in error
 
 
+def kept_line(**changed):
+    rows = {"clocked, if, a, batch 1": {"ms": "1", "times C": "2"}}
+    rows["torch, if, a, batch 1"] = {"ms": "3", "times ours": "4"}
+    line = {"machine": "a processor", "cores": 1, "network": "a", "steps": 8, "commit": "c0ffee"}
+    line |= {"date": "2026-12-01", "load": 0.5, "versions": {"numba": "0.1"}, "rows": rows}
+    return json.dumps(line | changed) + "\n"
+
+
+def test_what_is_kept_is_printed_as_tables_of_the_last_lines(capsys, tmp_path):
+    keeping = importlib.import_module("keeping")
+    file = tmp_path / "speed.jsonl"
+    file.write_text(kept_line(commit="old") + kept_line(steps=32) + kept_line())
+    assert keeping.main([str(file)]) == 0
+    first, second = capsys.readouterr().out.strip().split("\n\na processor")
+    assert "c0ffee" in first and "numba 0.1" in first and "old" not in first + second
+    assert first.splitlines()[2:] == [
+        "| a, T = 8 | ms | times C | times ours |",
+        "| --- | --- | --- | --- |",
+        "| clocked, if, a, batch 1 | 1 | 2 |  |",
+        "| torch, if, a, batch 1 | 3 |  | 4 |",
+    ]
+    assert "| a, T = 32 |" in second
+    alike = {"machine": "a processor", "cores": 1, "network": "a", "steps": 8}
+    assert len(keeping.last_of(file, alike)) == 2 and not keeping.last_of(
+        file, alike | {"cores": 2}
+    )
+    for text in ("{}", "[]", '{"rows": 3}', "no json", kept_line(rows={"a": 3})):
+        file.write_text(kept_line() + text)
+        assert keeping.main([str(file)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1 and "line 2" in error
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_history_has_other_programs_beside_ours_or_says_how_to_install_them(capsys, tmp_path):
     history, measuring = importlib.import_module("history"), importlib.import_module("measuring")
