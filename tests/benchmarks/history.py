@@ -125,15 +125,22 @@ def main(argv=None):
 
 def study(args):
     """Measures the rows of each network, prints its table and keeps it."""
-    for net in args.net.split(","):
-        one_network(Namespace(**vars(args) | {"net": net}))
+    nets = args.net.split(",")
+    networks = [loaded(net) for net in nets]  # all before JAX, as a file is tried in a fork
+    for net, network in zip(nets, networks):
+        one_network(Namespace(**vars(args) | {"net": net}), network)
 
 
-def one_network(args):
+def loaded(net):
+    """The converted `Network` of a file."""
+    return eventsnn.convert(eventsnn.load(net))
+
+
+def one_network(args, network):
     """One table."""
     kept = keeping.last_of(args.keep, keeping.about(args))
     with ExitStack() as stack:
-        here = Measured(args)
+        here = Measured(args, network)
         peers = Peers(args, here) if args.peers else None
         there = stack.enter_context(keeping.other(args, HERE)) if args.against else None
         hand = {row: here.by_hand(row) for row in here.simulations if row == row.by_hand}
@@ -207,9 +214,9 @@ class Measured:
     simulations: row -> `Simulation`.
     """
 
-    def __init__(self, args):
+    def __init__(self, args, network):
         batches = whole_numbers(args.batches, "--batches")
-        self.network = eventsnn.convert(eventsnn.load(args.net))
+        self.network = network
         count = max(args.limit, *batches)
         self.pixels = eventsnn.load_images(args.data, limit=count).pixels
         self.limit, self.cores = args.limit, args.cores
@@ -314,7 +321,7 @@ def rows_of(args, batches):
 
 def serve(args):
     """Answers each row's name on standard input with its seconds."""
-    here = Measured(args)
+    here = Measured(args, loaded(args.net))
     rows = {str(row): row for row in here.simulations}
     print("ready", flush=True)
     for line in sys.stdin:
