@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 import measuring
 import numpy as np
@@ -35,8 +35,7 @@ ONE_BY_ONE = 8  # images at batch 1
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """How torch runs the network: `Dense`'s options."""
 
     mode: str
