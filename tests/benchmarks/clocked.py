@@ -7,10 +7,10 @@ in C (limit.c).
 Same network, images, T and cores, measured in turn in one run: milliseconds an image (median,
 lowest and highest of the repeats); a table for each T and batch. Batch 1 is one image after the
 other (eight of them); we run an image on one core, torch on all. In a batch torch stacks the
-images, as many at once as prove fastest, and each of our cores takes whole ones. SpikingJelly runs
-in both its modes: all steps of a layer at once (multi), and all layers of a step (single). "limit
-in C" adds up what our spikes bring, and checks that the sums are ours; its neurons do not fire.
-Giga operations a second count our additions, whatever torch multiplies. Needs torch and
+images, as many at once as prove fastest, and each of our cores takes whole ones. SpikingJelly and
+torch run in two ways: all steps of a layer at once (multi), and all layers of a step (single,
+loop). "limit in C" adds up what our spikes bring, and checks that the sums are ours; its neurons do
+not fire. Giga operations a second count our additions, whatever torch multiplies. Needs torch and
 spikingjelly for their rows, gcc for the limit's.
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
+from typing import NamedTuple
 
 import measuring
 import numpy as np
@@ -31,10 +32,32 @@ from eventsnn.studies.scripts import whole_numbers
 run_and_drive = attrgetter("run", "drive")
 
 ONE_BY_ONE = 8  # images at batch 1
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
-JELLY = {"SpikingJelly multi, float32": "m", "SpikingJelly single, float32": "s"}
-LOOPS = ("torch loop, float32", "torch loop, bfloat16")
+class Way(NamedTuple):
+    """How torch runs the network: `Dense`'s options."""
+
+    mode: str
+    dtype: str = "float32"
+    jelly: bool = False
+
+    @property
+    def lacking(self):
+        """What stands in its way here, in words, or ""."""
+        if self.dtype == "bfloat16" and not BFLOAT16 & set(measuring.flags_of_processor()):
+            return "the processor has no units for bfloat16"
+        return measuring.lacking(("torch", "spikingjelly") if self.jelly else ("torch",))
+
+
+WAYS = {
+    "SpikingJelly multi, float32": Way("m", jelly=True),
+    "SpikingJelly single, float32": Way("s", jelly=True),
+    "torch multi, float32": Way("m"),
+    "torch loop, float32": Way("s"),
+    "torch multi, bfloat16": Way("m", "bfloat16"),
+    "torch loop, bfloat16": Way("s", "bfloat16"),
+}
 
 
 def main(argv=None):
@@ -57,17 +80,17 @@ def study(args):
 
 
 def torch_ways(network, steps, cores):
-    """Name -> `Dense`, or None where what it needs is not installed."""
-    ways = dict.fromkeys((*JELLY, *LOOPS))
-    if measuring.version("torch"):
-        import torch
-        from dense import Dense, keep_memory
+    """Name -> `Dense`, or None where something stands in its way."""
+    ways = dict.fromkeys(WAYS)
+    for name, way in WAYS.items():
+        if not way.lacking:
+            import torch
+            from dense import Dense, keep_memory
 
-        keep_memory()
-        torch.set_num_threads(cores)
-        if measuring.version("spikingjelly"):
-            ways |= {name: Dense(network, steps, jelly=mode) for name, mode in JELLY.items()}
-        ways |= {name: Dense(network, steps, getattr(torch, name.split()[-1])) for name in LOOPS}
+            keep_memory()
+            torch.set_num_threads(cores)
+            dtype = getattr(torch, way.dtype)
+            ways[name] = Dense(network, steps, dtype, way.mode, jelly=way.jelly)
     return ways
 
 
@@ -112,7 +135,8 @@ def print_table(args, batch, simulation, dense, limit, pixels):
                 )
             )
         else:
-            rows.append(measuring.absent(name))
+            why = WAYS[name].lacking if name in WAYS else "no gcc"
+            rows.append(measuring.absent(name, why))
     measuring.show(f"batch {batch}, T = {simulation.steps}, {len(pixels)} images: an image", rows)
 
 

@@ -1,5 +1,5 @@
-"""The same spiking network in torch: a plain loop over steps, and SpikingJelly in both its step
-modes. Needs torch.
+"""The same spiking network in torch, by neurons of our own and by SpikingJelly's: a loop over
+steps, and all steps of a layer at once. Needs torch.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ class Dense:
     the weights behind them, what does not depend on spikes computed once. IF neurons, soft reset,
     v(0) = theta / 2, p >= theta.
 
-    steps: T. dtype: torch's. jelly: SpikingJelly's step mode, "s" or "m" (all steps of a layer at
-    once), or None for neurons of our own.
+    steps: T. dtype: torch's. mode: "s" (a loop over steps) or "m" (all steps of a layer at once).
+    jelly: whether the neurons are SpikingJelly's.
     """
 
-    def __init__(self, network, steps, dtype=torch.float32, jelly=None):
+    def __init__(self, network, steps, dtype=torch.float32, mode="s", *, jelly=False):
         self.graph = network.graph
         self.steps = steps
         self.dtype = dtype
+        self.mode = mode
         self.jelly = jelly
         self.watched = None
         self.resets = []
@@ -76,7 +77,7 @@ class Dense:
         self.potentials = {}
         self.images = len(x)
         total = 0
-        if self.jelly == "m":
+        if self.mode == "m":
             used = {
                 name
                 for node in self.graph.nodes
@@ -95,15 +96,27 @@ class Dense:
             total = total + self._advance(dict(values))
         return total / self.steps * self.scale[self.graph.output]
 
-    def choose(self, x):
-        """Find how many images at once are fastest, where x is a batch."""
+    def _fire_in_all_steps(self, y, theta):
+        """[N, ...] or [T * N, ...] -> the spikes, [T * N, ...]."""
+        arrives = self._in_all_steps(y)
+        layout = torch.channels_last if y.dim() == 4 else torch.contiguous_format
+        shape = self.steps * self.images, *y.shape[1:]
+        spikes = torch.empty(shape, dtype=y.dtype, memory_format=layout)
+        v = torch.full_like(arrives[0], theta / 2)
+        for now, fired in zip(arrives, spikes.unflatten(0, (self.steps, -1))):
+            torch.ge(v.add_(now), theta, out=fired)
+            v.sub_(fired, alpha=theta)
+        return spikes
+
+    def choose(self, x, clock=time.perf_counter):
+        """Find how many images at once are fastest by `clock`, where x is a batch."""
         seconds = {}
         for count in sorted({len(x), *(n for n in (4, 16) if n < len(x))}):
             self.at_once = count
             self(x)
-            start = time.perf_counter()
+            start = clock()
             self(x)
-            seconds[count] = time.perf_counter() - start
+            seconds[count] = clock() - start
         self.at_once = min(seconds, key=seconds.get)
 
     def _in_all_steps(self, y):
@@ -137,16 +150,16 @@ class Dense:
         if self.jelly:
             from spikingjelly.activation_based.neuron import IFNode
 
-            node = IFNode(theta, None, step_mode=self.jelly).eval()
+            node = IFNode(theta, None, step_mode=self.mode).eval()
 
             def reset():
                 node.reset()
                 node.v = theta / 2
 
             self.resets.append(reset)
-            return (
-                node if self.jelly == "s" else lambda y: node(self._in_all_steps(y)).flatten(0, 1)
-            )
+            return node if self.mode == "s" else lambda y: node(self._in_all_steps(y)).flatten(0, 1)
+        if self.mode == "m":
+            return lambda y: self._fire_in_all_steps(y, theta)
         place = len(self.operations)
 
         def fire(y):

@@ -1,40 +1,57 @@
-"""Speed against C and against an earlier commit, in one run; what was found is kept in a file.
+"""Speed against C, an earlier commit and other programs, in one run; what was found is kept.
 
     python tests/benchmarks/history.py --net vgg16_qcfs.h5 --data cifar-10-batches-bin --limit 2
     python tests/benchmarks/history.py --against HEAD~5 --repeats 9 --keep speed.jsonl
+    python tests/benchmarks/history.py --net vgg16_qcfs.h5,resnet20_qcfs.h5
+    --data cifar-10-batches-bin --batches 1,64 --layer act9 --peers --keep speed.jsonl
 
-A row for each engine, order, model and batch of one network: milliseconds of the processor an image
-(of a batch on all cores: of the wall), and how many times longer than the same additions in C of
-the same engine (limit.c; IF in clocked time, and under fifo) and than the same row of the commit
---against. All are measured in turn, so a slow minute is slow for all of them; a table without
---against has no such column. Each commit runs in a process of its own, from a copy that git makes
-of it.
+A row for each engine, order, model, network and batch. Milliseconds an image, of the processor on
+one core, as they hold on a busy machine, too; with --cores 2 or more they are of the wall, and
+torch, batches of ours and of C take all cores. All rows of a network are measured in turn, so a
+slow minute is slow for all of them, and a ratio is the median (lowest to highest) of the ratios of
+each turn:
 
---keep FILE adds a line of JSON: commit, machine, network, T, and of each row its milliseconds and
-times C. Of the last line of the same machine, network and T the table says times C, too: times C
-can be compared from day to day, milliseconds cannot.
+times C: against the same additions in C of the same engine (limit.c; IF in clocked time, and under
+fifo). times COMMIT: against the same row of the commit --against, which runs in a process of its
+own, from a copy that git makes of it. times ours: a peer's, against our row beside it.
+
+--layer NAME adds rows of that layer alone, fed the spikes that a clocked run has there (event.py).
+--peers adds other programs: torch and SpikingJelly beside clocked IF (clocked.py); Brian2, NEST and
+brainevent beside the row of the layer whose spikes are theirs. Structured connectivity: these three
+keep each synapse of a convolution by itself, as they are made for random ones. What is not
+installed is left out, and a line says how to install it. "spikes" counts those of an image, and
+"differ" is the largest difference from ours in a layer.
+
+--keep FILE adds a line of JSON for each network and T: machine, versions, commit, load and rows. A
+ratio in the last line of the same machine, cores, network and T stands in the table as "kept":
+ratios can be compared from day to day, milliseconds cannot.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from argparse import Namespace
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import keeping
+import layer
 import measuring
 import numpy as np
+from clocked import in_threads
+from limit import compiled
+from peers import Peers
 
 import eventsnn
 from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import Simulation
 from eventsnn.simulation.time import Time
+from eventsnn.studies.scripts import whole_numbers
 
 HERE = Path(__file__).resolve()
-BATCH = 16
 BITS = 20  # of the event engine's rows: F with which 32 bits hold what they run
 CLOCKED = ("if", "snm", "gn:4", "signed", "lif:0.9")
 ORDERS = {
@@ -49,22 +66,54 @@ ORDERS = {
     "window": {"window": 0.25},
     "cores": {"order": "cores", "service": (0.0, 1 / 1024)},
 }
-# name -> (settings of a simulation, options of its time or None, images of a batch)
+# what -> (settings of a simulation, options of its time or None)
 ROWS = {
-    **{f"clocked, {neuron}": ({"neuron": neuron}, None, 1) for neuron in CLOCKED},
-    f"clocked, if, batch {BATCH}": ({}, None, BATCH),
-    **{f"event, {order}, if": ({}, options, 1) for order, options in ORDERS.items()},
-    **{f"event, fifo, {neuron}": ({"neuron": neuron}, {}, 1) for neuron in ("snm", "gn:4")},
+    **{f"clocked, {neuron}": ({"neuron": neuron}, None) for neuron in CLOCKED},
+    **{f"event, {order}, if": ({}, options) for order, options in ORDERS.items()},
+    **{f"event, fifo, {neuron}": ({"neuron": neuron}, {}) for neuron in ("snm", "gn:4")},
 }
+BATCHED = ("clocked, if",)  # what runs batches, too
 BY_HAND = {"clocked": "clocked, if", "event": "event, fifo, if"}
+OF_LAYER = {  # what -> (neuron, order)
+    "event, fifo, if": ("if", "fifo"),
+    "event, clocked, if": ("if", "clocked"),
+    "event, clocked, if-hard": ("if-hard", "clocked"),
+}
+
+
+class Row(NamedTuple):
+    """What is measured: engine, order and model; the network or a layer of it; images at once."""
+
+    what: str
+    network: str
+    layer: str = ""
+    batch: int = 1
+
+    @property
+    def cells(self):
+        """The first cells of a row of the table, which `keeping.name_of` joins."""
+        place = f"{self.layer} of {self.network}" if self.layer else self.network
+        return {"": self.what, "of": place, "batch": str(self.batch)}
+
+    def __str__(self) -> str:
+        return keeping.name_of(self.cells)
+
+    @property
+    def by_hand(self):
+        """The row whose additions C does."""
+        return self._replace(what=BY_HAND.get(self.what.partition(",")[0], ""))
 
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     parser = measuring.options(__doc__, limit=1)
+    parser.set_defaults(cores=1)
+    parser.add_argument("--batches", default="1,16", help="images at once, separated by commas")
+    parser.add_argument("--layer", help="a layer that is measured alone, too")
+    parser.add_argument("--peers", action="store_true", help="measure other programs, too")
     parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with, as HEAD~1")
     parser.add_argument("--keep", metavar="FILE", help="where a line of JSON is added")
-    parser.add_argument("--rows", default="", help="names of rows, separated by ; (default: all)")
+    parser.add_argument("--rows", default="", help="which of ours, separated by ; (default: all)")
     parser.add_argument("--serve", action="store_true", help="for the other commit's process")
     if "--serve" in argv:
         args = parser.parse_args(argv)
@@ -75,195 +124,208 @@ def main(argv=None):
 
 
 def study(args):
-    """Measures every row in turn, prints the table and keeps it."""
-    names, kept = chosen(args.rows), last_of(args.keep, about(args))
+    """Measures the rows of each network, prints its table and keeps it."""
+    nets = args.net.split(",")
+    networks = [loaded(net) for net in nets]  # all before JAX, as a file is tried in a fork
+    for net, network in zip(nets, networks):
+        one_network(Namespace(**vars(args) | {"net": net}), network)
+
+
+def loaded(net):
+    """The converted `Network` of a file."""
+    return eventsnn.convert(eventsnn.load(net))
+
+
+def one_network(args, network):
+    """One table."""
+    kept = keeping.last_of(args.keep, keeping.about(args))
     with ExitStack() as stack:
-        here = Measured(args, names)
-        there = stack.enter_context(other(args, names)) if args.against else None
-        hand = {engine: here.by_hand(row) for engine, row in BY_HAND.items() if row in names}
+        here = Measured(args, network)
+        peers = Peers(args, here) if args.peers else None
+        there = stack.enter_context(keeping.other(args, HERE)) if args.against else None
+        hand = {row: here.by_hand(row) for row in here.simulations if row == row.by_hand}
         ways = {}
-        for name in names:
-            ways[name, "ours"] = lambda name=name: here.measure(name)
+        for row in here.simulations:
+            ways[row, "ours"] = partial(here.measure, row)
             if there:
-                ways[name, "other"] = lambda name=name: there(name)
-        for engine, call in hand.items():
-            if call:
-                ways[engine, "C"] = call
-        seconds = measuring.alternate(ways, args.repeats)
-    rows = [row_of(name, seconds, kept, here.images(name), args) for name in names]
+                ways[row, "other"] = partial(there, str(row))
+            if hand.get(row):
+                ways[row, "C"] = hand[row]
+            for way, (call, _) in peers.beside(row).items() if peers else ():
+                ways[row, way] = call
+        found = measuring.alternate(ways, args.repeats)
+    rows = table(args, here, peers, found, kept)
     measuring.show(f"T = {args.steps}, {Path(args.net).stem}: an image", rows)
+    for words in peers.left_out if peers else ():
+        print(words)
     if args.keep:
-        line = about(args) | {"commit": commit(), "date": time.strftime("%Y-%m-%d"), "rows": {}}
-        for row in rows:
-            line["rows"][row[""]] = {"ms": row["ms"], "times C": row.get("times C", "")}
-        with open(args.keep, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        keeping.add(args, rows)
+
+
+def table(args, here, peers, found, kept):
+    """The rows of a table. found: (row, way) -> seconds. kept: rows kept before, by name."""
+    rows = []
+    for row in here.simulations:
+        spikes = here.spikes(row)
+        cells = row.cells | milliseconds(found[row, "ours"], here.images(row))
+        cells["times C"] = ratio(found[row, "ours"], found.get((row.by_hand, "C")))
+        if args.against:
+            cells[f"times {args.against}"] = ratio(found[row, "ours"], found[row, "other"])
+        cells["times ours"] = ""
+        cells["spikes"] = f"{spikes.sum() / here.images(row):,.0f}"
+        cells["differ"] = ""
+        rows.append(cells)
+        for way, (_, count) in peers.beside(row).items() if peers else ():
+            theirs = count()
+            off = np.abs(theirs - spikes) / np.maximum(spikes, 1)
+            rows.append(
+                row._replace(what=way).cells
+                | milliseconds(found[row, way], here.images(row))
+                | {
+                    "times ours": ratio(found[row, way], found[row, "ours"]),
+                    "spikes": f"{theirs.sum() / here.images(row):,.0f}",
+                    "differ": f"{off.max():.2%}",
+                }
+            )
+    if kept:
+        for cells in rows:
+            before = kept.get(keeping.name_of(cells), {})
+            cells["kept"] = before.get("times C") or before.get("times ours", "")
+    return rows
+
+
+def milliseconds(seconds, images):
+    """The cell of milliseconds an image: median, lowest and highest."""
+    low, middle, high = 1e3 * np.quantile(seconds, (0, 0.5, 1)) / images
+    return {"ms": f"{middle:.2f} ({low:.2f}-{high:.2f})"}
+
+
+def ratio(seconds, others):
+    """Median, lowest and highest of the ratios of each turn; "" without others."""
+    if others is None:
+        return ""
+    low, middle, high = np.quantile(np.array(seconds) / np.array(others), (0, 0.5, 1))
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 class Measured:
-    """The rows of this process's eventsnn, each compiled and ready. names: of which."""
+    """The rows of this process's eventsnn, each compiled and ready.
 
-    def __init__(self, args, names):
-        self.network = eventsnn.convert(eventsnn.load(args.net))
-        self.pixels = eventsnn.load_images(args.data, limit=max(args.limit, BATCH)).pixels
+    simulations: row -> `Simulation`.
+    """
+
+    def __init__(self, args, network):
+        batches = whole_numbers(args.batches, "--batches")
+        self.network = network
+        count = max(args.limit, *batches)
+        self.pixels = eventsnn.load_images(args.data, limit=count).pixels
         self.limit, self.cores = args.limit, args.cores
+        self.layer = None
+        if args.layer:
+            name = layer.layer_of(self.network, args.layer)
+            self.layer = layer.OneLayer(self.network, self.pixels[0], name, args.steps)
         self.simulations = {}
-        for name in names:
-            settings, options, _ = ROWS[name]
-            if options is not None:
-                order = Time(**options)
-                settings = {**settings, "engine": "event", "time": order, "fraction_bits": BITS}
-            self.simulations[name] = Simulation(self.network, steps=args.steps, **settings)
-            self.simulations[name].warm_up(self.pixels[0])
+        for row in rows_of(args, batches):
+            if row.layer:
+                simulation = self.layer.simulation(*OF_LAYER[row.what], BITS)
+            else:
+                settings, options = ROWS[row.what]
+                if options is not None:
+                    order = Time(**options)
+                    settings = {**settings, "engine": "event", "time": order, "fraction_bits": BITS}
+                simulation = Simulation(self.network, steps=args.steps, **settings)
+            simulation.warm_up(self.given(row)[0])
+            self.simulations[row] = simulation
 
-    def images(self, name):
+    def given(self, row):
+        """What a row runs: images, or the events that come to a layer."""
+        if row.layer:
+            return [self.layer.events]
+        return self.pixels[: self.limit if row.batch == 1 else row.batch]
+
+    def images(self, row):
         """How many images a row runs."""
-        return min(self.limit if ROWS[name][2] == 1 else BATCH, len(self.pixels))
+        return len(self.given(row))
 
-    def measure(self, name):
-        """Seconds that a row's images take: of the processor, or of the wall for a batch."""
-        simulation, pixels = self.simulations[name], self.pixels[: self.images(name)]
-        clock = time.perf_counter if ROWS[name][2] > 1 else time.process_time
+    def clock(self, row):
+        """What measures a row: one core's time, or the wall."""
+        on_one = self.cores == 1 or not row.what.startswith("clocked")
+        return time.process_time if on_one else time.perf_counter
+
+    def measure(self, row):
+        """Seconds that a row's images take."""
+        simulation, given, clock = self.simulations[row], self.given(row), self.clock(row)
         start = clock()
-        if ROWS[name][2] > 1:
-            for _ in simulation.stream(pixels, workers=self.cores, batch=1):
-                pass
-        else:
-            for image in pixels:
+        if clock is time.process_time:
+            for image in given:
                 simulation.image(image)
+        else:
+            for at in range(0, len(given), row.batch):
+                part = given[at : at + row.batch]
+                for _ in simulation.stream(part, workers=self.cores, batch=1):
+                    pass
         return clock() - start
 
-    def by_hand(self, name):
-        """A call that does a row's additions in C, and returns the processor's seconds.
+    def spikes(self, row):
+        """The spikes of a row's images, int64 [layers]; of one layer alone, [1]."""
+        simulation, given = self.simulations[row], self.given(row)
+        if row.layer:
+            return np.array([self.layer.spikes(simulation.image(given[0]).run)])
+        return simulation.run(given).spikes[:, :-1].sum(axis=(0, 2))
+
+    def by_hand(self, row):
+        """A call that does a row's additions in C, and returns its seconds.
 
         None without gcc, and where 32 bits do not hold a potential.
         """
-        from limit import compiled
-
-        limit, simulation = compiled(), self.simulations[name]
+        limit, simulation = compiled(), self.simulations[row]
         if limit is None:
             return None
-        found = [simulation.image(image) for image in self.pixels[: self.images(name)]]
+        given = self.given(row)
+        found = [simulation.image(each) for each in given]
         if any(each.ran is not simulation for each in found):
             return None
         if simulation.engine.name == "event":
-            calls = [limit.event(simulation, each.run) for each in found]
+            come = [given[0]] if row.layer else [None] * len(given)
+            calls = [limit.event(simulation, each.run, e) for each, e in zip(found, come)]
         else:
             calls = [limit.clocked(simulation, each.run, each.drive) for each in found]
+        workers = 1 if row.batch == 1 else self.cores
+        clock = self.clock(row)
 
         def timed():
-            start = time.process_time()
-            for call in calls:
-                call()
-            return time.process_time() - start
+            start = clock()
+            in_threads(calls, workers)
+            return clock() - start
 
         return timed
 
 
+def rows_of(args, batches):
+    """The rows that --rows chooses, all without it; a layer's behind the network's."""
+    chosen = [name.strip() for name in args.rows.split(";") if name.strip()]
+    known = [*ROWS, *OF_LAYER] if args.layer else [*ROWS]
+    for name in chosen:
+        if name not in known:
+            raise InputError("--rows", f"names of {'; '.join(known)}", repr(name))
+    network = Path(args.net).stem
+    rows = [
+        Row(what, network, batch=batch)
+        for what in ROWS
+        for batch in batches
+        if batch == 1 or what in BATCHED
+    ]
+    rows += [Row(what, network, args.layer) for what in OF_LAYER if args.layer]
+    return [row for row in rows if not chosen or row.what in chosen]
+
+
 def serve(args):
     """Answers each row's name on standard input with its seconds."""
-    rows = Measured(args, chosen(args.rows))
+    here = Measured(args, loaded(args.net))
+    rows = {str(row): row for row in here.simulations}
     print("ready", flush=True)
     for line in sys.stdin:
-        print(rows.measure(line.strip()), flush=True)
-
-
-@contextmanager
-def other(args, names):
-    """A function that measures a row of the commit `args.against`, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive = git("archive", "--format=tar", args.against, "eventsnn", text=False)
-        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
-        options = ["--net", args.net, "--data", args.data, "--steps", str(args.steps)]
-        options += ["--limit", str(args.limit), "--cores", str(args.cores)]
-        code = f"import sys; sys.path[:0] = {[folder, str(HERE.parent)]!r}; import history; "
-        code += "history.main(sys.argv[1:])"
-        command = [sys.executable, "-c", code, "--serve", "--rows", ";".join(names), *options]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, **pipes) as process:
-
-            def said():
-                line = process.stdout.readline().strip()
-                if not line:
-                    found = "a process that ended, as its last lines say"
-                    raise InputError("--against", "a commit that has these rows", found)
-                return line
-
-            def measure(name):
-                process.stdin.write(name + "\n")
-                process.stdin.flush()
-                return float(said())
-
-            said()
-            yield measure  # that its input is closed behind this ends the process
-
-
-def row_of(name, seconds, kept, images, args):
-    """A row of the table. kept: rows of the last line that is alike, or {}."""
-    ours = np.median(seconds[name, "ours"])
-    low, middle, high = 1e3 * np.quantile(seconds[name, "ours"], (0, 0.5, 1)) / images
-    row = {"": name, "ms": f"{middle:.2f} ({low:.2f}-{high:.2f})"}
-    by_hand = seconds.get((name.partition(",")[0], "C"))
-    if by_hand is not None and ROWS[name][2] == 1:
-        row["times C"] = f"{ours / np.median(by_hand):.2f}"
-    row.setdefault("times C", "")
-    if kept:
-        row["times C, kept"] = kept.get(name, {}).get("times C", "")
-    if args.against:
-        ratios = np.array(seconds[name, "ours"]) / np.array(seconds[name, "other"])
-        low, middle, high = np.quantile(ratios, (0, 0.5, 1))
-        row[f"times {args.against}"] = f"{middle:.2f} ({low:.2f}-{high:.2f})"
-    return row
-
-
-def chosen(words):
-    """The names of rows. words: some of them, separated by semicolons, or "" for all."""
-    names = [name.strip() for name in words.split(";") if name.strip()] or list(ROWS)
-    for name in names:
-        if name not in ROWS:
-            raise InputError("--rows", f"names of {'; '.join(ROWS)}", repr(name))
-    return names
-
-
-def about(args):
-    """What must be alike in two lines that are compared."""
-    model = measuring.machine(args.cores).partition(",")[0]
-    return {"machine": model, "network": Path(args.net).stem, "steps": args.steps}
-
-
-def last_of(path, alike):
-    """The rows of the last line of a file that is alike, or {}."""
-    if not path or not Path(path).exists():
-        return {}
-    found = {}
-    for number, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            line = json.loads(text)
-            if all(line[key] == alike[key] for key in alike):
-                found = dict(line["rows"])
-        except (ValueError, LookupError, TypeError, AttributeError):
-            where, expected = f"--keep {path}, line {number}", "what this script has kept"
-            raise InputError(where, expected, text[:60], "give another file") from None
-    return found
-
-
-def commit():
-    """The commit of this copy, with "+" where files differ from it; "" where git knows none."""
-    try:
-        return git("describe", "--always", "--dirty=+", "--abbrev=12").strip()
-    except InputError:
-        return ""
-
-
-def git(*words, text=True):
-    """What git prints of this repository. Raises InputError where it refuses."""
-    command = ["git", "-C", str(HERE.parents[2]), *words]
-    try:
-        return subprocess.run(command, capture_output=True, check=True, text=text).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        found = getattr(error, "stderr", "") or error
-        found = found.decode() if isinstance(found, bytes) else str(found)
-        raise InputError("git", "a commit of this repository", found.strip()) from None
+        print(here.measure(rows[line.strip()]), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import sys
@@ -16,6 +17,9 @@ from eventsnn.exceptions import InputError
 from eventsnn.simulation.simulation import cores
 from eventsnn.studies.scripts import whole_numbers
 from eventsnn.views.tables import text_table
+
+PACKAGES = ("numba", "torch", "spikingjelly", "brian2", "nest-simulator", "brainevent", "jax")
+VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))
 
 
 def options(words, *, limit=64):
@@ -59,17 +63,35 @@ def run(study, parser, argv=None):
 
 def machine(count):
     """Processor, cores, load, versions and date, in one line."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.processor() or "processor",
-    )
-    packages = ("numba", "torch", "spikingjelly", "brian2", "nest-simulator")
-    found = [f"{p} {v}" for p in packages if (v := version(p))]
+    found = ", ".join(f"{package} {number}" for package, number in versions().items())
     load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{name}, {count} of {cores()} cores{load}; {', '.join(found)}; {time.strftime('%d %B %Y')}"
-    )
+    day = time.strftime("%d %B %Y")
+    return f"{processor()}, {count} of {cores()} cores{load}; {found}; {day}"
+
+
+def processor():
+    """The processor's name and the widest vectors that it has."""
+    name = _of_processor("model name") or platform.processor() or "processor"
+    flags = flags_of_processor()
+    widest = next((words for flag, words in VECTORS if flag in flags), None)
+    return f"{name} ({widest})" if widest else name
+
+
+def flags_of_processor():
+    """The names of what the processor can do, as Linux has them; elsewhere none."""
+    return _of_processor("flags").split()
+
+
+def _of_processor(key):
+    """A line of /proc/cpuinfo, or ""."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def versions():
+    """Name -> version of what is measured here and installed."""
+    return {package: found for package in PACKAGES if (found := version(package))}
 
 
 def version(package):
@@ -80,9 +102,25 @@ def version(package):
         return None
 
 
-def alternate(ways, repeats):
+def lacking(packages, modules=()):
+    """What stands in the way of using `packages`, and what to do; "" where nothing does.
+
+    packages: as pip calls them. modules: what of them is imported, to see whether it can be.
+    """
+    wanted = [package for package in packages if version(package) is None]
+    if wanted:
+        return f"pip install {' '.join(wanted)}"
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    except Exception as error:  # whatever another program raises
+        return f"its import fails: {type(error).__name__}: {str(error).splitlines()[0]}"
+    return ""
+
+
+def alternate(ways, repeats, clock=time.perf_counter):
     """Call each of `ways` (name -> function) once unmeasured, then `repeats` times in turn; returns
-    name -> seconds of each call.
+    name -> seconds of each call, by `clock`.
 
     A call that returns a float has measured itself.
     """
@@ -91,9 +129,9 @@ def alternate(ways, repeats):
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
         for name, call in ways.items():
-            start = time.perf_counter()
+            start = clock()
             took = call()
-            seconds[name].append(took if isinstance(took, float) else time.perf_counter() - start)
+            seconds[name].append(took if isinstance(took, float) else clock() - start)
     return seconds
 
 
@@ -112,9 +150,9 @@ def row(name, seconds, ours, *, each, operations, beside="times ours", **more):
     } | more
 
 
-def absent(name):
+def absent(name, why="not installed"):
     """The row of what cannot be measured here."""
-    return {"": name, "ms": "not installed"}
+    return {"": name, "ms": why}
 
 
 def show(title, rows):

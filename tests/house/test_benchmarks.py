@@ -75,7 +75,7 @@ def test_the_clocked_tables_count_what_a_run_counts(monkeypatch, capsys):
     for rows, (steps, n) in zip(tables.values(), ((2, 3), (2, 2), (3, 3), (3, 2))):
         found = Simulation(network, steps=steps).run(pixels[:n])
         first, *_, last = rows
-        assert first == "eventsnn, fixed point" and last == "limit in C" and len(rows) == 6
+        assert first == "eventsnn, fixed point" and last == "limit in C" and len(rows) == 8
         for name in (first, *IN_C):
             cells, operations = rows[name]
             assert operations == found.operations.sum() > 0
@@ -86,6 +86,7 @@ def test_the_clocked_tables_count_what_a_run_counts(monkeypatch, capsys):
         assert rows[first][0]["times ours"] == "1"
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
     whole, layer = run(monkeypatch, capsys, "event", "--steps", "2").items()
     network, pixels = network_and(1)
@@ -106,7 +107,7 @@ def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
         "operations"
     )
     ours = ["eventsnn, if, fifo", "eventsnn, if, clocked", "eventsnn, if-hard, clocked"]
-    assert [name for name in layer[1] if name in ours] == ours and len(layer[1]) == 5 + len(IN_C)
+    assert [name for name in layer[1] if name in ours] == ours and len(layer[1]) == 6 + len(IN_C)
     assert {layer[1][name][1] for name in ours} == {brought} and all(
         int(layer[1][name][0]["spikes"].replace(",", "")) for name in ours
     )
@@ -287,31 +288,112 @@ def test_memory_divides_by_what_a_run_needs():
 def test_history_keeps_what_it_found_and_compares_with_it(capsys, tmp_path):
     history = importlib.import_module("history")
     file = tmp_path / "speed.jsonl"
-    options = ["--repeats", "1", "--cores", "1", "--steps", "2", "--keep", str(file)]
+    options = ["--repeats", "1", "--steps", "2", "--batches", "1,3", "--keep", str(file)]
     options += ["--rows", "clocked, if; event, fifo, if"]
     for _ in range(2):
         assert history.main(options) == 0
     first, second = (text for text in capsys.readouterr().out.split("\n\n") if "clocked" in text)
-    assert "times C, kept" in second and "kept" not in first
+    assert "kept" in second and "kept" not in first
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len(lines) == 2 and list(lines[0]["rows"]) == ["clocked, if", "event, fifo, if"]
-    assert lines[0]["steps"] == 2 and lines[0]["network"] == "sample"
-    assert all(bool(row["times C"]) == bool(IN_C) for row in lines[0]["rows"].values())
-    for words, said in ((["--rows", "clocked"], "--rows"), (["--against", "no-such"], "no-such")):
+    names = ["clocked, if, sample, batch 1", "clocked, if, sample, batch 3"]
+    names += ["event, fifo, if, sample, batch 1"]
+    assert len(lines) == 2 and list(lines[0]["rows"]) == names
+    assert lines[0]["steps"] == 2 and lines[0]["network"] == "sample" and lines[0]["cores"] == 1
+    assert lines[0]["versions"]["numba"] and "kept" not in lines[1]["rows"][names[0]]
+    assert all(bool(row.get("times C")) == bool(IN_C) for row in lines[0]["rows"].values())
+    network, pixels = network_and(3)
+    run = Simulation(network, steps=2).run(pixels)
+    assert lines[0]["rows"][names[1]]["spikes"] == f"{run.spikes[:, :-1].sum() / 3:,.0f}"
+    wrong = ["--rows", "clocked"], ["--against", "no-such"], ["--layer", "act1"]
+    for words in (*wrong, ["--batches", "x"]):
         assert history.main([*options[:-2], *words]) == 2
         error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+        assert error.startswith("error: ") and error.count("\n") == 1 and words[-1] in error
+
+
+def kept_line(**changed):
+    rows = {"clocked, if, a, batch 1": {"ms": "1", "times C": "2"}}
+    rows["torch, if, a, batch 1"] = {"ms": "3", "times ours": "4"}
+    line = {"machine": "a processor", "cores": 1, "network": "a", "steps": 8, "commit": "c0ffee"}
+    line |= {"date": "2026-12-01", "load": 0.5, "versions": {"numba": "0.1"}, "rows": rows}
+    return json.dumps(line | changed) + "\n"
+
+
+def test_what_is_kept_is_printed_as_tables_of_the_last_lines(capsys, tmp_path):
+    keeping = importlib.import_module("keeping")
+    file = tmp_path / "speed.jsonl"
+    file.write_text(kept_line(commit="old") + kept_line(steps=32) + kept_line())
+    assert keeping.main([str(file)]) == 0
+    first, second = capsys.readouterr().out.strip().split("\n\na processor")
+    assert "c0ffee" in first and "numba 0.1" in first and "old" not in first + second
+    assert first.splitlines()[2:] == [
+        "| a, T = 8 | ms | times C | times ours |",
+        "| --- | --- | --- | --- |",
+        "| clocked, if, a, batch 1 | 1 | 2 |  |",
+        "| torch, if, a, batch 1 | 3 |  | 4 |",
+    ]
+    assert "| a, T = 32 |" in second
+    alike = {"machine": "a processor", "cores": 1, "network": "a", "steps": 8}
+    assert len(keeping.last_of(file, alike)) == 2 and not keeping.last_of(
+        file, alike | {"cores": 2}
+    )
+    for text in ("{}", "[]", '{"rows": 3}', "no json", kept_line(rows={"a": 3})):
+        file.write_text(kept_line() + text)
+        assert keeping.main([str(file)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1 and "line 2" in error
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_history_has_other_programs_beside_ours_or_says_how_to_install_them(capsys, tmp_path):
+    history, measuring = importlib.import_module("history"), importlib.import_module("measuring")
+    file = tmp_path / "speed.jsonl"
+    options = ["--repeats", "1", "--steps", "2", "--batches", "1,2", "--layer", "act5", "--peers"]
+    options += ["--rows", "clocked, if; event, clocked, if; event, clocked, if-hard"]
+    assert history.main([*options, "--keep", str(file)]) == 0
+    said = capsys.readouterr().out
+    rows = json.loads(file.read_text())["rows"]
+    packages = {"torch": "torch", "SpikingJelly": "spikingjelly", "Brian2": "brian2"}
+    packages |= {"NEST": "nest-simulator", "brainevent": "brainevent"}
+    for peer, package in packages.items():
+        theirs = [row for name, row in rows.items() if name.startswith(peer)]
+        assert theirs or f"left out: {peer}" in said
+        if measuring.version(package) is None:
+            assert not theirs and f"pip install {package}" in said
+        for row in theirs:
+            assert row["times ours"] and float(row["differ"].rstrip("%")) < 0.5
+    batches = [name for name in rows if name.startswith("torch multi, float32")]
+    assert len(batches) in (0, 2)
+
+
+def test_what_cannot_be_imported_is_left_out_in_a_line(monkeypatch, tmp_path):
+    measuring = importlib.import_module("measuring")
+    (tmp_path / "broken_peer.py").write_text("raise AttributeError('numpy has no ptp')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert measuring.lacking(("numpy",), ("numpy",)) == ""
+    assert measuring.lacking(("numpy", "no-such-peer"), ("x",)) == "pip install no-such-peer"
+    words = measuring.lacking(("numpy",), ("broken_peer",))
+    assert words == "its import fails: AttributeError: numpy has no ptp"
+
+
+def test_bfloat16_is_measured_where_the_processor_has_units_for_it(monkeypatch):
+    clocked = importlib.import_module("clocked")
+    way = clocked.WAYS["torch loop, bfloat16"]
+    monkeypatch.setattr(clocked.measuring, "version", lambda package: "1")
+    for flags, lacks in ((["avx2"], True), (["avx2", "avx512_bf16"], False), (["amx_bf16"], False)):
+        monkeypatch.setattr(clocked.measuring, "flags_of_processor", lambda flags=flags: flags)
+        assert ("bfloat16" in way.lacking) == lacks
 
 
 @pytest.mark.skipif(not (Path(__file__).parents[2] / ".git").exists(), reason="needs a clone")
-def test_history_runs_an_earlier_commit_beside_this_one(capsys):
-    history = importlib.import_module("history")
-    options = ["--repeats", "2", "--cores", "1", "--steps", "2", "--against", "HEAD"]
-    assert history.main([*options, "--rows", "clocked, if; clocked, if, batch 16"]) == 0
-    *_, header, one, other = capsys.readouterr().out.rstrip().splitlines()
-    assert header.split("  ")[-1].strip() == "times HEAD"
-    for row in (one, other):
-        assert 0.05 < float(row.split("  ")[-1].split()[0]) < 20
+def test_history_runs_an_earlier_commit_beside_this_one(capsys, tmp_path):
+    history, file = importlib.import_module("history"), tmp_path / "speed.jsonl"
+    options = ["--repeats", "2", "--steps", "2", "--against", "HEAD", "--keep", str(file)]
+    assert history.main([*options, "--rows", "clocked, if", "--batches", "1,16"]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 2
+    for row in rows.values():
+        assert 0.05 < float(row["times HEAD"].split()[0]) < 20
 
 
 @pytest.mark.slow
@@ -365,9 +447,9 @@ def test_torch_fires_as_we_do():
     network, pixels = network_and(5)
     x = network.graph.preprocessing(pixels)
     found = Simulation(network, steps=3, arithmetic="float64").run(pixels)
-    ways = [dense.Dense(network, 3, torch.float64)]
+    ways = [dense.Dense(network, 3, torch.float64, mode) for mode in "sm"]
     if importlib.import_module("measuring").version("spikingjelly"):
-        ways += [dense.Dense(network, 3, jelly=mode) for mode in "sm"]
+        ways += [dense.Dense(network, 3, mode=mode, jelly=True) for mode in "sm"]
     for way in ways:
         off = 0 if way.dtype == torch.float64 else 0.002
         assert np.allclose(way.spikes(x), found.spikes[:, :-1].sum(axis=(0, 2)), rtol=off, atol=0)

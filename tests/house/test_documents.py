@@ -72,6 +72,33 @@ def test_links_lead_to_files(path):
             assert (path.parent / target).exists(), target
 
 
+PEERS = re.compile(r"\b(Brian2|NEST|brainevent)\b")
+FIGURES = re.compile(r"\d (ms|times)\b|\| ms \|")
+
+
+def parts_with_peers():
+    """(document, text) of every part under a heading that has figures of engines for random
+    synapses.
+    """
+    return [
+        pytest.param(part, id=f"{path.name}: {part.splitlines()[0]}")
+        for path in DOCUMENTS
+        for part in re.split(r"^(?=#)", path.read_text(encoding="utf-8"), flags=re.M)
+        if PEERS.search(part) and FIGURES.search(part)
+    ]
+
+
+@pytest.mark.parametrize("part", parts_with_peers())
+def test_figures_of_other_engines_say_command_machine_and_connectivity(part):
+    assert "tructured connectivity" in part
+    assert re.search(r"AVX2|AVX-512", part) and re.search(r"\d{1,2} \w+ 20\d\d", part)
+    assert "python tests/benchmarks/" in part
+
+
+def test_there_are_figures_of_other_engines():
+    assert len(parts_with_peers()) >= 2
+
+
 def sections():
     """The numbers of the sections of the law."""
     text = (ROOT / "docs" / "semantics.md").read_text()
