@@ -90,7 +90,11 @@ def _opened(
         raise InputError(name, "an HDF5 file that can be read", found, do)
     try:
         with h5py.File(source, "r") as file:
-            check_heaps(file.filename, file.id.get_create_plist().get_sizes()[1])
+            width = file.id.get_create_plist().get_sizes()[1]
+            if isinstance(source, Image):
+                check_heaps(file.filename, width)
+            else:
+                _check_heaps(file.filename, _stamp(source), width)
             yield file
     except InputError:
         raise
@@ -134,6 +138,12 @@ def _stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
 def _tried(path: str, stamp: tuple[int, ...]) -> str:
     """How a walk through a file ends: "", or what became of it. stamp: the file's `_stamp`."""
     return _walked(path, stamp[2])
+
+
+@lru_cache
+def _check_heaps(path: str, stamp: tuple[int, ...], width: int) -> None:
+    """`check_heaps` of a file, once for the same content. stamp: the file's `_stamp`."""
+    check_heaps(path, width)
 
 
 def _walked(source: str | Image, size: int) -> str:
