@@ -59,7 +59,7 @@ def build(
         for p in projections
     ]
     wide = {
-        p.target for p, by in zip(projections, by_source) if not by and p.map.weights[0].size > 1
+        p.target for p, by in zip(projections, by_source) if not by and p.map.weights[0, 0].size > 1
     }
     longest = [BLOCK if layer in wide else NARROW_BLOCK for layer in range(len(layers))]
     block = np.clip(CHARGES // (channels * steps), 1, np.clip((sites + 1) // 2, 1, longest))
