@@ -13,10 +13,11 @@ SpikeZIP Fig. 6a, plain fine-tuning (N), rerouted shortcuts (R), paths-ensemble 
 and of BatchNormalization, the loss's alpha, labels of the sub-paths. qcfs: levels of QCFS.
 
 All are compared with the first of the figure, image by image. hours are of the processor, without
-the teacher's (SpikeZIP Fig. 4). A training that was stopped goes on, and one that is done is not
-done again: they stay in the folder of --trained. Without --net it is fashion_relu, without --data
-Fashion-MNIST in the folder fashion-mnist. Writes training_figures.csv, norm_factors.csv (the
-threshold of each layer), training_figures.png and training_figures.svg. It needs PyTorch.
+the teacher's (SpikeZIP Fig. 4). A training that was stopped goes on, and one that is done, for this
+figure or another, is not done again: they stay in the folder of --trained. Without --net it is
+fashion_relu, without --data Fashion-MNIST in the folder fashion-mnist. Writes training_figures.csv,
+norm_factors.csv (the threshold of each layer), training_figures.png and training_figures.svg. It
+needs PyTorch.
 """
 
 from __future__ import annotations
@@ -41,10 +42,16 @@ from eventsnn.studies.trained import Way, compare, way_of
 # a network of a figure: its label, what its training has of its own (none: it is the teacher
 # itself), and how it is converted
 Variant = tuple[str, str, str]
+# what eventsnn train does anyway: left out, so that figures have such a training in common
+DEFAULTS = ("--lambda-decay 5e-4", "--scales share", "--norms share", "--alpha 1", "--labels soft")
+
+
+def _with(training: str, more: str) -> str:
+    return training if more in ("", *DEFAULTS) else f"{training} {more}"
 
 
 def _ensemble(levels: str, more: str = "") -> str:
-    return f"--activation lsq:{levels.split(',')[0]} --paths {levels} {more}".strip()
+    return _with(f"--activation lsq:{levels.split(',')[0]} --paths {levels}", more)
 
 
 NORMAL = "--activation lsq:4"
@@ -57,7 +64,7 @@ FIGURES: dict[str, list[Variant]] = {
         *((f"{p} %", "", f"+p{p}") for p in (99.99, 99.9, 99.8, 99.7, 99.5)),
     ],
     "tcl-7": [
-        (f"alpha {alpha}", f"--activation tcl --lambda-decay {alpha}", "")
+        (f"alpha {alpha}", _with("--activation tcl", f"--lambda-decay {alpha}"), "")
         for alpha in ("1e-4", "5e-4", "1e-3", "1e-2")
     ],
     "spikezip-6a": [

@@ -114,6 +114,9 @@ def test_tables_of_trainings_are_judged_by_their_discordant_images(tmp_path):
     (found,) = trained.better("fig", "N", "R", 2)(bench)
     assert found.value == pytest.approx(-0.1) and found.verdict == FAILS
     assert trained.better("fig", "P", "N", 2)(bench)[0].verdict == FAILS
+    found = trained.best("fig", "N", ("R", "P"), (2,))(bench)
+    assert [each.verdict for each in found] == [FAILS, HOLDS]
+    assert [each.what[:11] for each in found] == ["N against R", "N against P"]
     with pytest.raises(NotRun, match="not compared with each other"):
         trained.better("fig", "R", "P", 2)(bench)
     with pytest.raises(NotRun, match="a row of R at T = rest"):

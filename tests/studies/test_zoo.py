@@ -124,6 +124,9 @@ def test_the_published_tables_are_the_papers():
         assert len(its.rows) >= 10 and set(its.methods) <= set(METHODS), name
         for row in its.rows:
             assert row["ours"] in ("", *its.methods), (name, row)
+            papers = METHODS.find(row["ours"]).paper if row["ours"] else row["published"]
+            papers = papers.replace("Opt", "RTS")
+            assert any(paper in row["published"] for paper in papers.split(", ")), (name, row)
             shares = [row[f"T = {t}"] for t in its.steps]
             assert len(row) == 5 + len(its.steps)
             assert all(x is None or 0 < x < 100 for x in (row["ANN"], *shares))

@@ -72,6 +72,19 @@ def test_every_variant_is_a_training_that_can_be(script):
             command.given(["--data", "d", "--out", "o", *teacher, *training.split()])
 
 
+def test_figures_share_the_training_of_all_defaults(script):
+    recipe = command.given(["--data", "d", "--out", "o", "--activation", "tcl"]).recipe
+    for words in script.DEFAULTS:
+        name, value = words[2:].split()
+        had = getattr(recipe, name.replace("-", "_"))
+        assert type(had)(value) == had, words
+    both = "--activation lsq:8 --paths 8,4,2"
+    for figure in ("5a", "5b", "5c", "5d"):
+        assert script.FIGURES[f"spikezip-{figure}"][0][1] == both
+    assert both in [training for _, training, _ in script.FIGURES["spikezip-6b"]]
+    assert "--activation tcl" in [training for _, training, _ in script.FIGURES["tcl-7"]]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(["--steps", "0"], "--steps"), (["--net", "nowhere.h5"], "nowhere.h5")],

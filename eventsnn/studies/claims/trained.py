@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,15 @@ def better(figure: str, first: str, second: str, t: Any, least: float = 0.0) -> 
         return [_paired(f"{first} against {second}, T = {t}", compared, sign, least)]
 
     return judge
+
+
+def best(figure: str, first: str, others: Sequence[str], times: Sequence[Any]) -> Judge:
+    """That the first network of a figure has more images right than all others, at every T.
+
+    figure, first: as for `better`. others: labels. times: T, or "rest", of each.
+    """
+    judges = [better(figure, first, other, t) for other in others for t in times]
+    return lambda bench: [found for judge in judges for found in judge(bench)]
 
 
 def _paired(words: str, row: Row, sign: int, least: float) -> Finding:
