@@ -26,7 +26,7 @@ from pathlib import Path
 
 import measuring
 import numpy as np
-from history import git
+from keeping import git
 
 import eventsnn
 from eventsnn.ann.graph import Graph, Node
