@@ -4,6 +4,7 @@ count, and the limit in C checks itself.
 
 import importlib
 import json
+import re
 import shutil
 from operator import attrgetter
 from pathlib import Path
@@ -185,11 +186,12 @@ def test_the_limit_refuses_other_sums(engine):
     )
     kernel = getattr(limit, engine)
     assert callable(kernel(simulation, *run))
-    weights = simulation.engine.tables.weights
-    weights += 1  # C adds up something else
-    with pytest.raises(AssertionError, match="limit.c"):
-        kernel(simulation, *run)
-    weights -= 1
+    if engine == "event":  # in clocked time C has tables of its own
+        weights = simulation.engine.tables.weights
+        weights += 1  # C adds up something else
+        with pytest.raises(AssertionError, match="limit.c"):
+            kernel(simulation, *run)
+        weights -= 1
     (run[0] if engine == "clocked" else run[0].state).v[-1] += 1  # our engine does, in the readout
     with pytest.raises(AssertionError, match="limit.c"):
         kernel(simulation, *run)
@@ -359,7 +361,7 @@ def test_history_has_other_programs_beside_ours_or_says_how_to_install_them(caps
         theirs = [row for name, row in rows.items() if name.startswith(peer)]
         assert theirs or f"left out: {peer}" in said
         if measuring.version(package) is None:
-            assert not theirs and f"pip install {package}" in said
+            assert not theirs and re.search(rf"pip install [^)]*\b{package}\b", said)
         for row in theirs:
             assert row["times ours"] and float(row["differ"].rstrip("%")) < 0.5
     batches = [name for name in rows if name.startswith("torch multi, float32")]
