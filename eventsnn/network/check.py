@@ -92,7 +92,7 @@ def _arriving(
             theta = network.layers[p.source].theta
             threshold = np.where(theta, theta, np.inf)
             source = _by_site(outputs[names[p.source]], p.map.sites[0]) / threshold
-        total += linear.pooled(p.map, source) if layer.pools else p.map(source)
+        total += linear.pooled(p.map, source) if layer.pools else p.map(source, quick=True)
     return total
 
 

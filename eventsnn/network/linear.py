@@ -129,10 +129,11 @@ class LinearMap:
         _, groups, ci, co = self.weights.shape
         return groups * ci, self.total or groups * co
 
-    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, x: NDArray[Any], quick: bool = False) -> NDArray[Any]:
         """What arrives at the targets, [N, target sites, target channels], in the blocks' dtype.
 
-        x: [N, source sites, source channels].
+        x: [N, source sites, source channels]. quick: one product an image in place of one a site,
+        which a library may round otherwise.
         """
         count, groups, ci, co = self.weights.shape
         dtype = self.weights.dtype if self.factor is None else np.float64
@@ -142,7 +143,7 @@ class LinearMap:
         bounds = np.searchsorted(self.k[order], np.arange(count + 1))
         for k in range(count):
             taps = order[bounds[k] : bounds[k + 1]]
-            moved = _moved(x[:, self.p[taps]], self._multiplied(self.weights[k]))
+            moved = _moved(x[:, self.p[taps]], self._multiplied(self.weights[k]), quick)
             r = self.r[taps]  # sorted, as taps keep their order
             if len(r) and (r[1:] != r[:-1]).all():
                 out[:, r] += moved
@@ -207,14 +208,14 @@ def add_taps(m: LinearMap, charges: NDArray[Any], into: NDArray[Any]) -> None:
         into[sites] += charges[m.k[starts[sites] + nth]]
 
 
-def _moved(part: NDArray[Any], block: NDArray[Any]) -> NDArray[Any]:
+def _moved(part: NDArray[Any], block: NDArray[Any], quick: bool) -> NDArray[Any]:
     """What source sites [N, sites, C] send through a block [G, ci, co], [N, sites, G co].
 
-    One product an image, so that its rounding does not depend on the others.
+    quick: as in `LinearMap`.
     """
     count, sites, _ = part.shape
     groups, ci, co = block.shape
-    if groups == 1:
+    if quick and groups == 1:
         return part @ block[0]
     by_group = part.reshape(count, sites, groups, ci)
     if ci == 1:

@@ -31,15 +31,22 @@ def copied(action: Callable[[], object], *handles: int) -> int:
     none of the standard streams. action: what it does. handles: of open files that it closes first.
     Raises OSError where there is no room for a process.
     """
-    with warnings.catch_warnings():  # of threads, which the copy has no need of
-        warnings.simplefilter("ignore", DeprecationWarning)
-        copy = os.fork()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    copy = -1
+    try:
+        with warnings.catch_warnings():  # of threads, which the copy has no need of
+            warnings.simplefilter("ignore", DeprecationWarning)
+            copy = os.fork()
+    finally:
+        if copy:  # here, also where there was no room for a copy
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if copy:
         return copy
     status = FAILED
     try:
         _end_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for handle in handles:
             os.close(handle)
         null = os.open(os.devnull, os.O_RDWR)

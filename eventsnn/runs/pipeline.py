@@ -103,9 +103,11 @@ def _run(
         network, calibration, tell_checked = convert_checked(
             graph, images, settings, say, given, [folder.lock]
         )
-        simulation = prepare(network, pixels, settings, images)
-        declare()
-        tell_checked()
+        try:
+            simulation = prepare(network, pixels, settings, images)
+            declare()
+        finally:  # the copy that compares ends here in any case
+            tell_checked()
         trace_filters(network, settings)  # before anything runs
         if settings.encoding is None and simulation.encoding.name != "constant":
             say(f"encoding: {simulation.encoding.name}, as {settings.neuron} neurons need it")

@@ -24,6 +24,7 @@ from eventsnn.trace.trace import DELIVERY, Trace, spike_type
 
 WHAT = "a trace file"
 ROWS = 2**18  # that are looked through at once
+AT_ONCE = 64  # chunks of a column
 
 
 @checked
@@ -213,6 +214,13 @@ class StoredTrace(Trace):
                     dataset = columns["node_ids" if name == "neuron" else name]
                     values = self._some(dataset, first, int(mine[-1]) + 1 - first)
                     found[name][begin:end] = values[mine - first]
+        ends = {"step": (0, len(self.starts)), "sign": (-1, 2), "cause": (-1, self.count)}
+        for name, (least, end) in ends.items():
+            values = found[name]
+            wrong = (values < least) | (values >= end) | ((name == "sign") & (values == 0))
+            if wrong.any():
+                where = f"{self.path}: {name} of layer {self.about['layers'][layer]}"
+                refuse(where, f"numbers from {least} to {end - 1:,}", int(values[wrong][0]))
         return found
 
     def _row_of(self, seqs: h5py.Dataset, seq: int) -> int:
@@ -268,7 +276,13 @@ def _chunks(deliveries: int) -> NDArray[np.int64]:
 
 
 def _stretches(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yields (begin, end) of the rows that lie in one chunk of a file, or in next ones."""
-    apart = np.flatnonzero(np.diff(rows) > index.ROWS) + 1
-    begins = [0, *apart.tolist()] if len(rows) else []
-    yield from zip(begins, [*begins[1:], len(rows)])
+    """Yields (begin, end) of the rows that lie in one chunk of a file, or in next ones.
+
+    No stretch is longer than some chunks, whose columns are held at once.
+    """
+    begin = 0
+    for at in range(1, len(rows) + 1):
+        whole = at == len(rows) or rows[at] - rows[at - 1] > index.ROWS
+        if whole or rows[at] - rows[begin] >= AT_ONCE * index.ROWS:
+            yield begin, at
+            begin = at

@@ -125,3 +125,19 @@ def test_an_index_without_a_dataset_is_refused(tmp_path):
             read_trace(path, simulation)
         with h5py.File(path, "a") as file:
             file.move("kept", name)
+
+
+@pytest.mark.parametrize(
+    "name, value", [("step", 10**6), ("sign", 5), ("sign", 0), ("cause", 10**6)]
+)
+def test_damaged_spikes_are_refused_by_who_reads_them(tmp_path, name, value):
+    path, simulation = written(tmp_path, "fifo", "if")
+    whole = read_trace(path, simulation)
+    spike = whole.spikes[len(whole.spikes) // 2]
+    layer, neuron = int(spike["layer"]), int(spike["neuron"])
+    with h5py.File(path, "r+") as file:
+        group = file["spikes"][whole.names[layer]]
+        rows = np.flatnonzero(group["node_ids"][:] == neuron)
+        group[name][rows[0]] = value
+    with pytest.raises(InputError, match=name):
+        explain_neuron(open_trace(path, simulation), layer, neuron)
