@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from eventsnn import InputError
+from eventsnn.run import main
+from eventsnn.runs import copies as copies_of
 from eventsnn.runs.pictures import Drawing, Painter, _ready, get_ready, painter
 
 ROW = {"T": 1, "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
@@ -70,6 +73,28 @@ def test_no_copy_is_left_where_a_run_fails(copies):
     with pytest.raises(ZeroDivisionError), Painter() as painter:
         copy = painter._copy
         raise ZeroDivisionError
+    with pytest.raises(ProcessLookupError):
+        os.kill(copy, 0)
+
+
+@LINUX
+def test_no_copy_is_left_where_a_run_cannot_be_prepared(tmp_path, monkeypatch, capsys):
+    made, make = [], copies_of.copied
+
+    def noted(*words):
+        made.append(make(*words))
+        return made[-1]
+
+    def fail(*_):
+        raise InputError("here", "a test that goes on", "one that stops")
+
+    monkeypatch.setattr(copies_of, "may_copy", lambda: True)
+    monkeypatch.setattr(copies_of, "copied", noted)
+    monkeypatch.setattr("eventsnn.runs.pipeline.prepare", fail)
+    words = ["--net", "sample", "--data", "sample", "--limit", "1", "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "a test that goes on" in capsys.readouterr().err
+    (copy,) = made
     with pytest.raises(ProcessLookupError):
         os.kill(copy, 0)
 
