@@ -58,8 +58,8 @@ class Published:
 
 
 OTHERS = (
-    "full-width networks trained by the papers' authors; ours are other networks, see --net and "
-    "--also; our qcfs is if where --net is of QCFS"
+    "full-width networks trained by the papers' authors; ours are other networks, as "
+    "named above; our qcfs is if where --net is of QCFS"
 )
 TABLES = {
     "gn-2": Published(
