@@ -96,6 +96,36 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
     return inner
 
 
+def bindable(function: Callable[..., Any]) -> Kernel:
+    """Compiles a function that other kernels call by its address (`engine.bound`).
+
+    function: what numba can compile; it allocates nothing, and takes constants first. Returns the
+    kernel, which is cached like others and has no entry from Python.
+    """
+    return _kept(_bare(function), "")
+
+
+def _bare(function: Callable[..., Any]) -> Any:
+    """Numba's dispatcher for a function that has no entry from Python."""
+    kernel = _compile(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    kernel._insert = lambda *_: None
+    return kernel
+
+
+def compiled(kernel: Kernel, kinds: tuple[Any, ...]) -> tuple[Any, int, Any]:
+    """Compiles a `bindable` kernel for these types, or finds what was compiled.
+
+    kernel: it. kinds: numba's types of its arguments. Returns (what holds the code, its address,
+    the type of what it returns).
+    """
+    dispatcher: Any = kernel
+    with heeding():
+        dispatcher.compile(kinds)
+    code = dispatcher.overloads[kinds]
+    address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+    return code, address, code.signature.return_type
+
+
 def specialised(dispatcher: Kernel, *constants: Any) -> tuple[Kernel, tuple[Any, ...]]:
     """Returns (the kernel to call with these NamedTuples, the NamedTuples to call it with).
 
@@ -210,23 +240,23 @@ def _copy(dispatcher: Kernel, classes: tuple[type, ...], digests: tuple[str, ...
     except (OSError, TypeError):
         files = []
     if not first or not all(Path(file).is_file() for file in files) or not files:
-        return _telling(_compile(dispatcher.py_func), classes)
-    return _telling(_kept(_compile(dispatcher.py_func), "".join(digests)), classes)
+        return _telling(_bare(dispatcher.py_func), classes)
+    return _telling(_kept(_bare(dispatcher.py_func), "".join(digests)), classes)
 
 
 def _telling(dispatcher: Any, classes: tuple[type, ...]) -> Kernel:
     """The dispatcher, whose failure to compile these classes is an InputError of one line."""
-    compile_for_args = dispatcher._compile_for_args
+    compile_for = dispatcher.compile
 
-    def compile_or_tell(*arguments: Any, **options: Any) -> Any:
+    def compile_or_tell(kinds: Any) -> Any:
         try:
-            return compile_for_args(*arguments, **options)
+            return compile_for(kinds)
         except NumbaError as error:
             names = " or ".join(repr(cls.__name__) for cls in classes)
             expected, do = "functions that numba compiles", "put @numba.njit before what they call"
             raise InputError(names, expected, why_refused(error), do) from None
 
-    dispatcher._compile_for_args = compile_or_tell
+    dispatcher.compile = compile_or_tell
     return cast(Kernel, dispatcher)
 
 

@@ -201,6 +201,7 @@ class Event(Engine):
             clocked=int(clocked),
             record=int(sink is not None),
             delay_kind=delay_kind,
+            delays=self.delays if order is None else np.zeros_like(self.delays),
             most_spikes=most(prepared.neuron),
             most_parcels=bounds.parcels,
             most_targets=bounds.targets,
@@ -216,14 +217,12 @@ class Event(Engine):
             spread=time.spread,
             group=time.group,
         )
-        delays = self.delays if order is None else np.zeros_like(self.delays)
         resting = prepared.resting
         return EventRun(
             self.tables,
             prepared.neuron,
             policy,
             rules,
-            delays,
             bounds.band,
             np.ascontiguousarray(np.atleast_2d(drive), resting.dtype),
             resting,

@@ -205,12 +205,11 @@ def run_at(
         raise InputError("event", "an event's number, from 1, in asynchronous time", number)
     order = recorded_order(trace, edits)
     run = begin(trace.simulation, trace.drive, trace.number, order, sink, trace.mute, trace.inputs)
-    constants = run.constants
-    rules = run.rules._replace(max_events=int(number) - 1)
-    run.constants = (*constants[:3], rules, *constants[4:])
+    rules = run.rules
+    run.rules = rules._replace(max_events=int(number) - 1)
     with suppress(StillFiring):
         run.run()
-    run.constants = constants
+    run.rules = rules
     return run
 
 
@@ -241,7 +240,7 @@ def branch(
     if sink is not None and not run.rules.record:
         expected = "a run with a sink, to go on recording"
         raise InputError("branch", expected, "one without", "give it a sink from the start")
-    if trace is not None and isinstance(run.constants[2], Cores):
+    if trace is not None and isinstance(run.order, Cores):
         do = "stop the trace's own run: run_at(trace, event)"
         raise InputError("branch", "a run in a recorded order", "one under order cores", do)
     run.hand_over()
@@ -250,17 +249,16 @@ def branch(
     if trace is not None:
         order = recorded_order(trace, edits)
         _check_future(run, trace, edits)
-        net, neuron, _, rules, delays, band = run.constants
-        other.rules = rules._replace(
+        rules = run.rules._replace(
             at_once=0,
             uniform=0,
             few_keys=0,
             drops=1,
-            delay_kind=int(rules.delay_kind == 1),
-            barrier=int(rules.barrier and not rules.clocked),
+            delay_kind=int(run.rules.delay_kind == 1),
+            delays=np.zeros_like(run.rules.delays),  # the list has all
+            barrier=int(run.rules.barrier and not run.rules.clocked),
         )
-        # the list has all delays
-        other.constants = net, neuron, order, other.rules, np.zeros_like(delays), band
+        other.obey(order, rules)
         other.state = relist(other.state, _keys_in(trace, edits))
     return other
 

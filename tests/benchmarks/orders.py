@@ -118,18 +118,17 @@ def sequence(simulation, image):
 def charges(simulation, image, what, count):
     """Deliver all in turn, and evaluate nobody; returns the processor's seconds."""
     run = simulation.engine.begin(simulation.drive(image))
-    net, neuron, order, rules, delays, band = run.constants
-    rules = rules._replace(quiet=1, window=0)
+    rules = run.rules._replace(quiet=1, window=0)
     start = time.thread_time()
-    deliver_all(net, neuron, order, rules, delays, band, run.state, what)
+    deliver_all(run.net, run.calls, rules, run.band, run.state, what)
     return time.thread_time() - start
 
 
 @kernel
-def deliver_all(net, neuron, order, rules, delays, band, state, what):
+def deliver_all(net, calls, rules, band, state, what):
     """`kernels.deliver` of each."""
     for i in range(what.size):
-        kernels.deliver(net, neuron, order, rules, delays, band, state, what[i], 0)
+        kernels.deliver(net, calls, rules, band, state, what[i], 0)
 
 
 if __name__ == "__main__":

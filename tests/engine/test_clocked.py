@@ -191,12 +191,14 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
     enough, answers = simulation.engine.run(drive), []
     assert enough.spikes.sum() > 0
 
+    kernel = clocked_driver.run_layers
+
     def watched(*args):
-        answers.append(clocked_driver.run_layers(*args))
+        answers.append(kernel(*args))
         return answers[-1]
 
     monkeypatch.setattr(clocked_driver, "FIRST_ROOM", 0)
-    monkeypatch.setattr(clocked_driver, "specialised", lambda _, *given: (watched, given))
+    monkeypatch.setattr(clocked_driver, "run_layers", watched)
     simulation.engine._log_room = 0
     again = simulation.engine.run(drive, threads=threads)
     assert not all(answers) and all(answers[-threads:])
@@ -207,18 +209,17 @@ def test_a_log_without_room_is_made_longer(threads, monkeypatch):
 def test_a_thread_that_fails_stops_the_others():
     simulation, pixels = simulation_of(0)
 
-    def kernel(*args):
-        part, done = args[-7:-5]
-        if part == 1:
+    def kernel(net, work, fires):
+        if work.part == 1:
             raise MemoryError
         for _ in range(100_000):  # a quarter of an hour, for the busiest machine
-            if done[-1]:
+            if work.done[-1]:
                 return False
             time.sleep(0.01)
         raise AssertionError("it waits for ever")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(clocked_driver, "specialised", lambda _, *given: (kernel, given))
+        patch.setattr(clocked_driver, "run_layers", kernel)
         simulation.engine.run(simulation.drive(pixels[0]), threads=3)
 
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventsnn.engine.clocked.firing import bound_to
 from eventsnn.engine.clocked.kernels import run_layers
-from eventsnn.engine.clocked.layout import ProjectionTables
+from eventsnn.engine.clocked.layout import ProjectionTables, Work
 from eventsnn.engine.decay import factors_of
-from eventsnn.engine.jit import Kernel, specialised
 from eventsnn.engine.overflow import Overflow
 from eventsnn.engine.vectors import PACKED, aligned
-from eventsnn.neurons.contract import most, own_at_first
+from eventsnn.neurons.contract import is_dynamic, most, own_at_first
 
 # spikes; the most that the log is made for before any image has told how many there are
 FIRST_ROOM = 2**26
@@ -32,7 +32,7 @@ class ClockedRun(NamedTuple):
     readout: the arithmetic's dtype [T, classes]. log: int32, the spikes. begins: int64 [sites, T +
     1], where those of each site and step begin in the log. In the log of one thread spikes lie site
     by site, step by step. own: the arithmetic's dtype [neurons, K], states of the model's own.
-    digests: uint64 [L, T] (semantics, section 17). `engine.clocked.kernels.run_layers` says more.
+    digests: uint64 [L, T] (semantics, section 17). `clocked.layout.Work` says more.
     """
 
     v: NDArray[Any]
@@ -91,10 +91,9 @@ def run_clocked(
     before: an earlier run of the image for as many steps, on one thread; its first `given` layers
     stay as they are there, and only the others run on their spikes. threads: how many share each
     layer; they change nothing but the time. room: spikes that the log should hold; where it cannot,
-    the image is run again with twice the room.
-    leaks: in a step, of the potential and of each own state; (): nothing leaks. ticks: of a step.
-    image: its number in the data set. limit: the size that no potential of 32 bits may reach,
-    on either side. Raises Overflow where one does.
+    the image is run again with twice the room. leaks: in a step, of the potential and of each own
+    state; (): nothing leaks. ticks: of a step. image: its number in the data set. limit: the size
+    that no potential of 32 bits may reach, on either side. Raises Overflow where one does.
     """
     size, at_most = len(resting), most(neuron)
     if before is not None and given and net.pools[given:].any():
@@ -107,29 +106,30 @@ def run_clocked(
     room += 0 if kept is None else len(kept.log)
     mute = np.zeros(size, np.uint8) if mute is None else mute
     drive_steps = min(drive_steps, steps)
-    kernel, (neuron,) = specialised(run_layers, neuron)
     own = own_at_first(neuron, size, resting.dtype)
-    last = factors_of(leaks, ticks), ticks, image
     while True:
         run = _empty(net, resting, own.copy(), steps, mute, threads, room)
         back = np.zeros((len(run.begins), steps), np.uint8)
         if kept is not None:
             _keep(net, kept, given, run, back)
-        if _in_threads(
-            kernel,
-            net,
-            neuron,
-            drive,
-            drive_steps,
-            run,
-            back,
-            charges,
-            at_most,
-            given,
-            last,
-            threads,
-            limit,
-        ):
+        work = Work(
+            drive=drive,
+            drive_steps=drive_steps,
+            driven=0 if is_dynamic(type(neuron)) else drive_steps,
+            **run._asdict(),
+            back=back,
+            **_scratch(net, at_most, charges, run),
+            at_most=at_most,
+            given=given,
+            part=0,
+            done=np.zeros(threads + 1, np.int64),
+            reached=np.zeros(threads, np.int64),
+            limit=limit,
+            factors=factors_of(leaks, ticks),
+            ticks=ticks,
+            image=image,
+        )
+        if _in_threads(net, neuron, work, charges):
             return run._replace(
                 log=run.log[: run.begins[-1, -1]] if threads == 1 else run.log,
                 spikes=run.spikes.sum(axis=0),
@@ -137,7 +137,7 @@ def run_clocked(
                 ties=run.ties.sum(axis=0),
                 digests=run.digests.sum(axis=0),
             )
-        del run, back  # before there are others
+        del run, back, work  # before there are others
         room *= 2
 
 
@@ -205,54 +205,34 @@ def _largest(log: NDArray[np.int32], begins: NDArray[np.int64]) -> int:
     return int(np.diff(np.concatenate([[0], new, [len(spikes)]])).max(initial=0))
 
 
-def _in_threads(
-    kernel: Kernel,
-    net: ProjectionTables,
-    neuron: Any,
-    drive: NDArray[Any],
-    drive_steps: int,
-    run: ClockedRun,
-    back: NDArray[np.uint8],
-    charges: int,
-    at_most: int,
-    given: int,
-    last: tuple[NDArray[np.int64], int, int],
-    threads: int,
-    limit: int,
-) -> bool:
+def _scratch(
+    net: ProjectionTables, at_most: int, charges: int, run: ClockedRun | Work
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `Work` that each part has for itself. charges: of a block, at most."""
+    of_step = int(net.channels.max()) * at_most  # spikes of a site
+    at_once = max(of_step, min(of_step * run.digests.shape[2], AT_ONCE))
+    return {
+        "charge": aligned(charges, run.v.dtype),
+        "emitted": np.empty(charges, np.int32),
+        "sums": np.zeros(net.largest_window, np.int64),
+        "so_far": np.empty(at_once + 1, np.uint64),
+    }
+
+
+def _in_threads(net: ProjectionTables, neuron: Any, work: Work, charges: int) -> bool:
     """Call the kernel once for each part, the first in this thread, the others in their own.
 
-    Returns whether the log had room. Raises Overflow where a potential reached the limit.
+    work: of the first. charges: of a block, at most. Returns whether the log had room. Raises
+    Overflow where a potential reached the limit.
     """
-    done, reached = np.zeros(threads + 1, np.int64), np.zeros(threads, np.int64)
-    of_step = int(net.channels.max()) * at_most  # spikes of a site
+    fires, threads = bound_to(neuron, net, work), len(work.reached)
 
     def part(number: int) -> bool:
         try:
-            scratch = (
-                aligned(charges, run.v.dtype),
-                np.empty(charges, np.int32),
-                np.zeros(net.largest_window, np.int64),
-                np.empty(max(of_step, min(of_step * run.digests.shape[2], AT_ONCE)) + 1, np.uint64),
-            )
-            return kernel(
-                net,
-                neuron,
-                drive,
-                drive_steps,
-                *run,
-                back,
-                *scratch,
-                at_most,
-                given,
-                number,
-                done,
-                reached,
-                limit,
-                *last,
-            )
+            own: dict[str, Any] = _scratch(net, work.at_most, charges, work) if number else {}
+            return run_layers(net, work._replace(part=number, **own), fires)
         except BaseException:
-            done[-1] = 1  # nobody waits for a part that cannot be
+            work.done[-1] = 1  # nobody waits for a part that cannot be
             raise
 
     def parts() -> bool:
@@ -263,10 +243,10 @@ def _in_threads(
                 others = [pool.submit(part, number) for number in range(1, threads)]
                 return all([part(0), *(future.result() for future in others)])
             except BaseException:
-                done[-1] = 1  # nobody waits for a part that cannot be
+                work.done[-1] = 1  # nobody waits for a part that cannot be
                 raise
 
     had_room = parts()
-    if reached.max() >= limit:
-        raise Overflow(f"a potential of {limit} or more in 32 bits")
+    if work.reached.max() >= work.limit:
+        raise Overflow(f"a potential of {work.limit} or more in 32 bits")
     return had_room

@@ -1,4 +1,4 @@
-"""The flat arrays that the clocked kernel reads."""
+"""The flat arrays that the clocked kernel reads and writes."""
 
 from __future__ import annotations
 
@@ -66,3 +66,64 @@ class ProjectionTables(NamedTuple):
     def __repr__(self) -> str:
         layers, projections = len(self.sites), len(self.source)
         return f"<ProjectionTables: {layers} layers, {projections} projections>"
+
+
+@table
+class Work(NamedTuple):
+    """What a run of one image reads and writes, or of each layer one part of its sites.
+
+    drive: the arithmetic's dtype [D, neurons]; step t < drive_steps takes row min(t, D - 1).
+    driven: the steps whose drive a block's charges begin with: drive_steps, or 0 where the model
+    adds it by itself. v: the arithmetic's dtype [neurons], potentials, read and written. s: int32
+    [neurons], net spikes, 0 at first, read and written. mute: uint8 [neurons], 1 where spikes are
+    neither sent nor counted. spikes, operations: int64 [parts, L, T], 0 at first (operations by
+    target layer). ties: int64 [parts, L], 0 at first. readout: [T, classes], the charge that has
+    arrived so far. log: int32. begins: int64 [sites, T + 1]: the spikes of site number p (over all
+    layers) in step t are log[begins[p, t]:begins[p, t + 1]], as channels c, or ~c where negative.
+    Each part has an equal share of the log. own: the arithmetic's dtype [neurons, K], states of the
+    model's own, read and written. digests: uint64 [parts, L, T], 0 at first. back: uint8 [sites,
+    T], 1 where any is negative.
+
+    charge: the arithmetic's dtype, what arrives at a block, by step, site and channel. emitted:
+    int32, likewise. sums: int64, net spikes of the members of a pool's window, by member and
+    channel. so_far: uint64 (`kernels.add_digests`). These four are each part's own scratch.
+    at_most: the most spikes that a neuron or pool unit sends in a step. given: how many of the
+    first layers are not run; their spikes are in the log of the only part. part: the number of this
+    one. done: int64 [parts + 1], 0 at first: the layers that each part has done; the last is set to
+    make all stop. reached: int64 [parts], written: the largest size of a potential of that part
+    (`firing.size_of`). limit: the size that no potential may reach; there the part stops. factors:
+    of `decay.factors_of`. ticks: of a step. image: its number in the data set.
+    """
+
+    drive: NDArray[Any]
+    drive_steps: int
+    driven: int
+    v: NDArray[Any]
+    s: NDArray[np.int32]
+    mute: NDArray[np.uint8]
+    spikes: NDArray[np.int64]
+    operations: NDArray[np.int64]
+    ties: NDArray[np.int64]
+    readout: NDArray[Any]
+    log: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    own: NDArray[Any]
+    digests: NDArray[np.uint64]
+    back: NDArray[np.uint8]
+    charge: NDArray[Any]
+    emitted: NDArray[np.int32]
+    sums: NDArray[np.int64]
+    so_far: NDArray[np.uint64]
+    at_most: int
+    given: int
+    part: int
+    done: NDArray[np.int64]
+    reached: NDArray[np.int64]
+    limit: int
+    factors: NDArray[np.int64]
+    ticks: int
+    image: int
+
+    def __repr__(self) -> str:
+        parts, layers, steps = self.spikes.shape
+        return f"<Work: part {self.part + 1} of {parts}, {layers} layers, {steps} steps>"

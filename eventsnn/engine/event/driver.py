@@ -16,6 +16,7 @@ from eventsnn.engine.decay import factors_of
 from eventsnn.engine.drive import Shares
 from eventsnn.engine.event import kernels as event
 from eventsnn.engine.event import layout
+from eventsnn.engine.event.calls import calls_of
 from eventsnn.engine.event.core_arrays import (
     Served,
     core_arrays,
@@ -52,7 +53,6 @@ from eventsnn.engine.event.queue import (
     waiting,
 )
 from eventsnn.engine.event.ring import LINKED
-from eventsnn.engine.jit import specialised
 from eventsnn.engine.overflow import Overflow
 from eventsnn.engine.vectors import aligned
 from eventsnn.neurons.contract import by_tick, is_dynamic, own_at_first
@@ -105,15 +105,15 @@ class EventRun:
     arithmetic's dtype [T, classes]); `snapshot` copies it.
 
     net: the network. neuron, order: NamedTuples, a model and a policy. rules: time's settings.
-    delays: int64 ticks by projection or neuron (or empty). band: where nothing happens. drive: the
-    arithmetic's dtype [D, neurons], of the first `drive_steps` steps (None: of all). resting: v(0),
-    the arithmetic's dtype [neurons]. steps: T. ticks: a step's length. mute: uint8 [neurons] (see
-    State); None: none is. inputs: int64 [E, 4], input events by time: step, ticks after its start,
-    input's number, sign; None: no events. sink: called with (spike_record, spike_potentials,
-    delivery_record) whenever records are handed over. names: the layers', for messages. depths: of
-    each spiking layer, for a model with two stages: it fires in that stage, of `steps` steps
-    (semantics, section 13); (): there are none. leaks: in a step, of the potential and of each own
-    state; (): nothing leaks. finer: bits that are 0 in each number of the drive.
+    band: where nothing happens. drive: the arithmetic's dtype [D, neurons], of the first
+    `drive_steps` steps (None: of all). resting: v(0), the arithmetic's dtype [neurons]. steps: T.
+    ticks: a step's length. mute: uint8 [neurons] (see State); None: none is. inputs: int64 [E, 4],
+    input events by time: step, ticks after its start, input's number, sign; None: no events. sink:
+    called with (spike_record, spike_potentials, delivery_record) whenever records are handed over.
+    names: the layers', for messages. depths: of each spiking layer, for a model with two stages: it
+    fires in that stage, of `steps` steps (semantics, section 13); (): there are none. leaks: in a
+    step, of the potential and of each own state; (): nothing leaks. finer: bits that are 0 in each
+    number of the drive.
     """
 
     def __init__(
@@ -122,7 +122,6 @@ class EventRun:
         neuron: Any,
         order: Any,
         rules: layout.Rules,
-        delays: NDArray[np.int64],
         band: layout.Band,
         drive: NDArray[Any],
         resting: NDArray[Any],
@@ -139,9 +138,7 @@ class EventRun:
         finer: int = 0,
         counts_from: int = 0,
     ) -> None:
-        self.advance, (neuron, order) = specialised(event.advance, neuron, order)
-        self.constants = net, neuron, order, rules, delays, band
-        self.rules = rules
+        self.net, self.neuron, self.order, self.rules, self.band = net, neuron, order, rules, band
         self.drive = drive
         self.steps = steps
         self.ticks = ticks
@@ -159,6 +156,7 @@ class EventRun:
         self.state = _first_state(
             net, neuron, order, rules, band, resting, steps, mute, self.inputs, leaks, ticks
         )
+        self.calls = calls_of(net, neuron, order, rules, band, self.state)
         classes = size - net.layers[net.readout, layout.L_FIRST]
         self.readout = np.zeros((steps, classes), resting.dtype)
         self.starts = np.zeros(self.all_steps, np.int64)
@@ -175,10 +173,14 @@ class EventRun:
     @property
     def served(self) -> Served | None:
         """What it says of its cores so far; None under another order."""
-        net, order = self.constants[0], self.constants[2]
-        if not isinstance(order, Cores):
+        if not isinstance(self.order, Cores):
             return None
-        return served(net, self.state, self.begins_at, order.classes)
+        return served(self.net, self.state, self.begins_at, self.order.classes)
+
+    def obey(self, order: Any, rules: layout.Rules) -> None:
+        """Goes on in another order, by other rules. order: a policy. rules: time's settings."""
+        self.order, self.rules = order, rules
+        self.calls = calls_of(self.net, self.neuron, order, rules, self.band, self.state)
 
     def snapshot(self) -> EventRun:
         """A copy that can run on by itself, without a sink."""
@@ -226,7 +228,7 @@ class EventRun:
         """A short step begins: its input events are to come, and its part of the drive arrives."""
         at, state, begin = self.state.at, self.state, self.begins_at
         at[NOW] = begin
-        if isinstance(self.constants[2], Cores):
+        if isinstance(self.order, Cores):
             self._keep_classes(step, begin)
         number = step * self.rules.spread + self.part
         self.parts[number] = begin, at[TAKEN], at[SPIKES]
@@ -271,7 +273,7 @@ class EventRun:
         if self.rules.clocked:
             self._advance(layout.EVENTS, end)  # the input's
             at[NOW] = end - 1
-            for layer in self._firing(stage) if self.depths else range(self.constants[0].readout):
+            for layer in self._firing(stage) if self.depths else range(self.net.readout):
                 self._advance(layout.EVALUATE, layer)
                 self._advance(layout.EVENTS, end)
         else:
@@ -279,7 +281,7 @@ class EventRun:
 
     def _firing(self, stage: int) -> list[int]:
         """The layers whose turn it is in a stage, the pools behind them only in order clocked."""
-        pools = self.constants[0].pools
+        pools = self.net.pools
         return [
             layer
             for layer, depth in enumerate(self.depths)
@@ -290,7 +292,9 @@ class EventRun:
         """Have the kernel do a task, with as much room as it asks for."""
         drive = self.drive[0] if drive is None else drive
         while True:
-            code = self.advance(*self.constants, self.state, drive, task, argument)
+            code = event.advance(
+                self.net, self.calls, self.rules, self.band, self.state, drive, task, argument
+            )
             if code == layout.DONE:
                 break
             if code == layout.FULL:
@@ -300,7 +304,7 @@ class EventRun:
                 dtype, step = self.state.v.dtype, self.step_number + 1
                 raise Overflow(f"a potential left the safe range of {dtype} in step {step}")
             elif code == layout.CROWDED:
-                raise self._crowded(f"more than {self.constants[2].most:,} events under way")
+                raise self._crowded(f"more than {self.order.most:,} events under way")
             elif code == layout.LATE:
                 raise self._crowded("a service would end after 2^50 ticks")
             else:
@@ -347,7 +351,7 @@ class EventRun:
 
     def _still_firing(self, what: str) -> StillFiring:
         """The error with what is known of the queue. what: went wrong."""
-        state, net = self.state, self.constants[0]
+        state, net = self.state, self.net
         found = waiting(state)
         if len(state.queues):
             found = np.concatenate([found, waiting_at_cores(state)])
@@ -364,7 +368,7 @@ class EventRun:
 
     def _crowded(self, what: str) -> Crowded:
         """The error that names the busiest core. what: went wrong."""
-        net, order, at = self.constants[0], self.constants[2], self.state.at
+        net, order, at = self.net, self.order, self.state.at
         found = served(net, self.state, int(at[NOW]), order.classes)
         # of equals the one for which most waits, as before anything was served
         busiest = int(np.lexsort((found.waiting, found.busy))[-1])

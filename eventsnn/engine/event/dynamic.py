@@ -76,7 +76,7 @@ def touch(rules, state, number):
 
 
 @inner_kernel
-def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause):
+def evaluate_dynamic(net, neuron, order, rules, band, state, layer, number, cause):
     """`firing.evaluate` for such a model."""
     at, v, memory = state.at, state.v, state.memory
     if rests(rules, state, number):
@@ -123,7 +123,7 @@ def evaluate_dynamic(net, neuron, order, rules, delays, band, state, layer, numb
                 for k in range(states):
                     row[2 + states + k] = state.own[number, k]
             before = between
-            fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+            fire(net, order, rules, state, layer, number, sign, member, cause)
         v[number] = after
         memory[number, NET] += n
         if rules.quiet:
@@ -164,19 +164,17 @@ def appoint(neuron, rules, state, layer, number, here):
     put_end(state, due, what)
 
 
-def ask(net, neuron, order, rules, delays, band, state, layer, number, cause) -> Any:
+def ask(net, neuron, order, rules, band, state, layer, number, cause) -> Any:
     """Evaluates one neuron; returns whether it lacks room to go on."""
 
 
 @overload(ask, jit_options=INNER)
-def _ask(net, neuron, order, rules, delays, band, state, layer, number, cause):
-    def dynamic(net, neuron, order, rules, delays, band, state, layer, number, cause):
-        return evaluate_dynamic(
-            net, neuron, order, rules, delays, band, state, layer, number, cause
-        )
+def _ask(net, neuron, order, rules, band, state, layer, number, cause):
+    def dynamic(net, neuron, order, rules, band, state, layer, number, cause):
+        return evaluate_dynamic(net, neuron, order, rules, band, state, layer, number, cause)
 
-    def plain(net, neuron, order, rules, delays, band, state, layer, number, cause):
-        return evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause)
+    def plain(net, neuron, order, rules, band, state, layer, number, cause):
+        return evaluate(net, neuron, order, rules, band, state, layer, number, cause)
 
     return dynamic if is_dynamic(neuron.instance_class) else plain
 
@@ -222,7 +220,6 @@ def bring_each(
     neuron,
     order,
     rules,
-    delays,
     band,
     state,
     target,
@@ -266,9 +263,7 @@ def bring_each(
                     open_window(rules, state, target, number)
             elif rules.group > 1 and spike >= 0:
                 mark(state, number, cause)
-            elif evaluate_dynamic(
-                net, neuron, order, rules, delays, band, state, target, number, cause
-            ):
+            elif evaluate_dynamic(net, neuron, order, rules, band, state, target, number, cause):
                 at[HELD], at[HELD_AT], at[HELD_END] = 1, run, x
                 return operations, overflow
         skipped = 0

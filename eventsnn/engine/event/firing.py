@@ -2,9 +2,9 @@
 
 They are recorded and counted, too.
 
-In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rules; delays: int64,
-ticks (`Rules.delay_kind`); band: Band; state: State; layer: a layer's number; number: a neuron's or
-pool unit's number among all; cause: the spike that brought this about, or -1; sign: 1 or -1.
+In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rules; band: Band;
+state: State; layer: a layer's number; number: a neuron's or pool unit's number among all; cause:
+the spike that brought this about, or -1; sign: 1 or -1.
 
 Where buffers lack room for what would be fired next, `evaluate` and `follow` return True before
 they do anything more; called again with more room, they go on.
@@ -109,23 +109,23 @@ def _room_to_fire(net, order, rules, state, layer, spikes):
     return at_cores if order.instance_class is Cores else at_once
 
 
-def send(net, order, rules, delays, state, layer, number, sign, seq) -> Any:
+def send(net, order, rules, state, layer, number, sign, seq) -> Any:
     """Sends a spike, to cores or by `send_parcels`. seq: its place in the order of emission."""
 
 
 @overload(send, jit_options=INNER)
-def _send(net, order, rules, delays, state, layer, number, sign, seq):
-    def to_cores(net, order, rules, delays, state, layer, number, sign, seq):
+def _send(net, order, rules, state, layer, number, sign, seq):
+    def to_cores(net, order, rules, state, layer, number, sign, seq):
         send_to_cores(net, order, state, layer, number, sign, seq)
 
-    def at_once(net, order, rules, delays, state, layer, number, sign, seq):
-        send_parcels(net, order, rules, delays, state, layer, number, sign, seq)
+    def at_once(net, order, rules, state, layer, number, sign, seq):
+        send_parcels(net, order, rules, state, layer, number, sign, seq)
 
     return to_cores if order.instance_class is Cores else at_once
 
 
 @inner_kernel
-def send_parcels(net, order, rules, delays, state, layer, number, sign, seq):
+def send_parcels(net, order, rules, state, layer, number, sign, seq):
     """Puts a spike's parcels into the queue: one, or one for each projection and half.
 
     (Semantics, section 5.) seq: the spike's place in the order of emission.
@@ -160,9 +160,9 @@ def send_parcels(net, order, rules, delays, state, layer, number, sign, seq):
                     at[UNKEPT] = EARLY  # the caller refuses the result
                 continue
             if rules.delay_kind == 1:
-                delay += delays[q]
+                delay += rules.delays[q]
             elif rules.delay_kind == 2:
-                delay += delays[number]
+                delay += rules.delays[number]
             which = 0 if one_for_all else q + 1
             put(
                 state,
@@ -211,7 +211,7 @@ def _set_low(lows, number, low):
 
 
 @inner_kernel
-def evaluate(net, neuron, order, rules, delays, band, state, layer, number, cause):
+def evaluate(net, neuron, order, rules, band, state, layer, number, cause):
     """Evaluates one neuron: it fires while its model says so (semantics, section 5).
 
     Returns whether it lacks room to go on.
@@ -240,7 +240,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
                     p if member == 1 else settle(neuron, p, sign * (member - 1))
                 )
                 state.spike_potentials[at[RECORDED], 1] = settle(neuron, p, sign * member)
-            fire(net, order, rules, delays, state, layer, number, sign, member, cause)
+            fire(net, order, rules, state, layer, number, sign, member, cause)
         v[number] = settle(neuron, p, n)
         memory[number, NET] += n
         if rules.clocked:
@@ -254,7 +254,7 @@ def evaluate(net, neuron, order, rules, delays, band, state, layer, number, caus
 
 
 @inner_kernel
-def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
+def fire(net, order, rules, state, layer, number, sign, member, cause):
     """Records one spike (but for its potentials), counts it and sends it.
 
     member: its place, from 1, among those that are fired at once.
@@ -275,7 +275,7 @@ def fire(net, order, rules, delays, state, layer, number, sign, member, cause):
         record[i, S_CAUSE] = cause
     digest_spike(state.digests, layer, at[STEP], number - net.layers[layer, L_FIRST], sign)
     state.tallies[0, layer, at[STEP]] += 1
-    send(net, order, rules, delays, state, layer, number, sign, seq)
+    send(net, order, rules, state, layer, number, sign, seq)
     state.memory[number, SENT] += 1
 
 
@@ -297,7 +297,7 @@ def window_extreme(net, state, layer, number):
 
 
 @inner_kernel
-def follow(net, order, rules, delays, state, layer, number, pooled, cause):
+def follow(net, order, rules, state, layer, number, pooled, cause):
     """A pool unit sends the change of its maximum, or minimum (semantics, section 10).
 
     That is both its potential and its net spikes. pooled: the new one. Returns whether it lacks
@@ -317,7 +317,7 @@ def follow(net, order, rules, delays, state, layer, number, pooled, cause):
         if rules.record:
             state.spike_potentials[at[RECORDED], 0] = between - sign
             state.spike_potentials[at[RECORDED], 1] = between
-        fire(net, order, rules, delays, state, layer, number, sign, sent + member, cause)
+        fire(net, order, rules, state, layer, number, sign, sent + member, cause)
         state.v[number] = state.memory[number, NET] = between
     return False
 

@@ -5,8 +5,10 @@ When a buffer has no room for what one more event could bring, they return a cod
 room and calls again. All state is in arrays, so a run can be stopped and copied between any two
 events.
 
-In all functions: net: EventTables; neuron: a model; order: a policy; rules: Rules; delays: int64,
-ticks (`Rules.delay_kind`); band: Band; state: State.
+What depends on the model and the order is called by its address (`calls`), so that this is compiled
+once for all of them.
+
+In all functions: net: EventTables; calls: Calls; rules: Rules; band: Band; state: State.
 """
 
 from __future__ import annotations
@@ -16,12 +18,10 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from eventsnn.engine.event.cores import Cores
-from eventsnn.engine.event.dynamic import ask, bring_each, drive_one
+from eventsnn.engine.event.calls import ask, bring_bound, follow, has_cores
+from eventsnn.engine.event.dynamic import drive_one
 from eventsnn.engine.event.firing import (
     close_window,
-    evaluate,
-    follow,
     mark,
     open_window,
     rests,
@@ -107,7 +107,6 @@ from eventsnn.engine.vectors import (
     subtract_half_stretch,
     subtract_stretch,
 )
-from eventsnn.neurons.contract import is_dynamic
 
 PART = 2 ** (LAYER_BIT - HALF_BIT) - 1  # half, sign and projection of a delivery, as recorded
 AT_ONCE = 64  # neurons whose drive is added at once
@@ -119,10 +118,8 @@ NO_SPIKE = np.int64(-1)
 @inner_kernel
 def bring_stretches(
     net,
-    neuron,
-    order,
+    calls,
     rules,
-    delays,
     band,
     state,
     target,
@@ -182,7 +179,7 @@ def bring_stretches(
             if grouped and not silent:
                 mark(state, x, cause)
             elif not silent and rules.window == 0:
-                if evaluate(net, neuron, order, rules, delays, band, state, target, x, cause):
+                if ask(net, calls, rules, band, state, target, x, cause):
                     state.found[2 * pair + 1] = np.int64(outside)
                     at[HELD], at[HELD_AT], at[HELD_END] = 1, pair, pairs
                     return operations, overflow
@@ -190,109 +187,28 @@ def bring_stretches(
     return operations, overflow
 
 
-def bring(
-    net,
-    neuron,
-    order,
-    rules,
-    delays,
-    band,
-    state,
-    target,
-    first,
-    group,
-    offset,
-    negative,
-    half,
-    spike,
-) -> Any:
-    """`bring_stretches`, or for models with more than a potential `dynamic.bring_each`."""
-
-
-@overload(bring, jit_options=INNER)
-def _bring(
-    net,
-    neuron,
-    order,
-    rules,
-    delays,
-    band,
-    state,
-    target,
-    first,
-    group,
-    offset,
-    negative,
-    half,
-    spike,
-):
-    each = bring_each if is_dynamic(neuron.instance_class) else bring_stretches
-
-    def chosen(
-        net,
-        neuron,
-        order,
-        rules,
-        delays,
-        band,
-        state,
-        target,
-        first,
-        group,
-        offset,
-        negative,
-        half,
-        spike,
-    ):
-        return each(
-            net,
-            neuron,
-            order,
-            rules,
-            delays,
-            band,
-            state,
-            target,
-            first,
-            group,
-            offset,
-            negative,
-            half,
-            spike,
-        )
-
-    return chosen
-
-
-def add_drive(net, neuron, rules, state, layer, number, end, high, drive, part) -> Any:
+@inner_kernel
+def add_drive(net, calls, rules, state, layer, number, end, high, drive, part):
     """Adds the drive of some neurons from `number` on; returns how many need no look.
 
     layer: theirs. end: the layer's. high: of the band. drive: the arithmetic's dtype [neurons].
     part: which of the step's.
     """
-
-
-@overload(add_drive, jit_options=INNER)
-def _add_drive(net, neuron, rules, state, layer, number, end, high, drive, part):
-    def one(net, neuron, rules, state, layer, number, end, high, drive, part):
+    if calls.each:
         if hears(state, number, part):
             drive_one(net, rules, state, layer, number, drive)
         state.at[DRIVEN] = number + 1
         return 0
-
-    def stretch(net, neuron, rules, state, layer, number, end, high, drive, part):
-        width = min(AT_ONCE, end - number)
-        _, found = add_stretch(
-            state.v, number, drive, number, width, 0, state.lows, high, state.found, 0
-        )
-        state.at[DRIVEN] = number + width
-        return width if found == 0 and rules.window == 0 else 0
-
-    return one if is_dynamic(neuron.instance_class) else stretch
+    width = min(AT_ONCE, end - number)
+    _, found = add_stretch(
+        state.v, number, drive, number, width, 0, state.lows, high, state.found, 0
+    )
+    state.at[DRIVEN] = number + width
+    return width if found == 0 and rules.window == 0 else 0
 
 
 @inner_kernel
-def deliver(net, neuron, order, rules, delays, band, state, what, spike):
+def deliver(net, calls, rules, band, state, what, spike):
     """Delivers a spike to its targets in index order.
 
     what: the event, see `layout`. spike: its place in the order of emission; below -1 for an
@@ -340,28 +256,42 @@ def deliver(net, neuron, order, rules, delays, band, state, what, spike):
                     rises = (sign > 0) == (negative == 0)
                     if mine > held if rises else mine + 1 == held:
                         pooled = count if rises else window_extreme(net, state, target, x)
-                        if follow(net, order, rules, delays, state, target, x, pooled, cause):
+                        if follow(net, calls, rules, state, target, x, pooled, cause):
                             at[HELD], at[HELD_OUT], at[HELD_AT] = 1, i, run
                             return overflow
             continue
         group = c // net.projections[q, Q_CI] * net.projections[q, Q_CO]
         offset = c * net.projections[q, Q_STRIDE]
-        operations, near = bring(
-            net,
-            neuron,
-            order,
-            rules,
-            delays,
-            band,
-            state,
-            target,
-            first,
-            group,
-            offset,
-            negative,
-            half,
-            spike,
-        )
+        if calls.each:
+            operations, near = bring_bound(
+                net,
+                calls,
+                rules,
+                band,
+                state,
+                target,
+                first,
+                group,
+                offset,
+                negative,
+                half,
+                spike,
+            )
+        else:
+            operations, near = bring_stretches(
+                net,
+                calls,
+                rules,
+                band,
+                state,
+                target,
+                first,
+                group,
+                offset,
+                negative,
+                half,
+                spike,
+            )
         overflow |= near
         if spike >= 0:
             state.tallies[1, target, at[STEP]] += operations
@@ -404,7 +334,7 @@ def hears(state, number, part):
 
 
 @inner_kernel
-def begin_step(net, neuron, order, rules, delays, band, state, drive, part):
+def begin_step(net, calls, rules, band, state, drive, part):
     """The drive of a step arrives: layers in order, neurons in index order (semantics, section 5).
 
     It is added to some neurons at once, up to at[DRIVEN]; where none of them left the band, none is
@@ -424,9 +354,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive, part):
         number, end = max(net.layers[layer, L_FIRST], at[CURSOR]), net.layers[layer + 1, L_FIRST]
         while number < end:
             if number >= at[DRIVEN]:
-                skipped = add_drive(
-                    net, neuron, rules, state, layer, number, end, high, drive, part
-                )
+                skipped = add_drive(net, calls, rules, state, layer, number, end, high, drive, part)
                 if skipped > 0:
                     number += skipped
                     continue
@@ -443,7 +371,7 @@ def begin_step(net, neuron, order, rules, delays, band, state, drive, part):
                 if state.window_end[number] < 0:
                     open_window(rules, state, layer, number)
             elif (p >= high or p <= band.low) and not silent:
-                if ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE):
+                if ask(net, calls, rules, band, state, layer, number, NO_SPIKE):
                     at[CURSOR] = number
                     return FULL
             number += 1
@@ -486,50 +414,50 @@ def take_next(net, rules, state, end):
     return DONE, True
 
 
-def next_event(net, order, rules, state, end) -> Any:
-    """Takes the next event, of cores or by `take_next`. end, and what is returned: as there."""
+def next_event(net, cores, rules, state, end) -> Any:
+    """Takes the next event, of cores or by `take_next`. cores: of Calls. The others as there."""
 
 
 @overload(next_event, jit_options=INNER)
-def _next_event(net, order, rules, state, end):
-    def at_cores(net, order, rules, state, end):
-        return take_from_cores(net, order, rules, state, end)
+def _next_event(net, cores, rules, state, end):
+    def at_cores(net, cores, rules, state, end):
+        return take_from_cores(net, cores, rules, state, end)
 
-    def at_once(net, order, rules, state, end):
+    def at_once(net, cores, rules, state, end):
         return take_next(net, rules, state, end)
 
-    return at_cores if order.instance_class is Cores else at_once
+    return at_cores if has_cores(cores) else at_once
 
 
-def arrive_at(net, order, state, moment) -> Any:
+def arrive_at(net, cores, state, moment) -> Any:
     """The clock goes on to a moment, for cores or by `come_to`."""
 
 
 @overload(arrive_at, jit_options=INNER)
-def _arrive_at(net, order, state, moment):
-    def at_cores(net, order, state, moment):
-        come_to_cores(net, order, state, moment)
-        hear(net, order, state)
+def _arrive_at(net, cores, state, moment):
+    def at_cores(net, cores, state, moment):
+        come_to_cores(net, cores, state, moment)
+        hear(net, cores, state)
 
-    def at_once(net, order, state, moment):
+    def at_once(net, cores, state, moment):
         come_to(state, moment)
 
-    return at_cores if order.instance_class is Cores else at_once
+    return at_cores if has_cores(cores) else at_once
 
 
-def nothing_due(order, state) -> Any:
+def nothing_due(cores, state) -> Any:
     """Whether of this tick only ends of rests and windows are left."""
 
 
 @overload(nothing_due, jit_options=INNER)
-def _nothing_due(order, state):
-    def at_cores(order, state):
+def _nothing_due(cores, state):
+    def at_cores(cores, state):
         return first_ready(state) < 0 and not ends_now(state)
 
-    def at_once(order, state):
+    def at_once(cores, state):
         return state.at[FIFO_HEAD] == state.at[FIFO_TAIL] and state.at[HEAP] == 0
 
-    return at_cores if order.instance_class is Cores else at_once
+    return at_cores if has_cores(cores) else at_once
 
 
 @inner_kernel
@@ -568,7 +496,7 @@ def group_goes_on(rules, state):
 
 
 @inner_kernel
-def evaluate_group(net, neuron, order, rules, delays, band, state):
+def evaluate_group(net, calls, rules, band, state):
     """Evaluates all that a group reached, in the order of (layer, index).
 
     Returns whether room is lacking: called again, it goes on.
@@ -583,9 +511,9 @@ def evaluate_group(net, neuron, order, rules, delays, band, state):
                 layer, cause = np.int64(net.layer_of[number]), state.causes[number]
                 if net.pools[layer] >= 0:
                     pooled = window_extreme(net, state, layer, number)
-                    held = follow(net, order, rules, delays, state, layer, number, pooled, cause)
+                    held = follow(net, calls, rules, state, layer, number, pooled, cause)
                 else:
-                    held = ask(net, neuron, order, rules, delays, band, state, layer, number, cause)
+                    held = ask(net, calls, rules, band, state, layer, number, cause)
                 if held:
                     return True
                 marks[word] &= marks[word] - np.uint64(1)
@@ -594,7 +522,7 @@ def evaluate_group(net, neuron, order, rules, delays, band, state):
 
 
 @inner_kernel
-def run_until(net, neuron, order, rules, delays, band, state, end):
+def run_until(net, calls, rules, band, state, end):
     """Takes events from the queue that are due before a tick, and does what they say.
 
     With a barrier it goes on until no delivery is under way. end: the tick. Returns DONE, FULL,
@@ -607,10 +535,10 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
         if fresh:
             if at[GROUPED] != 0 and not group_goes_on(rules, state):
                 at[GROUPED] = CLOSING
-                if evaluate_group(net, neuron, order, rules, delays, band, state):
+                if evaluate_group(net, calls, rules, band, state):
                     return FULL
                 at[GROUPED] = 0
-            code, taken = next_event(net, order, rules, state, end)
+            code, taken = next_event(net, calls.cores, rules, state, end)
             if not taken:
                 return code
         what, spike = at[EVENT], at[EVENT_SPIKE]
@@ -621,17 +549,17 @@ def run_until(net, neuron, order, rules, delays, band, state, end):
                     at[GROUPED] += 1
                 if rules.record:
                     record_delivery(state, what, spike)
-            if deliver(net, neuron, order, rules, delays, band, state, what, spike):
+            if deliver(net, calls, rules, band, state, what, spike):
                 return OVERFLOW
         else:
             number, layer = what >> NUMBER_BIT, (what >> LAYER_BIT) & LAYERS
             at[HELD] = 0
             if not fresh or is_valid(state, what & 3, number):
-                if ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE):
+                if ask(net, calls, rules, band, state, layer, number, NO_SPIKE):
                     at[HELD] = 1
             else:
                 at[COUNTED] -= 1
-            if nothing_due(order, state) and at[HELD] == 0:
+            if nothing_due(calls.cores, state) and at[HELD] == 0:
                 pass_ends(rules, band, state, end)
         if at[HELD]:
             return FULL
@@ -651,7 +579,7 @@ def record_delivery(state, what, spike):
 
 
 @inner_kernel
-def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
+def evaluate_layer(net, calls, rules, band, state, layer):
     """Evaluates a layer's neurons in index order, once each: order `clocked`, or two stages.
 
     layer: its number. Called again after FULL, it goes on where it was (at[CURSOR]). Returns DONE
@@ -664,11 +592,11 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
         at[TAKEN] += 1
         if net.pools[layer] >= 0:
             pooled = window_extreme(net, state, layer, number)
-            held = follow(net, order, rules, delays, state, layer, number, pooled, NO_SPIKE)
+            held = follow(net, calls, rules, state, layer, number, pooled, NO_SPIKE)
         elif band.low < state.v[number] < band.high:
             continue
         else:
-            held = ask(net, neuron, order, rules, delays, band, state, layer, number, NO_SPIKE)
+            held = ask(net, calls, rules, band, state, layer, number, NO_SPIKE)
         if held:
             at[CURSOR] = number
             at[TAKEN] -= 1
@@ -678,17 +606,17 @@ def evaluate_layer(net, neuron, order, rules, delays, band, state, layer):
 
 
 @kernel
-def advance(net, neuron, order, rules, delays, band, state, drive, task, argument):
-    """Does one task. One entry serves all, so that a model and an order are compiled once.
+def advance(net, calls, rules, band, state, drive, task, argument):
+    """Does one task. One entry serves all, so that all is compiled once.
 
     drive: the arithmetic's dtype [neurons], a part of the step's. task: DRIVE (part `argument` of
     the drive arrives), EVENTS (run until tick `argument`) or EVALUATE (layer `argument`). argument:
     a number for the task. Returns DONE, or a code: FULL asks for room, TOO_MANY is max_events,
     OVERFLOW a potential outside the band; CROWDED and LATE are cores that are too slow.
     """
-    arrive_at(net, order, state, 2 * state.at[NOW])
+    arrive_at(net, calls.cores, state, 2 * state.at[NOW])
     if task == DRIVE:
-        return begin_step(net, neuron, order, rules, delays, band, state, drive, argument)
+        return begin_step(net, calls, rules, band, state, drive, argument)
     if task == EVENTS:
-        return run_until(net, neuron, order, rules, delays, band, state, argument)
-    return evaluate_layer(net, neuron, order, rules, delays, band, state, argument)
+        return run_until(net, calls, rules, band, state, argument)
+    return evaluate_layer(net, calls, rules, band, state, argument)

@@ -80,19 +80,20 @@ class EventTables(NamedTuple):
         return f"<EventTables: {self.readout + 1} layers, {len(self.projections)} projections>"
 
 
+@table
 class Rules(NamedTuple):
     """Time's settings.
 
     refractory, window: ticks. barrier, clocked, record: 0 or 1. delay_kind: 0 none, 1 by
-    projection, 2 by neuron, in ticks in `delays`. most_spikes: what a neuron fires at once at most.
-    most_parcels: the deliveries of one spike. most_targets: the neurons that it reaches. at_once: 1
-    where it is one delivery without delay and with key 0. max_events: how many may be
-    taken from the queue. image: its number in the data set. quiet: 1 where arrivals only charge,
-    and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay below 0 means
-    that a parcel is never delivered, as in a replay. few_keys: the largest key where keys are few
-    (halves), else 0. uniform: 1 where of the deliveries that are due any may be the next (order
-    `random`), by draws of seed. spread: the parts of a step's drive. group: how many deliveries
-    only charge before all that they reached is evaluated.
+    projection, 2 by neuron. delays: int64, those in ticks (or empty). most_spikes: what a neuron
+    fires at once at most. most_parcels: the deliveries of one spike. most_targets: the neurons that
+    it reaches. at_once: 1 where it is one delivery without delay and with key 0. max_events: how
+    many may be taken from the queue. image: its number in the data set. quiet: 1 where arrivals
+    only charge, and neurons are evaluated by EVALUATE. ticks: of a step. drops: 1 where a delay
+    below 0 means that a parcel is never delivered, as in a replay. few_keys: the largest key where
+    keys are few (halves), else 0. uniform: 1 where of the deliveries that are due any may be the
+    next (order `random`), by draws of seed. spread: the parts of a step's drive. group: how many
+    deliveries only charge before all that they reached is evaluated.
     """
 
     refractory: int
@@ -101,6 +102,7 @@ class Rules(NamedTuple):
     clocked: int
     record: int
     delay_kind: int
+    delays: NDArray[np.int64]
     most_spikes: int
     most_parcels: int
     most_targets: int
@@ -117,6 +119,7 @@ class Rules(NamedTuple):
     group: int
 
 
+@table
 class Band(NamedTuple):
     """The potentials at which nothing happens, in the arithmetic's numbers.
 
