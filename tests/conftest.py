@@ -1,8 +1,7 @@
-"""The quick set: of a test with many parameters it runs a few, evenly spread; the rest are slow.
+"""The tests of every change: of one with many parameters a few, evenly spread; the rest are slow.
 
-A test that crosses very many models, orders and networks runs some of the pairs, drawn once and for
-all by its name, each model and order among them. The rest are long; pytest -m "long or not long"
-runs all.
+Of a test that crosses models, orders and networks they are more: some of the pairs, drawn once and
+for all by its name, each model and order among them. Where there are very many, the rest are long.
 
 Set CI to have hypothesis draw the same examples in every run.
 """
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 QUICK = 3
-CROSSED, MANY = ("engine", "laws", "trace", "studies"), 16
+CROSSED, FEW, MANY = ("engine", "laws", "trace", "studies"), 4, 16
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -34,26 +33,28 @@ def pytest_collection_modifyitems(items):
     for family in families.values():
         count = len(family)
         quick = {i * count // QUICK for i in range(QUICK)}
+        crossed = len(list(family[0].iter_markers("parametrize"))) > 1
+        if crossed and family[0].path.parent.name in CROSSED:
+            quick |= drawn_of(family, FEW)
+            if count > MANY:
+                for i in {*range(count)} - drawn_of(family, MANY) - quick:
+                    family[i].add_marker(pytest.mark.long)
         for i, item in enumerate(family):
             if i not in quick:
                 item.add_marker(pytest.mark.slow)
-        crossed = len(list(family[0].iter_markers("parametrize"))) > 1
-        if crossed and count > MANY and family[0].path.parent.name in CROSSED:
-            for i in {*range(count)} - drawn_of(family) - quick:
-                family[i].add_marker(pytest.mark.long)
 
 
-def drawn_of(family):
-    """Places of MANY tests of a family, and of others until each value of a parameter is there.
+def drawn_of(family, most):
+    """Places of so many tests of a family, and of others until each value of a parameter is there.
 
     None is among those that are long anyway.
     """
     places = [i for i, item in enumerate(family) if not item.get_closest_marker("long")]
-    drawn = random.Random(family[0].originalname).sample(places, min(MANY, len(places)))
+    drawn = random.Random(family[0].originalname).sample(places, min(most, len(places)))
     found, seen = set(), set()
     for i in [*drawn, *places]:
         values = {(name, id(value)) for name, value in family[i].callspec.params.items()}
-        if len(found) < MANY or values - seen:
+        if len(found) < most or values - seen:
             found.add(i)
             seen |= values
     return found

@@ -54,9 +54,8 @@ class Bound:
         self.words = (address, *(block.address for block in blocks))
 
 
-# a kernel, what is bound to it, the types that it takes -> both; of as many as a study has at once
-_BOUND: dict[tuple[Any, ...], tuple[Any, Bound]] = {}
-KEPT = 64
+# a kernel and the types that it takes -> its own type, what holds its code, and the address
+_COMPILED: dict[tuple[Any, ...], tuple[BoundType, Any, int]] = {}
 
 
 def bound(dispatcher: Kernel, constants: Sequence[Any], arguments: Sequence[Any]) -> Bound:
@@ -67,16 +66,14 @@ def bound(dispatcher: Kernel, constants: Sequence[Any], arguments: Sequence[Any]
     numba does not compile the functions of a class that is not eventsnn's own.
     """
     kernel, constants = specialised(dispatcher, *constants)
-    kinds = tuple(typeof(argument) for argument in arguments)
-    key = (kernel, *map(id, constants), *kinds)
-    if key not in _BOUND:
-        blocks = [Block(constant) for constant in constants]
-        code, address, result = compiled(kernel, (*(block.kind for block in blocks), *kinds))
-        kind = BoundType(len(constants), kinds, result)
-        if len(_BOUND) == KEPT:
-            del _BOUND[next(iter(_BOUND))]
-        _BOUND[key] = constants, Bound(kind, code, address, blocks)  # so their ids stay theirs
-    return _BOUND[key][1]
+    blocks = [Block(constant) for constant in constants]
+    of_constants, kinds = tuple(block.kind for block in blocks), tuple(map(typeof, arguments))
+    key = (kernel, of_constants, kinds)
+    if key not in _COMPILED:
+        code, address, result = compiled(kernel, of_constants + kinds)
+        _COMPILED[key] = BoundType(len(constants), kinds, result), code, address
+    kind, code, address = _COMPILED[key]
+    return Bound(kind, code, address, blocks)
 
 
 class Absent:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -127,9 +128,15 @@ class Block:
         self.kind = table_of(value)
         self._value = value  # which keeps its arrays
         parts = [part for field, its in zip(value, self.kind.types) for part in _given(field, its)]
-        fields = [(f"_{i}", _in_c(part)) for i, part in enumerate(self.kind.block.elements)]
-        self._block = type("_Block", (ctypes.Structure,), {"_fields_": fields})(*parts)
+        self._block = _structure(self.kind)(*parts)
         self.address = ctypes.addressof(self._block)
+
+
+@cache
+def _structure(kind: Table) -> Any:
+    """A table's block in C."""
+    fields = [(f"_{i}", _in_c(part)) for i, part in enumerate(kind.block.elements)]
+    return type("_Block", (ctypes.Structure,), {"_fields_": fields})
 
 
 def _is_tuple(kind: Any) -> bool:
