@@ -5,22 +5,77 @@ from __future__ import annotations
 import math
 import mmap
 import os
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
+
+import h5py
 
 from eventsnn.exceptions import InputError
-from eventsnn.files.memory import content
+from eventsnn.files.memory import content, size_of
+
+SMALL = 2**26  # bytes of a file that is looked through as a whole
+Parts = tuple[tuple[int, int], ...]
 
 
-def check_heaps(path: str | os.PathLike[str], width: int) -> None:
+def parts_beside(file: h5py.File) -> Parts:
+    """Where a file has other bytes than numbers of datasets: (begin, end) of each part, in turn.
+
+    file: open. To look through all of a trace of some GB would take seconds. What the file says is
+    believed: a walk through it comes first, in a copy of the process (`trial`). A small file is one
+    part.
+    """
+    size = size_of(file.filename)
+    if size <= SMALL:
+        return ((0, size),)
+    taken: list[tuple[int, int]] = []
+
+    def note(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+            taken.extend(_stored(item))
+
+    file.visititems(note)
+    parts, begin = [], 0
+    for first, end in sorted(taken):
+        if first > begin:
+            parts.append((begin, first))
+        begin = max(begin, end)
+    return (*parts, (begin, size)) if begin < size else tuple(parts)
+
+
+def _stored(dataset: h5py.Dataset) -> list[tuple[int, int]]:
+    """(begin, end) of the bytes in which a dataset's numbers lie."""
+    found: list[tuple[int, int]] = []
+    if dataset.chunks is None:
+        offset = dataset.id.get_offset()
+        return found if offset is None else [(offset, offset + dataset.id.get_storage_size())]
+
+    def note(chunk: Any) -> None:
+        found.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+
+    if hasattr(dataset.id, "chunk_iter"):  # not with libhdf5 before 1.12.3
+        dataset.id.chunk_iter(note)
+    return found
+
+
+def _places(data: mmap.mmap, text: bytes, parts: Parts, skip: int) -> Iterator[int]:
+    """Where a text stands in some parts of a file. skip: bytes from one place to the next."""
+    for begin, end in parts:
+        at = data.find(text, begin, end)
+        while at >= 0:
+            yield at
+            at = data.find(text, at + skip, end)
+
+
+def check_heaps(path: str | os.PathLike[str], width: int, parts: Parts) -> None:
     """Refuse a damaged global heap, where variable-length text lies: HDF5 2.0 can loop in it.
 
     A heap is a header of 16 bytes and objects. Each object is a header of 16 (index u2, 6 bytes,
     size of `width` bytes) and its data up to a multiple of 8. The object 0 is the free rest, and
-    its size includes the header.
+    its size includes the header. parts: where it is sought (`parts_beside`).
     """
     with content(path) as data:
-        start = data.find(b"GCOL\x01\0\0\0")
-        while start >= 0:
+        for start in _places(data, b"GCOL\x01\0\0\0", parts, 8):
             at = start + 16
             end = start + _number(data, start + 8, width)
             while at + 16 <= end <= len(data):
@@ -30,27 +85,26 @@ def check_heaps(path: str | os.PathLike[str], width: int) -> None:
             if at > end or end > len(data):
                 do = "copy or download it again"
                 raise InputError(path, "a whole HDF5 file", "a damaged heap", do)
-            start = data.find(b"GCOL\x01\0\0\0", start + 8)
 
 
 @lru_cache
-def lengths_of(path: str, key: str, widths: tuple[int, int]) -> list[tuple[tuple[int, ...], int]]:
+def lengths_of(
+    path: str, key: str, widths: tuple[int, int], parts: Parts
+) -> list[tuple[tuple[int, ...], int]]:
     """[(shape, bytes)] of the texts of variable length in each attribute called `key`.
 
     All attributes of that name count, wherever the file has one. HDF5 reserves as many bytes as a
     text says it has before it looks for the text, and has no call that returns the number. So
     attribute messages are sought by their name. widths: bytes of an address and of a length in this
-    file.
+    file. parts: where they are sought (`parts_beside`).
     """
     name = key.encode() + b"\0"
     found = []
     with content(path) as data:
-        at = data.find(name, 9)
-        while at >= 0:
-            lengths = _lengths_at(data, at, len(name), widths)
+        for at in _places(data, name, parts, 1):
+            lengths = _lengths_at(data, at, len(name), widths) if at >= 9 else None
             if lengths is not None:
                 found.append(lengths)
-            at = data.find(name, at + 1)
     return found
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from eventsnn.exceptions import InputError
 from eventsnn.files.memory import Image, content, size_of
-from eventsnn.files.raw import check_heaps, lengths_of
+from eventsnn.files.raw import Parts, check_heaps, lengths_of, parts_beside
 from eventsnn.files.refusals import check_filters, refusal_of
 from eventsnn.files.trial import trial
 
@@ -85,6 +85,7 @@ def _opened(
 ) -> Iterator[h5py.File]:
     """A file inside the block; found: what became of the walk through it."""
     lengths_of.cache_clear()
+    _PARTS.clear()
     if found:
         do = "it is damaged: copy or download it again"
         raise InputError(name, "an HDF5 file that can be read", found, do)
@@ -92,9 +93,10 @@ def _opened(
         with h5py.File(source, "r") as file:
             width = file.id.get_create_plist().get_sizes()[1]
             if isinstance(source, Image):
-                check_heaps(file.filename, width)
-            else:
-                _check_heaps(file.filename, _stamp(source), width)
+                check_heaps(file.filename, width, _parts(file))
+            elif _SOUND.get(file.filename) != _stamp(source):
+                check_heaps(file.filename, width, _parts(file))
+                _SOUND[file.filename] = _stamp(source)
             yield file
     except InputError:
         raise
@@ -140,10 +142,17 @@ def _tried(path: str, stamp: tuple[int, ...]) -> str:
     return _walked(path, stamp[2])
 
 
-@lru_cache
-def _check_heaps(path: str, stamp: tuple[int, ...], width: int) -> None:
-    """`check_heaps` of a file, once for the same content. stamp: the file's `_stamp`."""
-    check_heaps(path, width)
+# path -> the stamp of a file whose heaps are whole
+_SOUND: dict[str, tuple[int, ...]] = {}
+# path -> `parts_beside` of a file that is open
+_PARTS: dict[str, Parts] = {}
+
+
+def _parts(file: h5py.File) -> Parts:
+    """`parts_beside` of an open file, found once."""
+    if file.filename not in _PARTS:
+        _PARTS[file.filename] = parts_beside(file)
+    return _PARTS[file.filename]
 
 
 def _walked(source: str | Image, size: int) -> str:
@@ -166,8 +175,10 @@ def _walk(source: str | Image) -> None:
             seen.add(place)
             waiting.append(item)
 
+    lengths_of.cache_clear()
+    _PARTS.clear()
     with _passing_over(), h5py.File(source, "r") as file:
-        check_heaps(file.filename, file.id.get_create_plist().get_sizes()[1])
+        check_heaps(file.filename, file.id.get_create_plist().get_sizes()[1], _parts(file))
         meet(file)
         while waiting:
             item = waiting.pop()
@@ -304,7 +315,11 @@ def attribute(group: h5py.Group, key: str) -> Any:
     variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
     if variable and stored.shape is not None:
         widths = group.file.id.get_create_plist().get_sizes()
-        found = [n for shape, n in lengths_of(path, key, widths) if shape == stored.shape]
+        found = [
+            n
+            for shape, n in lengths_of(path, key, widths, _parts(group.file))
+            if shape == stored.shape
+        ]
         if not found or max(found) > limit:
             expected = f"texts of at most {limit:,} bytes"
             most = f"{max(found, default=0):,}"
