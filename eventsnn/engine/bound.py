@@ -116,10 +116,11 @@ def call(typing_context: Any, bound: Any, *arguments: Any) -> Any:
     Raises TypingError, when numba compiles the caller, for arguments of other types than it has.
     """
     kinds = tuple(types.unliteral(kind) for kind in arguments)
-    if kinds != bound.arguments:
-        pairs = zip(kinds, bound.arguments)
-        other = [f"{given} for {its}" for given, its in pairs if given != its]
-        raise TypingError(f"a bound kernel gets {', '.join(other) or f'{len(kinds)} arguments'}")
+    if len(kinds) != len(bound.arguments):
+        raise TypingError(f"a bound kernel gets {len(kinds)} of {len(bound.arguments)} arguments")
+    other = [f"{k} for {its}" for k, its in zip(kinds, bound.arguments) if k != its]
+    if other:
+        raise TypingError(f"a bound kernel gets {', '.join(other)}")
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
         convention, words = context.call_conv, values[0]

@@ -85,15 +85,7 @@ def inner_kernel(function: Callable[..., Any]) -> Kernel:
     function: what numba can compile. Returns the kernel, which raises TypeError when Python calls
     it.
     """
-    inner = _compile(function, **INNER_OPTIONS)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise TypeError(f"{function.__name__} can be called by kernels only")
-
-    # numba's own would call the entry that is not there
-    inner._insert = lambda *_: None
-    inner._compile_for_args = refuse
-    return inner
+    return _for_kernels(_compile(function, **INNER_OPTIONS))
 
 
 def bindable(function: Callable[..., Any]) -> Kernel:
@@ -107,9 +99,20 @@ def bindable(function: Callable[..., Any]) -> Kernel:
 
 def _bare(function: Callable[..., Any]) -> Any:
     """Numba's dispatcher for a function that has no entry from Python."""
-    kernel = _compile(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    kernel._insert = lambda *_: None
-    return kernel
+    options = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _for_kernels(_compile(function, **options))
+
+
+def _for_kernels(dispatcher: Any) -> Any:
+    """The dispatcher, which refuses to be called from Python."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise TypeError(f"{dispatcher.__name__} can be called by kernels only")
+
+    # numba's own would call the entry that is not there
+    dispatcher._insert = lambda *_: None
+    dispatcher._compile_for_args = refuse
+    return dispatcher
 
 
 def compiled(kernel: Kernel, kinds: tuple[Any, ...]) -> tuple[Any, int, Any]:
@@ -281,7 +284,8 @@ def _refusing(*_: Any, **__: Any) -> None:
     raise InputError("NUMBA_DISABLE_JIT", expected, CONFIG.DISABLE_JIT, "unset it")
 
 
-_refusing.py_func = _refusing  # type: ignore[attr-defined]
+for _name in ("py_func", "compile"):
+    setattr(_refusing, _name, _refusing)
 
 
 def _kept(dispatcher: Any, read: str) -> Kernel:

@@ -83,7 +83,7 @@ def ask_bound(neuron, order, net, rules, band, state, layer, number, cause):
 def bring_each(
     neuron, order, net, rules, band, state, target, first, group, offset, negative, half, spike
 ):
-    """What a spike brings to one target layer; parameters and returns as for `bring`."""
+    """What a spike brings to one target layer, target by target: `dynamic.bring_each`."""
     return dynamic.bring_each(
         there(net),
         there(neuron),
@@ -135,7 +135,7 @@ def follow(net, calls, rules, state, layer, number, pooled, cause):
 def bring_bound(
     net, calls, rules, band, state, target, first, group, offset, negative, half, spike
 ):
-    """What a spike brings to one target layer: calls `bring_each`."""
+    """What a spike brings to one target layer: calls `bring_each`. As `kernels.bring_stretches`."""
     return call(
         calls.bring,
         net,
