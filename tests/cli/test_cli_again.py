@@ -211,6 +211,7 @@ def test_earlier_results_stay_until_the_new_ones_are_complete(
     assert json.loads((here / "a" / "summary.json").read_text())["settings"]["initial"] == 0
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(capsys, here, files, pictures):
     succeeds(capsys, *arguments_of(files, "alone"))
     processes = [command(*arguments_of(files, "both"), "--quiet", cwd=here) for _ in range(2)]

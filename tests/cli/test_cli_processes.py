@@ -99,6 +99,7 @@ def command_on(files):
     return [sys.executable, "-m", "eventsnn.run", *given]
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_letters_is_no_obstacle(here, files):
     """The tables hold dashes that ASCII has not, and names in files may hold anything."""
     done = subprocess.run(

@@ -129,6 +129,7 @@ def test_a_network_that_does_not_convert_is_shown_all_the_same(capsys, tmp_path)
     assert "expected an activation or another MaxPool in front of it" in captured.err
 
 
+@pytest.mark.slow
 def test_a_neuron_model_is_tried(capsys, tmp_path):
     """A model of one's own stands in a file that registers it, as for a run."""
     example = Path(__file__).parents[2] / "examples" / "extend" / "model.py"

@@ -56,6 +56,7 @@ def test_a_dry_run_measures_two_cells_and_writes_nothing(tmp_path, capsys):
     assert not store.exists()
 
 
+@pytest.mark.slow
 def test_cells_that_failed_end_with_status_1(tmp_path, capsys):
     plan = written(tmp_path, engine="event", max_events=1)
     store = str(tmp_path / "store")

@@ -56,6 +56,7 @@ def seeds(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_damaged_bytes_are_one_error_or_read(seeds, tmp_path):
     read = dict.fromkeys(("refused", "read"), 0)
     for number, (name, data, load) in enumerate(seeds):

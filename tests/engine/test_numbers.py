@@ -32,6 +32,7 @@ def of_pixels(preprocessing, size):
     return convert(Graph(nodes, "input", "out", (1, 1, size), preprocessing))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["float64", "float32", "fixed"])
 def test_pixels_are_prepared_in_float64(arithmetic):
     # 255 steps of p / 255 meet the threshold again and again, and float32 misses it

@@ -65,6 +65,7 @@ def sorted_run(delays, keys, whats, each):
         found.append([what, now])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 7])
 @pytest.mark.parametrize("scale", [3, 2000, 2**22, 2**40])
 def test_events_come_in_the_order_of_a_sorted_list(scale, few):

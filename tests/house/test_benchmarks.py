@@ -63,6 +63,7 @@ def network_and(limit):
     ).pixels
 
 
+@pytest.mark.slow
 def test_the_clocked_tables_count_what_a_run_counts(monkeypatch, capsys):
     tables = run(
         monkeypatch, capsys, "clocked", "--limit", "3", "--steps", "2,3", "--batches", "1,2"
@@ -114,6 +115,7 @@ def test_the_event_tables_count_what_a_run_counts(monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 def test_the_scaling_tables_count_what_a_run_counts(monkeypatch, capsys):
     scaling = importlib.import_module("scaling")
     for name, few in dict(
@@ -142,6 +144,7 @@ def test_the_scaling_tables_count_what_a_run_counts(monkeypatch, capsys):
         assert cells["ops an image"] == f"{told / 2:,.0f}"
 
 
+@pytest.mark.slow
 def test_the_tables_of_orders_count_what_a_run_counts(monkeypatch, capsys):
     orders = importlib.import_module("orders")
     few = {name: orders.ORDERS[name] for name in ("fifo", "random", "inhibitory_first")}
@@ -270,6 +273,7 @@ def test_wrong_input_is_one_line(capsys, name, options, words):
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_for_each_row(capsys):
     memory = importlib.import_module("memory")
     assert memory.main(["--nets", "lenet", "--engines", "clocked", "--steps", "1"]) == 0
@@ -287,6 +291,7 @@ def test_memory_divides_by_what_a_run_needs():
     assert row["times"] == "1.50" and row["bits"] == 32
 
 
+@pytest.mark.slow
 def test_history_keeps_what_it_found_and_compares_with_it(capsys, tmp_path):
     history = importlib.import_module("history")
     file = tmp_path / "speed.jsonl"
@@ -387,6 +392,7 @@ def test_bfloat16_is_measured_where_the_processor_has_units_for_it(monkeypatch):
         assert ("bfloat16" in way.lacking) == lacks
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (Path(__file__).parents[2] / ".git").exists(), reason="needs a clone")
 def test_history_runs_an_earlier_commit_beside_this_one(capsys, tmp_path):
     history, file = importlib.import_module("history"), tmp_path / "speed.jsonl"

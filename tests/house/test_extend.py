@@ -235,6 +235,7 @@ def test_the_file_is_part_of_a_run_s_identity(tmp_path):
     assert ids[0] != ids[1]
 
 
+@pytest.mark.slow
 def test_a_package_adds_a_model_for_the_command_line(tmp_path):
     """Installed beside one that fails on import, which is nobody's business."""
     site = tmp_path / "site"

@@ -60,6 +60,7 @@ def test_headings_of_a_run_are_explained(tmp_path, monkeypatch):
     assert not set.union(*shown) - NAMED
 
 
+@pytest.mark.slow
 def test_headings_of_results_are_explained(found):
     network, images = found
     options = {"steps": 2, "progress": False}

@@ -167,6 +167,7 @@ def test_replay_puts_the_inhibition_in_time():
     assert explain_neuron(again.trace, "target", 0).observation.fired == 2
 
 
+@pytest.mark.slow
 def test_the_script_tells_the_story_and_leaves_pictures(tmp_path, capsys):
     examples.main(["--out", str(tmp_path / "new")])
     said = capsys.readouterr().out

@@ -66,6 +66,7 @@ def written(folder, tmp_path, **options):
 # --- the page ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_from_elsewhere(page, text):
     (policy,) = [meta for meta in page.all("meta") if meta.get("http-equiv")]
     assert policy["http-equiv"] == "Content-Security-Policy"
@@ -425,6 +426,7 @@ def refused(capsys, *words):
     return err
 
 
+@pytest.mark.slow
 def test_the_command_replaces_its_own_report_alone(copy, capsys, monkeypatch):
     assert main([str(copy), "--images", "3"]) == 0
     out, err = capsys.readouterr()
@@ -510,6 +512,7 @@ def test_python_says_options_as_python_does(folder, tmp_path):
     assert eventsnn.report(results, tmp_path / "b.html", images=0) == tmp_path / "b.html"
 
 
+@pytest.mark.slow
 def test_files_are_found_from_another_folder(tmp_path, monkeypatch):
     there, elsewhere = tmp_path / "there", tmp_path / "elsewhere"
     there.mkdir()

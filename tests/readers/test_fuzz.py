@@ -36,6 +36,7 @@ def test_mutants_go_the_whole_way(capsys, tmp_path):
     assert min(counts[v] for v in ("refused", "the same network")) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["large values", "other signs"])
 def test_other_values_go_the_whole_way(damage, tmp_path):
     whole = Whole(tmp_path)
@@ -175,6 +176,7 @@ def test_a_long_chain_from_its_end(reader, tmp_path):
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 def test_damaged_files_on_the_command_lines(reader, capsys):
     """Refused mutants end both commands with one line and status 2."""
     refused = 0

@@ -169,6 +169,7 @@ def test_counts_are_reached_by_layer():
         again.counts("no")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["if", "snm"])
 def test_the_worst_neurons_are_those_that_explain_says_err_most(neuron):
     result = SMALL.run(PIXELS[:1], **EVENT, order="random", neuron=neuron)

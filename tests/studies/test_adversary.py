@@ -287,6 +287,7 @@ def test_what_is_certified_is_not_flipped():
     assert not any(attack.flips for attack in found.attacks if sure[attack.place])
 
 
+@pytest.mark.slow
 def test_st_bif_does_not_flip_at_rest():
     """Law 2: counts at rest depend on the charge alone."""
     rng = np.random.default_rng(9)

@@ -43,6 +43,7 @@ def left(tmp_path_factory):
     return out, saved
 
 
+@pytest.mark.slow
 def test_the_tables_hold_together(left):
     out, saved = left
     rows, images = (rows_of(out / f"{name}.csv") for name in ("adversary", "images"))
@@ -63,6 +64,7 @@ def test_the_tables_hold_together(left):
     assert (out / "adversary.svg").exists() and (out / "adversary.png").exists()
 
 
+@pytest.mark.slow
 def test_what_is_proven_stands_beside_what_an_attack_needs(tmp_path, capsys):
     """In the same base run, of the same layers, in the same measure."""
     out = tmp_path / "out"

@@ -87,6 +87,7 @@ def number(text):
         return text
 
 
+@pytest.mark.slow
 def test_error_cases(tmp_path, capsys):
     tables = run("error_cases", tmp_path, "--limit", "8", "--steps", "4", "--srp", "2")
     layers = [layer.name for layer in eventsnn.convert(load("sample")).spiking]
@@ -131,6 +132,7 @@ def test_reported_steps_are_ones_own_and_the_last(tmp_path):
         assert [row["T"] for row in rows] == [3, 4, 5]
 
 
+@pytest.mark.slow
 def test_energy(tmp_path):
     tables = run("energy", tmp_path, "--limit", "8", "--steps", "6", "--neurons", "if,st-bif")
     rows = tables["energy"]
@@ -530,6 +532,7 @@ def test_cores(tmp_path, capsys):
     assert "against fifo" in said and "undelivered" in said and "busy" in said
 
 
+@pytest.mark.slow
 def test_order_sampling(tmp_path, capsys, monkeypatch):
     options = ["--limit", "3", "--steps", "2", "--neurons", "snm", "--certify", "2"]
     options += ["--orders", "6", "--split-orders", "2", "--encoding-seeds", "2"]
@@ -574,6 +577,7 @@ def test_order_sampling_without_certificates(tmp_path):
     assert tables["order_sampling"][0]["certified"] == "-"
 
 
+@pytest.mark.slow
 def test_order_budgets(tmp_path, capsys):
     options = ["--limit", "2", "--steps", "2", "--free", "1,2", "--moved", "1,50"]
     tables = run("order_budgets", tmp_path, *options)
@@ -621,6 +625,7 @@ def at(rows, **wanted):
     return row
 
 
+@pytest.mark.slow
 def test_accuracy_latency(tmp_path, capsys):
     models, times = "if,if+srp,gn-4,snm,if+max+zero,if+dni,st-bif", (1, 2, 4, 6)
     rows = run(
@@ -852,6 +857,7 @@ def test_equivalence(tmp_path, capsys, monkeypatch):
     assert f"{at(rows, what='IF, act3', T=6)['relative']:.1%}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_error_parts(tmp_path, capsys):
     rows = run(
         "error_parts", tmp_path, "--limit", "6", "--steps", "3", "--neurons", "if,gn,st-bif"
@@ -931,6 +937,7 @@ def trained_again(path, seed, name):
     return str(path / name)
 
 
+@pytest.mark.slow
 def test_trainings_of_a_recipe_have_mean_and_deviation(tmp_path, capsys):
     DRAWN.pop("trained_networks.svg", None)
     again = [trained_again(tmp_path, seed, f"{seed}.h5") for seed in (1, 2)]

@@ -332,6 +332,7 @@ def test_what_cannot_be_measured(settings, message):
         )
 
 
+@pytest.mark.slow
 def test_traces_that_cannot_be_measured(tmp_path):
     with pytest.raises(InputError, match="asynchronism: expected fixed point"):
         asynchronism.of_trace(traced(610, arithmetic="float64").trace)

@@ -172,6 +172,7 @@ def reachable_or_none(chain, moved):
     return reachable(chain, moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [1, 3, 10])
 def test_random_edits_stay_inside(moved):
     """10,000 edits within each budget, of which many change counts."""
@@ -320,6 +321,7 @@ def skipping_of(seed):
     return convert(graph), random_pixels(rng, graph, 2)
 
 
+@pytest.mark.slow
 def test_skip_connections_with_nothing_moved_are_the_engines_run():
     """Cores that take no time: the order by (target layer, emission)."""
     differs, options = 0, {"steps": 4, "neuron": "if"}

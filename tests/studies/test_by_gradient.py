@@ -179,6 +179,7 @@ def test_one_weight_worked_by_hand():
     assert found.layers[0]["moved"] == pytest.approx(by_gradient.RATE, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_calibrates_as_python_does(tmp_path, capsys, monkeypatch):
     network = convert(eventsnn.load("sample"))
     training = eventsnn.load_images("sample", split="train", limit=8)

@@ -61,6 +61,7 @@ def test_channels_come_to_the_mean_of_the_ann_and_a_run_says_so(make, scale):
     )
 
 
+@pytest.mark.slow
 def test_nothing_but_v0_changes_and_the_same_is_found_again():
     network, pixels = network_of(4)
     before = network.graph.hash
@@ -110,6 +111,7 @@ def test_a_layer_hears_in_its_part_what_it_hears_in_the_whole():
         assert np.array_equal(alone.counts(at), whole.counts(i))
 
 
+@pytest.mark.slow
 def test_training_images_bring_a_network_back_on_others():
     """The bundled network under fifo, with the rest that clips: test images that it never saw."""
     network = convert(load("sample"))
@@ -124,6 +126,7 @@ def test_training_images_bring_a_network_back_on_others():
     assert all(row["correlation"] > row["correlation before"] for row in found.layers)
 
 
+@pytest.mark.slow
 def test_the_script_compares_cures_and_leaves_what_a_run_needs(tmp_path, capsys):
     path = Path(__file__).parents[2] / "analysis" / "alive.py"
     spec = importlib.util.spec_from_file_location("analysis_alive", path)

@@ -102,6 +102,7 @@ def ran(network, pixels, **time):
 # --- sound ---
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 2**32),

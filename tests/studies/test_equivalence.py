@@ -59,6 +59,7 @@ def test_the_study_of_equivalence(tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_the_study_of_equivalence_notices_a_difference(tmp_path, capsys):
     """Too few steps for one spike a step to come to rest: the table says so."""
     assert equivalence.main(["--limit", "1", "--steps", "5", "--out", str(tmp_path)]) == 0

@@ -83,6 +83,7 @@ def tiny(seed):
     return graph, random_pixels(np.random.default_rng(seed), graph, 1)
 
 
+@pytest.mark.slow
 def test_all_edits_of_tiny_networks_stay_inside():
     """Every set of late deliveries. How often an end is reached says how tight intervals are."""
     reached, ends_in_all, changed = 0, 0, 0
@@ -150,6 +151,7 @@ def test_a_greater_budget_holds_a_smaller_one(model, make):
     assert all(np.array_equal(*its) for its in zip(ends.of(10**6), ends.of(None)))
 
 
+@pytest.mark.slow
 def test_what_is_certified_is_below_what_an_attack_needs():
     """In the same base run, with the same layers free: semantics, section 14."""
     flipped, sure = 0, 0

@@ -117,6 +117,7 @@ def test_files_keep_potentials_and_only_those(tmp_path):
         assert biases.graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bias", "potential"])
 def test_a_run_calibrates_as_it_will_run(method, tmp_path, capsys):
     given = ["--limit", "6", "--steps", "4", "--calibration", "train:0-7", "--quiet"]

@@ -233,6 +233,7 @@ def test_a_reason_is_shown(clocked, tmp_path):
     assert repr(reason).startswith(f"<Reason of image {CLOCKED}: ")
 
 
+@pytest.mark.slow
 def test_of_a_folder_it_is_the_same(clocked, images, tmp_path, capsys):
     out = tmp_path / "r"
     given = ["--limit", "100", "--steps", "4", "--quiet", "--out", str(out)]

@@ -62,6 +62,7 @@ def rows_of(seed, shape, count):
     return np.column_stack([time, rng.integers(0, size, count), np.ones(count)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"neuron": "if"}, {"neuron": "snm", "b0": 3}, {"binf": 1}])
 def test_every_retiming_runs_again(options, tmp_path):
     flipped = 0

@@ -46,6 +46,7 @@ def test_a_recording_has_its_images_mean():
     assert not np.array_equal(events, other[0])
 
 
+@pytest.mark.slow
 def test_the_tables_hold_together_and_attacks_run_again(tmp_path):
     out, saved = tmp_path / "out", tmp_path / "saved"
     words = ["--limit", "4", "--steps", str(STEPS), "--seconds", "1000", "--replays", "150"]

@@ -502,6 +502,7 @@ def test_costs_are_those_of_the_twin_and_add_up(counts, model):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", ["ideal", "ann"])
 def test_each_layer_stands_behind_those_before_it(counts):
     network, pixels = network_of(31, images=60)

@@ -139,6 +139,7 @@ def test_the_published_tables_are_the_papers():
         published.table("gn-3")
 
 
+@pytest.mark.slow
 def test_the_table_of_a_network(tmp_path, capsys):
     """The rows are those of runs; what was left out is said; a paper's figures stand apart."""
     words = ["--limit", "6", "--report-steps", "1,3", "--table", "spikezip-3"]

@@ -206,6 +206,7 @@ def test_images_are_cut_into_cells(tmp_path, size, count):
     assert all(len(cell.id) * 4 >= 128 for cell in cells)
 
 
+@pytest.mark.slow
 def test_ten_thousand_cells_are_planned_fast_and_in_little_memory(tmp_path):
     of_net = study(tmp_path)
     plan = Plan(options=of_net, images={"size": 6}, grid={"seed": list(range(5000))})

@@ -85,6 +85,7 @@ def test_a_finished_sweep_runs_nothing_and_a_larger_plan_what_is_new(orders, tmp
     assert np.array_equal(one["net"]["digests"], other["net"]["digests"][order])
 
 
+@pytest.mark.slow
 def test_two_processes_and_threads_of_ones_own_give_the_same_store(orders, tmp_path):
     its, store = orders
     sweep(its, tmp_path / "processes", workers=2, progress=False)

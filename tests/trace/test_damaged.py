@@ -30,6 +30,7 @@ def test_many_mutants(mutants):
         assert not verdict.startswith("fault"), (number, damage, verdict)
 
 
+@pytest.mark.slow
 def test_a_number_that_cannot_be_is_refused_by_its_dataset(mutants):
     """In each dataset, one at its last place."""
     path = mutants.folder / "wrong.h5"

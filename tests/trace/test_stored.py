@@ -80,6 +80,7 @@ def test_an_older_trace_is_read_whole(tmp_path):
     assert not isinstance(opened, StoredTrace) and np.array_equal(opened.spikes, whole.spikes)
 
 
+@pytest.mark.slow
 def test_an_index_of_another_trace_is_refused_by_its_dataset(tmp_path):
     path, simulation = written(tmp_path, "fifo", "if")
     with h5py.File(path) as file:

@@ -73,6 +73,7 @@ def test_a_files_potentials_are_the_twins_in_thresholds(model, tmp_path):
     assert seen.table()[0]["charged"] == seen.arrivals["charged"][0] / theta
 
 
+@pytest.mark.slow
 def test_in_floating_point_there_is_no_fraction(tmp_path):
     _, _, path = ran("if", tmp_path, arithmetic="float32")
     with h5py.File(path) as file:
