@@ -257,6 +257,8 @@ def _telling(dispatcher: Any, classes: tuple[type, ...]) -> Kernel:
         except NumbaError as error:
             names = " or ".join(repr(cls.__name__) for cls in classes)
             expected, do = "functions that numba compiles", "put @numba.njit before what they call"
+            if "Unknown attribute" in str(error):
+                do += "; a field that they read is one of numbers, arrays, None, or tuples of these"
             raise InputError(names, expected, why_refused(error), do) from None
 
     dispatcher.compile = compile_or_tell

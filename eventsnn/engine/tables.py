@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba import typeof
 from numba.core import cgutils, types
 from numba.core.datamodel import default_manager
+from numba.core.errors import NumbaError
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
@@ -45,6 +46,9 @@ IN_C: dict[Any, Any] = {
     ir.FloatType(): ctypes.c_float,
     ir.DoubleType(): ctypes.c_double,
 }
+
+
+NOTHING = (types.NoneType, types.Opaque)  # of which a block holds nothing
 
 
 class Table(types.Type):
@@ -98,24 +102,40 @@ def table(cls: Class) -> Class:
 def table_of(value: Any) -> Table:
     """The type that a NamedTuple has as a table. value: one, whose class need not be a `table`.
 
-    Its fields are numbers, arrays, None, and tuples of these. Raises NumbaError for others.
+    Its fields are numbers, arrays, None, and tuples of these. Others may stand there, too; what
+    reads one is not compiled.
     """
     found = (type(value), *map(_told, value))
     if found not in _KNOWN:
-        _KNOWN[found] = Table(type(value), tuple(typeof(field) for field in value))
+        _KNOWN[found] = Table(type(value), tuple(map(_kind_of, value)))
     return _KNOWN[found]
 
 
 # class, and of each field what tells its type -> the type: numba takes a millisecond to find it
 _KNOWN: dict[tuple[Any, ...], Table] = {}
 NUMBERS = (int, float, bool, np.number, type(None))
+UNREADABLE = types.Opaque("what no kernel reads")
 
 
 def _told(field: Any) -> Any:
     """What tells a field's type, in less time than numba's type itself."""
     if isinstance(field, np.ndarray):
         return field.dtype, field.ndim, field.flags.num
-    return type(field) if isinstance(field, NUMBERS) else typeof(field)
+    return type(field) if isinstance(field, NUMBERS) else _kind_of(field)
+
+
+def _kind_of(field: Any) -> Any:
+    """A field's type, or UNREADABLE."""
+    try:
+        kind = typeof(field)
+        return kind if all(map(_has_room, _parts(kind))) else UNREADABLE
+    except (NumbaError, ValueError):
+        return UNREADABLE
+
+
+def _has_room(part: ir.Type) -> bool:
+    """Whether a block has room for a part: a number, a pointer, or a bound kernel's addresses."""
+    return isinstance(part, (ir.PointerType, ir.ArrayType)) or part in IN_C
 
 
 class Block:
@@ -152,7 +172,7 @@ def _given(value: Any, kind: Any) -> list[Any]:
     """What a block holds of a field's value, part by part (`_parts`). kind: its type."""
     if _is_tuple(kind):
         return [part for one, its in zip(value, kind.types) for part in _given(one, its)]
-    if isinstance(kind, types.NoneType):
+    if isinstance(kind, NOTHING):
         return []
     if isinstance(kind, types.Array):
         return [value.ctypes.data, *value.shape, *value.strides]
@@ -161,11 +181,11 @@ def _given(value: Any, kind: Any) -> list[Any]:
 
 def _parts(kind: Any) -> list[ir.Type]:
     """What a block holds of a field: a number; of an array its pointer, shape and strides; of a
-    tuple what it holds of each element; of None nothing.
+    tuple what it holds of each element; of None and of what nobody reads nothing.
     """
     if _is_tuple(kind):
         return [part for its in kind.types for part in _parts(its)]
-    if isinstance(kind, types.NoneType):
+    if isinstance(kind, NOTHING):
         return []
     if isinstance(kind, types.Array):
         numbers = default_manager[kind.dtype].get_data_type().as_pointer()
@@ -218,7 +238,8 @@ class _Fields(AttributeTemplate):
 
     def generic_resolve(self, kind: Any, name: Any) -> Any:  # type: ignore[override]
         """The type of a field."""
-        return kind.type_of(name) if name in kind.fields else None
+        its = kind.type_of(name) if name in kind.fields else UNREADABLE
+        return None if its == UNREADABLE else its
 
 
 @lower_getattr_generic(Table)

@@ -5,8 +5,9 @@
     most(neuron)               the most spikes it can fire in one clocked step
     tie(neuron, layer, p, s)   whether p met a threshold exactly (semantics, section 4)
 
-Constants are fields. The first is q, the charge of one spike, which the engine fills in; the others
-are the model's own and have defaults. `layer` is the layer's number, for constants that differ from
+Constants are fields: numbers, arrays, None, or tuples of these (what else stands there, no function
+can read). The first is q, the charge of one spike, which the engine fills in; the others are the
+model's own and have defaults. `layer` is the layer's number, for constants that differ from
 layer to layer. Potentials p and q have the arithmetic's dtype.
 
 For Python alone, attributes of the class. Studies ask them, never the type:

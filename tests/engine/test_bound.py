@@ -10,6 +10,7 @@ from eventsnn.engine.bound import Absent, bound, call
 from eventsnn.engine.event.calls import calls_of
 from eventsnn.engine.jit import bindable, inner_kernel, kernel
 from eventsnn.engine.tables import table, there
+from eventsnn.exceptions import InputError
 
 WORD = np.int64(0)
 
@@ -23,6 +24,13 @@ class Constants(NamedTuple):
     nothing: None = None
     pair: tuple[int, tuple[float, Any]] = (7, (0.25, np.int8(-2)))
     numbers: Any = np.arange(12, dtype=np.int32).reshape(3, 4)[:, ::2]
+
+
+class Named(NamedTuple):
+    """Has what no kernel reads beside a number."""
+
+    name: Any
+    whole: int
 
 
 class Others(NamedTuple):
@@ -114,6 +122,23 @@ def test_what_is_absent_has_the_type_of_what_is_there():
     absent = Absent(1, (sums, WORD), result)
     assert absent.kind == bound(all_of, (Constants(),), (sums, WORD)).kind
     assert absent.kind != bound(of_both, (Constants(), Others(1, None)), (sums, WORD)).kind
+
+
+@bindable
+def whole_of(constants, i):
+    return constants.whole + i
+
+
+@bindable
+def name_of(constants, i):
+    return constants.name
+
+
+@pytest.mark.parametrize("name", ["a name", {}, [1], object(), 1j, ("a", 1), np.float16(1)])
+def test_fields_of_other_kinds_may_be_there_but_not_be_read(name):
+    assert one(bound(whole_of, (Named(name, 5),), (WORD,)), 2) == 7
+    with pytest.raises(InputError, match="Unknown attribute 'name'.*numbers, arrays"):
+        bound(name_of, (Named(name, 5),), (WORD,))
 
 
 def test_python_cannot_call_a_bindable_kernel():
