@@ -129,7 +129,7 @@ def _kind_of(field: Any) -> Any:
     try:
         kind = typeof(field)
         return kind if all(map(_has_room, _parts(kind))) else UNREADABLE
-    except (NumbaError, ValueError):
+    except (NotImplementedError, NumbaError, ValueError):
         return UNREADABLE
 
 
