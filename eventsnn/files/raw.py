@@ -90,8 +90,8 @@ def check_heaps(path: str | os.PathLike[str], width: int, parts: Parts) -> None:
 @lru_cache
 def lengths_of(
     path: str, key: str, widths: tuple[int, int], parts: Parts
-) -> list[tuple[tuple[int, ...], int]]:
-    """[(shape, bytes)] of the texts of variable length in each attribute called `key`.
+) -> dict[tuple[int, ...], int]:
+    """Shape -> bytes of the texts of variable length in attributes called `key`, the most of any.
 
     All attributes of that name count, wherever the file has one. HDF5 reserves as many bytes as a
     text says it has before it looks for the text, and has no call that returns the number. So
@@ -99,12 +99,13 @@ def lengths_of(
     file. parts: where they are sought (`parts_beside`).
     """
     name = key.encode() + b"\0"
-    found = []
+    found: dict[tuple[int, ...], int] = {}
     with content(path) as data:
         for at in _places(data, name, parts, 1):
             lengths = _lengths_at(data, at, len(name), widths) if at >= 9 else None
             if lengths is not None:
-                found.append(lengths)
+                shape, size = lengths
+                found[shape] = max(size, found.get(shape, 0))
     return found
 
 

@@ -315,14 +315,10 @@ def attribute(group: h5py.Group, key: str) -> Any:
     variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
     if variable and stored.shape is not None:
         widths = group.file.id.get_create_plist().get_sizes()
-        found = [
-            n
-            for shape, n in lengths_of(path, key, widths, _parts(group.file))
-            if shape == stored.shape
-        ]
-        if not found or max(found) > limit:
+        found = lengths_of(path, key, widths, _parts(group.file)).get(stored.shape)
+        if found is None or found > limit:
             expected = f"texts of at most {limit:,} bytes"
-            most = f"{max(found, default=0):,}"
+            most = f"{found or 0:,}"
             raise InputError(where, expected, most, "the file is damaged")
     return group.attrs[key]
 
