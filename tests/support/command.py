@@ -38,7 +38,7 @@ def succeeds(capsys, *arguments):
     capsys.readouterr()
     status = main([str(a) for a in arguments])
     out, err = capsys.readouterr()
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, ""), (status, err)
     return out
 
 
